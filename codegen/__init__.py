@@ -1,0 +1,1 @@
+"""How a network becomes OpenCL: schedules, compilation, linking, verification, running."""

@@ -1,0 +1,1 @@
+"""What can run kernels: profiles, sessions over RPC, measuring. Does not know networks or code generation."""

@@ -1,0 +1,85 @@
+"""The frame every `python -m PACKAGE.VERB` shares: flags, logging, exit statuses.
+
+A command is `run(main, parser)` where `main(arguments)` returns an exit status or None (0). Results go to stdout
+(`--json`: exactly one object), everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fleetpose.errors import FleetposeError
+
+log = logging.getLogger("fleetpose")
+
+
+def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.ArgumentParser:
+    """A parser with the common flags: -v (repeatable), and --json unless `json_flag` is false."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m {prog}",
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    made.add_argument(
+        "-v", "--verbose", action="count", default=0, help="more log lines; -vv adds tracebacks"
+    )
+    if json_flag:
+        made.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    return made
+
+
+def run(
+    main: Callable[[argparse.Namespace], int | None],
+    made: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse `argv`, run `main`, and turn what happens into DESIGN's exit statuses (0, 1, 2, 3; 130 on Ctrl-C)."""
+    arguments = made.parse_args(argv)
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)]
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return main(arguments) or 0
+    except FleetposeError as error:
+        if arguments.verbose >= 2:
+            traceback.print_exc()
+        print(f"{made.prog}: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print(f"{made.prog}: interrupted", file=sys.stderr)
+        return 130
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Write one JSON object to stdout; NaN and infinities are refused rather than written."""
+    json.dump(value, sys.stdout, indent=2, allow_nan=False)
+    print()
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write an aligned plain-text table to stdout; numbers are right-aligned."""
+    cells = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    numeric = [
+        all(isinstance(row[column], int | float) or _is_number(row[column]) for row in rows)
+        for column in range(len(header))
+    ]
+    for row in cells:
+        aligned = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
+        print("  ".join(aligned).rstrip())
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True

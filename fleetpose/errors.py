@@ -1,0 +1,45 @@
+"""The project's exceptions. Each class carries the exit status of the command it ends.
+
+A message is one or two lines: what was wrong, with the value, and the command or flag that mends it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FleetposeError(Exception):
+    """Base of every error a user can meet; its text is shown without a traceback."""
+
+    exit_status = 2
+
+
+class UsageError(FleetposeError):
+    """Bad input: a wrong name, file, shape or flag."""
+
+
+class CheckFailed(FleetposeError):
+    """A comparison the user asked for did not hold."""
+
+    exit_status = 1
+
+
+class DeviceUnreachable(FleetposeError):
+    """No device answers, or it went away."""
+
+    exit_status = 3
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that is not among `known`: with a "did you mean" where one is close.
+
+    Args:
+        kind: what the name should have been, e.g. "model".
+        name: what was given.
+        known: every valid name.
+    """
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices)}"
+    return UsageError(f"unknown {kind} {name!r}; {hint}")

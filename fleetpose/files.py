@@ -1,0 +1,57 @@
+"""Outputs that appear whole or not at all, and never over an existing file unless asked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleetpose.errors import UsageError
+
+
+def check_writable(*paths: Path | str, force: bool = False) -> None:
+    """Refuse early, before hours of work, outputs that exist (without `force`) or have no folder to stand in.
+
+    Raises:
+        UsageError: naming the path and the flag that mends it.
+    """
+    for path in map(Path, paths):
+        if path.is_dir():
+            raise UsageError(f"{path} is a directory; give a file name")
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists; add --force to replace it")
+
+
+@contextmanager
+def atomic_output(path: Path | str, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, on failure removed.
+
+    Parent folders are made. Raises UsageError if `path` exists and `force` is false.
+    """
+    path = Path(path)
+    check_writable(path, force=force)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path | str) -> str:
+    """Hex digest of a file's bytes."""
+    state = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()

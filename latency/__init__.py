@@ -1,0 +1,1 @@
+"""What a layer costs on a device and what to choose: collection, the latency model, decisions."""

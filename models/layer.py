@@ -1,0 +1,101 @@
+"""Layer: one fused operation of a network with its shapes; torch-free, hashable, comparable.
+
+Shapes are (channels, height, width); batch is always 1 and never written. A layer produces one tensor, which bears
+the layer's name; its `inputs` name the tensors it reads (another layer's name, or the graph's input).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+Shape = tuple[int, int, int]
+
+#: every op a Layer may have
+OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise")
+
+#: every epilogue step and its parameters' names
+STEPS: dict[str, tuple[str, ...]] = {
+    "add": (),
+    "relu": (),
+    "relu6": (),
+    "leaky_relu": ("slope",),
+    "hardtanh": ("low", "high"),
+    "elu": ("alpha",),
+    "silu": (),
+    "hardswish": (),
+    "hardsigmoid": (),
+    "sigmoid": (),
+    "gelu": (),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a fused epilogue: an activation, or "add": the sum with the layer's next unread input."""
+
+    kind: str
+    params: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in STEPS or len(self.params) != len(STEPS[self.kind]):
+            raise ValueError(f"no such epilogue step: {self.kind}{self.params}")
+
+    def __str__(self) -> str:
+        return ":".join([self.kind, *(f"{value:g}" for value in self.params)])
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One fused op.
+
+    `inputs[0]` is the main operand (for "concat": all inputs are, in channel order). Inputs after the operands are
+    the addends of the epilogue's "add" steps, in order. The epilogue runs in order after the op and its bias.
+    For "elementwise" the op is the identity on inputs[0] and the epilogue does the work.
+    `padding` is symmetric (height, width); average pooling does not count padding in its divisor iff
+    `count_include_pad` is false. "resize" maps in_shapes[0] to out_shape with `mode` "nearest" | "bilinear" and
+    `align_corners`.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    in_shapes: tuple[Shape, ...]
+    out_shape: Shape
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    bias: bool = False
+    epilogue: tuple[Step, ...] = ()
+    mode: str = ""
+    align_corners: bool = False
+    count_include_pad: bool = True
+    module: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.op not in OPS:
+            raise ValueError(f"layer {self.name}: unknown op {self.op!r}")
+        if len(self.inputs) != len(self.in_shapes):
+            raise ValueError(f"layer {self.name}: {len(self.inputs)} inputs but {len(self.in_shapes)} shapes")
+
+    @property
+    def operands(self) -> int:
+        """How many of the inputs are operands of the op; the rest are addends."""
+        return len(self.inputs) - sum(step.kind == "add" for step in self.epilogue)
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """(out channels, in channels / groups, kernel height, kernel width) of a "conv"."""
+        return (self.out_shape[0], self.in_shapes[0][0] // self.groups, *self.kernel)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of a "conv"; 0 for every other op."""
+        return prod(self.weight_shape) * prod(self.out_shape[1:]) if self.op == "conv" else 0
+
+    @property
+    def params(self) -> int:
+        """Weights and biases stored for this layer after folding."""
+        return prod(self.weight_shape) + self.bias * self.out_shape[0] if self.op == "conv" else 0
