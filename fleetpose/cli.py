@@ -26,9 +26,7 @@ def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.A
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    made.add_argument(
-        "-v", "--verbose", action="count", default=0, help="more log lines; -vv adds tracebacks"
-    )
+    made.add_argument("-v", "--verbose", action="count", default=0, help="more log lines; -vv adds tracebacks")
     if json_flag:
         made.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return made
