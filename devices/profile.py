@@ -1,0 +1,130 @@
+"""What is known about a device before anything runs on it: the facts code generation shapes kernels by.
+
+A profile is data (`profiles/NAME.toml`, or a file of the user's own), read into a frozen value. It names no network and
+imports no TVM: `codegen.target` turns it into a Target. What a device says of itself at run time is
+`devices.session.DeviceInfo`, and it may disagree; `devices.doctor` shows both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleetpose.errors import UsageError, unknown_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROFILE_DIR = Path(__file__).parent / "profiles"
+GPU_KINDS = ("adreno", "cpu", "mali")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Facts about one device, or one family of devices.
+
+    Attributes:
+        name: the file's stem.
+        description: one line for people.
+        gpu: "cpu" (OpenCL on a CPU), "mali" or "adreno".
+        max_threads_per_block: largest work-group, in work-items (a TVM target attribute, as are the next two).
+        max_shared_memory_per_block: OpenCL local memory of one work-group, in bytes.
+        thread_warp_size: work-items that run in lockstep; 1 on a CPU.
+        lanes: fp32 elements of the widest vector load worth making.
+        accumulators: vectors of `lanes` fp32 that stay in registers beside a kernel's operands.
+        work_group: work-items per work-group that suit the device.
+        fp16: half-precision storage and arithmetic work.
+        image2d: reading through image2d is offered (and cached apart from buffers).
+        local_memory: local memory is real memory on the chip, worth staging data in.
+        opencl_device: PLATFORM[:DEVICE], each a part of its name or its index, where several are installed; None: the
+            backend's own choice. Read as FLEETPOSE_OPENCL_DEVICE by the process that runs the kernels.
+        peak_gflops_fp32: peak arithmetic rate in 1e9 FLOP/s (2 per multiply-add), None where not known.
+        peak_gbytes_per_sec: peak memory rate in 1e9 bytes/s, None where not known.
+    """
+
+    name: str
+    description: str
+    gpu: str
+    max_threads_per_block: int
+    max_shared_memory_per_block: int
+    thread_warp_size: int
+    lanes: int
+    accumulators: int
+    work_group: int
+    fp16: bool
+    image2d: bool
+    local_memory: bool
+    opencl_device: str | None = None
+    peak_gflops_fp32: float | None = None
+    peak_gbytes_per_sec: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The profile as a JSON object, to stand beside measurements made under it."""
+        return dataclasses.asdict(self)
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the package, sorted."""
+    return sorted(path.stem for path in PROFILE_DIR.glob("*.toml"))
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """Read a profile by name ("host"), or from a TOML file by path (anything with a slash or ending in .toml).
+
+    Raises:
+        UsageError: no such profile or file; not TOML; a key that is missing, unknown or of the wrong kind. The text
+            names the file and the key.
+    """
+    text = str(name_or_path)
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and not any(mark in text for mark in "/\\"):
+        if text not in profile_names():
+            raise unknown_name("device profile", text, profile_names())
+        path = PROFILE_DIR / f"{text}.toml"
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read device profile {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"device profile {path} is not TOML: {error}") from error
+    return _checked(values, path)
+
+
+def _checked(values: dict[str, Any], path: Path) -> Profile:
+    """A Profile of `values`, each key checked against the dataclass; the name defaults to the file's stem."""
+    values = {"name": path.stem, **values}
+    hints = typing.get_type_hints(Profile)
+    for key in values:
+        if key not in hints:
+            raise UsageError(f"{path}: {unknown_name('key', key, hints)}")
+    for field in dataclasses.fields(Profile):
+        if field.name in values:
+            values[field.name] = _converted(values[field.name], hints[field.name], field.name, path)
+        elif field.default is dataclasses.MISSING:
+            raise UsageError(f"{path}: key {field.name!r} is missing")
+    if values["gpu"] not in GPU_KINDS:
+        raise UsageError(f"{path}: {unknown_name('gpu', values['gpu'], GPU_KINDS)}")
+    return Profile(**values)
+
+
+def _converted(value: Any, hint: Any, key: str, path: Path) -> Any:
+    """`value` if it is of the kind `hint` says (an int may stand for a float); numbers must be above zero."""
+    kinds = [kind for kind in (typing.get_args(hint) or (hint,)) if kind is not types.NoneType]
+    kind = kinds[0]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:  # not isinstance: true is no integer here
+        raise UsageError(f"{path}: key {key!r} must be {_KIND_NAMES[kind]}, not {value!r}")
+    if kind in (int, float) and not value > 0:
+        raise UsageError(f"{path}: key {key!r} must be above zero, not {value!r}")
+    return value
+
+
+_KIND_NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
