@@ -1,0 +1,67 @@
+"""A person found in a photograph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.pose.skeleton import FROM_COCO, PARTS
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person's keypoints.
+
+    keypoints: (18, 3) float64 x, y, score in the order of `skeleton.PARTS`; x and y in photograph pixels, integers at
+        pixel centres. A keypoint that was not found is (NaN, NaN, 0).
+    score: larger for a surer person; of PAF grouping, the sum of the scores of the keypoints and limbs. Not bounded by 1.
+    """
+
+    keypoints: np.ndarray
+    score: float
+
+    def __post_init__(self) -> None:
+        if self.keypoints.shape != (len(PARTS), 3):
+            raise ValueError(f"a person has keypoints of shape ({len(PARTS)}, 3), not {self.keypoints.shape}")
+
+    @property
+    def found(self) -> np.ndarray:
+        """(18,) bool: which keypoints were found."""
+        return ~np.isnan(self.keypoints[:, 0])
+
+    @property
+    def count(self) -> int:
+        """Number of keypoints found."""
+        return int(self.found.sum())
+
+    @property
+    def confidence(self) -> float:
+        """Mean score of the keypoints found, 0 without any; about 0 to 1."""
+        return float(self.keypoints[:, 2].sum() / max(1, self.count))
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) of the keypoints found, pixels. Raises ValueError without any."""
+        xy = self.keypoints[self.found, :2]
+        if not len(xy):
+            raise ValueError("a person without keypoints has no box")
+        return (*map(float, xy.min(axis=0)), *map(float, xy.max(axis=0)))
+
+    def to_coco(self, image_id: int) -> dict[str, Any]:
+        """One entry of COCO's keypoint result format, JSON-ready.
+
+        COCO measures from the image's top left corner, so half a pixel is added; a keypoint not found is 0, 0, 0.
+        The neck is left out. score is `score` x (keypoints found - 1), as Lightweight OpenPose ranks people.
+        """
+        found = self.found[list(FROM_COCO)]
+        flat = np.zeros((len(FROM_COCO), 3))
+        flat[found, :2] = self.keypoints[list(FROM_COCO), :2][found] + 0.5
+        flat[found, 2] = 1
+        return {
+            "image_id": image_id,
+            "category_id": 1,
+            "keypoints": [round(value, 3) for value in flat.ravel().tolist()],
+            "score": float(self.score) * max(0, self.count - 1),
+        }
