@@ -1,0 +1,122 @@
+"""The building blocks networks share: a convolution with what belongs to it, and a depthwise-separable pair.
+
+Each unit initialises its own weights from a generator, so a random network is reproducible and its activations
+neither vanish nor explode: timing and verification on random weights stay meaningful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+Activation = Callable[[], nn.Module] | None
+
+#: Half-width of the uniform distribution random biases are drawn from: not zero, so a dropped bias shows in a test.
+BIAS_RANGE = 0.05
+
+
+class ConvUnit(nn.Module):
+    """Convolution (size-keeping at stride 1), then batch norm, then activation; the last two where asked for.
+
+    Args:
+        inputs, outputs: channels.
+        kernel: odd, square.
+        groups, stride, dilation: as in Conv2d; the padding is dilation * (kernel // 2).
+        norm: batch norm after the convolution; the convolution then has no bias unless `bias` says so.
+        bias: a bias on the convolution; None means "where there is no norm".
+        activation: a module class without arguments, or None.
+        gain: multiplies the standard deviation of random weights.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        norm: bool = False,
+        bias: bool | None = None,
+        activation: Activation = nn.ReLU,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            inputs,
+            outputs,
+            kernel,
+            stride=stride,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            groups=groups,
+            bias=not norm if bias is None else bias,
+        )
+        self.bn = nn.BatchNorm2d(outputs) if norm else None
+        self.activation = activation() if activation else None
+        self.gain = gain
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x)
+        if self.bn is not None:
+            x = self.bn(x)
+        return x if self.activation is None else self.activation(x)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw weights that keep the second moment of a ReLU network (He et al. 2015, eq. 10) times `gain`."""
+        weight = self.conv.weight
+        fan_in = weight[0].numel()
+        rectified = 2.0 if self.activation is not None else 1.0
+        weight.normal_(0.0, self.gain * (rectified / fan_in) ** 0.5, generator=generator)
+        if self.conv.bias is not None:
+            self.conv.bias.uniform_(-BIAS_RANGE, BIAS_RANGE, generator=generator)
+
+
+class SeparableUnit(nn.Module):
+    """Depthwise 3x3, then pointwise 1x1, each a ConvUnit with the same norm and activation.
+
+    Args:
+        inputs, outputs: channels.
+        stride, dilation: of the depthwise convolution.
+        norm, activation: of both.
+        bias: of both; None as in ConvUnit.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        norm: bool = False,
+        bias: bool | None = None,
+        activation: Activation = nn.ReLU,
+    ) -> None:
+        super().__init__()
+        self.depthwise = ConvUnit(
+            inputs,
+            inputs,
+            stride=stride,
+            dilation=dilation,
+            groups=inputs,
+            norm=norm,
+            bias=bias,
+            activation=activation,
+        )
+        self.pointwise = ConvUnit(inputs, outputs, 1, norm=norm, bias=bias, activation=activation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pointwise(self.depthwise(x))
+
+
+def initialise(network: nn.Module, seed: int) -> None:
+    """Draw every ConvUnit's weights of `network` from `seed`, in module order; batch norms keep their defaults."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, ConvUnit):
+            module.initialise(generator)
