@@ -1,0 +1,94 @@
+"""The state of this machine that moves timings: clocks, temperatures, load. What cannot be read is left out.
+
+Read on the machine that runs the kernels: the RPC server offers `conditions` under the name "fleetpose.conditions".
+Linux's files in /sys are read directly, so it works on phones as far as their permissions allow.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+SYS = Path("/sys")
+GPU_CLOCKS = (  # file below SYS, and what one unit of its number is in Hz
+    ("class/kgsl/kgsl-3d0/gpuclk", 1),  # Adreno
+    ("class/kgsl/kgsl-3d0/devfreq/cur_freq", 1),
+    ("class/misc/mali0/device/clock", 1_000_000),  # Mali, vendor kernels
+    ("class/misc/mali0/device/devfreq/*/cur_freq", 1),
+)
+
+
+def conditions() -> dict[str, Any]:
+    """The readable ones of: time_unix_secs, load_1min, cpus, cpu_clock_mhz (mean over cores), gpu_clock_mhz,
+    cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius, memory_available_bytes.
+    """
+    found: dict[str, Any] = {"time_unix_secs": round(time.time(), 3), "cpus": os.cpu_count()}
+    if hasattr(os, "getloadavg"):
+        found["load_1min"] = round(os.getloadavg()[0], 2)
+    _add(found, "cpu_clock_mhz", _cpu_clock_mhz())
+    _add(found, "gpu_clock_mhz", _gpu_clock_mhz())
+    _add(found, "cpu_governor", _text(SYS / "devices/system/cpu/cpu0/cpufreq/scaling_governor"))
+    temperatures = _temperatures()
+    if temperatures:
+        found["temperatures_celsius"] = temperatures
+        found["hottest_celsius"] = max(temperatures.values())
+    _add(found, "memory_available_bytes", _memory_available_bytes())
+    return found
+
+
+def _add(found: dict[str, Any], key: str, value: Any) -> None:
+    if value is not None:
+        found[key] = value
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _number(path: Path) -> float | None:
+    try:
+        return float(_text(path) or "")
+    except ValueError:
+        return None
+
+
+def _cpu_clock_mhz() -> float | None:
+    """Mean over cores: cpufreq where it is there, else /proc/cpuinfo (virtual machines show a constant)."""
+    files = sorted((SYS / "devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    clocks = [khz / 1000 for khz in map(_number, files) if khz]
+    if not clocks:
+        lines = (_text(Path("/proc/cpuinfo")) or "").splitlines()
+        clocks = [float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz")]
+    return round(sum(clocks) / len(clocks), 1) if clocks else None
+
+
+def _gpu_clock_mhz() -> float | None:
+    for pattern, unit_hz in GPU_CLOCKS:
+        for path in SYS.glob(pattern):
+            clock = _number(path)
+            if clock:
+                return round(clock * unit_hz / 1e6, 1)
+    return None
+
+
+def _temperatures() -> dict[str, float]:
+    """Every thermal zone that reads between 0 and 150 degrees (a zone that is off reads nonsense)."""
+    found = {}
+    for zone in sorted((SYS / "class/thermal").glob("thermal_zone*")):
+        raw = _number(zone / "temp")
+        degrees = None if raw is None else raw / 1000 if abs(raw) > 200 else raw
+        if degrees is not None and 0 < degrees < 150:
+            found[f"{zone.name}:{_text(zone / 'type') or '?'}"] = round(degrees, 1)
+    return found
+
+
+def _memory_available_bytes() -> int | None:
+    for line in (_text(Path("/proc/meminfo")) or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

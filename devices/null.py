@@ -1,0 +1,102 @@
+"""The null device: pseudo times, the same on every machine, so that what stands on measuring can be tested.
+
+It runs nothing and says so: its name is "null", it loads no module, and its measurements carry `device.kind == "null"`.
+A time is (MACs / rate + bytes / bandwidth + overhead) x a factor in [0.9, 1.1) derived from the workload's key, so that
+ratios between workloads are plausible and no two workloads tie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from devices.profile import Profile
+from devices.session import DeviceInfo, Session
+from fleetpose.errors import UsageError
+
+MACS_PER_SEC = 1e11
+BYTES_PER_SEC = 2e10
+OVERHEAD_SECS = 5e-6
+WALL_EXTRA_SECS = 2e-5
+SPREAD = 0.1  # of the key's factor, either way
+NOISE = 0.01  # of one sample, either way
+
+
+@dataclass(frozen=True)
+class NullKernel:
+    """A workload as the null device knows it.
+
+    Attributes:
+        key: its name; the same key always takes the same pseudo time.
+        macs: multiply-adds.
+        moved_bytes: bytes read and written.
+        fails: where set, "running" it fails with this reason.
+    """
+
+    key: str
+    macs: float = 0.0
+    moved_bytes: float = 0.0
+    fails: str | None = None
+
+    def event_secs(self) -> float:
+        """Pseudo time of one run, in seconds."""
+        digest = hashlib.sha256(self.key.encode()).digest()
+        factor = 1 + SPREAD * (int.from_bytes(digest[:8], "big") / 2**63 - 1)
+        return factor * (self.macs / MACS_PER_SEC + self.moved_bytes / BYTES_PER_SEC + OVERHEAD_SECS)
+
+    def samples(self, count: int) -> list[tuple[float, float]]:
+        """`count` pairs of pseudo (event, wall) seconds, scattered by 1 %, the same on every call."""
+        scatter = random.Random(self.key)
+        events = [self.event_secs() * (1 + NOISE * scatter.uniform(-1, 1)) for _ in range(count)]
+        return [(event, event + WALL_EXTRA_SECS) for event in events]
+
+
+class NullSession(Session):
+    """A Session that runs nothing. `load`, `remote` and `device` are refused; `devices.measure` takes a NullKernel."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.spec = "null"
+        self.profile = profile
+        self.info = DeviceInfo(name="null", driver="null", kind="null")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("remote", "device"):
+            raise UsageError(f"the null device has no {name}: it runs nothing; use --device host")
+        raise AttributeError(name)
+
+    def kernel(self, key: str, macs: float = 0.0, moved_bytes: float = 0.0) -> NullKernel:
+        """What `load` would give on a device: something to measure."""
+        return NullKernel(key, macs, moved_bytes)
+
+    def load(self, path: Path | str) -> Any:
+        """Refused: UsageError."""
+        raise UsageError(f"the null device cannot load {path}: it runs nothing; use --device host")
+
+    def function(self, name: str) -> Any:
+        """None: the null device has no functions."""
+        return None
+
+    def alive(self) -> bool:
+        """Always."""
+        return True
+
+    def reconnect(self) -> None:
+        """Nothing to do."""
+
+    def abort(self, why: str) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def __enter__(self) -> NullSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
