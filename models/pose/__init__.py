@@ -1,4 +1,4 @@
 """From a network's maps to people, and people onto a photograph. NumPy and OpenCV only; knows no network.
 
-skeleton (parts, limbs, channels) <- person (a found person) <- peaks (heatmaps -> peaks) <- paf (peaks -> people) <- draw.
+skeleton (parts, limbs, channels) <- person <- peaks, limbs <- paf (maps -> people); draw (people -> picture).
 """

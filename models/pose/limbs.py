@@ -86,10 +86,16 @@ class _Field:
         """(..., 2) float32 of the picture at x, y (...), by cubic interpolation."""
         points = np.zeros((2, -(-x.size // _COLUMNS) * _COLUMNS), np.float32)
         points[0, : x.size], points[1, : x.size] = x.ravel(), y.ravel()
-        tables = points.reshape(2, -1, _COLUMNS)
+        map_x, map_y = points.reshape(2, -1, _COLUMNS)
         parts = [
-            cv2.remap(self.picture, *tables[:, at : at + _COLUMNS], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-            for at in range(0, tables.shape[1], _COLUMNS)
+            cv2.remap(
+                self.picture,
+                map_x[at : at + _COLUMNS],
+                map_y[at : at + _COLUMNS],
+                cv2.INTER_CUBIC,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            for at in range(0, len(map_x), _COLUMNS)
         ]
         if not parts:
             return np.zeros((*x.shape, 2), np.float32)

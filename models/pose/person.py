@@ -16,7 +16,7 @@ class Person:
 
     keypoints: (18, 3) float64 x, y, score in the order of `skeleton.PARTS`; x and y in photograph pixels, integers at
         pixel centres. A keypoint that was not found is (NaN, NaN, 0).
-    score: larger for a surer person; of PAF grouping, the sum of the scores of the keypoints and limbs. Not bounded by 1.
+    score: larger for a surer person; of PAF grouping, the sum of its keypoints' and limbs' scores.
     """
 
     keypoints: np.ndarray
