@@ -10,7 +10,7 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def bootstrap_ap(
     if not sum(result.truths for result in evaluation.per_image):
         raise UsageError("no annotated person counts, so there is no AP to draw from")
     random = np.random.default_rng(seed)
-    drawn = []
+    drawn: list[float] = []
     while len(drawn) < samples:
         picks = random.integers(0, evaluation.images, evaluation.images)
         value = average_precision([evaluation.per_image[pick] for pick in picks])
@@ -201,7 +201,9 @@ def _judge(truth: COCO, found: list[dict[str, Any]]) -> Evaluation:
     # evalImgs: by category, then area range (all, medium, large), then image in the sorted order of the ids.
     by_image = dict(zip(judge.params.imgIds, judge.evalImgs, strict=False))
     per_image = tuple(_image_result(key, names[key], people.get(key, 0), by_image[key]) for key in order)
-    return Evaluation(*(stats[at] for at in (0, 1, 2, 3, 4, 5)), per_image)
+    # COCOeval.stats: AP, AP50, AP75, AP medium, AP large, AR, and AR at the same four restrictions.
+    ap, ap_50, ap_75, ap_medium, ap_large, ar = stats[:6]
+    return Evaluation(ap, ap_50, ap_75, ap_medium, ap_large, ar, per_image)
 
 
 def _image_result(image_id: int, file_name: str, people: int, match: dict[str, Any] | None) -> ImageResult:
@@ -225,7 +227,7 @@ def _results(truth: COCO, found: list[dict[str, Any]]) -> COCO:
 
 
 @contextlib.contextmanager
-def _logged():
+def _logged() -> Iterator[None]:
     """Send what pycocotools prints to the log instead of stdout."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

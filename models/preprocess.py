@@ -130,7 +130,9 @@ def fit(image: np.ndarray, size: Size, preprocessing: Preprocessing) -> tuple[np
     if preprocessing.channels == "RGB":
         scaled = scaled[:, :, ::-1]
     tensor = np.zeros((1, 3, *placement.input_size), np.float32)
-    normalised = (scaled.astype(np.float32) - np.float32(preprocessing.mean)) * np.float32(preprocessing.scale)
+    normalised = (scaled.astype(np.float32) - np.asarray(preprocessing.mean, np.float32)) * np.float32(
+        preprocessing.scale
+    )
     tensor[0, :, :height, :width] = normalised.transpose(2, 0, 1)
     return tensor, placement
 

@@ -1,4 +1,4 @@
-"""People drawn on a photograph."""
+"""People drawn on a photograph: limbs coloured by part, joints, both fading with the network's confidence."""
 
 from __future__ import annotations
 
@@ -7,42 +7,107 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from fleetpose.errors import UsageError
 from models.pose.person import Person
-from models.pose.skeleton import LIMBS, TREE_LIMBS
+from models.pose.skeleton import LIMBS, PARTS, TREE_LIMBS
 
-#: Limb -> BGR: arms warm, legs cool, head light; the right side yellower and greener, the left redder and bluer.
-_COLOURS = (
-    (80, 190, 255),
-    (120, 110, 255),
-    (60, 210, 255),
-    (40, 235, 250),
-    (110, 80, 250),
-    (150, 70, 245),
-    (140, 220, 90),
-    (150, 235, 60),
-    (130, 245, 110),
-    (250, 170, 80),
-    (255, 140, 70),
-    (255, 190, 60),
-    (220, 220, 235),
-    (230, 200, 245),
-    (230, 180, 250),
-    (230, 235, 200),
-    (235, 240, 170),
-)
+#: RRGGBB of each limb: a person's right side warm, left side cool, the head violet; brighter towards hands and feet.
+_LIMB_COLOURS = ["ff8f3f", "ff5c8a", "ffb02e", "ffd23f", "f0468f", "d94fc0", "c6e64b", "9be15d", "5fd068", "4f8cff", "36b5f5", "2fd9e7", "b892ff", "c9a7ff", "d8bfff", "a58bff", "b9a2ff"]
+_OUTLINE = np.array([28, 22, 18], np.float32)
+#: A limb's half width over the person's size; the least and most it may be, in pixels.
+_HALF_WIDTH, _THINNEST, _THICKEST = 0.011, 1.3, 14.0
+#: Keypoint score at which a limb is faintest, and from which it is opaque; the faintest opacity.
+_FAINT, _SURE, _LEAST_OPACITY = 0.1, 0.6, 0.3
+#: Fractional bits of polygon corners: edges are placed to 1/16 pixel.
+_BITS = 4
+_NECK = PARTS.index("neck")
+_HEAD = frozenset(map(PARTS.index, ("nose", "right_eye", "left_eye", "right_ear", "left_ear")))
 
 
 def draw_people(image: np.ndarray, people: Sequence[Person]) -> np.ndarray:
-    """A copy of `image` with every person's limbs and joints drawn.
+    """A copy of `image` with every person's limbs and joints drawn, the surest person on top.
 
     Args:
         image: (H, W, 3) uint8 BGR; not changed.
-        people: in the image's pixels. Keypoints beyond the image are clipped away, as are absent ones.
+        people: in the image's pixels. What lies beyond the image is clipped, keypoints not found are left out.
+
+    Raises:
+        UsageError: `image` is not (H, W, 3) uint8.
     """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise UsageError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
     canvas = image.copy()
     for person in sorted(people, key=lambda each: each.score):
-        for limb, (start, end) in enumerate(LIMBS[:TREE_LIMBS]):
-            if person.found[start] and person.found[end]:
-                a, b = person.keypoints[[start, end], :2]
-                cv2.line(canvas, tuple(map(int, a)), tuple(map(int, b)), _COLOURS[limb], 3, cv2.LINE_AA)
+        _draw_person(canvas, person)
     return canvas
+
+
+def _draw_person(canvas: np.ndarray, person: Person) -> None:
+    found = person.found
+    if not found.any():
+        return
+    left, top, right, bottom = person.box
+    half = float(np.clip(_HALF_WIDTH * max(right - left, bottom - top), _THINNEST, _THICKEST))
+    xy, scores = person.keypoints[:, :2], person.keypoints[:, 2]
+    limbs = [limb for limb in range(TREE_LIMBS) if found[list(LIMBS[limb])].all()]
+    # The outlines of a limb and its joints lie under all colours, so that limbs that meet are not cut apart.
+    shapes = [_capsule(xy[LIMBS[limb][0]], xy[LIMBS[limb][1]], half * _relative_width(limb)) for limb in limbs]
+    opacities = [_opacity(min(scores[part] for part in LIMBS[limb])) for limb in limbs]
+    border = max(1.0, 0.35 * half)
+    for limb, opacity in zip(limbs, opacities, strict=True):
+        start, end = xy[list(LIMBS[limb])]
+        _fill(canvas, _capsule(start, end, half * _relative_width(limb) + border), _OUTLINE, 0.55 * opacity)
+    for limb, shape, opacity in zip(limbs, shapes, opacities, strict=True):
+        _fill(canvas, shape, _bgr(limb), opacity)
+    for part in np.flatnonzero(found).tolist():
+        radius = half * (0.8 if part in _HEAD else 1.35)
+        opacity = _opacity(scores[part])
+        _fill(canvas, _capsule(xy[part], xy[part], radius + border), _OUTLINE, 0.55 * opacity)
+        _fill(canvas, _capsule(xy[part], xy[part], radius), _joint_colour(part), opacity)
+
+
+def _relative_width(limb: int) -> float:
+    """Limbs of the head are finer."""
+    start, end = LIMBS[limb]
+    return 0.5 if start in _HEAD and end in _HEAD else 1.0
+
+
+def _opacity(score: float) -> float:
+    sure = np.clip((score - _FAINT) / (_SURE - _FAINT), 0, 1)
+    return float(_LEAST_OPACITY + (1 - _LEAST_OPACITY) * sure)
+
+
+def _bgr(limb: int) -> np.ndarray:
+    return np.array(list(bytes.fromhex(_LIMB_COLOURS[limb]))[::-1], np.float32)
+
+
+def _joint_colour(part: int) -> np.ndarray:
+    """The colour of the limb that ends in `part`, halfway to white."""
+    if part == _NECK:
+        return np.full(3, 255, np.float32)
+    limb = next(limb for limb, (_, end) in enumerate(LIMBS) if end == part)
+    return 0.45 * _bgr(limb) + 0.55 * 255
+
+
+def _capsule(start: np.ndarray, end: np.ndarray, half: float) -> np.ndarray:
+    """(24, 2) corners, pixels, of all points within `half` of the segment; a disc where its ends coincide."""
+    along = np.arctan2(end[1] - start[1], end[0] - start[0])
+    turn = along + np.linspace(-np.pi / 2, np.pi / 2, 12)
+    cap = half * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return np.concatenate([end + cap, start - cap])
+
+
+def _fill(canvas: np.ndarray, corners: np.ndarray, colour: np.ndarray, opacity: float) -> None:
+    """Blend an anti-aliased convex polygon into `canvas`."""
+    height, width = canvas.shape[:2]
+    low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, (width, height)).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 2, 0, (width, height)).astype(int)
+    if (high <= low).any():
+        return
+    region = canvas[low[1] : high[1], low[0] : high[0]]
+    mask = np.zeros(region.shape[:2], np.uint8)
+    # Far corners are pulled in, so that they fit OpenCV's fixed point numbers.
+    fixed = np.round(np.clip(corners - low, -30000, 30000) * (1 << _BITS)).astype(np.int32)
+    cv2.fillConvexPoly(mask, fixed, 255, cv2.LINE_AA, _BITS)
+    share = mask[:, :, None].astype(np.float32) * np.float32(opacity / 255)
+    region[:] = np.round(region + (colour - region) * share).astype(np.uint8)

@@ -47,7 +47,8 @@ class Person:
         xy = self.keypoints[self.found, :2]
         if not len(xy):
             raise ValueError("a person without keypoints has no box")
-        return (*map(float, xy.min(axis=0)), *map(float, xy.max(axis=0)))
+        (left, top), (right, bottom) = xy.min(axis=0).tolist(), xy.max(axis=0).tolist()
+        return left, top, right, bottom
 
     def to_coco(self, image_id: int) -> dict[str, Any]:
         """One entry of COCO's keypoint result format, JSON-ready.
