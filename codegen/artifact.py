@@ -1,0 +1,122 @@
+"""Running an artifact on a device: needs TVM's runtime, not its compiler, and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codegen.manifest import Entry, LayerCode, Manifest, parameters_path, read_manifest
+from fleetpose.errors import FleetposeError, UsageError
+
+if TYPE_CHECKING:
+    from devices.session import Session
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """Seconds one layer's kernel took on the device, by OpenCL's event clock, within a run of the whole network."""
+
+    code: LayerCode
+    secs: float
+
+
+class Artifact:
+    """A built network, loaded on a device.
+
+    Args:
+        path: the shared object; its manifest stands beside it.
+        session: an open device session; must outlive the artifact.
+
+    Raises:
+        UsageError: a missing or damaged file.
+    """
+
+    def __init__(self, path: Path | str, session: Session) -> None:
+        from tvm.runtime.vm import VirtualMachine
+
+        self.path, self.session = Path(path), session
+        self.manifest: Manifest = read_manifest(self.path)
+        with session.guard(f"loading {self.path.name}"):
+            self._machine = VirtualMachine(session.load(self.path), session.device)
+            self._parameters = [self._upload(array) for array in self._read_parameters()]
+
+    def _read_parameters(self) -> Sequence[np.ndarray]:
+        if not self.manifest.parameters:
+            return ()
+        from safetensors.numpy import load_file
+
+        stored = load_file(parameters_path(self.path))
+        return [stored[name] for name in self.manifest.parameters]
+
+    def _upload(self, array: np.ndarray):
+        import tvm
+
+        return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device)
+
+    def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        """One inference.
+
+        Args:
+            tensor: (1, C, H, W) float32; H x W must be a size the artifact was built for.
+
+        Returns:
+            Output name -> (1, C, H, W) float32.
+
+        Raises:
+            UsageError: another shape.
+            DeviceUnreachable: the device went away.
+        """
+        entry = self._prepare(tensor)
+        with self.session.guard("running the network"):
+            self._machine.invoke_stateful(entry.name)
+            return self._outputs(entry)
+
+    def _prepare(self, tensor: np.ndarray) -> Entry:
+        if tensor.ndim != 4:
+            raise UsageError(f"expected (1, C, H, W), got {tensor.shape}")
+        entry = self.manifest.entry((tensor.shape[2], tensor.shape[3]))
+        if tensor.shape != entry.input.shape:
+            raise UsageError(f"expected {entry.input.shape}, got {tensor.shape}")
+        with self.session.guard("sending the input"):
+            self._machine.set_input(entry.name, self._upload(tensor.astype(np.float32)), *self._parameters)
+        return entry
+
+    def _outputs(self, entry: Entry) -> dict[str, np.ndarray]:
+        found = self._machine.get_outputs(entry.name)
+        tensors = [found] if len(entry.outputs) == 1 else list(found)
+        return {spec.name: tensor.numpy() for spec, tensor in zip(entry.outputs, tensors, strict=True)}
+
+    def evaluator(self, tensor: np.ndarray):
+        """(remote module, function name) whose call without arguments runs the network once on `tensor`.
+
+        It is what devices.measure times; the input stays on the device.
+        """
+        entry = self._prepare(tensor)
+        with self.session.guard("preparing to measure"):
+            name = f"timed_{entry.name}"
+            self._machine.save_function(entry.name, name, self._upload(tensor), *self._parameters, include_return=False)
+        return self._machine.module, name
+
+    def layer_times(self, tensor: np.ndarray, runs: int = 10) -> list[LayerTime]:
+        """Median time of every layer over `runs` inferences, in launch order.
+
+        Raises:
+            FleetposeError: the device's log does not match the manifest.
+        """
+        entry = self._prepare(tensor)
+        samples = []
+        for _ in range(runs):
+            self.session.function("fleetpose.opencl.profile_start")()
+            with self.session.guard("running the network"):
+                self._machine.invoke_stateful(entry.name)
+            samples.append(self.session.ask("fleetpose.opencl.profile_stop"))
+        names = [launch["kernel"] for launch in samples[0]]
+        expected = [code.kernel for code in entry.layers]
+        if names != expected:
+            raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {len(expected)}: {names}")
+        secs = np.median([[one["end_secs"] - one["start_secs"] for one in sample] for sample in samples], axis=0)
+        return [LayerTime(code, float(value)) for code, value in zip(entry.layers, secs, strict=True)]

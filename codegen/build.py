@@ -1,0 +1,222 @@
+"""A network to one deployable shared object and its manifest: `python -m codegen.build`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from codegen.manifest import Manifest, manifest_path, parameters_path
+from devices import open_device
+from devices.profile import Profile, load_profile
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output, check_writable, sha256
+from fleetpose.progress import status
+from models.graph import Graph
+from models.registry import ModelSpec, create_model, model_spec
+
+#: widths at height 368 for upright, square, 4:3, 3:2 and 16:9 photographs
+DEFAULT_WIDTHS = (280, 368, 496, 560, 656)
+DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What an artifact is built for.
+
+    Attributes:
+        profile: the device's facts, which shape the kernels.
+        device: the device's own description, {} when built from a profile alone.
+        host: the processor that will load it, a key of codegen.target.HOSTS.
+        linker: "lld" or "cc".
+    """
+
+    profile: Profile
+    device: dict
+    host: str = "native"
+    linker: str = "lld"
+
+
+def default_sizes(spec: ModelSpec) -> list[tuple[int, int]]:
+    """Input sizes served unless the user names some: the model's height, widths of the usual photographs."""
+    return [(spec.size[0], round(width * spec.size[0] / 368 / spec.stride) * spec.stride) for width in DEFAULT_WIDTHS]
+
+
+def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tuple[int, int]]) -> list[Graph]:
+    """The model's graph at each input (height, width).
+
+    Raises:
+        UsageError: an unknown model, weights that do not fit, or a size the network cannot take.
+    """
+    from models.trace import trace
+
+    network = create_model(model, weights, seed)
+    return [trace(network, (3, *size), model) for size in sizes]
+
+
+def build(
+    model: str,
+    out: Path,
+    destination: Destination,
+    weights: Path | None = None,
+    sizes: Sequence[tuple[int, int]] | None = None,
+    seed: int = 0,
+    weights_file: bool = False,
+    force: bool = False,
+    dump: Path | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Manifest:
+    """Compile `model` into `out` (a .so) with its manifest beside it (.json), and its weights too if `weights_file`.
+
+    Args:
+        model: a registered name.
+        out: path of the shared object; nothing is written there unless all succeeds.
+        destination: device and host to build for.
+        weights: file to take the weights from; random ones from `seed` without.
+        sizes: input (height, width) of each entry; `default_sizes` without.
+        weights_file: keep packed weights in `out`'s .weights.safetensors instead of inside.
+        force: replace existing files.
+        dump: folder for the TIR, the OpenCL source and the manifest.
+        progress: told what is being done.
+
+    Raises:
+        UsageError: bad names, files or sizes. LinkError: the linker failed.
+    """
+    import tvm
+
+    from codegen.link import export_shared
+    from codegen.network import lower_network
+    from codegen.target import make_target
+
+    spec = model_spec(model)
+    files = [out, manifest_path(out), *([parameters_path(out)] if weights_file else [])]
+    if out.suffix != ".so":
+        raise UsageError(f"the artifact must be named *.so, not {out.name}")
+    check_writable(*files, force=force)
+    target = make_target(destination.profile, destination.host)
+    progress("tracing the network")
+    graphs = trace_sizes(model, weights, seed, sizes or default_sizes(spec))
+    lowered = lower_network(
+        graphs, destination.profile, not weights_file, spec.outputs, lambda name: progress(f"scheduling {name}")
+    )
+    progress("compiling")
+    executable = tvm.compile(lowered.module, target)
+    manifest = Manifest(
+        model,
+        "",
+        tuple(lowered.entries),
+        preprocessing=spec.preprocessing.to_dict(),
+        stride=spec.stride,
+        weights={"file": weights.name, "sha256": sha256(weights)} if weights else {"seed": seed},
+        parameters=tuple(lowered.parameters),
+        device=destination.device,
+        profile=destination.profile.name,
+        host=destination.host,
+        versions={name: importlib.metadata.version(name) for name in DISTRIBUTIONS},
+    )
+    progress("linking")
+    with atomic_output(out, force=True) as shared:
+        export_shared(executable, shared, destination.host, destination.linker)
+        manifest = replace(manifest, sha256=sha256(shared), parameters_file=_write_parameters(out, lowered.parameters))
+        with atomic_output(manifest_path(out), force=True) as temporary:
+            manifest.write(temporary)
+    if dump:
+        _dump(dump, lowered.module, executable, manifest)
+    return manifest
+
+
+def _write_parameters(out: Path, parameters: dict) -> dict[str, str]:
+    """Write packed constants beside the artifact; how the manifest refers to them."""
+    if not parameters:
+        return {}
+    from safetensors.numpy import save_file
+
+    path = parameters_path(out)
+    with atomic_output(path, force=True) as temporary:
+        save_file(parameters, temporary)
+    return {"file": path.name, "sha256": sha256(path)}
+
+
+def opencl_source(module) -> str:
+    """The OpenCL C of a compiled module and all it imports."""
+    own = [module.inspect_source()] if module.kind == "opencl" else []
+    return "\n".join(own + [source for imported in module.imports if (source := opencl_source(imported))])
+
+
+def _dump(folder: Path, module, executable, manifest: Manifest) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "module.py").write_text(module.script())
+    (folder / "kernels.cl").write_text(opencl_source(executable.mod))
+    manifest.write(folder / "manifest.json")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "368x656" -> (368, 656)."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 368x496")
+    return int(height), int(width)
+
+
+def destination_of(arguments: argparse.Namespace) -> Destination:
+    """The destination that --device, --profile, --host and --linker describe."""
+    profile = load_profile(arguments.profile) if arguments.profile else None
+    if arguments.device is None:
+        if profile is None:
+            raise UsageError("give --device host, --device rpc:KEY, or --profile NAME to build without a device")
+        return Destination(profile, {}, arguments.host, arguments.linker)
+    with open_device(arguments.device, profile) as session:
+        return Destination(session.profile, session.info.to_dict(), arguments.host, arguments.linker)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("codegen.build", "Compile a whole pose network into one deployable shared object.")
+    parser.add_argument("--model", required=True, help="a registered network, such as lwop")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--weights", type=Path, help="safetensors or published checkpoint; random weights without")
+    source.add_argument("--seed", type=int, default=0, help="of the random weights")
+    parser.add_argument("--device", help="host or rpc:KEY: build for this device")
+    parser.add_argument("--profile", help="profile name or TOML file; with --device, instead of the device's own")
+    parser.add_argument("--host", default="native", help="native, linux-arm64 or android-arm64: who loads the artifact")
+    parser.add_argument("--linker", default="lld", help="lld (needs no compiler) or cc")
+    parser.add_argument(
+        "--size", type=parse_size, action="append", metavar="HxW", help="input size to serve; may be repeated"
+    )
+    parser.add_argument("--weights-file", action="store_true", help="keep the weights beside the .so, not inside")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the .so to write; its .json goes beside it")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
+    parser.add_argument("--dump", type=Path, metavar="DIR", help="also write the TIR, the OpenCL source, the manifest")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.out, manifest_path(arguments.out), force=arguments.force)
+    model_spec(arguments.model)
+    with status("building") as progress:
+        manifest = build(
+            arguments.model,
+            arguments.out,
+            destination_of(arguments),
+            weights=arguments.weights,
+            sizes=arguments.size,
+            seed=arguments.seed,
+            weights_file=arguments.weights_file,
+            force=arguments.force,
+            dump=arguments.dump,
+            progress=progress,
+        )
+    if arguments.json:
+        cli.print_json({"artifact": str(arguments.out), **manifest.to_dict()})
+    else:
+        sizes = ", ".join(f"{height}x{width}" for height, width in manifest.sizes)
+        size = arguments.out.stat().st_size / 1e6
+        print(f"{arguments.out}: {manifest.model} for {manifest.profile}, {size:.1f} MB, input sizes {sizes}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

@@ -1,0 +1,95 @@
+"""Object files to a shared object, for this machine or another, with or without a compiler installed.
+
+TVM emits finished object files (the packed device code included), so a linker is all it takes. The default is lld from
+the `ziglang` package: the same bytes everywhere, and the only one at hand for phones without an NDK.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import tvm
+
+from fleetpose.errors import FleetposeError, UsageError, unknown_name
+
+LINKERS = ("lld", "cc")
+
+_MACHINES = {"x86_64": "elf_x86_64", "amd64": "elf_x86_64", "aarch64": "aarch64linux", "arm64": "aarch64linux"}
+#: Android 15 and later map pages of 16 KiB
+_ARM_PAGE = ["-z", "max-page-size=16384"]
+
+
+class LinkError(FleetposeError):
+    """The linker is missing or refused."""
+
+    exit_status = 1
+
+
+def link_command(objects: Sequence[str], output: str, host: str = "native", linker: str = "lld") -> list[str]:
+    """The command that links `objects` into the shared object `output`.
+
+    Args:
+        host: a key of codegen.target.HOSTS.
+        linker: "lld" (any host) or "cc" (this machine only).
+
+    Raises:
+        UsageError: an unknown linker, or "cc" for another host.
+        LinkError: the linker is not installed.
+    """
+    if linker not in LINKERS:
+        raise unknown_name("linker", linker, LINKERS)
+    if linker == "cc":
+        if host != "native":
+            raise UsageError(f"--linker cc links for this machine only; use --linker lld for {host}")
+        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        if compiler is None:
+            raise LinkError("no C compiler found (cc, gcc, clang); use --linker lld, which needs none")
+        return [compiler, "-shared", "-o", output, *objects]
+    machine = platform.machine().lower() if host == "native" else "aarch64"
+    if machine not in _MACHINES:
+        raise LinkError(f"lld is not set up for this machine ({machine}); use --linker cc")
+    page = _ARM_PAGE if _MACHINES[machine] == "aarch64linux" else []
+    return [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "ld.lld",
+        "-shared",
+        "-m",
+        _MACHINES[machine],
+        *page,
+        "-o",
+        output,
+        *objects,
+    ]
+
+
+def link_shared(objects: Sequence[str], output: str, host: str = "native", linker: str = "lld") -> None:
+    """Link object files into a shared object. Raises LinkError with what the linker printed."""
+    command = link_command(objects, output, host, linker)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        mend = (
+            "pip install ziglang"
+            if "No module named ziglang" in done.stderr
+            else f"the command was: {' '.join(command)}"
+        )
+        raise LinkError(f"linking failed: {done.stderr.strip()[-2000:]}\n{mend}")
+
+
+def export_shared(
+    executable: tvm.runtime.Executable | tvm.runtime.Module, path: Path, host: str = "native", linker: str = "lld"
+) -> None:
+    """Write a compiled module, device code and constants included, as one shared object."""
+    with tempfile.TemporaryDirectory(prefix="fleetpose-link-") as workspace:
+        executable.export_library(
+            str(path),
+            workspace_dir=workspace,
+            fcompile=lambda output, objects, **_: link_shared(objects, output, host, linker),
+        )

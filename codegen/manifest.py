@@ -1,0 +1,174 @@
+"""The manifest beside an artifact (`pose.so` + `pose.json`): all that running it takes besides the code.
+
+Plain values only; knows neither torch nor TVM.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fleetpose.errors import UsageError
+from fleetpose.files import sha256
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A named tensor an entry takes or gives: (1, C, H, W), dense, row-major."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class LayerCode:
+    """How one layer was compiled.
+
+    Attributes:
+        layer, op: the layer's name and operation; "input" and "output N" for the copies at the network's ends.
+        schedule, tile: the rule that answered, and the tile it chose ("F8V3").
+        kernel: name of the OpenCL kernel; layers with equal workloads share one.
+        macs: multiply-adds of the layer.
+        out_shape: (C, H, W) of its result.
+    """
+
+    layer: str
+    op: str
+    schedule: str
+    tile: str
+    kernel: str
+    macs: int
+    out_shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One function of the artifact: the network at one input size. `layers` are in launch order, a kernel each."""
+
+    name: str
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    layers: tuple[LayerCode, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Input (height, width)."""
+        return (self.input.shape[2], self.input.shape[3])
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact is and what it was made from.
+
+    Attributes:
+        model: the network's name.
+        sha256: of the shared object.
+        entries: one per input size.
+        preprocessing: mean, scale, channels (models.preprocess.Preprocessing); empty if the model has none.
+        stride: input pixels per output cell.
+        weights: {"file", "sha256"} of the weights it was built from; empty for random weights, whose "seed" it has.
+        parameters: names of the packed constants in `parameters_file`, in argument order; empty where they are inside.
+        parameters_file: {"file", "sha256"} of the safetensors beside the artifact, or empty.
+        device, profile, host: what it was built for: its description, the profile's name, the host.
+        versions: of fleetpose, apache-tvm and apache-tvm-ffi.
+    """
+
+    model: str
+    sha256: str
+    entries: tuple[Entry, ...]
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    stride: int = 0
+    weights: dict[str, Any] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
+    parameters_file: dict[str, str] = field(default_factory=dict)
+    device: dict[str, Any] = field(default_factory=dict)
+    profile: str = ""
+    host: str = "native"
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Input (height, width) of every entry."""
+        return tuple(entry.size for entry in self.entries)
+
+    def entry(self, size: tuple[int, int]) -> Entry:
+        """The entry for input (height, width). Raises UsageError naming the sizes there are."""
+        for entry in self.entries:
+            if entry.size == tuple(size):
+                return entry
+        known = ", ".join(f"{height}x{width}" for height, width in self.sizes)
+        raise UsageError(f"built for input {known}, not {size[0]}x{size[1]}; rebuild with --size {size[0]}x{size[1]}")
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+
+
+def manifest_path(artifact: Path) -> Path:
+    """`pose.json` of `pose.so`."""
+    return artifact.with_suffix(".json")
+
+
+def parameters_path(artifact: Path) -> Path:
+    """`pose.weights.safetensors` of `pose.so`."""
+    return artifact.with_suffix(".weights.safetensors")
+
+
+def read_manifest(artifact: Path) -> Manifest:
+    """The manifest of the artifact at `artifact`, checked against the files it speaks of.
+
+    Raises:
+        UsageError: a file is missing or damaged, or of another format.
+    """
+    path = manifest_path(artifact)
+    if not artifact.is_file():
+        raise UsageError(f"no artifact at {artifact}; make one with python -m codegen.build -o {artifact}")
+    try:
+        fields = json.loads(path.read_text())
+        if fields.get("format") != FORMAT:
+            raise UsageError(
+                f"{path} has format {fields.get('format')}, this version reads {FORMAT}; rebuild the artifact"
+            )
+        manifest = _from_fields(fields)
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing; it is written beside the artifact and moves with it") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is not a manifest ({error}); rebuild the artifact") from error
+    _check_digest(artifact, manifest.sha256)
+    if manifest.parameters_file:
+        _check_digest(artifact.parent / manifest.parameters_file["file"], manifest.parameters_file["sha256"])
+    return manifest
+
+
+def _from_fields(fields: dict[str, Any]) -> Manifest:
+    def tensor(values: dict[str, Any]) -> TensorSpec:
+        return TensorSpec(**{**values, "shape": tuple(values["shape"])})
+
+    entries = tuple(
+        Entry(
+            entry["name"],
+            tensor(entry["input"]),
+            tuple(tensor(output) for output in entry["outputs"]),
+            tuple(LayerCode(**{**layer, "out_shape": tuple(layer["out_shape"])}) for layer in entry["layers"]),
+        )
+        for entry in fields["entries"]
+    )
+    return Manifest(**{**fields, "entries": entries, "parameters": tuple(fields["parameters"])})
+
+
+def _check_digest(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise UsageError(f"{path} is missing; it belongs to the artifact and moves with it")
+    if (found := sha256(path)) != expected:
+        raise UsageError(
+            f"{path} is not the file its manifest describes (sha256 {found[:12]}..., not {expected[:12]}...)"
+        )

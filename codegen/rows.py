@@ -1,0 +1,95 @@
+"""RowTiles: how work-items share a plane's rows, and the one place where output (with its zero borders) is written.
+
+A tile is `width` neighbouring vectors of `height` neighbouring rows. Tiles cover exactly the vectors that hold image
+elements; the item of a row's last tile zeroes the gap, those of the first and last rows the borders above and below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tvm.tirx.script import builder as T
+
+from codegen.builder import emit, put, when
+from codegen.plane import Plane
+from codegen.vectors import Vector
+
+
+class RowTiles:
+    """Tiles of `width` vectors x `height` rows over an output plane.
+
+    Args:
+        plane: where the output lies; its lanes are the vector's.
+        vector: the vector type.
+        width: vectors per tile.
+        height: rows per tile; must divide the plane's height.
+    """
+
+    def __init__(self, plane: Plane, vector: Vector, width: int, height: int = 1) -> None:
+        if plane.height % height:
+            raise ValueError(f"{height} rows per tile do not divide {plane.height}")
+        self.plane, self.vector, self.width, self.height = plane, vector, width, height
+        self.across = -(-plane.vectors // width)
+        self.down = plane.height // height
+
+    def column(self, tile, number: int):
+        """First column of vector `number` of tile `tile` along a row."""
+        return (tile * self.width + number) * self.plane.lanes
+
+    def store(self, registers, first: int, buffer, channel, row, tile) -> None:
+        """Write registers[first : first + width] to a row, masking what lies beyond the image."""
+        plane, vector = self.plane, self.vector
+        for number in range(self.width):
+            column = self.column(tile, number)
+            last_tile_only = (plane.vectors - 1) % self.width == number
+            if plane.border != (0, 0) and last_tile_only and plane.width % plane.lanes:
+                put(registers, first + number, vector.keep_below(registers[first + number], column, plane.width))
+            in_every_tile = plane.vectors % self.width == 0 or number < plane.vectors % self.width
+            with when(True if in_every_tile else tile < self.across - 1):
+                emit(vector.store(registers[first + number], buffer, plane.index(channel, row, column)))
+        if plane.pitch > plane.vectors * plane.lanes:
+            with when(True if self.across == 1 else tile == self.across - 1):
+                self._zero(buffer, channel, row, range(plane.vectors, plane.pitch // plane.lanes))
+
+    def zero_borders(self, buffer, channels: Sequence, block, tile) -> None:
+        """Write the zeros above the first and below the last block of rows, and before the first row.
+
+        Args:
+            buffer: the output.
+            channels: (index expression, condition or True) of each channel this work-item owns.
+            block: which block of rows (of `height`) the item has.
+            tile: which tile along the row.
+        """
+        plane = self.plane
+        if plane.border == (0, 0):
+            return
+        first, last = block == 0, block == self.down - 1
+        for channel, owned in channels:
+            with when(owned):
+                if plane.lead:
+                    with when(first), when(True if self.across == 1 else tile == 0):
+                        for start in range(0, plane.lead, plane.lanes):
+                            emit(self.vector.store(self.vector.splat(0), buffer, channel * plane.stride + start))
+                if plane.border[0]:
+                    with when(first):
+                        self._zero_rows(buffer, channel, -plane.border[0], tile)
+                    with when(last):
+                        self._zero_rows(buffer, channel, plane.height, tile)
+
+    def _zero_rows(self, buffer, channel, row: int, tile) -> None:
+        """Zero `border` whole rows from `row` on; the tile's share of the columns, and the gap by the last tile."""
+        plane = self.plane
+        with T.serial(0, plane.border[0]) as offset:
+            for number in range(self.width):
+                vectors = plane.vectors
+                inside = vectors % self.width == 0 or number < vectors % self.width
+                with when(True if inside else tile < self.across - 1):
+                    index = plane.index(channel, row + offset, self.column(tile, number))
+                    emit(self.vector.store(self.vector.splat(0), buffer, index))
+            with when(True if self.across == 1 else tile == self.across - 1):
+                self._zero(buffer, channel, row + offset, range(plane.vectors, plane.pitch // plane.lanes))
+
+    def _zero(self, buffer, channel, row, vectors: range) -> None:
+        for number in vectors:
+            index = self.plane.index(channel, row, number * self.plane.lanes)
+            emit(self.vector.store(self.vector.splat(0), buffer, index))

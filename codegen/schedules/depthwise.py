@@ -1,0 +1,107 @@
+"""Depthwise convolution: one filter per channel, any kernel, stride and dilation.
+
+A work-item makes a tall tile of one channel: it walks down the input rows, loads each once per kernel column, and adds
+it to every output row it belongs to, so that a 3x3 kernel reads each element three times instead of nine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codegen.builder import kernel, put, registers
+from codegen.epilogue import finish, initial_addend
+from codegen.rows import RowTiles
+from codegen.vectors import Vector
+from codegen.workload import Kernel, Weights, Workload
+from devices.profile import Profile
+
+#: multiply-add statements of one unrolled kernel; beyond, OpenCL compilers take seconds
+UNROLL_LIMIT = 700
+
+
+def depthwise(workload: Workload, weights: Weights, profile: Profile) -> Kernel | None:
+    """The rule: convolutions with as many groups as input and output channels."""
+    layer = workload.layer
+    if layer.op != "conv" or not layer.groups == layer.in_shapes[0][0] == layer.out_shape[0]:
+        return None
+    if layer.groups == 1 or layer.kernel[0] * layer.kernel[1] * profile.accumulators > UNROLL_LIMIT:
+        return None
+    height, width = choose_tile(workload, profile)
+    assert weights.weight is not None
+    constants = {
+        "weight": np.ascontiguousarray(weights.weight, np.float32).ravel(),
+        "bias": weights.bias_or_zero(layer.groups),
+    }
+    return Kernel("depthwise", _write(workload, profile, height, width), constants, f"R{height}V{width}")
+
+
+def choose_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
+    """(rows, vectors) of a tile: rows divide the image's height, vectors its width where a few do.
+
+    A CPU holds the live rows of a tall tile in registers whatever the tile's height; on a GPU every accumulator stays
+    live until its row is done, so tiles are bounded by the accumulators.
+    """
+    plane, layer = workload.output, workload.layer
+    width = max(w for w in range(1, 5) if plane.vectors % w == 0)
+    positions = layer.kernel[0] * layer.kernel[1]
+    most = UNROLL_LIMIT // (positions * width) if profile.gpu == "cpu" else profile.accumulators // width
+    height = max(h for h in range(1, max(most, 1) + 1) if plane.height % h == 0)
+    return height, width
+
+
+def _write(workload: Workload, profile: Profile, height: int, width: int):
+    layer, source = workload.layer, workload.inputs[0]
+    vector = Vector(source.lanes, workload.dtype)
+    rows = RowTiles(workload.output, vector, width, height)
+    positions = layer.kernel[0] * layer.kernel[1]
+    arguments = workload.arguments(weight=layer.groups * positions, bias=layer.groups)
+    with kernel(arguments, (layer.groups, rows.down, rows.across), profile) as frame:
+        channel, block, across = frame.axes
+        first = block * height
+        sums = [registers(width, vector.type, f"sums{r}") for r in range(height)]
+        loaded = registers(width, vector.type, "loaded")
+        factors = registers(positions, vector.type, "factors")
+        for position in range(positions):
+            put(factors, position, vector.splat(frame["weight"][channel * positions + position]))
+        for input_row in range((height - 1) * layer.stride[0] + (layer.kernel[0] - 1) * layer.dilation[0] + 1):
+            uses = _uses(input_row, height, layer)
+            for r, ky in uses:
+                if ky == 0:
+                    _start(frame, workload, vector, rows, sums[r], channel, first + r, across)
+            for kx in range(layer.kernel[1] if uses else 0):
+                _load(frame["in0"], workload, vector, rows, loaded, channel, first, input_row, across, kx)
+                for r, ky in uses:
+                    for v in range(width):
+                        product = loaded[v] * factors[ky * layer.kernel[1] + kx]
+                        put(sums[r], v, sums[r][v] + product)
+            for r, ky in uses:
+                if ky == layer.kernel[0] - 1:
+                    finish(frame, workload, vector, rows, [(channel, True)], sums[r], first + r, across)
+        rows.zero_borders(frame["out"], [(channel, True)], block, across)
+    return frame.func
+
+
+def _uses(input_row: int, height: int, layer) -> list[tuple[int, int]]:
+    """(output row of the tile, kernel row) pairs that read an input row, counted from the tile's first."""
+    return [
+        (r, ky)
+        for r in range(height)
+        for ky in range(layer.kernel[0])
+        if r * layer.stride[0] + ky * layer.dilation[0] == input_row
+    ]
+
+
+def _start(frame, workload: Workload, vector: Vector, rows: RowTiles, sums, channel, row, across) -> None:
+    for v in range(rows.width):
+        start = vector.splat(frame["bias"][channel])
+        addend = initial_addend(frame, workload, vector, channel, row, rows.column(across, v))
+        put(sums, v, start if addend is None else start + addend)
+
+
+def _load(buffer, workload, vector, rows, loaded, channel, first, input_row, across, kx) -> None:
+    layer = workload.layer
+    row = first * layer.stride[0] + input_row - layer.padding[0]
+    for v in range(rows.width):
+        column = rows.column(across, v) * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1]
+        index = workload.inputs[0].index(channel, row, column)
+        put(loaded, v, vector.load_strided(buffer, index, layer.stride[1]))

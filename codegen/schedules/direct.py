@@ -1,0 +1,171 @@
+"""Direct convolution: any kernel, stride, padding, dilation and groups.
+
+A work-item keeps `filters` x `vectors` accumulators: `filters` output channels of `vectors` neighbouring vectors of a
+row. It walks the input channels and kernel positions; each position costs `vectors` loads and filters x vectors
+multiply-adds, its weights being uniform over the work-item. Weights lie [group][filter block][channel][ky][kx][filter],
+read strictly forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tvm.tirx.script import builder as T
+
+from codegen.builder import kernel, put, registers
+from codegen.epilogue import finish, initial_addend
+from codegen.plane import SLACK_VECTORS
+from codegen.rows import RowTiles
+from codegen.vectors import Vector
+from codegen.workload import Kernel, Weights, Workload
+from devices.profile import Profile
+from models.layer import Layer
+
+#: kernels with more positions than this loop over their rows: unrolled, they take the OpenCL compiler seconds
+UNROLLED_POSITIONS = 25
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Output channels x vectors per work-item."""
+
+    filters: int
+    vectors: int
+
+    def __str__(self) -> str:
+        return f"F{self.filters}V{self.vectors}"
+
+
+def direct(workload: Workload, weights: Weights, profile: Profile) -> Kernel | None:
+    """The rule: answers every convolution."""
+    layer = workload.layer
+    if layer.op != "conv":
+        return None
+    tile = choose_tile(workload, profile)
+    constants = pack_direct(weights, layer.groups, tile.filters)
+    return Kernel("direct", _write(workload, profile, tile), constants, str(tile))
+
+
+def choose_tile(workload: Workload, profile: Profile) -> Tile:
+    """The tile with the least work per useful output: padding of both axes, and loads against multiply-adds."""
+    filters = workload.layer.out_shape[0] // workload.layer.groups
+    vectors = workload.output.vectors
+
+    def cost(tile: Tile) -> float:
+        padded = -(-filters // tile.filters) * tile.filters / filters
+        padded *= -(-vectors // tile.vectors) * tile.vectors / vectors
+        products = tile.filters * tile.vectors
+        return padded * (products + tile.vectors + 0.35 * tile.filters + 1) / products
+
+    budget = profile.accumulators
+    candidates = [
+        Tile(f, v) for f in range(1, min(filters, budget) + 1) for v in range(1, min(vectors, budget // f) + 1)
+    ]
+    return min((tile for tile in candidates if _reach_is_safe(workload, tile)), key=cost)
+
+
+def _reach_is_safe(workload: Workload, tile: Tile) -> bool:
+    """Whether the loads of a row's last tile end within the slack behind the input's last plane."""
+    layer, source = workload.layer, workload.inputs[0]
+    columns = RowTiles(workload.output, Vector(workload.output.lanes), tile.vectors).across * tile.vectors
+    last = (columns * source.lanes - 1) * layer.stride[1] + (layer.kernel[1] - 1) * layer.dilation[1]
+    return last - layer.padding[1] < source.pitch + SLACK_VECTORS * source.lanes
+
+
+def pack_direct(weights: Weights, groups: int, filters: int) -> dict[str, np.ndarray]:
+    """Weights as [group][filter block][channel][ky][kx][filter] and bias as [group][filter block][filter], flat.
+
+    The last block of a group is filled with zeros.
+    """
+    weight = weights.weight
+    assert weight is not None
+    out, channels, height, width = weight.shape
+    per_group = out // groups
+    blocks = -(-per_group // filters)
+    padded = np.zeros((groups, blocks * filters, channels, height, width), np.float32)
+    padded[:, :per_group] = weight.reshape(groups, per_group, channels, height, width)
+    packed = padded.reshape(groups, blocks, filters, channels, height, width).transpose(0, 1, 3, 4, 5, 2)
+    bias = np.zeros((groups, blocks * filters), np.float32)
+    bias[:, :per_group] = weights.bias_or_zero(out).reshape(groups, per_group)
+    return {"weight": np.ascontiguousarray(packed).ravel(), "bias": bias.ravel()}
+
+
+def _write(workload: Workload, profile: Profile, tile: Tile):
+    layer, source, target = workload.layer, workload.inputs[0], workload.output
+    vector = Vector(target.lanes, workload.dtype)
+    rows = RowTiles(target, vector, tile.vectors)
+    per_group, channels = layer.out_shape[0] // layer.groups, source.channels // layer.groups
+    blocks = -(-per_group // tile.filters)
+    positions = layer.kernel[0] * layer.kernel[1]
+    arguments = workload.arguments(
+        weight=layer.groups * blocks * channels * positions * tile.filters, bias=layer.groups * blocks * tile.filters
+    )
+    # Pointwise layers re-use an input tile across filters only while it is in cache: filters run fastest there.
+    grid = [layer.groups * blocks, rows.down, rows.across]
+    order = (1, 2, 0) if positions == 1 else (0, 1, 2)
+    with kernel(arguments, [grid[axis] for axis in order], profile) as frame:
+        block, row, across = (frame.axes[order.index(axis)] for axis in range(3))
+        sums = registers(tile.filters * tile.vectors, vector.type, "sums")
+        owned = _owned_channels(block, blocks, per_group, tile.filters)
+        _start(frame, workload, vector, rows, owned, sums, block, row, across)
+        loaded, factor = registers(tile.vectors, vector.type, "loaded"), registers(1, vector.type, "factor")
+        first_channel = block // blocks * channels if layer.groups > 1 else 0
+        with T.serial(0, channels) as channel:
+            for position, ky, kx in _positions(layer):
+                _load(frame["in0"], workload, vector, rows, loaded, first_channel + channel, row, across, ky, kx)
+                weight = ((block * channels + channel) * positions + position) * tile.filters
+                _multiply(frame["weight"], weight, vector, tile, sums, loaded, factor)
+        finish(frame, workload, vector, rows, owned, sums, row, across)
+        rows.zero_borders(frame["out"], owned, row, across)
+    return frame.func
+
+
+def _owned_channels(block, blocks: int, per_group: int, filters: int) -> list:
+    """(output channel, whether it exists) of each filter of a work-item; blocks count on through the groups."""
+    within = block % blocks if blocks > 1 else 0
+    first = block // blocks * per_group + within * filters
+    sure = per_group % filters == 0
+    return [(first + f, True if sure else within * filters + f < per_group) for f in range(filters)]
+
+
+def _start(frame, workload: Workload, vector: Vector, rows: RowTiles, owned, sums, block, row, across) -> None:
+    """Accumulators start from the bias, and from the addend where the epilogue begins with one."""
+    last = workload.layer.out_shape[0] - 1
+    for f, (channel, _) in enumerate(owned):
+        for v in range(rows.width):
+            start = vector.splat(frame["bias"][block * len(owned) + f])
+            # a filled-up block's surplus filters read the last channel's addend; their sums are never stored
+            addend = initial_addend(frame, workload, vector, T.min(channel, last), row, rows.column(across, v))
+            put(sums, f * rows.width + v, start if addend is None else start + addend)
+
+
+def _positions(layer: Layer) -> Iterator[tuple]:
+    """(number, ky, kx) of each kernel position; a loop over ky in the kernel where unrolling would be too much."""
+    height, width = layer.kernel
+    if height * width > UNROLLED_POSITIONS:
+        with T.serial(0, height) as ky:
+            yield from ((ky * width + kx, ky, kx) for kx in range(width))
+    else:
+        yield from ((ky * width + kx, ky, kx) for ky in range(height) for kx in range(width))
+
+
+def _load(buffer, workload: Workload, vector: Vector, rows: RowTiles, loaded, channel, row, across, ky, kx) -> None:
+    """The input vectors one kernel position needs."""
+    layer, source = workload.layer, workload.inputs[0]
+    input_row = row * layer.stride[0] + ky * layer.dilation[0] - layer.padding[0]
+    for v in range(rows.width):
+        column = rows.column(across, v) * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1]
+        index = source.index(channel, input_row, column)
+        put(loaded, v, vector.load_strided(buffer, index, layer.stride[1]))
+
+
+def _multiply(buffer, start, vector: Vector, tile: Tile, sums, loaded, factor) -> None:
+    """Every accumulator gains its filter's weight times its vector. The splat goes through a register: used inline,
+    the OpenCL compiler folds it into each product and loses a quarter of the speed."""
+    for f in range(tile.filters):
+        put(factor, 0, vector.splat(buffer[start + f]))
+        for v in range(tile.vectors):
+            at = f * tile.vectors + v
+            put(sums, at, sums[at] + loaded[v] * factor[0])

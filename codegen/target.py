@@ -1,0 +1,31 @@
+"""TVM Targets from device profiles."""
+
+from __future__ import annotations
+
+import tvm
+
+from devices.profile import Profile
+from fleetpose.errors import unknown_name
+
+#: LLVM triples of the hosts an artifact can be linked for; None is this machine
+HOSTS: dict[str, str | None] = {
+    "native": None,
+    "linux-arm64": "aarch64-linux-gnu",
+    "android-arm64": "aarch64-linux-android",
+}
+
+
+def make_target(profile: Profile, host: str = "native") -> tvm.target.Target:
+    """The OpenCL target of `profile` with host code for `host` (a key of HOSTS). Raises UsageError on another host."""
+    if host not in HOSTS:
+        raise unknown_name("host", host, HOSTS)
+    triple = HOSTS[host]
+    llvm = {"kind": "llvm"} if triple is None else {"kind": "llvm", "mtriple": triple}
+    opencl = {
+        "kind": "opencl",
+        "max_num_threads": profile.max_threads_per_block,
+        "max_threads_per_block": profile.max_threads_per_block,
+        "max_shared_memory_per_block": profile.max_shared_memory_per_block,
+        "thread_warp_size": profile.thread_warp_size,
+    }
+    return tvm.target.Target(opencl, host=tvm.target.Target(llvm))

@@ -1,0 +1,90 @@
+"""Workload: the computation of one layer on given planes. Kernel: the function a schedule makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codegen.plane import Plane
+from models.layer import Layer
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A layer (its names blanked, so that equal work compares equal) on the planes of its tensors.
+
+    Attributes:
+        layer: the fused layer; `name`, `inputs` and `module` are blank.
+        inputs: the plane of each input, operands first, then the epilogue's addends.
+        output: the plane of the result.
+        dtype: element type of activations and weights.
+    """
+
+    layer: Layer
+    inputs: tuple[Plane, ...]
+    output: Plane
+    dtype: str = "float32"
+
+    @classmethod
+    def of(cls, layer: Layer, planes: Mapping[str, Plane], dtype: str = "float32") -> Workload:
+        """The workload of `layer` in a graph whose tensors lie in `planes`."""
+        blank = replace(layer, name="", inputs=("",) * len(layer.inputs), module="")
+        return cls(blank, tuple(planes[name] for name in layer.inputs), planes[layer.name], dtype)
+
+    @property
+    def operands(self) -> tuple[Plane, ...]:
+        return self.inputs[: self.layer.operands]
+
+    @property
+    def addends(self) -> tuple[Plane, ...]:
+        return self.inputs[self.layer.operands :]
+
+    def arguments(self, **constants: int) -> dict[str, tuple[int, str]]:
+        """Arguments of the workload's kernel, name -> (elements, dtype): in0, in1, ..., `constants`, out."""
+        inputs = {f"in{number}": (plane.size, self.dtype) for number, plane in enumerate(self.inputs)}
+        packed = {name: (elements, self.dtype) for name, elements in constants.items()}
+        return {**inputs, **packed, "out": (self.output.size, self.dtype)}
+
+    @property
+    def label(self) -> str:
+        """A readable identifier, unique only together with the schedule and a counter: conv3x3_s1_d2_128_128_46x46."""
+        layer = self.layer
+        (cin, *_), (cout, height, width) = layer.in_shapes[0], layer.out_shape
+        parts = [f"{cin}", f"{cout}", f"{height}x{width}"]
+        if layer.op in ("conv", "max_pool", "avg_pool"):
+            details = f"{layer.kernel[0]}x{layer.kernel[1]}"
+            details += f"_s{layer.stride[0]}" if layer.stride != (1, 1) else ""
+            details += f"_d{layer.dilation[0]}" if layer.dilation != (1, 1) else ""
+            details += f"_g{layer.groups}" if layer.groups != 1 else ""
+            parts.insert(0, details)
+        return "_".join([layer.op, *parts, *(step.kind for step in layer.epilogue)])
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a schedule made: one TIR function that computes a workload on flat buffers.
+
+    Attributes:
+        schedule: name of the rule.
+        func: PrimFunc; arguments are the workload's inputs, then `constants`, then the output, all flat.
+        constants: packed weights and the like, by argument name, in argument order.
+        note: the tile chosen, for people: "F8 V3".
+    """
+
+    schedule: str
+    func: object
+    constants: Mapping[str, np.ndarray]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A layer's own parameters, as in models.graph.Graph.weights; both None for layers without."""
+
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+
+    def bias_or_zero(self, channels: int) -> np.ndarray:
+        return np.zeros(channels, np.float32) if self.bias is None else self.bias
