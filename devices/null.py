@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from devices.info import DeviceInfo
 from devices.profile import Profile
-from devices.session import DeviceInfo, Session
+from devices.session import Session
 from fleetpose.errors import UsageError
 
 MACS_PER_SEC = 1e11
@@ -48,10 +49,10 @@ class NullKernel:
         factor = 1 + SPREAD * (int.from_bytes(digest[:8], "big") / 2**63 - 1)
         return factor * (self.macs / MACS_PER_SEC + self.moved_bytes / BYTES_PER_SEC + OVERHEAD_SECS)
 
-    def samples(self, count: int) -> list[tuple[float, float]]:
-        """`count` pairs of pseudo (event, wall) seconds, scattered by 1 %, the same on every call."""
-        scatter = random.Random(self.key)
-        events = [self.event_secs() * (1 + NOISE * scatter.uniform(-1, 1)) for _ in range(count)]
+    def samples(self, count: int, start: int = 0) -> list[tuple[float, float]]:
+        """Pairs `start` .. `start + count` of an endless list of pseudo (event, wall) seconds, scattered by 1 %."""
+        scatter = [random.Random(f"{self.key} {turn}").uniform(-1, 1) for turn in range(start, start + count)]
+        events = [self.event_secs() * (1 + NOISE * one) for one in scatter]
         return [(event, event + WALL_EXTRA_SECS) for event in events]
 
 

@@ -15,53 +15,20 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from devices import tracker
 from devices.connection import RpcConnection, bounded
+from devices.info import DeviceInfo, profile_for
 from devices.loopback import KEY, Loopback
-from devices.profile import PROFILE_DIR, Profile, load_profile, profile_names
+from devices.profile import Profile, load_profile
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, unknown_name
 
 log = logging.getLogger("devices.session")
 
 CLOSE_SECS = 2.0
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """What the device says of itself.
-
-    Attributes:
-        name, vendor, platform, platform_version, driver, version: OpenCL's own strings, "" where not known.
-        kind: "gpu", "cpu", "accelerator", ... or "null".
-        compute_units: cores, 0 where not known.
-        clock_mhz: the highest clock it claims, 0 where not known.
-        max_work_group: work-items in one work-group at most.
-        local_bytes: local memory of one work-group.
-        fp16, image2d: as claimed by extensions and limits; None where not known.
-    """
-
-    name: str
-    vendor: str = ""
-    platform: str = ""
-    platform_version: str = ""
-    driver: str = ""
-    version: str = ""
-    kind: str = ""
-    compute_units: int = 0
-    clock_mhz: int = 0
-    max_work_group: int = 0
-    local_bytes: int = 0
-    fp16: bool | None = None
-    image2d: bool | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object, to stand beside measurements."""
-        return asdict(self)
 
 
 class Session:
@@ -79,18 +46,20 @@ class Session:
         self,
         spec: str,
         connect: Callable[[], RpcConnection],
-        profile: Profile | str | None,
+        profile: Profile | None,
         loopback: Loopback | None = None,
+        require_opencl: bool = True,
     ) -> None:
         self.spec = spec
         self._connect = connect
         self._loopback = loopback
+        self._require_opencl = require_opencl
         self._names = itertools.count()
         self._why_aborted: str | None = None
         self._connection = connect()
         try:
             self._introduce()
-            self.profile = _profile(profile, self.info)
+            self.profile = profile or profile_for(self.info)
         except BaseException:
             self._connection.abort()
             raise
@@ -109,8 +78,19 @@ class Session:
         """Learn what the device is, over a fresh connection."""
         self.remote = self._connection.remote
         with self.guard("asking the device its name"):
-            self.info = _device_info(self)
-        self.device = self.remote.device("opencl", 0)
+            listed = self.ask("fleetpose.opencl.devices")
+            self.device = self.remote.device("opencl", 0)
+            if listed:
+                self.info = DeviceInfo.from_listed(listed[0])
+            elif self.function("device_api.opencl") is not None and self.device.exist:
+                self.info = DeviceInfo(name=str(self.device.device_name))  # a server with another OpenCL runtime
+            elif self._require_opencl:
+                raise DeviceUnreachable(
+                    f"the server behind {self.spec!r} has no OpenCL device\n"
+                    f"see, on that machine: python -m devices.doctor"
+                )
+            else:
+                self.info = DeviceInfo(name="")
 
     def load(self, path: Path | str) -> Any:
         """Send a shared object and load it there; gives the remote `tvm.runtime.Module`.
@@ -202,7 +182,9 @@ class Session:
         return DeviceUnreachable(f"{text}\nsee: python -m devices.doctor --device {self.spec}")
 
 
-def open_device(spec: str, profile: Profile | str | None = None, timeout_secs: float = 30.0) -> Session:
+def open_device(
+    spec: str, profile: Profile | str | None = None, timeout_secs: float = 30.0, *, require_opencl: bool = True
+) -> Session:
     """Open the device `spec`: "host", "rpc:KEY" or "null". A context manager.
 
     Args:
@@ -210,6 +192,7 @@ def open_device(spec: str, profile: Profile | str | None = None, timeout_secs: f
             tracker of TVM_TRACKER_HOST / TVM_TRACKER_PORT offers; "null": pseudo times, for tests.
         profile: a Profile, a profile's name or path; None: the one that suits the device.
         timeout_secs: how long opening may take, waiting for a busy device included.
+        require_opencl: False: open a server that has no OpenCL device too (`info.name` is empty then).
 
     Returns:
         The session (for "null", a devices.null.NullSession).
@@ -225,7 +208,7 @@ def open_device(spec: str, profile: Profile | str | None = None, timeout_secs: f
 
         return NullSession(profile or load_profile("host"))
     if spec == "host":
-        return _open_host(profile or load_profile("host"), timeout_secs)
+        return _open_host(profile or load_profile("host"), timeout_secs, require_opencl)
     kind, colon, key = spec.partition(":")
     if kind != "rpc" or not colon:
         raise unknown_name("device", spec, ["host", "null", "rpc:KEY"])
@@ -237,47 +220,21 @@ def open_device(spec: str, profile: Profile | str | None = None, timeout_secs: f
             f"device {spec!r} needs a tracker, and TVM_TRACKER_HOST is not set\n"
             f"set it: export TVM_TRACKER_HOST=... TVM_TRACKER_PORT=9190; start one: python -m devices.serve --help"
         )
-    return Session(spec, lambda: RpcConnection.request(address, key, timeout_secs), profile)
+    return Session(
+        spec, lambda: RpcConnection.request(address, key, timeout_secs), profile, require_opencl=require_opencl
+    )
 
 
-def _open_host(profile: Profile, timeout_secs: float) -> Session:
+def _open_host(profile: Profile, timeout_secs: float, require_opencl: bool) -> Session:
     loopback = Loopback(profile.opencl_device, timeout_secs)
     try:
         return Session(
-            "host", lambda: RpcConnection.request(loopback.address, KEY, timeout_secs), profile, loopback=loopback
+            "host",
+            lambda: RpcConnection.request(loopback.address, KEY, timeout_secs),
+            profile,
+            loopback=loopback,
+            require_opencl=require_opencl,
         )
     except BaseException:
         loopback.close()
         raise
-
-
-def _device_info(session: Session) -> DeviceInfo:
-    """The first device of the remote process, as our backend describes it, or as far as TVM's own runtime does."""
-    listed = session.ask("fleetpose.opencl.devices")
-    if listed:
-        first = listed[0]
-        kind = str(first.get("type", "")).lower()
-        known = {key: first[key] for key in DeviceInfo.__dataclass_fields__ if key in first}
-        return DeviceInfo(**{**known, "kind": kind})
-    device = session.remote.device("opencl", 0)
-    if session.function("device_api.opencl") is None or not device.exist:
-        raise DeviceUnreachable(
-            f"the server behind {session.spec!r} has no OpenCL device\nsee, on that machine: python -m devices.doctor"
-        )
-    return DeviceInfo(name=str(device.device_name), compute_units=int(device.multi_processor_count or 0))
-
-
-def _profile(wanted: Profile | str | None, info: DeviceInfo) -> Profile:
-    """The wanted profile, or the one for a device that describes itself so."""
-    if isinstance(wanted, str):
-        return load_profile(wanted)
-    if wanted is not None:
-        return wanted
-    words = f"{info.name} {info.vendor} {info.platform}".lower()
-    name = "host" if info.kind == "cpu" else next((f"generic_{gpu}" for gpu in ("mali", "adreno") if gpu in words), "")
-    if name not in profile_names():
-        raise UsageError(
-            f"no profile suits device {info.name!r}; write one like {PROFILE_DIR / 'host.toml'}\n"
-            f"and give it with --profile FILE"
-        )
-    return load_profile(name)

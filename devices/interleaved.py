@@ -1,0 +1,133 @@
+"""Which of several is faster, when clocks wander: A B, B A, A B, ... and the ratio inside each round.
+
+Two timings taken minutes apart differ by the machine's mood; two taken in the same round share it. The ratio's median
+over the rounds, with a bootstrap interval, is what a decision between two kernels should rest on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from devices.measure import Probe
+from devices.measurement import Measurement
+from devices.session import Session
+from devices.timers import Call, Sample
+from fleetpose.errors import UsageError
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast as the reference: seconds of the reference / seconds of this one, round by round.
+
+    Attributes:
+        median: over the rounds; above 1 this one is faster.
+        low, high: bootstrap interval of that median, 95 %.
+        rounds: the ratio of each round.
+    """
+
+    median: float
+    low: float
+    high: float
+    rounds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Interleaved:
+    """The result of `measure_interleaved`.
+
+    Attributes:
+        reference: the name the others are compared with (the first).
+        clock: "event" or "wall", which the ratios are of.
+        measurements: one per name, failed ones among them.
+        ratios: per name other than the reference; a name that failed has none, nor has any where the reference failed.
+    """
+
+    reference: str
+    clock: str
+    measurements: Mapping[str, Measurement]
+    ratios: Mapping[str, Ratio]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "reference": self.reference,
+            "clock": self.clock,
+            "measurements": {name: one.to_dict() for name, one in self.measurements.items()},
+            "ratios": {name: {**asdict(one), "rounds": list(one.rounds)} for name, one in self.ratios.items()},
+        }
+
+
+def measure_interleaved(
+    session: Session,
+    calls: Mapping[str, Call],
+    rounds: int = 15,
+    *,
+    warmup: int = 2,
+    number: int | None = None,
+    min_repeat_secs: float = 0.005,
+    timeout_secs: float = 60.0,
+    clock: str | None = None,
+    seed: int = 0,
+) -> Interleaved:
+    """Time several calls in turn, one sample of each per round, the order reversed every other round.
+
+    Args:
+        session: where they run.
+        calls: by name; the first is the reference.
+        rounds: samples of each.
+        warmup, number, min_repeat_secs: as for `measure`, for each call by itself.
+        timeout_secs: for each step (preparing one call, one sample).
+        clock: which clock to compare on; None: events where every call has them, else wall.
+        seed: of the bootstrap.
+
+    Raises:
+        UsageError: fewer than two calls, no rounds, or a `clock` that one of them lacks.
+    """
+    if len(calls) < 2 or rounds < 1:
+        raise UsageError(f"an interleaved measurement needs two calls and a round, not {len(calls)} and {rounds}")
+    probes = {name: Probe(session, call, warmup, timeout_secs) for name, call in calls.items()}
+    for probe in probes.values():
+        probe.prepare(number, min_repeat_secs)
+    taken: dict[str, list[Sample | None]] = {name: [] for name in calls}
+    for turn in range(rounds):
+        for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
+            taken[name].append(probes[name].sample())
+    found = {name: probe.result() for name, probe in probes.items()}
+    reference = next(iter(calls))
+    chosen = _clock(clock, found)
+    ratios = {}
+    for name in calls:
+        if name != reference and found[name].ok and found[reference].ok:
+            ratios[name] = _ratio(taken[reference], taken[name], chosen, seed)
+    return Interleaved(reference, chosen, found, ratios)
+
+
+def _clock(wanted: str | None, found: Mapping[str, Measurement]) -> str:
+    """The clock every successful measurement has."""
+    has_events = all(one.event_secs for one in found.values() if one.ok)
+    if wanted not in (None, "event", "wall") or (wanted == "event" and not has_events):
+        raise UsageError(f"clock {wanted!r} cannot be compared on; known: event (where all have it), wall")
+    return wanted or ("event" if has_events else "wall")
+
+
+def _ratio(reference: Sequence[Sample | None], other: Sequence[Sample | None], clock: str, seed: int) -> Ratio:
+    pairs = [(getattr(a, f"{clock}_secs"), getattr(b, f"{clock}_secs")) for a, b in zip(reference, other, strict=True)]
+    rounds = np.array([a / b for a, b in pairs])
+    low, high = bootstrap_median(rounds, seed)
+    return Ratio(float(np.median(rounds)), low, high, tuple(map(float, rounds)))
+
+
+def bootstrap_median(samples: Sequence[float] | np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap interval (95 %) of the median (Efron 1979), from 2000 resamples."""
+    values = np.asarray(samples, dtype=np.float64)
+    drawn = np.random.default_rng(seed).choice(values, size=(RESAMPLES, len(values)))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(np.median(drawn, axis=1), [tail, 1 - tail])
+    return float(low), float(high)

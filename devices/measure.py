@@ -1,0 +1,174 @@
+"""Timing what runs on a device. A failure is a Measurement with its reason, never an exception and never a number.
+
+A wait has an end: when `timeout_secs` are over, the session's connection is cut, which makes the server kill the hung
+kernel's process. `Session.reconnect` then gives a fresh one; what was loaded in the old one is void.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from devices.connection import bounded
+from devices.measurement import Measurement, versions
+from devices.session import Session
+from devices.timers import Call, Sample, Timer, timer
+from fleetpose.errors import DeviceUnreachable
+
+Value = TypeVar("Value")
+
+MAX_NUMBER = 10_000
+CONDITIONS_SECS = 5.0
+
+
+def measure(
+    session: Session,
+    function: Any,
+    args: Sequence[Any] = (),
+    *,
+    entry: str = "main",
+    warmup: int = 2,
+    repeats: int = 10,
+    number: int | None = None,
+    min_repeat_secs: float = 0.005,
+    timeout_secs: float = 60.0,
+) -> Measurement:
+    """Time one call.
+
+    Args:
+        session: where it runs.
+        function: a remote module or virtual machine, a Python callable (wall clock only), or a NullKernel.
+        args: its arguments.
+        entry: the function of the module.
+        warmup: untimed runs first.
+        repeats: samples to take.
+        number: runs per sample; None: as many as make a sample last `min_repeat_secs`.
+        min_repeat_secs: see `number`.
+        timeout_secs: for all of it.
+
+    Returns:
+        The Measurement; where it failed, one with `failure` and `error` set and no times.
+    """
+    call = Call(function, tuple(args), entry)
+    probe = Probe(session, call, warmup, timeout_secs)
+    return probe.measure(repeats, number, min_repeat_secs)
+
+
+class Probe:
+    """One Call on its way to a Measurement: prepared once, each step bounded, the first failure kept."""
+
+    def __init__(self, session: Session, call: Call, warmup: int, timeout_secs: float) -> None:
+        self.session = session
+        self.call = call
+        self.warmup = warmup
+        self.timeout_secs = timeout_secs
+        self.number = 0
+        self.taken: list[Sample] = []
+        self.failure: str | None = None
+        self.error: str | None = None
+        self.before = conditions_of(session)
+        self.timer: Timer | None = None
+
+    def measure(self, repeats: int, number: int | None, min_repeat_secs: float) -> Measurement:
+        """Prepare, take all samples, give the result: one bounded step."""
+
+        def work() -> list[Sample]:
+            self._prepare(number, min_repeat_secs)
+            assert self.timer is not None
+            return self.timer.samples(self.number, repeats)
+
+        self._keep(self._step(work))
+        return self.result()
+
+    def prepare(self, number: int | None, min_repeat_secs: float) -> None:
+        """Warm up and settle the number of runs per sample."""
+        self._step(lambda: self._prepare(number, min_repeat_secs))
+
+    def sample(self) -> Sample | None:
+        """Take one more sample; None once anything has failed."""
+        chosen = self.timer
+        if chosen is None:
+            return None
+        before = len(self.taken)
+        self._keep(self._step(lambda: chosen.samples(self.number, 1)))
+        return self.taken[-1] if len(self.taken) > before and self.error is None else None
+
+    def result(self) -> Measurement:
+        """What has been found, with the conditions now."""
+        failed = self.error is not None
+        events = [sample.event_secs for sample in self.taken if sample.event_secs is not None]
+        info = self.session.info.to_dict()
+        return Measurement(
+            event_secs=() if failed else tuple(events),
+            wall_secs=()
+            if failed
+            else tuple(sample.wall_secs for sample in self.taken if sample.wall_secs is not None),
+            number=self.number,
+            warmup=self.warmup,
+            timer=self.timer.name if self.timer else "",
+            device={"spec": self.session.spec, "profile": self.session.profile.name, **info},
+            before=self.before,
+            after=conditions_of(self.session),
+            versions=versions(),
+            failure=self.failure,
+            error=self.error,
+        )
+
+    def _prepare(self, number: int | None, min_repeat_secs: float) -> None:
+        chosen = timer(self.session, self.call)
+        chosen.warm(self.warmup)
+        self.number = number or _number_for(chosen, min_repeat_secs)
+        self.timer = chosen
+
+    def _keep(self, samples: list[Sample] | None) -> None:
+        """Add samples, unless one of them is no time."""
+        for sample in samples or ():
+            wrong = [secs for secs in sample if secs is not None and not (math.isfinite(secs) and secs > 0)]
+            if wrong:
+                self._fail("nan", f"a sample is {wrong[0]!r} s ({self.timer.name if self.timer else ''})")
+        self.taken += samples or ()
+
+    def _step(self, work: Callable[[], Value]) -> Value | None:
+        """`work()` within the time limit, or None with the failure kept; nothing is done after a failure."""
+        if self.error is not None:
+            return None
+        limit = f"the limit of {self.timeout_secs:g} s passed"
+        try:
+            with self.session.guard("measuring"):
+                return bounded(work, self.timeout_secs, "measuring")
+        except TimeoutError:
+            self.session.abort(f"{limit}; the session was cut to stop what ran")
+            self._fail("timeout", limit)
+        except DeviceUnreachable as error:
+            self._fail("device", str(error))
+        except Exception as error:  # whatever it is, it is this measurement's result
+            self._fail("error", f"{type(error).__name__}: {error}")
+        return None
+
+    def _fail(self, failure: str, error: str) -> None:
+        if self.error is None:
+            self.failure, self.error = failure, error
+
+
+def conditions_of(session: Session) -> dict[str, Any]:
+    """Conditions of the device's machine; {} where it cannot say, or is gone (which the measuring will find out)."""
+    try:
+        return bounded(lambda: session.ask("fleetpose.conditions") or {}, CONDITIONS_SECS, "asking for conditions")
+    except Exception:
+        return {}
+
+
+def _number_for(chosen: Timer, min_repeat_secs: float) -> int:
+    """Runs that make one sample last `min_repeat_secs`, found from short trials."""
+    number = 1
+    while number < MAX_NUMBER:
+        (trial,) = chosen.samples(number, 1)
+        secs = max(trial.event_secs or 0.0, trial.wall_secs or 0.0)
+        if secs * number >= min_repeat_secs or not secs > 0:
+            return number
+        wanted = math.ceil(1.1 * min_repeat_secs / secs)
+        if number > 1 and wanted <= number * 2:
+            return min(max(number, wanted), MAX_NUMBER)
+        number = min(max(wanted, number + 1), MAX_NUMBER)
+    return number

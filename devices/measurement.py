@@ -1,0 +1,123 @@
+"""What a timing is: samples and the conditions they were taken under, or the reason why there are none."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleetpose.errors import UsageError
+
+FAILURES = ("error", "timeout", "device", "nan")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One timing of one thing, or its failure: exactly one of `wall_secs` and `error` is there.
+
+    Attributes:
+        event_secs: seconds of one run by OpenCL events (kernel time only), a mean over `number` runs per sample; empty
+            where the device has no such clock.
+        wall_secs: seconds of one run by the launching machine's clock, as many samples.
+        number: runs per sample.
+        warmup: untimed runs before.
+        timer: which clocks: "opencl events and wall", "tvm timer", "python clock" or "null".
+        device: `DeviceInfo` as a dict (driver and versions among it), with "spec" and "profile".
+        before, after: `devices.conditions` of the device's machine on either side; {} where not readable.
+        versions: of what measured.
+        failure: None, or "error" (an exception), "timeout", "device" (it went away), "nan" (a sample that is no time).
+        error: None, or the reason in words.
+    """
+
+    event_secs: tuple[float, ...] = ()
+    wall_secs: tuple[float, ...] = ()
+    number: int = 0
+    warmup: int = 0
+    timer: str = ""
+    device: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    failure: str | None = None
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are times."""
+        return self.error is None
+
+    @property
+    def event_median_secs(self) -> float | None:
+        """Median kernel seconds of one run."""
+        return median(self.event_secs)
+
+    @property
+    def wall_median_secs(self) -> float | None:
+        """Median wall seconds of one run."""
+        return median(self.wall_secs)
+
+    @property
+    def event_iqr_secs(self) -> float | None:
+        """Distance between the quartiles of the event samples."""
+        return interquartile_range(self.event_secs)
+
+    @property
+    def wall_iqr_secs(self) -> float | None:
+        """Distance between the quartiles of the wall samples."""
+        return interquartile_range(self.wall_secs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object, with medians and IQRs for people who read it."""
+        values = dataclasses.asdict(self)
+        values["event_secs"], values["wall_secs"] = list(self.event_secs), list(self.wall_secs)
+        return {**values, **{name: getattr(self, name) for name in _SUMMARIES}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
+        """Back from `to_dict`; the summaries are worked out again. Raises UsageError on anything else."""
+        fields = {one.name for one in dataclasses.fields(cls)}
+        unknown = set(values) - fields - set(_SUMMARIES)
+        if unknown:
+            raise UsageError(f"not a measurement: unknown key {sorted(unknown)[0]!r}")
+        kept = {name: value for name, value in values.items() if name in fields}
+        for name in ("event_secs", "wall_secs"):
+            kept[name] = tuple(kept.get(name, ()))
+        made = cls(**kept)
+        if made.ok != bool(made.wall_secs) or made.ok != (made.failure is None):
+            raise UsageError("not a measurement: it must hold either wall_secs, or failure and error")
+        return made
+
+
+_SUMMARIES = ("event_median_secs", "event_iqr_secs", "wall_median_secs", "wall_iqr_secs")
+
+
+def median(samples: Sequence[float]) -> float | None:
+    """Median, None of nothing."""
+    return statistics.median(samples) if samples else None
+
+
+def interquartile_range(samples: Sequence[float]) -> float | None:
+    """Third quartile minus first (inclusive method); 0 of one sample, None of nothing."""
+    if not samples:
+        return None
+    if len(samples) == 1:
+        return 0.0
+    first, _, third = statistics.quantiles(samples, n=4, method="inclusive")
+    return third - first
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python, this project and TVM, without importing any of them."""
+    found = {"python": platform.python_version()}
+    for name in ("fleetpose", "apache-tvm", "apache-tvm-ffi"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,157 @@
+"""`python -m devices.serve`: offer this machine's OpenCL to others, under a key, through a tracker."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from devices.lean import without_compiler
+from devices.loopback import KEY
+from devices.tracker import Address, bind, connected, serve_tracker
+from fleetpose.cli import parser, run
+from fleetpose.errors import UsageError
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    made = parser(
+        "devices.serve",
+        "Offer this machine's OpenCL device to others over TVM RPC, until Ctrl-C. Whoever reaches the port can run "
+        "code here: keep to 127.0.0.1, an SSH tunnel, or a network you trust.",
+        json_flag=False,
+    )
+    made.add_argument("--key", default=KEY, help="the name the device is offered under")
+    made.add_argument("--tracker", default="127.0.0.1:9190", metavar="HOST:PORT", help="the tracker to offer it at")
+    made.add_argument("--with-tracker", action="store_true", help="be that tracker too")
+    made.add_argument("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 is every network of this machine")
+    made.add_argument("--port", type=int, help="TCP port to listen on; a free one where not given")
+    made.add_argument("--advertise", metavar="HOST", help="the name clients reach this machine by, where it differs")
+    made.add_argument("--opencl-device", metavar="PLATFORM[:DEVICE]", help="which OpenCL device; names or indices")
+    return made
+
+
+def serve(
+    tracker: Address,
+    key: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    advertise: str | None = None,
+    with_tracker: bool = False,
+) -> None:
+    """Offer this process's OpenCL device under `key` until interrupted.
+
+    Args:
+        tracker: where to offer it; with `with_tracker` this process also is that tracker, listening on `host`.
+        key: the name to offer it under; several servers may share one.
+        host, port: where clients connect; None: a free port.
+        advertise: the host clients are told; None: `host` where it is one address, else what this machine is called
+            on the network, or, behind a tracker elsewhere, as that one sees it.
+
+    Raises:
+        UsageError: a port is taken, or the key cannot stand in a device's name.
+        DeviceUnreachable: no tracker there.
+    """
+    from devices.server import Server
+
+    if not key or any(mark.isspace() or mark == ":" for mark in key):
+        raise UsageError(f"key {key!r} must be one word without ':'")
+    listening = bind(host, port)
+    tracking = bind(host, tracker.port, "--tracker HOST:PORT") if with_tracker else None
+    folder = Path(tempfile.mkdtemp(prefix="fleetpose-serve-"))
+    helper = None
+    try:
+        if tracking is not None:
+            helper = _fork_tracker(tracking, listening)
+            tracking.close()
+        with connected(tracker, 5.0):
+            pass
+        _announce(tracker, key, listening)
+        Server(listening, tracker, key, advertise or _reached_by(host, tracker), folder).run()
+    finally:
+        if helper is not None:
+            os.kill(helper, signal.SIGKILL)
+            os.waitpid(helper, 0)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fork_tracker(tracking: socket.socket, listening: socket.socket) -> int:
+    """The tracker as a process of its own, ending with this one; its id."""
+    import tvm.rpc.tracker  # noqa: F401  (before the fork, so that it is loaded once)
+
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+        listening.close()
+        threading.Thread(target=serve_tracker, args=(tracking,), daemon=True).start()
+        while os.getppid() == parent:
+            with contextlib.suppress(InterruptedError):
+                threading.Event().wait(0.5)
+    finally:
+        os._exit(0)
+
+
+def _reached_by(host: str, tracker: Address) -> str | None:
+    """The host to tell clients: a tracker on this very machine would see, and pass on, 127.0.0.1."""
+    if host not in EVERYWHERE:
+        return host
+    return _outward_address() if tracker.host in LOOPBACK_HOSTS else None
+
+
+def _outward_address() -> str:
+    """This machine's own address on the network it would reach others by. Sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address kept for documentation
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def _announce(tracker: Address, key: str, listening: socket.socket) -> None:
+    """Say what to type on the client."""
+    host, port = listening.getsockname()[:2]
+    seen = _outward_address() if tracker.host in LOOPBACK_HOSTS and host not in LOOPBACK_HOSTS else tracker.host
+    print(f"offering this machine as {key!r}: {host}:{port}, tracker {tracker}. On the client:")
+    print(f"    export TVM_TRACKER_HOST={seen} TVM_TRACKER_PORT={tracker.port}")
+    print(f"    python -m devices.doctor --device rpc:{key}")
+    if host not in LOOPBACK_HOSTS:
+        print("anyone who reaches that port can run code here", file=sys.stderr)
+    print("Ctrl-C ends it.", flush=True)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    without_compiler()
+    logging.getLogger("devices.server").setLevel(logging.INFO)
+    if arguments.opencl_device:
+        os.environ["FLEETPOSE_OPENCL_DEVICE"] = arguments.opencl_device
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(
+            Address.parse(arguments.tracker),
+            arguments.key,
+            host=arguments.host,
+            port=arguments.port,
+            advertise=arguments.advertise,
+            with_tracker=arguments.with_tracker,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, make_parser()))

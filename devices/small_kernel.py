@@ -1,0 +1,77 @@
+"""A kernel small enough to check a device with: B = A applied `steps` times to 2 x + 1, over 1000 elements.
+
+Written in TVM's TIR and linked without a compiler, so that building it checks TVM's OpenCL code generation and the
+linker. Importing this module imports TVM with its compiler.
+"""
+# mypy: disable-error-code="valid-type"
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm.script import ir as I
+from tvm.script import tirx as T
+
+LENGTH = 1000
+LANES = 64
+EMULATIONS = {"x86_64": "elf_x86_64", "amd64": "elf_x86_64", "aarch64": "aarch64linux", "arm64": "aarch64linux"}
+
+
+def build(path: Path, steps: int = 1) -> Path:
+    """Compile the kernel for this machine's CPU and any OpenCL device, into the shared object `path`.
+
+    Args:
+        path: where to write it.
+        steps: times the formula is applied; 1 << 40 is a kernel that never ends.
+    """
+
+    @I.ir_module(s_tir=True)
+    class Small:
+        @T.prim_func(s_tir=True)
+        def main(A: T.Buffer((LENGTH,), "float32"), B: T.Buffer((LENGTH,), "float32")):
+            T.func_attr({"tirx.noalias": True})
+            for block in T.thread_binding((LENGTH + LANES - 1) // LANES, thread="blockIdx.x"):
+                for thread in T.thread_binding(LANES, thread="threadIdx.x"):
+                    for step in range(T.int64(steps)):
+                        with T.sblock("B"):
+                            i = T.axis.spatial(LENGTH, block * LANES + thread)
+                            T.axis.reduce(T.int64(steps), step)
+                            T.where(block * LANES + thread < LENGTH)
+                            with T.init():
+                                B[i] = A[i]
+                            B[i] = B[i] * T.float32(2) + T.float32(1)
+
+    target = tvm.target.Target({"kind": "opencl", "max_threads_per_block": LANES}, host="llvm")
+    module = tvm.tirx.build(Small, target=target)
+    module.export_library(str(path), fcompile=link)
+    return path
+
+
+def link(output: str, files: list[str], **_: Any) -> None:
+    """Link object files into a shared object with pip's lld (`ziglang`)."""
+    emulation = EMULATIONS[platform.machine().lower()]
+    command = [sys.executable, "-m", "ziglang", "ld.lld", "-shared", "-m", emulation, "-o", output, *files]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"ld.lld failed: {done.stderr.strip()[-500:]}")
+
+
+setattr(link, "object_format", "o")  # noqa: B010  (export_library asks for it)
+
+
+def error_on(session: Any, module: Any, steps: int = 1) -> float:
+    """Run the loaded kernel in `session`; the largest absolute difference from NumPy."""
+    given = np.linspace(-3, 3, LENGTH, dtype=np.float32)
+    source = tvm.runtime.tensor(given, device=session.device)
+    result = tvm.runtime.tensor(np.full(LENGTH, np.nan, dtype=np.float32), device=session.device)
+    module["main"](source, result)
+    expected = given
+    for _ in range(steps):
+        expected = expected * 2 + 1
+    return float(np.abs(result.numpy() - expected).max())
