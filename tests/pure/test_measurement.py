@@ -1,0 +1,135 @@
+"""Measurement: its summaries, its JSON, and that a failure never carries a number."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from devices.interleaved import bootstrap_median, measure_interleaved
+from devices.measure import measure
+from devices.measurement import Measurement, interquartile_range
+from devices.null import NullKernel
+from devices.session import open_device
+from devices.timers import Call, Sample
+from fleetpose.errors import UsageError
+
+
+@pytest.fixture
+def session():
+    with open_device("null") as opened:
+        yield opened
+
+
+def test_summaries():
+    found = Measurement(event_secs=(1.0, 3.0, 2.0), wall_secs=(2.0, 4.0, 3.0))
+    assert (found.event_median_secs, found.wall_median_secs, found.event_iqr_secs) == (2.0, 3.0, 1.0)
+    assert interquartile_range([5.0]) == 0.0
+    assert interquartile_range([]) is None
+
+
+def test_iqr_agrees_with_numpy():
+    samples = list(np.random.default_rng(1).exponential(size=37))
+    low, high = np.quantile(samples, [0.25, 0.75])
+    assert interquartile_range(samples) == pytest.approx(high - low)
+
+
+def test_json_round_trip(session):
+    for kernel in (NullKernel("a", macs=1e6), NullKernel("b", fails="out of resources")):
+        found = measure(session, kernel)
+        text = json.dumps(found.to_dict(), allow_nan=False)
+        assert Measurement.from_dict(json.loads(text)) == found
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"wall_secs": [1.0], "surprise": 1},
+        {"wall_secs": []},
+        {"wall_secs": [1.0], "failure": "error", "error": "both"},
+        {"error": "no failure named"},
+    ],
+)
+def test_json_that_is_no_measurement(values):
+    with pytest.raises(UsageError, match="not a measurement"):
+        Measurement.from_dict(values)
+
+
+def test_a_failure_has_a_reason_and_no_number(session):
+    found = measure(session, NullKernel("k", macs=1e9, fails="CL_OUT_OF_RESOURCES"))
+    assert (found.ok, found.failure) == (False, "error")
+    assert "CL_OUT_OF_RESOURCES" in found.error
+    assert found.event_secs == found.wall_secs == ()
+    assert found.event_median_secs is None
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, 0.0, -1.0])
+def test_a_sample_that_is_no_time_is_a_failure(session, monkeypatch, wrong):
+    monkeypatch.setattr(NullKernel, "samples", lambda self, count, start=0: [(wrong, 1.0)] * count)
+    found = measure(session, NullKernel("k"))
+    assert found.failure == "nan"
+    assert repr(wrong) in found.error
+    assert found.wall_secs == ()
+
+
+def test_the_number_of_runs_grows_until_a_sample_lasts(session):
+    kernel = NullKernel("k", macs=1e7)
+    found = measure(session, kernel, min_repeat_secs=0.01, repeats=3)
+    assert found.number * found.wall_median_secs >= 0.01 > found.wall_median_secs
+    assert measure(session, kernel, number=7).number == 7
+
+
+def test_interleaved_ratio_of_known_times(session):
+    calls = {
+        "dense": Call(NullKernel("dense", macs=4e8)),
+        "sparse": Call(NullKernel("sparse", macs=1e8)),
+        "broken": Call(NullKernel("broken", fails="build error")),
+    }
+    found = measure_interleaved(session, calls, rounds=9)
+    expected = calls["dense"].function.event_secs() / calls["sparse"].function.event_secs()
+    ratio = found.ratios["sparse"]
+    assert (found.reference, found.clock) == ("dense", "event")
+    assert ratio.median == pytest.approx(expected, rel=0.03)
+    assert min(ratio.rounds) <= ratio.low <= ratio.median <= ratio.high <= max(ratio.rounds)
+    assert len(ratio.rounds) == 9
+    assert found.measurements["broken"].failure == "error"
+    assert "broken" not in found.ratios
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_interleaved_without_a_reference_has_no_ratio(session):
+    calls = {"broken": Call(NullKernel("broken", fails="x")), "fine": Call(NullKernel("fine"))}
+    found = measure_interleaved(session, calls, rounds=2)
+    assert found.measurements["fine"].ok
+    assert found.ratios == {}
+
+
+def test_interleaved_refuses_less_than_two_and_clocks_that_are_not_there(session):
+    with pytest.raises(UsageError, match="needs two calls"):
+        measure_interleaved(session, {"a": Call(NullKernel("a"))})
+    with pytest.raises(UsageError, match="clock 'cpu'"):
+        measure_interleaved(session, {name: Call(NullKernel(name)) for name in "ab"}, rounds=1, clock="cpu")
+
+
+def test_the_order_is_reversed_every_other_round(session, monkeypatch):
+    order = []
+
+    def samples(self, count, start=0):
+        order.append(self.key)
+        return [(1.0, 1.0)] * count
+
+    monkeypatch.setattr(NullKernel, "samples", samples)
+    measure_interleaved(session, {name: Call(NullKernel(name)) for name in "abc"}, rounds=2, number=1)
+    assert "".join(order) == "abccba"
+
+
+def test_the_bootstrap_covers_the_true_median_about_as_often_as_it_says():
+    drawn = np.random.default_rng(3).lognormal(mean=0.0, size=(200, 25))
+    intervals = [bootstrap_median(row, seed=1) for row in drawn]
+    covered = np.mean([low <= 1.0 <= high for low, high in intervals])
+    assert 0.88 <= covered <= 1.0
+    assert bootstrap_median(drawn[0], seed=1) == intervals[0]
+
+
+def test_a_sample_names_its_clocks():
+    assert Sample(1.0, 2.0)._fields == ("event_secs", "wall_secs")
