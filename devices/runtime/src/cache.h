@@ -1,0 +1,36 @@
+// Built program binaries on disk. Knows files and bytes, not OpenCL; trusts nothing it reads.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sha256.h"
+
+namespace fleetpose::opencl {
+
+// One key for the parts that decide a binary; parts are length-prefixed, so that no two lists collide.
+Digest CacheKey(std::initializer_list<std::string_view> parts);
+
+// An entry: magic "FPCL" and a format number, the key, the SHA-256 and length of the payload, the payload.
+std::string EncodeEntry(const Digest& key, std::string_view payload);
+
+// The payload, or nothing unless the bytes are exactly an entry for `key`.
+std::optional<std::string> DecodeEntry(const Digest& key, std::string_view bytes);
+
+// FLEETPOSE_CACHE_DIR, else XDG_CACHE_HOME/fleetpose, else HOME/.cache/fleetpose; read at each call.
+// "" (no cache) with FLEETPOSE_CACHE=0 or when none of them is set.
+std::string CacheDirectory();
+
+enum class CacheRead { kHit, kMiss, kRejected };
+
+// Reads the entry of `key` into `payload`. kRejected: a file is there but is not that entry.
+CacheRead ReadEntry(const std::string& directory, const Digest& key, std::string* payload);
+
+// Writes beside and renames, so that a reader sees the old entry or the new one. False when it cannot be written.
+bool WriteEntry(const std::string& directory, const Digest& key, std::string_view payload);
+
+std::string EntryPath(const std::string& directory, const Digest& key);
+
+}  // namespace fleetpose::opencl
