@@ -7,6 +7,7 @@ Linux's files in /sys are read directly, so it works on phones as far as their p
 from __future__ import annotations
 
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,14 @@ GPU_CLOCKS = (  # file below SYS, and what one unit of its number is in Hz
 
 
 def conditions() -> dict[str, Any]:
-    """The readable ones of: time_unix_secs, load_1min, cpus, cpu_clock_mhz (mean over cores), gpu_clock_mhz,
+    """The readable ones of: time_unix_secs, machine (x86_64, aarch64), load_1min, cpus, cpu_clock_mhz (mean over cores), gpu_clock_mhz,
     cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius, memory_available_bytes.
     """
-    found: dict[str, Any] = {"time_unix_secs": round(time.time(), 3), "cpus": os.cpu_count()}
+    found: dict[str, Any] = {
+        "time_unix_secs": round(time.time(), 3),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
     if hasattr(os, "getloadavg"):
         found["load_1min"] = round(os.getloadavg()[0], 2)
     _add(found, "cpu_clock_mhz", _cpu_clock_mhz())

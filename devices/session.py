@@ -78,7 +78,7 @@ class Session:
         """Learn what the device is, over a fresh connection."""
         self.remote = self._connection.remote
         with self.guard("asking the device its name"):
-            listed = self.ask("fleetpose.opencl.devices")
+            listed = self._listed_devices()
             self.device = self.remote.device("opencl", 0)
             if listed:
                 self.info = DeviceInfo.from_listed(listed[0])
@@ -91,6 +91,20 @@ class Session:
                 )
             else:
                 self.info = DeviceInfo(name="")
+
+    def _listed_devices(self) -> Any:
+        """The backend's list of OpenCL devices; None where the server has none of ours, [] where OpenCL fails there."""
+        try:
+            return self.ask("fleetpose.opencl.devices")
+        except RuntimeError as error:
+            if self._require_opencl and self.alive():
+                reason = str(error).strip().splitlines()[-1]
+                raise DeviceUnreachable(
+                    f"OpenCL fails behind {self.spec!r}: {reason}\nsee, on that machine: python -m devices.doctor"
+                ) from error
+            if not self.alive():
+                raise
+            return []
 
     def load(self, path: Path | str) -> Any:
         """Send a shared object and load it there; gives the remote `tvm.runtime.Module`.

@@ -18,18 +18,29 @@ import tvm
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
+from fleetpose.errors import unknown_name
+
 LENGTH = 1000
 LANES = 64
-EMULATIONS = {"x86_64": "elf_x86_64", "amd64": "elf_x86_64", "aarch64": "aarch64linux", "arm64": "aarch64linux"}
+TRIPLES = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
+EMULATIONS = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
 
 
-def build(path: Path, steps: int = 1) -> Path:
-    """Compile the kernel for this machine's CPU and any OpenCL device, into the shared object `path`.
+def build(path: Path, steps: int = 1, machine: str | None = None) -> Path:
+    """Compile the kernel for any OpenCL device, into the shared object `path`.
 
     Args:
         path: where to write it.
         steps: times the formula is applied; 1 << 40 is a kernel that never ends.
+        machine: the processor of the machine that loads it, "x86_64" or "aarch64"; None: this one's.
+
+    Raises:
+        UsageError: no code can be made for `machine`.
+        RuntimeError: the linker failed.
     """
+    machine = (machine or platform.machine()).lower()
+    if machine not in TRIPLES:
+        raise unknown_name("machine", machine, TRIPLES)
 
     @I.ir_module(s_tir=True)
     class Small:
@@ -47,22 +58,25 @@ def build(path: Path, steps: int = 1) -> Path:
                                 B[i] = A[i]
                             B[i] = B[i] * T.float32(2) + T.float32(1)
 
-    target = tvm.target.Target({"kind": "opencl", "max_threads_per_block": LANES}, host="llvm")
+    target = tvm.target.Target(
+        {"kind": "opencl", "max_threads_per_block": LANES}, host={"kind": "llvm", "mtriple": TRIPLES[machine]}
+    )
     module = tvm.tirx.build(Small, target=target)
-    module.export_library(str(path), fcompile=link)
+    module.export_library(str(path), fcompile=_linker(EMULATIONS[machine]))
     return path
 
 
-def link(output: str, files: list[str], **_: Any) -> None:
-    """Link object files into a shared object with pip's lld (`ziglang`)."""
-    emulation = EMULATIONS[platform.machine().lower()]
-    command = [sys.executable, "-m", "ziglang", "ld.lld", "-shared", "-m", emulation, "-o", output, *files]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"ld.lld failed: {done.stderr.strip()[-500:]}")
+def _linker(emulation: str) -> Any:
+    """What `export_library` calls to link object files into a shared object: pip's lld (`ziglang`)."""
 
+    def link(output: str, files: list[str], **_: Any) -> None:
+        command = [sys.executable, "-m", "ziglang", "ld.lld", "-shared", "-m", emulation, "-o", output, *files]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"ld.lld failed: {done.stderr.strip()[-500:]}")
 
-setattr(link, "object_format", "o")  # noqa: B010  (export_library asks for it)
+    setattr(link, "object_format", "o")  # noqa: B010  (export_library asks for it)
+    return link
 
 
 def error_on(session: Any, module: Any, steps: int = 1) -> float:

@@ -1,0 +1,246 @@
+"""The parts `devices.doctor` looks at, in the order it looks: each a function that answers in words or raises.
+
+A check returns one line of detail. `Missing` means that the part is not there; any other exception, that it is there
+and does not work. TVM is imported inside checks only, so that the doctor can explain its absence.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devices import tracker
+from devices.session import Session, open_device
+
+PING_RUNS = 50
+TOLERANCE = 1e-5
+
+
+class Missing(Exception):
+    """The part is not there."""
+
+
+class Skipped(Exception):
+    """The part could not be looked at, because of another one."""
+
+
+class Patient:
+    """What checks share: the device asked for, and its session once opened."""
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self.session: Session | None = None
+
+    def opened(self) -> Session:
+        """The session; Skipped where it could not be opened."""
+        if self.session is None:
+            raise Skipped("no RPC session")
+        return self.session
+
+
+@dataclass(frozen=True)
+class Check:
+    """One part: what it is called, whether the main path needs it, how to look, and the command that mends it."""
+
+    name: str
+    needed: bool
+    look: Callable[[Patient], str]
+    mend: str
+
+
+def python(_: Patient) -> str:
+    return f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+
+
+def pins(_: Patient) -> str:
+    """TVM and its ffi at the versions this distribution pins."""
+    try:
+        wanted = importlib.metadata.requires("fleetpose") or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise Missing("fleetpose itself is not installed") from error
+    found = []
+    for requirement in wanted:
+        pinned = re.match(r"(apache-tvm(?:-ffi)?)==([\w.]+)", requirement)
+        if not pinned:
+            continue
+        name, version = pinned.groups()
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise Missing(f"{name} is not installed") from error
+        if installed != version:
+            raise RuntimeError(f"{name} {installed} is installed, {version} is needed (others crash)")
+        found.append(f"{name} {installed}")
+    return ", ".join(found)
+
+
+def tvm_import(_: Patient) -> str:
+    import tvm
+
+    return f"with its compiler, from {Path(tvm.__file__).parent}"
+
+
+def backend(_: Patient) -> str:
+    """The C++ library, loaded by `import tvm` through its entry point."""
+    import tvm  # noqa: F401
+
+    from devices import runtime
+
+    status = runtime.status()
+    if status.get("library") is None:
+        raise Missing(status.get("error") or "not built")
+    if not status.get("loaded"):
+        raise RuntimeError(status.get("error") or "not loaded")
+    return str(status["library"])
+
+
+def linker(_: Patient) -> str:
+    if importlib.util.find_spec("ziglang") is None:
+        raise Missing("pip's ziglang is not installed")
+    command = [sys.executable, "-m", "ziglang", "ld.lld", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip()[-200:])
+    return done.stdout.strip().splitlines()[0]
+
+
+def compiler(_: Patient) -> str:
+    for name in ("c++", "g++", "clang++"):
+        if path := shutil.which(name):
+            return path
+    raise Missing("no C++ compiler; only building the backend needs one")
+
+
+def rpc(patient: Patient) -> str:
+    """Opens the session that the checks after this one use."""
+    patient.session = open_device(patient.spec, profile="host", require_opencl=False)
+    return f"session of {patient.spec!r} opened"
+
+
+def round_trip(patient: Patient) -> str:
+    session = patient.opened()
+    taken = []
+    for _ in range(PING_RUNS):
+        start = time.perf_counter()
+        session.function("rpc.Connect")  # a look-up by name: the smallest message there and back
+        taken.append(time.perf_counter() - start)
+    return f"{statistics.median(taken) * 1e3:.3f} ms median of {PING_RUNS}, {max(taken) * 1e3:.3f} ms at most"
+
+
+def libopencl(patient: Patient) -> str:
+    session = patient.opened()
+    library = session.function("fleetpose.opencl.library")
+    if library is None:
+        raise Missing("the server has no fleetpose backend")
+    with session.guard("looking for libOpenCL"):
+        return str(library())
+
+
+def opencl_devices(patient: Patient) -> str:
+    """Every device the server can see; the first is the one that runs kernels."""
+    listed = patient.opened().ask("fleetpose.opencl.devices")
+    if listed is None:
+        raise Missing("the server has no fleetpose backend")
+    if not listed:
+        raise Missing("libOpenCL lists no device")
+    return "; ".join(_describe(one) for one in listed)
+
+
+def _describe(one: dict[str, Any]) -> str:
+    offers = [f"{'has' if one.get(part) else 'no'} {part}" for part in ("fp16", "image2d")]
+    return f"opencl({one['index']}): {one['name']} [{one['platform']}], driver {one['driver']}, {', '.join(offers)}"
+
+
+def kernel(patient: Patient) -> str:
+    """A small kernel: compiled here, linked, sent, run there, compared with NumPy."""
+    session = patient.opened()
+    if not session.info.name:
+        raise Skipped("no OpenCL device")
+    from devices import small_kernel
+
+    machine = session.ask("fleetpose.conditions") or {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = small_kernel.build(Path(folder) / "small.so", machine=machine.get("machine"))
+        module = session.load(path)
+        with session.guard("running a small kernel"):
+            error = small_kernel.error_on(session, module)
+    if not error <= TOLERANCE:
+        raise RuntimeError(f"wrong by {error:g} (tolerance {TOLERANCE:g})")
+    return f"compiled, linked, sent, run; max abs error {error:g}"
+
+
+def program_cache(patient: Patient) -> str:
+    """Where built OpenCL programs are kept: the server says, and for this machine it is tried."""
+    stats = patient.opened().ask("fleetpose.opencl.cache_stats")
+    if stats is None:
+        raise Missing("the server has no fleetpose backend")
+    if not stats["directory"]:
+        raise Missing("switched off (FLEETPOSE_CACHE=0, or no HOME)")
+    if patient.spec == "host":
+        folder = Path(stats["directory"])
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    return f"{stats['directory']} ({stats['hits']} hits, {stats['misses']} misses in this session)"
+
+
+def environment_tracker(_: Patient) -> str:
+    address = tracker.Address.from_environment()
+    if address is None:
+        raise Missing("TVM_TRACKER_HOST is not set")
+    offered = tracker.summary(address)
+    keys = ", ".join(f"{key} ({state['free']} of {state['servers']} free)" for key, state in offered.items())
+    return f"{address}: {keys or 'offers nothing'}"
+
+
+def adb(_: Patient) -> str:
+    path = shutil.which("adb")
+    if path is None:
+        raise Missing("not on PATH; only phones need it")
+    done = subprocess.run([path, "devices"], capture_output=True, text=True, timeout=20)
+    phones = [line.split()[0] for line in done.stdout.splitlines() if line.endswith("\tdevice")]
+    return f"{path}; phones: {', '.join(phones) or 'none'}"
+
+
+def ndk(_: Patient) -> str:
+    for name in ("TVM_NDK_CC", "ANDROID_NDK_HOME", "ANDROID_NDK_ROOT"):
+        if value := os.environ.get(name):
+            if not Path(value).exists():
+                raise RuntimeError(f"{name}={value} does not exist")
+            return f"{name}={value}"
+    raise Missing("neither TVM_NDK_CC nor ANDROID_NDK_HOME is set; only a native server for phones needs it")
+
+
+PIP = "python -m pip install"
+APT = "sudo apt-get install -y"
+
+CHECKS = (
+    Check("Python", True, python, f"{APT} python3.11"),
+    Check("TVM pins", True, pins, f"{PIP} -e . (it pins them)"),
+    Check("TVM import", True, tvm_import, f"{PIP} --force-reinstall apache-tvm==0.27.0.post1"),
+    Check("backend", True, backend, f"{PIP} --no-build-isolation -e . (needs {APT} g++ opencl-c-headers)"),
+    Check("linker", True, linker, f"{PIP} ziglang"),
+    Check("C++ compiler", False, compiler, f"{APT} g++"),
+    Check("RPC session", True, rpc, "python -m devices.doctor -vv (shows where it stops)"),
+    Check("RPC round trip", True, round_trip, "mend the RPC session first"),
+    Check("libOpenCL", True, libopencl, f"{APT} ocl-icd-libopencl1 pocl-opencl-icd"),
+    Check("OpenCL devices", True, opencl_devices, f"{APT} pocl-opencl-icd; or unset FLEETPOSE_OPENCL_DEVICE"),
+    Check("small kernel", True, kernel, "FLEETPOSE_CACHE=0 python -m devices.doctor (then without the program cache)"),
+    Check("program cache", False, program_cache, "export FLEETPOSE_CACHE_DIR=/a/writable/folder"),
+    Check("tracker", False, environment_tracker, "export TVM_TRACKER_HOST=... TVM_TRACKER_PORT=9190"),
+    Check("adb", False, adb, f"{APT} adb"),
+    Check("Android NDK", False, ndk, "export ANDROID_NDK_HOME=/path/to/ndk"),
+)
