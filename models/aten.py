@@ -1,4 +1,4 @@
-"""The torch operations a network may use, each turned into a Draft (or found to change nothing).
+"""The torch operators a network may use, each turned into a Draft (or found to change nothing).
 
 `TABLE` is the whole list: operator name -> function of a `Call`. What a function cannot express exactly in a Layer it
 refuses with `Call.refusal`, which names the operator and the module it came from.
@@ -6,70 +6,15 @@ refuses with `Call.refusal`, which names the operator and the module it came fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from fleetpose.errors import UsageError
+from models.activations import ACTIVATIONS
+from models.call import Call
 from models.draft import Draft, Margins
-from models.layer import Shape, Step
-
-FLOAT32_MAX = 3.4028234663852886e38
-
-
-@dataclass(frozen=True)
-class Call:
-    """One operator call of an exported program, its arguments by their schema names.
-
-    Attributes:
-        name: of the tensor it makes.
-        op: operator name, e.g. "conv2d".
-        arguments: str for a tensor of the network, np.ndarray (float64) for a constant, else a plain value.
-        shape: of the result, (C, H, W).
-        shapes: of every tensor of the network so far.
-        path, leaf: as in Draft.
-        made_by: the call that made each tensor so far, for patterns over two operators.
-    """
-
-    name: str
-    op: str
-    arguments: dict[str, Any]
-    shape: Shape
-    shapes: dict[str, Shape]
-    path: str
-    leaf: bool
-    made_by: dict[str, Call]
-
-    def __getitem__(self, argument: str) -> Any:
-        return self.arguments[argument]
-
-    def get(self, argument: str, default: Any = None) -> Any:
-        return self.arguments.get(argument, default)
-
-    def refusal(self, why: str) -> UsageError:
-        where = f"module {self.path!r}" if self.path else "the root module"
-        return UsageError(f"cannot convert torch operator {self.op!r} in {where}: {why}")
-
-    def tensor(self, argument: str) -> str:
-        """The name of a tensor of the network. Raises UsageError for a constant or number."""
-        value = self[argument]
-        if not isinstance(value, str):
-            raise self.refusal(f"its {argument!r} is a constant; only tensors that depend on the input are supported")
-        return value
-
-    def pair(self, argument: str, default: Sequence[int] = ()) -> tuple[int, int]:
-        """A per-axis setting: one number for both axes, two numbers, or none for `default`."""
-        values = self[argument]
-        values = list(values) if isinstance(values, list | tuple) else [values]
-        values = values or list(default)
-        return (int(values[0]), int(values[-1]))
-
-    def draft(self, op: str, inputs: Sequence[str], kind: str, **attributes: Any) -> Draft:
-        return Draft(self.name, op, list(inputs), self.shape, self.path, kind, self.leaf, **attributes)
-
+from models.layer import Step
 
 Answer = Draft | str
 
@@ -83,7 +28,9 @@ def _conv(call: Call) -> Answer:
     dilation = call.pair("dilation")
     kernel = weight.shape[2:]
     if isinstance(call["padding"], str):
-        total = [step * (taps - 1) if call["padding"] == "same" else 0 for step, taps in zip(dilation, kernel)]
+        total = [
+            step * (taps - 1) if call["padding"] == "same" else 0 for step, taps in zip(dilation, kernel, strict=True)
+        ]
         margins: Margins = (total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2)
     else:
         rows, columns = call.pair("padding")
@@ -91,14 +38,7 @@ def _conv(call: Call) -> Answer:
     draft = call.draft("conv", [call.tensor("input")], "conv", weight=weight, bias=bias, kernel=kernel)
     draft.margins, draft.dilation = margins, dilation
     draft.stride, draft.groups = call.pair("stride"), call["groups"]
-    if not _can_even_out(draft):
-        raise call.refusal(f"padding {margins} (top, bottom, left, right) with dilation {dilation} is not supported")
     return draft
-
-
-def _can_even_out(draft: Draft) -> bool:
-    top, bottom, left, right = draft.margins
-    return (bottom - top) % draft.dilation[0] == 0 and (right - left) % draft.dilation[1] == 0
 
 
 def _batch_norm(call: Call) -> Answer:
@@ -114,44 +54,6 @@ def _batch_norm(call: Call) -> Answer:
     return call.draft("affine", [call.tensor("input")], "batch_norm", weight=scale, bias=shift)
 
 
-def _step(call: Call, step: Step) -> Answer:
-    return call.draft("elementwise", [call.tensor("self")], step.kind, epilogue=[step])
-
-
-def _plain_step(kind: str) -> Callable[[Call], Answer]:
-    return lambda call: _step(call, Step(kind))
-
-
-def _clamp(call: Call) -> Answer:
-    """hardtanh, clamp, clamp_min, clamp_max, relu6, under whichever names their bounds go."""
-    low, high = call.get("min", call.get("min_val")), call.get("max", call.get("max_val"))
-    for bound in (low, high):
-        if not isinstance(bound, int | float | None):
-            raise call.refusal("its bounds must be numbers")
-    if low == 0 and high is None:
-        return _step(call, Step("relu"))
-    if low == 0 and high == 6:
-        return _step(call, Step("relu6"))
-    bounds = (-FLOAT32_MAX if low is None else float(low), FLOAT32_MAX if high is None else float(high))
-    return _step(call, Step("hardtanh", bounds))
-
-
-def _elu(call: Call) -> Answer:
-    if call["scale"] != 1 or call["input_scale"] != 1:
-        raise call.refusal("a scaled ELU (SELU, CELU) is not supported")
-    return _step(call, Step("elu", (float(call["alpha"]),)))
-
-
-def _leaky_relu(call: Call) -> Answer:
-    return _step(call, Step("leaky_relu", (float(call["negative_slope"]),)))
-
-
-def _gelu(call: Call) -> Answer:
-    if call["approximate"] != "none":
-        raise call.refusal(f"approximate={call['approximate']!r} is not supported; only the exact GELU is")
-    return _step(call, Step("gelu"))
-
-
 def _add(call: Call) -> Answer:
     if not isinstance(call["self"], str) or not isinstance(call["other"], str):
         raise call.refusal("the sum with a constant is not supported; put it into a convolution's bias")
@@ -161,17 +63,6 @@ def _add(call: Call) -> Answer:
     if any(call.shapes[name] != call.shape for name in names):
         raise call.refusal(f"broadcasting {[call.shapes[name] for name in names]} is not supported")
     return call.draft("elementwise", names, "add", epilogue=[Step("add")])
-
-
-def _mul(call: Call) -> Answer:
-    """Only x * sigmoid(x) and x * hardsigmoid(x), which are activations."""
-    gates = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
-    for x, gate in ((call["self"], call["other"]), (call["other"], call["self"])):
-        maker = call.made_by.get(gate) if isinstance(gate, str) else None
-        if maker is not None and maker.op in gates and maker["self"] == x:
-            step = Step(gates[maker.op])
-            return call.draft("elementwise", [x], step.kind, epilogue=[step])
-    raise call.refusal("products are not supported, but for x * sigmoid(x) and x * hardsigmoid(x)")
 
 
 def _cat(call: Call) -> Answer:
@@ -252,21 +143,8 @@ TABLE: dict[str, Callable[[Call], Answer]] = {
     "convolution": _conv,
     "batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
-    "relu": _plain_step("relu"),
-    "relu6": _plain_step("relu6"),
-    "hardtanh": _clamp,
-    "clamp": _clamp,
-    "clamp_min": _clamp,
-    "clamp_max": _clamp,
-    "elu": _elu,
-    "leaky_relu": _leaky_relu,
-    "silu": _plain_step("silu"),
-    "hardswish": _plain_step("hardswish"),
-    "hardsigmoid": _plain_step("hardsigmoid"),
-    "sigmoid": _plain_step("sigmoid"),
-    "gelu": _gelu,
+    **ACTIVATIONS,
     "add": _add,
-    "mul": _mul,
     "cat": _cat,
     "pad": _pad,
     "constant_pad_nd": _pad,

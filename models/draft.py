@@ -78,6 +78,10 @@ class Network:
         """The draft that makes each tensor; the network's input is made by none."""
         return {draft.name: draft for draft in self.drafts}
 
+    def shapes(self) -> dict[str, Shape]:
+        """(C, H, W) of every tensor, the input included."""
+        return {self.input: self.input_shape, **{draft.name: draft.shape for draft in self.drafts}}
+
     def drop_dead(self) -> None:
         """Remove what no output depends on."""
         live = set(self.outputs)

@@ -23,6 +23,23 @@ def fuse(network: Network) -> Network:
     return network
 
 
+def split_margins(network: Network) -> None:
+    """A convolution whose margins differ by no whole number of taps (even kernel, "same", dilated) gets a "pad"."""
+    shapes = network.shapes()
+    split: list[Draft] = []
+    for draft in network.drafts:
+        if draft.op == "conv" and not _can_even(draft, draft.margins):
+            top, bottom, left, right = draft.margins
+            channels, height, width = shapes[draft.inputs[0]]
+            shape = (channels, height + top + bottom, width + left + right)
+            split.append(
+                Draft(f"{draft.name}.pad", "pad", draft.inputs, shape, draft.path, "pad", margins=draft.margins)
+            )
+            draft.inputs, draft.margins = [split[-1].name], (0, 0, 0, 0)
+        split.append(draft)
+    network.drafts = split
+
+
 def fold_pads(network: Network) -> None:
     """A "pad" moves into every convolution that reads it; where one cannot take it, it becomes a layer of its own."""
     for pad in [draft for draft in network.drafts if draft.op == "pad"]:
@@ -90,7 +107,7 @@ def fuse_epilogues(network: Network) -> None:
 
 def even_margins(network: Network) -> None:
     """Every convolution's margins become symmetric, as Layer.padding is; see `_even`."""
-    shapes = {network.input: network.input_shape, **{draft.name: draft.shape for draft in network.drafts}}
+    shapes = network.shapes()
     for draft in network.drafts:
         if draft.op == "conv":
             _even(draft, shapes[draft.inputs[0]])
@@ -99,6 +116,7 @@ def even_margins(network: Network) -> None:
 #: A list in order: what each pass needs, an earlier one has left.
 PASSES: tuple[Callable[[Network], None], ...] = (
     Network.drop_dead,
+    split_margins,
     fold_pads,
     fold_affines,
     fuse_epilogues,

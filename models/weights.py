@@ -1,4 +1,4 @@
-"""Weights by path: safetensors, and published PyTorch checkpoints. A file that does not fit leaves the module as it was.
+"""Weights by path: safetensors, and published PyTorch checkpoints. What does not fit leaves the module as it was.
 
 A module may carry `layouts`: functions that answer a foreign file's tensors under the module's own names, or None
 (see models.networks.lwop_layouts).
@@ -35,7 +35,7 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
             holding one under "state_dict". Names may carry DataParallel's "module." prefix.
 
     Raises:
-        UsageError: missing or unreadable file; missing, unexpected, wrong-shaped or non-finite tensors.
+        UsageError: missing or unreadable file; missing, unexpected, wrong-shaped, whole-number or non-finite tensors.
     """
     path = Path(path)
     found = read_tensors(path)
@@ -45,6 +45,8 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
     if problem:
         raise UsageError(f"{path} does not fit {_title(module)}: {problem}{_advice(module, found)}")
     for name in wanted:
+        if wanted[name].is_floating_point() and not tensors[name].is_floating_point():
+            raise UsageError(f"{path}: tensor {name} is {str(tensors[name].dtype).removeprefix('torch.')}, not floats")
         if not torch.isfinite(tensors[name]).all():
             bad = int((~torch.isfinite(tensors[name])).sum())
             raise UsageError(f"{path}: tensor {name} has {bad} NaN or infinite values of {tensors[name].numel()}")
