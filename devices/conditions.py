@@ -22,8 +22,9 @@ GPU_CLOCKS = (  # file below SYS, and what one unit of its number is in Hz
 
 
 def conditions() -> dict[str, Any]:
-    """The readable ones of: time_unix_secs, machine (x86_64, aarch64), load_1min, cpus, cpu_clock_mhz (mean over cores), gpu_clock_mhz,
-    cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius, memory_available_bytes.
+    """The readable ones of: time_unix_secs, machine ("x86_64", "aarch64"), cpus, load_1min, cpu_clock_mhz (mean over
+    cores), gpu_clock_mhz, cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius,
+    memory_available_bytes.
     """
     found: dict[str, Any] = {
         "time_unix_secs": round(time.time(), 3),

@@ -77,8 +77,13 @@ def report(findings: Sequence[Finding]) -> None:
         [(*row, one.detail.splitlines()[0][:140]) for row, one in zip(rows, findings, strict=True)],
     )
     for one in findings:
-        if one.mend is not None and one.state != "skipped":
+        if one.mend is None or one.state == "skipped":
+            continue
+        if one.needed:
             print(f"\n{one.name} {one.state}: {one.detail}\n    mend: {one.mend}")
+        else:
+            print(f"\n{one.name} (optional): {one.mend}", end="")
+    print()
 
 
 def make_parser() -> argparse.ArgumentParser:
