@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -90,16 +90,17 @@ class Artifact:
         tensors = [found] if len(entry.outputs) == 1 else list(found)
         return {spec.name: tensor.numpy() for spec, tensor in zip(entry.outputs, tensors, strict=True)}
 
-    def evaluator(self, tensor: np.ndarray):
-        """(remote module, function name) whose call without arguments runs the network once on `tensor`.
+    def timed(self, tensor: np.ndarray) -> dict[str, Any]:
+        """What `devices.measure.measure` is to be given to time inferences on `tensor`, (1, C, H, W) float32.
 
-        It is what devices.measure times; the input stays on the device.
+        The input stays on the device: sending it and fetching the outputs are not timed.
         """
         entry = self._prepare(tensor)
         with self.session.guard("preparing to measure"):
-            name = f"timed_{entry.name}"
-            self._machine.save_function(entry.name, name, self._upload(tensor), *self._parameters, include_return=False)
-        return self._machine.module, name
+            self._machine.save_function(
+                entry.name, f"timed_{entry.name}", self._upload(tensor), *self._parameters, include_return=False
+            )
+        return {"function": self._machine, "entry": f"timed_{entry.name}"}
 
     def layer_times(self, tensor: np.ndarray, runs: int = 10) -> list[LayerTime]:
         """Median time of every layer over `runs` inferences, in launch order.

@@ -1,0 +1,61 @@
+"""A photograph through an artifact to people: preprocessing, inference, decoding, each timed. Torch-free."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from codegen.artifact import Artifact
+from codegen.manifest import Manifest
+from fleetpose.errors import UsageError
+from models.pose.paf import decode
+from models.pose.person import Person
+from models.preprocess import Placement, Preprocessing, choose_size, fit
+
+
+@dataclass(frozen=True)
+class PoseResult:
+    """People found in one photograph.
+
+    Attributes:
+        people: best first, in the photograph's pixels.
+        input_size: (height, width) of the network's input that was chosen.
+        network_secs: sending the input, running, and fetching the maps.
+        decode_secs: maps to people.
+    """
+
+    people: list[Person]
+    input_size: tuple[int, int]
+    network_secs: float
+    decode_secs: float
+
+
+def check_pose(manifest: Manifest) -> None:
+    """Raises UsageError unless the artifact's network is one whose maps `decode` understands."""
+    names = [output.name for output in manifest.entries[0].outputs]
+    if names != ["heatmaps", "pafs"] or not manifest.preprocessing:
+        raise UsageError(f"{manifest.model} gives {', '.join(names)}; people are decoded from heatmaps and pafs")
+
+
+def prepare(manifest: Manifest, image: np.ndarray) -> tuple[np.ndarray, Placement]:
+    """The input of the best-fitting size the artifact was built for: (1, 3, H, W), and where the photograph lies."""
+    size = choose_size((image.shape[0], image.shape[1]), manifest.sizes)
+    return fit(image, size, Preprocessing.from_dict(manifest.preprocessing))
+
+
+def decode_maps(maps: dict[str, np.ndarray], placement: Placement) -> list[Person]:
+    """People in an artifact's outputs (1, C, h, w)."""
+    return decode(maps["heatmaps"][0], maps["pafs"][0], placement)
+
+
+def find_people(artifact: Artifact, image: np.ndarray) -> PoseResult:
+    """People in a photograph, (H, W, 3) uint8 BGR. Raises UsageError for another array or another kind of network."""
+    check_pose(artifact.manifest)
+    tensor, placement = prepare(artifact.manifest, image)
+    started = time.perf_counter()
+    maps = artifact.run(tensor)
+    ran = time.perf_counter()
+    people = decode_maps(maps, placement)
+    return PoseResult(people, placement.input_size, ran - started, time.perf_counter() - ran)

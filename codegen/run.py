@@ -1,0 +1,130 @@
+"""Run an artifact on a photograph: `python -m codegen.run`. Imports neither torch nor TVM's compiler."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from codegen.artifact import Artifact, LayerTime
+from codegen.pose import PoseResult, check_pose, find_people, prepare
+from devices import lean, open_device
+from devices.measure import measure
+from devices.measurement import Measurement
+from fleetpose import cli
+from fleetpose.errors import FleetposeError, UsageError
+from fleetpose.files import atomic_output, check_writable
+from models.pose.draw import draw_people
+from models.preprocess import read_image
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def write_picture(path: Path, picture, force: bool = False) -> None:
+    """Encode by the path's suffix. Raises UsageError for one OpenCV does not write."""
+    with atomic_output(path, force=force) as temporary:
+        if not cv2.imwrite(str(temporary), picture):
+            raise UsageError(f"cannot write {path}")
+
+
+def report(
+    artifact: Artifact, result: PoseResult, timing: Measurement | None, layers: list[LayerTime]
+) -> dict[str, Any]:
+    """Everything a run found, as one JSON object."""
+    return {
+        "artifact": str(artifact.path),
+        "model": artifact.manifest.model,
+        "device": artifact.session.info.to_dict(),
+        "input_size": list(result.input_size),
+        "people": [person.to_coco(0) for person in result.people],
+        "decode_ms": 1e3 * result.decode_secs,
+        "timing": timing.to_dict() if timing else None,
+        "layers": [
+            {"layer": one.code.layer, "kernel": one.code.kernel, "schedule": one.code.schedule, "ms": 1e3 * one.secs}
+            for one in layers
+        ],
+    }
+
+
+def print_layers(layers: list[LayerTime]) -> None:
+    """The per-layer table: times by OpenCL events, and the share of the whole."""
+    total = sum(one.secs for one in layers)
+    rows = []
+    for one in layers:
+        code = one.code
+        shape = "x".join(map(str, code.out_shape))
+        rate = f"{2e-9 * code.macs / one.secs:.1f}" if code.macs and one.secs else ""
+        rows.append(
+            (code.layer, code.schedule, code.tile, shape, f"{code.macs / 1e6:.1f}", f"{1e3 * one.secs:.3f}",
+             f"{100 * one.secs / total:.1f}", rate)
+        )  # fmt: skip
+    cli.print_table(("layer", "schedule", "tile", "output", "MMACs", "ms", "%", "GFLOP/s"), rows)
+    print(f"{len(layers)} kernels, {1e3 * total:.2f} ms of kernel time")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("codegen.run", "Find the people in a photograph with a built artifact.")
+    parser.add_argument("--artifact", type=Path, required=True, help="the .so written by codegen.build")
+    parser.add_argument("--device", default="host", help="host or rpc:KEY")
+    parser.add_argument("--image", type=Path, required=True, help="the photograph")
+    parser.add_argument("-o", "--out", type=Path, help="picture to write, people drawn (.png, .jpg, .webp)")
+    parser.add_argument("--force", action="store_true", help="replace an existing picture")
+    parser.add_argument("--no-people", action="store_true", help="times only: do not decode or draw (random weights)")
+    parser.add_argument("--layers", action="store_true", help="print a table of the time of every layer")
+    parser.add_argument("--repeats", type=int, default=10, help="timed runs; 0 for none")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    lean.without_compiler()
+    if arguments.repeats < 0:
+        raise UsageError(f"--repeats {arguments.repeats} is negative")
+    if arguments.out:
+        check_writable(arguments.out, force=arguments.force)
+        if arguments.out.suffix.lower() not in PICTURES:
+            raise UsageError(f"{arguments.out.name}: pictures are written as {', '.join(PICTURES)}")
+    image = read_image(arguments.image)
+    with open_device(arguments.device) as session:
+        if session.spec == "null":
+            raise UsageError("the null device runs nothing; use --device host or rpc:KEY")
+        artifact = Artifact(arguments.artifact, session)
+        check_pose(artifact.manifest)
+        result = find_people(artifact, image)
+        tensor, _ = prepare(artifact.manifest, image)
+        timing = measure(session, **artifact.timed(tensor), repeats=arguments.repeats) if arguments.repeats else None
+        layers = artifact.layer_times(tensor) if arguments.layers else []
+        if timing is not None and not timing.ok:
+            raise FleetposeError(f"timing failed: {timing.error}")
+        if arguments.no_people:
+            result = PoseResult([], result.input_size, result.network_secs, 0.0)
+        elif arguments.out:
+            write_picture(arguments.out, draw_people(image, result.people), force=arguments.force)
+        if arguments.json:
+            cli.print_json(report(artifact, result, timing, layers))
+        else:
+            _print(arguments, artifact, result, timing, layers)
+    return 0
+
+
+def _print(arguments, artifact: Artifact, result: PoseResult, timing: Measurement | None, layers) -> None:
+    if layers:
+        print_layers(layers)
+    height, width = result.input_size
+    print(f"{artifact.manifest.model} at {height}x{width} on {artifact.session.info.name}")
+    if timing:
+        print(
+            f"network: {1e3 * timing.wall_median_secs:.1f} ms wall, {1e3 * (timing.event_median_secs or 0):.1f} ms "
+            f"kernels (median of {len(timing.wall_secs)})"
+        )
+    if not arguments.no_people:
+        count = len(result.people)
+        print(f"{count} {'person' if count == 1 else 'people'} found; decoding took {1e3 * result.decode_secs:.1f} ms")
+        if arguments.out:
+            print(f"picture: {arguments.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

@@ -1,0 +1,222 @@
+"""Compare an artifact with its network in float64 PyTorch, in error and in accuracy: `python -m codegen.verify`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codegen.artifact import Artifact
+from codegen.manifest import Manifest
+from codegen.pose import check_pose, decode_maps, prepare
+from devices import open_device
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from fleetpose.files import sha256
+from fleetpose.progress import status
+from models.evaluate import evaluate_keypoints
+from models.pose.person import Person
+from models.preprocess import Preprocessing, fit, free_size
+from models.registry import create_model, model_spec
+
+Maps = dict[str, np.ndarray]
+Report = Callable[[str, int, int], None]
+
+
+@dataclass
+class Comparison:
+    """Largest differences seen between artifact and reference.
+
+    Attributes:
+        max_abs: per output name.
+        max_relative: per output name; the difference over the largest magnitude of the reference's map.
+        sizes: how many inputs of each "HxW" were compared.
+    """
+
+    max_abs: dict[str, float] = field(default_factory=dict)
+    max_relative: dict[str, float] = field(default_factory=dict)
+    sizes: Counter = field(default_factory=Counter)
+
+    def add(self, ours: Maps, reference: Maps, size: tuple[int, int]) -> None:
+        """Take one input's outputs into account; a NaN on either side counts as an infinite difference."""
+        self.sizes[f"{size[0]}x{size[1]}"] += 1
+        for name, expected in reference.items():
+            difference = np.abs(ours[name] - expected)
+            worst = float(difference.max()) if np.isfinite(difference).all() else float("inf")
+            scale = float(np.abs(expected).max()) or 1.0
+            self.max_abs[name] = max(worst, self.max_abs.get(name, 0.0))
+            self.max_relative[name] = max(worst / scale, self.max_relative.get(name, 0.0))
+
+
+class Reference:
+    """The artifact's network in PyTorch, float64.
+
+    Args:
+        manifest: of the artifact.
+        weights: the file it was built from; None for an artifact of random weights.
+
+    Raises:
+        UsageError: the weights are not those of the artifact.
+    """
+
+    def __init__(self, manifest: Manifest, weights: Path | None) -> None:
+        wanted = manifest.weights
+        if "file" in wanted and weights is None:
+            raise UsageError(f"the artifact was built from {wanted['file']}; give it with --weights")
+        if weights is not None and (digest := sha256_of(weights)) != wanted.get("sha256"):
+            raise UsageError(f"{weights} (sha256 {digest[:12]}...) is not what the artifact was built from: {wanted}")
+        self.network = create_model(manifest.model, weights, seed=wanted.get("seed", 0))
+        self.names = model_spec(manifest.model).outputs
+
+    def run(self, tensor: np.ndarray, precise: bool = True) -> Maps:
+        """(1, C, H, W) -> output maps; in float64, or in float32 where `precise` is false."""
+        import torch
+
+        network = self.network.double() if precise else self.network.float()
+        with torch.inference_mode():
+            outputs = network(torch.from_numpy(tensor).to(torch.float64 if precise else torch.float32))
+        return {name: output.numpy() for name, output in zip(self.names, outputs, strict=True)}
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a weights file. Raises UsageError if it is not there."""
+    if not path.is_file():
+        raise UsageError(f"no weights at {path}")
+    return sha256(path)
+
+
+def verify_random(artifact: Artifact, reference: Reference, seed: int, report: Report) -> Comparison:
+    """One random input for every size the artifact was built for."""
+    comparison, random = Comparison(), np.random.default_rng(seed)
+    for done, entry in enumerate(artifact.manifest.entries):
+        report(f"input {entry.size[0]}x{entry.size[1]}", done, len(artifact.manifest.entries))
+        tensor = random.uniform(-0.5, 0.5, entry.input.shape).astype(np.float32)
+        comparison.add(artifact.run(tensor), reference.run(tensor), entry.size)
+    return comparison
+
+
+def verify_photographs(
+    artifact: Artifact, reference: Reference, data: Path, report: Report
+) -> tuple[Comparison, dict[str, float | None]]:
+    """Errors and OKS AP over a COCO folder (person_keypoints.json, images/).
+
+    Returns:
+        The comparison, and average precision of the artifact ("ap_artifact"), of the reference on the same inputs
+        ("ap_reference"), and of the network in float32 on LWOP's own protocol ("ap_free_width": height 368, the
+        photograph's own width).
+
+    Raises:
+        UsageError: annotations or photographs are missing, or the network is not one that gives people.
+    """
+    check_pose(artifact.manifest)
+    comparison = Comparison()
+    expected: list[list[Person]] = []
+    annotations, images = data / "person_keypoints.json", data / "images"
+
+    def ours(image: np.ndarray) -> list[Person]:
+        tensor, placement = prepare(artifact.manifest, image)
+        maps, truth = artifact.run(tensor), reference.run(tensor)
+        comparison.add(maps, truth, placement.input_size)
+        expected.append(decode_maps(truth, placement))
+        return decode_maps(maps, placement)
+
+    def free_width(image: np.ndarray) -> list[Person]:
+        preprocessing = Preprocessing.from_dict(artifact.manifest.preprocessing)
+        size = free_size((image.shape[0], image.shape[1]), artifact.manifest.sizes[0][0], artifact.manifest.stride)
+        tensor, placement = fit(image, size, preprocessing)
+        return decode_maps(reference.run(tensor, precise=False), placement)
+
+    def step(name: str) -> Callable[[int, int], None]:
+        return lambda done, total: report(name, done, total)
+
+    found = evaluate_keypoints(annotations, images, ours, step("artifact and float64 reference"))
+    replay = iter(expected)
+    same = evaluate_keypoints(annotations, images, lambda image: next(replay))
+    free = evaluate_keypoints(annotations, images, free_width, step("free width"))
+    return comparison, {"ap_artifact": found.ap, "ap_reference": same.ap, "ap_free_width": free.ap}
+
+
+def verify(
+    artifact: Artifact,
+    weights: Path | None,
+    data: Path | None = None,
+    seed: int = 0,
+    max_error: float = 1e-3,
+    max_ap_loss: float = 0.002,
+    report: Report = lambda message, done, total: None,
+) -> dict[str, Any]:
+    """Compare an artifact with float64 PyTorch; the JSON object the command prints, its verdict under "ok".
+
+    Args:
+        artifact: loaded on a device.
+        weights: the file it was built from, None if built from random weights.
+        data: COCO folder; random inputs, and no AP, without.
+        seed: of the random inputs.
+        max_error: absolute difference allowed in any output.
+        max_ap_loss: difference allowed between the two APs on the same inputs.
+        report: told what is being done.
+    """
+    reference = Reference(artifact.manifest, weights)
+    aps: dict[str, float | None] = {}
+    if data is None:
+        comparison = verify_random(artifact, reference, seed, report)
+    else:
+        comparison, aps = verify_photographs(artifact, reference, data, report)
+    ok = max(comparison.max_abs.values()) <= max_error
+    if aps.get("ap_artifact") is not None and aps.get("ap_reference") is not None:
+        ok = ok and abs(aps["ap_artifact"] - aps["ap_reference"]) <= max_ap_loss  # type: ignore[operator]
+    return {
+        "ok": ok,
+        "max_abs_error": max(comparison.max_abs.values()),
+        **{f"max_abs_error_{name}": value for name, value in comparison.max_abs.items()},
+        **{f"max_relative_error_{name}": value for name, value in comparison.max_relative.items()},
+        **aps,
+        "inputs": sum(comparison.sizes.values()),
+        "input_sizes": dict(sorted(comparison.sizes.items())),
+        "device": artifact.session.info.to_dict(),
+        "model": artifact.manifest.model,
+    }
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("codegen.verify", "Compare an artifact with its network in float64 PyTorch.")
+    parser.add_argument("--artifact", type=Path, required=True, help="the .so written by codegen.build")
+    parser.add_argument("--device", default="host", help="host or rpc:KEY")
+    parser.add_argument("--weights", type=Path, help="the file the artifact was built from")
+    parser.add_argument("--data", type=Path, help="COCO folder (person_keypoints.json, images/); random inputs without")
+    parser.add_argument("--seed", type=int, default=0, help="of the random inputs")
+    parser.add_argument("--max-error", type=float, default=1e-3, help="largest absolute difference of any output")
+    parser.add_argument("--max-ap-loss", type=float, default=0.002, help="largest difference in AP")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    with status("verifying") as progress, open_device(arguments.device) as session:
+        found = verify(
+            Artifact(arguments.artifact, session),
+            arguments.weights,
+            arguments.data,
+            arguments.seed,
+            arguments.max_error,
+            arguments.max_ap_loss,
+            progress,
+        )
+    if arguments.json:
+        cli.print_json(found)
+    else:
+        cli.print_table(("what", "value"), [(key, _shown(value)) for key, value in found.items() if key != "device"])
+    return 0 if found["ok"] else 1
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))
