@@ -144,7 +144,8 @@ def bootstrap_ap(
 def average_precision(results: Sequence[ImageResult]) -> float | None:
     """AP of some photographs from their matches: precision at 101 recalls, made monotone, mean over OKS thresholds.
 
-    Equal to COCOeval's `accumulate` over the same photographs. None if no annotated person counts.
+    Equal to COCOeval's `accumulate` over the same photographs, but for the order of equal scores. None if no
+    annotated person counts.
     """
     truths = sum(result.truths for result in results)
     if not truths:

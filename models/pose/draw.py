@@ -12,10 +12,14 @@ from models.pose.person import Person
 from models.pose.skeleton import LIMBS, PARTS, TREE_LIMBS
 
 #: RRGGBB of each limb: a person's right side warm, left side cool, the head violet; brighter towards hands and feet.
-_LIMB_COLOURS = ["ff8f3f", "ff5c8a", "ffb02e", "ffd23f", "f0468f", "d94fc0", "c6e64b", "9be15d", "5fd068", "4f8cff", "36b5f5", "2fd9e7", "b892ff", "c9a7ff", "d8bfff", "a58bff", "b9a2ff"]
+_LIMB_COLOURS = (
+    *("ff8f3f", "ff5c8a", "ffb02e", "ffd23f", "f0468f", "d94fc0"),
+    *("c6e64b", "9be15d", "5fd068", "4f8cff", "36b5f5", "2fd9e7"),
+    *("b892ff", "c9a7ff", "d8bfff", "a58bff", "b9a2ff"),
+)
 _OUTLINE = np.array([28, 22, 18], np.float32)
 #: A limb's half width over the person's size; the least and most it may be, in pixels.
-_HALF_WIDTH, _THINNEST, _THICKEST = 0.011, 1.3, 14.0
+_HALF_WIDTH, _THINNEST, _THICKEST = 0.011, 1.0, 14.0
 #: Keypoint score at which a limb is faintest, and from which it is opaque; the faintest opacity.
 _FAINT, _SURE, _LEAST_OPACITY = 0.1, 0.6, 0.3
 #: Fractional bits of polygon corners: edges are placed to 1/16 pixel.
@@ -50,15 +54,14 @@ def _draw_person(canvas: np.ndarray, person: Person) -> None:
     half = float(np.clip(_HALF_WIDTH * max(right - left, bottom - top), _THINNEST, _THICKEST))
     xy, scores = person.keypoints[:, :2], person.keypoints[:, 2]
     limbs = [limb for limb in range(TREE_LIMBS) if found[list(LIMBS[limb])].all()]
-    # The outlines of a limb and its joints lie under all colours, so that limbs that meet are not cut apart.
-    shapes = [_capsule(xy[LIMBS[limb][0]], xy[LIMBS[limb][1]], half * _relative_width(limb)) for limb in limbs]
-    opacities = [_opacity(min(scores[part] for part in LIMBS[limb])) for limb in limbs]
-    border = max(1.0, 0.35 * half)
-    for limb, opacity in zip(limbs, opacities, strict=True):
-        start, end = xy[list(LIMBS[limb])]
-        _fill(canvas, _capsule(start, end, half * _relative_width(limb) + border), _OUTLINE, 0.55 * opacity)
-    for limb, shape, opacity in zip(limbs, shapes, opacities, strict=True):
-        _fill(canvas, shape, _bgr(limb), opacity)
+    border = max(0.7, 0.35 * half)
+    # All outlines lie under all colours, so that limbs that meet are not cut apart.
+    for extra, coloured in ((border, False), (0.0, True)):
+        for limb in limbs:
+            start, end = LIMBS[limb]
+            shape = _capsule(xy[start], xy[end], half * _relative_width(limb) + extra)
+            opacity = _opacity(min(scores[start], scores[end]))
+            _fill(canvas, shape, _bgr(limb) if coloured else _OUTLINE, opacity if coloured else 0.55 * opacity)
     for part in np.flatnonzero(found).tolist():
         radius = half * (0.8 if part in _HEAD else 1.35)
         opacity = _opacity(scores[part])

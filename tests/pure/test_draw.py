@@ -1,0 +1,104 @@
+"""People on a picture."""
+
+import numpy as np
+import pytest
+from synthetic_people import STANDING
+
+from fleetpose.errors import UsageError
+from models.pose.draw import draw_people
+from models.pose.person import Person
+from models.pose.skeleton import PARTS
+
+
+def standing(left=100.0, top=20.0, height=200.0, confidence=0.9):
+    keypoints = np.column_stack([STANDING * height + (left, top), np.full(len(STANDING), confidence)])
+    return Person(keypoints, 20 * confidence)
+
+
+@pytest.fixture
+def grey():
+    return np.full((240, 200, 3), 128, np.uint8)
+
+
+def changed(before, after):
+    return (before != after).any(axis=2)
+
+
+def test_nobody_changes_nothing_and_the_image_is_a_copy(grey):
+    drawn = draw_people(grey, [])
+    assert (drawn == grey).all()
+    assert drawn is not grey
+
+
+def test_limbs_lie_between_their_joints_and_nothing_lies_far_away(grey):
+    person = standing()
+    drawn = draw_people(grey, [person])
+    assert (grey == 128).all()
+    mask = changed(grey, drawn)
+    for start, end in (("neck", "right_hip"), ("left_hip", "left_knee"), ("right_elbow", "right_wrist")):
+        x, y = person.keypoints[[PARTS.index(start), PARTS.index(end)], :2].mean(axis=0).round().astype(int)
+        assert mask[y, x]
+    left, top, right, bottom = (round(side) for side in person.box)
+    mask[top - 8 : bottom + 9, left - 8 : right + 9] = False
+    assert not mask.any()
+
+
+def test_right_and_left_differ_in_colour(grey):
+    person = standing()
+    drawn = draw_people(grey, [person]).astype(int)
+    colours = []
+    for side in ("right", "left"):
+        ends = [PARTS.index(f"{side}_{part}") for part in ("knee", "ankle")]
+        x, y = person.keypoints[ends, :2].mean(axis=0).round().astype(int)
+        colours.append(drawn[y, x])
+    assert np.abs(colours[0] - colours[1]).max() > 80
+
+
+def test_confidence_fades(grey):
+    sure, faint = (
+        np.abs(draw_people(grey, [standing(confidence=confidence)]).astype(int) - 128).sum()
+        for confidence in (0.9, 0.15)
+    )
+    assert 0 < faint < 0.6 * sure
+
+
+def test_lines_grow_with_the_person():
+    image = np.full((900, 800, 3), 128, np.uint8)
+    small, large = (changed(image, draw_people(image, [standing(400, 40, height)])).sum() for height in (200.0, 800.0))
+    assert large > 8 * small  # an area: 16 times, were it not for the least widths
+
+
+def test_edges_are_smooth(grey):
+    drawn = draw_people(grey, [standing()])
+    assert len(np.unique(drawn[:, :, 0])) > 30
+
+
+def test_a_hidden_joint_takes_its_limbs_along(grey):
+    person = standing()
+    keypoints = person.keypoints.copy()
+    keypoints[PARTS.index("right_wrist")] = np.nan, np.nan, 0
+    with_wrist, without = draw_people(grey, [person]), draw_people(grey, [Person(keypoints, 1.0)])
+    x, y = person.keypoints[PARTS.index("right_wrist"), :2].round().astype(int)
+    assert changed(grey, with_wrist)[y, x]
+    assert not changed(grey, without)[y, x]
+
+
+def test_nothing_found_draws_nothing(grey):
+    keypoints = np.full((18, 3), np.nan)
+    keypoints[:, 2] = 0
+    assert (draw_people(grey, [Person(keypoints, 0.0)]) == grey).all()
+
+
+@pytest.mark.parametrize("offset", [(-150, 0), (1e4, 1e4), (-1e12, 50), (0, 1e300)])
+def test_people_beyond_the_image_are_clipped(grey, offset):
+    person = standing()
+    keypoints = person.keypoints.copy()
+    keypoints[4:, :2] += offset
+    drawn = draw_people(grey, [Person(keypoints, 1.0)])
+    assert drawn.shape == grey.shape
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
+def test_what_is_no_photograph_is_refused(image):
+    with pytest.raises(UsageError):
+        draw_people(image, [])
