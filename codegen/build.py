@@ -88,7 +88,7 @@ def build(
     """
     import tvm
 
-    from codegen.link import export_shared
+    from codegen.link import export_shared, opencl_source
     from codegen.network import lower_network
     from codegen.target import make_target
 
@@ -125,7 +125,7 @@ def build(
         with atomic_output(manifest_path(out), force=True) as temporary:
             manifest.write(temporary)
     if dump:
-        _dump(dump, lowered.module, executable, manifest)
+        _dump(dump, lowered.module.script(), opencl_source(executable.mod), manifest)
     return manifest
 
 
@@ -141,16 +141,10 @@ def _write_parameters(out: Path, parameters: dict) -> dict[str, str]:
     return {"file": path.name, "sha256": sha256(path)}
 
 
-def opencl_source(module) -> str:
-    """The OpenCL C of a compiled module and all it imports."""
-    own = [module.inspect_source()] if module.kind == "opencl" else []
-    return "\n".join(own + [source for imported in module.imports if (source := opencl_source(imported))])
-
-
-def _dump(folder: Path, module, executable, manifest: Manifest) -> None:
+def _dump(folder: Path, tir: str, opencl: str, manifest: Manifest) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "module.py").write_text(module.script())
-    (folder / "kernels.cl").write_text(opencl_source(executable.mod))
+    (folder / "module.py").write_text(tir)
+    (folder / "kernels.cl").write_text(opencl)
     manifest.write(folder / "manifest.json")
 
 

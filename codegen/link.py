@@ -93,3 +93,9 @@ def export_shared(
             workspace_dir=workspace,
             fcompile=lambda output, objects, **_: link_shared(objects, output, host, linker),
         )
+
+
+def opencl_source(module) -> str:
+    """The OpenCL C of a compiled module and all it imports."""
+    own = [module.inspect_source()] if module.kind == "opencl" else []
+    return "\n".join(own + [source for imported in module.imports if (source := opencl_source(imported))])

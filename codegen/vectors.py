@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from tvm.tirx.script import builder as T
 
 OPENCL_TYPES = {"float32": "float", "float16": "half"}
@@ -58,6 +59,10 @@ class Vector:
         if isinstance(scalar, int | float):
             scalar = self.scalar(scalar)
         return T.call_pure_extern(self.type, f"({self.opencl})", scalar)
+
+    def lowest(self):
+        """All lanes the lowest finite value: the neutral element of a maximum."""
+        return self.splat(float(np.finfo(self.dtype).min))
 
     def scalar(self, value: float):
         """A constant of `dtype`."""

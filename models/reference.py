@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -115,3 +116,23 @@ def apply_step(step: Step, x: torch.Tensor) -> torch.Tensor:
     if step.kind == "gelu":
         return x * (1 + torch.erf(x / 2**0.5)) / 2
     raise ValueError(f"no such activation: {step}")
+
+
+def run_single(
+    layer: Layer, inputs: Sequence[np.ndarray], weight: np.ndarray | None = None, bias: np.ndarray | None = None
+) -> np.ndarray:
+    """One layer outside any graph, in float64.
+
+    Args:
+        inputs: one (C, H, W) array per Layer.inputs.
+        weight: (out, in / groups, kh, kw), of a "conv".
+        bias: (out,), where Layer.bias.
+
+    Returns:
+        (C, H, W) float64.
+    """
+    named = {f"{layer.name}.weight": weight, f"{layer.name}.bias": bias}
+    weights = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in named.items() if value is not None}
+    tensors = [torch.from_numpy(np.array(value, np.float64)[None]) for value in inputs]
+    with torch.no_grad():
+        return run_layer(layer, tensors, weights)[0].numpy()

@@ -26,7 +26,7 @@ def _write(workload: Workload, profile: Profile):
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:
         channel, row, across = frame.axes
         sums = registers(1, vector.type, "sums")
-        put(sums, 0, vector.splat(0.0 if layer.op == "avg_pool" else -3.4e38))
+        put(sums, 0, vector.splat(0.0) if layer.op == "avg_pool" else vector.lowest())
         column = rows.column(across, 0)
         with T.serial(0, layer.kernel[0]) as ky, T.serial(0, layer.kernel[1]) as kx:
             if layer.op == "max_pool":

@@ -1,0 +1,103 @@
+"""One layer, compiled and loaded by itself: what tuning, tests and the latency model's collection measure."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+
+from codegen.layout import border_read
+from codegen.link import export_shared
+from codegen.plane import Plane
+from codegen.schedules import schedule
+from codegen.target import make_target
+from codegen.workload import Kernel, Weights, Workload
+from devices.profile import Profile
+from devices.session import Session
+from fleetpose.errors import UsageError
+from models.layer import Layer
+
+ENTRY = "layer"
+
+
+@dataclass(frozen=True)
+class CompiledLayer:
+    """A layer's kernel as a module with one function, `layer(inputs..., constants..., output)`."""
+
+    workload: Workload
+    kernel: Kernel
+    module: Any
+    host: str = "native"
+
+    def export(self, path: Path, linker: str = "lld") -> None:
+        """Write it as a shared object."""
+        export_shared(self.module, path, self.host, linker)
+
+
+def standalone_planes(layer: Layer, lanes: int, border: tuple[int, int] = (0, 0)) -> Workload:
+    """The workload of a layer outside any network: inputs with the borders it reads, an output with `border`."""
+    planes = {
+        name: Plane(*shape, border=border_read(layer) if number == 0 else (0, 0), lanes=lanes)
+        for number, (name, shape) in enumerate(zip(layer.inputs, layer.in_shapes, strict=True))
+    }
+    if layer.op == "concat":
+        planes = {name: Plane(*plane.shape, border=border, lanes=lanes) for name, plane in planes.items()}
+    planes[layer.name] = Plane(*layer.out_shape, border=border, lanes=lanes)
+    return Workload.of(layer, planes)
+
+
+def compile_layer(workload: Workload, weights: Weights, profile: Profile, host: str = "native") -> CompiledLayer:
+    """Schedule and compile one workload. Raises UsageError where no schedule answers."""
+    try:
+        kernel = schedule(workload, weights, profile)
+    except LookupError as error:
+        raise UsageError(str(error)) from error
+    function = kernel.func.with_attr("global_symbol", ENTRY)  # type: ignore[attr-defined]
+    module = tvm.tirx.build(tvm.IRModule({ENTRY: function}), target=make_target(profile, host))
+    return CompiledLayer(workload, kernel, module, host)
+
+
+class LoadedLayer:
+    """A compiled layer on a device, with its constants uploaded.
+
+    Args:
+        compiled: the layer; its host must be the session's.
+        session: an open device session.
+    """
+
+    def __init__(self, compiled: CompiledLayer, session: Session) -> None:
+        self.compiled, self.session = compiled, session
+        with tempfile.TemporaryDirectory(prefix="fleetpose-layer-") as folder:
+            path = Path(folder) / "layer.so"
+            compiled.export(path)
+            self.module = session.load(path)
+        self._constants = [self._upload(array) for array in compiled.kernel.constants.values()]
+
+    def _upload(self, array: np.ndarray):
+        return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device)
+
+    def arguments(self, inputs: Sequence[np.ndarray]) -> list:
+        """Device tensors for a call: `inputs` (C, H, W) packed into planes, constants, and an output full of NaN.
+
+        Whatever the kernel fails to write, borders included, is seen as NaN.
+        """
+        workload = self.compiled.workload
+        planes = [plane.pack(array.astype(np.float32)) for plane, array in zip(workload.inputs, inputs, strict=True)]
+        garbage = np.full(workload.output.size, np.nan, np.float32)
+        return [*map(self._upload, planes), *self._constants, self._upload(garbage)]
+
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """The output's flat buffer; `workload.output.unpack` makes it (C, H, W)."""
+        arguments = self.arguments(inputs)
+        with self.session.guard("running the layer"):
+            self.module[ENTRY](*arguments)
+            return arguments[-1].numpy()
+
+    def timed(self, inputs: Sequence[np.ndarray]) -> dict[str, Any]:
+        """What `devices.measure.measure` is to be given to time the layer on `inputs`."""
+        return {"function": self.module, "args": self.arguments(inputs), "entry": ENTRY}

@@ -1,0 +1,153 @@
+"""Compile, check and time one layer on a device: `python -m codegen.layer`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codegen.build import parse_size, trace_sizes
+from codegen.compile import LoadedLayer, compile_layer, standalone_planes
+from codegen.link import opencl_source
+from codegen.workload import Weights
+from devices import open_device
+from devices.measure import measure
+from devices.session import Session
+from fleetpose import cli
+from fleetpose.errors import FleetposeError, UsageError, unknown_name
+from models.layer import STEPS, Layer, Step
+from models.registry import model_spec
+
+STEP_DEFAULTS: dict[str, tuple[float, ...]] = {"hardtanh": (-1, 1), "elu": (1,), "leaky_relu": (0.01,)}
+
+
+def make_conv(arguments: argparse.Namespace) -> Layer:
+    """The convolution that the flags describe. Raises UsageError where they contradict each other."""
+    cin, cout, height, width = arguments.conv
+    kernel, stride, dilation = arguments.kernel, arguments.stride, arguments.dilation
+    padding = dilation * (kernel - 1) // 2 if arguments.padding is None else arguments.padding
+    if min(cin, cout, height, width, kernel, stride, dilation, arguments.groups) < 1 or padding < 0:
+        raise UsageError("channels, sizes, kernel, stride, dilation and groups are at least 1, padding at least 0")
+    if cin % arguments.groups or cout % arguments.groups:
+        raise UsageError(f"--groups {arguments.groups} does not divide {cin} and {cout} channels")
+    out = [(extent + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for extent in (height, width)]
+    if min(out) < 1:
+        raise UsageError(f"a {kernel}x{kernel} kernel does not fit into {height}x{width} with padding {padding}")
+    steps = tuple(_step(text) for text in arguments.epilogue)
+    shape = (cout, out[0], out[1])
+    adds = sum(step.kind == "add" for step in steps)
+    return Layer(
+        "conv", "conv", ("x", *(f"addend{i}" for i in range(adds))), ((cin, height, width), *[shape] * adds), shape,
+        (kernel, kernel), (stride, stride), (padding, padding), (dilation, dilation), arguments.groups, True, steps,
+    )  # fmt: skip
+
+
+def _step(text: str) -> Step:
+    kind, *numbers = text.split(":")
+    if kind not in STEPS:
+        raise unknown_name("epilogue step", kind, STEPS)
+    try:
+        return Step(kind, tuple(map(float, numbers)) or STEP_DEFAULTS.get(kind, ()))
+    except ValueError:
+        wanted = ":".join([kind, *(name.upper() for name in STEPS[kind])])
+        raise UsageError(f"epilogue step {text!r} should be {wanted}") from None
+
+
+def layer_of_model(model: str, name: str, size: tuple[int, int] | None) -> Layer:
+    """The layer called `name` of a registered model. Raises UsageError, with "did you mean", where there is none."""
+    graph = trace_sizes(model, None, 0, [size or model_spec(model).size])[0]
+    names = [layer.name for layer in graph.layers]
+    if name not in names:
+        raise unknown_name("layer", name, names)
+    return graph.layer(name)
+
+
+def check_layer(layer: Layer, session: Session, seed: int = 0, repeats: int = 20) -> dict[str, Any]:
+    """Compile `layer` for the session's device, compare it with float64 on random data, and time it.
+
+    Returns:
+        The JSON object the command prints: shapes, schedule, "max_relative_error" (over the largest magnitude of the
+        result), "event_ms" and "wall_ms" (medians), "gflops" and the OpenCL "source".
+
+    Raises:
+        FleetposeError: the timing failed.
+    """
+    from models.reference import run_single
+
+    random = np.random.default_rng(seed)
+    inputs = [random.standard_normal(shape).astype(np.float32) for shape in layer.in_shapes]
+    weights = Weights()
+    if layer.op == "conv":
+        scale = np.sqrt(np.prod(layer.weight_shape[1:]))
+        weight = (random.standard_normal(layer.weight_shape) / scale).astype(np.float32)
+        weights = Weights(weight, random.standard_normal(layer.out_shape[0]).astype(np.float32) if layer.bias else None)
+    compiled = compile_layer(standalone_planes(layer, session.profile.lanes), weights, session.profile)
+    loaded = LoadedLayer(compiled, session)
+    found = compiled.workload.output.unpack(loaded.run(inputs))
+    expected = run_single(layer, inputs, weights.weight, weights.bias)
+    error = float(np.abs(found - expected).max() / np.abs(expected).max())
+    timing = measure(session, **loaded.timed(inputs), repeats=repeats)
+    if not timing.ok:
+        raise FleetposeError(f"timing failed: {timing.error}")
+    secs = timing.event_median_secs or timing.wall_median_secs or float("nan")
+    return {
+        "layer": compiled.workload.label,
+        "schedule": compiled.kernel.schedule,
+        "tile": compiled.kernel.note,
+        "macs": layer.macs,
+        "max_relative_error": error,
+        "event_ms": None if timing.event_median_secs is None else 1e3 * timing.event_median_secs,
+        "wall_ms": 1e3 * (timing.wall_median_secs or 0),
+        "gflops": 2e-9 * layer.macs / secs,
+        "timing": timing.to_dict(),
+        "source": opencl_source(compiled.module),
+    }
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("codegen.layer", "Compile, check and time one layer on a device.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--conv", type=int, nargs=4, metavar=("CIN", "COUT", "H", "W"), help="a convolution, H x W input")
+    what.add_argument("--model", help="a registered network; name the layer with --layer")
+    parser.add_argument("--layer", help="layer of --model")
+    parser.add_argument("--size", type=parse_size, metavar="HxW", help="input size of --model")
+    for name, default, text in (("kernel", 3, "side"), ("stride", 1, ""), ("dilation", 1, ""), ("groups", 1, "")):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"of --conv {text}".strip())
+    parser.add_argument("--padding", type=int, help="of --conv; keeps the size at stride 1 without")
+    parser.add_argument("--epilogue", nargs="*", default=[], metavar="STEP", help=f"of --conv: {', '.join(STEPS)}")
+    parser.add_argument("--device", default="host", help="host or rpc:KEY")
+    parser.add_argument("--repeats", type=int, default=20, help="samples")
+    parser.add_argument("--seed", type=int, default=0, help="of the random data")
+    parser.add_argument("--max-error", type=float, default=1e-4, help="largest error, relative to the largest result")
+    parser.add_argument("--dump", type=Path, metavar="DIR", help="write the OpenCL source there")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if arguments.model and not arguments.layer:
+        raise UsageError("--model needs --layer; python -m codegen.run --layers lists an artifact's layers")
+    layer = layer_of_model(arguments.model, arguments.layer, arguments.size) if arguments.model else make_conv(arguments)
+    with open_device(arguments.device) as session:
+        found = check_layer(layer, session, arguments.seed, arguments.repeats)
+    source = found.pop("source")
+    if arguments.dump:
+        arguments.dump.mkdir(parents=True, exist_ok=True)
+        (arguments.dump / "kernel.cl").write_text(source)
+    if arguments.json:
+        cli.print_json(found)
+    else:
+        print(
+            f"{found['layer']}: {found['schedule']} {found['tile']}, {found['event_ms']:.3f} ms kernel, "
+            f"{found['wall_ms']:.3f} ms wall, {found['gflops']:.1f} GFLOP/s, error {found['max_relative_error']:.1e}"
+        )
+    if not found["max_relative_error"] <= arguments.max_error:
+        print(f"the error is above {arguments.max_error:g}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

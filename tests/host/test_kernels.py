@@ -1,0 +1,94 @@
+"""Every kernel on this machine's OpenCL, over RPC, against float64; borders of the output must be exactly zero."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from codegen.compile import LoadedLayer, compile_layer, standalone_planes
+from codegen.workload import Weights
+from models.layer import Layer
+from models.reference import run_single
+from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
+
+TOLERANCE = 1e-5
+
+
+def check(session, layer: Layer, border: tuple[int, int] = (0, 0), seed: int | None = None) -> None:
+    random = np.random.default_rng(seed)
+    inputs = [random.standard_normal(shape).astype(np.float32) for shape in layer.in_shapes]
+    weights = Weights()
+    if layer.op == "conv":
+        scale = np.sqrt(np.prod(layer.weight_shape[1:]))
+        weight = (random.standard_normal(layer.weight_shape) / scale).astype(np.float32)
+        weights = Weights(weight, random.standard_normal(layer.out_shape[0]).astype(np.float32) if layer.bias else None)
+    workload = standalone_planes(layer, session.profile.lanes, border)
+    compiled = compile_layer(workload, weights, session.profile)
+    flat = LoadedLayer(compiled, session).run(inputs)
+    found, expected = workload.output.unpack(flat), run_single(layer, inputs, weights.weight, weights.bias)
+    error = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
+    what = f"{layer}\nplane {workload.output}\n{compiled.kernel.schedule} {compiled.kernel.note}"
+    assert error <= TOLERANCE, f"relative error {error}\n{what}"
+    if border != (0, 0):
+        assert_borders_are_zero(workload.output, flat, what)
+
+
+def assert_borders_are_zero(plane, flat: np.ndarray, what: str) -> None:
+    """Everything a reader with this border may touch: border rows, both sides of every row, and before the first."""
+    image = np.zeros(plane.size, bool)
+    rows, columns = np.mgrid[: plane.height, : plane.width]
+    touched = image.copy()
+    padded_rows = np.arange(-plane.border[0], plane.height + plane.border[0])
+    padded_columns = np.arange(-plane.border[1], plane.width + plane.border[1])
+    for channel in range(plane.channels):
+        image[plane.index(channel, rows, columns)] = True
+        touched[plane.index(channel, padded_rows[:, None], padded_columns[None, :])] = True
+    # the very last row's right border may be the next plane's lead, or slack, whose content no result depends on
+    last = plane.index(np.arange(plane.channels), plane.height + plane.border[0] - 1, plane.pitch - 1)
+    beyond = np.zeros(plane.size, bool)
+    for end, start in zip(last, plane.stride * np.arange(1, plane.channels + 1), strict=True):
+        beyond[end + 1 : start] = True
+    border = flat[touched & ~image & ~beyond]
+    assert (border == 0).all(), f"{(border != 0).sum()} of {border.size} border elements are not zero\n{what}"
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolution(host, name):
+    check(host, CONVOLUTIONS[name], border=(2, 2))
+
+
+@pytest.mark.parametrize("step", ACTIVATIONS, ids=str)
+def test_activation(host, step):
+    check(host, window("conv", (8, 9), (5, 19), epilogue=(step,)), border=(1, 1))
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pool(host, name):
+    check(host, POOLS[name], border=(1, 1))
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_move(host, name):
+    check(host, MOVES[name], border=(1, 3))
+
+
+@pytest.mark.parametrize("border", [(0, 0), (0, 3), (2, 0), (1, 17), (3, 1)])
+def test_any_output_border(host, border):
+    check(host, window("conv", (3, 5), (6, 30), (3, 3)), border)
+    check(host, window("conv", (4, 4), (6, 30), (3, 3), groups=4), border)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_convolutions(host, data):
+    def pair(name: str, low: int, high: int) -> tuple[int, int]:
+        return data.draw(st.tuples(st.integers(low, high), st.integers(low, high)), name)
+
+    groups = data.draw(st.sampled_from([1, 1, 1, 2, 3]), "groups")
+    kernel, dilation, stride = pair("kernel", 1, 5), pair("dilation", 1, 3), pair("stride", 1, 3)
+    padding, size = pair("padding", 0, 4), pair("size", 1, 50)
+    fits = all(size[a] + 2 * padding[a] >= dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1))
+    if not fits:
+        size = tuple(dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1))
+    channels = tuple(groups * count for count in pair("channels", 1, 30))
+    check(host, window("conv", channels, size, kernel, stride, padding, dilation, groups), pair("border", 0, 2))
