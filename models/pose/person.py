@@ -61,7 +61,7 @@ class Person:
         flat[found, :2] = self.keypoints[list(FROM_COCO), :2][found] + 0.5
         flat[found, 2] = 1
         return {
-            "image_id": image_id,
+            "image_id": int(image_id),
             "category_id": 1,
             "keypoints": [round(value, 3) for value in flat.ravel().tolist()],
             "score": float(self.score) * max(0, self.count - 1),
