@@ -31,6 +31,7 @@ from fleetpose.errors import DeviceUnreachable
 HOST = "127.0.0.1"
 KEY = "host"
 LOG_LINES = 8
+CHILD = "from devices.loopback import child; child()"
 
 
 class Loopback:
@@ -52,7 +53,7 @@ class Loopback:
             environment.setdefault("FLEETPOSE_OPENCL_DEVICE", opencl_device)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "devices.loopback", str(self.folder)],
+                [sys.executable, "-c", CHILD, str(self.folder)],
                 stdin=subprocess.PIPE,  # never written: its end tells the child that this process is gone
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -108,9 +109,14 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def child(folder: Path) -> None:
-    """The child's life: bind, fork the server, be the tracker, end the whole group with the parent."""
-    parent = os.getppid()
+def child() -> None:
+    """The child's life: bind, fork the server, be the tracker, end the whole group with the parent.
+
+    Its one argument is the folder for sessions; standard output is for the port, standard error is the log.
+    """
+    without_compiler()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    folder, parent = Path(sys.argv[1]), os.getppid()
     tracker, listening = bind(HOST, None), bind(HOST, None)
     address = Address(HOST, tracker.getsockname()[1])
     import tvm.rpc.tracker  # noqa: F401  (before the fork, so that it is loaded once)
@@ -140,9 +146,3 @@ def _serve(listening: socket.socket, tracker: Address, folder: Path) -> NoReturn
         Server(listening, tracker, KEY, None, folder).run()
     finally:
         os._exit(1)
-
-
-if __name__ == "__main__":
-    without_compiler()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
-    child(Path(sys.argv[1]))

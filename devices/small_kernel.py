@@ -62,12 +62,13 @@ def build(path: Path, steps: int = 1, machine: str | None = None) -> Path:
         {"kind": "opencl", "max_threads_per_block": LANES}, host={"kind": "llvm", "mtriple": TRIPLES[machine]}
     )
     module = tvm.tirx.build(Small, target=target)
-    module.export_library(str(path), fcompile=_linker(EMULATIONS[machine]))
+    module.export_library(str(path), fcompile=linker(machine))
     return path
 
 
-def _linker(emulation: str) -> Any:
-    """What `export_library` calls to link object files into a shared object: pip's lld (`ziglang`)."""
+def linker(machine: str | None = None) -> Any:
+    """What `export_library` calls to link object files for `machine` (None: this one): pip's lld (`ziglang`)."""
+    emulation = EMULATIONS[machine or platform.machine()]
 
     def link(output: str, files: list[str], **_: Any) -> None:
         command = [sys.executable, "-m", "ziglang", "ld.lld", "-shared", "-m", emulation, "-o", output, *files]

@@ -1,0 +1,158 @@
+"""Measuring compiled kernels over RPC: both clocks, the ratio of known work, and every failure as a result."""
+
+import json
+import time
+
+import numpy as np
+import psutil
+import pytest
+import tvm
+from tvm.script import ir as I
+from tvm.script import tirx as T
+
+from devices import open_device, small_kernel
+from devices.interleaved import measure_interleaved
+from devices.measure import measure
+from devices.measurement import Measurement
+from devices.timers import Call
+
+MANY = 4000
+FAR = 1 << 36  # in vectors of 64 bytes
+
+
+@I.ir_module(s_tir=True)
+class Crash:
+    """Writes terabytes behind its buffer."""
+
+    @T.prim_func(s_tir=True)
+    def main(A: T.Buffer((1000,), "float32"), B: T.Buffer((1000,), "float32")):
+        for block in T.thread_binding(1, thread="blockIdx.x"):
+            for thread in T.thread_binding(1, thread="threadIdx.x"):
+                with T.sblock("B"):
+                    T.axis.spatial(1, block + thread)
+                    T.evaluate(
+                        T.call_extern("int32", "vstore16", T.Broadcast(A[0], 16), T.int64(FAR), T.address_of(B[0]))
+                    )
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kernels")
+    steps = {"one": 1, "many": MANY, "twice": 2 * MANY, "endless": 1 << 40}
+    return {name: small_kernel.build(folder / f"{name}.so", count) for name, count in steps.items()}
+
+
+@pytest.fixture(scope="module")
+def session():
+    with open_device("host") as opened:
+        yield opened
+
+
+def arguments(session):
+    return [tvm.runtime.tensor(np.zeros(small_kernel.LENGTH, "float32"), device=session.device) for _ in range(2)]
+
+
+def test_both_clocks_and_everything_a_record_needs(session, paths):
+    found = measure(session, session.load(paths["many"]), arguments(session), repeats=6, number=3)
+    assert found.error is None
+    assert len(found.event_secs) == len(found.wall_secs) == 6
+    assert found.number == 3
+    assert all(0 < event <= wall for event, wall in zip(found.event_secs, found.wall_secs, strict=True))
+    assert found.timer == "opencl events and wall"
+    assert found.device["driver"] == session.info.driver
+    assert found.device["spec"] == found.device["profile"] == "host"
+    assert found.before["load_1min"] >= 0
+    assert found.after["time_unix_secs"] >= found.before["time_unix_secs"]
+    assert found.versions["apache-tvm"] == tvm.__version__
+    assert Measurement.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
+
+
+def test_a_sample_lasts_as_long_as_asked(session, paths):
+    found = measure(session, session.load(paths["one"]), arguments(session), repeats=3, min_repeat_secs=0.002)
+    assert found.ok
+    assert found.number > 1
+
+
+def test_a_python_callable_has_wall_time_only(session):
+    found = measure(session, time.sleep, (0.01,), repeats=3, number=1)
+    assert found.event_secs == ()
+    assert found.timer == "python clock"
+    assert found.wall_median_secs >= 0.01
+
+
+def test_interleaved_ratio_of_twice_the_work(session, paths):
+    args = arguments(session)
+    calls = {name: Call(session.load(paths[name]), args) for name in ("twice", "many")}
+    found = measure_interleaved(session, calls, rounds=9)
+    ratio = found.ratios["many"]
+    assert found.clock == "event"
+    assert 1.5 < ratio.median < 2.7, ratio
+    assert ratio.low <= ratio.median <= ratio.high
+    assert [len(one.event_secs) for one in found.measurements.values()] == [9, 9]
+
+
+def test_wrong_arguments_are_a_result(session, paths):
+    wrong = tvm.runtime.tensor(np.zeros(3, "float32"), device=session.device)
+    found = measure(session, session.load(paths["one"]), [wrong, wrong])
+    assert found.failure == "error"
+    assert found.wall_secs == ()
+    assert session.alive()
+
+
+def test_an_entry_that_is_not_there_is_a_result(session, paths):
+    found = measure(session, session.load(paths["one"]), arguments(session), entry="mian")
+    assert found.failure == "error"
+    assert "mian" in found.error
+
+
+def test_something_that_cannot_be_timed_is_a_result(session):
+    assert "neither a module nor a callable" in measure(session, 42).error
+
+
+def test_a_hung_kernel_is_a_timeout_and_the_session_can_go_on(paths):
+    with open_device("host") as session:
+        found = measure(session, session.load(paths["endless"]), arguments(session), timeout_secs=1)
+        assert (found.failure, found.wall_secs) == ("timeout", ())
+        assert "the limit of 1 s passed" in found.error
+        assert measure(session, session.load, (paths["one"],)).failure == "device"
+        session.reconnect()
+        assert measure(session, session.load(paths["one"]), arguments(session)).ok
+
+
+def test_a_python_callable_that_hangs_is_a_timeout():
+    with open_device("host") as session:
+        found = measure(session, time.sleep, (60,), timeout_secs=0.5)
+        assert found.failure == "timeout"
+
+
+def test_a_device_that_went_away_is_a_result(paths):
+    with open_device("host") as session:
+        module, args = session.load(paths["one"]), arguments(session)
+        for process in psutil.Process(session._loopback.process.pid).children(recursive=True):
+            process.kill()
+        found = measure(session, module, args)
+        assert found.failure == "device"
+        assert "went away while" in found.error
+        assert found.after == {}
+
+
+def test_a_kernel_that_crashes_the_devices_process_is_a_result(tmp_path, paths):
+    path = tmp_path / "crash.so"
+    target = tvm.target.Target({"kind": "opencl", "max_threads_per_block": 64}, host="llvm")
+    tvm.tirx.build(Crash, target=target).export_library(str(path), fcompile=small_kernel.linker())
+    with open_device("host") as session:
+        found = measure(session, session.load(path), arguments(session))
+        assert found.failure == "device"
+        assert "Segfault" in found.error  # the server's log is quoted
+        session.reconnect()
+        assert measure(session, session.load(paths["one"]), arguments(session)).ok
+
+
+def test_an_interleaved_hang_fails_what_hung_and_says_why_the_rest_has_nothing(paths):
+    with open_device("host") as session:
+        args = arguments(session)
+        calls = {name: Call(session.load(paths[name]), args) for name in ("one", "endless")}
+        found = measure_interleaved(session, calls, rounds=2, timeout_secs=1)
+        assert found.measurements["endless"].failure == "timeout"
+        assert found.measurements["one"].failure == "device"
+        assert found.ratios == {}

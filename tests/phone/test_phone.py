@@ -1,0 +1,46 @@
+"""A phone (or any machine) behind a tracker: TVM_TRACKER_HOST, TVM_TRACKER_PORT and TVM_TRACKER_KEY."""
+
+import os
+
+import numpy as np
+import pytest
+
+KEY = os.environ.get("TVM_TRACKER_KEY")
+PROFILE = os.environ.get("FLEETPOSE_PROFILE")
+
+pytestmark = pytest.mark.skipif(
+    not KEY, reason="needs a phone: set TVM_TRACKER_HOST, TVM_TRACKER_PORT, TVM_TRACKER_KEY (FLEETPOSE_PROFILE)"
+)
+
+
+@pytest.fixture(scope="module")
+def session():
+    from devices import open_device
+
+    with open_device(f"rpc:{KEY}", profile=PROFILE) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def module(session, tmp_path_factory):
+    from devices import small_kernel
+
+    machine = (session.ask("fleetpose.conditions") or {}).get("machine", "aarch64")
+    return session.load(small_kernel.build(tmp_path_factory.mktemp("kernel") / "small.so", machine=machine))
+
+
+def test_a_small_kernel_is_right(session, module):
+    from devices import small_kernel
+
+    assert small_kernel.error_on(session, module) == 0
+
+
+def test_it_can_be_timed(session, module):
+    import tvm
+
+    from devices.measure import measure
+
+    args = [tvm.runtime.tensor(np.zeros(1000, "float32"), device=session.device) for _ in range(2)]
+    found = measure(session, module, args)
+    assert found.error is None
+    assert found.wall_median_secs > 0
