@@ -1,8 +1,6 @@
 """AP of trained weights on real photographs, with the decoder and with the plain one (needs ../shared)."""
 
-import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +9,7 @@ from models.pose.paf import decode
 from models.pose.person import Person
 from models.preprocess import fit, free_size
 from models.registry import create_model, model_spec
-
-sys.path.append(str(Path(__file__).parents[1] / "pure"))
-from reference_decoder import reference_decode
+from tests.pure.reference_decoder import reference_decode
 
 MODEL = "human_pose_0001"
 

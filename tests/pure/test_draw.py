@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from synthetic_people import STANDING
+from tests.pure.synthetic_people import STANDING
 
 from fleetpose.errors import UsageError
 from models.pose.draw import draw_people

@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from synthetic_people import STANDING
+from tests.pure.synthetic_people import STANDING
 
 from fleetpose.errors import UsageError
 from models.evaluate import average_precision, bootstrap_ap, evaluate_keypoints

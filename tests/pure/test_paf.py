@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from reference_decoder import find_peaks as reference_peaks
-from reference_decoder import reference_decode, upsample
-from synthetic_people import crowd, render
+from tests.pure.reference_decoder import find_peaks as reference_peaks
+from tests.pure.reference_decoder import reference_decode, upsample
+from tests.pure.synthetic_people import crowd, render
 
 from fleetpose.errors import UsageError
 from models.pose.paf import PafSettings, decode

@@ -1,0 +1,46 @@
+# fleetpose: the commands a person needs. Plain `make` explains them.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+IMAGE ?=
+WEIGHTS ?= $(wildcard ../shared/data/lwop/human_pose_0001.safetensors)
+# published LWOP checkpoints are .pth; the safetensors at hand are of its sister network
+MODEL ?= $(if $(filter %.pth,$(WEIGHTS)),lwop,$(if $(WEIGHTS),human_pose_0001,lwop))
+DEMO := build/demo/$(MODEL)
+CODE := $(wildcard fleetpose/*.py codegen/*.py codegen/*/*.py models/*.py models/*/*.py devices/*.py devices/profiles/*)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean FORCE
+
+help: ## explain the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## virtual environment, pinned dependencies, the C++ OpenCL backend; missing system packages by apt
+
+# The script itself decides in a moment whether there is anything to do.
+$(READY): FORCE
+	@tools/setup.sh $(VENV)
+FORCE:
+
+demo: $(DEMO).so ## the main job on a photograph: build, run over RPC, picture, per-layer times; IMAGE=... WEIGHTS=... MODEL=...
+	@tools/demo.sh $(PYTHON) $(DEMO).so "$(IMAGE)" "$(WEIGHTS)"
+
+$(DEMO).so: $(CODE) $(WEIGHTS) | $(READY)
+	@$(if $(WEIGHTS),,echo "no weights at hand (WEIGHTS=file): random ones are used, so this demo reports times only")
+	@$(PYTHON) -m codegen.build --model $(MODEL) $(if $(WEIGHTS),--weights "$(WEIGHTS)") --device host --size 368x368 -o $@ --force
+
+test: lint ## everything CI checks: lint, then all tests
+	@$(PYTHON) -m pytest -q
+
+lint: $(READY) ## ruff (lint and format) and mypy
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+
+bench: $(READY) ## whole networks against ONNX Runtime, interleaved
+	@$(PYTHON) -m pip install -q -c constraints.txt -e '.[bench]' --no-build-isolation
+	@$(PYTHON) -m benchmarks.networks
+
+clean: ## remove what was built; `rm -r $(VENV)` removes the environment too
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Where speed is measured: never in the tests."""
