@@ -106,10 +106,11 @@ Buffer* AllocateImage(Device* device, int ndim, const std::int64_t* shape, DLDat
 
 void Free(Buffer* buffer) noexcept {
   if (buffer == nullptr) return;
+  if (ForkedAway()) return;  // it is the parent's to free; waiting here would wait for threads that do not exist
   const std::unique_ptr<Buffer> owned(buffer);
   try {
     // The standard keeps memory alive while enqueued commands use it; not every phone driver does. Frees are rare
-    // (TVM's virtual machine pools its memory), so waiting costs little. Once per process exit it may also fail.
+    // (TVM's virtual machine pools its memory), so waiting costs little.
     owned->device->Finish("freeing memory");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "fleetpose: %s\n", error.what());

@@ -110,10 +110,12 @@ void Within(const Side& from, const Side& to, std::size_t bytes) {
 }  // namespace
 
 void Copy(const DLTensor& from, const DLTensor& to) {
-  if (!tvm::ffi::IsContiguous(from) || !tvm::ffi::IsContiguous(to)) Throw("only contiguous tensors can be copied to, from or on the device");
-  const std::size_t bytes = tvm::ffi::GetDataSize(from);
-  if (bytes != tvm::ffi::GetDataSize(to)) {
-    Throw("copy between tensors of " + std::to_string(bytes) + " and " + std::to_string(tvm::ffi::GetDataSize(to)) + " bytes");
+  if (!tvm::ffi::IsContiguous(from) || !tvm::ffi::IsContiguous(to)) {
+    Throw("only contiguous tensors can be copied to, from or on the device");
+  }
+  const std::size_t bytes = tvm::ffi::GetDataSize(from), room = tvm::ffi::GetDataSize(to);
+  if (bytes != room) {
+    Throw("copy between tensors of " + std::to_string(bytes) + " and " + std::to_string(room) + " bytes");
   }
   if (bytes == 0) return;
   const auto host = [](const DLTensor& tensor) { return static_cast<std::byte*>(tensor.data) + tensor.byte_offset; };

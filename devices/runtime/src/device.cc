@@ -1,8 +1,9 @@
 #include "device.h"
 
-#include <unistd.h>
+#include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <stdexcept>
 
@@ -93,10 +94,16 @@ std::vector<Found> ListAll(std::vector<Listed>* listed) {
   return found;
 }
 
-struct Devices {
-  pid_t owner;
-  std::vector<std::unique_ptr<Device>> all;
-};
+using Devices = std::vector<std::unique_ptr<Device>>;
+
+std::atomic<bool> forked_away{false};
+
+void CheckNotForked() {
+  if (ForkedAway()) {
+    Throw("OpenCL was used before this process was forked, and its threads stayed behind. Start processes with 'spawn', "
+          "or fork before the first use of tvm.opencl()");
+  }
+}
 
 Devices* Enumerate() {
   std::vector<Listed> listed;
@@ -109,11 +116,11 @@ Devices* Enumerate() {
     Throw(error.what());
   }
   auto devices = std::make_unique<Devices>();
-  devices->owner = getpid();
   for (std::size_t i : order) {
-    const int index = static_cast<int>(devices->all.size());
-    devices->all.push_back(std::make_unique<Device>(index, found[i].platform, found[i].device));
+    const int index = static_cast<int>(devices->size());
+    devices->push_back(std::make_unique<Device>(index, found[i].platform, found[i].device));
   }
+  pthread_atfork(nullptr, nullptr, [] { forked_away = true; });
   return devices.release();
 }
 
@@ -154,6 +161,7 @@ cl_command_queue Device::Queue(bool profiled) {
 }
 
 Device::Held Device::Hold() {
+  CheckNotForked();
   std::unique_lock<std::mutex> lock(mutex_);
   cl_command_queue queue = Queue(Listening());
   return {std::move(lock), queue};
@@ -173,6 +181,7 @@ void Device::Finish(const char* doing) {
 }
 
 void Device::StartListening(EventLog* log) {
+  CheckNotForked();
   std::lock_guard<std::mutex> lock(mutex_);
   OPENCL_CALL("starting to time on " + facts_.name, clFinish, Queue(Listening()));
   Queue(true);  // made now: a failure must not leave a log that nothing fills
@@ -180,6 +189,7 @@ void Device::StartListening(EventLog* log) {
 }
 
 void Device::StopListening(EventLog* log) noexcept {
+  if (ForkedAway()) return;
   std::lock_guard<std::mutex> lock(mutex_);
   const auto found = std::find(logs_.begin(), logs_.end(), log);
   if (found == logs_.end()) return;
@@ -190,12 +200,11 @@ void Device::StopListening(EventLog* log) noexcept {
 
 const std::vector<std::unique_ptr<Device>>& AllDevices() {
   static const Devices* const devices = Enumerate();  // never destroyed: drivers may be unloaded first at exit
-  if (devices->owner != getpid()) {
-    Throw("OpenCL was used before this process was forked; its threads are gone. Start processes with 'spawn', or "
-          "fork before the first use of tvm.opencl()");
-  }
-  return devices->all;
+  CheckNotForked();
+  return *devices;
 }
+
+bool ForkedAway() { return forked_away.load(std::memory_order_relaxed); }
 
 Device& GetDevice(int index) {
   const auto& all = AllDevices();

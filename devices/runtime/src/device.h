@@ -74,6 +74,9 @@ class Device {
 // nothing; used after a fork of a process that had already used OpenCL).
 const std::vector<std::unique_ptr<Device>>& AllDevices();
 
+// Whether this process is a fork of the one that opened the devices: the drivers' threads did not come along.
+bool ForkedAway();
+
 // opencl(index). Throws OpenCLError when there is none.
 Device& GetDevice(int index);
 

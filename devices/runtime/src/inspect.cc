@@ -69,6 +69,7 @@ ffi::String CacheStats() {
   number("hits", stats.hits);
   number("misses", stats.misses);
   number("rejected", stats.rejected);
+  number("noted", stats.noted);
   number("stored", stats.stored);
   number("not_stored", stats.not_stored);
   one.Set("build_secs", stats.build_secs);
@@ -81,7 +82,8 @@ TVM_FFI_STATIC_INIT_BLOCK() {
   ffi::Function::SetGlobal("fleetpose.opencl.devices", ffi::Function::FromTyped(Devices), kOverride);
   ffi::Function::SetGlobal("fleetpose.opencl.library", ffi::Function::FromTyped(LibraryPath), kOverride);
   ffi::Function::SetGlobal("fleetpose.opencl.cache_stats", ffi::Function::FromTyped(CacheStats), kOverride);
-  ffi::Function::SetGlobal("fleetpose.opencl.reset_cache_stats", ffi::Function::FromTyped(ResetProgramStats), kOverride);
+  ffi::Function::SetGlobal("fleetpose.opencl.reset_cache_stats", ffi::Function::FromTyped(ResetProgramStats),
+                           kOverride);
   // The bytes export_library would put into an artifact for this one module; TVM itself has no such function.
   ffi::Function::SetGlobal("fleetpose.opencl.module_bytes",
                            ffi::Function::FromTyped([](const ffi::Module& module) { return module->SaveToBytes(); }),

@@ -134,7 +134,8 @@ const Library& GetLibrary() {
 const Api& GetApi() {
   const Library& library = GetLibrary();
   if (!library.loaded()) {
-    Throw(library.failure + "\ninstall one (apt-get install ocl-icd-libopencl1 pocl-opencl-icd) or set FLEETPOSE_LIBOPENCL");
+    Throw(library.failure +
+          "\ninstall one (apt-get install ocl-icd-libopencl1 pocl-opencl-icd) or set FLEETPOSE_LIBOPENCL");
   }
   return library.api;
 }

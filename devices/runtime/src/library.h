@@ -63,7 +63,8 @@ struct Library {
 };
 
 // Search once per process, on first use, never at load: FLEETPOSE_LIBOPENCL alone if set, else the system's loader,
-// pip's pyopencl (see OfferPipLibrary), phone vendor paths. A loader that lists no platform is passed over. Never throws.
+// pip's pyopencl (see OfferPipLibrary), phone vendor paths. A loader that lists no platform is passed over.
+// Never throws.
 const Library& GetLibrary();
 
 // The entry points. Throws OpenCLError, naming what was searched, when there is no usable libOpenCL.

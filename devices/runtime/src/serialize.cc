@@ -45,7 +45,8 @@ class Reader {
   }
 
   void ExpectEnd() const {
-    if (!bytes_.empty()) throw MalformedModule("malformed OpenCL module: " + std::to_string(bytes_.size()) + " bytes too many");
+    if (bytes_.empty()) return;
+    throw MalformedModule("malformed OpenCL module: " + std::to_string(bytes_.size()) + " bytes too many");
   }
 
  private:

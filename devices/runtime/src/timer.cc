@@ -143,10 +143,10 @@ TVM_FFI_STATIC_INIT_BLOCK() {
                            }),
                            kOverride);
   ffi::Function::SetGlobal("fleetpose.opencl.timer_samples", ffi::Function::FromTyped(TakeSamples), kOverride);
-  ffi::Function::SetGlobal("fleetpose.opencl.profile_start", ffi::Function::FromPacked([](ffi::PackedArgs args, ffi::Any*) {
-                             StartProfile(DeviceArgument(args));
-                           }),
-                           kOverride);
+  ffi::Function::SetGlobal(
+      "fleetpose.opencl.profile_start",
+      ffi::Function::FromPacked([](ffi::PackedArgs args, ffi::Any*) { StartProfile(DeviceArgument(args)); }),
+      kOverride);
   ffi::Function::SetGlobal("fleetpose.opencl.profile_stop",
                            ffi::Function::FromPacked([](ffi::PackedArgs args, ffi::Any* rv) {
                              *rv = StopProfile(DeviceArgument(args));

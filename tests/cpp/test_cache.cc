@@ -1,0 +1,83 @@
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "cache.h"
+#include "check.h"
+
+using namespace fleetpose::opencl;
+namespace fs = std::filesystem;
+
+namespace {
+
+void Keys() {
+  CHECK(CacheKey({"ab", "c"}) == CacheKey({"ab", "c"}));
+  CHECK(CacheKey({"ab", "c"}) != CacheKey({"a", "bc"}));
+  CHECK(CacheKey({"ab"}) != CacheKey({"ab", ""}));
+}
+
+void Entries() {
+  const Digest key = CacheKey({"key"}), other = CacheKey({"other"});
+  const std::string payload("bin\0ary", 7);
+  const std::string entry = EncodeEntry(key, payload);
+  CHECK(DecodeEntry(key, entry) == payload);
+  CHECK(DecodeEntry(key, EncodeEntry(key, "")) == std::string());
+  CHECK(!DecodeEntry(other, entry));
+  CHECK(!DecodeEntry(key, entry + "x"));
+  for (std::size_t i = 0; i < entry.size(); ++i) {
+    std::string damaged = entry;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
+    CHECK(!DecodeEntry(key, damaged));
+    CHECK(!DecodeEntry(key, std::string_view(entry).substr(0, i)));
+  }
+}
+
+void Files(const std::string& folder) {
+  const Digest key = CacheKey({"key"});
+  const std::string nested = folder + "/a/b";
+  std::string payload;
+  CHECK(ReadEntry(nested, key, &payload) == CacheRead::kMiss);
+  CHECK(WriteEntry(nested, key, "first"));
+  CHECK(WriteEntry(nested, key, "second"));  // replaces
+  CHECK(ReadEntry(nested, key, &payload) == CacheRead::kHit);
+  CHECK(payload == "second");
+  CHECK(std::distance(fs::directory_iterator(nested), fs::directory_iterator()) == 1);
+
+  std::ofstream(EntryPath(nested, key), std::ios::binary) << "something else";
+  CHECK(ReadEntry(nested, key, &payload) == CacheRead::kRejected);
+  CHECK(payload == "second");  // untouched
+
+  std::ofstream(folder + "/file") << "in the way";
+  CHECK(!WriteEntry(folder + "/file/cache", key, "x"));
+  CHECK(ReadEntry(folder + "/file/cache", key, &payload) == CacheRead::kMiss);
+  CHECK(!WriteEntry("", key, "x"));
+  CHECK(ReadEntry("", key, &payload) == CacheRead::kMiss);
+}
+
+void Directory() {
+  for (const char* name : {"FLEETPOSE_CACHE", "FLEETPOSE_CACHE_DIR", "XDG_CACHE_HOME", "HOME"}) unsetenv(name);
+  CHECK(CacheDirectory().empty());
+  setenv("HOME", "/h", 1);
+  CHECK(CacheDirectory() == "/h/.cache/fleetpose");
+  setenv("XDG_CACHE_HOME", "/x", 1);
+  CHECK(CacheDirectory() == "/x/fleetpose");
+  setenv("FLEETPOSE_CACHE_DIR", "/c", 1);
+  CHECK(CacheDirectory() == "/c");
+  setenv("FLEETPOSE_CACHE", "0", 1);
+  CHECK(CacheDirectory().empty());
+}
+
+}  // namespace
+
+int main() {
+  std::string folder = (fs::temp_directory_path() / "fleetpose-cache-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return 2;
+  Keys();
+  Entries();
+  Files(folder);
+  Directory();
+  fs::remove_all(folder);
+  return check::Finish();
+}
