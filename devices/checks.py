@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from devices import tracker
-from devices.session import Session, open_device
+from devices.opening import open_device
+from devices.session import Session
 
 PING_RUNS = 50
 TOLERANCE = 1e-5
@@ -171,9 +172,8 @@ def kernel(patient: Patient) -> str:
         raise Skipped("no OpenCL device")
     from devices import small_kernel
 
-    machine = session.ask("fleetpose.conditions") or {}
     with tempfile.TemporaryDirectory() as folder:
-        path = small_kernel.build(Path(folder) / "small.so", machine=machine.get("machine"))
+        path = small_kernel.build(Path(folder) / "small.so", machine=small_kernel.machine_of(session))
         module = session.load(path)
         with session.guard("running a small kernel"):
             error = small_kernel.error_on(session, module)

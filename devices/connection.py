@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from devices import tracker
+from devices.lean import import_rpc
 from fleetpose.errors import DeviceUnreachable
 
 Value = TypeVar("Value")
+SOURCE_LINE = re.compile(r"^(RPCError: )?Error caught from RPC call:$|^/\S+\.(cc|h):\d+: \w+$")
+
+
+def reason(error: BaseException, lines: int = 4) -> str:
+    """What TVM's error says, without where in TVM it was thrown and through which layers it came; some lines of it."""
+    text = [line.rstrip() for line in str(error).splitlines() if line.strip() and not SOURCE_LINE.match(line)]
+    return "\n".join(text[:lines]) or type(error).__name__
 
 
 def bounded(call: Callable[[], Value], timeout_secs: float, doing: str) -> Value:
@@ -51,17 +60,15 @@ class RpcConnection:
 
     def __init__(self, address: tracker.Address, match_key: str, timeout_secs: float) -> None:
         """Connect to a server that a tracker named. Raises DeviceUnreachable."""
-        import tvm.rpc
-
+        rpc = import_rpc()
         before = _open_files()
         try:
             self.remote = bounded(
-                lambda: tvm.rpc.connect(address.host, address.port, match_key), timeout_secs, "connecting"
+                lambda: rpc.connect(address.host, address.port, match_key), timeout_secs, "connecting"
             )
         except (RuntimeError, OSError) as error:
-            reason = str(error).strip().splitlines()[-1]
             raise DeviceUnreachable(
-                f"the tracker named the server at {address}, which does not answer: {reason}\n"
+                f"the tracker named the server at {address}, which does not answer: {reason(error)}\n"
                 f"is that address reachable from here? try: nc -vz {address.host} {address.port}"
             ) from error
         self._socket = _find_socket(before, address.port)

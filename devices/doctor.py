@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from devices.checks import CHECKS, Check, Missing, Patient, Skipped
+from devices.connection import reason
 from fleetpose.cli import parser, print_json, print_table, run
 
 log = logging.getLogger("devices.doctor")
@@ -61,7 +62,7 @@ def _examine(check: Check, patient: Patient) -> Finding:
         state, detail = "skipped", str(error)
     except Exception as error:  # whatever a part does when broken is a finding
         log.debug("%s", check.name, exc_info=True)
-        state, detail = "failed", str(error).strip() or type(error).__name__
+        state, detail = "failed", reason(error)
     secs = time.perf_counter() - start
     return Finding(check.name, state, check.needed, detail, secs, None if state == "ok" else check.mend)
 

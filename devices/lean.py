@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
+
+from fleetpose.errors import UsageError
 
 
 def without_compiler() -> None:
@@ -20,3 +23,12 @@ def without_compiler() -> None:
         return
     os.environ["TVM_USE_RUNTIME_LIB"] = "1"
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+
+
+def import_rpc() -> Any:
+    """`tvm.rpc`, imported; UsageError with the command that explains where TVM cannot be."""
+    try:
+        import tvm.rpc
+    except (ImportError, OSError) as error:
+        raise UsageError(f"TVM cannot be imported: {error}\nsee: python -m devices.doctor") from error
+    return tvm.rpc

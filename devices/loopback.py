@@ -24,7 +24,7 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from devices.lean import without_compiler
+from devices.lean import import_rpc, without_compiler
 from devices.tracker import Address, bind, serve_tracker
 from fleetpose.errors import DeviceUnreachable
 
@@ -43,6 +43,7 @@ class Loopback:
 
     Raises:
         DeviceUnreachable: it did not start; the text quotes its log.
+        UsageError: TVM cannot be imported here.
     """
 
     def __init__(self, opencl_device: str | None = None, timeout_secs: float = 30.0) -> None:
@@ -62,6 +63,7 @@ class Loopback:
             )
         atexit.register(self.close)
         try:
+            import_rpc()  # the client's side, which this process needs next, while the child starts
             self.address = Address(HOST, self._port(timeout_secs))
         except BaseException:
             self.close()

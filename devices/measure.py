@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from devices.connection import bounded
+from devices.connection import bounded, reason
 from devices.measurement import Measurement, versions
 from devices.session import Session
 from devices.timers import Call, Sample, Timer, timer
@@ -143,7 +143,7 @@ class Probe:
         except DeviceUnreachable as error:
             self._fail("device", str(error))
         except Exception as error:  # whatever it is, it is this measurement's result
-            self._fail("error", f"{type(error).__name__}: {error}")
+            self._fail("error", f"{type(error).__name__}: {reason(error, lines=40)}")
         return None
 
     def _fail(self, failure: str, error: str) -> None:

@@ -6,13 +6,10 @@ import argparse
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
-from pathlib import Path
 
 from devices.lean import without_compiler
 from devices.loopback import KEY
@@ -70,7 +67,6 @@ def serve(
         raise UsageError(f"key {key!r} must be one word without ':'")
     listening = bind(host, port)
     tracking = bind(host, tracker.port, "--tracker HOST:PORT") if with_tracker else None
-    folder = Path(tempfile.mkdtemp(prefix="fleetpose-serve-"))
     helper = None
     try:
         if tracking is not None:
@@ -79,12 +75,11 @@ def serve(
         with connected(tracker, 5.0):
             pass
         _announce(tracker, key, listening)
-        Server(listening, tracker, key, advertise or _reached_by(host, tracker), folder).run()
+        Server(listening, tracker, key, advertise or _reached_by(host, tracker)).run()
     finally:
         if helper is not None:
             os.kill(helper, signal.SIGKILL)
             os.waitpid(helper, 0)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fork_tracker(tracking: socket.socket, listening: socket.socket) -> int:
@@ -97,6 +92,7 @@ def _fork_tracker(tracking: socket.socket, listening: socket.socket) -> int:
         return child
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         listening.close()
         threading.Thread(target=serve_tracker, args=(tracking,), daemon=True).start()
         while os.getppid() == parent:
@@ -141,6 +137,7 @@ def main(arguments: argparse.Namespace) -> int:
     logging.getLogger("devices.server").setLevel(logging.INFO)
     if arguments.opencl_device:
         os.environ["FLEETPOSE_OPENCL_DEVICE"] = arguments.opencl_device
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
     with contextlib.suppress(KeyboardInterrupt):
         serve(
             Address.parse(arguments.tracker),

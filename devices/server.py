@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from devices.tracker import PENDING_MATCHKEYS, PUT, SUCCESS, UPDATE_INFO, Address, Connection
+from devices.tracker import PENDING_MATCHKEYS, PUT, SUCCESS, UPDATE_INFO, Address, Connection, receive
 
 log = logging.getLogger("devices.server")
 
@@ -45,11 +45,11 @@ class Server:
         tracker: where to offer the device.
         key: the name it is offered under.
         advertised: the host clients should use, where the tracker's view of this connection is not it.
-        work_dir: where session folders are made.
+        work_dir: where session folders are made; None: the system's folder for such.
     """
 
     def __init__(
-        self, listening: socket.socket, tracker: Address, key: str, advertised: str | None, work_dir: Path
+        self, listening: socket.socket, tracker: Address, key: str, advertised: str | None, work_dir: Path | None = None
     ) -> None:
         self.listening = listening
         self.tracker = tracker
@@ -127,10 +127,10 @@ class Server:
 
     def _handshake(self, client: socket.socket) -> dict[str, float]:
         """TVM's greeting; gives the client's options ("timeout" in seconds). OSError or ValueError on a wrong one."""
-        magic, length = struct.unpack("<ii", _receive(client, 8))
+        magic, length = struct.unpack("<ii", receive(client, 8))
         if magic != RPC_MAGIC or not 0 < length < 4096:
             raise ValueError("not a TVM RPC client")
-        name, *options = _receive(client, length).decode().split()
+        name, *options = receive(client, length).decode().split()
         if name != f"client:{self.match_key}":
             client.sendall(struct.pack("<i", RPC_MISMATCH))
             raise ValueError("wrong match key")
@@ -177,9 +177,10 @@ class Server:
         status = 1
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends its sessions itself
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self.listening.close()
             self._withdraw()
-            _die_with(os.getppid())
+            _die_with(os.getppid(), folder)
             os.chdir(folder)
             _register(folder)
             import tvm_ffi
@@ -209,12 +210,13 @@ def _register(folder: Path) -> None:
     tvm_ffi.register_global_func("fleetpose.conditions", lambda: json.dumps(conditions()), override=True)
 
 
-def _die_with(parent: int) -> None:
-    """End this process soon after `parent` has ended, even while a kernel hangs."""
+def _die_with(parent: int, folder: Path) -> None:
+    """End this process soon after `parent` has ended, even while a kernel hangs, and remove its `folder`."""
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(POLL_SECS)
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -239,13 +241,3 @@ def _tell_timeout(client: socket.socket, timeout_secs: float) -> None:
 def _option(text: str) -> tuple[str, float]:
     name, _, value = text.lstrip("-").partition("=")
     return name, float(value)
-
-
-def _receive(client: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        part = client.recv(count - len(data))
-        if not part:
-            raise ConnectionError("closed while greeting")
-        data += part
-    return data

@@ -1,11 +1,7 @@
-"""A device to run kernels on, by name: this machine over loopback RPC, one a tracker knows, or none at all.
+"""An open RPC session: loading and calling what runs on the device, and telling a lost device from any other error.
 
-    with open_device("host") as session:
-        module = session.load("kernel.so")
-        module["main"](...)
-
-Everything a session does can fail because the device is gone; that is always DeviceUnreachable (exit status 3), raised
-within a bounded time. TVM is imported when a session is opened, with or without its compiler (`devices.lean`).
+Everything a session does can fail because the device is gone; that is always DeviceUnreachable (exit status 3).
+Sessions are made by `devices.open_device`.
 """
 
 from __future__ import annotations
@@ -19,12 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from devices import tracker
-from devices.connection import RpcConnection, bounded
+from devices.connection import RpcConnection, bounded, reason
 from devices.info import DeviceInfo, profile_for
-from devices.loopback import KEY, Loopback
-from devices.profile import Profile, load_profile
-from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, unknown_name
+from devices.loopback import Loopback
+from devices.profile import Profile
+from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError
 
 log = logging.getLogger("devices.session")
 
@@ -33,6 +28,8 @@ CLOSE_SECS = 2.0
 
 class Session:
     """An open RPC session with one OpenCL device. Made by `open_device`; use it as a context manager.
+
+    One thread at a time may use it; only `abort` and `alive` may be called from another.
 
     Attributes:
         spec: what was asked for, "host" or "rpc:KEY".
@@ -98,9 +95,9 @@ class Session:
             return self.ask("fleetpose.opencl.devices")
         except RuntimeError as error:
             if self._require_opencl and self.alive():
-                reason = str(error).strip().splitlines()[-1]
                 raise DeviceUnreachable(
-                    f"OpenCL fails behind {self.spec!r}: {reason}\nsee, on that machine: python -m devices.doctor"
+                    f"OpenCL fails behind {self.spec!r}: {reason(error)}\n"
+                    f"see, on that machine: python -m devices.doctor"
                 ) from error
             if not self.alive():
                 raise
@@ -124,7 +121,9 @@ class Session:
         name = f"{path.stem}-{next(self._names)}{path.suffix}"  # a name loaded before would be the old library
         with self.guard(f"sending {path.name}"):
             self.remote.upload(content, name)
-            return self.remote.load_module(name)
+            module = self.remote.load_module(name)
+            self.remote.remove(name)  # it stays mapped; thousands of kernels would fill the folder
+            return module
 
     def function(self, name: str) -> Any:
         """A global function of the device's process, by name; None where it has none of that name."""
@@ -194,61 +193,3 @@ class Session:
         if self._loopback is not None:
             return DeviceUnreachable(f"{text}\nits log ends:\n{self._loopback.log_tail()}")
         return DeviceUnreachable(f"{text}\nsee: python -m devices.doctor --device {self.spec}")
-
-
-def open_device(
-    spec: str, profile: Profile | str | None = None, timeout_secs: float = 30.0, *, require_opencl: bool = True
-) -> Session:
-    """Open the device `spec`: "host", "rpc:KEY" or "null". A context manager.
-
-    Args:
-        spec: "host": this machine's OpenCL through a tracker and server of its own; "rpc:KEY": a device that the
-            tracker of TVM_TRACKER_HOST / TVM_TRACKER_PORT offers; "null": pseudo times, for tests.
-        profile: a Profile, a profile's name or path; None: the one that suits the device.
-        timeout_secs: how long opening may take, waiting for a busy device included.
-        require_opencl: False: open a server that has no OpenCL device too (`info.name` is empty then).
-
-    Returns:
-        The session (for "null", a devices.null.NullSession).
-
-    Raises:
-        UsageError: no such kind of device or profile.
-        DeviceUnreachable: nothing answers in time; the text holds the configuration and the diagnosing command.
-    """
-    if isinstance(profile, str):
-        profile = load_profile(profile)
-    if spec == "null":
-        from devices.null import NullSession
-
-        return NullSession(profile or load_profile("host"))
-    if spec == "host":
-        return _open_host(profile or load_profile("host"), timeout_secs, require_opencl)
-    kind, colon, key = spec.partition(":")
-    if kind != "rpc" or not colon:
-        raise unknown_name("device", spec, ["host", "null", "rpc:KEY"])
-    if not key:
-        raise UsageError("device 'rpc:' lacks its key; for example rpc:pixel8, as given to devices.serve --key")
-    address = tracker.Address.from_environment()
-    if address is None:
-        raise DeviceUnreachable(
-            f"device {spec!r} needs a tracker, and TVM_TRACKER_HOST is not set\n"
-            f"set it: export TVM_TRACKER_HOST=... TVM_TRACKER_PORT=9190; start one: python -m devices.serve --help"
-        )
-    return Session(
-        spec, lambda: RpcConnection.request(address, key, timeout_secs), profile, require_opencl=require_opencl
-    )
-
-
-def _open_host(profile: Profile, timeout_secs: float, require_opencl: bool) -> Session:
-    loopback = Loopback(profile.opencl_device, timeout_secs)
-    try:
-        return Session(
-            "host",
-            lambda: RpcConnection.request(loopback.address, KEY, timeout_secs),
-            profile,
-            loopback=loopback,
-            require_opencl=require_opencl,
-        )
-    except BaseException:
-        loopback.close()
-        raise

@@ -80,6 +80,11 @@ def linker(machine: str | None = None) -> Any:
     return link
 
 
+def machine_of(session: Any) -> str:
+    """The processor behind `session`, as its server says; a server that cannot say is taken for a phone's."""
+    return (session.ask("fleetpose.conditions") or {}).get("machine", "aarch64")
+
+
 def error_on(session: Any, module: Any, steps: int = 1) -> float:
     """Run the loaded kernel in `session`; the largest absolute difference from NumPy."""
     given = np.linspace(-3, 3, LENGTH, dtype=np.float32)

@@ -80,6 +80,17 @@ def serve_tracker(listening: socket.socket) -> None:
     tvm.rpc.tracker.TrackerServerHandler(listening, stop_key="").run()
 
 
+def receive(connection: socket.socket, count: int) -> bytes:
+    """Exactly `count` bytes; ConnectionError where the other end closes first."""
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        if not part:
+            raise ConnectionError("the other end closed the connection")
+        data += part
+    return data
+
+
 class Connection:
     """One conversation with a tracker: JSON messages, each preceded by its length."""
 
@@ -89,7 +100,7 @@ class Connection:
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.sendall(struct.pack("<i", TRACKER_MAGIC))
-            if self._receive(4) != struct.pack("<i", TRACKER_MAGIC):
+            if receive(self.socket, 4) != struct.pack("<i", TRACKER_MAGIC):
                 raise ConnectionError("what listens there is not a TVM tracker")
         except BaseException:
             self.socket.close()
@@ -100,21 +111,12 @@ class Connection:
         self.socket.settimeout(timeout_secs)
         data = json.dumps(message).encode()
         self.socket.sendall(struct.pack("<i", len(data)) + data)
-        (size,) = struct.unpack("<i", self._receive(4))
-        return json.loads(self._receive(size))
+        (size,) = struct.unpack("<i", receive(self.socket, 4))
+        return json.loads(receive(self.socket, size))
 
     def close(self) -> None:
         """End the conversation; a tracker forgets what this end had offered."""
         self.socket.close()
-
-    def _receive(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            part = self.socket.recv(count - len(data))
-            if not part:
-                raise ConnectionError("the tracker closed the connection")
-            data += part
-        return data
 
 
 @contextmanager

@@ -45,7 +45,9 @@ class Parent:
     def __init__(self, what, *arguments):
         command = [sys.executable, "-c", PARENT, what, *map(str, arguments)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        leader, folder = self.process.stdout.readline().split()
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1]
+        leader, folder = line.split()
         self.folder = Path(folder)
         if what == "hang":
             assert self.process.stdout.readline() == "hanging\n"

@@ -25,8 +25,8 @@ def session():
 def module(session, tmp_path_factory):
     from devices import small_kernel
 
-    machine = (session.ask("fleetpose.conditions") or {}).get("machine", "aarch64")
-    return session.load(small_kernel.build(tmp_path_factory.mktemp("kernel") / "small.so", machine=machine))
+    path = tmp_path_factory.mktemp("kernel") / "small.so"
+    return session.load(small_kernel.build(path, machine=small_kernel.machine_of(session)))
 
 
 def test_a_small_kernel_is_right(session, module):

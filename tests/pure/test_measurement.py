@@ -10,7 +10,7 @@ from devices.interleaved import bootstrap_median, measure_interleaved
 from devices.measure import measure
 from devices.measurement import Measurement, interquartile_range
 from devices.null import NullKernel
-from devices.session import open_device
+from devices.opening import open_device
 from devices.timers import Call, Sample
 from fleetpose.errors import UsageError
 
