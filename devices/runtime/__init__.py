@@ -51,7 +51,7 @@ def library_path() -> Path | None:
     folders = [Path(__file__).parent]
     try:
         installed = importlib.metadata.distribution("fleetpose").locate_file("devices/runtime")
-        folders.append(Path(os.fspath(installed)))
+        folders.append(Path(str(installed)))
     except importlib.metadata.PackageNotFoundError:
         pass
     return next((folder / LIBRARY_NAME for folder in folders if (folder / LIBRARY_NAME).is_file()), None)
