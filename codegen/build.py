@@ -88,7 +88,7 @@ def build(
     """
     import tvm
 
-    from codegen.link import export_shared, opencl_source
+    from codegen.link import export_shared, link_command, opencl_source
     from codegen.network import lower_network
     from codegen.target import make_target
 
@@ -98,8 +98,12 @@ def build(
         raise UsageError(f"the artifact must be named *.so, not {out.name}")
     check_writable(*files, force=force)
     target = make_target(destination.profile, destination.host)
+    link_command([], "", destination.host, destination.linker)  # refuse a linker that is not there before the work
+    sizes = sizes or default_sizes(spec)
+    if len(set(sizes)) != len(sizes):
+        raise UsageError("the same input size is given twice")
     progress("tracing the network")
-    graphs = trace_sizes(model, weights, seed, sizes or default_sizes(spec))
+    graphs = trace_sizes(model, weights, seed, sizes)
     lowered = lower_network(
         graphs, destination.profile, not weights_file, spec.outputs, lambda name: progress(f"scheduling {name}")
     )

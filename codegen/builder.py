@@ -14,6 +14,8 @@ from tvm.tirx.script import builder as T
 from devices.profile import Profile
 
 AXIS_LETTERS = "zyx"
+#: name -> (elements of a flat buffer, or a shape; dtype), in order
+Arguments = Mapping[str, tuple[int | Sequence[int], str]]
 
 
 class KernelFrame:
@@ -35,13 +37,11 @@ class KernelFrame:
 
 
 @contextmanager
-def kernel(
-    arguments: Mapping[str, tuple[int | Sequence[int], str]], grid: Sequence[int], profile: Profile
-) -> Iterator[KernelFrame]:
+def kernel(arguments: Arguments, grid: Sequence[int], profile: Profile) -> Iterator[KernelFrame]:
     """Write one kernel over `grid`.
 
     Args:
-        arguments: name -> (elements or shape, dtype) of each global buffer, in order.
+        arguments: the kernel's global buffers.
         grid: work-items along each of at most three axes; the last runs fastest, and `profile.work_group`
             neighbours along it form a work-group.
         profile: the device the kernel is for.

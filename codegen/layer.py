@@ -129,7 +129,9 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     if arguments.model and not arguments.layer:
         raise UsageError("--model needs --layer; python -m codegen.run --layers lists an artifact's layers")
-    layer = layer_of_model(arguments.model, arguments.layer, arguments.size) if arguments.model else make_conv(arguments)
+    layer = (
+        layer_of_model(arguments.model, arguments.layer, arguments.size) if arguments.model else make_conv(arguments)
+    )
     with open_device(arguments.device) as session:
         found = check_layer(layer, session, arguments.seed, arguments.repeats)
     source = found.pop("source")

@@ -111,7 +111,9 @@ class _Lowering:
         """The module's function for a kernel: one for all that are structurally equal."""
         key = StructuralKey(func)
         if key not in self.functions:
-            name = f"k{len(self.functions)}_{label}"
+            # only a second kernel of one label is numbered: names, and so cached programs, outlive other changes
+            alike = sum(variable.name_hint.partition("__")[0] == label for variable in self.functions.values())
+            name = f"{label}__{alike}" if alike else label
             self.functions[key] = self.builder.add_func(func.with_attr("global_symbol", name), name)
         return self.functions[key]
 
@@ -133,7 +135,7 @@ class _Lowering:
             for number, (stored, array) in enumerate(outside.items())
         }
         parameters = [constants[stored] for stored in outside]
-        codes = []
+        codes: list[LayerCode] = []
         with builder.function(name, [source, *parameters], attrs={"num_input": 1}):
             tensors = {graph.input: self._copy("input", import_kernel, planes[graph.input], source, codes)}
             for item in scheduled:

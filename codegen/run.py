@@ -116,7 +116,7 @@ def _print(arguments, artifact: Artifact, result: PoseResult, timing: Measuremen
     print(f"{artifact.manifest.model} at {height}x{width} on {artifact.session.info.name}")
     if timing:
         print(
-            f"network: {1e3 * timing.wall_median_secs:.1f} ms wall, {1e3 * (timing.event_median_secs or 0):.1f} ms "
+            f"network: {1e3 * (timing.wall_median_secs or 0):.1f} ms wall, {1e3 * (timing.event_median_secs or 0):.1f} ms "
             f"kernels (median of {len(timing.wall_secs)})"
         )
     if not arguments.no_people:

@@ -132,7 +132,9 @@ def run_single(
         (C, H, W) float64.
     """
     named = {f"{layer.name}.weight": weight, f"{layer.name}.bias": bias}
-    weights = {name: torch.from_numpy(np.array(value, np.float64)) for name, value in named.items() if value is not None}
+    weights = {
+        name: torch.from_numpy(np.array(value, np.float64)) for name, value in named.items() if value is not None
+    }
     tensors = [torch.from_numpy(np.array(value, np.float64)[None]) for value in inputs]
     with torch.no_grad():
         return run_layer(layer, tensors, weights)[0].numpy()

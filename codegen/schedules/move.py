@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import emit, kernel, put, registers, when
+from codegen.builder import Arguments, emit, kernel, put, registers, when
 from codegen.epilogue import finish
 from codegen.plane import Plane
 from codegen.rows import RowTiles
@@ -107,7 +107,7 @@ def import_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Ker
     """From the user's dense (1, C, H, W) tensor into planes with zero borders."""
     vector = Vector(plane.lanes, dtype)
     rows = RowTiles(plane, vector, 1)
-    arguments = {"in0": ((1, *plane.shape), dtype), "out": (plane.size, dtype)}
+    arguments: Arguments = {"in0": ((1, *plane.shape), dtype), "out": (plane.size, dtype)}
     with kernel(arguments, (plane.channels, rows.down, rows.across), profile) as frame:
         channel, row, across = frame.axes
         columns = [T.min(rows.column(across, 0) + lane, plane.width - 1) for lane in range(plane.lanes)]
@@ -120,7 +120,7 @@ def import_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Ker
 
 def export_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Kernel:
     """From planes back to the dense (1, C, H, W) tensor."""
-    arguments = {"in0": (plane.size, dtype), "out": ((1, *plane.shape), dtype)}
+    arguments: Arguments = {"in0": (plane.size, dtype), "out": ((1, *plane.shape), dtype)}
     with kernel(arguments, (plane.channels, plane.height, plane.vectors), profile) as frame:
         channel, row, across = frame.axes
         for lane in range(plane.lanes):

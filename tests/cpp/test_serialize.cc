@@ -73,6 +73,8 @@ void Sources() {
   CHECK(parts.size() == 2);
   CHECK(parts[0] == "#define N 4\n// Function: b\nB // Function: a is not here\n");
   CHECK(parts[1] == "#define N 4\n// Function: a\nA\n");
+  const std::string declared = "// Function: k\n__kernel void k(int x);\n__kernel void other(int x);\n__kernel void k(int x) {\n}\n";
+  CHECK(SplitSource({"cl", {{"k", "k", {}, {}, {}}}, declared})[0] == "// Function: k\n__kernel void k(int x) {\n}\n");
   const std::string plain = "__kernel void k() {}";
   CHECK(SplitSource({"cl", {{"k", "k", {}, {}, {}}}, plain}) == std::vector<std::string>{plain});
   CHECK(SplitSource({"cl", {{"k", "k", {}, {}, {}}}, "// Function: k"}) == std::vector<std::string>{"// Function: k"});

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tests.pure.synthetic_people import STANDING
 
 from fleetpose.errors import UsageError
 from models.pose.draw import draw_people
 from models.pose.person import Person
 from models.pose.skeleton import PARTS
+from tests.pure.synthetic_people import STANDING
 
 
 def standing(left=100.0, top=20.0, height=200.0, confidence=0.9):

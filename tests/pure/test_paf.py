@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.pure.reference_decoder import find_peaks as reference_peaks
-from tests.pure.reference_decoder import reference_decode, upsample
-from tests.pure.synthetic_people import crowd, render
 
 from fleetpose.errors import UsageError
 from models.pose.paf import PafSettings, decode
@@ -12,6 +9,9 @@ from models.pose.peaks import find_peaks
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS, COCO_SIGMAS, FROM_COCO, HEATMAPS, LIMBS, PAF_CHANNELS, PAFS, PARTS
 from models.preprocess import Placement
+from tests.pure.reference_decoder import find_peaks as reference_peaks
+from tests.pure.reference_decoder import reference_decode, upsample
+from tests.pure.synthetic_people import crowd, render
 
 SIZE = (46, 46)
 

@@ -120,6 +120,26 @@ ModuleData Parse(std::string_view bytes) {
   return module;
 }
 
+namespace {
+
+// `section` without its forward declarations of kernels. TVM writes those of the whole module into every section; no
+// kernel calls another, and with them each source, and so its key in the program cache, would depend on all the others.
+std::string WithoutDeclarations(const std::string& section) {
+  std::string kept;
+  for (std::size_t begin = 0; begin < section.size();) {
+    const std::size_t newline = section.find('\n', begin);
+    const std::size_t end = newline == std::string::npos ? section.size() : newline + 1;
+    const std::string_view line = std::string_view(section).substr(begin, end - begin);
+    const std::size_t last = line.find_last_not_of(" \r\n");
+    const bool declaration = line.rfind("__kernel void ", 0) == 0 && last > 0 && line.substr(last - 1, 2) == ");";
+    if (!declaration) kept += line;
+    begin = end;
+  }
+  return kept;
+}
+
+}  // namespace
+
 std::vector<std::string> SplitSource(const ModuleData& module) {
   const std::string& code = module.code;
   const auto marker_from = [&](std::size_t at) {
@@ -135,7 +155,7 @@ std::vector<std::string> SplitSource(const ModuleData& module) {
     const std::size_t name_end = code.find('\n', name_begin);
     const std::size_t end = marker_from(name_begin);
     if (name_end == std::string::npos) break;
-    sections[code.substr(name_begin, name_end - name_begin)] = preamble + code.substr(begin, end - begin);
+    sections[code.substr(name_begin, name_end - name_begin)] = preamble + WithoutDeclarations(code.substr(begin, end - begin));
     begin = end;
   }
   std::vector<std::string> sources;

@@ -37,7 +37,8 @@ std::string Serialize(const ModuleData& module);
 ModuleData Parse(std::string_view bytes);
 
 // The source of each kernel: the part of `code` from its "// Function: NAME" line to the next such line, with whatever
-// stands before the first of these lines in front. A kernel without such a line gets all of `code`.
+// stands before the first of these lines in front, and without forward declarations of kernels. A kernel without such a
+// line gets all of `code`.
 std::vector<std::string> SplitSource(const ModuleData& module);
 
 }  // namespace fleetpose::opencl

@@ -1,0 +1,147 @@
+"""A whole network built, linked, loaded in a fresh process over RPC, and compared with PyTorch."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen.artifact import Artifact
+from codegen.build import Destination, build
+from codegen.manifest import manifest_path, parameters_path, read_manifest
+from codegen.verify import verify
+from devices.measure import measure
+from fleetpose.errors import UsageError
+from tests.small_network import register_small
+
+SIZES = [(64, 96), (64, 64)]
+
+
+def make(host, folder: Path, model: str = "", sizes=SIZES, **options):
+    path = folder / "pose.so"
+    destination = Destination(host.profile, host.info.to_dict(), linker=options.pop("linker", "lld"))
+    build(model or register_small(), path, destination, sizes=sizes, **options)
+    return path
+
+
+@pytest.fixture(scope="module")
+def artifact(host, tmp_path_factory):
+    """Lightweight OpenPose itself, at two sizes."""
+    return make(host, tmp_path_factory.mktemp("artifact"), "lwop")
+
+
+@pytest.fixture(scope="module")
+def small(host, tmp_path_factory):
+    return make(host, tmp_path_factory.mktemp("small"))
+
+
+def test_outputs_equal_float64_pytorch_at_every_size(host, artifact):
+    found = verify(Artifact(artifact, host), None)
+    assert found["ok"]
+    assert found["max_abs_error"] < 1e-4
+    assert found["input_sizes"] == {"64x64": 1, "64x96": 1}
+
+
+def test_verify_notices_other_weights(host, artifact):
+    loaded = Artifact(artifact, host)
+    loaded.manifest = replace(loaded.manifest, weights={"seed": 1})
+    found = verify(loaded, None)
+    assert not found["ok"]
+    assert found["max_abs_error"] > 1e-3
+
+
+def test_weights_beside_the_artifact(host, small, tmp_path):
+    path = make(host, tmp_path, weights_file=True)
+    tensor = np.random.default_rng(3).standard_normal((1, 3, 64, 96)).astype(np.float32)
+    inside, beside = Artifact(small, host).run(tensor), Artifact(path, host).run(tensor)
+    for name in inside:
+        np.testing.assert_array_equal(inside[name], beside[name])
+    timing = measure(host, **Artifact(path, host).timed(tensor), repeats=2)
+    assert timing.ok, timing.error
+    parameters_path(path).write_bytes(b"something else")
+    with pytest.raises(UsageError, match="not the file its manifest describes"):
+        Artifact(path, host)
+
+
+def test_both_linkers_give_the_same_results(host, small, tmp_path):
+    path = make(host, tmp_path, linker="cc")
+    tensor = np.random.default_rng(4).standard_normal((1, 3, 64, 64)).astype(np.float32)
+    ours, theirs = Artifact(small, host).run(tensor), Artifact(path, host).run(tensor)
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_lld_needs_no_compiler(host, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert make(host, tmp_path).is_file()
+
+
+def test_weights_shared_between_sizes_are_stored_once(host, artifact):
+    """4.09 M parameters, 16.4 MB as float32; only packings that differ between the sizes come on top."""
+    assert artifact.stat().st_size < 1.6 * 16.4e6
+
+
+def test_dump(host, tmp_path):
+    make(host, tmp_path, dump=tmp_path / "dump")
+    assert "__kernel void conv_3x3_s2_3_8" in (tmp_path / "dump" / "kernels.cl").read_text()
+    assert "def run_64x96" in (tmp_path / "dump" / "module.py").read_text()
+    assert json.loads((tmp_path / "dump" / "manifest.json").read_text())["model"] == register_small()
+
+
+def test_layer_times_follow_the_manifest(host, artifact):
+    loaded = Artifact(artifact, host)
+    tensor = np.zeros((1, 3, 64, 96), np.float32)
+    times = loaded.layer_times(tensor, runs=3)
+    assert [one.code.layer for one in times] == [code.layer for code in loaded.manifest.entry((64, 96)).layers]
+    assert all(one.secs > 0 for one in times)
+    timing = measure(host, **loaded.timed(tensor), repeats=3)
+    assert timing.ok, timing.error
+    assert 0 < timing.event_median_secs <= timing.wall_median_secs
+
+
+def test_a_shape_it_was_not_built_for(host, artifact):
+    with pytest.raises(UsageError, match=r"built for input 64x96, 64x64, not 32x32; rebuild with --size 32x32"):
+        Artifact(artifact, host).run(np.zeros((1, 3, 32, 32), np.float32))
+    with pytest.raises(UsageError, match=r"expected \(1, 3, 64, 96\)"):
+        Artifact(artifact, host).run(np.zeros((1, 1, 64, 96), np.float32))
+
+
+def test_damaged_files(host, artifact, tmp_path):
+    copy = tmp_path / "pose.so"
+    copy.write_bytes(artifact.read_bytes())
+    with pytest.raises(UsageError, match=r"pose.json is missing"):
+        read_manifest(copy)
+    manifest_path(copy).write_text("{")
+    with pytest.raises(UsageError, match="is not a manifest"):
+        read_manifest(copy)
+    fields = json.loads(manifest_path(artifact).read_text())
+    manifest_path(copy).write_text(json.dumps({**fields, "format": 99}))
+    with pytest.raises(UsageError, match="format 99"):
+        read_manifest(copy)
+    manifest_path(copy).write_text(json.dumps(fields))
+    assert read_manifest(copy).model == "lwop"
+    copy.write_bytes(artifact.read_bytes()[:-1])
+    with pytest.raises(UsageError, match="not the file its manifest describes"):
+        read_manifest(copy)
+
+
+FRESH = """
+import sys
+from devices import lean, open_device
+lean.without_compiler()
+import numpy as np
+from codegen.artifact import Artifact
+with open_device("host") as session:
+    Artifact(sys.argv[1], session).run(np.zeros((1, 3, 64, 64), np.float32))
+maps = open("/proc/self/maps").read()
+assert "libtvm_compiler" not in maps and "libtorch" not in maps, "the compiler or torch is loaded"
+assert sys.modules.get("torch") is None
+"""
+
+
+def test_a_fresh_process_needs_neither_torch_nor_the_compiler(artifact):
+    done = subprocess.run([sys.executable, "-c", FRESH, str(artifact)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

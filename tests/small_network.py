@@ -1,0 +1,34 @@
+"""A network with one of everything that compiles in a second, registered under a name of its own."""
+
+import torch
+from torch import nn
+
+from models.preprocess import Preprocessing
+from models.registry import ModelSpec, model_names, register_model
+
+NAME = "small_of_the_tests"
+
+
+class Small(nn.Module):
+    """A stem, two equal layers, a residual, a concat of three, two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.one, self.two = nn.Conv2d(8, 8, 3, 1, 1), nn.Conv2d(8, 8, 3, 1, 1)
+        self.wide = nn.Conv2d(24, 5, 3, 1, 2, dilation=2)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        one = torch.relu(self.one(x))
+        two = torch.relu(self.two(one)) + x
+        return self.wide(torch.cat([x, one, two], 1)), self.pool(two)
+
+
+def register_small() -> str:
+    """Its name in the registry."""
+    if NAME not in model_names():
+        preprocessing = Preprocessing((0.0, 0.0, 0.0), 1.0)
+        register_model(ModelSpec(NAME, Small, preprocessing, size=(32, 32), outputs=("wide", "pooled"), stride=4))
+    return NAME

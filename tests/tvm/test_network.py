@@ -1,0 +1,99 @@
+"""Lowering and linking without a device: sharing of kernels, profiles of other devices, shared objects for arm64."""
+
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from codegen.build import Destination, build
+from codegen.layout import assign_planes
+from codegen.link import LinkError, link_command
+from codegen.manifest import read_manifest
+from codegen.network import lower_network
+from codegen.plane import Plane
+from devices.profile import load_profile
+from fleetpose.errors import UsageError
+from models.trace import trace
+from tests.small_network import Small, register_small
+
+HOST = load_profile("host")
+#: what shapes a kernel for a phone: narrow vectors, few registers, real work-groups
+PHONE = replace(HOST, name="phone", gpu="mali", lanes=4, accumulators=16, work_group=32, max_threads_per_block=384)
+
+
+def small_graph(height: int, width: int):
+    torch.manual_seed(0)
+    return trace(Small().eval(), (3, height, width), "small")
+
+
+@pytest.mark.parametrize("profile", [HOST, PHONE], ids=lambda profile: profile.name)
+def test_every_layer_has_one_kernel_in_launch_order(profile):
+    graph = small_graph(20, 34)
+    entry = lower_network([graph], profile).entries[0]
+    assert [code.layer for code in entry.layers] == [
+        "input",
+        *[layer.name for layer in graph.layers],
+        "output 0",
+        "output 1",
+    ]
+    assert entry.input.shape == (1, 3, 20, 34)
+    assert [spec.shape for spec in entry.outputs] == [(1, 5, 10, 17), (1, 8, 5, 8)]
+
+
+def test_kernels_are_shared_within_and_across_sizes():
+    graph = small_graph(20, 34)
+    kernels = {code.layer: code.kernel for code in lower_network([graph], HOST).entries[0].layers}
+    assert kernels["one"] != kernels["two"], "only one of them has a residual"
+    lowered = lower_network([small_graph(20, 34), small_graph(34, 20)], HOST, weights_inside=False)
+    assert [entry.name for entry in lowered.entries] == ["run_20x34", "run_34x20"]
+    assert sum(name.startswith("one.weight") for name in lowered.parameters) == 1
+
+
+def test_the_same_size_twice_is_refused():
+    with pytest.raises(UsageError, match="twice"):
+        lower_network([small_graph(20, 34), small_graph(20, 34)], HOST)
+
+
+def test_concat_members_lie_in_planes_of_one_kind():
+    graph = small_graph(20, 34)
+    planes = assign_planes(graph, 16)
+    joined = next(layer for layer in graph.layers if layer.op == "concat")
+    assert planes[joined.name].border == (2, 2)
+    assert {planes[name].border for name in joined.inputs} == {(2, 2)}
+
+
+@pytest.mark.parametrize("border", [(0, 0), (1, 1), (3, 0), (0, 2), (2, 20)])
+def test_plane_round_trip(border):
+    plane = Plane(5, 7, 33, border)
+    tensor = np.random.default_rng().standard_normal(plane.shape).astype(np.float32)
+    flat = plane.pack(tensor)
+    np.testing.assert_array_equal(plane.unpack(flat), tensor)
+    assert flat[plane.index(4, 6, 32)] == tensor[4, 6, 32]
+    for row, column in [(-border[0], -border[1]), (6 + border[0], 32), (6, 32 + border[1])]:
+        inside = (0 <= row < 7) and (0 <= column < 33)
+        assert inside or flat[plane.index(2, row, column)] == 0
+    assert plane.stride * 4 % 1024 != 0
+    with pytest.raises(ValueError, match="expected"):
+        plane.pack(tensor[:, :, 1:])
+
+
+@pytest.mark.parametrize("host", ["linux-arm64", "android-arm64"])
+def test_a_shared_object_for_a_phone_needs_no_phone(tmp_path, host):
+    path = tmp_path / "pose.so"
+    build(register_small(), path, Destination(PHONE, {}, host), sizes=[(32, 32)])
+    header = path.read_bytes()[:20]
+    assert header[:4] == b"\x7fELF"
+    kind, machine = struct.unpack("<HH", header[16:20])
+    assert (kind, machine) == (3, 183), "a shared object for AArch64"
+    manifest = read_manifest(path)
+    assert (manifest.host, manifest.profile, manifest.sizes) == (host, "phone", ((32, 32),))
+
+
+def test_cc_links_for_this_machine_only(monkeypatch, tmp_path):
+    with pytest.raises(UsageError, match="use --linker lld"):
+        link_command(["a.o"], "a.so", "android-arm64", "cc")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LinkError, match="use --linker lld, which needs none"):
+        link_command(["a.o"], "a.so", "native", "cc")
