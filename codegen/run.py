@@ -115,10 +115,9 @@ def _print(arguments, artifact: Artifact, result: PoseResult, timing: Measuremen
     height, width = result.input_size
     print(f"{artifact.manifest.model} at {height}x{width} on {artifact.session.info.name}")
     if timing:
-        print(
-            f"network: {1e3 * (timing.wall_median_secs or 0):.1f} ms wall, {1e3 * (timing.event_median_secs or 0):.1f} ms "
-            f"kernels (median of {len(timing.wall_secs)})"
-        )
+        wall, event = 1e3 * (timing.wall_median_secs or 0), timing.event_median_secs
+        kernels = "" if event is None else f", {1e3 * event:.1f} ms of it in kernels"
+        print(f"network: {wall:.1f} ms{kernels} (median of {len(timing.wall_secs)} runs)")
     if not arguments.no_people:
         count = len(result.people)
         print(f"{count} {'person' if count == 1 else 'people'} found; decoding took {1e3 * result.decode_secs:.1f} ms")

@@ -25,6 +25,8 @@ from models.layer import Layer
 
 #: kernels with more positions than this loop over their rows: unrolled, they take the OpenCL compiler seconds
 UNROLLED_POSITIONS = 25
+#: wider tiles gain nothing more, and pad more
+MOST_VECTORS = 4
 
 
 @dataclass(frozen=True)
@@ -49,21 +51,29 @@ def direct(workload: Workload, weights: Weights, profile: Profile) -> Kernel | N
 
 
 def choose_tile(workload: Workload, profile: Profile) -> Tile:
-    """The tile with the least work per useful output: padding of both axes, and loads against multiply-adds."""
-    filters = workload.layer.out_shape[0] // workload.layer.groups
-    vectors = workload.output.vectors
+    """The tile with the least work per useful output: padding of both axes, and loads against multiply-adds.
 
-    def cost(tile: Tile) -> float:
-        padded = -(-filters // tile.filters) * tile.filters / filters
-        padded *= -(-vectors // tile.vectors) * tile.vectors / vectors
-        products = tile.filters * tile.vectors
-        return padded * (products + tile.vectors + 0.35 * tile.filters + 1) / products
-
+    Filters are chosen first, from the layer alone: weights are packed by them, so that a network built for several
+    input sizes packs each layer's weights once. Vectors follow from the width of the image.
+    """
+    filters, vectors = workload.layer.out_shape[0] // workload.layer.groups, workload.output.vectors
     budget = profile.accumulators
-    candidates = [
-        Tile(f, v) for f in range(1, min(filters, budget) + 1) for v in range(1, min(vectors, budget // f) + 1)
-    ]
-    return min((tile for tile in candidates if _reach_is_safe(workload, tile)), key=cost)
+    widest = [Tile(f, min(budget // f, MOST_VECTORS)) for f in range(1, min(filters, budget) + 1)]
+    chosen = min(widest, key=lambda tile: _padding(filters, tile.filters) * _overhead(tile)).filters
+    fitting = [Tile(chosen, v) for v in range(1, min(vectors, budget // chosen) + 1)]
+    safe = [tile for tile in fitting if _reach_is_safe(workload, tile)]
+    return min(safe, key=lambda tile: _padding(vectors, tile.vectors) * _overhead(tile))
+
+
+def _padding(extent: int, step: int) -> float:
+    """Work done over work wanted when `extent` is covered in whole steps."""
+    return -(-extent // step) * step / extent
+
+
+def _overhead(tile: Tile) -> float:
+    """Instructions per multiply-add: one load per vector, a splat per filter (partly free), the loop."""
+    products = tile.filters * tile.vectors
+    return (products + tile.vectors + 0.35 * tile.filters + 1) / products
 
 
 def _reach_is_safe(workload: Workload, tile: Tile) -> bool:
