@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make the virtual environment $1 ready: system packages, pinned Python packages, the C++ backend.
-# Does nothing, quickly, if neither the dependencies nor the C++ sources changed since it last succeeded.
+# System packages are looked for every time (milliseconds); the rest is done again only if the dependencies or the C++
+# sources changed since it last succeeded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${1:-.venv}
@@ -10,17 +11,24 @@ fingerprint() {
   { cat pyproject.toml constraints.txt tools/setup.sh; find devices/runtime -type f \
       \( -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt \) -print0 | sort -z | xargs -0 cat; } | sha256sum
 }
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
 say() { printf '\033[1msetup:\033[0m %s\n' "$*" >&2; }
 
 # --- system packages -----------------------------------------------------------------------------------------------
 missing=()
 have() { command -v "$1" >/dev/null 2>&1; }
-library() { ldconfig -p 2>/dev/null | grep -q "$1" || [ -n "$(find /usr/lib /usr/local/lib -name "$1*" -print -quit 2>/dev/null)" ]; }
+library() { [ -f "$1" ] || /sbin/ldconfig -p 2>/dev/null | grep -q "$(basename "$1")"; }
+# An .icd file names the library that implements OpenCL; a removed package may leave the file behind.
+implementation() {
+  local vendors=${OCL_ICD_VENDORS:-/etc/OpenCL/vendors} file
+  for file in "$vendors"/*.icd; do
+    if [ -f "$file" ] && library "$(head -n 1 "$file")"; then return 0; fi
+  done
+  return 1
+}
 have c++ || have g++ || have clang++ || missing+=(g++)
 [ -f /usr/include/CL/cl.h ] || [ -f /usr/local/include/CL/cl.h ] || missing+=(opencl-c-headers)
 library libOpenCL.so.1 || missing+=(ocl-icd-libopencl1)
-ls "${OCL_ICD_VENDORS:-/etc/OpenCL/vendors}"/*.icd >/dev/null 2>&1 || missing+=(pocl-opencl-icd)
+implementation || missing+=(pocl-opencl-icd)
 have python3 || missing+=(python3)
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
@@ -34,12 +42,20 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
   # shellcheck disable=SC2086
-  $as_root apt-get update -qq && $as_root $command -qq >/dev/null
+  if ! { $as_root apt-get update -qq && $as_root $command -qq; } >"$log" 2>&1; then
+    cat "$log" >&2
+    say "apt-get failed; try by hand, then run make again:  ${as_root:+sudo }$command"
+    exit 1
+  fi
+  rm -f "$log"
 fi
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
   say "Python 3.10 or newer is needed, python3 is $(python3 -V)"; exit 1
 fi
+
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
 
 # --- Python packages -----------------------------------------------------------------------------------------------
 if [ ! -x "$venv/bin/python" ]; then
