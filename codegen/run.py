@@ -99,7 +99,7 @@ def main(arguments: argparse.Namespace) -> int:
         if timing is not None and not timing.ok:
             raise FleetposeError(f"timing failed: {timing.error}")
         if arguments.no_people:
-            result = PoseResult([], result.input_size, result.network_secs, 0.0)
+            result = PoseResult([], result.input_size, 0.0)
         elif arguments.out:
             write_picture(arguments.out, draw_people(image, result.people), force=arguments.force)
         if arguments.json:

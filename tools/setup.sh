@@ -16,7 +16,12 @@ say() { printf '\033[1msetup:\033[0m %s\n' "$*" >&2; }
 # --- system packages -----------------------------------------------------------------------------------------------
 missing=()
 have() { command -v "$1" >/dev/null 2>&1; }
-library() { [ -f "$1" ] || /sbin/ldconfig -p 2>/dev/null | grep -q "$(basename "$1")"; }
+# A library by path or by name; the linker's cache lists libx.so.2 for a file libx.so.2.10.0.
+library() {
+  local name
+  name=$(basename "$1")
+  [ -f "$1" ] || /sbin/ldconfig -p 2>/dev/null | grep -qF "${name%%.so*}.so"
+}
 # An .icd file names the library that implements OpenCL; a removed package may leave the file behind.
 implementation() {
   local vendors=${OCL_ICD_VENDORS:-/etc/OpenCL/vendors} file
