@@ -1,5 +1,7 @@
 """Every kernel on this machine's OpenCL, over RPC, against float64; borders of the output must be exactly zero."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +16,8 @@ from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, win
 TOLERANCE = 1e-5
 
 
-def check(session, layer: Layer, border: tuple[int, int] = (0, 0), seed: int | None = None) -> None:
+def check(session, layer: Layer, border: tuple[int, int] = (0, 0), seed: int | None = None, profile=None) -> None:
+    profile = profile or session.profile
     random = np.random.default_rng(seed)
     inputs = [random.standard_normal(shape).astype(np.float32) for shape in layer.in_shapes]
     weights = Weights()
@@ -22,8 +25,8 @@ def check(session, layer: Layer, border: tuple[int, int] = (0, 0), seed: int | N
         scale = np.sqrt(np.prod(layer.weight_shape[1:]))
         weight = (random.standard_normal(layer.weight_shape) / scale).astype(np.float32)
         weights = Weights(weight, random.standard_normal(layer.out_shape[0]).astype(np.float32) if layer.bias else None)
-    workload = standalone_planes(layer, session.profile.lanes, border)
-    compiled = compile_layer(workload, weights, session.profile)
+    workload = standalone_planes(layer, profile.lanes, border)
+    compiled = compile_layer(workload, weights, profile)
     flat = LoadedLayer(compiled, session).run(inputs)
     found, expected = workload.output.unpack(flat), run_single(layer, inputs, weights.weight, weights.bias)
     error = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
@@ -76,6 +79,13 @@ def test_move(host, name):
 def test_any_output_border(host, border):
     check(host, window("conv", (3, 5), (6, 30), (3, 3)), border)
     check(host, window("conv", (4, 4), (6, 30), (3, 3), groups=4), border)
+
+
+@pytest.mark.parametrize("name", ["1x1 odd channels", "3x3 stride 2", "3x3 groups 4", "depthwise 3x3", "add relu add"])
+def test_kernels_shaped_for_a_phone(host, name):
+    """Narrow vectors, few registers and real work-groups, whose last one hangs over the edge of the grid."""
+    phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)
+    check(host, CONVOLUTIONS[name], border=(2, 2), profile=phone)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,0 +1,32 @@
+"""Build a network for this machine, find the people in a photograph, draw them.
+
+    python examples/photo.py PHOTOGRAPH [WEIGHTS]
+
+Without weights the network is random: it runs at full speed and finds nobody.
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+
+from codegen.artifact import Artifact
+from codegen.build import Destination, build
+from codegen.pose import find_people
+from devices import open_device
+from models.pose.draw import draw_people
+from models.preprocess import read_image
+
+photograph = Path(sys.argv[1])
+weights = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+model = "human_pose_0001" if weights else "lwop"
+
+with open_device("host") as device:
+    artifact = Path("build/example/pose.so")
+    build(model, artifact, Destination(device.profile, device.info.to_dict()), weights, sizes=[(368, 368)], force=True)
+    image = read_image(photograph)
+    found = find_people(Artifact(artifact, device), image)
+
+for person in found.people:
+    print(f"{person.count} keypoints, confidence {person.confidence:.2f}, box {[round(edge) for edge in person.box]}")
+cv2.imwrite("build/example/people.png", draw_people(image, found.people))

@@ -1,0 +1,33 @@
+"""The built artifact on real photographs with trained weights, against float64 PyTorch (needs ../shared)."""
+
+import pytest
+
+from codegen.artifact import Artifact
+from codegen.build import Destination, build
+from codegen.verify import verify
+from devices import open_device
+
+MODEL = "human_pose_0001"
+
+
+@pytest.fixture(scope="module")
+def found(shared_dir, tmp_path_factory):
+    """One upright and one wide input size keep the build short; `make demo` and the docs use five."""
+    weights, path = shared_dir / "data/lwop/human_pose_0001.safetensors", tmp_path_factory.mktemp("ap") / "pose.so"
+    with open_device("host") as session:
+        destination = Destination(session.profile, session.info.to_dict())
+        build(MODEL, path, destination, weights=weights, sizes=[(368, 280), (368, 656)])
+        return verify(Artifact(path, session), weights, shared_dir / "data/photos_val")
+
+
+def test_heatmaps_equal_float64(found):
+    assert found["inputs"] == 32
+    assert found["input_sizes"].keys() == {"368x280", "368x656"}
+    assert found["max_abs_error"] <= 1e-3
+
+
+def test_average_precision_is_kept(found):
+    assert found["ok"]
+    assert found["ap_reference"] >= 0.44
+    assert abs(found["ap_artifact"] - found["ap_reference"]) <= 0.002
+    assert found["ap_free_width"] >= 0.44
