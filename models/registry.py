@@ -1,51 +1,20 @@
-"""The models by name: what each takes and gives, and how to build it. Imports torch only when one is built."""
+"""The models by name, and how to build one. Imports torch only when one is built."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetpose.errors import UsageError, unknown_name
-from models.preprocess import Preprocessing
+from models.catalogue import CATALOGUE
+from models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
+__all__ = ["ModelSpec", "create_model", "model_names", "model_spec", "register_model"]
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """What is known of a model without building it.
-
-    Attributes:
-        name: as given to `create_model`.
-        factory: "module:function" or a callable, without arguments, answering the torch module.
-        preprocessing: how a photograph becomes the network's input.
-        size: default input (height, width) in pixels.
-        outputs: names of the network's outputs, in order.
-        stride: input pixels per output cell.
-        summary: one line for people.
-    """
-
-    name: str
-    factory: str | Callable[[], nn.Module]
-    preprocessing: Preprocessing
-    size: tuple[int, int] = (368, 368)
-    outputs: tuple[str, ...] = ("heatmaps", "pafs")
-    stride: int = 8
-    summary: str = ""
-
-    def build(self) -> nn.Module:
-        """The module with torch's default initialisation."""
-        if callable(self.factory):
-            return self.factory()
-        module, _, function = self.factory.partition(":")
-        return getattr(importlib.import_module(module), function)()
-
-
-_MODELS: dict[str, ModelSpec] = {}
+_MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in CATALOGUE}
 
 
 def register_model(spec: ModelSpec) -> ModelSpec:
@@ -92,21 +61,3 @@ def create_model(name: str, weights: str | Path | None = None, seed: int = 0) ->
     if weights is not None:
         load_weights(network, weights)
     return network
-
-
-register_model(
-    ModelSpec(
-        "lwop",
-        "models.networks.lwop:lwop",
-        Preprocessing(mean=(128.0, 128.0, 128.0), scale=1 / 256, channels="BGR"),
-        summary="Lightweight OpenPose, the paper's baseline; 4.09 M parameters, 8.88 GMACs",
-    )
-)
-register_model(
-    ModelSpec(
-        "human_pose_0001",
-        "models.networks.lwop:human_pose_0001",
-        Preprocessing(mean=(128.0, 128.0, 128.0), scale=1 / 255, channels="BGR"),
-        summary="Open Model Zoo human-pose-estimation-0001, LWOP's trained sister; 4.10 M parameters",
-    )
-)

@@ -15,10 +15,9 @@ import torch
 from torch import nn
 
 from models.networks import lwop_layouts
+from models.networks.head import HEATMAPS, PAFS
 from models.networks.units import ConvUnit, SeparableUnit
 
-HEATMAPS = 19  # 18 keypoints and background
-PAFS = 38  # 19 limbs, x and y
 WIDTH = 128
 
 #: The separable blocks of the backbone: (outputs, stride, dilation); the 12th, at 512 and dilation 2, keeps stride 8.

@@ -11,10 +11,30 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from fleetpose.errors import unknown_name
+
 Activation = Callable[[], nn.Module] | None
+
+#: the activations a family may be built with, by the names of a Layer's epilogue steps
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "hardtanh": nn.Hardtanh,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "hardswish": nn.Hardswish,
+    "gelu": nn.GELU,
+}
 
 #: Half-width of the uniform distribution random biases are drawn from: not zero, so a dropped bias shows in a test.
 BIAS_RANGE = 0.05
+
+
+def activation_named(name: str) -> Callable[[], nn.Module]:
+    """The activation's module class. Raises UsageError, with "did you mean", for an unknown name."""
+    if name not in ACTIVATIONS:
+        raise unknown_name("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]
 
 
 class ConvUnit(nn.Module):

@@ -1,0 +1,39 @@
+"""The blocks of a network, by module path: what sensitivity is watched by and decisions are reported by; torch-free.
+
+A table is a tuple of (pattern, block). A pattern is a dotted module path in which "*" stands for one component; it
+covers that module and all below. The first pattern that covers a path wins.
+"""
+
+from __future__ import annotations
+
+BlockTable = tuple[tuple[str, str], ...]
+
+#: where no pattern covers a path, and in networks without a table
+UNNAMED = "network"
+
+#: every block a pose network has, in the order of the data; a shared trunk of refinement is "refinement stage"
+POSE_BLOCKS = ("backbone", "neck", "initial stage", "refinement stage", "heatmap branch", "PAF branch")
+
+_STAGES: BlockTable = (
+    ("initial_stage", "initial stage"),
+    ("refinement_stages.*.heatmaps", "heatmap branch"),
+    ("refinement_stages.*.pafs", "PAF branch"),
+    ("refinement_stages", "refinement stage"),
+)
+
+#: models.networks.lwop
+LWOP_BLOCKS: BlockTable = (("model", "backbone"), ("cpm", "neck"), *_STAGES)
+
+#: models.networks.head.TwoBranchNetwork
+TWO_BRANCH_BLOCKS: BlockTable = (("backbone", "backbone"), ("neck", "neck"), *_STAGES)
+
+
+def covers(pattern: str, path: str) -> bool:
+    """Whether `pattern` is `path` or a module above it."""
+    wanted, found = pattern.split("."), path.split(".")
+    return len(wanted) <= len(found) and all(want in ("*", have) for want, have in zip(wanted, found, strict=False))
+
+
+def block_of(path: str, table: BlockTable) -> str:
+    """The block of a module path (or layer name); UNNAMED where the table covers it nowhere."""
+    return next((block for pattern, block in table if covers(pattern, path)), UNNAMED)

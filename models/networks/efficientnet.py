@@ -1,0 +1,82 @@
+"""The paper's EfficientNet (Tan & Le 2019, arXiv:1905.11946): stages 1 to 4, without squeeze-excite, then the head.
+
+Given by the paper: EfficientNet, no squeeze-excite, Swish replaced by a mobile-friendly activation, and after pruning
+by 2.01x 1.68 M parameters and 4.7 GMACs, so about 3.38 M dense. Inferred: all else. Two readings fit the parameters:
+B3's stages at higher resolution (`B3`), B0's at its own with stage 4 at stride 1 (`B0`). Which friendly activation is
+not given; ReLU6 is the default here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from models.networks.head import HeadShape, TwoBranchNetwork
+from models.networks.units import Activation, ConvUnit, activation_named
+
+
+class StageShape(NamedTuple):
+    """One row of inverted bottlenecks; the stride is the first one's, the others have 1."""
+
+    expansion: int
+    kernel: int
+    stride: int
+    outputs: int
+    repeats: int
+
+
+B3 = (StageShape(1, 3, 1, 24, 2), StageShape(6, 3, 1, 32, 3), StageShape(6, 5, 2, 48, 3), StageShape(6, 3, 2, 96, 5))
+B0 = (StageShape(1, 3, 1, 16, 1), StageShape(6, 3, 2, 24, 2), StageShape(6, 5, 2, 40, 2), StageShape(6, 3, 1, 80, 3))
+#: name -> (stem width, stages)
+VARIANTS = {"b3": (40, B3), "b0": (32, B0)}
+
+
+class InvertedBottleneck(nn.Module):
+    """1x1 to inputs * expansion (none at expansion 1), depthwise, linear 1x1; added to the input where shapes allow."""
+
+    def __init__(self, inputs: int, shape: StageShape, stride: int, activation: Activation) -> None:
+        super().__init__()
+        width = inputs * shape.expansion
+        self.expand = ConvUnit(inputs, width, 1, norm=True, activation=activation) if width != inputs else None
+        self.depthwise = ConvUnit(
+            width, width, shape.kernel, stride=stride, groups=width, norm=True, activation=activation
+        )
+        self.residual = stride == 1 and inputs == shape.outputs
+        # Half gain where it is added, so that a row of sums stays near its first.
+        gain = 0.5 if self.residual else 1.0
+        self.project = ConvUnit(width, shape.outputs, 1, norm=True, activation=None, gain=gain)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x if self.expand is None else self.expand(x)
+        y = self.project(self.depthwise(y))
+        return y + x if self.residual else y
+
+
+def _backbone(stem: int, stages: tuple[StageShape, ...], activation: Activation) -> nn.Sequential:
+    units: list[nn.Module] = [ConvUnit(3, stem, stride=2, norm=True, activation=activation)]
+    inputs = stem
+    for shape in stages:
+        for block in range(shape.repeats):
+            units.append(InvertedBottleneck(inputs, shape, 1 if block else shape.stride, activation))
+            inputs = shape.outputs
+    return nn.Sequential(*units)
+
+
+def efficientnet(
+    variant: str = "b3",
+    head_width: int = 80,
+    refinements: int = 1,
+    activation: str = "relu6",
+) -> TwoBranchNetwork:
+    """A member of the family, at stride 8.
+
+    Args:
+        variant: a key of VARIANTS.
+        head_width, refinements: as in HeadShape.
+        activation: a name `models.networks.units.ACTIVATIONS` knows, for the backbone; the head has ReLU.
+    """
+    stem, stages = VARIANTS[variant]
+    backbone = _backbone(stem, stages, activation_named(activation))
+    return TwoBranchNetwork(backbone, stages[-1].outputs, HeadShape(head_width, refinements))
