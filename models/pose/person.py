@@ -17,10 +17,12 @@ class Person:
     keypoints: (18, 3) float64 x, y, score in the order of `skeleton.PARTS`; x and y in photograph pixels, integers at
         pixel centres. A keypoint that was not found is (NaN, NaN, 0).
     score: larger for a surer person; of PAF grouping, the sum of its keypoints' and limbs' scores.
+    identity: the same number for the same person in all frames of a video, from 1 (`track`); None in a photograph.
     """
 
     keypoints: np.ndarray
     score: float
+    identity: int | None = None
 
     def __post_init__(self) -> None:
         if self.keypoints.shape != (len(PARTS), 3):
@@ -54,15 +56,17 @@ class Person:
         """One entry of COCO's keypoint result format, JSON-ready.
 
         COCO measures from the image's top left corner, so half a pixel is added; a keypoint not found is 0, 0, 0.
-        The neck is left out. score is `score` x (keypoints found - 1), as Lightweight OpenPose ranks people.
+        The neck is left out. score is `score` x (keypoints found - 1), as Lightweight OpenPose ranks people. A person
+        with an identity has it as "track_id", PoseTrack's name for it; COCO's tools ignore it.
         """
         found = self.found[list(FROM_COCO)]
         flat = np.zeros((len(FROM_COCO), 3))
         flat[found, :2] = self.keypoints[list(FROM_COCO), :2][found] + 0.5
         flat[found, 2] = 1
-        return {
+        entry = {
             "image_id": int(image_id),
             "category_id": 1,
             "keypoints": [round(value, 3) for value in flat.ravel().tolist()],
             "score": float(self.score) * max(0, self.count - 1),
         }
+        return entry if self.identity is None else {**entry, "track_id": int(self.identity)}
