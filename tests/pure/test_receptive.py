@@ -1,60 +1,83 @@
-"""Receptive fields by the recurrence, against sizes counted by hand."""
+"""Receptive fields of graphs, by hand and against which input pixels matter."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+import pytest
 
 from models.graph import Graph
 from models.layer import Layer, Step
-from models.receptive import ReceptiveField, joined, receptive_fields
-
-SHAPE = (4, 16, 16)
+from models.receptive import receptive_fields
 
 
-def conv(name, source, kernel, stride=1, dilation=1, epilogue=(), extra=()):
-    inputs = (source, *extra)
-    return Layer(
-        name,
-        "conv",
-        inputs,
-        (SHAPE,) * len(inputs),
-        SHAPE,
-        kernel=(kernel, kernel),
-        stride=(stride, stride),
-        dilation=(dilation, dilation),
-        epilogue=epilogue,
+def conv(name, source, shape, kernel=3, stride=1, dilation=1, padding=None, **more):
+    """A "same" convolution of 1 channel to 1."""
+    _, height, width = shape
+    padding = dilation * (kernel // 2) if padding is None else padding
+    window = dilation * (kernel - 1) + 1
+    out = (1, *((side + 2 * padding - window) // stride + 1 for side in (height, width)))
+    per_axis = {"kernel": kernel, "stride": stride, "dilation": dilation, "padding": padding}
+    pairs = {key: (value, value) for key, value in per_axis.items()}
+    return Layer(name, "conv", (source,), (shape,), out, **pairs, **more)
+
+
+def chain(*layers, shape=(1, 64, 64)):
+    return receptive_fields(Graph("g", "input", shape, (layers[-1].name,), layers, {}))
+
+
+def test_a_row_of_convolutions():
+    a = conv("a", "input", (1, 64, 64), kernel=7, stride=2)
+    b = conv("b", "a", a.out_shape, kernel=3, stride=2)
+    c = conv("c", "b", b.out_shape, kernel=3, dilation=2)
+    fields = chain(a, b, c)
+    assert [fields[name].size for name in ("input", "a", "b", "c")] == [(1, 1), (7, 7), (11, 11), (27, 27)]
+    assert [fields[name].stride for name in ("input", "a", "b", "c")] == [(1, 1), (2, 2), (4, 4), (4, 4)]
+
+
+def test_an_uneven_kernel_keeps_its_axes_apart():
+    layer = Layer("a", "conv", ("input",), ((1, 8, 8),), (1, 4, 8), kernel=(3, 1), stride=(2, 1), padding=(1, 0))
+    field = chain(layer, shape=(1, 8, 8))["a"]
+    assert (field.size, field.stride) == ((3, 1), (2, 1))
+
+
+def test_the_widest_input_of_an_add_counts_whichever_it_is():
+    shape = (1, 64, 64)
+    wide, narrow = conv("wide", "input", shape, 7), conv("narrow", "input", shape, 3)
+    added = {"in_shapes": (shape, shape), "epilogue": (Step("add"), Step("relu"))}
+    for operand, addend in (("wide", "narrow"), ("narrow", "wide")):
+        last = Layer("last", "conv", (operand, addend), out_shape=shape, **added)
+        assert chain(wide, narrow, last)["last"].size == (7, 7)
+
+
+def test_a_kernel_widens_only_the_operand_not_the_addend():
+    shape = (1, 64, 64)
+    wide = conv("wide", "input", shape, 7)
+    last = Layer(
+        *("last", "conv", ("input", "wide"), (shape, shape), shape),
+        kernel=(3, 3),
+        padding=(1, 1),
+        epilogue=(Step("add"),),
     )
+    assert chain(wide, last)["last"].size == (7, 7)
 
 
-def test_strides_widen_what_later_windows_see():
-    layers = (conv("a", "x", 7, stride=2), conv("b", "a", 3, stride=2), conv("c", "b", 3, dilation=2))
-    fields = receptive_fields(Graph("g", "x", SHAPE, ("c",), layers, {}))
-    assert [fields[name].size for name in "xabc"] == [(1, 1), (7, 7), (11, 11), (27, 27)]
-    assert fields["c"].step == (4, 4)
+def test_a_concat_takes_the_union_even_where_fields_are_shifted():
+    """Unpadded 3x3 looks right and down, cell 0 at pixels 0 to 2; two pixels of padding on a 5x5 left and up."""
+    shape = (1, 64, 64)
+    right = Layer("right", "conv", ("input",), (shape,), (1, 60, 60), kernel=(5, 5))
+    left = conv("left", "input", shape, 5)
+    crop = Layer("crop", "conv", ("left",), (shape,), (1, 60, 60), kernel=(5, 5))
+    crop_left = Layer("same", "max_pool", ("left",), (shape,), (1, 60, 60), kernel=(5, 5))
+    joined = Layer("joined", "concat", ("right", "crop"), ((1, 60, 60),) * 2, (2, 60, 60))
+    fields = chain(right, left, crop, crop_left, joined)
+    assert fields["crop"].size == fields["same"].size == (9, 9)
+    assert (fields["joined"].rows.low, fields["joined"].rows.high) == (-2, 6)
 
 
-def test_three_3x3_see_what_a_7x7_sees():
-    field = ReceptiveField()
-    for _ in range(3):
-        field = field.windowed((3, 3))
-    assert field == ReceptiveField().windowed((7, 7)) == ReceptiveField().windowed((4, 4), dilation=(2, 2))
-
-
-def test_a_sum_sees_the_larger_branch():
-    layers = (conv("a", "x", 5), conv("b", "x", 1, epilogue=(Step("add"),), extra=("a",)))
-    assert receptive_fields(Graph("g", "x", SHAPE, ("b",), layers, {}))["b"].size == (5, 5)
-    assert joined([ReceptiveField((3, 9)), ReceptiveField((5, 1))]).size == (5, 9)
-
-
-def test_a_global_pool_sees_everything_and_so_does_what_reads_it():
-    pool = Layer("p", "avg_pool", ("x",), (SHAPE,), (4, 1, 1), kernel=(16, 16), stride=(16, 16))
-    fields = receptive_fields(Graph("g", "x", SHAPE, ("p",), (pool,), {}))
-    assert fields["p"].size is None
-    assert joined([fields["p"], ReceptiveField((3, 3))]).size is None
-    assert fields["p"].windowed((3, 3)).size is None
-    assert str(fields["p"]) == "whole input"
-
-
-def test_resizing_up_narrows_the_step():
-    field = ReceptiveField((9, 9), (Fraction(4), Fraction(4))).resized((8, 8), (16, 16), bilinear=True)
-    assert field == ReceptiveField((13, 13), (Fraction(2), Fraction(2)))
+@pytest.mark.parametrize(("mode", "size"), [("nearest", 3), ("bilinear", 5)])
+def test_a_resize_makes_smaller_steps(mode, size):
+    down = conv("down", "input", (1, 64, 64), 3, 2)
+    up = Layer("up", "resize", ("down",), (down.out_shape,), (1, 64, 64), mode=mode)
+    after = conv("after", "up", (1, 64, 64), 3)
+    fields = chain(down, up, after)
+    assert (fields["up"].size, fields["up"].stride) == ((size, size), (1, 1))
+    assert fields["after"].size == (size + 2, size + 2)

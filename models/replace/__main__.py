@@ -1,0 +1,67 @@
+"""`python -m models.replace`: what a network's mobile-unfriendly operators would become, and the network so changed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from fleetpose import cli
+from fleetpose.errors import UsageError, unknown_name
+from fleetpose.files import check_writable
+from models.registry import create_model, model_spec
+from models.replace.advice import advise, compare, planned
+from models.replace.apply import replace_operators
+from models.replace.files import description, save_replaced
+from models.replace.report import print_report, to_json
+from models.replace.values import ACTIVATIONS, KINDS
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = cli.parser("models.replace", "Replace operators a phone runs badly; --dry-run only says what it would do.")
+    made.add_argument("--model", required=True, help="a registered network; python -m models.list names them")
+    made.add_argument("--weights", help="of the original; without it weights are random")
+    made.add_argument("--activation", choices=ACTIVATIONS, default="relu", help="what smooth activations become")
+    made.add_argument("--only", nargs="+", metavar="KIND", default=(), help=f"of {', '.join(KINDS)}; all if not given")
+    made.add_argument("--size", metavar="HxW", help="input size of the account; the network's own if not given")
+    made.add_argument("--dry-run", action="store_true", help="advise only; write nothing")
+    made.add_argument("-o", "--out", help="weights of the replaced network; the .json beside them describes it")
+    made.add_argument("--force", action="store_true", help="replace existing files")
+    made.add_argument("--seed", type=int, default=0, help="of random weights")
+    return made
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """The command: advise, replace, compare, print, write."""
+    for kind in arguments.only:
+        if kind not in KINDS:
+            raise unknown_name("kind of replacement", kind, KINDS)
+    if not arguments.dry_run and not arguments.out:
+        raise UsageError("nothing to do with the replaced network; give -o FILE.safetensors, or --dry-run")
+    if arguments.out and not arguments.dry_run:
+        check_writable(arguments.out, description(arguments.out), force=arguments.force)
+    spec = model_spec(arguments.model)
+    shape = (3, *(_size(arguments.size) if arguments.size else spec.size))
+    network = create_model(arguments.model, arguments.weights, arguments.seed)
+    advice = advise(network, shape, activation=arguments.activation, only=arguments.only)
+    plan = planned(advice)
+    replaced = replace_operators(network, plan, initial="folded" if arguments.weights else "random")
+    costs = compare(network, replaced, shape)
+    if not arguments.dry_run:
+        save_replaced(replaced, arguments.out, arguments.model, plan, costs, force=arguments.force)
+    if arguments.json:
+        cli.print_json(to_json(arguments.model, shape, advice, costs, None if arguments.dry_run else arguments.out))
+    else:
+        print_report(arguments.model, shape, advice, costs, every=arguments.verbose > 0)
+        if not arguments.dry_run:
+            print(f"written: {arguments.out}, {description(arguments.out)}")
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise UsageError(f"--size {text}: give HEIGHTxWIDTH in pixels, e.g. 368x368")
+    return int(height), int(width)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, _parser()))

@@ -1,0 +1,141 @@
+"""The dry run: every replacement a network offers, what each would gain, which to make, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+
+from torch import nn
+
+from fleetpose.errors import UsageError, unknown_name
+from models.graph import Graph
+from models.layer import Shape
+from models.replace.apply import replace_operators
+from models.replace.cost import cost_of
+from models.replace.program import program
+from models.replace.sites import Site, find_sites
+from models.replace.values import ACTIVATIONS, KINDS, Advice, Cost, Replacement
+from models.trace import trace
+
+LatencyOf = Callable[[Graph], float]
+
+
+def advise(
+    module: nn.Module,
+    input_shape: Shape,
+    *,
+    activation: str = "relu",
+    only: Collection[str] = (),
+    latency_of: LatencyOf | None = None,
+) -> tuple[Advice, ...]:
+    """What could be replaced in a network, sorted by gain; nothing is changed.
+
+    Planned are: every legal activation and squeeze-excite; of the chains those that lower the multiplications, with
+    Winograd F(2x2, 3x3) for the layers it may run, or, where `latency_of` is given, those that lower the latency.
+
+    Args:
+        module: any network torch.export can trace.
+        input_shape: (channels, height, width) the account is made at.
+        activation: one of ACTIVATIONS: what smooth activations become.
+        only: kinds to consider; empty means all.
+        latency_of: seconds a graph takes, predicted or measured; asked once per legal replacement and once for the
+            network as it is.
+
+    Returns:
+        By seconds saved where known, then by MACs saved; refused ones last.
+
+    Raises:
+        UsageError: an unknown activation or kind; a module torch.export cannot trace.
+    """
+    if activation not in ACTIVATIONS:
+        raise unknown_name("activation", activation, ACTIVATIONS)
+    for kind in only:
+        if kind not in KINDS:
+            raise unknown_name("kind of replacement", kind, KINDS)
+    ran = program(module, input_shape)
+    sites = [site for site in find_sites(module, ran, activation) if not only or site.replacement.kind in only]
+    before = _secs(module, input_shape, latency_of)
+    found = []
+    for site in sites:
+        refused, saved = site.refused, None
+        if not refused:
+            refused, alone = _tried(module, input_shape, site, ran.output_shapes)
+            if not refused and before is not None:
+                after = _secs(alone, input_shape, latency_of)
+                saved = before - after if after is not None else None
+        found.append(_advice(replace(site, refused=refused), saved))
+    return tuple(sorted(found, key=_rank))
+
+
+def planned(advice: Iterable[Advice]) -> tuple[Replacement, ...]:
+    """The replacements advised, as a plan for `replace_operators`."""
+    return tuple(each.replacement for each in advice if each.planned)
+
+
+def compare(
+    before: nn.Module, after: nn.Module, input_shape: Shape, latency_of: LatencyOf | None = None
+) -> tuple[Cost, Cost]:
+    """The whole networks' costs, each counted from its own program.
+
+    Raises:
+        UsageError: the outputs differ in number or shape.
+    """
+    programs = program(before, input_shape), program(after, input_shape)
+    if programs[0].output_shapes != programs[1].output_shapes:
+        raise UsageError(f"outputs changed from {programs[0].output_shapes} to {programs[1].output_shapes}")
+    costs = [
+        replace(cost_of(ran, module), secs=_secs(module, input_shape, latency_of))
+        for ran, module in zip(programs, (before, after), strict=True)
+    ]
+    return costs[0], costs[1]
+
+
+def _tried(
+    module: nn.Module, input_shape: Shape, site: Site, shapes: tuple[tuple[int, ...], ...]
+) -> tuple[str, nn.Module]:
+    """Carry one replacement out alone: (why it cannot be, or "", and the network it gives).
+
+    A module swapped for one of the same shapes needs no second export; a rewritten forward is checked by one.
+    """
+    try:
+        alone = replace_operators(module, [site.replacement])
+        if site.replacement.function and program(alone, input_shape).output_shapes != shapes:
+            return "the network's outputs would change shape", module
+    except UsageError as error:
+        return str(error), module
+    return "", alone
+
+
+def _secs(module: nn.Module, input_shape: Shape, latency_of: LatencyOf | None) -> float | None:
+    """The latency of a network; None where it is not asked for or no Graph expresses the network."""
+    if latency_of is None:
+        return None
+    try:
+        graph = trace(module, input_shape)
+    except UsageError:
+        return None
+    return latency_of(graph)
+
+
+def _advice(site: Site, saved: float | None) -> Advice:
+    chain = site.replacement.links > 0
+    fewer = site.before.multiplications - site.after.multiplications
+    share = fewer / site.before.multiplications if site.before.multiplications else 0.0
+    if site.refused:
+        take, why = False, site.refused
+    elif saved is not None:
+        take, why = saved > 0, f"{1e3 * saved:+.3f} ms saved"
+    elif chain:
+        take = fewer > 0
+        why = f"{abs(share):.0%} {'fewer' if take else 'more'} multiplications with Winograd where it is legal"
+    else:
+        take, why = True, ""
+    gained = site.after.winograd_layers - site.before.winograd_layers
+    if gained > 0 and not site.refused:
+        why += f"; {gained} Winograd-legal layers gained"
+    return Advice(site.replacement, site.before, site.after, site.refused, take, why, saved)
+
+
+def _rank(advice: Advice) -> tuple[bool, float, int, float]:
+    secs = advice.saved_secs
+    return (bool(advice.refused), -secs if secs is not None else 0.0, -advice.saved_macs, -advice.before.smooth)

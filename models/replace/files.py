@@ -1,0 +1,120 @@
+"""Replaced networks on disk: the weights, and beside them a JSON file that says how to build the network they fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output, check_writable, sha256
+from models.registry import create_model, model_spec
+from models.replace.apply import replace_operators
+from models.replace.values import Cost, Replacement
+from models.spec import ModelSpec
+from models.weights import load_weights, save_weights
+
+FORMAT = "fleetpose.replaced/1"
+
+
+def replace_model(
+    name: str, plan: Iterable[Replacement], weights: str | Path | None = None, seed: int = 0
+) -> nn.Module:
+    """The registered network `name` with `plan` carried out, in eval mode.
+
+    Args:
+        weights: of the *replaced* network; None draws random ones from `seed`, those of new convolutions included.
+
+    Raises:
+        UsageError: an unknown name, a plan that does not fit it, or weights that do not.
+    """
+    network = create_model(name, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = replace_operators(network, plan, initial="random")
+    if weights is not None:
+        load_weights(network, weights)
+    return network
+
+
+def replaced_spec(name: str, plan: Iterable[Replacement], replaced_name: str = "") -> ModelSpec:
+    """The spec of a replaced network, to give to `register_model`: as the original's, "<name>+replaced"."""
+    spec, kept = model_spec(name), tuple(plan)
+
+    def build(**_parameters: Any) -> nn.Module:
+        return replace_operators(spec.build(), kept, initial="random")
+
+    factory: Callable[..., nn.Module] = build
+    summary = f"{name} with {len(kept)} operators replaced"
+    return replace(spec, name=replaced_name or f"{name}+replaced", factory=factory, summary=summary)
+
+
+def description(path: Path | str) -> Path:
+    """The JSON file that belongs to a file of replaced weights."""
+    return Path(path).with_suffix(".json")
+
+
+def save_replaced(
+    network: nn.Module,
+    path: Path | str,
+    name: str,
+    plan: Iterable[Replacement],
+    costs: tuple[Cost, Cost] | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """Write the weights to `path` (safetensors) and what `load_replaced` needs to the .json of the same name.
+
+    Args:
+        network: the replaced network.
+        name: the registered name of the original.
+        costs: before and after, for readers.
+
+    Raises:
+        UsageError: a file exists and `force` is false, or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        raise UsageError(f"{path} is where the description goes; give the weights another suffix, e.g. .safetensors")
+    check_writable(path, description(path), force=force)
+    save_weights(network, path, force=force)
+    value = {
+        "format": FORMAT,
+        "model": name,
+        "weights": {"file": path.name, "sha256": sha256(path)},
+        "replacements": [replacement.to_json() for replacement in plan],
+    }
+    if costs is not None:
+        value["cost"] = {"before": costs[0].to_json(), "after": costs[1].to_json()}
+    with atomic_output(description(path), force=force) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_plan(path: Path | str) -> tuple[str, tuple[Replacement, ...]]:
+    """(the original's registered name, the plan) of a description file.
+
+    Raises:
+        UsageError: no such file, or not such a description.
+    """
+    try:
+        value = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the description {path}: {error}") from error
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        found = value.get("format") if isinstance(value, dict) else type(value).__name__
+        raise UsageError(f"{path} is not a description of replacements: its format is {found!r}, not {FORMAT!r}")
+    name, plan = value.get("model"), value.get("replacements")
+    if not isinstance(name, str) or not isinstance(plan, list) or not all(isinstance(each, dict) for each in plan):
+        raise UsageError(f"{path} lacks a model's name or a list of replacements")
+    return name, tuple(Replacement.from_json(each) for each in plan)
+
+
+def load_replaced(path: Path | str) -> nn.Module:
+    """The network `save_replaced` wrote, by the path of its weights. Raises UsageError where the two do not fit."""
+    name, plan = read_plan(description(path))
+    return replace_model(name, plan, weights=path)

@@ -1,0 +1,236 @@
+"""Where a network could have operators replaced, and whether it may: the legality of each kind, with reasons.
+
+What is kept: the shape of every tensor between the parts replaced, and (but for squeeze-excite, whose whole point was
+to see everything) at least the receptive field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+from torch import nn
+
+from models.layer import Shape
+from models.replace.chain import ConvChain, extent, links_needed
+from models.replace.cost import SMOOTH, cost_of, cost_of_ops, is_gating, is_global_pool, params_under
+from models.replace.program import Op, Program, program
+from models.replace.rewrite import SMOOTH_MODULES, SMOOTH_NAMES
+from models.replace.values import Cost, Replacement
+
+_GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A possible replacement, its cost before and after, and why it is refused ("" where it is legal).
+
+    `gate` are the paths of the modules squeeze-excite removal takes out.
+    """
+
+    replacement: Replacement
+    before: Cost
+    after: Cost
+    refused: str = ""
+    gate: frozenset[str] = frozenset()
+
+
+def find_sites(module: nn.Module, ran: Program, activation: str) -> list[Site]:
+    """Every site of every kind, in the order of the network; smooth activations become `activation`."""
+    gated = list(_squeeze_excites(module, ran))
+    within = frozenset().union(*(site.gate for site in gated))
+    sites = [*_activations(module, ran, activation, within), *_convolutions(module, ran, activation), *gated]
+    order = {path: index for index, path in enumerate(dict.fromkeys(op.path for op in ran.ops))}
+    return sorted(sites, key=lambda site: order[site.replacement.path])
+
+
+def _activations(module: nn.Module, ran: Program, after: str, gates: frozenset[str]) -> Iterator[Site]:
+    found: dict[tuple[str, str, bool], list[Op]] = {}
+    for op in ran.ops:
+        kind = SMOOTH_MODULES.get(type(module.get_submodule(op.path)), "") if op.leaf else written_activation(op)
+        if kind and op.path not in gates and not (op.leaf and op.kind not in SMOOTH):
+            found.setdefault((op.path, kind, not op.leaf), []).append(op)
+    for (path, kind, function), ops in found.items():
+        replacement = Replacement("activation", path, kind, after, function=function)
+        yield Site(replacement, cost_of_ops(ops, 0, (1, 1)), Cost(), _hooked(module.get_submodule(path)))
+
+
+def written_activation(op: Op) -> str:
+    """The smooth activation an operator in a forward is, x * sigmoid(x) and x * hardsigmoid(x) included; "" if none."""
+    if op.kind in SMOOTH_NAMES:
+        return op.kind
+    if is_gating(op):
+        for x, gate in (op.inputs, op.inputs[::-1]):
+            if gate.kind in _GATES and gate.inputs == (x,):
+                return _GATES[gate.kind]
+    return ""
+
+
+def _convolutions(module: nn.Module, ran: Program, activation: str) -> Iterator[Site]:
+    found: dict[str, list[Op]] = {}
+    for op in ran.ops:
+        if op.kind == "conv2d" and any(
+            extent(*axis) > 3 for axis in zip(op.weight_shape[2:], op.pair("dilation"), strict=True)
+        ):
+            found.setdefault(op.path, []).append(op)
+    for path, ops in found.items():
+        yield _convolution(module, ran, path, ops, activation)
+
+
+def _convolution(module: nn.Module, ran: Program, path: str, ops: list[Op], activation: str) -> Site:
+    old, op = module.get_submodule(path), ops[0]
+    (rows, columns), dilation, stride = op.weight_shape[2:], op.pair("dilation"), op.pair("stride")
+    dilated = max(dilation) > 1
+    links = max(1, *(links_needed(*axis) for axis in zip((rows, columns), dilation, stride, strict=True)))
+    norm, inner = _what_follows(ran, ops, activation)
+    title = f"conv {rows}x{columns} {op.weight_shape[1] * op.arguments['groups']}->{op.weight_shape[0]}"
+    title += "".join(
+        f", {name} {value}" for name, value in (("dilation", max(dilation)), ("stride", max(stride))) if value > 1
+    )
+    replacement = Replacement(
+        "dilation" if dilated else "kernel", path, title, f"{links} x conv 3x3", False, links, inner, norm
+    )
+    sees = (extent(rows, dilation[0]), extent(columns, dilation[1]))
+    before = cost_of_ops(ops, params_under(module, [path]) if op.leaf else 0, sees)
+    refused = _illegal(old, op)
+    if refused or not isinstance(old, nn.Conv2d):
+        return Site(replacement, before, before, refused)
+    follower = module.get_submodule(norm) if norm else None
+    affine = follower.affine if isinstance(follower, nn.BatchNorm2d) else None
+    build = _ChainKey(old.in_channels, old.out_channels, stride[0], old.bias is not None, affine, links, inner)
+    after, refused = _chain_cost(build, ops, sees)
+    return Site(replacement, before, after, refused)
+
+
+class _ChainKey(NamedTuple):
+    """All of a chain that its cost depends on; `norm_affine` is None where there is no batch norm."""
+
+    inputs: int
+    outputs: int
+    stride: int
+    bias: bool
+    norm_affine: bool | None
+    links: int
+    activation: str
+
+
+@lru_cache(maxsize=256)
+def _count_chain(key: _ChainKey, in_shape: Shape) -> tuple[Cost, tuple[int, ...]]:
+    """(cost, shape of the result) of a chain built without numbers and read by itself."""
+    old = nn.Conv2d(key.inputs, key.outputs, 1, key.stride, bias=key.bias, device="meta")
+    norm = None if key.norm_affine is None else nn.BatchNorm2d(key.outputs, affine=key.norm_affine, device="meta")
+    plan = Replacement("kernel", "", "", "", links=key.links, activation=key.activation)
+    chain = ConvChain(old, plan, norm)
+    ran = program(chain, in_shape)
+    return cost_of(ran, chain), ran.output_shapes[0]
+
+
+def _chain_cost(key: _ChainKey, ops: list[Op], sees: tuple[int, int]) -> tuple[Cost, str]:
+    """What the chain costs in place of `ops`, and what of shape or receptive field it would not keep."""
+    cost = Cost()
+    for op in ops:
+        _, channels, height, width = op.inputs[0].shape
+        one, shape = _count_chain(key, (channels, height, width))
+        legal, legal_macs = cost.winograd_layers + one.winograd_layers, cost.winograd_macs + one.winograd_macs
+        cost = replace(one, macs=cost.macs + one.macs, winograd_layers=legal, winograd_macs=legal_macs)
+        if shape != op.shape:
+            return cost, f"the result would be {shape[1:]}, not {op.shape[1:]}"
+        if cost.receptive_field is None or min(cost.receptive_field) < max(sees):
+            return cost, f"the chain sees {cost.receptive_field}, the convolution {sees}"
+    return cost, ""
+
+
+def _what_follows(ran: Program, ops: list[Op], activation: str) -> tuple[str, str]:
+    """(path of the batch norm behind a convolution, or "", and what goes between its links).
+
+    The batch norm must be a module that reads nothing else. Between the links goes the activation behind the
+    convolution where it is a friendly one, else `activation`.
+    """
+    readers = ran.readers(ops[0])
+    norm = readers[0] if len(readers) == 1 and readers[0].kind == "batch_norm" and readers[0].leaf else None
+    if norm is not None:
+        alone = sum(op.path == norm.path for op in ran.ops if op.kind == "batch_norm") == len(ops) == 1
+        readers = ran.readers(norm)
+        norm = norm if alone else None
+    after = readers[0] if len(readers) == 1 else None
+    inner = _friendly(after) if after is not None else ""
+    return norm.path if norm is not None else "", inner or activation
+
+
+def _friendly(op: Op) -> str:
+    """The one of ACTIVATIONS an operator is; "" if none."""
+    if op.kind == "hardtanh":
+        bounds = (float(op.arguments["min_val"]), float(op.arguments["max_val"]))
+        return {(0.0, 6.0): "relu6", (-1.0, 1.0): "hardtanh"}.get(bounds, "")
+    return op.kind if op.kind in ("relu", "relu6") else ""
+
+
+def _illegal(old: nn.Module, op: Op) -> str:
+    """Why a convolution may not become a chain of 3x3; "" if it may."""
+    kernel, dilation, stride = op.weight_shape[2:], op.pair("dilation"), op.pair("stride")
+    if type(old) is not nn.Conv2d:
+        kind = "a function in a forward" if not op.leaf else f"a {type(old).__name__}"
+        return f"it is {kind}; only a plain nn.Conv2d module can be replaced"
+    if hooked := _hooked(old):
+        return hooked
+    if old.groups > 1:
+        return "grouped: Winograd does not apply to it, and every link would pass over memory once more"
+    if kernel[0] != kernel[1] or dilation[0] != dilation[1] or stride[0] != stride[1]:
+        return f"kernel {_by(kernel)}, dilation {_by(dilation)}, stride {_by(stride)}: only equal axes are handled"
+    if kernel[0] % 2 == 0:
+        return f"an even kernel ({_by(kernel)}) has no centre; 3x3 links would shift the result"
+    if old.padding_mode != "zeros":
+        return f"padding mode {old.padding_mode!r}; the links pad with zeros"
+    keeping = extent(kernel[0], dilation[0]) // 2
+    if old.padding not in ("same", (keeping, keeping)):
+        shown = old.padding if isinstance(old.padding, str) else _by(old.padding)
+        return f"padding {shown} does not keep the size ({_by((keeping, keeping))} does); links of padding 1 would"
+    return ""
+
+
+def _hooked(module: nn.Module) -> str:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
+    return "it has hooks, which a replacement would drop" if any(hooks) else ""
+
+
+def _by(values: tuple[int, ...]) -> str:
+    return "x".join(map(str, values))
+
+
+def _squeeze_excites(module: nn.Module, ran: Program) -> Iterator[Site]:
+    """A site for each module whose forward multiplies x with something made of nothing but pooled x."""
+    found: dict[str, list[tuple[Op, list[Op], str]]] = {}
+    for op in ran.ops:
+        if is_gating(op) and not written_activation(op):
+            for x, gate in (op.inputs, op.inputs[::-1]):
+                ops, refused = _gate_ops(x, gate)
+                if ops:
+                    found.setdefault(op.path, []).append((op, ops, refused))
+                    break
+    for path, products in found.items():
+        gates = list(dict.fromkeys(op for _, ops, _ in products for op in ops))
+        refused = next((why for _, _, why in products if why), "")
+        modules = frozenset(op.path for op in gates if op.leaf)
+        kept = {op.path for op in ran.ops if op not in gates}
+        params = params_under(module, [name for name in modules if name not in kept])
+        before = cost_of_ops([*gates, *(product for product, _, _ in products)], params, None)
+        title = "squeeze-excite" if len(products) == 1 else f"{len(products)} squeeze-excites"
+        replacement = Replacement("squeeze_excite", path, title, "identity", function=True)
+        yield Site(replacement, before, Cost(), refused, modules)
+
+
+def _gate_ops(x: Op, gate: Op) -> tuple[list[Op], str]:
+    """The operators between the pool and the product, the pool first read included; (none, "") if it is no gate.
+
+    The second is why a gate may not go: it is pooled from something else than what it multiplies.
+    """
+    ops: list[Op] = []
+    op = gate
+    while op is not x and len(op.inputs) == 1:
+        ops.append(op)
+        if is_global_pool(op) and op.inputs[0] is not x:
+            return ops, "its gate is pooled from another tensor than the one it multiplies"
+        op = op.inputs[0]
+    return (ops, "") if op is x and any(map(is_global_pool, ops)) else ([], "")

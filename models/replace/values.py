@@ -1,0 +1,153 @@
+"""The plain values of operator replacement: what is replaced, what it costs, what is advised. Torch-free, JSON-able."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from fleetpose.errors import UsageError, unknown_name
+
+#: every kind of replacement, and what it does in words
+KINDS = {
+    "activation": "a smooth activation becomes a piecewise linear one",
+    "kernel": "a k x k convolution becomes a chain of 3x3 ones",
+    "dilation": "a dilated convolution becomes a chain of plain 3x3 ones",
+    "squeeze_excite": "a squeeze-excite gate is removed",
+}
+
+#: what a smooth activation may become
+ACTIVATIONS = ("relu", "relu6", "hardtanh")
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """One replacement; a plan is a tuple of them.
+
+    Attributes:
+        kind: one of KINDS.
+        path: of the module replaced, or, where `function`, of the module whose forward is rewritten ("" is the root).
+        before, after: in words; for an activation its name before, and one of ACTIVATIONS.
+        function: the operator is written in a forward instead of being a module of torch's.
+        links: 3x3 convolutions in the chain.
+        activation: between the links.
+        norm: path of the batch norm that follows the convolution, "" if there is none: each inner link has one too.
+    """
+
+    kind: str
+    path: str
+    before: str
+    after: str
+    function: bool = False
+    links: int = 0
+    activation: str = ""
+    norm: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown_name("kind of replacement", self.kind, KINDS)
+        named = self.after if self.kind == "activation" else self.activation or "relu"
+        if named not in ACTIVATIONS:
+            raise unknown_name("activation", named, ACTIVATIONS)
+        if self.kind in ("kernel", "dilation") and self.links < 1:
+            raise UsageError(f"the replacement of {self.path!r} needs at least one link, not {self.links}")
+
+    @property
+    def place(self) -> str:
+        """Where, in words."""
+        path = self.path or "the root module"
+        return f"{path} (in its forward)" if self.function else path
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Replacement:
+        """The inverse of `to_json`. Raises UsageError for missing, unknown or wrongly typed entries."""
+        kinds = {"function": bool, "links": int}
+        known = {field.name: kinds.get(field.name, str) for field in fields(Replacement)}
+        for name, entry in value.items():
+            if name not in known:
+                raise unknown_name("entry of a replacement", name, known)
+            if type(entry) is not known[name]:
+                raise UsageError(f"a replacement's {name!r} is {entry!r}, not of type {known[name].__name__}")
+        missing = [name for name in ("kind", "path", "before", "after") if name not in value]
+        if missing:
+            raise UsageError(f"a replacement lacks {', '.join(missing)}")
+        return Replacement(**value)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network, or the part of it that is replaced, costs.
+
+    Attributes:
+        macs: multiply-adds of convolutions and linear layers, per image.
+        params: trainable numbers.
+        winograd_layers: convolutions Winograd's algorithm may run: 3x3, stride 1, dilation 1, not grouped.
+        winograd_macs: their share of `macs`.
+        smooth: elements per image that go through an activation that needs an exponential or a division, and
+            products with a gate.
+        receptive_field: (height, width) in input pixels of what one output sees (of a part: of its own input);
+            None is the whole input.
+        secs: latency, where a function that tells it was given and could be asked.
+    """
+
+    macs: int = 0
+    params: int = 0
+    winograd_layers: int = 0
+    winograd_macs: int = 0
+    smooth: int = 0
+    receptive_field: tuple[int, int] | None = (1, 1)
+    secs: float | None = None
+
+    @property
+    def multiplications(self) -> float:
+        """Multiplications if Winograd F(2x2, 3x3) runs what it may: 16 instead of 36 (Lavin and Gray 2016, 4.1)."""
+        return self.macs - self.winograd_macs * (1 - 16 / 36)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "multiplications": round(self.multiplications)}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is known of one possible replacement.
+
+    Attributes:
+        replacement: what would be done.
+        before, after: cost of the part replaced.
+        refused: why it may not be done; "" if it may.
+        planned: whether `planned` takes it.
+        why: why it is or is not planned, or what is lost, in words.
+        saved_secs: the whole network's latency less its latency with this replacement alone.
+    """
+
+    replacement: Replacement
+    before: Cost
+    after: Cost
+    refused: str = ""
+    planned: bool = False
+    why: str = ""
+    saved_secs: float | None = None
+
+    @property
+    def saved_macs(self) -> int:
+        return self.before.macs - self.after.macs
+
+    @property
+    def winograd_gained(self) -> int:
+        return self.after.winograd_layers - self.before.winograd_layers
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self.replacement.to_json(),
+            "refused": self.refused,
+            "planned": self.planned,
+            "why": self.why,
+            "saved_macs": self.saved_macs,
+            "saved_secs": self.saved_secs,
+            "winograd_gained": self.winograd_gained,
+            "cost_before": self.before.to_json(),
+            "cost_after": self.after.to_json(),
+        }
