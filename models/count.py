@@ -6,7 +6,7 @@ network, and the module's own weights are not touched. `models.trace` counts aft
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -101,14 +101,21 @@ class _Recorder(TorchDispatchMode):
             path,
             _shape(x),
             _shape(result),
-            *((int(pair[0]), int(pair[-1])) for pair in (weight.shape[2:], stride, padding, dilation)),
-            groups,
-            bias is not None,
+            kernel=_pair(weight.shape[2:]),
+            stride=_pair(stride),
+            padding=_pair(padding),
+            dilation=_pair(dilation),
+            groups=groups,
+            bias=bias is not None,
         )
 
 
 def _shape(tensor: torch.Tensor) -> Shape:
     return int(tensor.shape[1]), int(tensor.shape[2]), int(tensor.shape[3])
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    return int(values[0]), int(values[-1])
 
 
 @contextmanager

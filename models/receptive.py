@@ -1,12 +1,12 @@
-"""How much of the input one output cell sees, for every tensor of a network; torch-free.
+"""Receptive fields of a Graph's tensors: which input pixels can reach a cell, by shapes alone; torch-free.
 
-The theoretical receptive field: the extent, in input pixels, of all inputs an output can depend on (Araujo et al.
-2019, "Computing receptive fields of convolutional neural networks", eq. 2), which counts padding as input.
+Per axis a tensor's cell i depends on the input pixels [low + i * stride, high + i * stride]. A window op widens the
+interval, an add or a concat takes the smallest one that holds all its inputs'. Padding does not cut the field: near
+the border, and where it exceeds the picture, it reaches into zeros.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -14,71 +14,81 @@ from math import ceil
 from models.graph import Graph
 from models.layer import Layer
 
-Axes = tuple[int, int]
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a receptive field, in input pixels; fractions only after a resize."""
+
+    low: Fraction
+    high: Fraction
+    stride: Fraction
+
+    @property
+    def size(self) -> int:
+        return ceil(self.high - self.low) + 1
 
 
 @dataclass(frozen=True)
-class ReceptiveField:
-    """What one cell of a tensor sees.
+class Field:
+    """The receptive field of one tensor's cells.
 
     Attributes:
-        size: (height, width) in input pixels; None means the whole input, whatever its size (after a global pool).
-        step: input pixels between neighbouring cells, per axis.
+        rows, columns: the field of cell (0, 0), and how far it moves from cell to cell.
     """
 
-    size: Axes | None = (1, 1)
-    step: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
+    rows: Axis
+    columns: Axis
 
-    def windowed(self, kernel: Axes, stride: Axes = (1, 1), dilation: Axes = (1, 1)) -> ReceptiveField:
-        """What a cell sees after a convolution or pool with these windows."""
-        step = (self.step[0] * stride[0], self.step[1] * stride[1])
-        if self.size is None:
-            return ReceptiveField(None, step)
-        grown = [
-            size + ceil(rate * (taps - 1) * each)
-            for size, taps, rate, each in zip(self.size, kernel, dilation, self.step, strict=True)
-        ]
-        return ReceptiveField((grown[0], grown[1]), step)
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in input pixels."""
+        return self.rows.size, self.columns.size
 
-    def resized(self, before: Axes, after: Axes, bilinear: bool = False) -> ReceptiveField:
-        """What a cell sees after resizing from (height, width) `before` to `after`; bilinear reads 2x2 cells."""
-        field = self.windowed((2, 2)) if bilinear else self
-        step = (field.step[0] * Fraction(before[0], after[0]), field.step[1] * Fraction(before[1], after[1]))
-        return ReceptiveField(field.size, step)
-
-    def pooled_whole(self) -> ReceptiveField:
-        """What the one cell of a global pool sees: everything."""
-        return ReceptiveField(None, self.step)
-
-    def __str__(self) -> str:
-        return "whole input" if self.size is None else "x".join(map(str, self.size))
+    @property
+    def stride(self) -> tuple[float, float]:
+        """Input pixels from one cell to the next, (down, right)."""
+        return float(self.rows.stride), float(self.columns.stride)
 
 
-def joined(fields: Iterable[ReceptiveField]) -> ReceptiveField:
-    """What a cell of a sum or concatenation sees: the largest, per axis (the branches' windows are concentric)."""
-    found = list(fields)
-    sizes = [field.size for field in found if field.size is not None]
-    step = max((field.step for field in found), default=(Fraction(1), Fraction(1)))
-    if len(sizes) < len(found):
-        return ReceptiveField(None, step)
-    return ReceptiveField((max(size[0] for size in sizes), max(size[1] for size in sizes)), step)
-
-
-def receptive_fields(graph: Graph) -> dict[str, ReceptiveField]:
-    """The receptive field of the input and of every layer's output, by tensor name."""
-    fields = {graph.input: ReceptiveField()}
+def receptive_fields(graph: Graph) -> dict[str, Field]:
+    """The field of every tensor of the graph, the input included, by name."""
+    pixel = Axis(Fraction(0), Fraction(0), Fraction(1))
+    fields = {graph.input: Field(pixel, pixel)}
     for layer in graph.layers:
-        operands = joined(fields[name] for name in layer.inputs[: layer.operands])
-        addends = [fields[name] for name in layer.inputs[layer.operands :]]
-        fields[layer.name] = joined([_through(layer, operands), *addends])
+        inputs = [fields[name] for name in layer.inputs]
+        operands, addends = inputs[: layer.operands], inputs[layer.operands :]
+        rows = _through(layer, 0, _union([field.rows for field in operands]))
+        columns = _through(layer, 1, _union([field.columns for field in operands]))
+        fields[layer.name] = Field(
+            _union([rows, *(field.rows for field in addends)]),
+            _union([columns, *(field.columns for field in addends)]),
+        )
     return fields
 
 
-def _through(layer: Layer, field: ReceptiveField) -> ReceptiveField:
-    """`field` after the layer's op, its addends not counted."""
-    plane = layer.in_shapes[0][1:]
-    if layer.op == "avg_pool" and layer.kernel == plane and layer.out_shape[1:] == (1, 1):
-        return field.pooled_whole()
+def _union(axes: list[Axis]) -> Axis:
+    """The smallest field that holds all; of different strides (only resizes make them) the largest."""
+    return Axis(min(axis.low for axis in axes), max(axis.high for axis in axes), max(axis.stride for axis in axes))
+
+
+def _through(layer: Layer, axis: int, before: Axis) -> Axis:
+    if layer.op in ("conv", "max_pool", "avg_pool"):
+        low = -layer.padding[axis]
+        high = low + layer.dilation[axis] * (layer.kernel[axis] - 1)
+        stride = layer.stride[axis]
+        return Axis(before.low + low * before.stride, before.high + high * before.stride, before.stride * stride)
     if layer.op == "resize":
-        return field.resized(plane, layer.out_shape[1:], bilinear=layer.mode == "bilinear")
-    return field.windowed(layer.kernel, layer.stride, layer.dilation)
+        return _resized(layer, axis, before)
+    return before
+
+
+def _resized(layer: Layer, axis: int, before: Axis) -> Axis:
+    """Cell 0's field as in torch: nearest reads one cell, bilinear the two around its centre (clamped at the border).
+
+    Cells differ in how far they read; the field given is wide enough for each: one cell more for bilinear.
+    """
+    cells, made = layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1]
+    stride = before.stride * Fraction(cells, made)
+    if cells == made or layer.mode == "nearest":
+        return Axis(before.low, before.high, stride)
+    return Axis(before.low, before.high + before.stride, stride)

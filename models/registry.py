@@ -12,7 +12,7 @@ from models.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelSpec", "create_model", "model_names", "model_spec", "register_model"]
+__all__ = ["ModelSpec", "build_model", "create_model", "model_names", "model_spec", "register_model"]
 
 _MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in CATALOGUE}
 
@@ -48,7 +48,11 @@ def create_model(name: str, weights: str | Path | None = None, seed: int = 0) ->
     Raises:
         UsageError: an unknown name, or weights that do not fit.
     """
-    spec = model_spec(name)
+    return build_model(model_spec(name), weights, seed)
+
+
+def build_model(spec: ModelSpec, weights: str | Path | None = None, seed: int = 0) -> nn.Module:
+    """`create_model` for a spec that need not be registered, such as one with other parameters."""
     import torch
 
     from models.networks.units import initialise

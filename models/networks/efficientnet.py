@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from fleetpose.errors import unknown_name
 from models.networks.head import HeadShape, TwoBranchNetwork
 from models.networks.units import Activation, ConvUnit, activation_named
 
@@ -66,17 +67,31 @@ def _backbone(stem: int, stages: tuple[StageShape, ...], activation: Activation)
 
 def efficientnet(
     variant: str = "b3",
+    depths: tuple[int, ...] | None = None,
+    widths: tuple[int, ...] | None = None,
     head_width: int = 80,
     refinements: int = 1,
     activation: str = "relu6",
 ) -> TwoBranchNetwork:
-    """A member of the family, at stride 8.
+    """A member of the family, at stride 8. Raises UsageError for an unknown variant or activation.
 
     Args:
         variant: a key of VARIANTS.
+        depths, widths: blocks and output channels of each stage, where they are not the variant's.
         head_width, refinements: as in HeadShape.
         activation: a name `models.networks.units.ACTIVATIONS` knows, for the backbone; the head has ReLU.
     """
+    if variant not in VARIANTS:
+        raise unknown_name("EfficientNet variant", variant, VARIANTS)
     stem, stages = VARIANTS[variant]
+    stages = tuple(
+        stage._replace(repeats=depth, outputs=width)
+        for stage, depth, width in zip(
+            stages,
+            depths or [stage.repeats for stage in stages],
+            widths or [stage.outputs for stage in stages],
+            strict=True,
+        )
+    )
     backbone = _backbone(stem, stages, activation_named(activation))
     return TwoBranchNetwork(backbone, stages[-1].outputs, HeadShape(head_width, refinements))

@@ -1,4 +1,4 @@
-"""The two-branch head of OpenPose (Cao et al. 2017, arXiv:1611.08050), as OpenPose itself and the paper's networks use it.
+"""The two-branch head of OpenPose (Cao et al. 2017, arXiv:1611.08050), for OpenPose and the paper's networks.
 
     backbone -> neck (two 3x3) -> initial stage -> refinement stages, each on concat(features, heatmaps, PAFs)
 

@@ -90,7 +90,7 @@ class RefinementBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """A trunk and two heads. Returns (heatmaps (N, 19, h, w), PAFs (N, 38, h, w))."""
+    """A trunk on the concatenated inputs, and two heads. Returns (heatmaps (N, 19, h, w), PAFs (N, 38, h, w))."""
 
     def __init__(self, trunk: nn.Sequential, head_width: int) -> None:
         super().__init__()
@@ -102,8 +102,8 @@ class Stage(nn.Module):
     def _head(width: int, outputs: int) -> nn.Sequential:
         return nn.Sequential(ConvUnit(WIDTH, width, 1), ConvUnit(width, outputs, 1, activation=None))
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features = self.trunk(x)
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.trunk(torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0])
         return self.heatmaps(features), self.pafs(features)
 
 
@@ -148,7 +148,7 @@ class Lwop(nn.Module):
         features = self.cpm(self.model(x))
         outputs = [*self.initial_stage(features)]
         for stage in self.refinement_stages:
-            outputs.extend(stage(torch.cat([features, *outputs[-2:]], dim=1)))
+            outputs.extend(stage(features, *outputs[-2:]))
         return outputs
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

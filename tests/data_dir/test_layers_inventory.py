@@ -1,83 +1,109 @@
-"""LWOP's layers against the independently derived inventory in ../shared/data/layers."""
+"""Every network's convolutions against the independently derived inventory in ../shared/data/layers."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 
 import pytest
+import torch
 
-from models.registry import create_model
+from models.count import count_model
+from models.registry import create_model, model_spec
 from models.trace import trace
 
+NAMES = (
+    *("lwop", "openpose", "resnet50", "resnet50_2", "resnet50_3", "resnet50_3_t1", "resnet50_4"),
+    *("efficientnet", "efficientnet_b0"),
+)
+
+#: the inventory's blocks by their first word and ours; its branches of the initial stage are our one initial stage
 BLOCKS = {
-    "backbone": "model.",
-    "neck": "cpm.",
-    "init.trunk": "initial_stage.trunk.",
-    "init.heat": "initial_stage.heatmaps.",
-    "init.paf": "initial_stage.pafs.",
-    "ref.trunk": "refinement_stages.0.trunk.",
-    "ref.heat": "refinement_stages.0.heatmaps.",
-    "ref.paf": "refinement_stages.0.pafs.",
+    "backbone": "backbone",
+    "neck": "neck",
+    "init": "initial stage",
+    "ref.trunk": "refinement stage",
+    "ref.heat": "heatmap branch",
+    "ref.paf": "PAF branch",
 }
 
 
-@pytest.fixture(scope="module")
-def inventory(shared_dir):
-    return json.loads((shared_dir / "data/layers/layers_lwop.json").read_text())
+def our_block(theirs: str) -> str:
+    return BLOCKS.get(theirs) or BLOCKS[theirs.split(".")[0]]
 
 
 @pytest.fixture(scope="module")
-def module():
-    return create_model("lwop")
+def inventory_of(shared_dir):
+    return lambda name: json.loads((shared_dir / f"data/layers/layers_{name}.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def graph(module):
-    return trace(module, (3, 368, 368), "lwop")
+def expected(row) -> dict:
+    return {
+        **{key: row[key] for key in ("cin", "cout", "groups", "bias", "macs")},
+        **{key: (row[key],) * 2 for key in ("stride", "dilation")},
+        **{key: tuple(row[key]) for key in ("k", "pad")},
+        "in": (row["hin"], row["win"]),
+        "out": (row["hout"], row["wout"]),
+        "block": our_block(row["block"]),
+    }
 
 
-def test_every_convolution_is_the_inventorys(inventory, graph):
-    convs = [layer for layer in graph.layers if layer.op == "conv"]
-    assert len(convs) == len(inventory["rows"]) == inventory["nconv"]
-    for layer, row in zip(convs, inventory["rows"], strict=True):
-        assert layer.name.startswith(BLOCKS[row["block"]]), (layer.name, row["name"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_convolution_is_the_inventorys_in_its_order(inventory_of, name):
+    inventory, spec = inventory_of(name), model_spec(name)
+    counted = count_model(spec)
+    assert len(counted.convs) == len(inventory["rows"]) == inventory["nconv"]
+    for conv, row in zip(counted.convs, inventory["rows"], strict=True):
         ours = {
-            "cin": layer.in_shapes[0][0],
-            "cout": layer.out_shape[0],
-            "k": list(layer.kernel),
-            "stride": layer.stride,
-            "groups": layer.groups,
-            "dilation": layer.dilation,
-            "pad": list(layer.padding),
-            "in": layer.in_shapes[0][1:],
-            "out": layer.out_shape[1:],
-            "macs": layer.macs,
+            "cin": conv.in_shape[0],
+            "cout": conv.out_shape[0],
+            "k": conv.kernel,
+            "stride": conv.stride,
+            "groups": conv.groups,
+            "dilation": conv.dilation,
+            "pad": conv.padding,
+            "in": conv.in_shape[1:],
+            "out": conv.out_shape[1:],
+            "bias": conv.bias,
+            "macs": conv.macs,
+            "block": spec.block(conv.module),
         }
-        theirs = {
-            **{key: row[key] for key in ("cin", "cout", "k", "groups", "pad", "macs")},
-            **{key: (row[key],) * 2 for key in ("stride", "dilation")},
-            "in": (row["hin"], row["win"]),
-            "out": (row["hout"], row["wout"]),
-        }
-        assert ours == theirs, row["name"]
+        assert ours == expected(row), (conv.module, row["name"])
 
 
-def test_biases_are_where_the_inventory_has_them(inventory, module):
-    convs = [part for part in module.modules() if type(part).__name__ == "Conv2d"]
-    assert [conv.bias is not None for conv in convs] == [row["bias"] for row in inventory["rows"]]
+@pytest.mark.parametrize("name", NAMES)
+def test_totals(inventory_of, name):
+    inventory, spec = inventory_of(name), model_spec(name)
+    counted = count_model(spec)
+    totals = (counted.params, counted.macs, counted.macs_bn)
+    assert totals == tuple(inventory[key] for key in ("params", "macs", "thop"))
+    macs, theirs = Counter(), Counter()
+    for conv in counted.convs:
+        macs[spec.block(conv.module)] += conv.macs
+    for block, sums in inventory["summary"].items():
+        theirs[our_block(block)] += sums["macs"]
+    assert macs == theirs
 
 
-def test_totals(inventory, graph, module):
-    assert sum(parameter.numel() for parameter in module.parameters()) == inventory["params"]
-    assert graph.macs == inventory["macs"]
-    for block, prefix in BLOCKS.items():
-        layers = [layer for layer in graph.layers if layer.name.startswith(prefix)]
-        assert sum(layer.macs for layer in layers) == inventory["summary"][block]["macs"], block
+@pytest.mark.parametrize("name", ["lwop", "resnet50", "efficientnet_b0"])
+def test_every_convolution_of_the_graph_is_the_inventorys(inventory_of, name):
+    """In the graph the order is the fused one, so blocks are compared as bags."""
+    spec = model_spec(name)
+    graph = trace(create_model(name), (3, *spec.size), name)
+    ours, theirs = defaultdict(Counter), defaultdict(Counter)
+    for layer in graph.layers:
+        if layer.op == "conv":
+            sizes = (layer.in_shapes[0], layer.out_shape, layer.kernel, layer.stride, layer.padding, layer.dilation)
+            ours[spec.block(layer.module)][(*sizes, layer.groups, layer.macs)] += 1
+    for found in map(expected, inventory_of(name)["rows"]):
+        sizes = ((found["cin"], *found["in"]), (found["cout"], *found["out"]))
+        rest = (found["k"], found["stride"], found["pad"], found["dilation"], found["groups"], found["macs"])
+        theirs[found["block"]][(*sizes, *rest)] += 1
+    assert ours == theirs
 
 
-def test_output_shapes(inventory, module):
-    import torch
-
-    with torch.no_grad():
-        stages = module.stages(torch.zeros(1, 3, 368, 368))
-    assert [list(stage.shape) for stage in stages] == inventory["outs"]
+@pytest.mark.parametrize("name", NAMES)
+def test_output_shapes(inventory_of, name):
+    with torch.device("meta"):
+        stages = model_spec(name).build().eval().stages(torch.empty(1, 3, 368, 368))
+    assert [list(stage.shape) for stage in stages] == inventory_of(name)["outs"]

@@ -1,0 +1,205 @@
+"""The fused layers of a network, one line each: `python -m models.layers --model M`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from models.blocks import UNNAMED
+from models.graph import Graph
+from models.layer import Shape
+from models.receptive import receptive_fields
+from models.registry import create_model, model_spec
+from models.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fused layer at one input size; shapes are (C, H, W), per-axis values (height, width).
+
+    Attributes:
+        epilogue: the steps after the op and its bias, e.g. ("relu", "add").
+        params: weights and biases after folding.
+        block: of models.blocks.
+        receptive_field: input pixels one output cell can depend on; may exceed the picture.
+        receptive_stride: input pixels from one output cell to the next.
+    """
+
+    name: str
+    op: str
+    block: str
+    inputs: tuple[str, ...]
+    in_shape: Shape
+    out_shape: Shape
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    epilogue: tuple[str, ...]
+    macs: int
+    params: int
+    receptive_field: tuple[int, int]
+    receptive_stride: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class BlockSum:
+    """The sums over one block; `layers` counts those with MACs."""
+
+    layers: int
+    macs: int
+    params: int
+
+
+def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[Row]:
+    """The layers of a graph in their order; without a spec every block is "network"."""
+    fields = receptive_fields(graph)
+    return [
+        Row(
+            name=layer.name,
+            op=layer.op,
+            block=spec.block(layer.module) if spec else UNNAMED,
+            inputs=layer.inputs,
+            in_shape=layer.in_shapes[0],
+            out_shape=layer.out_shape,
+            kernel=layer.kernel,
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=layer.groups,
+            epilogue=tuple(str(step) for step in layer.epilogue),
+            macs=layer.macs,
+            params=layer.params,
+            receptive_field=fields[layer.name].size,
+            receptive_stride=fields[layer.name].stride,
+        )
+        for layer in graph.layers
+    ]
+
+
+def block_sums(rows: Sequence[Row]) -> dict[str, BlockSum]:
+    """Sums by block, in the order the blocks first appear."""
+    sums = {}
+    for block in dict.fromkeys(row.block for row in rows):
+        members = [row for row in rows if row.block == block]
+        sums[block] = BlockSum(
+            sum(row.macs > 0 for row in members), sum(row.macs for row in members), sum(row.params for row in members)
+        )
+    return sums
+
+
+def layers(model: str, size: tuple[int, int] | None = None) -> list[Row]:
+    """The fused layers of a registered network.
+
+    Args:
+        size: input (height, width) in pixels; the model's own without.
+
+    Raises:
+        UsageError: an unknown model, or a size it cannot take.
+    """
+    from models.trace import trace
+
+    spec = model_spec(model)
+    if size and min(size) < spec.stride:
+        raise UsageError(f"size {size[0]}x{size[1]} is smaller than {model}'s stride; give at least {spec.stride}")
+    return layer_rows(trace(create_model(model), (3, *(size or spec.size)), model), spec)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "368x432" -> (368, 432). Raises UsageError."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise UsageError(f"size {text!r} is not HEIGHTxWIDTH, such as 368x432")
+    return int(parts[0]), int(parts[1])
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(str(value) for value in shape)
+
+
+def _axes(values: Sequence[float]) -> str:
+    """One number where both axes agree."""
+    first, second = (f"{value:g}" for value in values)
+    return first if first == second else f"{first}x{second}"
+
+
+def _cells(row: Row) -> tuple[object, ...]:
+    return (
+        row.name,
+        row.op,
+        row.block,
+        _shape(row.in_shape),
+        _shape(row.out_shape),
+        _axes(row.kernel),
+        _axes(row.stride),
+        _axes(row.dilation),
+        row.groups,
+        ",".join(row.epilogue),
+        f"{row.macs / 1e6:.1f}",
+        row.params,
+        _axes(row.receptive_field),
+        _axes(row.receptive_stride),
+    )
+
+
+HEADER = (
+    *("layer", "op", "block", "input", "output", "kernel", "stride", "dilation", "groups", "epilogue"),
+    *("MMACs", "params", "field", "step"),
+)
+
+
+def _print(rows: Sequence[Row]) -> None:
+    cli.print_table(HEADER, [_cells(row) for row in rows])
+    print()
+    macs, params = sum(row.macs for row in rows), sum(row.params for row in rows)
+    sums = {**block_sums(rows), "total": BlockSum(sum(row.macs > 0 for row in rows), macs, params)}
+    cli.print_table(
+        ("block", "layers", "GMACs", "%", "params M"),
+        [
+            (
+                block,
+                found.layers,
+                f"{found.macs / 1e9:.3f}",
+                f"{100 * found.macs / macs:.1f}",
+                f"{found.params / 1e6:.3f}",
+            )
+            for block, found in sums.items()
+        ],
+    )
+    print("field: input pixels a cell can depend on; step: input pixels from cell to cell. Batch norms are folded.")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("models.layers", "Show a network's fused layers: shapes, MACs, block, receptive field.")
+    parser.add_argument("--model", required=True, help="a registered network; models.list shows them")
+    parser.add_argument("--size", nargs="+", help="input HEIGHTxWIDTH (or HEIGHT WIDTH); the model's own without")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    spec = model_spec(arguments.model)
+    size = parse_size("x".join(arguments.size)) if arguments.size else spec.size
+    rows = layers(arguments.model, size)
+    if arguments.json:
+        cli.print_json(
+            {
+                "model": arguments.model,
+                "size": size,
+                "macs": sum(row.macs for row in rows),
+                "params": sum(row.params for row in rows),
+                "blocks": {block: asdict(found) for block, found in block_sums(rows).items()},
+                "layers": [asdict(row) for row in rows],
+            }
+        )
+    else:
+        _print(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))
