@@ -1,14 +1,15 @@
-"""People drawn on a photograph: limbs coloured by part, joints, both fading with the network's confidence."""
+"""People drawn on a picture: limbs coloured by part, joints, both fading with the network's confidence; labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from fleetpose.errors import UsageError
+from models.pose.labels import draw_labels
 from models.pose.person import Person
+from models.pose.shapes import capsule, fill
 from models.pose.skeleton import LIMBS, PARTS, TREE_LIMBS
 
 #: RRGGBB of each limb: a person's right side warm, left side cool, the head violet; brighter towards hands and feet.
@@ -22,14 +23,14 @@ _OUTLINE = np.array([28, 22, 18], np.float32)
 _HALF_WIDTH, _THINNEST, _THICKEST = 0.011, 1.0, 14.0
 #: Keypoint score at which a limb is faintest, and from which it is opaque; the faintest opacity.
 _FAINT, _SURE, _LEAST_OPACITY = 0.1, 0.6, 0.3
-#: Fractional bits of polygon corners: edges are placed to 1/16 pixel.
-_BITS = 4
 _NECK = PARTS.index("neck")
 _HEAD = frozenset(map(PARTS.index, ("nose", "right_eye", "left_eye", "right_ear", "left_ear")))
 
 
-def draw_people(image: np.ndarray, people: Sequence[Person]) -> np.ndarray:
+def draw_people(image: np.ndarray, people: Sequence[Person], labels: bool = True) -> np.ndarray:
     """A copy of `image` with every person's limbs and joints drawn, the surest person on top.
+
+    Labels say who it is, where people have identities, and give `Person.confidence`.
 
     Args:
         image: (H, W, 3) uint8 BGR; not changed.
@@ -43,6 +44,8 @@ def draw_people(image: np.ndarray, people: Sequence[Person]) -> np.ndarray:
     canvas = image.copy()
     for person in sorted(people, key=lambda each: each.score):
         _draw_person(canvas, person)
+    if labels:
+        draw_labels(canvas, sorted(people, key=lambda each: -each.score))
     return canvas
 
 
@@ -59,14 +62,14 @@ def _draw_person(canvas: np.ndarray, person: Person) -> None:
     for extra, coloured in ((border, False), (0.0, True)):
         for limb in limbs:
             start, end = LIMBS[limb]
-            shape = _capsule(xy[start], xy[end], half * _relative_width(limb) + extra)
+            shape = capsule(xy[start], xy[end], half * _relative_width(limb) + extra)
             opacity = _opacity(min(scores[start], scores[end]))
-            _fill(canvas, shape, _bgr(limb) if coloured else _OUTLINE, opacity if coloured else 0.55 * opacity)
+            fill(canvas, shape, _bgr(limb) if coloured else _OUTLINE, opacity if coloured else 0.55 * opacity)
     for part in np.flatnonzero(found).tolist():
         radius = half * (0.8 if part in _HEAD else 1.35)
         opacity = _opacity(scores[part])
-        _fill(canvas, _capsule(xy[part], xy[part], radius + border), _OUTLINE, 0.55 * opacity)
-        _fill(canvas, _capsule(xy[part], xy[part], radius), _joint_colour(part), opacity)
+        fill(canvas, capsule(xy[part], xy[part], radius + border), _OUTLINE, 0.55 * opacity)
+        fill(canvas, capsule(xy[part], xy[part], radius), _joint_colour(part), opacity)
 
 
 def _relative_width(limb: int) -> float:
@@ -90,27 +93,3 @@ def _joint_colour(part: int) -> np.ndarray:
         return np.full(3, 255, np.float32)
     limb = next(limb for limb, (_, end) in enumerate(LIMBS) if end == part)
     return 0.45 * _bgr(limb) + 0.55 * 255
-
-
-def _capsule(start: np.ndarray, end: np.ndarray, half: float) -> np.ndarray:
-    """(24, 2) corners, pixels, of all points within `half` of the segment; a disc where its ends coincide."""
-    along = np.arctan2(end[1] - start[1], end[0] - start[0])
-    turn = along + np.linspace(-np.pi / 2, np.pi / 2, 12)
-    cap = half * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    return np.concatenate([end + cap, start - cap])
-
-
-def _fill(canvas: np.ndarray, corners: np.ndarray, colour: np.ndarray, opacity: float) -> None:
-    """Blend an anti-aliased convex polygon into `canvas`."""
-    height, width = canvas.shape[:2]
-    low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, (width, height)).astype(int)
-    high = np.clip(np.ceil(corners.max(axis=0)) + 2, 0, (width, height)).astype(int)
-    if (high <= low).any():
-        return
-    region = canvas[low[1] : high[1], low[0] : high[0]]
-    mask = np.zeros(region.shape[:2], np.uint8)
-    # Far corners are pulled in, so that they fit OpenCV's fixed point numbers.
-    fixed = np.round(np.clip(corners - low, -30000, 30000) * (1 << _BITS)).astype(np.int32)
-    cv2.fillConvexPoly(mask, fixed, 255, cv2.LINE_AA, _BITS)
-    share = mask[:, :, None].astype(np.float32) * np.float32(opacity / 255)
-    region[:] = np.round(region + (colour - region) * share).astype(np.uint8)

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from models.pose.draw import draw_people
+from models.pose.draw import draw_people as draw_all
 from models.pose.person import Person
 from models.pose.skeleton import PARTS
 from tests.pure.synthetic_people import STANDING
+
+
+def draw_people(image, people):
+    """Without labels, which have tests of their own (test_labels)."""
+    return draw_all(image, people, labels=False)
 
 
 def standing(left=100.0, top=20.0, height=200.0, confidence=0.9):

@@ -1,0 +1,134 @@
+"""Labels of people: readable on anything, within the picture, apart from each other."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from models.pose.draw import draw_people
+from models.pose.labels import Label, draw_labels, identity_colour
+from models.pose.person import Person
+from models.pose.shapes import text_width, write
+from tests.pure.synthetic_people import STANDING
+
+
+def standing(left=100.0, top=60.0, height=200.0, confidence=0.9, identity=None):
+    keypoints = np.column_stack([STANDING * height + (left, top), np.full(len(STANDING), confidence)])
+    return Person(keypoints, 20 * confidence, identity)
+
+
+def luminance(bgr):
+    """Relative luminance of WCAG 2.1, 0 to 1."""
+    linear = np.asarray(bgr, float)[..., ::-1] / 255
+    linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
+    return linear @ (0.2126, 0.7152, 0.0722)
+
+
+def boxes(people, shape=(480, 640)):
+    """(left, top, right, bottom) of every label drawn, found by drawing each on black without the others' pixels."""
+    canvas = np.zeros((*shape, 3), np.uint8)
+    found = []
+    for count in range(1, len(people) + 1):
+        drawn = np.zeros_like(canvas)
+        draw_labels(drawn, people[:count])
+        rows, columns = np.nonzero((drawn != canvas).any(axis=2))
+        found.append((columns.min(), rows.min(), columns.max(), rows.max()))
+        canvas = drawn
+    return found
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+@pytest.mark.parametrize("identity", [None, 3, 128])
+def test_digits_and_pill_contrast_with_each_other_and_the_pill_with_the_picture(grey, identity):
+    canvas = np.full((60, 200, 3), grey, np.uint8)
+    label = Label(identity, 0.87, 14)
+    label.draw(canvas, 20, 20)
+    light = luminance(canvas)
+    inside = light[20 : 20 + label.height, 20 + label.badge : 20 + label.width]
+    assert (inside.max() + 0.05) / (inside.min() + 0.05) > 10
+    rim = luminance(canvas[18:20, 20 + label.height : 20 + label.width]).max(), light[20:24, 60].min()
+    assert max(abs(level - luminance(np.full(3, grey))) for level in rim) > 0.1
+
+
+def test_every_identity_s_colour_is_light_enough_for_dark_digits_and_unlike_the_next():
+    colours = [identity_colour(identity) for identity in range(1, 26)]
+    assert all((luminance(colour) + 0.05) / (luminance([28, 22, 18]) + 0.05) > 7 for colour in colours)
+    assert all(np.abs(one - other).max() > 60 for one, other in pairwise(colours))
+    assert len({tuple(colour) for colour in colours[:12]}) == 12
+
+
+def test_a_label_is_above_the_head():
+    left, _, right, bottom = boxes([standing(300, 100)])[0]
+    assert abs((left + right) / 2 - 300) < 6
+    assert 60 < bottom < 100 + 0.05 * 200
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (640, 470), (-30, 300), (320, -100), (655, -60)])
+def test_a_label_is_within_the_picture(left, top):
+    drawn = np.zeros((480, 640, 3), np.uint8)
+    label = Label(7, 0.9, 9)
+    draw_labels(drawn, [standing(left, top, identity=7)])
+    assert (drawn.any(axis=2)).sum() > 0.9 * label.width * label.height
+
+
+def test_who_is_outside_has_no_label():
+    drawn = np.zeros((480, 640, 3), np.uint8)
+    draw_labels(drawn, [standing(2000, 60), standing(-500, 60), standing(300, 1e9)])
+    assert not drawn.any()
+
+
+def test_labels_of_neighbours_do_not_hide_each_other():
+    people = [standing(200 + 12 * number, identity=number + 1) for number in range(4)]
+    found = boxes(people)
+    label = Label(1, 0.9, 9)
+    for width, height in ((right - left, bottom - top) for left, top, right, bottom in found):
+        assert width >= label.width - 2
+        assert height >= label.height - 2
+
+
+def test_small_people_show_their_identity_only_and_nothing_without():
+    small = [standing(300, 100, 40, identity=identity) for identity in (None, 1)]
+    drawn = np.zeros((2, 480, 640, 3), np.uint8)
+    for canvas, person in zip(drawn, small, strict=True):
+        draw_labels(canvas, [person])
+    assert not drawn[0].any()
+    assert np.ptp(np.nonzero(drawn[1].any(axis=2))[1]) < 30
+
+
+def test_labels_grow_with_the_picture():
+    sizes = []
+    for scale in (1, 3):
+        left, top, right, bottom = boxes([standing(300 * scale, 100 * scale, 200 * scale)], (480 * scale, 640 * scale))[
+            0
+        ]
+        sizes.append(((right - left), (bottom - top)))
+    assert all(2.5 < large / small < 3.5 for small, large in zip(*sizes, strict=True))
+
+
+def test_who_is_unsure_is_labelled_faintly():
+    sure, unsure = np.full((2, 480, 640, 3), 128, np.uint8)
+    draw_labels(sure, [standing(confidence=0.8)])
+    draw_labels(unsure, [standing(confidence=0.1)])
+    assert unsure.min() > sure.min() + 20
+
+
+def test_nobody_and_nothing_found():
+    canvas = np.zeros((20, 20, 3), np.uint8)
+    keypoints = np.full((18, 3), np.nan)
+    keypoints[:, 2] = 0
+    draw_labels(canvas, [Person(keypoints, 0.0, 1)])
+    draw_labels(canvas, [])
+    assert not canvas.any()
+
+
+def test_a_picture_smaller_than_a_label():
+    image = np.zeros((6, 5, 3), np.uint8)
+    assert draw_people(image, [standing(2, -50, identity=123)]).shape == image.shape
+
+
+@pytest.mark.parametrize("place", [(-5, 3), (3, -5), (18, 17), (-500, 0), (0, 500)])
+def test_text_is_clipped(place):
+    canvas = np.zeros((20, 20, 3), np.uint8)
+    write(canvas, "0.87", *place, 10, np.full(3, 255, np.float32))
+    assert canvas.shape == (20, 20, 3)
+    assert text_width("0.87", 10) > text_width("0.8", 10) > 10
