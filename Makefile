@@ -5,10 +5,7 @@ READY := $(VENV)/.ready
 
 IMAGE ?=
 WEIGHTS ?= $(wildcard ../shared/data/lwop/human_pose_0001.safetensors)
-# published LWOP checkpoints are .pth; the safetensors at hand are of its sister network
-MODEL ?= $(if $(filter %.pth,$(WEIGHTS)),lwop,$(if $(WEIGHTS),human_pose_0001,lwop))
-DEMO := build/demo/$(MODEL)
-CODE := $(wildcard fleetpose/*.py codegen/*.py codegen/*/*.py models/*.py models/*/*.py devices/*.py devices/profiles/*)
+MODEL ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint bench clean FORCE
@@ -23,12 +20,8 @@ $(READY): FORCE
 	@tools/setup.sh $(VENV)
 FORCE:
 
-demo: $(DEMO).so ## the main job on a photograph: build, run over RPC, picture, per-layer times; IMAGE=... WEIGHTS=... MODEL=...
-	@tools/demo.sh $(PYTHON) $(DEMO).so "$(IMAGE)" "$(WEIGHTS)"
-
-$(DEMO).so: $(CODE) $(WEIGHTS) | $(READY)
-	@$(if $(WEIGHTS),,echo "no weights at hand (WEIGHTS=file): random ones are used, so this demo reports times only")
-	@$(PYTHON) -m codegen.build --model $(MODEL) $(if $(WEIGHTS),--weights "$(WEIGHTS)") --device host --size 368x368 -o $@ --force
+demo: $(READY) ## the main job on a photograph: build, run over RPC, picture, per-layer times (IMAGE=, WEIGHTS=, MODEL=)
+	@tools/demo.sh $(PYTHON) "$(IMAGE)" "$(WEIGHTS)" "$(MODEL)"
 
 test: lint ## everything CI checks: lint, then all tests
 	@$(PYTHON) -m pytest -q

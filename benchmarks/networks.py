@@ -48,7 +48,7 @@ def onnxruntime_engine(model: str, tensor: np.ndarray, threads: int) -> Callable
 
 def compare(model: str, device: str, rounds: int, progress: Callable[..., None]) -> dict:
     """Time one network on every engine. The JSON object the command prints, rows as in `{"network", "plan", ...}`."""
-    threads = os.cpu_count() or 1
+    threads = len(os.sched_getaffinity(0))
     size = model_spec(model).size
     tensor = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, *size)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder, open_device(device) as session:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codegen.manifest import Entry, LayerCode, Manifest, parameters_path, read_manifest
+from codegen.manifest import Entry, LayerCode, Manifest, read_manifest
 from fleetpose.errors import FleetposeError, UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Artifact:
             return ()
         from safetensors.numpy import load_file
 
-        stored = load_file(parameters_path(self.path))
+        stored = load_file(self.path.parent / self.manifest.parameters_file["file"])
         return [stored[name] for name in self.manifest.parameters]
 
     def _upload(self, array: np.ndarray):
@@ -97,10 +97,9 @@ class Artifact:
         """
         entry = self._prepare(tensor)
         with self.session.guard("preparing to measure"):
-            self._machine.save_function(
-                entry.name, f"timed_{entry.name}", self._upload(tensor), *self._parameters, include_return=False
-            )
-        return {"function": self._machine, "entry": f"timed_{entry.name}"}
+            name, arguments = f"timed_{entry.name}", [self._upload(tensor.astype(np.float32)), *self._parameters]
+            self._machine.save_function(entry.name, name, *arguments, include_return=False)
+        return {"function": self._machine, "entry": name}
 
     def layer_times(self, tensor: np.ndarray, runs: int = 10) -> list[LayerTime]:
         """Median time of every layer over `runs` inferences, in launch order.
@@ -109,15 +108,21 @@ class Artifact:
             FleetposeError: the device's log does not match the manifest.
         """
         entry = self._prepare(tensor)
+        start = self.session.function("fleetpose.opencl.profile_start")
+        if start is None:
+            raise FleetposeError("the device's server has no kernel log; offer it with python -m devices.serve")
         samples = []
         for _ in range(runs):
-            self.session.function("fleetpose.opencl.profile_start")()
-            with self.session.guard("running the network"):
-                self._machine.invoke_stateful(entry.name)
-            samples.append(self.session.ask("fleetpose.opencl.profile_stop"))
-        names = [launch["kernel"] for launch in samples[0]]
-        expected = [code.kernel for code in entry.layers]
-        if names != expected:
-            raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {len(expected)}: {names}")
+            start()
+            try:
+                with self.session.guard("running the network"):
+                    self._machine.invoke_stateful(entry.name)
+            finally:
+                launches = self.session.ask("fleetpose.opencl.profile_stop")
+            names = [launch["kernel"] for launch in launches]
+            if names != [code.kernel for code in entry.layers]:
+                listed = len(entry.layers)
+                raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {listed}: {names}")
+            samples.append(launches)
         secs = np.median([[one["end_secs"] - one["start_secs"] for one in sample] for sample in samples], axis=0)
         return [LayerTime(code, float(value)) for code, value in zip(entry.layers, secs, strict=True)]

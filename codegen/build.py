@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from devices import open_device
 from devices.profile import Profile, load_profile
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output, check_writable, sha256
+from fleetpose.files import atomic_output, check_writable, make_folder, sha256
 from fleetpose.progress import status
 from models.graph import Graph
 from models.registry import ModelSpec, create_model, model_spec
@@ -44,6 +45,17 @@ class Destination:
 def default_sizes(spec: ModelSpec) -> list[tuple[int, int]]:
     """Input sizes served unless the user names some: the model's height, widths of the usual photographs."""
     return [(spec.size[0], round(width * spec.size[0] / 368 / spec.stride) * spec.stride) for width in DEFAULT_WIDTHS]
+
+
+def check_sizes(spec: ModelSpec, sizes: Sequence[tuple[int, int]]) -> None:
+    """Raises UsageError for a size given twice, or one that output cells do not fill: keypoints would shift."""
+    if len(set(sizes)) != len(sizes):
+        raise UsageError("the same input size is given twice")
+    for height, width in sizes:
+        if height % spec.stride or width % spec.stride:
+            near = "x".join(str(-(-extent // spec.stride) * spec.stride) for extent in (height, width))
+            wanted = f"{spec.name} wants multiples of {spec.stride}, such as {near}"
+            raise UsageError(f"input size {height}x{width}: {wanted}")
 
 
 def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tuple[int, int]]) -> list[Graph]:
@@ -87,6 +99,7 @@ def build(
         UsageError: bad names, files or sizes. LinkError: the linker failed.
     """
     import tvm
+    from safetensors.numpy import save_file
 
     from codegen.link import export_shared, link_command, opencl_source
     from codegen.network import lower_network
@@ -100,8 +113,9 @@ def build(
     target = make_target(destination.profile, destination.host)
     link_command([], "", destination.host, destination.linker)  # refuse a linker that is not there before the work
     sizes = sizes or default_sizes(spec)
-    if len(set(sizes)) != len(sizes):
-        raise UsageError("the same input size is given twice")
+    check_sizes(spec, sizes)
+    if dump:
+        make_folder(dump)
     progress("tracing the network")
     graphs = trace_sizes(model, weights, seed, sizes)
     lowered = lower_network(
@@ -123,30 +137,25 @@ def build(
         versions={name: importlib.metadata.version(name) for name in DISTRIBUTIONS},
     )
     progress("linking")
-    with atomic_output(out, force=True) as shared:
+    with ExitStack() as outputs:  # nothing is renamed into place before everything is written
+        shared = outputs.enter_context(atomic_output(out, force=True))
+        described = outputs.enter_context(atomic_output(manifest_path(out), force=True))
         export_shared(executable, shared, destination.host, destination.linker)
-        manifest = replace(manifest, sha256=sha256(shared), parameters_file=_write_parameters(out, lowered.parameters))
-        with atomic_output(manifest_path(out), force=True) as temporary:
-            manifest.write(temporary)
+        beside = {}
+        if lowered.parameters:
+            packed = outputs.enter_context(atomic_output(parameters_path(out), force=True))
+            save_file(lowered.parameters, packed)
+            beside = {"file": parameters_path(out).name, "sha256": sha256(packed)}
+        manifest = replace(manifest, sha256=sha256(shared), parameters_file=beside)
+        manifest.write(described)
+    if not weights_file:
+        parameters_path(out).unlink(missing_ok=True)  # of an artifact that was replaced
     if dump:
         _dump(dump, lowered.module.script(), opencl_source(executable.mod), manifest)
     return manifest
 
 
-def _write_parameters(out: Path, parameters: dict) -> dict[str, str]:
-    """Write packed constants beside the artifact; how the manifest refers to them."""
-    if not parameters:
-        return {}
-    from safetensors.numpy import save_file
-
-    path = parameters_path(out)
-    with atomic_output(path, force=True) as temporary:
-        save_file(parameters, temporary)
-    return {"file": path.name, "sha256": sha256(path)}
-
-
 def _dump(folder: Path, tir: str, opencl: str, manifest: Manifest) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "module.py").write_text(tir)
     (folder / "kernels.cl").write_text(opencl)
     manifest.write(folder / "manifest.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from devices.measure import measure
 from devices.session import Session
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
+from fleetpose.files import make_folder
 from models.layer import STEPS, Layer, Step
 from models.registry import model_spec
 
@@ -70,7 +72,8 @@ def check_layer(layer: Layer, session: Session, seed: int = 0, repeats: int = 20
 
     Returns:
         The JSON object the command prints: shapes, schedule, "max_relative_error" (over the largest magnitude of the
-        result), "event_ms" and "wall_ms" (medians), "gflops" and the OpenCL "source".
+        result; None if that is not finite), "event_ms" and "wall_ms" (medians), "gflops"; and the code, "source" and
+        "tir".
 
     Raises:
         FleetposeError: the timing failed.
@@ -88,7 +91,7 @@ def check_layer(layer: Layer, session: Session, seed: int = 0, repeats: int = 20
     loaded = LoadedLayer(compiled, session)
     found = compiled.workload.output.unpack(loaded.run(inputs))
     expected = run_single(layer, inputs, weights.weight, weights.bias)
-    error = float(np.abs(found - expected).max() / np.abs(expected).max())
+    error = float(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))
     timing = measure(session, **loaded.timed(inputs), repeats=repeats)
     if not timing.ok:
         raise FleetposeError(f"timing failed: {timing.error}")
@@ -98,12 +101,13 @@ def check_layer(layer: Layer, session: Session, seed: int = 0, repeats: int = 20
         "schedule": compiled.kernel.schedule,
         "tile": compiled.kernel.note,
         "macs": layer.macs,
-        "max_relative_error": error,
+        "max_relative_error": error if np.isfinite(error) else None,
         "event_ms": None if timing.event_median_secs is None else 1e3 * timing.event_median_secs,
         "wall_ms": 1e3 * (timing.wall_median_secs or 0),
         "gflops": 2e-9 * layer.macs / secs,
         "timing": timing.to_dict(),
         "source": opencl_source(compiled.module),
+        "tir": compiled.kernel.func.script(),  # type: ignore[attr-defined]
     }
 
 
@@ -114,11 +118,14 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument("--model", help="a registered network; name the layer with --layer")
     parser.add_argument("--layer", help="layer of --model")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="input size of --model")
-    for name, default, text in (("kernel", 3, "side"), ("stride", 1, ""), ("dilation", 1, ""), ("groups", 1, "")):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"of --conv {text}".strip())
-    parser.add_argument("--padding", type=int, help="of --conv; keeps the size at stride 1 without")
-    parser.add_argument("--epilogue", nargs="*", default=[], metavar="STEP", help=f"of --conv: {', '.join(STEPS)}")
+    for name, default in (("kernel", 3), ("stride", 1), ("dilation", 1), ("groups", 1)):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"the {name} of --conv, both ways")
+    parser.add_argument("--padding", type=int, help="the padding of --conv; keeps the size at stride 1 without")
+    parser.add_argument(
+        "--epilogue", nargs="*", default=[], metavar="STEP", help=f"what follows --conv: {', '.join(STEPS)}"
+    )
     parser.add_argument("--device", default="host", help="host or rpc:KEY")
+    parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
     parser.add_argument("--repeats", type=int, default=20, help="samples")
     parser.add_argument("--seed", type=int, default=0, help="of the random data")
     parser.add_argument("--max-error", type=float, default=1e-4, help="largest error, relative to the largest result")
@@ -127,25 +134,31 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if arguments.repeats < 1:
+        raise UsageError(f"--repeats {arguments.repeats}: at least one")
     if arguments.model and not arguments.layer:
         raise UsageError("--model needs --layer; python -m codegen.run --layers lists an artifact's layers")
     layer = (
         layer_of_model(arguments.model, arguments.layer, arguments.size) if arguments.model else make_conv(arguments)
     )
-    with open_device(arguments.device) as session:
-        found = check_layer(layer, session, arguments.seed, arguments.repeats)
-    source = found.pop("source")
     if arguments.dump:
-        arguments.dump.mkdir(parents=True, exist_ok=True)
-        (arguments.dump / "kernel.cl").write_text(source)
+        make_folder(arguments.dump)
+    with open_device(arguments.device, arguments.profile) as session:
+        found = check_layer(layer, session, arguments.seed, arguments.repeats)
+    texts = {"kernel.cl": found.pop("source"), "kernel.py": found.pop("tir")}
+    if arguments.dump:
+        for name, text in {**texts, "manifest.json": json.dumps(found, indent=1)}.items():
+            (arguments.dump / name).write_text(text)
     if arguments.json:
         cli.print_json(found)
     else:
+        kernel = "" if found["event_ms"] is None else f"{found['event_ms']:.3f} ms kernel, "
         print(
-            f"{found['layer']}: {found['schedule']} {found['tile']}, {found['event_ms']:.3f} ms kernel, "
-            f"{found['wall_ms']:.3f} ms wall, {found['gflops']:.1f} GFLOP/s, error {found['max_relative_error']:.1e}"
+            f"{found['layer']}: {found['schedule']} {found['tile']}, {kernel}{found['wall_ms']:.3f} ms wall, "
+            f"{found['gflops']:.1f} GFLOP/s, error {found['max_relative_error']}"
         )
-    if not found["max_relative_error"] <= arguments.max_error:
+    error = found["max_relative_error"]
+    if error is None or error > arguments.max_error:
         print(f"the error is above {arguments.max_error:g}", file=sys.stderr)
         return 1
     return 0

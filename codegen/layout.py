@@ -5,8 +5,6 @@ Tensors that a concat joins share the border of the joined tensor, so that joini
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from codegen.plane import Plane
 from models.graph import Graph
 from models.layer import Layer
@@ -25,9 +23,9 @@ def assign_planes(graph: Graph, lanes: int, item_bytes: int = 4) -> dict[str, Pl
     borders = dict.fromkeys((graph.input, *(layer.name for layer in graph.layers)), (0, 0))
     for layer in graph.layers:
         _widen(borders, layer.inputs[0], border_read(layer))
-    for layer in reversed(graph.layers):
-        if layer.op == "concat":
-            _share(borders, layer)
+    concats = [layer for layer in graph.layers if layer.op == "concat"]
+    while any(_share(borders, layer) for layer in concats):  # a tensor may be joined twice, a join joined again
+        pass
     return {
         name: Plane(*graph.shape(name), border=border, lanes=lanes, item_bytes=item_bytes)
         for name, border in borders.items()
@@ -39,14 +37,12 @@ def _widen(borders: dict[str, tuple[int, int]], name: str, border: tuple[int, in
     borders[name] = (max(have[0], border[0]), max(have[1], border[1]))
 
 
-def _share(borders: dict[str, tuple[int, int]], concat: Layer) -> None:
+def _share(borders: dict[str, tuple[int, int]], concat: Layer) -> bool:
+    """Give a join and its members the widest border among them; whether that changed one."""
     members = (concat.name, *concat.inputs[: concat.operands])
+    before = [borders[name] for name in members]
     for name in members:
         _widen(borders, concat.name, borders[name])
     for name in members:
         _widen(borders, name, borders[concat.name])
-
-
-def activation_bytes(planes: Mapping[str, Plane]) -> int:
-    """Bytes of all activation buffers together, were none reused."""
-    return sum(plane.size * plane.item_bytes for plane in planes.values())
+    return before != [borders[name] for name in members]

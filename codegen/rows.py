@@ -11,8 +11,24 @@ from collections.abc import Sequence
 from tvm.tirx.script import builder as T
 
 from codegen.builder import emit, put, when
-from codegen.plane import Plane
+from codegen.plane import SLACK_VECTORS, Plane
 from codegen.vectors import Vector
+from codegen.workload import Workload
+
+
+def load_window(buffer, workload: Workload, vector: Vector, rows: RowTiles, channel, row, across, number, position):
+    """The input vector that position (ky, kx) of a window needs, for vector `number` of a tile of output row `row`.
+
+    Lanes beyond the output's width read whatever follows in the buffer; where a long stride would carry them out of
+    it, they are held back at its end.
+    """
+    layer, source = workload.layer, workload.inputs[0]
+    y = row * layer.stride[0] + position[0] * layer.dilation[0] - layer.padding[0]
+    x = rows.column(across, number) * layer.stride[1] + position[1] * layer.dilation[1] - layer.padding[1]
+    furthest = (rows.across * rows.width * source.lanes - 1) * layer.stride[1]
+    furthest += (layer.kernel[1] - 1) * layer.dilation[1] - layer.padding[1]
+    size = None if furthest < source.pitch + SLACK_VECTORS * source.lanes else source.size
+    return vector.load_strided(buffer, source.index(channel, y, x), layer.stride[1], size)
 
 
 class RowTiles:

@@ -40,11 +40,15 @@ class Vector:
         """The vector at buffer[index : index + lanes]; any alignment."""
         return T.call_pure_extern(self.type, f"vload{self.lanes}", 0, T.address_of(buffer[index]))
 
-    def load_strided(self, buffer, index, step: int):
-        """The vector of buffer[index], buffer[index + step], ...; a plain load where step is 1."""
-        if step == 1:
+    def load_strided(self, buffer, index, step: int, size: int | None = None):
+        """The vector of buffer[index], buffer[index + step], ...; a plain load where step is 1.
+
+        With `size`, lanes that would read beyond the buffer's `size` elements read its last one.
+        """
+        if step == 1 and size is None:
             return self.load(buffer, index)
-        return self.gather([buffer[index + lane * step] for lane in range(self.lanes)])
+        places = [index + lane * step for lane in range(self.lanes)]
+        return self.gather([buffer[place if size is None else T.min(place, size - 1)] for place in places])
 
     def gather(self, scalars):
         """The vector made of `lanes` scalar expressions."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import threading
 from collections.abc import Callable
@@ -16,16 +15,9 @@ from typing import Any, TypeVar
 
 from devices import tracker
 from devices.lean import import_rpc
-from fleetpose.errors import DeviceUnreachable
+from fleetpose.errors import DeviceUnreachable, reason
 
 Value = TypeVar("Value")
-SOURCE_LINE = re.compile(r"^(RPCError: )?Error caught from RPC call:$|^/\S+\.(cc|h):\d+: \w+$")
-
-
-def reason(error: BaseException, lines: int = 4) -> str:
-    """What TVM's error says, without where in TVM it was thrown and through which layers it came; some lines of it."""
-    text = [line.rstrip() for line in str(error).splitlines() if line.strip() and not SOURCE_LINE.match(line)]
-    return "\n".join(text[:lines]) or type(error).__name__
 
 
 def bounded(call: Callable[[], Value], timeout_secs: float, doing: str) -> Value:

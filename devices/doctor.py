@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from devices.checks import CHECKS, Check, Missing, Patient, Skipped
-from devices.connection import reason
 from fleetpose.cli import parser, print_json, print_table, run
+from fleetpose.errors import reason
 
 log = logging.getLogger("devices.doctor")
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from devices.connection import bounded, reason
+from devices.connection import bounded
 from devices.measurement import Measurement, versions
 from devices.session import Session
 from devices.timers import Call, Sample, Timer, timer
-from fleetpose.errors import DeviceUnreachable
+from fleetpose.errors import DeviceUnreachable, reason
 
 Value = TypeVar("Value")
 

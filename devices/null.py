@@ -61,7 +61,7 @@ class NullSession(Session):
 
     def __init__(self, profile: Profile) -> None:
         self.spec = "null"
-        self.profile = profile
+        self._profile = profile
         self.info = DeviceInfo(name="null", driver="null", kind="null")
 
     def __getattr__(self, name: str) -> Any:

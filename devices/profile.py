@@ -2,7 +2,7 @@
 
 A profile is data (`profiles/NAME.toml`, or a file of the user's own), read into a frozen value. It names no network and
 imports no TVM: `codegen.target` turns it into a Target. What a device says of itself at run time is
-`devices.session.DeviceInfo`, and it may disagree; `devices.doctor` shows both.
+`devices.info.DeviceInfo`, and it may disagree; `devices.doctor` shows both.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ else:
     import tomli as tomllib
 
 PROFILE_DIR = Path(__file__).parent / "profiles"
+VECTOR_WIDTHS = (2, 4, 8, 16)
 GPU_KINDS = ("adreno", "cpu", "mali")
 
 
@@ -111,6 +112,9 @@ def _checked(values: dict[str, Any], path: Path) -> Profile:
             raise UsageError(f"{path}: key {field.name!r} is missing")
     if values["gpu"] not in GPU_KINDS:
         raise UsageError(f"{path}: {unknown_name('gpu', values['gpu'], GPU_KINDS)}")
+    if values["lanes"] not in VECTOR_WIDTHS:
+        widths = ", ".join(map(str, VECTOR_WIDTHS))
+        raise UsageError(f"{path}: key 'lanes' must be a width of OpenCL's vectors ({widths}), not {values['lanes']}")
     return Profile(**values)
 
 

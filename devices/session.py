@@ -15,11 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from devices.connection import RpcConnection, bounded, reason
+from devices.connection import RpcConnection, bounded
 from devices.info import DeviceInfo, profile_for
 from devices.loopback import Loopback
 from devices.profile import Profile
-from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError
+from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
 
 log = logging.getLogger("devices.session")
 
@@ -56,10 +56,23 @@ class Session:
         self._connection = connect()
         try:
             self._introduce()
-            self.profile = profile or profile_for(self.info)
+            self._profile = profile
         except BaseException:
             self._connection.abort()
             raise
+
+    @property
+    def profile(self) -> Profile:
+        """The facts kernels for the device are shaped by: as given, else those that come with the package.
+
+        Only building kernels asks for it; a device without a profile still runs what is built.
+
+        Raises:
+            UsageError: none was given and none suits the device.
+        """
+        if self._profile is None:
+            self._profile = profile_for(self.info)
+        return self._profile
 
     def reconnect(self) -> None:
         """Leave the connection and make a new one; tensors, modules and functions of the old one are void.

@@ -174,7 +174,10 @@ def request(address: Address, key: str, timeout_secs: float) -> tuple[Address, s
             raise DeviceUnreachable(f"the tracker at {address} does not answer: {error}") from error
     if answer is None:
         raise DeviceUnreachable(_why_none(address, key, timeout_secs))
-    host, port, match_key = answer[1]
+    try:
+        host, port, match_key = answer[1]
+    except (TypeError, ValueError, IndexError):
+        raise DeviceUnreachable(f"the tracker at {address} refuses the request: {answer}") from None
     return Address(host, port), match_key
 
 

@@ -14,9 +14,17 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fleetpose.errors import FleetposeError
+from fleetpose.errors import FleetposeError, reason
 
 log = logging.getLogger("fleetpose")
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that names defaults, where there is one to name."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        nothing = action.default is None or action.default is False or action.default in ([], 0)
+        return action.help if nothing else super()._get_help_string(action)
 
 
 def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.ArgumentParser:
@@ -24,7 +32,7 @@ def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.A
     made = argparse.ArgumentParser(
         prog=f"python -m {prog}",
         description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_HelpFormatter,
     )
     made.add_argument("-v", "--verbose", action="count", default=0, help="more log lines; -vv adds tracebacks")
     if json_flag:
@@ -51,12 +59,16 @@ def run(
     except KeyboardInterrupt:
         print(f"{made.prog}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if arguments.verbose >= 2:
+            traceback.print_exc()
+        print(f"{made.prog}: {reason(error)}\n(not foreseen; -vv shows where it happened)", file=sys.stderr)
+        return 1
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Write one JSON object to stdout; NaN and infinities are refused rather than written."""
-    json.dump(value, sys.stdout, indent=2, allow_nan=False)
-    print()
+    """Write one JSON object to stdout, whole or not at all. Raises ValueError for NaN or infinity: use None."""
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -6,6 +6,7 @@ A message is one or two lines: what was wrong, with the value, and the command o
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -19,16 +20,22 @@ class UsageError(FleetposeError):
     """Bad input: a wrong name, file, shape or flag."""
 
 
-class CheckFailed(FleetposeError):
-    """A comparison the user asked for did not hold."""
-
-    exit_status = 1
-
-
 class DeviceUnreachable(FleetposeError):
     """No device answers, or it went away."""
 
     exit_status = 3
+
+
+_SOURCE_LINE = re.compile(r"^(RPCError: )?Error caught from RPC call:$|^/\S+\.(cc|h):\d+: \w+$")
+
+
+def reason(error: BaseException, lines: int = 4) -> str:
+    """What an error says, in a few lines.
+
+    TVM's errors come without where in TVM they were thrown, and through which layers of RPC.
+    """
+    text = [line.rstrip() for line in str(error).splitlines() if line.strip() and not _SOURCE_LINE.match(line)]
+    return "\n".join(text[:lines]) or type(error).__name__
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -23,6 +23,18 @@ def check_writable(*paths: Path | str, force: bool = False) -> None:
             raise UsageError(f"{path} is a directory; give a file name")
         if path.exists() and not force:
             raise UsageError(f"{path} exists; add --force to replace it")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise UsageError(f"cannot write {path}: {folder} is not a folder that may be written to")
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those above it, where it is not there. Raises UsageError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make folder {path}: {error.strerror}") from error
+    return path
 
 
 @contextmanager
@@ -42,10 +54,16 @@ def atomic_output(path: Path | str, force: bool = False) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())  # as open() would have made it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
 
 
 def sha256(path: Path | str) -> str:

@@ -20,7 +20,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 library() {
   local name
   name=$(basename "$1")
-  [ -f "$1" ] || /sbin/ldconfig -p 2>/dev/null | grep -qF "${name%%.so*}.so"
+  [ -f "$1" ] || /sbin/ldconfig -p 2>/dev/null | grep -F "${name%%.so*}.so" >/dev/null
 }
 # An .icd file names the library that implements OpenCL; a removed package may leave the file behind.
 implementation() {
@@ -81,4 +81,4 @@ pip install -q -c constraints.txt scikit-build-core cmake ninja apache-tvm apach
 PATH="$PWD/$venv/bin:$PATH" pip install -q -c constraints.txt --no-build-isolation -e '.[demo,test,lint]'
 
 fingerprint > "$stamp"
-say "ready"
+say "ready; for the commands themselves: . $venv/bin/activate"

@@ -10,7 +10,7 @@ import numpy as np
 
 from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish, initial_addend
-from codegen.rows import RowTiles
+from codegen.rows import RowTiles, load_window
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
@@ -69,7 +69,9 @@ def _write(workload: Workload, profile: Profile, height: int, width: int):
                 if ky == 0:
                     _start(frame, workload, vector, rows, sums[r], channel, first + r, across)
             for kx in range(layer.kernel[1] if uses else 0):
-                _load(frame["in0"], workload, vector, rows, loaded, channel, first, input_row, across, kx)
+                for v in range(width):
+                    where = (channel, first + uses[0][0], across, v, (uses[0][1], kx))
+                    put(loaded, v, load_window(frame["in0"], workload, vector, rows, *where))
                 for r, ky in uses:
                     for v in range(width):
                         product = loaded[v] * factors[ky * layer.kernel[1] + kx]
@@ -96,12 +98,3 @@ def _start(frame, workload: Workload, vector: Vector, rows: RowTiles, sums, chan
         start = vector.splat(frame["bias"][channel])
         addend = initial_addend(frame, workload, vector, channel, row, rows.column(across, v))
         put(sums, v, start if addend is None else start + addend)
-
-
-def _load(buffer, workload, vector, rows, loaded, channel, first, input_row, across, kx) -> None:
-    layer = workload.layer
-    row = first * layer.stride[0] + input_row - layer.padding[0]
-    for v in range(rows.width):
-        column = rows.column(across, v) * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1]
-        index = workload.inputs[0].index(channel, row, column)
-        put(loaded, v, vector.load_strided(buffer, index, layer.stride[1]))

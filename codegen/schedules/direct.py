@@ -16,8 +16,7 @@ from tvm.tirx.script import builder as T
 
 from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish, initial_addend
-from codegen.plane import SLACK_VECTORS
-from codegen.rows import RowTiles
+from codegen.rows import RowTiles, load_window
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
@@ -61,8 +60,7 @@ def choose_tile(workload: Workload, profile: Profile) -> Tile:
     widest = [Tile(f, min(budget // f, MOST_VECTORS)) for f in range(1, min(filters, budget) + 1)]
     chosen = min(widest, key=lambda tile: _padding(filters, tile.filters) * _overhead(tile)).filters
     fitting = [Tile(chosen, v) for v in range(1, min(vectors, budget // chosen) + 1)]
-    safe = [tile for tile in fitting if _reach_is_safe(workload, tile)]
-    return min(safe, key=lambda tile: _padding(vectors, tile.vectors) * _overhead(tile))
+    return min(fitting, key=lambda tile: _padding(vectors, tile.vectors) * _overhead(tile))
 
 
 def _padding(extent: int, step: int) -> float:
@@ -74,14 +72,6 @@ def _overhead(tile: Tile) -> float:
     """Instructions per multiply-add: one load per vector, a splat per filter (partly free), the loop."""
     products = tile.filters * tile.vectors
     return (products + tile.vectors + 0.35 * tile.filters + 1) / products
-
-
-def _reach_is_safe(workload: Workload, tile: Tile) -> bool:
-    """Whether the loads of a row's last tile end within the slack behind the input's last plane."""
-    layer, source = workload.layer, workload.inputs[0]
-    columns = RowTiles(workload.output, Vector(workload.output.lanes), tile.vectors).across * tile.vectors
-    last = (columns * source.lanes - 1) * layer.stride[1] + (layer.kernel[1] - 1) * layer.dilation[1]
-    return last - layer.padding[1] < source.pitch + SLACK_VECTORS * source.lanes
 
 
 def pack_direct(weights: Weights, groups: int, filters: int) -> dict[str, np.ndarray]:
@@ -124,7 +114,9 @@ def _write(workload: Workload, profile: Profile, tile: Tile):
         first_channel = block // blocks * channels if layer.groups > 1 else 0
         with T.serial(0, channels) as channel:
             for position, ky, kx in _positions(layer):
-                _load(frame["in0"], workload, vector, rows, loaded, first_channel + channel, row, across, ky, kx)
+                for v in range(tile.vectors):
+                    where = (first_channel + channel, row, across, v, (ky, kx))
+                    put(loaded, v, load_window(frame["in0"], workload, vector, rows, *where))
                 weight = ((block * channels + channel) * positions + position) * tile.filters
                 _multiply(frame["weight"], weight, vector, tile, sums, loaded, factor)
         finish(frame, workload, vector, rows, owned, sums, row, across)
@@ -159,16 +151,6 @@ def _positions(layer: Layer) -> Iterator[tuple]:
             yield from ((ky * width + kx, ky, kx) for kx in range(width))
     else:
         yield from ((ky * width + kx, ky, kx) for ky in range(height) for kx in range(width))
-
-
-def _load(buffer, workload: Workload, vector: Vector, rows: RowTiles, loaded, channel, row, across, ky, kx) -> None:
-    """The input vectors one kernel position needs."""
-    layer, source = workload.layer, workload.inputs[0]
-    input_row = row * layer.stride[0] + ky * layer.dilation[0] - layer.padding[0]
-    for v in range(rows.width):
-        column = rows.column(across, v) * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1]
-        index = source.index(channel, input_row, column)
-        put(loaded, v, vector.load_strided(buffer, index, layer.stride[1]))
 
 
 def _multiply(buffer, start, vector: Vector, tile: Tile, sums, loaded, factor) -> None:

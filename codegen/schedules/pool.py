@@ -6,7 +6,7 @@ from tvm.tirx.script import builder as T
 
 from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish
-from codegen.rows import RowTiles
+from codegen.rows import RowTiles, load_window
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
@@ -32,7 +32,8 @@ def _write(workload: Workload, profile: Profile):
             if layer.op == "max_pool":
                 put(sums, 0, T.max(sums[0], _load_clamped(frame, workload, vector, channel, row, column, ky, kx)))
             else:
-                put(sums, 0, sums[0] + _load_padded(frame, workload, vector, channel, row, column, ky, kx))
+                where = (channel, row, across, 0, (ky, kx))  # averages read the input's zero borders
+                put(sums, 0, sums[0] + load_window(frame["in0"], workload, vector, rows, *where))
         if layer.op == "avg_pool":
             put(sums, 0, sums[0] / _divisor(workload, vector, row, column))
         finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
@@ -46,12 +47,6 @@ def _position(layer, row, column, ky, kx) -> tuple:
         row * layer.stride[0] + ky * layer.dilation[0] - layer.padding[0],
         column * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1],
     )
-
-
-def _load_padded(frame, workload: Workload, vector: Vector, channel, row, column, ky, kx):
-    """Averages read the input's zero borders."""
-    y, x = _position(workload.layer, row, column, ky, kx)
-    return vector.load_strided(frame["in0"], workload.inputs[0].index(channel, y, x), workload.layer.stride[1])
 
 
 def _load_clamped(frame, workload: Workload, vector: Vector, channel, row, column, ky, kx):

@@ -64,6 +64,7 @@ CONVOLUTIONS = {
     "1x7": window("conv", (6, 6), (5, 40), (1, 7)),
     "7x1": window("conv", (6, 6), (40, 5), (7, 1)),
     "4x4 even kernel": window("conv", (6, 6), (9, 9), (4, 4), padding=(1, 2)),
+    "32x32 stride 32": window("conv", (3, 8), (64, 64), (32, 32), (32, 32), (0, 0)),
     "no bias": window("conv", (8, 11), (8, 8), (3, 3), bias=False),
     "width 97": window("conv", (4, 4), (3, 97), (3, 3)),
     "one filter": window("conv", (33, 1), (8, 8)),
@@ -100,6 +101,7 @@ POOLS = {
     "avg without padding": window("avg_pool", (5, 5), (9, 20), (3, 3), count_include_pad=False),
     "avg 2x2 stride 2": window("avg_pool", (3, 3), (8, 18), (2, 2), stride=(2, 2), padding=(0, 0)),
     "avg global": window("avg_pool", (7, 7), (12, 11), (12, 11), padding=(0, 0)),
+    "avg global, beyond the slack": window("avg_pool", (3, 3), (46, 46), (46, 46), (46, 46), (0, 0)),
 }
 
 

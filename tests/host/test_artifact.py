@@ -66,6 +66,25 @@ def test_weights_beside_the_artifact(host, small, tmp_path):
         Artifact(path, host)
 
 
+def test_a_renamed_artifact_finds_its_weights(host, small, tmp_path):
+    path = make(host, tmp_path, weights_file=True)
+    for old, new in ((path, tmp_path / "other.so"), (manifest_path(path), tmp_path / "other.json")):
+        old.rename(new)
+    tensor = np.ones((1, 3, 64, 64), np.float32)
+    found, expected = Artifact(tmp_path / "other.so", host).run(tensor), Artifact(small, host).run(tensor)
+    np.testing.assert_array_equal(found["wide"], expected["wide"])
+
+
+def test_not_a_number_is_seen_and_said(host, small):
+    class Broken(Artifact):
+        def run(self, tensor):
+            return {name: np.full_like(value, np.nan) for name, value in super().run(tensor).items()}
+
+    found = verify(Broken(small, host), None)
+    assert (found["ok"], found["not_finite"], found["max_abs_error"]) == (False, ["pooled", "wide"], None)
+    json.dumps(found, allow_nan=False)
+
+
 def test_both_linkers_give_the_same_results(host, small, tmp_path):
     path = make(host, tmp_path, linker="cc")
     tensor = np.random.default_rng(4).standard_normal((1, 3, 64, 64)).astype(np.float32)

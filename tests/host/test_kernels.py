@@ -18,6 +18,7 @@ TOLERANCE = 1e-5
 
 def check(session, layer: Layer, border: tuple[int, int] = (0, 0), seed: int | None = None, profile=None) -> None:
     profile = profile or session.profile
+    seed = np.random.SeedSequence(seed).entropy
     random = np.random.default_rng(seed)
     inputs = [random.standard_normal(shape).astype(np.float32) for shape in layer.in_shapes]
     weights = Weights()
@@ -30,7 +31,7 @@ def check(session, layer: Layer, border: tuple[int, int] = (0, 0), seed: int | N
     flat = LoadedLayer(compiled, session).run(inputs)
     found, expected = workload.output.unpack(flat), run_single(layer, inputs, weights.weight, weights.bias)
     error = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
-    what = f"{layer}\nplane {workload.output}\n{compiled.kernel.schedule} {compiled.kernel.note}"
+    what = f"seed {seed}\n{layer}\nplane {workload.output}\n{compiled.kernel.schedule} {compiled.kernel.note}"
     assert error <= TOLERANCE, f"relative error {error}\n{what}"
     if border != (0, 0):
         assert_borders_are_zero(workload.output, flat, what)
@@ -81,11 +82,21 @@ def test_any_output_border(host, border):
     check(host, window("conv", (4, 4), (6, 30), (3, 3), groups=4), border)
 
 
-@pytest.mark.parametrize("name", ["1x1 odd channels", "3x3 stride 2", "3x3 groups 4", "depthwise 3x3", "add relu add"])
+PHONE_CASES = {
+    **{
+        name: CONVOLUTIONS[name]
+        for name in ("1x1 odd channels", "3x3 stride 2", "3x3 groups 4", "depthwise 3x3", "add relu add")
+    },
+    **{name: POOLS[name] for name in ("max 3x3 stride 2", "avg without padding")},
+    **{name: MOVES[name] for name in ("concat", "add alone", "bilinear odd")},
+}
+
+
+@pytest.mark.parametrize("name", PHONE_CASES)
 def test_kernels_shaped_for_a_phone(host, name):
     """Narrow vectors, few registers and real work-groups, whose last one hangs over the edge of the grid."""
     phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)
-    check(host, CONVOLUTIONS[name], border=(2, 2), profile=phone)
+    check(host, PHONE_CASES[name], border=(2, 2), profile=phone)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))

@@ -4,9 +4,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from codegen import build, layer
+from codegen import build, layer, verify
 from fleetpose import cli
+from models.registry import create_model
 
 
 @pytest.fixture
@@ -25,6 +28,9 @@ def refuse(capsys, module, argv) -> tuple[int, str]:
 def test_build_refuses(capsys, out, tmp_path):
     bad = tmp_path / "bad.safetensors"
     bad.write_text("not weights")
+    wrong = tmp_path / "wrong.safetensors"
+    tensors = create_model("lwop").state_dict()
+    save_file({**tensors, "model.0.conv.weight": torch.zeros(32, 3, 5, 5)}, wrong)
     cases = [
         (["--model", "lwpo", "--profile", "host"], "unknown model 'lwpo'; did you mean 'lwop'?"),
         (["--model", "lwop", "--profile", "hots"], "unknown device profile 'hots'; did you mean 'host'?"),
@@ -34,6 +40,9 @@ def test_build_refuses(capsys, out, tmp_path):
         (["--model", "lwop", "--profile", "host", "--weights", tmp_path / "no.pth"], "no such file"),
         (["--model", "lwop", "--profile", "host", "--weights", bad], "not a safetensors file"),
         (["--model", "lwop", "--profile", "host", "--size", "64x64", "--size", "64x64"], "the same input size"),
+        (["--model", "lwop", "--profile", "host", "--size", "370x368"], "wants multiples of 8, such as 376x368"),
+        (["--model", "lwop", "--profile", "host", "--weights", wrong], "model.0.conv.weight"),
+        (["--model", "lwop", "--profile", "host", "--dump", bad], "cannot make folder"),
         (["--model", "lwop", "--device", "nul"], "unknown device 'nul'; did you mean 'null'?"),
     ]
     for argv, text in cases:
@@ -58,6 +67,21 @@ def test_unreachable_devices(capsys, out, monkeypatch):
     monkeypatch.setenv("TVM_TRACKER_PORT", "1")
     status, printed = refuse(capsys, build, argv)
     assert (status, "127.0.0.1:1" in printed) == (3, True), printed
+
+
+def test_verify_refuses(capsys, tmp_path):
+    status, printed = refuse(capsys, verify, ["--artifact", tmp_path / "none.so"])
+    assert (status, "no artifact at" in printed) == (2, True)
+
+
+def test_an_unforeseen_error_is_one_line_too(capsys):
+    def fail(arguments):
+        raise OSError("the disk is on fire")
+
+    status = cli.run(fail, build.make_parser(), ["--model", "lwop", "-o", "x.so"])
+    printed = capsys.readouterr().err
+    assert (status, printed.count("\n")) == (1, 2)
+    assert printed.startswith("python -m codegen.build: the disk is on fire\n")
 
 
 def test_layer_refuses(capsys):

@@ -64,6 +64,29 @@ def test_concat_members_lie_in_planes_of_one_kind():
     assert {planes[name].border for name in joined.inputs} == {(2, 2)}
 
 
+class Joins(torch.nn.Module):
+    """A join of a join, and a tensor in two joins, with readers of different borders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(3, 4, 1)
+        self.wide, self.last = torch.nn.Conv2d(4, 4, 5, padding=2), torch.nn.Conv2d(24, 3, 1)
+
+    def forward(self, x):
+        a, b = torch.relu(self.a(x)), torch.relu(self.b(x))
+        inner = torch.cat([a, b], 1)
+        return self.last(torch.cat([torch.cat([inner, torch.relu(self.wide(a))], 1), b, self.wide(b), a], 1))
+
+
+def test_joins_of_joins_share_one_geometry():
+    graph = trace(Joins().eval(), (3, 9, 20), "joins")
+    planes = assign_planes(graph, 16)
+    for layer in graph.layers:
+        if layer.op == "concat":
+            assert {planes[name].border for name in (layer.name, *layer.inputs)} == {(2, 2)}
+    assert lower_network([graph], HOST).entries
+
+
 @pytest.mark.parametrize("border", [(0, 0), (1, 1), (3, 0), (0, 2), (2, 20)])
 def test_plane_round_trip(border):
     plane = Plane(5, 7, 33, border)

@@ -50,13 +50,20 @@ void EventLog::Append(cl_event event, const std::shared_ptr<const std::string>& 
 
 void EventLog::HarvestFinished() {
   std::size_t done = 0;
-  for (; done < pending_.size(); ++done) {
-    const Pending& one = pending_[done];
-    if (Status(one.event, *one.kernel) != CL_COMPLETE) break;
-    times_.push_back(Read(one.event, one.kernel));
-    GetApi().clReleaseEvent(one.event);
+  // Also where a read throws: what is released must not stay in the list.
+  const auto forget = [&] { pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(done)); };
+  try {
+    for (; done < pending_.size(); ++done) {
+      const Pending& one = pending_[done];
+      if (Status(one.event, *one.kernel) != CL_COMPLETE) break;
+      times_.push_back(Read(one.event, one.kernel));
+      GetApi().clReleaseEvent(one.event);
+    }
+  } catch (...) {
+    forget();
+    throw;
   }
-  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(done));
+  forget();
 }
 
 std::vector<KernelTimes> EventLog::Take() {
