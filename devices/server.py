@@ -144,14 +144,16 @@ class Server:
         child = os.fork()
         if child == 0:
             self._session(client, folder)
+        ended = False
         try:
-            self._attend(child, client, options.get("timeout"))
+            ended = self._attend(child, client, options.get("timeout"))
         finally:
-            _kill(child)
+            if not ended:  # once collected, the number may be another process's
+                _kill(child)
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _attend(self, child: int, client: socket.socket, timeout_secs: float | None) -> None:
-        """Wait for the session's end: its own, its client's, its time's, or this process's parent's."""
+    def _attend(self, child: int, client: socket.socket, timeout_secs: float | None) -> bool:
+        """Wait for the session's end: its own (True: the child is collected), its client's, its time's, the parent's."""
         started = time.monotonic()
         gone_since: float | None = None
         hangup = select.poll()
@@ -161,16 +163,17 @@ class Server:
             if timeout_secs is not None and now - started > timeout_secs:
                 log.warning("session ended after its %g s", timeout_secs)
                 _tell_timeout(client, timeout_secs)
-                return
+                return False
             if gone_since is not None and now - gone_since > HANGUP_SECS:
                 log.warning("client gone; session killed")
-                return
+                return False
             if os.getppid() != self.parent:
-                return
+                return False
             if gone_since is not None:
                 time.sleep(0.02)
             elif hangup.poll(50):
                 gone_since = time.monotonic()
+        return True
 
     def _session(self, client: socket.socket, folder: Path) -> NoReturn:
         """The forked process: answer one client until it closes. Never returns."""

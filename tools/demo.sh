@@ -17,10 +17,9 @@ else echo "no weights at hand (WEIGHTS=file): the network is random, so this dem
 inputs() {
   echo "${options[*]}"
   find fleetpose codegen models devices -name '*.py' -o -name '*.toml' | sort | xargs cat
-  [ -z "$weights" ] || cat "$weights"
+  [ -z "$weights" ] || cat "$weights" 2>/dev/null || echo "not there: the build will say so"
 }
-# (cat of weights that are not there fails here silently; the build then says so)
-state=$(inputs 2>/dev/null | sha256sum)
+state=$(inputs | sha256sum)
 if [ ! -f "$artifact" ] || [ "$(cat "$artifact.state" 2>/dev/null)" != "$state" ]; then
   "$python" -m codegen.build "${options[@]}" --force
   echo "$state" > "$artifact.state"

@@ -47,6 +47,7 @@ Kernel::Kernel(const KernelInfo& info, std::string source)
 }
 
 Kernel::~Kernel() {
+  if (ForkedAway()) return;  // they are the parent's to release
   for (cl_kernel kernel : built_) {
     if (kernel != nullptr) GetApi().clReleaseKernel(kernel);
   }
