@@ -13,15 +13,11 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from models.pose.limbs import Limbs, find_limbs
+from models.pose.maps import checked
 from models.pose.peaks import Peaks, find_peaks
 from models.pose.person import Person
 from models.pose.skeleton import HEATMAPS, LIMBS, PAFS, PARTS, TREE_LIMBS
 from models.preprocess import Placement
-
-#: Larger values are no confidence; they would overflow.
-_LARGEST = 1e6
-#: Cells a map may have on a side; a field's rows and columns are addressed with 16 bits.
-_LONGEST = 1500
 
 
 @dataclass(frozen=True)
@@ -78,18 +74,9 @@ def decode(
 
 
 def _checked(heatmaps: np.ndarray, pafs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    heatmaps, pafs = np.asarray(heatmaps, np.float32), np.asarray(pafs, np.float32)
-    if heatmaps.ndim != 3 or heatmaps.shape[0] != HEATMAPS or pafs.shape != (PAFS, *heatmaps.shape[1:]):
-        raise UsageError(
-            f"expected heatmaps ({HEATMAPS}, h, w) and PAFs ({PAFS}, h, w), got {heatmaps.shape} and {pafs.shape}"
-        )
-    if not 1 <= min(heatmaps.shape) <= max(heatmaps.shape) <= _LONGEST:
-        raise UsageError(f"maps of 1 to {_LONGEST} cells on a side can be decoded, not {heatmaps.shape}")
-    for name, maps in (("heatmaps", heatmaps), ("PAFs", pafs)):
-        # A NaN fails this comparison too.
-        if not np.abs(maps).max() <= _LARGEST:
-            wrong = maps.size - int((np.abs(maps) <= _LARGEST).sum())
-            raise UsageError(f"{wrong} of the {maps.size} values of the {name} are not finite or beyond {_LARGEST:g}")
+    heatmaps, pafs = checked("heatmaps", heatmaps, ((HEATMAPS,),)), checked("PAFs", pafs, ((PAFS,),))
+    if pafs.shape[1:] != heatmaps.shape[1:]:
+        raise UsageError(f"heatmaps and PAFs differ in size: {heatmaps.shape} and {pafs.shape}")
     return heatmaps, pafs
 
 

@@ -1,0 +1,194 @@
+"""Crowds of known people, and the maps a perfect network would answer for them: a tool for tests and benchmarks.
+
+Each form of maps is what its networks are trained to. Heatmaps: Gaussians of sigma 7 px at stride 8, summed and
+clipped at 1 for part-affinity fields (pose.md, "LWOP training recipe"), else the largest of them. Fields: unit vectors
+within one cell of a limb, averaged where limbs cross. Tags and offsets: right near a joint or centre, nearest person
+first, and 0 elsewhere.
+
+Coordinates are cells of the maps, integers at cell centres. A joint that is NaN is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from models.pose.skeleton import FROM_COCO, HEATMAPS, LIMBS, PAF_CHANNELS, PAFS
+from models.preprocess import Size
+
+#: Of every Gaussian, in cells.
+SIGMA = 7 / 8
+#: Cells around a joint or a centre within which its tag or its offsets stand.
+REACH = 3.0
+#: Between the tags of two people. Grouping tells tags apart from 1 on.
+TAG_STEP = 2.0
+
+#: A standing person, x right, y down, in units of its height; order of skeleton.PARTS.
+STANDING = np.array(
+    [
+        (0.0, 0.08),
+        (0.0, 0.2),
+        (-0.12, 0.2),
+        (-0.16, 0.36),
+        (-0.17, 0.5),
+        (0.12, 0.2),
+        (0.16, 0.36),
+        (0.17, 0.5),
+        (-0.07, 0.52),
+        (-0.08, 0.75),
+        (-0.08, 0.97),
+        (0.07, 0.52),
+        (0.08, 0.75),
+        (0.08, 0.97),
+        (-0.035, 0.05),
+        (0.035, 0.05),
+        (-0.07, 0.07),
+        (0.07, 0.07),
+    ]
+)
+
+Outputs = dict[str, np.ndarray]
+Renderer = Callable[[np.ndarray, Size, float, np.random.Generator], Outputs]
+
+
+def person(random: np.random.Generator, left: float, top: float, height: float) -> np.ndarray:
+    """(18, 2) joints: STANDING, `height` cells high, with every joint moved a little."""
+    return (STANDING + random.normal(0, 0.012, STANDING.shape)) * height + (left, top)
+
+
+def crowd(random: np.random.Generator, number: int, map_size: Size, overlap: float = 0.0) -> np.ndarray:
+    """(number, 18, 2) people in a grid over the map; `overlap` moves them, in units of the grid's pitch."""
+    if not number:
+        return np.zeros((0, *STANDING.shape))
+    height, width = map_size
+    columns = int(np.ceil(np.sqrt(number * 1.8 * width / height)))
+    rows = -(-number // columns)
+    pitch_x, pitch_y = (width - 2) / columns, (height - 2) / rows
+    tall = min(pitch_y * 0.92, pitch_x * 2.2)
+    people = []
+    for index in range(number):
+        row, column = divmod(index, columns)
+        shift = random.uniform(-overlap, overlap, 2) * (pitch_x, pitch_y)
+        size = tall * random.uniform(0.85, 1.0)
+        people.append(person(random, 1 + (column + 0.5) * pitch_x + shift[0], 1 + row * pitch_y + shift[1], size))
+    return np.clip(np.array(people), 0, np.array([width - 1, height - 1]))
+
+
+def hide(random: np.random.Generator, people: np.ndarray, share: float) -> np.ndarray:
+    """A copy of (P, 18, 2) `people` in which each joint but the neck is hidden (NaN) with probability `share`."""
+    hidden = random.random(people.shape[:2]) < share
+    hidden[:, 1] = False
+    return np.where(hidden[..., None], np.nan, people)
+
+
+def render_fields(people: np.ndarray, map_size: Size, noise: float, random: np.random.Generator) -> Outputs:
+    """Maps "heatmaps" (19, h, w) and "pafs" (38, h, w), float32, of (P, 18, 2) people.
+
+    noise: of every renderer, the standard deviation of what is added to every value.
+    """
+    people = np.asarray(people, float).reshape(-1, *STANDING.shape)
+    heatmaps, pafs, number = np.ones((HEATMAPS, *map_size)), np.zeros((PAFS, *map_size)), np.zeros((PAFS, *map_size))
+    y, x = np.mgrid[: map_size[0], : map_size[1]].astype(float)
+    heatmaps[:-1] = np.minimum(np.einsum("pkh,pkw->khw", *_gaussians(people, map_size)), 1)
+    heatmaps[-1] = 1 - heatmaps[:-1].max(axis=0)
+    for joints in people:
+        for (start, end), channels in zip(LIMBS, PAF_CHANNELS, strict=True):
+            _add_limb(pafs, number, channels, joints[start], joints[end], x, y)
+    return _noisy({"heatmaps": heatmaps, "pafs": pafs / np.maximum(number, 1)}, noise, random)
+
+
+def render_embedding(people: np.ndarray, map_size: Size, noise: float, random: np.random.Generator) -> Outputs:
+    """Maps "heatmaps" and "tags", both (17, h, w) float32 in COCO's order, of (P, 18, 2) people."""
+    joints = np.asarray(people, float).reshape(-1, *STANDING.shape)[:, list(FROM_COCO)]
+    heatmaps = _highest(joints, map_size)
+    tags = np.zeros_like(heatmaps)
+    for part in range(len(FROM_COCO)):
+        nearest, near = _nearest(joints[:, part], map_size)
+        tags[part][near] = TAG_STEP * (nearest[near] + 1)
+    return _noisy({"heatmaps": heatmaps, "tags": tags}, noise, random)
+
+
+def render_regression(people: np.ndarray, map_size: Size, noise: float, random: np.random.Generator) -> Outputs:
+    """Maps "centres" (1, h, w) and "offsets" (34, h, w), float32, of (P, 18, 2) people.
+
+    A person's centre is the mean of its COCO joints; offsets are cell minus joint, x before y. Where a
+    joint is not there the network guesses: the cell itself.
+    """
+    joints = np.asarray(people, float).reshape(-1, *STANDING.shape)[:, list(FROM_COCO)]
+    seen = np.isfinite(joints[..., 0])
+    there = seen.any(axis=1)
+    joints, seen = joints[there], seen[there]
+    centres = np.where(seen[..., None], joints, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)[:, None]
+    nearest, near = _nearest(centres, map_size)
+    offsets = np.zeros((len(FROM_COCO), 2, *map_size))
+    if len(centres):
+        y, x = np.indices(map_size)
+        cell = np.stack([x, y], axis=-1)[:, :, None]
+        offset = np.nan_to_num(cell - joints[nearest], nan=0.0)
+        offsets = np.where(near, offset.transpose(2, 3, 0, 1), 0)
+    maps = {"centres": _highest(centres[:, None], map_size), "offsets": offsets.reshape(-1, *map_size)}
+    return _noisy(maps, noise, random)
+
+
+#: Decoder (`models.pose.decoders`) -> maps for it.
+RENDERERS: dict[str, Renderer] = {
+    "paf": render_fields,
+    "associative_embedding": render_embedding,
+    "keypoint_regression": render_regression,
+}
+
+
+def _gaussians(points: np.ndarray, map_size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """The factors (P, K, h) and (P, K, w) of a Gaussian at each of (P, K, 2) points; 0 at a NaN."""
+    along = [
+        np.nan_to_num(np.exp(-((np.arange(length) - points[..., axis, None]) ** 2) / (2 * SIGMA**2)), nan=0.0)
+        for length, axis in zip(map_size, (1, 0), strict=True)
+    ]
+    return along[0], along[1]
+
+
+def _highest(points: np.ndarray, map_size: Size) -> np.ndarray:
+    """(K, h, w): at each cell the highest Gaussian of any person; of (P, K, 2) points."""
+    down, across = _gaussians(points, map_size)
+    highest = np.zeros((points.shape[1], *map_size))
+    for one, other in zip(down, across, strict=True):
+        np.maximum(highest, one[:, :, None] * other[:, None, :], out=highest)
+    return highest
+
+
+def _nearest(points: np.ndarray, map_size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w): the nearest of (P, 2) points, and whether it is within REACH."""
+    if not len(points):
+        return np.zeros(map_size, np.intp), np.zeros(map_size, bool)
+    y, x = np.mgrid[: map_size[0], : map_size[1]]
+    gap = np.nan_to_num(np.hypot(x - points[:, 0, None, None], y - points[:, 1, None, None]), nan=np.inf)
+    return gap.argmin(axis=0), gap.min(axis=0) <= REACH
+
+
+def _noisy(maps: Outputs, noise: float, random: np.random.Generator) -> Outputs:
+    if noise:
+        maps = {name: values + random.normal(0, noise, values.shape) for name, values in maps.items()}
+    return {name: values.astype(np.float32) for name, values in maps.items()}
+
+
+def _add_limb(
+    pafs: np.ndarray,
+    number: np.ndarray,
+    channels: tuple[int, int],
+    start: np.ndarray,
+    end: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+) -> None:
+    along = end - start
+    length = np.hypot(*along)
+    if not np.isfinite(length) or length == 0:
+        return
+    along = along / length
+    dx, dy = x - start[0], y - start[1]
+    forward, across = dx * along[0] + dy * along[1], np.abs(dx * along[1] - dy * along[0])
+    inside = (forward >= -1) & (forward <= length + 1) & (across <= 1)
+    for channel, component in zip(channels, along, strict=True):
+        pafs[channel][inside] += component
+        number[channel][inside] += 1
