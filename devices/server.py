@@ -153,7 +153,7 @@ class Server:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _attend(self, child: int, client: socket.socket, timeout_secs: float | None) -> bool:
-        """Wait for the session's end: its own (True: the child is collected), its client's, its time's, the parent's."""
+        """Wait for the session's end: its own (True: it is collected), its client's, its time's, the parent's."""
         started = time.monotonic()
         gone_since: float | None = None
         hangup = select.poll()
