@@ -10,7 +10,7 @@ from torch import nn
 from fleetpose.errors import UsageError, unknown_name
 from models.graph import Graph
 from models.layer import Shape
-from models.replace.apply import replace_operators
+from models.replace.apply import replaced_sharing_weights
 from models.replace.cost import cost_of
 from models.replace.program import program
 from models.replace.sites import Site, find_sites
@@ -53,16 +53,15 @@ def advise(
         if kind not in KINDS:
             raise unknown_name("kind of replacement", kind, KINDS)
     ran = program(module, input_shape)
-    sites = [site for site in find_sites(module, ran, activation) if not only or site.replacement.kind in only]
+    sites = find_sites(module, ran, activation, tuple(only) or tuple(KINDS))
     before = _secs(module, input_shape, latency_of)
     found = []
     for site in sites:
         refused, saved = site.refused, None
-        if not refused:
+        if not refused and (site.replacement.function or latency_of is not None):
             refused, alone = _tried(module, input_shape, site, ran.output_shapes)
-            if not refused and before is not None:
-                after = _secs(alone, input_shape, latency_of)
-                saved = before - after if after is not None else None
+            after = None if refused else _secs(alone, input_shape, latency_of)
+            saved = before - after if before is not None and after is not None else None
         found.append(_advice(replace(site, refused=refused), saved))
     return tuple(sorted(found, key=_rank))
 
@@ -93,12 +92,9 @@ def compare(
 def _tried(
     module: nn.Module, input_shape: Shape, site: Site, shapes: tuple[tuple[int, ...], ...]
 ) -> tuple[str, nn.Module]:
-    """Carry one replacement out alone: (why it cannot be, or "", and the network it gives).
-
-    A module swapped for one of the same shapes needs no second export; a rewritten forward is checked by one.
-    """
+    """Carry one replacement out alone: (why it cannot be, or "", and the network it gives)."""
     try:
-        alone = replace_operators(module, [site.replacement])
+        alone = replaced_sharing_weights(module, [site.replacement])
         if site.replacement.function and program(alone, input_shape).output_shapes != shapes:
             return "the network's outputs would change shape", module
     except UsageError as error:

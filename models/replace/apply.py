@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable
 from typing import Literal
 
+import torch
 from torch import nn
 
 from fleetpose.errors import UsageError
@@ -35,12 +36,22 @@ def replace_operators(module: nn.Module, plan: Iterable[Replacement], initial: I
     Raises:
         UsageError: a path that is not there or holds something else than planned, or a forward torch.fx cannot trace.
     """
-    network = copy.deepcopy(module)
+    return _carried_out(copy.deepcopy(module), plan, initial)
+
+
+def replaced_sharing_weights(module: nn.Module, plan: Iterable[Replacement]) -> nn.Module:
+    """As `replace_operators(..., "random")`, but sharing all tensors with `module`: to look at, not to train."""
+    tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    with torch.random.fork_rng(devices=[]):
+        return _carried_out(copy.deepcopy(module, tensors), plan, "random")
+
+
+def _carried_out(network: nn.Module, plan: Iterable[Replacement], initial: Initial) -> nn.Module:
     for replacement in sorted(plan, key=_turn):
         try:
             old = network.get_submodule(replacement.path)
         except AttributeError:
-            raise UsageError(f"there is no module {replacement.path!r} in {type(module).__name__}") from None
+            raise UsageError(f"there is no module {replacement.path!r} in {type(network).__name__}") from None
         new = _made(network, old, replacement, initial)
         network = new if old is network else _put(network, old, new)
     return network
@@ -68,6 +79,8 @@ def _made(network: nn.Module, old: nn.Module, replacement: Replacement, initial:
     chain = ConvChain(old, replacement, norm)
     if initial == "folded":
         chain.fold_from(old, norm)
+    else:
+        chain.draw()
     return chain
 
 
@@ -83,7 +96,7 @@ def _children_holding_gates(owner: nn.Module) -> set[str]:
 def _put(network: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
     """Put `new` wherever `old` is: a module that is used in several places has several names."""
     for parent in list(network.modules()):
-        for name, child in list(parent.named_children()) if old is not parent else []:
-            if child is old:
-                setattr(parent, name, new)
+        for name, child in parent._modules.items():  # named_children() names a module once only
+            if child is old and parent is not new:
+                parent._modules[name] = new
     return network

@@ -34,6 +34,7 @@ class ConvChain(nn.Sequential):
 
     Input and output as of the convolution it stands for: (N, in, H, W) -> (N, out, H', W'). `weight` and `bias` are
     the first link's, which carries what is kept of the old kernel, so code that draws `conv.weight` still works.
+    A new chain's convolutions are uninitialised: call `draw` or `fold_from`.
 
     Args:
         old: the convolution it stands for: odd square kernel, size-keeping padding, no groups.
@@ -54,7 +55,9 @@ class ConvChain(nn.Sequential):
         super().__init__(*parts)
         self.to_empty(device=old.weight.device).to(old.weight.dtype)
         self.train(old.training)
-        self.draw()
+        for part in self:
+            if isinstance(part, nn.BatchNorm2d):
+                part.reset_parameters()
 
     @property
     def convs(self) -> list[nn.Conv2d]:
@@ -70,10 +73,7 @@ class ConvChain(nn.Sequential):
 
     @torch.no_grad()
     def draw(self) -> None:
-        """Random weights from torch's global generator (He et al. 2015, eq. 10); biases zero; fresh batch norms."""
-        for part in self:
-            if isinstance(part, nn.BatchNorm2d):
-                part.reset_parameters()
+        """Random weights from torch's global generator (He et al. 2015, eq. 10); biases zero."""
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             if conv.bias is not None:

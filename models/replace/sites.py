@@ -6,7 +6,7 @@ to see everything) at least the receptive field.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from models.replace.chain import ConvChain, extent, links_needed
 from models.replace.cost import SMOOTH, cost_of, cost_of_ops, is_gating, is_global_pool, params_under
 from models.replace.program import Op, Program, program
 from models.replace.rewrite import SMOOTH_MODULES, SMOOTH_NAMES
-from models.replace.values import Cost, Replacement
+from models.replace.values import KINDS, Cost, Replacement
 
 _GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
 
@@ -27,54 +27,79 @@ _GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
 class Site:
     """A possible replacement, its cost before and after, and why it is refused ("" where it is legal).
 
-    `gate` are the paths of the modules squeeze-excite removal takes out.
+    `ops` are the operators squeeze-excite removal takes out.
     """
 
     replacement: Replacement
     before: Cost
     after: Cost
     refused: str = ""
-    gate: frozenset[str] = frozenset()
+    ops: tuple[Op, ...] = ()
 
 
-def find_sites(module: nn.Module, ran: Program, activation: str) -> list[Site]:
-    """Every site of every kind, in the order of the network; smooth activations become `activation`."""
-    gated = list(_squeeze_excites(module, ran))
-    within = frozenset().union(*(site.gate for site in gated))
-    sites = [*_activations(module, ran, activation, within), *_convolutions(module, ran, activation), *gated]
-    order = {path: index for index, path in enumerate(dict.fromkeys(op.path for op in ran.ops))}
-    return sorted(sites, key=lambda site: order[site.replacement.path])
+def find_sites(module: nn.Module, ran: Program, activation: str, kinds: Collection[str] = tuple(KINDS)) -> list[Site]:
+    """Every site of the given kinds, in the order of the network; smooth activations become `activation`.
+
+    Where squeeze-excite may go, the activations of its gates are no sites of their own.
+    """
+    paths = _one_path_each(module, ran)
+    gated = list(_squeeze_excites(module, ran, paths)) if "squeeze_excite" in kinds else []
+    gone = {op for site in gated if not site.refused for op in site.ops}
+    sites = [
+        *gated,
+        *_activations(module, ran, activation, paths, gone),
+        *_convolutions(module, ran, activation, paths),
+    ]
+    order = {path: index for index, path in reversed(list(enumerate(paths[op] for op in ran.ops)))}
+    return sorted((site for site in sites if site.replacement.kind in kinds), key=lambda s: order[s.replacement.path])
 
 
-def _activations(module: nn.Module, ran: Program, after: str, gates: frozenset[str]) -> Iterator[Site]:
+def _one_path_each(module: nn.Module, ran: Program) -> dict[Op, str]:
+    """The path each operator is known by: of a module that is in several places, the first."""
+    first: dict[int, str] = {}
+    return {op: first.setdefault(id(module.get_submodule(op.path)), op.path) for op in ran.ops}
+
+
+def _activations(
+    module: nn.Module, ran: Program, after: str, paths: Mapping[Op, str], gone: Collection[Op]
+) -> Iterator[Site]:
     found: dict[tuple[str, str, bool], list[Op]] = {}
     for op in ran.ops:
-        kind = SMOOTH_MODULES.get(type(module.get_submodule(op.path)), "") if op.leaf else written_activation(op)
-        if kind and op.path not in gates and not (op.leaf and op.kind not in SMOOTH):
-            found.setdefault((op.path, kind, not op.leaf), []).append(op)
+        if op in gone:
+            continue
+        if op.leaf:
+            kind = SMOOTH_MODULES.get(type(module.get_submodule(op.path)), "") if op.kind in SMOOTH else ""
+            ops = [op]
+        else:
+            kind, ops = written_activation(op)
+        if kind:
+            found.setdefault((paths[op], kind, not op.leaf), []).extend(ops)
     for (path, kind, function), ops in found.items():
         replacement = Replacement("activation", path, kind, after, function=function)
         yield Site(replacement, cost_of_ops(ops, 0, (1, 1)), Cost(), _hooked(module.get_submodule(path)))
 
 
-def written_activation(op: Op) -> str:
-    """The smooth activation an operator in a forward is, x * sigmoid(x) and x * hardsigmoid(x) included; "" if none."""
+def written_activation(op: Op) -> tuple[str, list[Op]]:
+    """The smooth activation an operator in a forward completes and the operators it is written in; ("", []) if none.
+
+    x * sigmoid(x) and x * hardsigmoid(x) are SiLU and hard-swish.
+    """
     if op.kind in SMOOTH_NAMES:
-        return op.kind
+        return op.kind, [op]
     if is_gating(op):
         for x, gate in (op.inputs, op.inputs[::-1]):
             if gate.kind in _GATES and gate.inputs == (x,):
-                return _GATES[gate.kind]
-    return ""
+                return _GATES[gate.kind], [gate, op]
+    return "", []
 
 
-def _convolutions(module: nn.Module, ran: Program, activation: str) -> Iterator[Site]:
+def _convolutions(module: nn.Module, ran: Program, activation: str, paths: Mapping[Op, str]) -> Iterator[Site]:
     found: dict[str, list[Op]] = {}
     for op in ran.ops:
         if op.kind == "conv2d" and any(
             extent(*axis) > 3 for axis in zip(op.weight_shape[2:], op.pair("dilation"), strict=True)
         ):
-            found.setdefault(op.path, []).append(op)
+            found.setdefault(paths[op], []).append(op)
     for path, ops in found.items():
         yield _convolution(module, ran, path, ops, activation)
 
@@ -171,7 +196,7 @@ def _illegal(old: nn.Module, op: Op) -> str:
     """Why a convolution may not become a chain of 3x3; "" if it may."""
     kernel, dilation, stride = op.weight_shape[2:], op.pair("dilation"), op.pair("stride")
     if type(old) is not nn.Conv2d:
-        kind = "a function in a forward" if not op.leaf else f"a {type(old).__name__}"
+        kind = f"a {type(old).__name__}" if isinstance(old, nn.Conv2d) else "a function in a forward"
         return f"it is {kind}; only a plain nn.Conv2d module can be replaced"
     if hooked := _hooked(old):
         return hooked
@@ -199,26 +224,26 @@ def _by(values: tuple[int, ...]) -> str:
     return "x".join(map(str, values))
 
 
-def _squeeze_excites(module: nn.Module, ran: Program) -> Iterator[Site]:
+def _squeeze_excites(module: nn.Module, ran: Program, paths: Mapping[Op, str]) -> Iterator[Site]:
     """A site for each module whose forward multiplies x with something made of nothing but pooled x."""
     found: dict[str, list[tuple[Op, list[Op], str]]] = {}
     for op in ran.ops:
-        if is_gating(op) and not written_activation(op):
+        if is_gating(op) and not written_activation(op)[0]:
             for x, gate in (op.inputs, op.inputs[::-1]):
                 ops, refused = _gate_ops(x, gate)
                 if ops:
-                    found.setdefault(op.path, []).append((op, ops, refused))
+                    found.setdefault(paths[op], []).append((op, ops, refused))
                     break
     for path, products in found.items():
         gates = list(dict.fromkeys(op for _, ops, _ in products for op in ops))
         refused = next((why for _, _, why in products if why), "")
-        modules = frozenset(op.path for op in gates if op.leaf)
-        kept = {op.path for op in ran.ops if op not in gates}
-        params = params_under(module, [name for name in modules if name not in kept])
-        before = cost_of_ops([*gates, *(product for product, _, _ in products)], params, None)
+        kept = {paths[op] for op in ran.ops if op not in gates}
+        params = params_under(module, {paths[op] for op in gates if op.leaf} - kept)
+        every = (*gates, *(product for product, _, _ in products))
+        before = cost_of_ops(every, params, None)
         title = "squeeze-excite" if len(products) == 1 else f"{len(products)} squeeze-excites"
         replacement = Replacement("squeeze_excite", path, title, "identity", function=True)
-        yield Site(replacement, before, Cost(), refused, modules)
+        yield Site(replacement, before, Cost(), refused, every)
 
 
 def _gate_ops(x: Op, gate: Op) -> tuple[list[Op], str]:
