@@ -8,6 +8,7 @@ them lies in packages above this one.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -125,6 +126,7 @@ def _judged(
     )
 
 
+@functools.cache
 def _fixed(family: DepthFamily, size: tuple[int, int]) -> Cost:
     """What of the real base network depths and widths do not change; `convs` are the backbone's."""
     from models.count import count_model

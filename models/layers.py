@@ -177,7 +177,9 @@ def _print(rows: Sequence[Row]) -> None:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.layers", "Show a network's fused layers: shapes, MACs, block, receptive field.")
     parser.add_argument("--model", required=True, help="a registered network; models.list shows them")
-    parser.add_argument("--size", nargs="+", help="input HEIGHTxWIDTH (or HEIGHT WIDTH); the model's own without")
+    parser.add_argument(
+        "--size", nargs="+", metavar="HxW", help="input HEIGHTxWIDTH (or HEIGHT WIDTH); the model's own without"
+    )
     return parser
 
 

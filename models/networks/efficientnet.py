@@ -83,13 +83,13 @@ def efficientnet(
     """
     if variant not in VARIANTS:
         raise unknown_name("EfficientNet variant", variant, VARIANTS)
-    stem, stages = VARIANTS[variant]
+    stem, native = VARIANTS[variant]
     stages = tuple(
         stage._replace(repeats=depth, outputs=width)
         for stage, depth, width in zip(
-            stages,
-            depths or [stage.repeats for stage in stages],
-            widths or [stage.outputs for stage in stages],
+            native,
+            depths or [stage.repeats for stage in native],
+            widths or [stage.outputs for stage in native],
             strict=True,
         )
     )
