@@ -1,16 +1,19 @@
-"""Run an artifact on a photograph: `python -m codegen.run`. Imports neither torch nor TVM's compiler."""
+"""Run an artifact on a photograph or a video: `python -m codegen.run`. Imports neither torch nor TVM's compiler."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
+import numpy as np
 
+from codegen import follow
 from codegen.artifact import Artifact, LayerTime
 from codegen.pose import PoseResult, check_pose, find_people, prepare
+from codegen.video import VideoReader
 from devices import lean, open_device
 from devices.measure import measure
 from devices.measurement import Measurement
@@ -19,6 +22,9 @@ from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.files import atomic_output, check_writable
 from models.pose.draw import draw_people
 from models.preprocess import read_image
+
+if TYPE_CHECKING:
+    from devices.session import Session
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -66,47 +72,75 @@ def print_layers(layers: list[LayerTime]) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = cli.parser("codegen.run", "Find the people in a photograph with a built artifact.")
+    parser = cli.parser("codegen.run", "Find the people in a photograph, or follow them through a video.")
     parser.add_argument("--artifact", type=Path, required=True, help="the .so written by codegen.build")
     parser.add_argument("--device", default="host", help="host or rpc:KEY")
-    parser.add_argument("--image", type=Path, required=True, help="the photograph")
-    parser.add_argument("-o", "--out", type=Path, help="picture to write, people drawn (.png, .jpg, .webp)")
-    parser.add_argument("--force", action="store_true", help="replace an existing picture")
-    parser.add_argument("--no-people", action="store_true", help="times only: do not decode or draw (random weights)")
-    parser.add_argument("--layers", action="store_true", help="print a table of the time of every layer")
-    parser.add_argument("--repeats", type=int, default=10, help="timed runs; 0 for none")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--image", type=Path, help="a photograph")
+    source.add_argument("--video", help="a video file, a stream's URL or a camera's index (0); Ctrl-C ends it")
+    parser.add_argument(
+        "-o", "--out", type=Path, help="to write, people drawn: .png, .jpg, .webp, or .mp4, .mov, .mkv, .avi of a video"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    image = parser.add_argument_group("with --image")
+    image.add_argument("--no-people", action="store_true", help="times only: do not decode or draw (random weights)")
+    image.add_argument("--layers", action="store_true", help="print a table of the time of every layer")
+    image.add_argument("--repeats", type=int, default=10, help="timed runs; 0 for none")
+    video = parser.add_argument_group("with --video")
+    video.add_argument("--no-smooth", action="store_true", help="keypoints as found, not steadied over frames")
+    video.add_argument("--max-frames", type=int, help="stop after so many frames")
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
     lean.without_compiler()
+    if arguments.video is not None:
+        follow.check_arguments(arguments)
+        with VideoReader(arguments.video) as video, open_device(arguments.device) as session:
+            return follow.run_video(arguments, _load(arguments, session), video)
+    _check_image_arguments(arguments)
+    image = read_image(arguments.image)
+    with open_device(arguments.device) as session:
+        _run_image(arguments, _load(arguments, session), image)
+    return 0
+
+
+def _check_image_arguments(arguments: argparse.Namespace) -> None:
+    if arguments.no_smooth or arguments.max_frames is not None:
+        raise UsageError("--no-smooth and --max-frames go with --video, not with --image")
     if arguments.repeats < 0:
         raise UsageError(f"--repeats {arguments.repeats} is negative")
     if arguments.out:
         check_writable(arguments.out, force=arguments.force)
         if arguments.out.suffix.lower() not in PICTURES:
             raise UsageError(f"{arguments.out.name}: pictures are written as {', '.join(PICTURES)}")
-    image = read_image(arguments.image)
-    with open_device(arguments.device) as session:
-        if session.spec == "null":
-            raise UsageError("the null device runs nothing; use --device host or rpc:KEY")
-        artifact = Artifact(arguments.artifact, session)
-        check_pose(artifact.manifest)
-        result = find_people(artifact, image)
-        tensor, _ = prepare(artifact.manifest, image)
-        timing = measure(session, **artifact.timed(tensor), repeats=arguments.repeats) if arguments.repeats else None
-        layers = artifact.layer_times(tensor) if arguments.layers else []
-        if timing is not None and not timing.ok:
-            raise FleetposeError(f"timing failed: {timing.error}")
-        if arguments.no_people:
-            result = PoseResult([], result.input_size, 0.0)
-        elif arguments.out:
-            write_picture(arguments.out, draw_people(image, result.people), force=arguments.force)
-        if arguments.json:
-            cli.print_json(report(artifact, result, timing, layers))
-        else:
-            _print(arguments, artifact, result, timing, layers)
-    return 0
+
+
+def _load(arguments: argparse.Namespace, session: Session) -> Artifact:
+    if session.spec == "null":
+        raise UsageError("the null device runs nothing; use --device host or rpc:KEY")
+    artifact = Artifact(arguments.artifact, session)
+    check_pose(artifact.manifest)
+    return artifact
+
+
+def _run_image(arguments: argparse.Namespace, artifact: Artifact, image: np.ndarray) -> None:
+    result = find_people(artifact, image)
+    tensor, _ = prepare(artifact.manifest, image)
+    timing = None
+    if arguments.repeats:
+        timing = measure(artifact.session, **artifact.timed(tensor), repeats=arguments.repeats)
+    layers = artifact.layer_times(tensor) if arguments.layers else []
+    if timing is not None and not timing.ok:
+        raise FleetposeError(f"timing failed: {timing.error}")
+    if arguments.no_people:
+        result = PoseResult([], result.input_size, 0.0)
+    elif arguments.out:
+        write_picture(arguments.out, draw_people(image, result.people), force=arguments.force)
+    if arguments.json:
+        cli.print_json(report(artifact, result, timing, layers))
+    else:
+        _print(arguments, artifact, result, timing, layers)
 
 
 def _print(arguments, artifact: Artifact, result: PoseResult, timing: Measurement | None, layers) -> None:

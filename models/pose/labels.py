@@ -125,7 +125,9 @@ def _opacity(confidence: float) -> float:
     return float(np.clip(0.5 + confidence, 0.5, 1))
 
 
-def _place(label: Label, person: Person, size: tuple[int, ...], placed: list[tuple[int, int, int, int]]) -> tuple:
+def _place(
+    label: Label, person: Person, size: tuple[int, ...], placed: list[tuple[int, int, int, int]]
+) -> tuple[int, int]:
     """(left, top) within the picture: of several places the one that hides least of other labels, best first."""
     x, crown, chin = _head(person)
     left, _, right, bottom = person.box
@@ -138,15 +140,16 @@ def _place(label: Label, person: Person, size: tuple[int, ...], placed: list[tup
     wanted += [(x - wide / 2, crown - gap - 2.3 * high), ((left + right - wide) / 2, bottom + gap)]
     best, least = (0, 0), np.inf
     for one in wanted:
-        place = tuple(
-            round(float(np.clip(value, 0, max(0, limit - side))))
-            for value, limit, side in zip(one, (size[1], size[0]), (wide, high), strict=True)
-        )
+        place = _within(one[0], size[1] - wide), _within(one[1], size[0] - high)
         pushed = float(min(np.hypot(place[0] - one[0], place[1] - one[1]), 1e6)) / high
         cost = pushed + 4 * sum(_overlap((*place, wide, high), other) for other in placed) / (wide * high)
         if cost < least - 0.25:
             best, least = place, cost
     return best
+
+
+def _within(value: float, last: int) -> int:
+    return round(float(np.clip(value, 0, max(0, last))))
 
 
 def _head(person: Person) -> tuple[float, float, float]:

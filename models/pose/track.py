@@ -2,9 +2,9 @@
 
 People of one frame are compared with those followed so far, keypoint by keypoint, as Lightweight OpenPose's demo does
 (Osokin, 2018, its `track_poses`): similarity exp(-d^2 / (2 area (2 sigma)^2)) with OKS's sigmas, and two are the same
-if enough keypoints are similar. Two things are added. Everyone is expected where their velocity takes them, so that
-people who cross keep their identities; and who disappears is waited for. Knows nothing of pictures: two people who
-meet while neither is found, or change clothes with each other, are beyond it.
+if enough keypoints are similar. Three things are added. Everyone is expected where their velocity takes them, so that
+people who cross keep their identities; who disappears is waited for; who is hardly there is not counted yet.
+Knows nothing of pictures: who stays away for long returns as somebody new.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ class TrackSettings:
     max_missing: frames in a row in which a person, or a keypoint of one, may be missing and still be the same one
         afterwards. The default is half a second of a usual video: more, and a newcomer in the same place is more
         often taken for who left it.
+    sure_keypoints, least_seen: a newcomer has an identity at once with so many keypoints; with fewer only when seen
+        in so many frames, since what a decoder makes for a moment of folds and shadows has few.
     """
 
     similar: float = 0.5
     least_similar: int = 3
     max_missing: int = 15
+    sure_keypoints: int = 9
+    least_seen: int = 3
 
     def __post_init__(self) -> None:
         if not 0 < self.similar < 1 or self.least_similar < 1 or self.max_missing < 0:
@@ -90,10 +94,11 @@ class _Track:
     not decided by which keypoints happen to be hidden.
     """
 
-    def __init__(self, identity: int, keypoints: np.ndarray, secs: float) -> None:
-        self.identity, self.keypoints, self.secs = identity, keypoints, secs
+    def __init__(self, keypoints: np.ndarray, secs: float) -> None:
+        self.identity: int | None = None
+        self.keypoints, self.secs = keypoints, secs
         self.velocity: np.ndarray | None = None
-        self.missing = 0
+        self.missing, self.seen = 0, 1
         self._hidden = np.zeros(len(PARTS), int)
 
     def predicted(self, secs: float) -> np.ndarray:
@@ -112,11 +117,11 @@ class _Track:
         self._hidden = np.where(hidden, self._hidden + self.missing, 0)
         carried[self._hidden > patience] = np.nan
         self.keypoints = np.where(hidden[:, None], carried, keypoints)
-        self.secs, self.missing = secs, 0
+        self.secs, self.missing, self.seen = secs, 0, self.seen + 1
 
 
 class Tracker:
-    """Gives people identities, frame after frame: 1, 2, 3, ... in the order of their appearance."""
+    """Gives people identities, frame after frame: 1, 2, 3, ... in the order in which they are first sure."""
 
     def __init__(self, settings: TrackSettings = DEFAULTS) -> None:
         self.settings = settings
@@ -129,7 +134,7 @@ class Tracker:
         return self._next - 1
 
     def update(self, people: Sequence[Person], secs: float) -> list[Person]:
-        """The same people in the same order, each with an identity no other of this frame has.
+        """The same people in the same order, with identities; a newcomer who is not sure yet has None.
 
         Matching is greedy: of all pairs of a known person and a found one the most alike goes first, by the number of
         similar keypoints and then by their similarity, and everyone is in one pair at most. The known are first
@@ -149,11 +154,16 @@ class Tracker:
             if index in tracks:
                 tracks[index].see(keypoints, secs, self.settings.max_missing)
             else:
-                tracks[index] = _Track(self._next, keypoints, secs)
+                tracks[index] = _Track(keypoints, secs)
                 self._tracks.append(tracks[index])
-                self._next += 1
         self._tracks = [track for track in self._tracks if track.missing <= self.settings.max_missing]
-        return [replace(person, identity=tracks[index].identity) for index, person in enumerate(people)]
+        return [replace(person, identity=self._identity(tracks[index], person)) for index, person in enumerate(people)]
+
+    def _identity(self, track: _Track, person: Person) -> int | None:
+        sure = person.count >= self.settings.sure_keypoints or track.seen >= self.settings.least_seen
+        if track.identity is None and sure:
+            track.identity, self._next = self._next, self._next + 1
+        return track.identity
 
     def _match(self, found: np.ndarray, expected: list[np.ndarray], tracks: dict[int, _Track]) -> None:
         """Add found person -> track to `tracks` for pairs of those not in it yet; `expected` goes with the tracks."""
@@ -163,9 +173,9 @@ class Tracker:
         similar = similarity > self.settings.similar
         counts, sums = similar.sum(axis=2), np.where(similar, similarity, 0).sum(axis=2)
         known, new = np.nonzero(counts >= self.settings.least_similar)
-        taken = {track.identity for track in tracks.values()}
+        taken = {id(track) for track in tracks.values()}
         for pair in np.lexsort((-sums[known, new], -counts[known, new])):
             track, person = self._tracks[known[pair]], int(new[pair])
-            if person not in tracks and track.identity not in taken:
+            if person not in tracks and id(track) not in taken:
                 tracks[person] = track
-                taken.add(track.identity)
+                taken.add(id(track))
