@@ -11,7 +11,7 @@ import numpy as np
 from codegen.artifact import Artifact
 from codegen.manifest import Manifest
 from fleetpose.errors import UsageError
-from models.pose.paf import decode
+from models.pose.decoders import decoder_for
 from models.pose.person import Person
 from models.preprocess import Placement, Preprocessing, choose_size, fit
 
@@ -32,10 +32,13 @@ class PoseResult:
 
 
 def check_pose(manifest: Manifest) -> None:
-    """Raises UsageError unless the artifact's network is one whose maps `decode` understands."""
-    names = [output.name for output in manifest.entries[0].outputs]
-    if names != ["heatmaps", "pafs"] or not manifest.preprocessing:
-        raise UsageError(f"{manifest.model} gives {', '.join(names)}; people are decoded from heatmaps and pafs")
+    """Raises UsageError unless the artifact's network is one whose outputs a decoder reads."""
+    try:
+        decoder_for([output.name for output in manifest.entries[0].outputs])
+    except UsageError as error:
+        raise UsageError(f"{manifest.model} is no pose network: {error}") from None
+    if not manifest.preprocessing:
+        raise UsageError(f"{manifest.model} says nothing of its input's preprocessing; build it again to run it")
 
 
 def prepare(manifest: Manifest, image: np.ndarray) -> tuple[np.ndarray, Placement]:
@@ -45,8 +48,8 @@ def prepare(manifest: Manifest, image: np.ndarray) -> tuple[np.ndarray, Placemen
 
 
 def decode_maps(maps: dict[str, np.ndarray], placement: Placement) -> list[Person]:
-    """People in an artifact's outputs (1, C, h, w)."""
-    return decode(maps["heatmaps"][0], maps["pafs"][0], placement)
+    """People in an artifact's outputs, (1, C, h, w) by name; the names tell how they are grouped."""
+    return decoder_for(maps).decode(maps, placement)
 
 
 def find_people(artifact: Artifact, image: np.ndarray, decodes: int = 5) -> PoseResult:

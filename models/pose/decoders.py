@@ -1,15 +1,18 @@
-"""The groupings by name, behind one interface: a network's outputs by name -> people."""
+"""The groupings by name, behind one interface: a network's outputs by name -> people.
+
+A grouping is imported when it first decodes, so that PAF grouping does not wait for SciPy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import importlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from fleetpose.errors import UsageError, unknown_name
-from models.pose import embedding, paf, regression
 from models.pose.person import Person
 from models.preprocess import Placement, Size
 
@@ -47,11 +50,14 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True)
 class _Grouping:
-    """A Decoder around a function of the outputs' arrays, in the order of `outputs` and then `optional` by keyword."""
+    """A Decoder around the function `decode` of a module; it takes arrays in the order of `outputs`.
+
+    Optional outputs are passed by their names, and the placement as `placement`.
+    """
 
     name: str
     outputs: tuple[str, ...]
-    function: Callable[..., list[Person]]
+    module: str
     optional: tuple[str, ...] = ()
 
     def decode(self, outputs: Outputs, size: Size | Placement) -> list[Person]:
@@ -63,15 +69,16 @@ class _Grouping:
             )
         placement = size if isinstance(size, Placement) else _whole(size)
         more = {name: _unbatched(outputs[name]) for name in self.optional if name in outputs}
-        return self.function(*(_unbatched(outputs[name]) for name in self.outputs), placement=placement, **more)
+        function = importlib.import_module(self.module).decode
+        return function(*(_unbatched(outputs[name]) for name in self.outputs), placement=placement, **more)
 
 
 _DECODERS: dict[str, Decoder] = {
     made.name: made
     for made in (
-        _Grouping("paf", ("heatmaps", "pafs"), paf.decode),
-        _Grouping("associative_embedding", ("heatmaps", "tags"), embedding.decode),
-        _Grouping("keypoint_regression", ("centres", "offsets"), regression.decode, ("heatmaps",)),
+        _Grouping("paf", ("heatmaps", "pafs"), "models.pose.paf"),
+        _Grouping("associative_embedding", ("heatmaps", "tags"), "models.pose.embedding"),
+        _Grouping("keypoint_regression", ("centres", "offsets"), "models.pose.regression", ("heatmaps",)),
     )
 }
 

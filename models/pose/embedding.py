@@ -16,7 +16,7 @@ import numpy as np
 from fleetpose.errors import UsageError
 from models.pose.coco import people_from_coco
 from models.pose.maps import checked
-from models.pose.maxima import Maxima, local_maxima
+from models.pose.maxima import local_maxima
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS
 from models.pose.tags import Groups, group
@@ -66,17 +66,28 @@ def decode(
         UsageError: shapes that do not fit, values that are not finite or beyond 1e6, or an input beyond 2^22 pixels.
     """
     maps = _Maps(heatmaps, tags, placement.input_size)
-    found, tags_at = [], []
-    for joint in range(_JOINTS):
-        peaks = local_maxima(maps.heat(joint), settings.kernel, settings.peak_threshold, settings.most_people)
-        found.append(peaks)
-        tags_at.append(maps.tags(joint)[:, peaks.row, peaks.column].T)
-    groups = group(tags_at, [peaks.score for peaks in found], settings.tag_threshold, settings.most_people)
+    found = [_candidates(maps, joint, settings) for joint in range(_JOINTS)]
+    groups = group([c.tags for c in found], [c.score for c in found], settings.tag_threshold, settings.most_people)
     keep = (groups.members >= 0).sum(axis=1) >= settings.least_keypoints
     groups = Groups(groups.members[keep], groups.tags[keep])
-    xy, scores = _locate(maps, found, groups, settings.refine)
-    grouped = np.where(groups.members >= 0, scores, 0)
-    return people_from_coco(placement.cells_to_image(xy, maps.size), scores, grouped.mean(axis=1))
+    xy, scores = np.full((*groups.members.shape, 2), np.nan), np.zeros(groups.members.shape)
+    for joint, candidates in enumerate(found):
+        has = groups.members[:, joint] >= 0
+        xy[has, joint] = candidates.xy[groups.members[has, joint]]
+        scores[has, joint] = candidates.score[groups.members[has, joint]]
+    person_scores = scores.mean(axis=1)
+    if settings.refine:
+        _fill(maps, groups, xy, scores)
+    return people_from_coco(placement.cells_to_image(xy, maps.size), scores, person_scores)
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Peaks of one joint: xy (N, 2) in pixels of the input, score (N,), tags (N, D)."""
+
+    xy: np.ndarray
+    score: np.ndarray
+    tags: np.ndarray
 
 
 class _Maps:
@@ -104,24 +115,27 @@ class _Maps:
         return np.stack(scaled) if len(scaled) > 1 else scaled[0][None]
 
 
-def _locate(maps: _Maps, found: list[Maxima], groups: Groups, refine: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(P, 17, 2) x, y in pixels of the input, NaN where not found, and (P, 17) scores, 0 there."""
-    people = len(groups.members)
-    xy, scores = np.full((people, _JOINTS, 2), np.nan), np.zeros((people, _JOINTS))
-    for joint, peaks in enumerate(found):
-        member = groups.members[:, joint]
-        has, lacks = np.flatnonzero(member >= 0), np.flatnonzero(member < 0)
-        if not len(has) and not (refine and len(lacks)):
-            continue
+def _candidates(maps: _Maps, joint: int, settings: EmbeddingSettings) -> _Candidates:
+    heat = maps.heat(joint)
+    peaks = local_maxima(heat, settings.kernel, settings.peak_threshold, settings.most_people)
+    tags = maps.tags(joint)[:, peaks.row, peaks.column].T
+    return _Candidates(_adjusted(heat, peaks.row, peaks.column), peaks.score, tags)
+
+
+def _fill(maps: _Maps, groups: Groups, xy: np.ndarray, scores: np.ndarray) -> None:
+    """Give every person every joint it lacks, from the whole map, unless the heatmap is not above 0 there.
+
+    xy (P, 17, 2) and scores (P, 17) are changed.
+    """
+    lacking = groups.members < 0
+    for joint in np.flatnonzero(lacking.any(axis=0)).tolist():
+        people = np.flatnonzero(lacking[:, joint])
         heat = maps.heat(joint)
-        xy[has, joint] = _adjusted(heat, peaks.row[member[has]], peaks.column[member[has]])
-        scores[has, joint] = peaks.score[member[has]]
-        if refine and len(lacks):
-            row, column = _best_match(heat, maps.tags(joint), groups.tags[lacks])
-            there = heat[row, column] > 0
-            xy[lacks[there], joint] = _adjusted(heat, row[there], column[there])
-            scores[lacks[there], joint] = heat[row, column][there]
-    return xy, scores
+        row, column = _best_match(heat, maps.tags(joint), groups.tags[people])
+        there = heat[row, column] > 0
+        people, row, column = people[there], row[there], column[there]
+        xy[people, joint] = _adjusted(heat, row, column)
+        scores[people, joint] = heat[row, column]
 
 
 def _best_match(heat: np.ndarray, tags: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from fleetpose.errors import UsageError
 from models.pose.draw import draw_people as draw_all
 from models.pose.person import Person
 from models.pose.skeleton import PARTS
-from tests.pure.synthetic_people import STANDING
+from models.pose.synthetic import STANDING
 
 
 def draw_people(image, people):

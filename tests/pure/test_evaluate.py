@@ -10,7 +10,7 @@ from fleetpose.errors import UsageError
 from models.evaluate import average_precision, bootstrap_ap, evaluate_keypoints
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS, FROM_COCO
-from tests.pure.synthetic_people import STANDING
+from models.pose.synthetic import STANDING
 
 IMAGES, HEIGHT, WIDTH = 6, 240, 320
 

@@ -9,7 +9,7 @@ from models.pose.draw import draw_people
 from models.pose.labels import Label, draw_labels, identity_colour
 from models.pose.person import Person
 from models.pose.shapes import text_width, write
-from tests.pure.synthetic_people import STANDING
+from models.pose.synthetic import STANDING
 
 
 def standing(left=100.0, top=60.0, height=200.0, confidence=0.9, identity=None):

@@ -8,12 +8,17 @@ from models.pose.paf import PafSettings, decode
 from models.pose.peaks import find_peaks
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS, COCO_SIGMAS, FROM_COCO, HEATMAPS, LIMBS, PAF_CHANNELS, PAFS, PARTS
+from models.pose.synthetic import crowd, render_fields
 from models.preprocess import Placement
 from tests.pure.reference_decoder import find_peaks as reference_peaks
 from tests.pure.reference_decoder import reference_decode, upsample
-from tests.pure.synthetic_people import crowd, render
 
 SIZE = (46, 46)
+
+
+def render(people, size, noise=0.0, random=None):
+    """heatmaps and pafs."""
+    return tuple(render_fields(people, size, noise, random).values())
 
 
 def in_cells(size):

@@ -7,7 +7,7 @@ import pytest
 
 from models.pose.person import Person
 from models.pose.smooth import OneEuro, OneEuroSettings, Smoother
-from tests.pure.synthetic_people import STANDING
+from models.pose.synthetic import STANDING
 
 
 def run(values, times, settings=None):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from models.pose.person import Person
+from models.pose.synthetic import STANDING
 from models.pose.track import Tracker, TrackSettings, keypoint_similarity
-from tests.pure.synthetic_people import STANDING
 
 FPS = 30.0
 
