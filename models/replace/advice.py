@@ -12,7 +12,7 @@ from models.graph import Graph
 from models.layer import Shape
 from models.replace.apply import replaced_sharing_weights
 from models.replace.cost import cost_of
-from models.replace.program import program
+from models.replace.program import Program, program
 from models.replace.sites import Site, find_sites
 from models.replace.values import ACTIVATIONS, KINDS, Advice, Cost, Replacement
 from models.trace import trace
@@ -53,16 +53,15 @@ def advise(
         if kind not in KINDS:
             raise unknown_name("kind of replacement", kind, KINDS)
     ran = program(module, input_shape)
-    sites = find_sites(module, ran, activation, tuple(only) or tuple(KINDS))
+    sites = _rewritable(module, input_shape, ran, find_sites(module, ran, activation, tuple(only) or tuple(KINDS)))
     before = _secs(module, input_shape, latency_of)
     found = []
     for site in sites:
-        refused, saved = site.refused, None
-        if not refused and (site.replacement.function or latency_of is not None):
-            refused, alone = _tried(module, input_shape, site, ran.output_shapes)
-            after = None if refused else _secs(alone, input_shape, latency_of)
-            saved = before - after if before is not None and after is not None else None
-        found.append(_advice(replace(site, refused=refused), saved))
+        saved = None
+        if before is not None and not site.refused:
+            alone = _secs(replaced_sharing_weights(module, [site.replacement]), input_shape, latency_of)
+            saved = before - alone if alone is not None else None
+        found.append(_advice(site, saved))
     return tuple(sorted(found, key=_rank))
 
 
@@ -89,17 +88,38 @@ def compare(
     return costs[0], costs[1]
 
 
-def _tried(
-    module: nn.Module, input_shape: Shape, site: Site, shapes: tuple[tuple[int, ...], ...]
-) -> tuple[str, nn.Module]:
-    """Carry one replacement out alone: (why it cannot be, or "", and the network it gives)."""
+def _rewritable(module: nn.Module, input_shape: Shape, ran: Program, sites: list[Site]) -> list[Site]:
+    """The sites, those whose forward cannot be rewritten, or only with other outputs, refused.
+
+    Rewriting is tried for each site, exporting the result once for all; site by site only if that shows something.
+    """
+    tried = [replace(site, refused=site.refused or _refusal(module, site)) for site in sites]
+    rewrites = [site.replacement for site in tried if site.replacement.function and not site.refused]
+    if not rewrites or _keeps_outputs(module, input_shape, ran, rewrites):
+        return tried
+    changed = "the network's outputs would change, or it could not be traced any more"
+    return [
+        replace(site, refused=changed)
+        if site.replacement in rewrites and not _keeps_outputs(module, input_shape, ran, [site.replacement])
+        else site
+        for site in tried
+    ]
+
+
+def _refusal(module: nn.Module, site: Site) -> str:
     try:
-        alone = replaced_sharing_weights(module, [site.replacement])
-        if site.replacement.function and program(alone, input_shape).output_shapes != shapes:
-            return "the network's outputs would change shape", module
+        if site.replacement.function:
+            replaced_sharing_weights(module, [site.replacement])
     except UsageError as error:
-        return str(error), module
-    return "", alone
+        return str(error)
+    return ""
+
+
+def _keeps_outputs(module: nn.Module, input_shape: Shape, ran: Program, plan: list[Replacement]) -> bool:
+    try:
+        return program(replaced_sharing_weights(module, plan), input_shape).output_shapes == ran.output_shapes
+    except UsageError:
+        return False
 
 
 def _secs(module: nn.Module, input_shape: Shape, latency_of: LatencyOf | None) -> float | None:

@@ -201,7 +201,7 @@ def _illegal(old: nn.Module, op: Op) -> str:
     if hooked := _hooked(old):
         return hooked
     if old.groups > 1:
-        return "grouped: Winograd does not apply to it, and every link would pass over memory once more"
+        return "grouped: no Winograd for it, and each link is one more pass over memory"
     if kernel[0] != kernel[1] or dilation[0] != dilation[1] or stride[0] != stride[1]:
         return f"kernel {_by(kernel)}, dilation {_by(dilation)}, stride {_by(stride)}: only equal axes are handled"
     if kernel[0] % 2 == 0:

@@ -167,13 +167,13 @@ def run(argv):
 
 def test_the_command_advises_and_writes(tmp_path, capsys):
     out = str(tmp_path / "r.safetensors")
-    assert run(["--model", "lwop", "--size", "64x96", "--activation", "relu6", "-o", out, "--json"]) == 0
+    assert run(["--model", "lwop", "--size", "32x40", "--activation", "relu6", "-o", out, "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
-    assert value["input_shape"] == [3, 64, 96]
+    assert value["input_shape"] == [3, 32, 40]
     assert value["after"]["winograd_layers"] - value["before"]["winograd_layers"] == 10
     assert sum(each["planned"] for each in value["advice"]) == 11
     assert load_replaced(out) is not None
-    assert run(["--model", "lwop", "--size", "64x64", "--only", "activation", "--dry-run"]) == 0
+    assert run(["--model", "lwop", "--size", "32x40", "--only", "activation", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "cpm.trunk.0.depthwise.activation and 5 more" in text
     assert "dilation" not in text

@@ -139,8 +139,8 @@ def test_what_fx_cannot_rewrite_is_refused_with_the_reason():
         *((7, 1, 2, 2), (5, 1, 2, 2), (11, 1, 4, 2), (3, 2, 2, 2)),
     ],
 )
-@pytest.mark.parametrize("norm", [False, True])
-def test_chains_keep_shape_and_receptive_field(kernel, dilation, stride, links, norm):
+def test_chains_keep_shape_and_receptive_field(kernel, dilation, stride, links):
+    norm = kernel % 4 == 3
     old = conv(8, 6, kernel, dilation=dilation, stride=stride, padding=extent(kernel, dilation) // 2, bias=not norm)
     module = nn.Sequential(old, *([nn.BatchNorm2d(6)] if norm else []), nn.ReLU6())
     advice = advise(module, SHAPE)[0]
