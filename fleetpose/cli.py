@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,9 @@ def run(
             traceback.print_exc()
         print(f"{made.prog}: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # the reader, say `head`, has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  so that the interpreter's last flush is quiet too
+        return 0
     except KeyboardInterrupt:
         print(f"{made.prog}: interrupted", file=sys.stderr)
         return 130

@@ -158,8 +158,9 @@ HEADER = ("layers", "blocks", "widths", "conv G", "+BN G", "params M", "ms", "ac
 PAPER_HEADER = ("paper: G", "AP", "mAP")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = cli.parser("models.depth", "List networks of one family and one budget, from shallow and wide to deep.")
+def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
+    """The flags; `codegen.depth` adds a device to them."""
+    parser = cli.parser(command, "List networks of one family and one budget, from shallow and wide to deep.")
     parser.add_argument("--family", required=True, help=f"one of {', '.join(FAMILIES)}")
     parser.add_argument("--gmacs", type=float, required=True, help="the budget: GMACs with biases and batch norm")
     parser.add_argument("--tolerance", type=float, default=0.02, help="fraction a network may be off the budget")
@@ -175,17 +176,19 @@ def _print(found: list[Candidate], search: Search, with_paper: bool) -> None:
     )
     if not all(candidate.holds for candidate in found):
         print(f"!: nothing within {search.tolerance:.1%} of {search.gmacs:g} G at these blocks; widths only shrink")
-    print("ms, accuracy: given to determine_depth(latency_of=, accuracy_of=) by the packages that measure them")
+    if all(candidate.latency_secs is None for candidate in found):
+        print("ms: python -m codegen.depth takes the same flags and --device, and measures it")
     if with_paper:
         print(
             "paper: Table 1's network with as many backbone layers; COCO AP of its own training, not of these networks"
         )
 
 
-def main(arguments: argparse.Namespace) -> int:
+def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | None = None) -> int:
+    """The command; `latency_of` as for `determine_depth`."""
     search = Search(arguments.gmacs, arguments.tolerance, arguments.step, tuple(arguments.blocks), arguments.all_splits)
     with status("depth") as progress:
-        found = determine_depth(arguments.family, search, progress=progress)
+        found = determine_depth(arguments.family, search, latency_of, progress=progress)
     with_paper = arguments.family == "resnet"
     if arguments.json:
         table = [{"model": name, **asdict(facts)} for name, facts in TABLE_1.items()] if with_paper else []

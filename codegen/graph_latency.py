@@ -1,0 +1,50 @@
+"""The measured latency of a Graph on a device: the plain function that `models.depth` and `models.replace` take."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm.runtime.vm import VirtualMachine
+
+from codegen.link import export_shared
+from codegen.network import lower_network
+from codegen.target import make_target
+from devices.measure import measure
+from devices.session import Session
+from fleetpose.errors import FleetposeError
+from models.graph import Graph
+
+
+def measured_latency(session: Session, repeats: int = 10, host: str = "native") -> Callable[[Graph], float]:
+    """A function that compiles a graph for the session's device, runs it there, and answers seconds per inference.
+
+    Args:
+        session: an open device session; must outlive the function.
+        repeats: timed inferences; the answer is the median of their wall times, inputs and outputs on the device.
+        host: the processor that serves the device, a key of codegen.target.HOSTS.
+
+    The function raises FleetposeError where a graph fails to run there.
+    """
+
+    def latency_of(graph: Graph) -> float:
+        lowered = lower_network([graph], session.profile)
+        executable = tvm.compile(lowered.module, make_target(session.profile, host))
+        with tempfile.TemporaryDirectory(prefix="fleetpose-latency-") as folder:
+            path = Path(folder) / "network.so"
+            export_shared(executable, path, host)
+            module = session.load(path)
+        entry = lowered.entries[0]
+        with session.guard(f"preparing {graph.name}"):
+            machine = VirtualMachine(module, session.device)
+            tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
+            machine.save_function(entry.name, "timed", tensor, include_return=False)
+        timing = measure(session, machine, entry="timed", repeats=repeats)
+        if timing.wall_median_secs is None:
+            raise FleetposeError(f"{graph.name} was not timed: {timing.error}")
+        return timing.wall_median_secs
+
+    return latency_of
