@@ -106,8 +106,11 @@ class _Maps:
             raise UsageError(f"an input of {self.size} is beyond the {_MOST_PIXELS} pixels that are decoded")
 
     def heat(self, joint: int) -> np.ndarray:
-        """(h, w) float32."""
-        return cv2.resize(self._heat[joint], self.size[::-1], interpolation=cv2.INTER_CUBIC)
+        """(h, w) float32. What is flat stays so: rounding would make peaks of it."""
+        heat = self._heat[joint]
+        if heat.min() == heat.max():
+            return np.full(self.size, heat[0, 0], np.float32)
+        return cv2.resize(heat, self.size[::-1], interpolation=cv2.INTER_CUBIC)
 
     def tags(self, joint: int) -> np.ndarray:
         """(D, h, w) float32."""
