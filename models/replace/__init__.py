@@ -6,14 +6,15 @@
 Four kinds: smooth activations (SiLU, ELU, GELU, hard-swish, ...) become ReLU, ReLU6 or hard-tanh; a k x k convolution
 becomes a chain of 3x3 ones; so does a dilated one; squeeze-excite gates go. The result is an nn.Module to train.
 
-values (the plan), program (what a network runs), field, cost, sites (what may be replaced), chain, rewrite, apply,
-advice, files, report; `python -m models.replace` is `__main__`. Latency enters as a plain function;
-this package knows no device.
+values (the plan), program (what a network runs), field, cost, gates, sites (what may be replaced), chain, rewrite,
+apply, advice, files, report; `python -m models.replace` is `__main__`. Latency enters as a plain function; this
+package knows no device.
 """
 
 from models.replace.advice import advise, compare, planned
 from models.replace.apply import replace_operators
 from models.replace.files import load_replaced, read_plan, replace_model, replaced_spec, save_replaced
+from models.replace.gates import fold_mean_gates
 from models.replace.values import ACTIVATIONS, KINDS, Advice, Cost, Replacement
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Replacement",
     "advise",
     "compare",
+    "fold_mean_gates",
     "load_replaced",
     "planned",
     "read_plan",

@@ -86,6 +86,12 @@ def program(module: nn.Module, input_shape: Shape) -> Program:
     return _read(exported)
 
 
+def one_path_each(module: nn.Module, ran: Program) -> dict[Op, str]:
+    """The path each operator is known by: of a module that is in several places, the first."""
+    first: dict[int, str] = {}
+    return {op: first.setdefault(id(module.get_submodule(op.path)), op.path) for op in ran.ops}
+
+
 def _read(exported: torch.export.ExportedProgram) -> Program:
     sources = {
         getattr(spec.arg, "name", "")

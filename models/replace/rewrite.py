@@ -27,7 +27,7 @@ SMOOTH_MODULES: dict[type[nn.Module], str] = {
     nn.CELU: "celu",
 }
 SMOOTH_NAMES = frozenset(SMOOTH_MODULES.values())
-_GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
+GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
 _MULTIPLY = (operator.mul, operator.imul, torch.mul)
 
 
@@ -145,7 +145,7 @@ def _activated(node: fx.Node, kind: str, owner: nn.Module) -> fx.Node | None:
         return node.all_input_nodes[0]
     if name == "mul" and len(node.all_input_nodes) == 2:
         for x, gate in (node.all_input_nodes, node.all_input_nodes[::-1]):
-            if _GATES.get(_called(gate, owner).lower()) == kind and gate.all_input_nodes == [x]:
+            if GATES.get(_called(gate, owner).lower()) == kind and gate.all_input_nodes == [x]:
                 return x
     return None
 

@@ -15,12 +15,11 @@ from torch import nn
 
 from models.layer import Shape
 from models.replace.chain import ConvChain, extent, links_needed
-from models.replace.cost import SMOOTH, cost_of, cost_of_ops, is_gating, is_global_pool, params_under
-from models.replace.program import Op, Program, program
-from models.replace.rewrite import SMOOTH_MODULES, SMOOTH_NAMES
+from models.replace.cost import SMOOTH, cost_of, cost_of_ops, params_under
+from models.replace.gates import find_gatings, written_activation
+from models.replace.program import Op, Program, one_path_each, program
+from models.replace.rewrite import SMOOTH_MODULES
 from models.replace.values import KINDS, Cost, Replacement
-
-_GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def find_sites(module: nn.Module, ran: Program, activation: str, kinds: Collecti
 
     Where squeeze-excite may go, the activations of its gates are no sites of their own.
     """
-    paths = _one_path_each(module, ran)
+    paths = one_path_each(module, ran)
     gated = list(_squeeze_excites(module, ran, paths)) if "squeeze_excite" in kinds else []
     gone = {op for site in gated if not site.refused for op in site.ops}
     sites = [
@@ -52,12 +51,6 @@ def find_sites(module: nn.Module, ran: Program, activation: str, kinds: Collecti
     ]
     order = {path: index for index, path in reversed(list(enumerate(paths[op] for op in ran.ops)))}
     return sorted((site for site in sites if site.replacement.kind in kinds), key=lambda s: order[s.replacement.path])
-
-
-def _one_path_each(module: nn.Module, ran: Program) -> dict[Op, str]:
-    """The path each operator is known by: of a module that is in several places, the first."""
-    first: dict[int, str] = {}
-    return {op: first.setdefault(id(module.get_submodule(op.path)), op.path) for op in ran.ops}
 
 
 def _activations(
@@ -77,20 +70,6 @@ def _activations(
     for (path, kind, function), ops in found.items():
         replacement = Replacement("activation", path, kind, after, function=function)
         yield Site(replacement, cost_of_ops(ops, 0, (1, 1)), Cost(), _hooked(module.get_submodule(path)))
-
-
-def written_activation(op: Op) -> tuple[str, list[Op]]:
-    """The smooth activation an operator in a forward completes and the operators it is written in; ("", []) if none.
-
-    x * sigmoid(x) and x * hardsigmoid(x) are SiLU and hard-swish.
-    """
-    if op.kind in SMOOTH_NAMES:
-        return op.kind, [op]
-    if is_gating(op):
-        for x, gate in (op.inputs, op.inputs[::-1]):
-            if gate.kind in _GATES and gate.inputs == (x,):
-                return _GATES[gate.kind], [gate, op]
-    return "", []
 
 
 def _convolutions(module: nn.Module, ran: Program, activation: str, paths: Mapping[Op, str]) -> Iterator[Site]:
@@ -226,36 +205,14 @@ def _by(values: tuple[int, ...]) -> str:
 
 def _squeeze_excites(module: nn.Module, ran: Program, paths: Mapping[Op, str]) -> Iterator[Site]:
     """A site for each module whose forward multiplies x with something made of nothing but pooled x."""
-    found: dict[str, list[tuple[Op, list[Op], str]]] = {}
-    for op in ran.ops:
-        if is_gating(op) and not written_activation(op)[0]:
-            for x, gate in (op.inputs, op.inputs[::-1]):
-                ops, refused = _gate_ops(x, gate)
-                if ops:
-                    found.setdefault(paths[op], []).append((op, ops, refused))
-                    break
-    for path, products in found.items():
-        gates = list(dict.fromkeys(op for _, ops, _ in products for op in ops))
-        refused = next((why for _, _, why in products if why), "")
+    for path, gatings in find_gatings(ran, paths).items():
+        gates = list(dict.fromkeys(op for gating in gatings for op in gating.gate))
+        refused = next((gating.refused for gating in gatings if gating.refused), "")
         kept = {paths[op] for op in ran.ops if op not in gates}
         params = params_under(module, {paths[op] for op in gates if op.leaf} - kept)
-        every = (*gates, *(product for product, _, _ in products))
-        before = cost_of_ops(every, params, None)
-        title = "squeeze-excite" if len(products) == 1 else f"{len(products)} squeeze-excites"
+        every = (*gates, *(gating.product for gating in gatings))
+        title = "squeeze-excite" if len(gatings) == 1 else f"{len(gatings)} squeeze-excites"
         replacement = Replacement("squeeze_excite", path, title, "identity", function=True)
-        yield Site(replacement, before, Cost(), refused, every)
-
-
-def _gate_ops(x: Op, gate: Op) -> tuple[list[Op], str]:
-    """The operators between the pool and the product, the pool first read included; (none, "") if it is no gate.
-
-    The second is why a gate may not go: it is pooled from something else than what it multiplies.
-    """
-    ops: list[Op] = []
-    op = gate
-    while op is not x and len(op.inputs) == 1:
-        ops.append(op)
-        if is_global_pool(op) and op.inputs[0] is not x:
-            return ops, "its gate is pooled from another tensor than the one it multiplies"
-        op = op.inputs[0]
-    return (ops, "") if op is x and any(map(is_global_pool, ops)) else ([], "")
+        yield Site(
+            replacement, cost_of_ops(every, params, None), Cost(), refused or _hooked(module.get_submodule(path)), every
+        )

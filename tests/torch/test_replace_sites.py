@@ -12,7 +12,7 @@ from torch import nn
 
 from fleetpose.errors import UsageError
 from models.receptive import receptive_fields
-from models.replace import Replacement, advise, compare, planned, replace_operators
+from models.replace import Replacement, advise, compare, fold_mean_gates, planned, replace_operators
 from models.replace.chain import ConvChain, chain_extent, extent, links_needed
 from models.trace import trace
 
@@ -276,6 +276,30 @@ def test_squeeze_excite_goes_and_all_else_stays(gate):
     kept = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith("block.5.")}
     assert kept.keys() == network.state_dict().keys()
     assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in kept.items())
+
+
+def test_mean_gates_fold_into_the_convolution_behind():
+    torch.manual_seed(3)
+    gates = [SqueezeExcitation(8, 2, nn.Sigmoid) for _ in range(3)]
+    # the first reads a plain convolution, the second a depthwise one, the third nothing
+    module = nn.Sequential(conv(), gates[0], conv(kernel=1), gates[1], conv(groups=8), gates[2]).eval()
+    plan = planned(advise(module, SHAPE, only=["squeeze_excite"]))
+    images = [torch.randn(2, *SHAPE) for _ in range(3)]
+    network = replace_operators(module, plan)
+    answers = fold_mean_gates(module, network, plan, images)
+    other = "what reads it is not one plain convolution"
+    assert answers == {"1": "folded into 2", "3": other, "5": other}
+    first, bare = nn.Sequential(*module[:3]), nn.Sequential(*replace_operators(module, plan)[:3])
+    folded, x = nn.Sequential(*network[:3]), torch.cat(images)
+    with torch.no_grad():
+        errors = [(part(x) - first(x)).square().mean() for part in (folded, bare)]
+        assert errors[0] < 0.05 * errors[1]
+        nn.init.zeros_(gates[0].fc2.weight)  # now the gate is constant, so nothing at all is lost
+        network = replace_operators(module, plan)
+        fold_mean_gates(module, network, plan, images)
+        assert torch.allclose(nn.Sequential(*network[:3])(x), first(x), atol=1e-5)
+    with pytest.raises(UsageError, match="needs images"):
+        fold_mean_gates(module, network, plan, [])
 
 
 @pytest.mark.parametrize(
