@@ -121,6 +121,7 @@ class VideoWriter:
     """Writes frames at a constant rate. Made by `video_writer`."""
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float, follow_clock: bool) -> None:
+        _silence_opencv()
         self.path, self.size, self.fps, self.frames = path, size, fps, 0
         self._follow_clock = follow_clock
         self._writer = self._open()
@@ -179,7 +180,10 @@ def video_writer(path: Path, like: VideoReader, force: bool = False) -> Iterator
 
 
 def _silence_opencv() -> None:
-    """OpenCV and FFmpeg write of every oddity to stderr; what matters is in our errors. Set variables are kept."""
+    """OpenCV and FFmpeg write of every oddity to stderr; what matters is in our errors. Set variables are kept.
+
+    FFmpeg's is read once, when a process first opens a video.
+    """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     logging_of_cv2 = getattr(cv2.utils, "logging", None)
     if logging_of_cv2 is not None and "OPENCV_LOG_LEVEL" not in os.environ:

@@ -95,6 +95,7 @@ def draw_labels(canvas: np.ndarray, people: Sequence[Person]) -> None:
     """A label for everyone who has keypoints, above the head; beside or below it where there is more room.
 
     People not much larger than a label have only their identity shown, or nothing; who is unsure is labelled faintly.
+    Where some have identities, who has none yet (`track`) has no label.
 
     Args:
         canvas: (H, W, 3) uint8 BGR, drawn on.
@@ -102,8 +103,9 @@ def draw_labels(canvas: np.ndarray, people: Sequence[Person]) -> None:
     """
     height, width = canvas.shape[:2]
     placed: list[tuple[int, int, int, int]] = []
+    named = any(person.identity is not None for person in people)
     for person in people:
-        if not person.found.any():
+        if not person.found.any() or (named and person.identity is None):
             continue
         left, top, right, bottom = person.box
         if left > width or right < 0 or top > height or bottom < 0:

@@ -95,6 +95,14 @@ def test_small_people_show_their_identity_only_and_nothing_without():
     assert np.ptp(np.nonzero(drawn[1].any(axis=2))[1]) < 30
 
 
+def test_who_has_no_identity_yet_has_no_label_beside_those_who_have():
+    one, ghost = standing(150, identity=1), standing(450)
+    drawn = np.zeros((2, 480, 640, 3), np.uint8)
+    draw_labels(drawn[0], [one])
+    draw_labels(drawn[1], [ghost, one])
+    assert (drawn[0] == drawn[1]).all()
+
+
 def test_labels_grow_with_the_picture():
     sizes = []
     for scale in (1, 3):

@@ -1,0 +1,167 @@
+"""Videos read and written: times, sizes, what is no video, what cannot be written."""
+
+import errno
+import io
+
+import cv2
+import numpy as np
+import pytest
+
+from codegen.video import CODECS, VideoReader, VideoWriter, check_suffix, video_writer
+from fleetpose.errors import FleetposeError, UsageError
+
+
+def picture(number, height=48, width=64):
+    """Grey by its number; a video codec keeps that much."""
+    return np.full((height, width, 3), 20 + 20 * number, np.uint8)
+
+
+def write_video(path, frames=6, fps=25.0, size=(48, 64)):
+    writer = VideoWriter(path, size, fps, follow_clock=False)
+    for number in range(frames):
+        writer.write(picture(number, *size), number / fps)
+    writer.finish()
+    return path
+
+
+@pytest.fixture
+def video(tmp_path):
+    return write_video(tmp_path / "in.mp4")
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_what_is_written_is_read(tmp_path, suffix):
+    path = write_video(tmp_path / f"in{suffix}")
+    with VideoReader(str(path)) as reader:
+        assert (reader.size, reader.frames, reader.live) == ((48, 64), 6, False)
+        assert reader.fps == pytest.approx(25)
+        frames = list(reader)
+    assert [frame.number for frame in frames] == list(range(6))
+    np.testing.assert_allclose([frame.secs for frame in frames], np.arange(6) / 25, atol=2e-3)
+    for frame in frames:
+        assert frame.image.shape == (48, 64, 3)
+        assert abs(frame.image.mean() - picture(frame.number).mean()) < 6
+
+
+def test_odd_sizes_lose_at_most_a_row_and_a_column(tmp_path):
+    with VideoReader(str(write_video(tmp_path / "odd.mp4", size=(47, 65)))) as reader:
+        assert reader.size in ((46, 64), (47, 65))
+
+
+def test_times_grow_even_where_stamps_do_not(video):
+    with VideoReader(str(video)) as reader:
+        real = reader._capture
+
+        class Stuck:
+            """A capture whose time stamps are one and the same."""
+
+            read, release = real.read, real.release
+
+            def get(self, name):
+                return 0.0 if name == cv2.CAP_PROP_POS_MSEC else real.get(name)
+
+        reader._capture = Stuck()
+        secs = [frame.secs for frame in reader]
+    np.testing.assert_allclose(secs, np.arange(6) / 25)
+
+
+def refused(source):
+    with pytest.raises(UsageError) as caught:
+        VideoReader(str(source))
+    return str(caught.value)
+
+
+def test_what_is_no_video(tmp_path, monkeypatch):
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video" * 100)
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    photo = tmp_path / "photo.PNG"
+    photo.write_bytes(cv2.imencode(".png", picture(1))[1].tobytes())
+    assert "text.mp4 is not a video" in refused(text)
+    assert "empty.mp4 is not a video" in refused(empty)
+    assert "No such file" in refused(tmp_path / "none.mp4")
+    assert "is a directory" in refused(tmp_path)
+    assert "is a picture; use --image" in refused(photo)
+    monkeypatch.chdir(tmp_path)
+    assert refused("77").startswith("camera 77 gives no pictures; this machine")
+
+
+def test_a_damaged_video(video, tmp_path):
+    """An .mp4 that was cut off has no index, so nothing in it can be read."""
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    assert "is not a video" in refused(damaged)
+
+
+def test_opencv_and_ffmpeg_are_silent(video, tmp_path, capfd):
+    refused(write_text(tmp_path / "text.mp4"))
+    refused("77")
+    list(VideoReader(str(video)))
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def write_text(path):
+    path.write_text("no video")
+    return path
+
+
+def test_a_file_named_like_a_camera(video, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    video.rename("0")
+    with VideoReader("0") as reader:
+        assert not reader.live
+        assert len(list(reader)) == 6
+
+
+def test_live_pictures_play_at_the_true_speed(tmp_path):
+    """Ten pictures a second, unevenly, in a video of 30: each stays until the next; a long pause is cut short."""
+    path = tmp_path / "live.avi"
+    writer = VideoWriter(path, (48, 64), 30.0, follow_clock=True)
+    for number, secs in enumerate([0.0, 0.1, 0.2, 0.35, 0.4, 0.401]):
+        writer.write(picture(number), secs)
+    assert writer.frames == round(0.4 * 30) + 1
+    writer.write(picture(7), 1000.0)
+    assert writer.frames == 13 + 60
+    writer.finish()
+
+
+def test_the_file_appears_at_the_end_or_not_at_all(video, tmp_path):
+    out = tmp_path / "deep" / "out.mp4"
+    with VideoReader(str(video)) as reader:
+        with pytest.raises(cv2.error), video_writer(out, reader) as writer:
+            writer.write("no picture", 0.0)
+        assert list(out.parent.iterdir()) == []
+        with video_writer(out, reader) as writer:
+            writer.write(picture(0), 0.0)
+            assert not out.exists()
+        assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
+        with pytest.raises(UsageError, match="add --force"), video_writer(out, reader):
+            pass
+        with video_writer(out, reader, force=True) as writer:
+            writer.write(picture(0), 0.0)
+
+
+def test_what_cannot_be_written(video, tmp_path):
+    with pytest.raises(UsageError, match=r"x.gif: videos are written as .mp4"):
+        check_suffix(tmp_path / "x.gif")
+    with pytest.raises(UsageError, match=r"OpenCV writes no .mp4 of 1x1 pixels here; give -o NAME.avi"):
+        VideoWriter(tmp_path / "x.mp4", (1, 1), 25.0, follow_clock=False)
+
+
+def test_a_full_disk_is_noticed(video, tmp_path):
+    """OpenCV says nothing when it cannot write; /dev/full is a disk without room."""
+    try:
+        with io.FileIO("/dev/full", "w") as full, pytest.raises(OSError) as caught:
+            full.write(b"x")
+    except FileNotFoundError:
+        pytest.skip("no /dev/full here")
+    assert caught.value.errno == errno.ENOSPC
+    link = tmp_path / "full.avi"
+    link.symlink_to("/dev/full")
+    writer = VideoWriter(link, (480, 640), 25.0, follow_clock=False)
+    for number in range(10):
+        writer.write(picture(number, 480, 640), 0.0)
+    with pytest.raises(FleetposeError, match="only 0 of 10 frames could be written; is the disk full"):
+        writer.finish()
