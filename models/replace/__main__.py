@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> None:
     network = create_model(arguments.model, arguments.weights, arguments.seed)
     advice = advise(network, shape, activation=arguments.activation, only=arguments.only)
     plan = planned(advice)
-    replaced = replace_operators(network, plan, initial="folded" if arguments.weights else "random")
+    replaced = replace_operators(network, plan, "folded" if arguments.weights else "random", arguments.seed)
     costs = compare(network, replaced, shape)
     if not arguments.dry_run:
         save_replaced(replaced, arguments.out, arguments.model, plan, costs, force=arguments.force)

@@ -20,7 +20,9 @@ Initial = Literal["folded", "random"]
 _ORDER = {"kernel": 0, "dilation": 0, "activation": 1, "squeeze_excite": 3}
 
 
-def replace_operators(module: nn.Module, plan: Iterable[Replacement], initial: Initial = "folded") -> nn.Module:
+def replace_operators(
+    module: nn.Module, plan: Iterable[Replacement], initial: Initial = "folded", seed: int = 0
+) -> nn.Module:
     """A copy of `module` with the replacements of `plan` carried out.
 
     All weights that still exist keep their names and values, but for the batch norm behind a chain, whose numbers move
@@ -31,28 +33,33 @@ def replace_operators(module: nn.Module, plan: Iterable[Replacement], initial: I
             torch.fx, and the copy keeps its classes and methods.
         plan: as `advise` makes it.
         initial: weights of new convolutions: "folded" starts near the old network (ConvChain.fold_from), "random"
-            draws them from torch's global generator.
+            draws them from `seed`.
 
     Raises:
         UsageError: a path that is not there or holds something else than planned, or a forward torch.fx cannot trace.
     """
-    return _carried_out(copy.deepcopy(module), plan, initial)
+    return _carried_out(copy.deepcopy(module), plan, initial, seed)
 
 
 def replaced_sharing_weights(module: nn.Module, plan: Iterable[Replacement]) -> nn.Module:
     """As `replace_operators(..., "random")`, but sharing all tensors with `module`: to look at, not to train."""
     tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    with torch.random.fork_rng(devices=[]):
-        return _carried_out(copy.deepcopy(module, tensors), plan, "random")
+    return _carried_out(copy.deepcopy(module, tensors), plan, "random", seed=0)
 
 
-def _carried_out(network: nn.Module, plan: Iterable[Replacement], initial: Initial) -> nn.Module:
+def _carried_out(network: nn.Module, plan: Iterable[Replacement], initial: Initial, seed: int) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
     for replacement in sorted(plan, key=_turn):
         try:
             old = network.get_submodule(replacement.path)
         except AttributeError:
             raise UsageError(f"there is no module {replacement.path!r} in {type(network).__name__}") from None
-        new = _made(network, old, replacement, initial)
+        new = _made(network, old, replacement)
+        if isinstance(new, ConvChain) and isinstance(old, nn.Conv2d):
+            if initial == "folded":
+                new.fold_from(old, _norm(network, replacement))
+            else:
+                new.draw(generator)
         network = new if old is network else _put(network, old, new)
     return network
 
@@ -63,7 +70,7 @@ def _turn(replacement: Replacement) -> tuple[int, int]:
     return _ORDER[replacement.kind] + (replacement.kind == "activation" and replacement.function), -depth
 
 
-def _made(network: nn.Module, old: nn.Module, replacement: Replacement, initial: Initial) -> nn.Module:
+def _made(network: nn.Module, old: nn.Module, replacement: Replacement) -> nn.Module:
     if replacement.kind == "squeeze_excite":
         return rewritten(old, remove_squeeze_excite, _children_holding_gates(old))
     if replacement.kind == "activation":
@@ -73,15 +80,22 @@ def _made(network: nn.Module, old: nn.Module, replacement: Replacement, initial:
             raise _misplaced(old, replacement)
         new = MODULES[replacement.after](inplace=bool(getattr(old, "inplace", False)))
         return new.train(old.training)
-    norm = network.get_submodule(replacement.norm) if replacement.norm else None
-    if type(old) is not nn.Conv2d or not isinstance(norm, nn.BatchNorm2d | None):
+    if type(old) is not nn.Conv2d:
         raise _misplaced(old, replacement)
-    chain = ConvChain(old, replacement, norm)
-    if initial == "folded":
-        chain.fold_from(old, norm)
-    else:
-        chain.draw()
-    return chain
+    return ConvChain(old, replacement, _norm(network, replacement))
+
+
+def _norm(network: nn.Module, replacement: Replacement) -> nn.BatchNorm2d | None:
+    """The batch norm behind a chain. Raises UsageError if something else is in its place."""
+    if not replacement.norm:
+        return None
+    try:
+        norm = network.get_submodule(replacement.norm)
+    except AttributeError:
+        norm = None
+    if not isinstance(norm, nn.BatchNorm2d):
+        raise UsageError(f"the plan for {replacement.place} has a batch norm at {replacement.norm!r}; there is none")
+    return norm
 
 
 def _misplaced(old: nn.Module, replacement: Replacement) -> UsageError:

@@ -72,10 +72,10 @@ class ConvChain(nn.Sequential):
         return self.convs[0].bias
 
     @torch.no_grad()
-    def draw(self) -> None:
-        """Random weights from torch's global generator (He et al. 2015, eq. 10); biases zero."""
+    def draw(self, generator: torch.Generator) -> None:
+        """Random weights (He et al. 2015, eq. 10); biases zero."""
         for conv in self.convs:
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)
 

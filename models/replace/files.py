@@ -33,10 +33,7 @@ def replace_model(
     Raises:
         UsageError: an unknown name, a plan that does not fit it, or weights that do not.
     """
-    network = create_model(name, seed=seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = replace_operators(network, plan, initial="random")
+    network = replace_operators(create_model(name, seed=seed), plan, initial="random", seed=seed)
     if weights is not None:
         load_weights(network, weights)
     return network
@@ -47,11 +44,11 @@ def replaced_spec(name: str, plan: Iterable[Replacement], replaced_name: str = "
     spec, kept = model_spec(name), tuple(plan)
 
     def build(**_parameters: Any) -> nn.Module:
-        return replace_operators(spec.build(), kept, initial="random")
+        return replace_operators(spec.build(), kept, initial="random", seed=torch.initial_seed())
 
     factory: Callable[..., nn.Module] = build
     summary = f"{name} with {len(kept)} operators replaced"
-    return replace(spec, name=replaced_name or f"{name}+replaced", factory=factory, summary=summary)
+    return replace(spec, name=replaced_name or f"{name}+replaced", factory=factory, summary=summary, paper=None)
 
 
 def description(path: Path | str) -> Path:

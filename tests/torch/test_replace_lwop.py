@@ -11,7 +11,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from models.count import count
 from models.networks.lwop import Lwop
-from models.registry import create_model
+from models.registry import build_model, create_model
 from models.replace import (
     Replacement,
     advise,
@@ -133,6 +133,8 @@ def test_a_random_replaced_model_depends_on_the_seed_alone(advice):
     assert all(torch.equal(tensor, same[name]) for name, tensor in one.items())
     name = "refinement_stages.0.trunk.0.trunk.1.conv.3.weight"
     assert not torch.equal(one[name], other[name])
+    registered = build_model(replaced_spec("lwop", planned(advice)), seed=1).state_dict()
+    assert torch.equal(one[name], registered[name])
     spec = replaced_spec("lwop", planned(advice))
     assert spec.name == "lwop+replaced"
     assert spec.build().state_dict().keys() == one.keys()
