@@ -161,8 +161,8 @@ def _head(person: Person) -> tuple[float, float, float]:
     if found[_NOSE] and found[_NECK]:
         # From the nose to the crown, hair and hats included, it is about as far as to the neck.
         reach = float(np.hypot(*(xy[_NOSE] - xy[_NECK])))
-        head = xy[_HEAD][found[_HEAD]]
-        return float(head[:, 0].mean()), min(top, float(xy[_NOSE, 1]) - 1.05 * reach), float(xy[_NOSE, 1]) + 0.4 * reach
+        head, nose = xy[_HEAD][found[_HEAD]], float(xy[_NOSE, 1])
+        return float(head[:, 0].mean()), min(float(head[:, 1].min()), nose - 1.05 * reach), nose + 0.4 * reach
     part = next((part for part in (*_HEAD, _NECK) if found[part]), None)
     x = (left + right) / 2 if part is None else float(xy[part, 0])
     size = max(right - left, bottom - top)

@@ -63,6 +63,13 @@ def test_a_label_is_above_the_head():
     assert 60 < bottom < 100 + 0.05 * 200
 
 
+def test_a_raised_arm_does_not_take_the_label_along():
+    person = standing(300, 160)
+    keypoints = person.keypoints.copy()
+    keypoints[[3, 4], :2] = (270, 100), (270, 20)
+    assert boxes([Person(keypoints, 1.0)]) == boxes([person])
+
+
 @pytest.mark.parametrize(("left", "top"), [(0, 0), (640, 470), (-30, 300), (320, -100), (655, -60)])
 def test_a_label_is_within_the_picture(left, top):
     drawn = np.zeros((480, 640, 3), np.uint8)
