@@ -25,6 +25,8 @@ _SHADOW = 0.5
 _ROUNDING = 1e-5
 #: Cells upsampled at once, so that maps of noise stay within memory.
 _CHUNK = 1 << 14
+#: Cells of a part that are upsampled, the highest; more than a network's map has, so it binds on large maps of noise.
+_MOST_CELLS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,12 @@ def _candidates(maps: np.ndarray, threshold: float) -> np.ndarray:
     tall[:, :height] = maps
     around = cv2.dilate(tall.reshape(-1, width), np.ones((3, 3), np.uint8), borderValue=-np.inf)
     around = around.reshape(tall.shape)[:, :height]
-    return np.argwhere((maps > _SHADOW * threshold) & (maps >= _SHADOW * around))
+    cells = np.argwhere((maps > _SHADOW * threshold) & (maps >= _SHADOW * around))
+    part, row, column = cells.T
+    if not len(part) or np.bincount(part).max() <= _MOST_CELLS:
+        return cells
+    cells = cells[np.lexsort((-maps[part, row, column], part))]
+    return cells[np.arange(len(cells)) - np.searchsorted(cells[:, 0], cells[:, 0]) < _MOST_CELLS]
 
 
 def _peaks_in(maps: np.ndarray, cells: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -176,6 +176,14 @@ def test_ten_thousand_peaks_give_a_bounded_number_of_people(name, kind):
         assert np.isfinite(person.keypoints[person.found]).all()
 
 
+@every_decoder
+def test_large_maps_of_noise_are_decoded_too(name):
+    random = np.random.default_rng(2)
+    outputs = {output: random.random((n, 200, 240), np.float32) for output, n in CHANNELS[name].items()}
+    found = decoder(name).decode(outputs, (400, 480))
+    assert len(found) <= (17 * 128 if name == "paf" else 30)
+
+
 def test_an_account_of_what_was_found():
     people = crowd(np.random.default_rng(7), 2, CELLS)
     people[0, FROM_COCO[9]] = np.nan
