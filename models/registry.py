@@ -30,7 +30,15 @@ def model_names() -> tuple[str, ...]:
 
 
 def model_spec(name: str) -> ModelSpec:
-    """The spec registered under `name`. Raises UsageError, with "did you mean", for an unknown one."""
+    """The spec registered under `name`, or of a replaced network by the .json file `models.replace` wrote.
+
+    Raises:
+        UsageError: an unknown name, with "did you mean"; a file that is not such a description.
+    """
+    if name.endswith(".json"):
+        from models.replace.files import read_plan, replaced_spec
+
+        return replaced_spec(*read_plan(name))
     try:
         return _MODELS[name]
     except KeyError:
@@ -41,7 +49,7 @@ def create_model(name: str, weights: str | Path | None = None, seed: int = 0) ->
     """Build a model, in eval mode, float32, on the CPU.
 
     Args:
-        name: a registered name.
+        name: as for `model_spec`.
         weights: a file of any layout `models.weights.load_weights` knows; None draws random weights.
         seed: of the random weights; torch's global random state is left alone.
 

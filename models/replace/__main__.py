@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import check_writable
+from models.graph import Graph
 from models.registry import create_model, model_spec
 from models.replace.advice import advise, compare, planned
 from models.replace.apply import replace_operators
@@ -16,8 +18,9 @@ from models.replace.report import print_report, to_json
 from models.replace.values import ACTIVATIONS, KINDS
 
 
-def _parser() -> argparse.ArgumentParser:
-    made = cli.parser("models.replace", "Replace operators a phone runs badly; --dry-run only says what it would do.")
+def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
+    """The flags; `codegen.replace` adds a device to them."""
+    made = cli.parser(command, "Replace operators a phone runs badly; --dry-run only says what it would do.")
     made.add_argument("--model", required=True, help="a registered network; python -m models.list names them")
     made.add_argument("--weights", help="of the original; without it weights are random")
     made.add_argument("--activation", choices=ACTIVATIONS, default="relu", help="what smooth activations become")
@@ -30,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: argparse.Namespace) -> None:
-    """The command: advise, replace, compare, print, write."""
+def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | None = None) -> None:
+    """The command: advise, replace, compare, print, write. `latency_of` as for `advise`."""
     for kind in arguments.only:
         if kind not in KINDS:
             raise unknown_name("kind of replacement", kind, KINDS)
@@ -42,10 +45,10 @@ def main(arguments: argparse.Namespace) -> None:
     spec = model_spec(arguments.model)
     shape = (3, *(_size(arguments.size) if arguments.size else spec.size))
     network = create_model(arguments.model, arguments.weights, arguments.seed)
-    advice = advise(network, shape, activation=arguments.activation, only=arguments.only)
+    advice = advise(network, shape, activation=arguments.activation, only=arguments.only, latency_of=latency_of)
     plan = planned(advice)
     replaced = replace_operators(network, plan, "folded" if arguments.weights else "random", arguments.seed)
-    costs = compare(network, replaced, shape)
+    costs = compare(network, replaced, shape, latency_of)
     if not arguments.dry_run:
         save_replaced(replaced, arguments.out, arguments.model, plan, costs, force=arguments.force)
     if arguments.json:
@@ -64,4 +67,4 @@ def _size(text: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main, _parser()))
+    sys.exit(cli.run(main, make_parser()))

@@ -16,5 +16,5 @@ def graph_of(width: int):
 def test_more_work_takes_longer(host):
     latency_of = measured_latency(host, repeats=5)
     narrow, wide = latency_of(graph_of(8)), latency_of(graph_of(128))
-    assert 0 < narrow
+    assert narrow > 0
     assert wide > 3 * narrow, "256 times the multiply-adds in the second layer"

@@ -11,7 +11,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from models.count import count
 from models.networks.lwop import Lwop
-from models.registry import build_model, create_model
+from models.registry import build_model, create_model, model_spec
 from models.replace import (
     Replacement,
     advise,
@@ -24,7 +24,7 @@ from models.replace import (
     replaced_spec,
     save_replaced,
 )
-from models.replace.__main__ import _parser, main
+from models.replace.__main__ import main, make_parser
 from models.trace import trace
 
 SHAPE = (3, 368, 368)
@@ -164,7 +164,7 @@ def test_a_plan_for_another_network_is_refused(lwop):
 
 
 def run(argv):
-    return cli.run(main, _parser(), argv)
+    return cli.run(main, make_parser(), argv)
 
 
 def test_the_command_advises_and_writes(tmp_path, capsys):
@@ -193,3 +193,18 @@ def test_the_command_advises_and_writes(tmp_path, capsys):
 def test_bad_arguments_are_one_line(argv, message, capsys):
     assert run(argv) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_replaced_network_is_a_model_by_its_file(tmp_path):
+    network = create_model("lwop")
+    plan = planned(advise(network, (3, 64, 64)))
+    replaced = replace_operators(network, plan)
+    save_replaced(replaced, tmp_path / "x.safetensors", "lwop", plan)
+    again = create_model(str(tmp_path / "x.json"), tmp_path / "x.safetensors")
+    assert model_spec(str(tmp_path / "x.json")).name == "lwop+replaced"
+    x = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        for one, other in zip(again(x), replaced(x), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+    with pytest.raises(UsageError):
+        model_spec(str(tmp_path / "none.json"))
