@@ -20,9 +20,9 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
 from fleetpose.progress import status
+from models.accuracy import evaluate_network
 from models.evaluate import evaluate_keypoints
 from models.pose.person import Person
-from models.preprocess import Preprocessing, fit, free_size
 from models.registry import create_model, model_spec
 
 Maps = dict[str, np.ndarray]
@@ -76,16 +76,15 @@ class Reference:
         if weights is not None and (digest := sha256_of(weights)) != wanted.get("sha256"):
             raise UsageError(f"{weights} (sha256 {digest[:12]}...) is not what the artifact was built from: {wanted}")
         self.network = create_model(manifest.model, weights, seed=wanted.get("seed", 0))
-        self.names = model_spec(manifest.model).outputs
+        self.spec = model_spec(manifest.model)
 
-    def run(self, tensor: np.ndarray, precise: bool = True) -> Maps:
-        """(1, C, H, W) -> output maps; in float64, or in float32 where `precise` is false."""
+    def run(self, tensor: np.ndarray) -> Maps:
+        """(1, C, H, W) -> output maps, in float64."""
         import torch
 
-        network = self.network.double() if precise else self.network.float()
         with torch.inference_mode():
-            outputs = network(torch.from_numpy(tensor).to(torch.float64 if precise else torch.float32))
-        return {name: output.numpy() for name, output in zip(self.names, outputs, strict=True)}
+            outputs = self.network.double()(torch.from_numpy(tensor).double())
+        return {name: output.numpy() for name, output in zip(self.spec.outputs, outputs, strict=True)}
 
 
 def sha256_of(path: Path) -> str:
@@ -130,19 +129,13 @@ def verify_photographs(
         expected.append(decode_maps(truth, placement))
         return [] if comparison.not_finite else decode_maps(maps, placement)
 
-    def free_width(image: np.ndarray) -> list[Person]:
-        preprocessing = Preprocessing.from_dict(artifact.manifest.preprocessing)
-        size = free_size((image.shape[0], image.shape[1]), artifact.manifest.sizes[0][0], artifact.manifest.stride)
-        tensor, placement = fit(image, size, preprocessing)
-        return decode_maps(reference.run(tensor, precise=False), placement)
-
     def step(name: str) -> Callable[[int, int], None]:
         return lambda done, total: report(name, done, total)
 
     found = evaluate_keypoints(annotations, images, ours, step("artifact and float64 reference"))
     replay = iter(expected)
     same = evaluate_keypoints(annotations, images, lambda image: next(replay))
-    free = evaluate_keypoints(annotations, images, free_width, step("free width"))
+    free = evaluate_network(reference.network.float(), reference.spec, data, step("free width"))
     return comparison, {"ap_artifact": found.ap, "ap_reference": same.ap, "ap_free_width": free.ap}
 
 

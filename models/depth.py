@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from fleetpose import cli
+from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from models.depth_families import FAMILIES, Cost, DepthFamily, Numbers, depth_family
 from models.depth_search import Search, shapes
@@ -57,11 +58,15 @@ class Candidate:
         return {**values, "factory": self.spec.factory, "parameters": dict(self.spec.parameters)}
 
 
+#: a candidate's module with random weights, and the candidate -> accuracy or None
+AccuracyOf = Callable[["nn.Module", Candidate], "float | None"]
+
+
 def determine_depth(
     family: str,
     search: Search,
     latency_of: Callable[[Graph], float] | None = None,
-    accuracy_of: Callable[[nn.Module], float] | None = None,
+    accuracy_of: AccuracyOf | None = None,
     progress: Callable[[str, int, int], None] = lambda message, done, total: None,
 ) -> list[Candidate]:
     """The networks of a family that hold a budget, by number of blocks.
@@ -69,7 +74,8 @@ def determine_depth(
     Args:
         family: a key of models.depth_families.FAMILIES.
         latency_of: seconds of a traced network with random weights, predicted or measured.
-        accuracy_of: accuracy of a module, which the function may train first.
+        accuracy_of: accuracy of a candidate's module, which the function may give weights or train first; None where
+            it has no way to know.
         progress: called with a message, candidates done, and candidates in all.
 
     Raises:
@@ -114,7 +120,7 @@ def _judged(
     found: Candidate,
     size: tuple[int, int],
     latency_of: Callable[[Graph], float] | None,
-    accuracy_of: Callable[[nn.Module], float] | None,
+    accuracy_of: AccuracyOf | None,
 ) -> Candidate:
     from models.trace import trace
 
@@ -122,7 +128,7 @@ def _judged(
     return replace(
         found,
         latency_secs=latency_of(trace(module, (3, *size), found.spec.name)) if latency_of else None,
-        accuracy=accuracy_of(module) if accuracy_of else None,
+        accuracy=accuracy_of(module, found) if accuracy_of else None,
     )
 
 
@@ -167,7 +173,35 @@ def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
     parser.add_argument("--step", type=int, default=8, help="widths are multiples of it")
     parser.add_argument("--blocks", type=int, nargs="+", default=[], metavar="N", help="numbers of blocks to try")
     parser.add_argument("--all-splits", action="store_true", help="every way to divide blocks among stages that holds")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="LAYERS=FILE",
+        help="trained weights of the rows with that many layers",
+    )
+    parser.add_argument("--data", help="COCO folder; with --weights, the accuracy column is AP on it")
     return parser
+
+
+def _trained(weights: list[str], data: str | None) -> AccuracyOf | None:
+    """AP of the candidates that weights are given for. Raises UsageError for flags that do not fit together."""
+    if bool(weights) != bool(data):
+        raise UsageError("--weights LAYERS=FILE and --data DIR go together")
+    files = dict(text.partition("=")[::2] for text in weights)
+    if bad := [text for text in weights if not (text.partition("=")[0].isdigit() and text.partition("=")[2])]:
+        raise UsageError(f"--weights {bad[0]}: give LAYERS=FILE, such as 72=resnet.safetensors")
+
+    def accuracy_of(module: nn.Module, candidate: Candidate) -> float | None:
+        from models.accuracy import evaluate_network
+        from models.weights import load_weights
+
+        if str(candidate.layers) not in files:
+            return None
+        load_weights(module, files[str(candidate.layers)])
+        return evaluate_network(module, candidate.spec, str(data)).ap
+
+    return accuracy_of if weights else None
 
 
 def _print(found: list[Candidate], search: Search, with_paper: bool) -> None:
@@ -188,7 +222,8 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
     """The command; `latency_of` as for `determine_depth`."""
     search = Search(arguments.gmacs, arguments.tolerance, arguments.step, tuple(arguments.blocks), arguments.all_splits)
     with status("depth") as progress:
-        found = determine_depth(arguments.family, search, latency_of, progress=progress)
+        accuracy_of = _trained(arguments.weights, arguments.data)
+        found = determine_depth(arguments.family, search, latency_of, accuracy_of, progress)
     with_paper = arguments.family == "resnet"
     if arguments.json:
         table = [{"model": name, **asdict(facts)} for name, facts in TABLE_1.items()] if with_paper else []

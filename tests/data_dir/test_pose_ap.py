@@ -4,6 +4,7 @@ from functools import cache
 
 import pytest
 
+from models.accuracy import evaluate_network
 from models.evaluate import bootstrap_ap, evaluate_keypoints
 from models.pose.paf import decode
 from models.pose.person import Person
@@ -68,3 +69,13 @@ def test_ap_is_not_below_the_plain_decoder(evaluate):
     print(f"AP {mine.ap:.4f}, plain decoder {theirs.ap:.4f}, gain {bootstrap_ap(mine, theirs)} (95 %)")
     assert theirs.ap >= 0.44
     assert mine.ap >= theirs.ap
+
+
+def test_evaluate_network_is_the_same_protocol(shared_dir):
+    network = create_model(MODEL, weights=shared_dir / "data/lwop/human_pose_0001.safetensors")
+    seen = []
+    found = evaluate_network(
+        network, model_spec(MODEL), shared_dir / "data/photos_val", lambda done, total: seen.append((done, total))
+    )
+    assert found.ap >= 0.44
+    assert seen[-1] == (32, 32)

@@ -16,7 +16,8 @@ from models.depth import determine_depth
 from models.depth_families import FAMILIES
 from models.depth_search import Search
 from models.graph import Graph
-from models.registry import model_spec
+from models.registry import create_model, model_spec
+from models.weights import save_weights
 
 
 def run(*argv) -> int:
@@ -92,10 +93,10 @@ def test_latency_and_accuracy_are_the_callers():
         return 0.125
 
     search = Search(0.5, blocks=(7,), size=(64, 64))
-    (found,) = determine_depth("resnet", search, latency_of, lambda module: float(module.training))
+    (found,) = determine_depth("resnet", search, latency_of, lambda module, candidate: float(module.training))
     assert (found.latency_secs, found.accuracy) == (0.125, 0.0)
     assert seen == [found.macs]
-    (alone,) = determine_depth("resnet", search, accuracy_of=lambda _module: 0.5)
+    (alone,) = determine_depth("resnet", search, accuracy_of=lambda _module, _candidate: 0.5)
     assert (alone.latency_secs, alone.accuracy) == (None, 0.5)
     assert replace(alone, accuracy=None) == determine_depth("resnet", search)[0]
 
@@ -129,3 +130,20 @@ def test_the_command_line(capsys):
 def test_wrong_command_lines(argv, message, capsys):
     assert run("--gmacs", "9", *argv) == 2
     assert message in capsys.readouterr().err
+
+
+def test_weights_and_data_go_together(capsys):
+    for flags, text in [
+        (["--weights", "72=a.safetensors"], "go together"),
+        (["--weights", "a.safetensors", "--data", "x"], "give LAYERS=FILE"),
+    ]:
+        argv = ["--family", "resnet", "--gmacs", "16.4", "--blocks", "7", *flags]
+        assert run(*argv) == 2
+        assert text in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit_their_row(capsys, tmp_path):
+    save_weights(create_model("resnet50_2"), tmp_path / "w.safetensors")
+    argv = ["--family", "resnet", "--gmacs", "16.4", "--blocks", "7", "--data", "x"]
+    assert run(*argv, "--weights", f"24={tmp_path}/w.safetensors") == 2
+    assert "does not fit" in capsys.readouterr().err
