@@ -104,7 +104,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("benchmarks.postprocessing", "Time and correctness of the three groupings on known crowds.")
-    parser.add_argument("--people", nargs="+", type=int, default=[1, 5, 20, 50], help="sizes of the crowds")
+    parser.add_argument("--people", nargs="+", type=int, default=[1, 5, 20, 30, 50], help="sizes of the crowds")
     parser.add_argument("--noise", type=float, default=0.02, help="of the noisy maps; a standard deviation")
     parser.add_argument("--hidden", type=float, default=0.1, help="share of joints hidden in the noisy maps")
     parser.add_argument("--crowds", type=int, default=5, help="crowds of each size")
@@ -116,6 +116,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     if min(*arguments.people, arguments.crowds, arguments.rounds) < 1 or max(arguments.people) > 1000:
         raise UsageError("--people takes 1 to 1000; --crowds and --rounds are at least 1")
+    if arguments.seed < 0:
+        raise UsageError(f"--seed {arguments.seed} is negative")
     if not 0 <= arguments.hidden < 1 or not 0 <= arguments.noise < 1:
         raise UsageError("--hidden and --noise are at least 0 and below 1")
     cv2.setNumThreads(1)

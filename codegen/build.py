@@ -161,14 +161,6 @@ def _dump(folder: Path, tir: str, opencl: str, manifest: Manifest) -> None:
     manifest.write(folder / "manifest.json")
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """ "368x656" -> (368, 656)."""
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 368x496")
-    return int(height), int(width)
-
-
 def destination_of(arguments: argparse.Namespace) -> Destination:
     """The destination that --device, --profile, --host and --linker describe."""
     profile = load_profile(arguments.profile) if arguments.profile else None
@@ -191,7 +183,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="native", help="native, linux-arm64 or android-arm64: who loads the artifact")
     parser.add_argument("--linker", default="lld", help="lld (needs no compiler) or cc")
     parser.add_argument(
-        "--size", type=parse_size, action="append", metavar="HxW", help="input size to serve; may be repeated"
+        "--size", type=cli.image_size, action="append", metavar="HxW", help="input size to serve; may be repeated"
     )
     parser.add_argument("--weights-file", action="store_true", help="keep the weights beside the .so, not inside")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the .so to write; its .json goes beside it")

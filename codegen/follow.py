@@ -64,7 +64,7 @@ def follow(artifact: Artifact, frames: Iterable[Frame], smooth: bool = True) -> 
         if smooth:
             smoother = smoother or Smoother(_at_scale(frame, found.input_size))
             people = smoother(people, frame.secs)
-        yield Followed(frame, people, found.input_size, find_secs, found.decode_secs)
+        yield Followed(frame, people, found.input_size, find_secs, found.decode_secs or 0.0)
 
 
 def _at_scale(frame: Frame, input_size: tuple[int, int]) -> OneEuroSettings:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.build import parse_size, trace_sizes
+from codegen.build import trace_sizes
 from codegen.compile import LoadedLayer, compile_layer, standalone_planes
 from codegen.link import opencl_source
 from codegen.workload import Weights
@@ -117,7 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument("--conv", type=int, nargs=4, metavar=("CIN", "COUT", "H", "W"), help="a convolution, H x W input")
     what.add_argument("--model", help="a registered network; name the layer with --layer")
     parser.add_argument("--layer", help="layer of --model")
-    parser.add_argument("--size", type=parse_size, metavar="HxW", help="input size of --model")
+    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size of --model")
     for name, default in (("kernel", 3), ("stride", 1), ("dilation", 1), ("groups", 1)):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"the {name} of --conv, both ways")
     parser.add_argument("--padding", type=int, help="the padding of --conv; keeps the size at stride 1 without")

@@ -23,12 +23,12 @@ class PoseResult:
     Attributes:
         people: best first, in the photograph's pixels.
         input_size: (height, width) of the network's input that was chosen.
-        decode_secs: maps to people, the median of several times.
+        decode_secs: maps to people, the median of several times; None where nothing was decoded.
     """
 
     people: list[Person]
     input_size: tuple[int, int]
-    decode_secs: float
+    decode_secs: float | None
 
 
 def check_pose(manifest: Manifest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from codegen.graph_latency import measured_latency
+from codegen.graph_latency import measured_latency, refuse_null
 from devices import open_device
 from fleetpose import cli
 from models.replace import __main__ as replace
@@ -19,6 +19,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> None:
+    refuse_null(arguments.device)
     with open_device(arguments.device, arguments.profile) as session:
         replace.main(arguments, measured_latency(session))
 

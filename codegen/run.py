@@ -46,7 +46,7 @@ def report(
         "device": artifact.session.info.to_dict(),
         "input_size": list(result.input_size),
         "people": [person.to_coco(0) for person in result.people],
-        "decode_ms": 1e3 * result.decode_secs,
+        "decode_ms": None if result.decode_secs is None else 1e3 * result.decode_secs,
         "timing": timing.to_dict() if timing else None,
         "layers": [
             {"layer": one.code.layer, "kernel": one.code.kernel, "schedule": one.code.schedule, "ms": 1e3 * one.secs}
@@ -110,6 +110,8 @@ def _check_image_arguments(arguments: argparse.Namespace) -> None:
         raise UsageError("--no-smooth and --max-frames go with --video, not with --image")
     if arguments.repeats < 0:
         raise UsageError(f"--repeats {arguments.repeats} is negative")
+    if arguments.out and arguments.no_people:
+        raise UsageError("--no-people draws nothing; leave out -o")
     if arguments.out:
         check_writable(arguments.out, force=arguments.force)
         if arguments.out.suffix.lower() not in PICTURES:
@@ -125,17 +127,15 @@ def _load(arguments: argparse.Namespace, session: Session) -> Artifact:
 
 
 def _run_image(arguments: argparse.Namespace, artifact: Artifact, image: np.ndarray) -> None:
-    result = find_people(artifact, image)
-    tensor, _ = prepare(artifact.manifest, image)
+    tensor, placement = prepare(artifact.manifest, image)
+    result = PoseResult([], placement.input_size, None) if arguments.no_people else find_people(artifact, image)
     timing = None
     if arguments.repeats:
         timing = measure(artifact.session, **artifact.timed(tensor), repeats=arguments.repeats)
     layers = artifact.layer_times(tensor) if arguments.layers else []
     if timing is not None and not timing.ok:
         raise FleetposeError(f"timing failed: {timing.error}")
-    if arguments.no_people:
-        result = PoseResult([], result.input_size, 0.0)
-    elif arguments.out:
+    if arguments.out:
         write_picture(arguments.out, draw_people(image, result.people), force=arguments.force)
     if arguments.json:
         cli.print_json(report(artifact, result, timing, layers))
@@ -152,7 +152,7 @@ def _print(arguments, artifact: Artifact, result: PoseResult, timing: Measuremen
         wall, event = 1e3 * (timing.wall_median_secs or 0), timing.event_median_secs
         kernels = "" if event is None else f", {1e3 * event:.1f} ms of it in kernels"
         print(f"network: {wall:.1f} ms{kernels} (median of {len(timing.wall_secs)} runs)")
-    if not arguments.no_people:
+    if result.decode_secs is not None:
         count = len(result.people)
         print(f"{count} {'person' if count == 1 else 'people'} found; decoding took {1e3 * result.decode_secs:.1f} ms")
         if arguments.out:

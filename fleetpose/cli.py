@@ -13,9 +13,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from fleetpose.errors import FleetposeError, reason
+from fleetpose.errors import FleetposeError, UsageError, reason
 
 log = logging.getLogger("fleetpose")
 
@@ -28,9 +28,16 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if nothing else super()._get_help_string(action)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Wrong flags are errors like all others: one line, and no exit from within."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
 def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.ArgumentParser:
     """A parser with the common flags: -v (repeatable), and --json unless `json_flag` is false."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog=f"python -m {prog}",
         description=description,
         formatter_class=_HelpFormatter,
@@ -41,13 +48,25 @@ def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.A
     return made
 
 
+def image_size(text: str) -> tuple[int, int]:
+    """ "368x656" -> (368, 656), height and width; for argparse's `type`. Raises UsageError."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 1 << 14 for side in sides):
+        raise UsageError(f"size {text!r} is not HEIGHTxWIDTH in pixels, such as 368x496")
+    return int(sides[0]), int(sides[1])
+
+
 def run(
     main: Callable[[argparse.Namespace], int | None],
     made: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
 ) -> int:
     """Parse `argv`, run `main`, and turn what happens into DESIGN's exit statuses (0, 1, 2, 3; 130 on Ctrl-C)."""
-    arguments = made.parse_args(argv)
+    try:
+        arguments = made.parse_args(argv)
+    except UsageError as error:
+        print(f"{made.prog}: {error}", file=sys.stderr)
+        return error.exit_status
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)]
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
     try:

@@ -1,153 +1,44 @@
 """How deep a network should be at a given budget (section 2.1 of the paper): `python -m models.depth`.
 
-For each number of blocks the widths shrink, in whole steps, until the multiply-adds meet the budget; accuracy and
-latency then say which depth to take. Neither is known here: both are functions the caller gives, because what measures
-them lies in packages above this one.
+The table behind the paper's Table 1: networks of one family and one budget, from shallow and wide to deep. What finds
+them is in models.depth_candidates; `codegen.depth` is this command with latency measured on a device.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleetpose import cli
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, unknown_name
 from fleetpose.progress import status
-from models.depth_families import FAMILIES, Cost, DepthFamily, Numbers, depth_family
-from models.depth_search import Search, shapes
+from models.depth_candidates import AccuracyOf, Candidate, determine_depth, family_members
+from models.depth_families import FAMILIES
+from models.depth_search import Search
 from models.graph import Graph
-from models.paper import TABLE_1
-from models.registry import build_model, model_spec
-from models.spec import ModelSpec
+from models.paper import TABLE_1, PaperFacts
 
 if TYPE_CHECKING:
     from torch import nn
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """One network. Its counts are closed-form (models.depth_families) and equal those of the built module.
-
-    Attributes:
-        layers: backbone convolutions.
-        depths, widths: per stage; see models.depth_families.
-        spec: what `models.registry.build_model` builds it from.
-        holds: `macs_bn` is within the tolerance; where false, nothing of as many blocks is.
-        macs, macs_bn, params: as in models.count.Count.
-        latency_secs, accuracy: what the caller's functions said; None without one.
-    """
-
-    layers: int
-    depths: Numbers
-    widths: Numbers
-    spec: ModelSpec
-    holds: bool
-    macs: int
-    macs_bn: int
-    params: int
-    latency_secs: float | None = None
-    accuracy: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; of the spec the factory's parameters."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "spec"}
-        return {**values, "factory": self.spec.factory, "parameters": dict(self.spec.parameters)}
+__all__ = ["Candidate", "determine_depth", "family_members", "main", "make_parser"]
 
 
-#: a candidate's module with random weights, and the candidate -> accuracy or None
-AccuracyOf = Callable[["nn.Module", Candidate], "float | None"]
-
-
-def determine_depth(
-    family: str,
-    search: Search,
-    latency_of: Callable[[Graph], float] | None = None,
-    accuracy_of: AccuracyOf | None = None,
-    progress: Callable[[str, int, int], None] = lambda message, done, total: None,
-) -> list[Candidate]:
-    """The networks of a family that hold a budget, by number of blocks.
-
-    Args:
-        family: a key of models.depth_families.FAMILIES.
-        latency_of: seconds of a traced network with random weights, predicted or measured.
-        accuracy_of: accuracy of a candidate's module, which the function may give weights or train first; None where
-            it has no way to know.
-        progress: called with a message, candidates done, and candidates in all.
-
-    Raises:
-        UsageError: an unknown family, or a number of blocks its stages cannot be made of.
-    """
-    members = depth_family(family)
-    fixed = _fixed(members, search.size)
-    totals = search.blocks or members.totals
-    chosen = [shape for total in totals for shape in shapes(members, total, search, fixed.macs_bn)]
-    found = [_candidate(members, *shape, search, fixed) for shape in chosen]
-    if not (latency_of or accuracy_of):
-        return found
-    judged = []
-    for done, candidate in enumerate(found):
-        progress(candidate.spec.name, done, len(found))
-        judged.append(_judged(candidate, search.size, latency_of, accuracy_of))
-    return judged
-
-
-def _candidate(family: DepthFamily, depths: Numbers, widths: Numbers, search: Search, fixed: Cost) -> Candidate:
-    cost = fixed.plus(family.cost(depths, widths, search.size))
-    base = model_spec(family.model)
-    return Candidate(
-        layers=cost.convs,
-        depths=depths,
-        widths=widths,
-        spec=replace(
-            base,
-            name=f"{base.family}-{'-'.join(map(str, depths))}-w{'-'.join(map(str, widths))}",
-            parameters={**base.parameters, "depths": depths, "widths": widths},
-            summary="a candidate of models.depth",
-            paper=None,
-        ),
-        holds=abs(cost.macs_bn - search.gmacs * 1e9) <= search.slack,
-        macs=cost.macs,
-        macs_bn=cost.macs_bn,
-        params=cost.params,
-    )
-
-
-def _judged(
-    found: Candidate,
-    size: tuple[int, int],
-    latency_of: Callable[[Graph], float] | None,
-    accuracy_of: AccuracyOf | None,
-) -> Candidate:
-    from models.trace import trace
-
-    module = build_model(found.spec)
-    return replace(
-        found,
-        latency_secs=latency_of(trace(module, (3, *size), found.spec.name)) if latency_of else None,
-        accuracy=accuracy_of(module, found) if accuracy_of else None,
-    )
-
-
-@functools.cache
-def _fixed(family: DepthFamily, size: tuple[int, int]) -> Cost:
-    """What of the real base network depths and widths do not change; `convs` are the backbone's."""
-    from models.count import count_model
-
-    spec = model_spec(family.model)
-    counted = count_model(spec, size)
-    backbone = sum(spec.block(conv.module) == "backbone" for conv in counted.convs)
-    whole = Cost(backbone, counted.macs, counted.macs_bn, counted.params)
-    return whole.plus(family.cost(family.depths, family.widths, size), -1)
+def _comparable(paper: PaperFacts, found: Candidate) -> bool:
+    """Whether a printed network has as many layers and, within 2 %, as many multiply-adds."""
+    return paper.layers == found.layers and abs(found.macs_bn / 1e9 / (paper.gmacs or 1) - 1) <= 0.02
 
 
 def _cells(found: Candidate, with_paper: bool) -> tuple[str, ...]:
-    facts = next((facts for facts in TABLE_1.values() if facts.layers == found.layers), None) if with_paper else None
+    facts = TABLE_1.get(found.spec.name) or next((one for one in TABLE_1.values() if _comparable(one, found)), None)
+    facts = facts if with_paper else None
     printed = (f"{facts.gmacs:g}", f"{facts.ap:g}", f"{facts.map:g}") if facts else ("-", "-", "-")
     return (
+        found.spec.name,
         str(found.layers),
         ",".join(map(str, found.depths)),
         ",".join(map(str, found.widths)),
@@ -160,7 +51,7 @@ def _cells(found: Candidate, with_paper: bool) -> tuple[str, ...]:
     )
 
 
-HEADER = ("layers", "blocks", "widths", "conv G", "+BN G", "params M", "ms", "accuracy")
+HEADER = ("network", "layers", "blocks", "widths", "conv G", "+BN G", "params M", "ms", "accuracy")
 PAPER_HEADER = ("paper: G", "AP", "mAP")
 
 
@@ -174,31 +65,38 @@ def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
     parser.add_argument("--blocks", type=int, nargs="+", default=[], metavar="N", help="numbers of blocks to try")
     parser.add_argument("--all-splits", action="store_true", help="every way to divide blocks among stages that holds")
     parser.add_argument(
-        "--weights",
-        nargs="+",
-        default=[],
-        metavar="LAYERS=FILE",
-        help="trained weights of the rows with that many layers",
+        "--weights", nargs="+", default=[], metavar="NETWORK=FILE", help="trained weights of the row of that name"
     )
+    parser.add_argument("--members", action="store_true", help="also list the registered networks of the family")
+    parser.add_argument("--size", type=cli.image_size, default=(368, 368), metavar="HxW", help="input size")
     parser.add_argument("--data", help="COCO folder; with --weights, the accuracy column is AP on it")
     return parser
 
 
 def _trained(weights: list[str], data: str | None) -> AccuracyOf | None:
-    """AP of the candidates that weights are given for. Raises UsageError for flags that do not fit together."""
+    """AP of the candidates that weights are given for.
+
+    Raises:
+        UsageError: flags that do not fit together, files or photographs that are not there; before anything is timed.
+    """
     if bool(weights) != bool(data):
-        raise UsageError("--weights LAYERS=FILE and --data DIR go together")
+        raise UsageError("--weights NETWORK=FILE and --data DIR go together")
     files = dict(text.partition("=")[::2] for text in weights)
-    if bad := [text for text in weights if not (text.partition("=")[0].isdigit() and text.partition("=")[2])]:
-        raise UsageError(f"--weights {bad[0]}: give LAYERS=FILE, such as 72=resnet.safetensors")
+    for name, file in files.items():
+        if not (name and file):
+            raise UsageError(f"--weights {name}{file}: give NETWORK=FILE, such as resnet50_3=w.safetensors")
+        if not Path(file).is_file():
+            raise UsageError(f"--weights {name}={file}: no such file")
+    if data and not (Path(data) / "person_keypoints.json").is_file():
+        raise UsageError(f"--data {data}: there is no person_keypoints.json in it")
 
     def accuracy_of(module: nn.Module, candidate: Candidate) -> float | None:
         from models.accuracy import evaluate_network
         from models.weights import load_weights
 
-        if str(candidate.layers) not in files:
+        if candidate.spec.name not in files:
             return None
-        load_weights(module, files[str(candidate.layers)])
+        load_weights(module, files[candidate.spec.name])
         return evaluate_network(module, candidate.spec, str(data)).ap
 
     return accuracy_of if weights else None
@@ -220,10 +118,17 @@ def _print(found: list[Candidate], search: Search, with_paper: bool) -> None:
 
 def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | None = None) -> int:
     """The command; `latency_of` as for `determine_depth`."""
-    search = Search(arguments.gmacs, arguments.tolerance, arguments.step, tuple(arguments.blocks), arguments.all_splits)
+    blocks = tuple(dict.fromkeys(arguments.blocks))
+    search = Search(arguments.gmacs, arguments.tolerance, arguments.step, blocks, arguments.all_splits, arguments.size)
+    if arguments.weights:
+        listed = determine_depth(arguments.family, search, include_members=arguments.members)
+        names = [each.spec.name for each in listed]
+        for text in arguments.weights:
+            if (name := text.partition("=")[0]) not in names:
+                raise unknown_name("network", name, names)
     with status("depth") as progress:
         accuracy_of = _trained(arguments.weights, arguments.data)
-        found = determine_depth(arguments.family, search, latency_of, accuracy_of, progress)
+        found = determine_depth(arguments.family, search, latency_of, accuracy_of, progress, arguments.members)
     with_paper = arguments.family == "resnet"
     if arguments.json:
         table = [{"model": name, **asdict(facts)} for name, facts in TABLE_1.items()] if with_paper else []

@@ -110,14 +110,6 @@ def layers(model: str, size: tuple[int, int] | None = None) -> list[Row]:
     return layer_rows(trace(create_model(model), (3, *(size or spec.size)), model), spec)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """ "368x432" -> (368, 432). Raises UsageError."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise UsageError(f"size {text!r} is not HEIGHTxWIDTH, such as 368x432")
-    return int(parts[0]), int(parts[1])
-
-
 def _shape(shape: Sequence[int]) -> str:
     return "x".join(str(value) for value in shape)
 
@@ -185,7 +177,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     spec = model_spec(arguments.model)
-    size = parse_size("x".join(arguments.size)) if arguments.size else spec.size
+    size = cli.image_size("x".join(arguments.size)) if arguments.size else spec.size
     rows = layers(arguments.model, size)
     if arguments.json:
         cli.print_json(

@@ -106,8 +106,8 @@ def decoder_for(outputs: Collection[str]) -> Decoder:
 
 
 def _whole(size: Size) -> Placement:
-    if len(size) != 2 or min(size) < 1:
-        raise UsageError(f"a size is (height, width), both positive, got {tuple(size)}")
+    if len(size) != 2 or not all(isinstance(extent, int | np.integer) and extent > 0 for extent in size):
+        raise UsageError(f"a size is (height, width), both whole and positive, got {tuple(size)}")
     return Placement(size, size, size)
 
 

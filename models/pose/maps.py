@@ -23,6 +23,8 @@ def checked(title: str, maps: np.ndarray, shapes: tuple[tuple[int, ...], ...]) -
         UsageError: another shape, no cells or more than 1500 on a side, no numbers, or values that are not finite or
             beyond 1e6.
     """
+    if np.asarray(maps).dtype.kind not in "fiub":
+        raise UsageError(f"the {title} are no array of real numbers but of {np.asarray(maps).dtype}")
     try:
         with np.errstate(over="ignore"):
             array = np.asarray(maps, np.float32)

@@ -25,7 +25,7 @@ def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
     made.add_argument("--weights", help="of the original; without it weights are random")
     made.add_argument("--activation", choices=ACTIVATIONS, default="relu", help="what smooth activations become")
     made.add_argument("--only", nargs="+", metavar="KIND", default=(), help=f"of {', '.join(KINDS)}; all if not given")
-    made.add_argument("--size", metavar="HxW", help="input size of the account; the network's own if not given")
+    made.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size; the network's own if not given")
     made.add_argument("--dry-run", action="store_true", help="advise only; write nothing")
     made.add_argument("-o", "--out", help="weights of the replaced network; the .json beside them describes it")
     made.add_argument("--force", action="store_true", help="replace existing files")
@@ -40,10 +40,12 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
             raise unknown_name("kind of replacement", kind, KINDS)
     if not arguments.dry_run and not arguments.out:
         raise UsageError("nothing to do with the replaced network; give -o FILE.safetensors, or --dry-run")
-    if arguments.out and not arguments.dry_run:
+    if arguments.out and arguments.dry_run:
+        raise UsageError("--dry-run writes nothing; leave out one of -o and --dry-run")
+    if arguments.out:
         check_writable(arguments.out, description(arguments.out), force=arguments.force)
     spec = model_spec(arguments.model)
-    shape = (3, *(_size(arguments.size) if arguments.size else spec.size))
+    shape = (3, *(arguments.size or spec.size))
     network = create_model(arguments.model, arguments.weights, arguments.seed)
     advice = advise(network, shape, activation=arguments.activation, only=arguments.only, latency_of=latency_of)
     plan = planned(advice)
@@ -57,13 +59,6 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
         print_report(arguments.model, shape, advice, costs, every=arguments.verbose > 0)
         if not arguments.dry_run:
             print(f"written: {arguments.out}, {description(arguments.out)}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise UsageError(f"--size {text}: give HEIGHTxWIDTH in pixels, e.g. 368x368")
-    return int(height), int(width)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from torch import nn
 
-from fleetpose.errors import UsageError, unknown_name
+from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, unknown_name
 from models.graph import Graph
 from models.layer import Shape
 from models.replace.apply import replaced_sharing_weights
@@ -17,7 +18,10 @@ from models.replace.sites import Site, find_sites
 from models.replace.values import ACTIVATIONS, KINDS, Advice, Cost, Replacement
 from models.trace import trace
 
+log = logging.getLogger("models.replace")
 LatencyOf = Callable[[Graph], float]
+#: share of a network's latency that one measurement may differ from the next by
+MARGIN = 0.02
 
 
 def advise(
@@ -31,7 +35,9 @@ def advise(
     """What could be replaced in a network, sorted by gain; nothing is changed.
 
     Planned are: every legal activation and squeeze-excite; of the chains those that lower the multiplications, with
-    Winograd F(2x2, 3x3) for the layers it may run, or, where `latency_of` is given, those that lower the latency.
+    Winograd F(2x2, 3x3) for the layers it may run, or, where `latency_of` is given, those that lower the latency
+    by more than MARGIN of it (a measured one is no more certain than that); smooth activations and gates that do not
+    lower it by so much are replaced all the same, unless they raise it by more.
 
     Args:
         module: any network torch.export can trace.
@@ -61,7 +67,7 @@ def advise(
         if before is not None and not site.refused:
             alone = _secs(replaced_sharing_weights(module, [site.replacement]), input_shape, latency_of)
             saved = before - alone if alone is not None else None
-        found.append(_advice(site, saved))
+        found.append(_advice(site, saved, before))
     return tuple(sorted(found, key=_rank))
 
 
@@ -123,24 +129,28 @@ def _keeps_outputs(module: nn.Module, input_shape: Shape, ran: Program, plan: li
 
 
 def _secs(module: nn.Module, input_shape: Shape, latency_of: LatencyOf | None) -> float | None:
-    """The latency of a network; None where it is not asked for or no Graph expresses the network."""
+    """The latency of a network; None where it is not asked for, no Graph expresses the network, or it fails to run."""
     if latency_of is None:
         return None
     try:
-        graph = trace(module, input_shape)
-    except UsageError:
+        return latency_of(trace(module, input_shape))
+    except DeviceUnreachable:
+        raise
+    except FleetposeError as error:
+        log.warning("a network has no latency, so multiply-adds decide: %s", error)
         return None
-    return latency_of(graph)
 
 
-def _advice(site: Site, saved: float | None) -> Advice:
+def _advice(site: Site, saved: float | None, whole: float | None) -> Advice:
+    """What to do at a site, given the seconds saved there and those of the whole network as it is."""
     chain = site.replacement.links > 0
     fewer = site.before.multiplications - site.after.multiplications
     share = fewer / site.before.multiplications if site.before.multiplications else 0.0
     if site.refused:
         take, why = False, site.refused
-    elif saved is not None:
-        take, why = saved > 0, f"{1e3 * saved:+.3f} ms saved"
+    elif saved is not None and whole is not None:
+        take = saved > (MARGIN if chain else -MARGIN) * whole
+        why = f"{1e3 * saved:+.3f} ms saved; {1e3 * MARGIN * whole:.3f} ms is within the noise"
     elif chain:
         take = fewer > 0
         why = f"{abs(share):.0%} {'fewer' if take else 'more'} multiplications with Winograd where it is legal"

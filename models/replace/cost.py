@@ -60,8 +60,8 @@ def is_global_pool(op: Op) -> bool:
     """A mean over the whole plane, whether or not its two axes stay."""
     if op.kind not in ("adaptive_avg_pool2d", "mean", "avg_pool2d") or len(op.inputs[0].shape) != 4:
         return False
-    channels = op.inputs[0].shape[1]
-    return op.shape in ((op.shape[0], channels, 1, 1), (op.shape[0], channels))
+    batch, channels = op.inputs[0].shape[:2]
+    return op.shape in ((batch, channels, 1, 1), (batch, channels))
 
 
 def receptive_fields_of(program: Program) -> dict[Op, ReceptiveField]:

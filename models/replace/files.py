@@ -69,7 +69,7 @@ def save_replaced(
 
     Args:
         network: the replaced network.
-        name: the registered name of the original.
+        name: the registered name of the original, or the description of a replaced network.
         costs: before and after, for readers.
 
     Raises:
@@ -80,6 +80,10 @@ def save_replaced(
         raise UsageError(f"{path} is where the description goes; give the weights another suffix, e.g. .safetensors")
     check_writable(path, description(path), force=force)
     save_weights(network, path, force=force)
+    plan = tuple(plan)
+    if name.endswith(".json"):  # a replaced network replaced again: one plan on the registered original
+        name, earlier = read_plan(name)
+        plan = (*earlier, *plan)
     value = {
         "format": FORMAT,
         "model": name,
@@ -100,8 +104,10 @@ def read_plan(path: Path | str) -> tuple[str, tuple[Replacement, ...]]:
     """
     try:
         value = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the description {path}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read the description {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"the description {path} is not JSON: {error}") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         found = value.get("format") if isinstance(value, dict) else type(value).__name__
         raise UsageError(f"{path} is not a description of replacements: its format is {found!r}, not {FORMAT!r}")

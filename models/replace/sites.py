@@ -102,6 +102,9 @@ def _convolution(module: nn.Module, ran: Program, path: str, ops: list[Op], acti
     if refused or not isinstance(old, nn.Conv2d):
         return Site(replacement, before, before, refused)
     follower = module.get_submodule(norm) if norm else None
+    if follower is not None and (type(follower) is not nn.BatchNorm2d or not follower.track_running_stats):
+        kind = type(follower).__name__
+        return Site(replacement, before, before, f"followed by a {kind} that is no BatchNorm2d with running statistics")
     affine = follower.affine if isinstance(follower, nn.BatchNorm2d) else None
     build = _ChainKey(old.in_channels, old.out_channels, stride[0], old.bias is not None, affine, links, inner)
     after, refused = _chain_cost(build, ops, sees)

@@ -174,6 +174,7 @@ def test_flags_that_do_not_fit(argv, text, capsys, monkeypatch):
 
 def test_a_photograph_or_a_video_and_not_both(capsys):
     for argv in (["--image", "a", "--video", "b"], []):
-        with pytest.raises(SystemExit):
-            run.make_parser().parse_args(["--artifact", "a.so", *argv])
-    assert "not allowed with" in capsys.readouterr().err
+        assert cli.run(run.main, run.make_parser(), ["--artifact", "a.so", *argv]) == 2
+    printed = capsys.readouterr().err
+    assert "not allowed with" in printed
+    assert "one of the arguments --image --video is required" in printed

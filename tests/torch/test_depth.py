@@ -12,7 +12,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from models import depth as command
 from models.count import count_model
-from models.depth import determine_depth
+from models.depth import determine_depth, family_members
 from models.depth_families import FAMILIES
 from models.depth_search import Search
 from models.graph import Graph
@@ -134,8 +134,8 @@ def test_wrong_command_lines(argv, message, capsys):
 
 def test_weights_and_data_go_together(capsys):
     for flags, text in [
-        (["--weights", "72=a.safetensors"], "go together"),
-        (["--weights", "a.safetensors", "--data", "x"], "give LAYERS=FILE"),
+        (["--members", "--weights", "resnet50=a.safetensors"], "go together"),
+        (["--weights", "a.safetensors", "--data", "x"], "unknown network"),
     ]:
         argv = ["--family", "resnet", "--gmacs", "16.4", "--blocks", "7", *flags]
         assert run(*argv) == 2
@@ -144,6 +144,16 @@ def test_weights_and_data_go_together(capsys):
 
 def test_weights_that_do_not_fit_their_row(capsys, tmp_path):
     save_weights(create_model("resnet50_2"), tmp_path / "w.safetensors")
-    argv = ["--family", "resnet", "--gmacs", "16.4", "--blocks", "7", "--data", "x"]
-    assert run(*argv, "--weights", f"24={tmp_path}/w.safetensors") == 2
+    (tmp_path / "person_keypoints.json").write_text("{}")
+    argv = ["--family", "resnet", "--gmacs", "16.4", "--blocks", "7", "--members", "--data", str(tmp_path)]
+    assert run(*argv, "--weights", f"resnet50_3={tmp_path}/w.safetensors") == 2
     assert "does not fit" in capsys.readouterr().err
+    assert run(*argv, "--weights", f"resnet50_3={tmp_path}/none.safetensors") == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_members_are_the_registered_networks():
+    found = {each.spec.name: each for each in family_members("resnet", (368, 368))}
+    assert list(found) == ["resnet50", "resnet50_2", "resnet50_3", "resnet50_3_t1", "resnet50_4"]
+    assert (found["resnet50_3"].depths, found["resnet50_3"].widths) == ((7, 16), (40, 80))
+    assert found["resnet50_3"].macs_bn == pytest.approx(16.381e9, rel=1e-4)

@@ -10,7 +10,7 @@ import torch
 from fleetpose import cli
 from models import layers as layers_command
 from models import list as list_command
-from models.layers import layer_rows, layers, parse_size
+from models.layers import layer_rows, layers
 from models.networks.efficientnet import efficientnet
 from models.receptive import receptive_fields
 from models.registry import model_names, model_spec
@@ -92,7 +92,7 @@ def test_layers_at_a_size(capsys):
 @pytest.mark.parametrize("text", ["64", "64x", "x64", "64x64x64", "0x64", "-8x64", "6.4x64", "ax64", "٤x64", ""])
 def test_wrong_sizes(text, capsys):
     assert run(layers_command, "--model", "lwop", f"--size={text}") == 2
-    assert "is not HEIGHTxWIDTH, such as 368x432" in capsys.readouterr().err
+    assert "is not HEIGHTxWIDTH in pixels, such as 368x496" in capsys.readouterr().err
 
 
 def test_a_size_below_the_stride_and_a_wrong_name(capsys):
@@ -100,5 +100,5 @@ def test_a_size_below_the_stride_and_a_wrong_name(capsys):
     assert "size 4x64 is smaller than openpose's stride; give at least 8" in capsys.readouterr().err
     assert run(layers_command, "--model", "openpos") == 2
     assert "did you mean 'openpose'?" in capsys.readouterr().err
-    assert parse_size("8X16") == (8, 16)
+    assert cli.image_size("8X16") == (8, 16)
     assert model_spec("openpose").stride == 8

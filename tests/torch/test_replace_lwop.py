@@ -143,7 +143,7 @@ def test_a_random_replaced_model_depends_on_the_seed_alone(advice):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot read"),
+        ("{", "is not JSON"),
         ("[]", "format is 'list'"),
         ('{"format": "x"}', "format is 'x'"),
         ('{"format": "fleetpose.replaced/1"}', "lacks"),
@@ -186,7 +186,7 @@ def test_the_command_advises_and_writes(tmp_path, capsys):
     [
         (["--model", "lwop"], "give -o FILE.safetensors, or --dry-run"),
         (["--model", "lwop", "--dry-run", "--only", "activatoin"], "did you mean 'activation'"),
-        (["--model", "lwop", "--dry-run", "--size", "368"], "give HEIGHTxWIDTH"),
+        (["--model", "lwop", "--dry-run", "--size", "368"], "is not HEIGHTxWIDTH"),
         (["--model", "lwpo", "--dry-run"], "did you mean 'lwop'"),
     ],
 )
