@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from codegen.artifact import Artifact
@@ -125,6 +126,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--max-frames {arguments.max_frames} is not positive")
     if arguments.out:
         check_suffix(arguments.out)
+        if arguments.out.exists() and arguments.out.resolve() == Path(arguments.video).resolve():
+            raise UsageError(f"-o {arguments.out} is the video itself; give another name")
         check_writable(arguments.out, force=arguments.force)
 
 

@@ -1,4 +1,4 @@
-"""The models by name, and how to build one. Imports torch only when one is built."""
+"""The models by name, and how to build one. Imports torch only when one is built, or a replaced one is described."""
 
 from __future__ import annotations
 

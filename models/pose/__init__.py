@@ -1,5 +1,7 @@
-"""From a network's maps to people, and people onto a photograph. NumPy and OpenCV only; knows no network.
+"""From a network's maps to people, and people onto a photograph. NumPy, SciPy and OpenCV only; knows no network.
 
-skeleton (parts, limbs, channels) <- person <- peaks, limbs <- paf (maps -> people); draw, labels, shapes
-(people -> picture); track, smooth (people of a video: who is who, and steadied).
+skeleton (parts, limbs, channels), coco (17 of them) and person are what all stand on; maps checks what a network gives.
+Maps -> people: peaks, limbs and paf; maxima, tags and embedding; maxima and regression; decoders has them by name.
+People -> picture: draw, labels, shapes. People of a video: track (who is who), smooth. synthetic: crowds of known truth,
+for tests and benchmarks.
 """
