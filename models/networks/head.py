@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.networks.units import Activation, ConvUnit
+from models.networks.units import Activation, ConvUnit, StagedNetwork
 
 HEATMAPS = 19  # 18 keypoints and background
 PAFS = 38  # 19 limbs, x and y
@@ -90,7 +90,7 @@ def refinement_stage(shape: HeadShape) -> Stage:
     return Stage(branch(HEATMAPS), branch(PAFS))
 
 
-class TwoBranchNetwork(nn.Module):
+class TwoBranchNetwork(StagedNetwork):
     """A backbone and a two-branch head. Input (N, 3, H, W), normalised as the model's spec says.
 
     Args:
@@ -109,15 +109,6 @@ class TwoBranchNetwork(nn.Module):
         self.initial_stage = initial_stage(head)
         self.refinement_stages = nn.ModuleList(refinement_stage(head) for _ in range(head.refinements))
 
-    def stages(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Every stage's outputs in order, [heatmaps 0, PAFs 0, heatmaps 1, PAFs 1, ...], each (N, C, H / 8, W / 8)."""
-        features = self.neck(self.backbone(x))
-        outputs = [*self.initial_stage(features)]
-        for stage in self.refinement_stages:
-            outputs.extend(stage(features, *outputs[-2:]))
-        return outputs
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The last stage's (heatmaps (N, 19, H / 8, W / 8), PAFs (N, 38, H / 8, W / 8))."""
-        heatmaps, pafs = self.stages(x)[-2:]
-        return heatmaps, pafs
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What every stage reads, (N, C, H / 8, W / 8)."""
+        return self.neck(self.backbone(x))

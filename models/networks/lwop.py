@@ -16,7 +16,7 @@ from torch import nn
 
 from models.networks import lwop_layouts
 from models.networks.head import HEATMAPS, PAFS
-from models.networks.units import ConvUnit, SeparableUnit
+from models.networks.units import ConvUnit, SeparableUnit, StagedNetwork
 
 WIDTH = 128
 
@@ -107,7 +107,7 @@ class Stage(nn.Module):
         return self.heatmaps(features), self.pafs(features)
 
 
-class Lwop(nn.Module):
+class Lwop(StagedNetwork):
     """The network. Input (N, 3, H, W), BGR, normalised as the model's spec says; H and W multiples of 8.
 
     Args:
@@ -143,18 +143,9 @@ class Lwop(nn.Module):
             inputs = outputs
         return nn.Sequential(*units)
 
-    def stages(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Every stage's outputs in order, [heatmaps 0, PAFs 0, heatmaps 1, PAFs 1, ...], each (N, C, H / 8, W / 8)."""
-        features = self.cpm(self.model(x))
-        outputs = [*self.initial_stage(features)]
-        for stage in self.refinement_stages:
-            outputs.extend(stage(features, *outputs[-2:]))
-        return outputs
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The last stage's (heatmaps (N, 19, H / 8, W / 8), PAFs (N, 38, H / 8, W / 8))."""
-        heatmaps, pafs = self.stages(x)[-2:]
-        return heatmaps, pafs
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What every stage reads, (N, C, H / 8, W / 8)."""
+        return self.cpm(self.model(x))
 
 
 def lwop() -> Lwop:

@@ -140,3 +140,31 @@ def initialise(network: nn.Module, seed: int) -> None:
     for module in network.modules():
         if isinstance(module, ConvUnit):
             module.initialise(generator)
+
+
+class StagedNetwork(nn.Module):
+    """A network whose stages each give heatmaps and part-affinity fields, the later ones from the earlier ones' too.
+
+    A subclass has `features`, `initial_stage` (features -> heatmaps, PAFs) and `refinement_stages` (features, heatmaps,
+    PAFs -> heatmaps, PAFs).
+    """
+
+    initial_stage: nn.Module
+    refinement_stages: nn.ModuleList
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What every stage reads, (N, C, H / 8, W / 8)."""
+        raise TypeError(f"{type(self).__name__} does not say what its features are")
+
+    def stages(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Every stage's outputs in order, [heatmaps 0, PAFs 0, heatmaps 1, PAFs 1, ...], each (N, C, H / 8, W / 8)."""
+        features = self.features(x)
+        outputs = [*self.initial_stage(features)]
+        for stage in self.refinement_stages:
+            outputs.extend(stage(features, *outputs[-2:]))
+        return outputs
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last stage's (heatmaps (N, 19, H / 8, W / 8), PAFs (N, 38, H / 8, W / 8))."""
+        heatmaps, pafs = self.stages(x)[-2:]
+        return heatmaps, pafs
