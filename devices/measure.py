@@ -6,6 +6,7 @@ kernel's process. `Session.reconnect` then gives a fresh one; what was loaded in
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from devices.timers import Call, Sample, Timer, timer
 from fleetpose.errors import DeviceUnreachable, reason
 
 Value = TypeVar("Value")
+
+log = logging.getLogger("devices.measure")
 
 MAX_NUMBER = 10_000
 CONDITIONS_SECS = 5.0
@@ -156,6 +159,7 @@ def conditions_of(session: Session) -> dict[str, Any]:
     try:
         return bounded(lambda: session.ask("fleetpose.conditions") or {}, CONDITIONS_SECS, "asking for conditions")
     except Exception:
+        log.debug("no conditions from %s", session.spec, exc_info=True)
         return {}
 
 
