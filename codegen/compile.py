@@ -51,6 +51,20 @@ def standalone_planes(layer: Layer, lanes: int, border: tuple[int, int] = (0, 0)
     return Workload.of(layer, planes)
 
 
+def random_operands(layer: Layer, seed: int) -> tuple[list[np.ndarray], Weights]:
+    """Standard normal float32 inputs (C, H, W), and weights that keep a convolution's results of that size."""
+    random = np.random.default_rng(seed)
+
+    def normal(shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
+        return (random.standard_normal(shape) / scale).astype(np.float32)
+
+    inputs = [normal(shape) for shape in layer.in_shapes]
+    if layer.op != "conv":
+        return inputs, Weights()
+    weight = normal(layer.weight_shape, float(np.sqrt(np.prod(layer.weight_shape[1:]))))
+    return inputs, Weights(weight, normal(layer.out_shape[:1]) if layer.bias else None)
+
+
 def compile_layer(workload: Workload, weights: Weights, profile: Profile, host: str = "native") -> CompiledLayer:
     """Schedule and compile one workload. Raises UsageError where no schedule answers."""
     try:

@@ -15,7 +15,7 @@ from codegen.network import lower_network
 from codegen.target import make_target
 from devices.measure import measure
 from devices.session import Session
-from fleetpose.errors import FleetposeError, UsageError
+from fleetpose.errors import FleetposeError
 from models.graph import Graph
 
 
@@ -49,9 +49,3 @@ def measured_latency(session: Session, repeats: int = 20, host: str = "native") 
         return min(timing.wall_secs)
 
     return latency_of
-
-
-def refuse_null(device: str) -> None:
-    """Raises UsageError for the null device, before minutes of tracing and compiling."""
-    if device == "null":
-        raise UsageError("the null device runs nothing; use --device host or rpc:KEY")

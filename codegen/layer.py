@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from codegen.build import trace_sizes
-from codegen.compile import LoadedLayer, compile_layer, standalone_planes
+from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.link import opencl_source
-from codegen.workload import Weights
 from devices import open_device
 from devices.measure import measure
 from devices.session import Session
@@ -80,13 +79,7 @@ def check_layer(layer: Layer, session: Session, seed: int = 0, repeats: int = 20
     """
     from models.reference import run_single
 
-    random = np.random.default_rng(seed)
-    inputs = [random.standard_normal(shape).astype(np.float32) for shape in layer.in_shapes]
-    weights = Weights()
-    if layer.op == "conv":
-        scale = np.sqrt(np.prod(layer.weight_shape[1:]))
-        weight = (random.standard_normal(layer.weight_shape) / scale).astype(np.float32)
-        weights = Weights(weight, random.standard_normal(layer.out_shape[0]).astype(np.float32) if layer.bias else None)
+    inputs, weights = random_operands(layer, seed)
     compiled = compile_layer(standalone_planes(layer, session.profile.lanes), weights, session.profile)
     loaded = LoadedLayer(compiled, session)
     found = compiled.workload.output.unpack(loaded.run(inputs))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from codegen.graph_latency import measured_latency, refuse_null
+from codegen.graph_latency import measured_latency
 from devices import open_device
+from devices.null import refuse_null
 from fleetpose import cli
 from models.replace import __main__ as replace
 

@@ -17,6 +17,7 @@ from codegen.video import VideoReader
 from devices import lean, open_device
 from devices.measure import measure
 from devices.measurement import Measurement
+from devices.null import refuse_null
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.files import atomic_output, check_writable
@@ -94,6 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     lean.without_compiler()
+    refuse_null(arguments.device)
     if arguments.video is not None:
         follow.check_arguments(arguments)
         with VideoReader(arguments.video) as video, open_device(arguments.device) as session:
@@ -119,8 +121,6 @@ def _check_image_arguments(arguments: argparse.Namespace) -> None:
 
 
 def _load(arguments: argparse.Namespace, session: Session) -> Artifact:
-    if session.spec == "null":
-        raise UsageError("the null device runs nothing; use --device host or rpc:KEY")
     artifact = Artifact(arguments.artifact, session)
     check_pose(artifact.manifest)
     return artifact

@@ -89,10 +89,6 @@ class Loopback:
             lines = []
         return "\n".join(f"    {line}" for line in lines[-LOG_LINES:]) or "    (nothing)"
 
-    def alive(self) -> bool:
-        """Whether the tracker's process runs."""
-        return self.process.poll() is None
-
     def close(self) -> None:
         """Kill the pair and every session, and remove their folder. Safe to call again."""
         atexit.unregister(self.close)

@@ -15,7 +15,7 @@ from devices.connection import bounded
 from devices.measurement import Measurement, versions
 from devices.session import Session
 from devices.timers import Call, Sample, Timer, timer
-from fleetpose.errors import DeviceUnreachable, reason
+from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
 
 Value = TypeVar("Value")
 
@@ -158,7 +158,7 @@ def conditions_of(session: Session) -> dict[str, Any]:
     """Conditions of the device's machine; {} where it cannot say, or is gone (which the measuring will find out)."""
     try:
         return bounded(lambda: session.ask("fleetpose.conditions") or {}, CONDITIONS_SECS, "asking for conditions")
-    except Exception:
+    except (OSError, RuntimeError, ValueError, FleetposeError):
         log.debug("no conditions from %s", session.spec, exc_info=True)
         return {}
 

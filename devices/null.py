@@ -101,3 +101,9 @@ class NullSession(Session):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+def refuse_null(device: str) -> None:
+    """For commands that must run something. Raises UsageError for the null device, before any work is done."""
+    if device == "null":
+        raise UsageError("the null device runs nothing; use --device host or rpc:KEY")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fleetpose.errors import unknown_name
 
@@ -47,10 +47,6 @@ class DepthFamily:
     widths: Numbers
     totals: Numbers
     cost: Callable[[Numbers, Numbers, tuple[int, int]], Cost]
-
-    def parameters(self, depths: Numbers, widths: Numbers) -> dict[str, Any]:
-        """What the factory is given for it, beside the parameters of `model`."""
-        return {"depths": depths, "widths": widths}
 
 
 def _cells(size: tuple[int, int], stride: int) -> int:

@@ -43,10 +43,6 @@ class Graph:
         """(C, H, W) of the input or of a layer's output."""
         return self.input_shape if tensor == self.input else self.layer(tensor).out_shape
 
-    def consumers(self, tensor: str) -> tuple[Layer, ...]:
-        """Layers that read `tensor`."""
-        return tuple(layer for layer in self.layers if tensor in layer.inputs)
-
     @property
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)

@@ -9,6 +9,19 @@ from models.registry import ModelSpec, model_names, register_model
 NAME = "small_of_the_tests"
 
 
+class Fn(nn.Module):
+    """A module whose forward is `function(self, x)`, with the given parts."""
+
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
 class Small(nn.Module):
     """A stem, two equal layers, a residual, a concat of three, two outputs."""
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codegen.compile import LoadedLayer, compile_layer, standalone_planes
-from codegen.workload import Weights
+from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
 from models.layer import Layer
 from models.reference import run_single
 from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
@@ -19,13 +18,7 @@ TOLERANCE = 1e-5
 def check(session, layer: Layer, border: tuple[int, int] = (0, 0), seed: int | None = None, profile=None) -> None:
     profile = profile or session.profile
     seed = np.random.SeedSequence(seed).entropy
-    random = np.random.default_rng(seed)
-    inputs = [random.standard_normal(shape).astype(np.float32) for shape in layer.in_shapes]
-    weights = Weights()
-    if layer.op == "conv":
-        scale = np.sqrt(np.prod(layer.weight_shape[1:]))
-        weight = (random.standard_normal(layer.weight_shape) / scale).astype(np.float32)
-        weights = Weights(weight, random.standard_normal(layer.out_shape[0]).astype(np.float32) if layer.bias else None)
+    inputs, weights = random_operands(layer, seed)
     workload = standalone_planes(layer, profile.lanes, border)
     compiled = compile_layer(workload, weights, profile)
     flat = LoadedLayer(compiled, session).run(inputs)

@@ -22,21 +22,9 @@ from models.replace import (
 )
 from models.replace.chain import ConvChain, chain_extent, extent, links_needed
 from models.trace import trace
+from tests.small_network import Fn
 
 SHAPE = (8, 21, 18)
-
-
-class Fn(nn.Module):
-    """A module whose forward is `function(self, x)`, with the given parts."""
-
-    def __init__(self, function, **parts):
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 class Swish(nn.Module):

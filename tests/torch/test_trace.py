@@ -14,19 +14,7 @@ from torch import nn
 from fleetpose.errors import UsageError
 from models.reference import run_graph
 from models.trace import trace
-
-
-class Fn(nn.Module):
-    """A module whose forward is `function(self, x)`, with the given parts."""
-
-    def __init__(self, function, **parts):
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x):
-        return self.function(self, x)
+from tests.small_network import Fn
 
 
 def conv(inputs=4, outputs=4, kernel=3, **settings):

@@ -45,7 +45,6 @@ namespace fleetpose::opencl {
   X(clGetEventProfilingInfo)          \
   X(clRetainEvent)                    \
   X(clReleaseEvent)                   \
-  X(clFlush)                          \
   X(clFinish)
 
 struct Api {
