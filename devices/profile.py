@@ -38,16 +38,25 @@ class Profile:
         max_threads_per_block: largest work-group, in work-items (a TVM target attribute, as are the next two).
         max_shared_memory_per_block: OpenCL local memory of one work-group, in bytes.
         thread_warp_size: work-items that run in lockstep; 1 on a CPU.
-        lanes: fp32 elements of the widest vector load worth making.
+        lanes: fp32 elements of the widest vector load worth making; of fp16, twice as many are as many bytes.
         accumulators: vectors of `lanes` fp32 that stay in registers beside a kernel's operands.
         work_group: work-items per work-group that suit the device.
         fp16: half-precision storage and arithmetic work.
+        fp16_rate: peak fp16 arithmetic relative to fp32; says nothing where `fp16` is false.
         image2d: reading through image2d is offered (and cached apart from buffers).
+        image2d_max: largest width, and largest height, of an image2d in texels; by default what OpenCL 1.x guarantees.
         local_memory: local memory is real memory on the chip, worth staging data in.
+        compute_units: cores that run work-groups independently (OpenCL's compute units), None where members of a
+            family differ.
+        registers_per_thread: 32-bit registers of one work-item up to which at least half of the work-items that the
+            device can hold at once are held; beyond it too few hide the latency of memory, or values spill.
+        cache_bytes: the last cache that only the GPU uses (L2), None where not known.
         opencl_device: PLATFORM[:DEVICE], each a part of its name or its index, where several are installed; None: the
             backend's own choice. Read as FLEETPOSE_OPENCL_DEVICE by the process that runs the kernels.
         peak_gflops_fp32: peak arithmetic rate in 1e9 FLOP/s (2 per multiply-add), None where not known.
         peak_gbytes_per_sec: peak memory rate in 1e9 bytes/s, None where not known.
+
+    Each figure's source is a comment in its TOML file; docs/phones.md says what kinds of source there are.
     """
 
     name: str
@@ -62,6 +71,11 @@ class Profile:
     fp16: bool
     image2d: bool
     local_memory: bool
+    fp16_rate: float = 1.0
+    image2d_max: int = 8192
+    compute_units: int | None = None
+    registers_per_thread: int | None = None
+    cache_bytes: int | None = None
     opencl_device: str | None = None
     peak_gflops_fp32: float | None = None
     peak_gbytes_per_sec: float | None = None

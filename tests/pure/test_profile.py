@@ -7,6 +7,7 @@ import pytest
 from devices.profile import PROFILE_DIR, Profile, load_profile, profile_names
 from fleetpose.errors import UsageError
 
+PHONES = ("adreno-640", "adreno-730", "generic_adreno", "generic_mali", "mali-g76", "mali-g78")
 HOST = (PROFILE_DIR / "host.toml").read_text()
 
 
@@ -22,6 +23,46 @@ def test_the_host_profile():
     assert (host.gpu, host.lanes, host.accumulators, host.work_group) == ("cpu", 16, 24, 1)
     assert not host.fp16
     assert host.image2d
+
+
+@pytest.mark.parametrize("name", PHONES)
+def test_figures_of_a_phone_agree_with_each_other(name):
+    phone = load_profile(name)
+    assert phone.gpu == ("mali" if "mali" in name else "adreno")
+    assert (phone.fp16, phone.fp16_rate, phone.image2d) == (True, 2.0, True)
+    assert phone.local_memory == (phone.gpu == "adreno"), "a Mali has none of its own"
+    assert phone.work_group % phone.thread_warp_size == 0, "a part of a warp would idle"
+    assert phone.work_group <= phone.max_threads_per_block
+    assert phone.registers_per_thread
+    assert phone.lanes * phone.accumulators < phone.registers_per_thread, "operands and addresses need some too"
+    assert phone.image2d_max >= 8192, "OpenCL's least"
+
+
+@pytest.mark.parametrize("name", [name for name in PHONES if "generic" not in name])
+def test_every_figure_of_a_phone_names_its_source(name):
+    phone = load_profile(name)
+    assert phone.compute_units
+    assert phone.peak_gflops_fp32
+    assert phone.peak_gbytes_per_sec
+    lines = (PROFILE_DIR / f"{name}.toml").read_text().splitlines()
+    sources = {line[2:5] for line in lines if line.startswith("# [")}
+    for line in lines:
+        key, _, comment = line.partition("#")
+        if "=" in key and not key.startswith(("description", "gpu")):
+            assert "derived: " in comment or any(source in comment for source in sources), line
+
+
+def test_facts_of_one_machine_are_not_the_hosts():
+    host = load_profile("host")
+    facts = (host.compute_units, host.cache_bytes, host.peak_gflops_fp32, host.peak_gbytes_per_sec)
+    assert facts == (None, None, None, None)
+
+
+def test_facts_left_out_are_what_every_device_has(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("".join(line for line in HOST.splitlines(True) if not line.startswith("image2d_max")))
+    profile = load_profile(path)
+    assert (profile.image2d_max, profile.fp16_rate, profile.registers_per_thread) == (8192, 1.0, None)
 
 
 def test_a_profile_is_frozen_and_a_json_object():
