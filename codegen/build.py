@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from codegen.elf import ElfReport, check_artifact
 from codegen.manifest import Manifest, manifest_path, parameters_path
 from devices import open_device
 from devices.profile import Profile, load_profile
@@ -96,7 +97,7 @@ def build(
         progress: told what is being done.
 
     Raises:
-        UsageError: bad names, files or sizes. LinkError: the linker failed.
+        UsageError: bad names, files or sizes. LinkError: the linker failed. ElfError: its output cannot run there.
     """
     import tvm
     from safetensors.numpy import save_file
@@ -141,12 +142,13 @@ def build(
         shared = outputs.enter_context(atomic_output(out, force=True))
         described = outputs.enter_context(atomic_output(manifest_path(out), force=True))
         export_shared(executable, shared, destination.host, destination.linker)
+        report = check_artifact(shared, destination.host)
         beside = {}
         if lowered.parameters:
             packed = outputs.enter_context(atomic_output(parameters_path(out), force=True))
             save_file(lowered.parameters, packed)
             beside = {"file": parameters_path(out).name, "sha256": sha256(packed)}
-        manifest = replace(manifest, sha256=sha256(shared), parameters_file=beside)
+        manifest = replace(manifest, sha256=sha256(shared), parameters_file=beside, elf=report.to_dict())
         manifest.write(described)
     if not weights_file:
         parameters_path(out).unlink(missing_ok=True)  # of an artifact that was replaced
@@ -214,6 +216,7 @@ def main(arguments: argparse.Namespace) -> int:
         sizes = ", ".join(f"{height}x{width}" for height, width in manifest.sizes)
         size = arguments.out.stat().st_size / 1e6
         print(f"{arguments.out}: {manifest.model} for {manifest.profile}, {size:.1f} MB, input sizes {sizes}")
+        print(f"checked for {manifest.host}: {ElfReport(**manifest.elf)}")
     return 0
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
 from fleetpose.errors import FleetposeError
@@ -79,7 +80,7 @@ def check_artifact(path: Path, host: str = "native") -> ElfReport:
         wrong.append(f"its segments are aligned to {report.page} bytes, not {_PAGE.get(machine, 4096)}")
     allowed = LINUX_LIBRARIES if host == "native" else ()
     if foreign := [name for name in report.needed if name not in allowed]:
-        wrong.append(f"it needs {', '.join(foreign)}")
+        wrong.append(f"it needs {_some(foreign)}")
     if missing := [name for name in report.undefined if not name.startswith(RUNTIME_SYMBOLS)]:
         wrong.append(f"TVM's runtime does not provide {_some(missing)}")
     if DEVICE_CODE not in defined:
@@ -100,24 +101,25 @@ def _read(path: Path) -> tuple[ElfReport, set[str]]:
     except ElfError as error:
         raise ElfError(f"{path} {error}") from error
     except Exception as error:  # the reader's own errors and any other: it trusts offsets and sizes in the file
-        raise ElfError(f"{path} is not an ELF file, or damaged ({error or type(error).__name__})") from error
+        raise ElfError(f"{path} is not an ELF file, or damaged ({_plain(str(error))})") from error
 
 
 def _report(elf: ELFFile, size: int) -> tuple[ElfReport, set[str]]:
     if elf.header["e_type"] != "ET_DYN":
         raise ElfError(f"is no shared object ({elf.header['e_type']})")
     loaded = list(elf.iter_segments("PT_LOAD"))
-    dynamic = next(iter(elf.iter_segments("PT_DYNAMIC")), None)
-    if not loaded or dynamic is None:
+    dynamic = next(elf.iter_segments("PT_DYNAMIC"), None)
+    if not loaded or not isinstance(dynamic, DynamicSegment):
         raise ElfError("is no shared object (nothing to load)")
     if (end := max(segment["p_offset"] + segment["p_filesz"] for segment in loaded)) > size:
         raise ElfError(f"is cut short: {size} of at least {end} bytes")
     symbols = list(dynamic.iter_symbols())
     undefined = {symbol.name for symbol in symbols if symbol["st_shndx"] == "SHN_UNDEF" and _strong(symbol)}
+    libraries = [tag.needed for tag in dynamic.iter_tags("DT_NEEDED")]  # type: ignore[attr-defined]  # set at run time
     report = ElfReport(
         _MACHINES.get(elf.header["e_machine"], str(elf.header["e_machine"])),
         min(segment["p_align"] for segment in loaded),
-        tuple(tag.needed for tag in dynamic.iter_tags("DT_NEEDED")),
+        tuple(libraries),
         tuple(sorted(undefined)),
     )
     return report, {symbol.name for symbol in symbols if symbol["st_shndx"] != "SHN_UNDEF"}
@@ -128,4 +130,9 @@ def _strong(symbol) -> bool:
 
 
 def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(map(_plain, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _plain(text: str, most: int = 80) -> str:
+    """Text out of a file, or about it, on one short line: in a damaged one a name may be any bytes."""
+    return ascii(text)[1:-1][:most]

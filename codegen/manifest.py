@@ -76,6 +76,7 @@ class Manifest:
         parameters_file: {"file", "sha256"} of the safetensors beside the artifact, or empty.
         device, profile, host: what it was built for: its description, the profile's name, the host.
         versions: of fleetpose, apache-tvm and apache-tvm-ffi.
+        elf: what the shared object is and needs (codegen.elf.ElfReport); empty in manifests from before it was checked.
     """
 
     model: str
@@ -90,6 +91,7 @@ class Manifest:
     profile: str = ""
     host: str = "native"
     versions: dict[str, str] = field(default_factory=dict)
+    elf: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_dict(self) -> dict[str, Any]:
