@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """Seconds one layer's kernel took on the device, by OpenCL's event clock, within a run of the whole network."""
+    """Seconds one layer's kernels took on the device, by OpenCL's event clock, within a run of the whole network."""
 
     code: LayerCode
     secs: float
@@ -120,9 +120,11 @@ class Artifact:
             finally:
                 launches = self.session.ask("fleetpose.opencl.profile_stop")
             names = [launch["kernel"] for launch in launches]
-            if names != [code.kernel for code in entry.layers]:
-                listed = len(entry.layers)
+            expected = [kernel for code in entry.layers for kernel in code.kernels]
+            if names != expected:
+                listed = len(expected)
                 raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {listed}: {names}")
             samples.append(launches)
         secs = np.median([[one["end_secs"] - one["start_secs"] for one in sample] for sample in samples], axis=0)
-        return [LayerTime(code, float(value)) for code, value in zip(entry.layers, secs, strict=True)]
+        left = iter(secs)
+        return [LayerTime(code, float(sum(next(left) for _ in code.kernels))) for code in entry.layers]

@@ -103,7 +103,7 @@ def build(
     from safetensors.numpy import save_file
 
     from codegen.link import export_shared, link_command, opencl_source
-    from codegen.network import lower_network
+    from codegen.network import Options, lower_network
     from codegen.target import make_target
 
     spec = model_spec(model)
@@ -120,7 +120,11 @@ def build(
     progress("tracing the network")
     graphs = trace_sizes(model, weights, seed, sizes)
     lowered = lower_network(
-        graphs, destination.profile, not weights_file, spec.outputs, lambda name: progress(f"scheduling {name}")
+        graphs,
+        destination.profile,
+        Options(weights_inside=not weights_file),
+        spec.outputs,
+        lambda name: progress(f"scheduling {name}"),
     )
     progress("compiling")
     executable = tvm.compile(lowered.module, target)

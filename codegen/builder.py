@@ -1,10 +1,12 @@
-"""The frame of every kernel: arguments, the grid of work-items, registers. Built with TVM's IRBuilder.
+"""The frame of every kernel: arguments, grids of work-items, scratch, registers. Built with TVM's IRBuilder.
 
-A schedule is plain Python that emits TIR as it runs, so a loop in Python is an unrolled loop in the kernel.
+A schedule is plain Python that emits TIR as it runs, so a loop in Python is an unrolled loop in the kernel. One function
+may hold several grids: each becomes an OpenCL kernel of its own, launched one after the other.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -18,66 +20,102 @@ AXIS_LETTERS = "zyx"
 Arguments = Mapping[str, tuple[int | Sequence[int], str]]
 
 
-class KernelFrame:
-    """What a schedule works with while it writes one kernel.
+class FunctionFrame:
+    """What a schedule works with while it writes one function.
 
     Attributes:
-        buffers: the argument buffers, by name; also `frame[name]`.
-        axes: this work-item's index along each axis of the grid.
+        buffers: the argument and scratch buffers, by name; also `frame[name]`.
+        axes: this work-item's index along each axis of the innermost open grid.
+        grids: how many grids there are so far; each is one OpenCL kernel.
         func: the finished PrimFunc; there after the `with` block.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
         self.buffers: dict[str, object] = {}
         self.axes: tuple = ()
+        self.grids = 0
         self.func: object = None
 
     def __getitem__(self, name: str):
         return self.buffers[name]
 
+    def scratch(self, name: str, elements: int, dtype: str) -> None:
+        """A device buffer of the function's own, that one grid writes and a later one reads; before the first grid."""
+        buffer = T.sblock_alloc_buffer((elements,), dtype, scope="global")
+        IRBuilder.name(name, buffer)
+        self.buffers[name] = buffer
+
+    @contextmanager
+    def grid(self, extents: Sequence[int], group: Sequence[int] | int | None = None) -> Iterator[tuple]:
+        """One kernel over a grid of work-items; the index along each axis.
+
+        Args:
+            extents: work-items along each of at most three axes; the last runs fastest.
+            group: shape of a work-group, aligned to the last axes; one number is along the last axis alone. Without,
+                `profile.work_group` along the last axis. Work-items beyond `extents` do nothing.
+
+        Raises:
+            ValueError: a work-group larger than the profile allows.
+        """
+        shape = self._group(extents, group)
+        with ExitStack() as scopes:
+            self.axes = _open_grid(scopes, extents, shape)
+            self.grids += 1
+            yield self.axes
+
+    def _group(self, extents: Sequence[int], group: Sequence[int] | int | None) -> list[int]:
+        wanted = [self.profile.work_group if group is None else group] if not isinstance(group, Sequence) else [*group]
+        wanted = [1] * (len(extents) - len(wanted)) + wanted
+        shape = [min(size, extent) for size, extent in zip(wanted, extents, strict=True)]
+        if math.prod(shape) > self.profile.max_threads_per_block:
+            limit = self.profile.max_threads_per_block
+            raise ValueError(f"a work-group of {shape} work-items, but {self.profile.name} allows {limit}")
+        return shape
+
 
 @contextmanager
-def kernel(arguments: Arguments, grid: Sequence[int], profile: Profile) -> Iterator[KernelFrame]:
-    """Write one kernel over `grid`.
-
-    Args:
-        arguments: the kernel's global buffers.
-        grid: work-items along each of at most three axes; the last runs fastest, and `profile.work_group`
-            neighbours along it form a work-group.
-        profile: the device the kernel is for.
-    """
-    frame = KernelFrame()
+def function(arguments: Arguments, profile: Profile) -> Iterator[FunctionFrame]:
+    """Write one function on global buffers `arguments`, for the device of `profile`; open its grids inside."""
+    frame = FunctionFrame(profile)
     with IRBuilder() as ir_builder:
-        with ExitStack() as scopes:
-            scopes.enter_context(T.prim_func(s_tir=True))
+        with T.prim_func(s_tir=True):
             T.func_name("main")
             T.func_attr({"tirx.is_scheduled": True})
             for name, (extent, dtype) in arguments.items():
                 shape = (extent,) if isinstance(extent, int) else tuple(extent)
                 frame.buffers[name] = T.arg(name, T.buffer(shape, dtype))
-            frame.axes = _open_grid(scopes, grid, profile.work_group)
             yield frame
         frame.func = ir_builder.get()
 
 
-def _open_grid(scopes: ExitStack, grid: Sequence[int], work_group: int) -> tuple:
+@contextmanager
+def kernel(
+    arguments: Arguments, grid: Sequence[int], profile: Profile, group: Sequence[int] | int | None = None
+) -> Iterator[FunctionFrame]:
+    """Write a function of one grid; see `function` and `FunctionFrame.grid`."""
+    with function(arguments, profile) as frame, frame.grid(grid, group):
+        yield frame
+
+
+def _open_grid(scopes: ExitStack, extents: Sequence[int], group: Sequence[int]) -> tuple:
     """Enter the thread loops and the block of the kernel's body; the index along each axis."""
-    letters = AXIS_LETTERS[-len(grid) :]
-    group = min(work_group, grid[-1])
-    blocks = [*grid[:-1], -(-grid[-1] // group)]
+    letters = AXIS_LETTERS[-len(extents) :]
     axes = [
-        scopes.enter_context(T.thread_binding(0, extent, thread=f"blockIdx.{letter}"))
-        for letter, extent in zip(letters, blocks, strict=True)
+        scopes.enter_context(T.thread_binding(0, -(-extent // size), thread=f"blockIdx.{letter}"))
+        for letter, extent, size in zip(letters, extents, group, strict=True)
     ]
-    if group > 1:
-        thread = scopes.enter_context(T.thread_binding(0, group, thread="threadIdx.x"))
-        axes[-1] = axes[-1] * group + thread
+    for number, (letter, size) in enumerate(zip(letters, group, strict=True)):
+        if size > 1:
+            thread = scopes.enter_context(T.thread_binding(0, size, thread=f"threadIdx.{letter}"))
+            axes[number] = axes[number] * size + thread
     scopes.enter_context(T.sblock("kernel"))
     T.reads([])  # given, because inferring them from a long unrolled body takes seconds
     T.writes([])
-    if grid[-1] % group:
-        scopes.enter_context(T.If(axes[-1] < grid[-1]))
-        scopes.enter_context(T.Then())
+    for axis, extent, size in zip(axes, extents, group, strict=True):
+        if extent % size:
+            scopes.enter_context(T.If(axis < extent))
+            scopes.enter_context(T.Then())
     return tuple(axes)
 
 

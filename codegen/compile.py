@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ from codegen.layout import border_read
 from codegen.link import export_shared
 from codegen.plane import Plane
 from codegen.schedules import schedule
+from codegen.schedules.rule import Choice
 from codegen.target import make_target
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 from devices.session import Session
 from fleetpose.errors import UsageError
 from models.layer import Layer
+from models.sparsity import Sparsity
 
 ENTRY = "layer"
 
 
 @dataclass(frozen=True)
 class CompiledLayer:
-    """A layer's kernel as a module with one function, `layer(inputs..., constants..., output)`."""
+    """A layer's kernels as a module with one function, `layer(inputs..., constants..., output)`."""
 
     workload: Workload
     kernel: Kernel
@@ -39,16 +41,23 @@ class CompiledLayer:
         export_shared(self.module, path, self.host, linker)
 
 
-def standalone_planes(layer: Layer, lanes: int, border: tuple[int, int] = (0, 0)) -> Workload:
+def standalone_planes(
+    layer: Layer,
+    lanes: int,
+    border: tuple[int, int] = (0, 0),
+    dtype: str = "float32",
+    sparsity: Sparsity | None = None,
+) -> Workload:
     """The workload of a layer outside any network: inputs with the borders it reads, an output with `border`."""
+    item_bytes = np.dtype(dtype).itemsize
     planes = {
-        name: Plane(*shape, border=border_read(layer) if number == 0 else (0, 0), lanes=lanes)
+        name: Plane(*shape, border=border_read(layer) if number == 0 else (0, 0), lanes=lanes, item_bytes=item_bytes)
         for number, (name, shape) in enumerate(zip(layer.inputs, layer.in_shapes, strict=True))
     }
     if layer.op == "concat":
-        planes = {name: Plane(*plane.shape, border=border, lanes=lanes) for name, plane in planes.items()}
-    planes[layer.name] = Plane(*layer.out_shape, border=border, lanes=lanes)
-    return Workload.of(layer, planes)
+        planes = {name: replace(plane, border=border) for name, plane in planes.items()}
+    planes[layer.name] = Plane(*layer.out_shape, border=border, lanes=lanes, item_bytes=item_bytes)
+    return Workload.of(layer, planes, dtype, sparsity)
 
 
 def random_operands(layer: Layer, seed: int) -> tuple[list[np.ndarray], Weights]:
@@ -65,10 +74,16 @@ def random_operands(layer: Layer, seed: int) -> tuple[list[np.ndarray], Weights]
     return inputs, Weights(weight, normal(layer.out_shape[:1]) if layer.bias else None)
 
 
-def compile_layer(workload: Workload, weights: Weights, profile: Profile, host: str = "native") -> CompiledLayer:
-    """Schedule and compile one workload. Raises UsageError where no schedule answers."""
+def compile_layer(
+    workload: Workload, weights: Weights, profile: Profile, host: str = "native", choice: Choice | None = None
+) -> CompiledLayer:
+    """Schedule (by `choice`, or the default) and compile one workload.
+
+    Raises:
+        UsageError: no schedule answers. ValueError: the choice is not legal for the workload.
+    """
     try:
-        kernel = schedule(workload, weights, profile)
+        kernel = schedule(workload, weights, profile, choice)
     except LookupError as error:
         raise UsageError(str(error)) from error
     function = kernel.func.with_attr("global_symbol", ENTRY)  # type: ignore[attr-defined]
@@ -101,8 +116,10 @@ class LoadedLayer:
         Whatever the kernel fails to write, borders included, is seen as NaN.
         """
         workload = self.compiled.workload
-        planes = [plane.pack(array.astype(np.float32)) for plane, array in zip(workload.inputs, inputs, strict=True)]
-        garbage = np.full(workload.output.size, np.nan, np.float32)
+        planes = [
+            plane.pack(array.astype(workload.dtype)) for plane, array in zip(workload.inputs, inputs, strict=True)
+        ]
+        garbage = np.full(workload.output.size, np.nan, workload.dtype)
         return [*map(self._upload, planes), *self._constants, self._upload(garbage)]
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:

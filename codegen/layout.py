@@ -1,13 +1,33 @@
-"""Which Plane each tensor of a graph lies in: borders as wide as its greediest reader needs.
+"""Which Plane each tensor of a graph lies in, and in which buffer.
 
-Tensors that a concat joins share the border of the joined tensor, so that joining copies whole planes.
+Borders are as wide as a tensor's greediest reader needs. Tensors that a concat joins share the border of the joined
+tensor and, where they can, its buffer too: their producers write straight into their planes of it, so that joining
+costs nothing. A tensor can lie in one buffer only; a second join that wants it, and joins of the network's input, copy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
 from codegen.plane import Plane
 from models.graph import Graph
 from models.layer import Layer
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the tensors of one graph lie.
+
+    Attributes:
+        planes: the plane of every tensor, by tensor name.
+        buffers: the buffer of every tensor, by tensor name; called after the outermost tensor that lies in it.
+        copied: per concat, the positions of the operands that its kernel must copy.
+    """
+
+    planes: Mapping[str, Plane]
+    buffers: Mapping[str, str]
+    copied: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def border_read(layer: Layer) -> tuple[int, int]:
@@ -18,18 +38,40 @@ def border_read(layer: Layer) -> tuple[int, int]:
     return layer.padding if layer.op in ("conv", "avg_pool") else (0, 0)
 
 
-def assign_planes(graph: Graph, lanes: int, item_bytes: int = 4) -> dict[str, Plane]:
-    """The plane of every tensor of `graph`, by tensor name."""
+def assign_layout(graph: Graph, lanes: int, item_bytes: int = 4) -> Layout:
+    """The layout of `graph` for vectors of `lanes` elements of `item_bytes` each."""
     borders = dict.fromkeys((graph.input, *(layer.name for layer in graph.layers)), (0, 0))
     for layer in graph.layers:
         _widen(borders, layer.inputs[0], border_read(layer))
     concats = [layer for layer in graph.layers if layer.op == "concat"]
     while any(_share(borders, layer) for layer in concats):  # a tensor may be joined twice, a join joined again
         pass
-    return {
+    planes = {
         name: Plane(*graph.shape(name), border=border, lanes=lanes, item_bytes=item_bytes)
         for name, border in borders.items()
     }
+    return _join(graph.input, concats, planes)
+
+
+def _join(source: str, concats: list[Layer], planes: dict[str, Plane]) -> Layout:
+    """Give the members of each join their place in its buffer; outer joins before those they contain."""
+    buffers = {name: name for name in planes}
+    placed: set[str] = {source}
+    copied = {}
+    for layer in reversed(concats):
+        whole, missed, first = planes[layer.name], [], 0
+        for position, name in enumerate(layer.inputs[: layer.operands]):
+            channels = planes[name].channels
+            if name in placed or layer.epilogue:
+                missed.append(position)
+            else:
+                shared = whole.shared or whole.channels
+                planes[name] = replace(planes[name], first=whole.first + first, shared=shared)
+                buffers[name] = buffers[layer.name]
+                placed.add(name)
+            first += channels
+        copied[layer.name] = tuple(missed)
+    return Layout(planes, buffers, copied)
 
 
 def _widen(borders: dict[str, tuple[int, int]], name: str, border: tuple[int, int]) -> None:

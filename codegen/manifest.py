@@ -13,7 +13,7 @@ from typing import Any
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LayerCode:
     Attributes:
         layer, op: the layer's name and operation; "input" and "output N" for the copies at the network's ends.
         schedule, tile: the rule that answered, and the tile it chose ("F8V3").
-        kernel: name of the OpenCL kernel; layers with equal workloads share one.
+        kernels: names of its OpenCL kernels in launch order; layers with equal workloads share them.
         macs: multiply-adds of the layer.
         out_shape: (C, H, W) of its result.
     """
@@ -41,14 +41,14 @@ class LayerCode:
     op: str
     schedule: str
     tile: str
-    kernel: str
+    kernels: tuple[str, ...]
     macs: int
     out_shape: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One function of the artifact: the network at one input size. `layers` are in launch order, a kernel each."""
+    """One function of the artifact: the network at one input size. `layers` are in launch order."""
 
     name: str
     input: TensorSpec
@@ -160,11 +160,15 @@ def _from_fields(fields: dict[str, Any]) -> Manifest:
             entry["name"],
             tensor(entry["input"]),
             tuple(tensor(output) for output in entry["outputs"]),
-            tuple(LayerCode(**{**layer, "out_shape": tuple(layer["out_shape"])}) for layer in entry["layers"]),
+            tuple(_layer_code(layer) for layer in entry["layers"]),
         )
         for entry in fields["entries"]
     )
     return Manifest(**{**fields, "entries": entries, "parameters": tuple(fields["parameters"])})
+
+
+def _layer_code(fields: dict[str, Any]) -> LayerCode:
+    return LayerCode(**{**fields, "kernels": tuple(fields["kernels"]), "out_shape": tuple(fields["out_shape"])})
 
 
 def _check_digest(path: Path, expected: str) -> None:

@@ -7,24 +7,25 @@ across sizes; packed weights that are equal are stored once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tvm
 from tvm import relax
 from tvm_ffi import StructuralKey
 
-from codegen.layout import assign_planes
+from codegen.layout import Layout, assign_layout
 from codegen.manifest import Entry, LayerCode, TensorSpec
-from codegen.plane import Plane
 from codegen.schedules import schedule
 from codegen.schedules.move import export_kernel, import_kernel
+from codegen.schedules.rule import Choice
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, unknown_name
 from models.graph import Graph
 from models.layer import Layer, Shape
+from models.sparsity import Sparsity
 
 
 @dataclass
@@ -46,10 +47,27 @@ def function_name(shape: Shape) -> str:
     return f"run_{shape[1]}x{shape[2]}"
 
 
+@dataclass(frozen=True)
+class Options:
+    """How a network is to be lowered, apart from what it is.
+
+    Attributes:
+        dtype: element type of activations and weights on the device; inputs and outputs stay float32.
+        sparsity: the pattern of the zeros of each pruned layer, by layer name; the weights must have them.
+        choose: the schedule of a workload, such as `codegen.tuned.Tuned.choice`; None for the default one.
+        weights_inside: False makes packed weights arguments, to be stored beside the artifact.
+    """
+
+    dtype: str = "float32"
+    sparsity: Mapping[str, Sparsity] = field(default_factory=dict)
+    choose: Callable[[Workload, Profile], Choice | None] = lambda workload, profile: None
+    weights_inside: bool = True
+
+
 def lower_network(
     graphs: Sequence[Graph],
     profile: Profile,
-    weights_inside: bool = True,
+    options: Options = Options(),
     output_names: Sequence[str] = (),
     progress: Callable[[str], None] = lambda message: None,
 ) -> NetworkModule:
@@ -58,25 +76,30 @@ def lower_network(
     Args:
         graphs: the same network, one graph per input size.
         profile: the device to shape kernels for.
-        weights_inside: False makes packed weights arguments, to be stored beside the artifact.
+        options: see `Options`.
         output_names: what to call the graphs' outputs; their tensors' own names without.
         progress: told each layer's name before it is scheduled.
 
     Raises:
-        UsageError: where a layer has no schedule, or two graphs have the same input size.
+        UsageError: where a layer has no schedule, two graphs have the same input size, or `options.sparsity` names a
+            layer that is not there.
     """
     if len({graph.input_shape for graph in graphs}) != len(graphs):
         raise UsageError("the same input size is given twice")
-    return _Lowering(profile, weights_inside, output_names, progress).lower(graphs)
+    for name in options.sparsity:
+        for graph in graphs:
+            if name not in (names := [layer.name for layer in graph.layers]):
+                raise unknown_name("layer", name, names)
+    return _Lowering(profile, options, output_names, progress).lower(graphs)
 
 
 class _Lowering:
     """Collects kernels and constants over all input sizes, then writes one Relax function per size."""
 
     def __init__(
-        self, profile: Profile, weights_inside: bool, output_names: Sequence[str], progress: Callable[[str], None]
+        self, profile: Profile, options: Options, output_names: Sequence[str], progress: Callable[[str], None]
     ) -> None:
-        self.profile, self.weights_inside, self.progress = profile, weights_inside, progress
+        self.profile, self.options, self.progress = profile, options, progress
         self.output_names = output_names
         self.builder = relax.BlockBuilder()
         self.functions: dict[StructuralKey, relax.GlobalVar] = {}
@@ -85,27 +108,51 @@ class _Lowering:
         self.inside: dict[str, relax.Constant] = {}
 
     def lower(self, graphs: Sequence[Graph]) -> NetworkModule:
-        planes = [assign_planes(graph, self.profile.lanes) for graph in graphs]
+        item_bytes = np.dtype(self.options.dtype).itemsize
+        layouts = [assign_layout(graph, self.profile.lanes, item_bytes) for graph in graphs]
         # all kernels before any function: weights beside the artifact are arguments of every function
-        scheduled = [self._schedule(*each) for each in zip(graphs, planes, strict=True)]
-        if self.weights_inside:
+        scheduled = [self._schedule(*each) for each in zip(graphs, layouts, strict=True)]
+        if self.options.weights_inside:
             self.inside = {name: relax.const(array) for name, array in self.packed.items()}
-        functions = [self._function(*each) for each in zip(graphs, planes, scheduled, strict=True)]
-        return NetworkModule(self.builder.get(), functions, {} if self.weights_inside else self.packed)
+        functions = [self._function(*each) for each in zip(graphs, layouts, scheduled, strict=True)]
+        return NetworkModule(self.builder.get(), functions, {} if self.options.weights_inside else self.packed)
 
-    def _schedule(self, graph: Graph, planes: dict[str, Plane]) -> list[_Scheduled]:
+    def _schedule(self, graph: Graph, layout: Layout) -> list[_Scheduled]:
         scheduled = []
         for layer in graph.layers:
             self.progress(layer.name)
+            if layer.name in layout.copied:
+                scheduled += self._copies(layer, layout)
+                if not layer.epilogue:
+                    continue
             weights = Weights(graph.weights.get(f"{layer.name}.weight"), graph.weights.get(f"{layer.name}.bias"))
-            workload = Workload.of(layer, planes)
-            try:
-                kernel = schedule(workload, weights, self.profile)
-            except LookupError as error:
-                raise UsageError(f"layer {layer.name}: {error}") from error
+            sparsity = self.options.sparsity.get(layer.name)
+            workload = Workload.of(layer, layout.planes, self.options.dtype, sparsity)
+            kernel = self._kernel(workload, weights, layer.name)
             constants = [self._store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
             scheduled.append(_Scheduled(layer, kernel, self._share(workload.label, kernel.func), constants))
         return scheduled
+
+    def _kernel(self, workload: Workload, weights: Weights, name: str) -> Kernel:
+        try:
+            return schedule(workload, weights, self.profile, self.options.choose(workload, self.profile))
+        except LookupError as error:
+            raise UsageError(f"layer {name}: {error}") from error
+
+    def _copies(self, concat: Layer, layout: Layout) -> Iterator[_Scheduled]:
+        """The members of a join that lie elsewhere, each copied into its planes of the joined buffer."""
+        first = 0
+        for position, name in enumerate(concat.inputs[: concat.operands]):
+            plane, whole = layout.planes[name], layout.planes[concat.name]
+            if position in layout.copied[concat.name] and not concat.epilogue:
+                target = replace(
+                    whole, channels=plane.channels, first=whole.first + first, shared=whole.shared or whole.channels
+                )
+                layer = replace(concat, inputs=(name,), in_shapes=(plane.shape,), out_shape=plane.shape)
+                workload = Workload.of(layer, {name: plane, concat.name: target}, self.options.dtype)
+                kernel = self._kernel(workload, Weights(), concat.name)
+                yield _Scheduled(layer, kernel, self._share(workload.label, kernel.func), [])
+            first += plane.channels
 
     def _share(self, label: str, func) -> relax.GlobalVar:
         """The module's function for a kernel: one for all that are structurally equal."""
@@ -126,26 +173,27 @@ class _Lowering:
             self.packed[self.stored_as[key]] = array
         return self.stored_as[key]
 
-    def _function(self, graph: Graph, planes: dict[str, Plane], scheduled: list[_Scheduled]) -> Entry:
+    def _function(self, graph: Graph, layout: Layout, scheduled: list[_Scheduled]) -> Entry:
         name, builder = function_name(graph.input_shape), self.builder
         source = relax.Var("input", relax.TensorType((1, *graph.input_shape), "float32"))
-        outside = {} if self.weights_inside else self.packed
+        outside = {} if self.options.weights_inside else self.packed
         constants: dict[str, relax.Expr] = dict(self.inside) or {
             stored: relax.Var(f"p{number}", relax.TensorType(array.shape, str(array.dtype)))
             for number, (stored, array) in enumerate(outside.items())
         }
         parameters = [constants[stored] for stored in outside]
+        writer = _Writer(builder, layout, self.options.dtype)
         codes: list[LayerCode] = []
         with builder.function(name, [source, *parameters], attrs={"num_input": 1}):
-            tensors = {graph.input: self._copy("input", import_kernel, planes[graph.input], source, codes)}
+            copy_in = import_kernel(layout.planes[graph.input], self.profile, self.options.dtype)
+            variable = self._share(f"import_{_by(graph.input_shape)}{self._suffix}", copy_in.func)
+            writer.write(graph.input, variable, [source])
+            codes.append(LayerCode("input", "import", "import", "", kernel_names(variable, 1), 0, graph.input_shape))
             for item in scheduled:
-                arguments = [tensors[name] for name in item.layer.inputs] + [constants[c] for c in item.constants]
-                tensors[item.layer.name] = self._call(item.variable, arguments, (planes[item.layer.name].size,))
+                arguments = [writer.read(name) for name in item.layer.inputs] + [constants[c] for c in item.constants]
+                writer.write(item.layer.name, item.variable, arguments)
                 codes.append(item.code())
-            outputs = [
-                self._copy(f"output {number}", export_kernel, planes[tensor], tensors[tensor], codes)
-                for number, tensor in enumerate(graph.outputs)
-            ]
+            outputs = [self._output(number, tensor, writer, codes) for number, tensor in enumerate(graph.outputs)]
             builder.emit_func_output(outputs[0] if len(outputs) == 1 else relax.Tuple(outputs))
         names = self.output_names or graph.outputs
         results = tuple(
@@ -153,16 +201,42 @@ class _Lowering:
         )
         return Entry(name, TensorSpec(graph.input, (1, *graph.input_shape)), results, tuple(codes))
 
-    def _call(self, variable: relax.GlobalVar, arguments: list, shape: Sequence[int]) -> relax.Var:
-        return self.builder.emit(relax.call_tir(variable, arguments, relax.TensorType(shape, "float32")))
+    @property
+    def _suffix(self) -> str:
+        return "_half" if self.options.dtype == "float16" else ""
 
-    def _copy(self, name: str, make, plane: Plane, source: relax.Expr, codes: list[LayerCode]) -> relax.Var:
-        """A call of the kernel that brings a tensor into planes (`import_kernel`) or out of them (`export_kernel`)."""
-        kernel = make(plane, self.profile)
-        variable = self._share(f"{kernel.schedule}_{'x'.join(map(str, plane.shape))}", kernel.func)
-        codes.append(LayerCode(name, kernel.schedule, kernel.schedule, "", kernel_name(variable), 0, plane.shape))
-        inward = kernel.schedule == "import"
-        return self._call(variable, [source], (plane.size,) if inward else (1, *plane.shape))
+    def _output(self, number: int, tensor: str, writer: _Writer, codes: list[LayerCode]) -> relax.Var:
+        """An output of the network brought out of its plane."""
+        plane = writer.layout.planes[tensor]
+        variable = self._share(
+            f"export_{_by(plane.shape)}{self._suffix}", export_kernel(plane, self.profile, self.options.dtype).func
+        )
+        names = kernel_names(variable, 1)
+        codes.append(LayerCode(f"output {number}", "export", "export", "", names, 0, plane.shape))
+        result = relax.TensorType((1, *plane.shape), "float32")
+        return self.builder.emit(relax.call_tir(variable, [writer.read(tensor)], result))
+
+
+class _Writer:
+    """The buffers of one Relax function while it is written: who wrote last into each."""
+
+    def __init__(self, builder: relax.BlockBuilder, layout: Layout, dtype: str) -> None:
+        self.builder, self.layout, self.dtype = builder, layout, dtype
+        self.latest: dict[str, relax.Var] = {}
+
+    def read(self, tensor: str) -> relax.Var:
+        return self.latest[self.layout.buffers[tensor]]
+
+    def write(self, tensor: str, variable: relax.GlobalVar, arguments: list) -> None:
+        """Call a kernel that writes `tensor`: into a new buffer, or into its planes of one that exists."""
+        buffer = self.layout.buffers[tensor]
+        result = relax.TensorType((self.layout.planes[tensor].size,), self.dtype)
+        if buffer in self.latest:
+            last = len(arguments)
+            call = relax.call_tir_inplace(variable, [*arguments, self.latest[buffer]], [last], result)
+        else:
+            call = relax.call_tir(variable, arguments, result)
+        self.latest[buffer] = self.builder.emit(call)
 
 
 @dataclass(frozen=True)
@@ -174,11 +248,15 @@ class _Scheduled:
 
     def code(self) -> LayerCode:
         layer, kernel = self.layer, self.kernel
-        return LayerCode(
-            layer.name, layer.op, kernel.schedule, kernel.note, kernel_name(self.variable), layer.macs, layer.out_shape
-        )
+        names = kernel_names(self.variable, kernel.grids)
+        return LayerCode(layer.name, layer.op, kernel.schedule, kernel.note, names, layer.macs, layer.out_shape)
 
 
-def kernel_name(variable: relax.GlobalVar) -> str:
-    """The OpenCL kernel TVM makes of a function that holds one kernel."""
-    return f"{variable.name_hint}_kernel"
+def kernel_names(variable: relax.GlobalVar, grids: int) -> tuple[str, ...]:
+    """The OpenCL kernels TVM makes of a function of so many grids, in launch order."""
+    first = f"{variable.name_hint}_kernel"
+    return (first, *(f"{first}_{number}" for number in range(1, grids)))
+
+
+def _by(shape: Shape) -> str:
+    return "x".join(map(str, shape))

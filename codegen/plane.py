@@ -36,6 +36,8 @@ class Plane:
         border: zero elements readable (above and below, left and right) of the image.
         lanes: elements of one vector load; row pitch and origin are multiples of it.
         item_bytes: bytes of one element.
+        first: number of the tensor's first plane in its buffer, where several tensors share one.
+        shared: planes of the whole buffer; None: the tensor's own.
     """
 
     channels: int
@@ -44,6 +46,8 @@ class Plane:
     border: tuple[int, int] = (0, 0)
     lanes: int = 16
     item_bytes: int = 4
+    first: int = 0
+    shared: int | None = None
 
     @property
     def shape(self) -> Shape:
@@ -77,7 +81,7 @@ class Plane:
     @property
     def size(self) -> int:
         """Elements of the whole buffer."""
-        return self.channels * self.stride + SLACK_VECTORS * self.lanes
+        return (self.shared or self.channels) * self.stride + SLACK_VECTORS * self.lanes
 
     @property
     def vectors(self) -> int:
@@ -86,7 +90,11 @@ class Plane:
 
     def index(self, channel, row, column):
         """Flat index of an element; row and column may reach into the border. Works on ints and on TIR expressions."""
-        return channel * self.stride + self.origin + row * self.pitch + column
+        return self.start(channel) + self.origin + row * self.pitch + column
+
+    def start(self, channel):
+        """Flat index of the first element of a channel's plane, its lead."""
+        return (channel + self.first) * self.stride if self.first else channel * self.stride
 
     def pack(self, tensor: np.ndarray) -> np.ndarray:
         """(C, H, W) -> flat buffer, borders zero. Raises ValueError on another shape."""
@@ -104,4 +112,4 @@ class Plane:
         if flat.shape != (self.size,):
             raise ValueError(f"expected {(self.size,)}, got {flat.shape}")
         steps = tuple(step * flat.itemsize for step in (self.stride, self.pitch, 1))
-        return np.lib.stride_tricks.as_strided(flat[self.origin :], self.shape, steps)
+        return np.lib.stride_tricks.as_strided(flat[self.start(0) + self.origin :], self.shape, steps)

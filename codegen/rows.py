@@ -85,7 +85,7 @@ class RowTiles:
                 if plane.lead:
                     with when(first), when(True if self.across == 1 else tile == 0):
                         for start in range(0, plane.lead, plane.lanes):
-                            emit(self.vector.store(self.vector.splat(0), buffer, channel * plane.stride + start))
+                            emit(self.vector.store(self.vector.splat(0), buffer, plane.start(channel) + start))
                 if plane.border[0]:
                     with when(first):
                         self._zero_rows(buffer, channel, -plane.border[0], tile)

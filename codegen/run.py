@@ -50,7 +50,7 @@ def report(
         "decode_ms": None if result.decode_secs is None else 1e3 * result.decode_secs,
         "timing": timing.to_dict() if timing else None,
         "layers": [
-            {"layer": one.code.layer, "kernel": one.code.kernel, "schedule": one.code.schedule, "ms": 1e3 * one.secs}
+            {"layer": one.code.layer, "kernels": one.code.kernels, "schedule": one.code.schedule, "ms": 1e3 * one.secs}
             for one in layers
         ],
     }

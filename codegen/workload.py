@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codegen.plane import Plane
 from models.layer import Layer
+from models.sparsity import Sparsity
+
+if TYPE_CHECKING:
+    from codegen.schedules.rule import Choice
 
 
 @dataclass(frozen=True)
@@ -20,18 +26,26 @@ class Workload:
         inputs: the plane of each input, operands first, then the epilogue's addends.
         output: the plane of the result.
         dtype: element type of activations and weights.
+        sparsity: the pattern the layer's zeros follow; None is dense.
     """
 
     layer: Layer
     inputs: tuple[Plane, ...]
     output: Plane
     dtype: str = "float32"
+    sparsity: Sparsity | None = None
 
     @classmethod
-    def of(cls, layer: Layer, planes: Mapping[str, Plane], dtype: str = "float32") -> Workload:
+    def of(
+        cls,
+        layer: Layer,
+        planes: Mapping[str, Plane],
+        dtype: str = "float32",
+        sparsity: Sparsity | None = None,
+    ) -> Workload:
         """The workload of `layer` in a graph whose tensors lie in `planes`."""
         blank = replace(layer, name="", inputs=("",) * len(layer.inputs), module="")
-        return cls(blank, tuple(planes[name] for name in layer.inputs), planes[layer.name], dtype)
+        return cls(blank, tuple(planes[name] for name in layer.inputs), planes[layer.name], dtype, sparsity)
 
     @property
     def operands(self) -> tuple[Plane, ...]:
@@ -41,10 +55,15 @@ class Workload:
     def addends(self) -> tuple[Plane, ...]:
         return self.inputs[self.layer.operands :]
 
-    def arguments(self, **constants: int) -> dict[str, tuple[int, str]]:
-        """Arguments of the workload's kernel, name -> (elements, dtype): in0, in1, ..., `constants`, out."""
+    def arguments(self, **constants: int | tuple[int, str]) -> dict[str, tuple[int, str]]:
+        """Arguments of the workload's kernel, name -> (elements, dtype): in0, in1, ..., `constants`, out.
+
+        A constant is its number of elements, of the workload's dtype, or (elements, dtype).
+        """
         inputs = {f"in{number}": (plane.size, self.dtype) for number, plane in enumerate(self.inputs)}
-        packed = {name: (elements, self.dtype) for name, elements in constants.items()}
+        packed = {
+            name: (extent, self.dtype) if isinstance(extent, int) else extent for name, extent in constants.items()
+        }
         return {**inputs, **packed, "out": (self.output.size, self.dtype)}
 
     @property
@@ -59,7 +78,9 @@ class Workload:
             details += f"_d{layer.dilation[0]}" if layer.dilation != (1, 1) else ""
             details += f"_g{layer.groups}" if layer.groups != 1 else ""
             parts.insert(0, details)
-        return "_".join([layer.op, *parts, *(step.kind for step in layer.epilogue)])
+        sparse = [] if self.sparsity is None else [re.sub(r"\W", "_", str(self.sparsity))]
+        half = ["half"] if self.dtype == "float16" else []
+        return "_".join([layer.op, *parts, *(step.kind for step in layer.epilogue), *sparse, *half])
 
 
 @dataclass(frozen=True)
@@ -67,16 +88,25 @@ class Kernel:
     """What a schedule made: one TIR function that computes a workload on flat buffers.
 
     Attributes:
-        schedule: name of the rule.
         func: PrimFunc; arguments are the workload's inputs, then `constants`, then the output, all flat.
         constants: packed weights and the like, by argument name, in argument order.
-        note: the tile chosen, for people: "F8 V3".
+        grids: OpenCL kernels the function launches, one after the other.
+        choice: the schedule and its configuration; None for the copies at a network's ends.
     """
 
-    schedule: str
     func: object
-    constants: Mapping[str, np.ndarray]
-    note: str = ""
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    grids: int = 1
+    choice: Choice | None = None
+
+    @property
+    def schedule(self) -> str:
+        return self.choice.schedule if self.choice else ""
+
+    @property
+    def note(self) -> str:
+        """The configuration, for people: "F8V3"."""
+        return str(self.choice.config) if self.choice else ""
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,59 @@
-"""Schedules: rules that turn a workload into a kernel. Each answers or declines; the first answer is taken."""
+"""Schedules: rules that turn a workload into a kernel. Each answers or declines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import replace
 
-from codegen.schedules.depthwise import depthwise
-from codegen.schedules.direct import direct
-from codegen.schedules.move import concat, elementwise, resize
-from codegen.schedules.pool import pool
+import numpy as np
+
+from codegen.schedules.depthwise import DEPTHWISE
+from codegen.schedules.direct import DIRECT
+from codegen.schedules.move import CONCAT, ELEMENTWISE, RESIZE
+from codegen.schedules.pool import POOL
+from codegen.schedules.rule import Choice, Rule
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
-Rule = Callable[[Workload, Weights, Profile], Kernel | None]
-
-#: most special first
-RULES: tuple[Rule, ...] = (depthwise, direct, pool, concat, resize, elementwise)
+#: in the order in which they are asked where nothing was tuned: most special first
+RULES: tuple[Rule, ...] = (DEPTHWISE, DIRECT, POOL, CONCAT, RESIZE, ELEMENTWISE)
 
 
-def schedule(workload: Workload, weights: Weights, profile: Profile) -> Kernel:
-    """The kernel of the first rule that answers. Raises LookupError where none does."""
+def candidates(workload: Workload, profile: Profile) -> Iterator[Choice]:
+    """Every choice there is for a workload; dense schedules run sparse workloads too, zeros and all."""
     for rule in RULES:
-        if kernel := rule(workload, weights, profile):
-            return kernel
+        if workload.sparsity is not None or not rule.reads_sparsity:
+            yield from (Choice(rule.name, config) for config in rule.space(workload, profile))
+
+
+def default_choice(workload: Workload, profile: Profile) -> Choice:
+    """The default configuration of the first rule that answers and is preferred. Raises LookupError where none does."""
+    for rule in RULES:
+        if (workload.sparsity is None and rule.reads_sparsity) or not rule.prefers(workload, profile):
+            continue
+        for config in rule.space(workload, profile):
+            return Choice(rule.name, config)
     raise LookupError(f"no schedule for {workload.label}")
+
+
+def schedule(workload: Workload, weights: Weights, profile: Profile, choice: Choice | None = None) -> Kernel:
+    """The kernel of `choice`, or of the default choice.
+
+    Raises:
+        LookupError: no rule answers, or none has the choice's name.
+        ValueError: the choice is not legal for the workload.
+    """
+    choice = choice or default_choice(workload, profile)
+    for rule in RULES:
+        if rule.name == choice.schedule:
+            kernel = rule.make(workload, weights, profile, choice.config)
+            return replace(kernel, choice=choice, constants=_converted(kernel, workload.dtype))
+    raise LookupError(f"no schedule is called {choice.schedule!r}; known: {', '.join(rule.name for rule in RULES)}")
+
+
+def _converted(kernel: Kernel, dtype: str) -> dict[str, np.ndarray]:
+    """The constants with those of floating point in the workload's type; indices stay whole numbers."""
+    return {
+        name: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+        for name, array in kernel.constants.items()
+    }

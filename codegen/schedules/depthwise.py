@@ -6,11 +6,14 @@ it to every output row it belongs to, so that a 3x3 kernel reads each element th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish, initial_addend
 from codegen.rows import RowTiles, load_window
+from codegen.schedules.rule import Rule
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
@@ -19,24 +22,46 @@ from devices.profile import Profile
 UNROLL_LIMIT = 700
 
 
-def depthwise(workload: Workload, weights: Weights, profile: Profile) -> Kernel | None:
-    """The rule: convolutions with as many groups as input and output channels."""
+@dataclass(frozen=True)
+class TallTile:
+    """Rows x vectors of one channel per work-item."""
+
+    rows: int
+    vectors: int
+
+    def __str__(self) -> str:
+        return f"R{self.rows}V{self.vectors}"
+
+
+def space(workload: Workload, profile: Profile) -> list[TallTile]:
+    """Tiles whose rows divide the image; none for anything but one filter per channel."""
     layer = workload.layer
     if layer.op != "conv" or not layer.groups == layer.in_shapes[0][0] == layer.out_shape[0]:
-        return None
+        return []
     if layer.groups == 1 or layer.kernel[0] * layer.kernel[1] * profile.accumulators > UNROLL_LIMIT:
-        return None
-    height, width = choose_tile(workload, profile)
+        return []
+    best = choose_tile(workload, profile)
+    positions, height = layer.kernel[0] * layer.kernel[1], workload.output.height
+    others = [
+        TallTile(rows, vectors)
+        for vectors in {best.vectors, 1}
+        for rows in range(1, height + 1)
+        if height % rows == 0 and rows * vectors * positions <= UNROLL_LIMIT
+    ]
+    return [best, *(tile for tile in others if tile != best)]
+
+
+def make(workload: Workload, weights: Weights, profile: Profile, tile: TallTile) -> Kernel:
     assert weights.weight is not None
     constants = {
         "weight": np.ascontiguousarray(weights.weight, np.float32).ravel(),
-        "bias": weights.bias_or_zero(layer.groups),
+        "bias": weights.bias_or_zero(workload.layer.groups),
     }
-    return Kernel("depthwise", _write(workload, profile, height, width), constants, f"R{height}V{width}")
+    return Kernel(_write(workload, profile, tile.rows, tile.vectors), constants)
 
 
-def choose_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
-    """(rows, vectors) of a tile: rows divide the image's height, vectors its width where a few do.
+def choose_tile(workload: Workload, profile: Profile) -> TallTile:
+    """The tile whose rows divide the image's height, vectors its width where a few do.
 
     A CPU holds the live rows of a tall tile in registers whatever the tile's height; on a GPU every accumulator stays
     live until its row is done, so tiles are bounded by the accumulators.
@@ -46,7 +71,7 @@ def choose_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
     positions = layer.kernel[0] * layer.kernel[1]
     most = UNROLL_LIMIT // (positions * width) if profile.gpu == "cpu" else profile.accumulators // width
     height = max(h for h in range(1, max(most, 1) + 1) if plane.height % h == 0)
-    return height, width
+    return TallTile(height, width)
 
 
 def _write(workload: Workload, profile: Profile, height: int, width: int):
@@ -98,3 +123,6 @@ def _start(frame, workload: Workload, vector: Vector, rows: RowTiles, sums, chan
         start = vector.splat(frame["bias"][channel])
         addend = initial_addend(frame, workload, vector, channel, row, rows.column(across, v))
         put(sums, v, start if addend is None else start + addend)
+
+
+DEPTHWISE = Rule("depthwise", TallTile, space, make)

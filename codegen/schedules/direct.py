@@ -17,6 +17,7 @@ from tvm.tirx.script import builder as T
 from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish, initial_addend
 from codegen.rows import RowTiles, load_window
+from codegen.schedules.rule import Rule
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
@@ -26,6 +27,8 @@ from models.layer import Layer
 UNROLLED_POSITIONS = 25
 #: wider tiles gain nothing more, and pad more
 MOST_VECTORS = 4
+#: tiles that pad the work by more than this are not worth timing
+WORTH_PADDING = 1.2
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,24 @@ class Tile:
         return f"F{self.filters}V{self.vectors}"
 
 
-def direct(workload: Workload, weights: Weights, profile: Profile) -> Kernel | None:
-    """The rule: answers every convolution."""
+def space(workload: Workload, profile: Profile) -> list[Tile]:
+    """The tile of least estimated work first, then the others that fill the registers well."""
     layer = workload.layer
     if layer.op != "conv":
-        return None
-    tile = choose_tile(workload, profile)
-    constants = pack_direct(weights, layer.groups, tile.filters)
-    return Kernel("direct", _write(workload, profile, tile), constants, str(tile))
+        return []
+    best = choose_tile(workload, profile)
+    filters, vectors = layer.out_shape[0] // layer.groups, workload.output.vectors
+    others = [
+        Tile(f, v)
+        for f in range(1, min(filters, profile.accumulators) + 1)
+        for v in range(1, min(vectors, MOST_VECTORS, profile.accumulators // f) + 1)
+        if f * v * 3 >= profile.accumulators * 2 and _padding(filters, f) * _padding(vectors, v) < WORTH_PADDING
+    ]
+    return [best, *(tile for tile in others if tile != best)]
+
+
+def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> Kernel:
+    return Kernel(_write(workload, profile, tile), pack_direct(weights, workload.layer.groups, tile.filters))
 
 
 def choose_tile(workload: Workload, profile: Profile) -> Tile:
@@ -161,3 +174,6 @@ def _multiply(buffer, start, vector: Vector, tile: Tile, sums, loaded, factor) -
         for v in range(tile.vectors):
             at = f * tile.vectors + v
             put(sums, at, sums[at] + loaded[v] * factor[0])
+
+
+DIRECT = Rule("direct", Tile, space, make)

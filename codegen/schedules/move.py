@@ -8,15 +8,14 @@ from codegen.builder import Arguments, emit, kernel, put, registers, when
 from codegen.epilogue import finish
 from codegen.plane import Plane
 from codegen.rows import RowTiles
+from codegen.schedules.rule import Rule, Unconfigured
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 
-def elementwise(workload: Workload, weights: Weights, profile: Profile) -> Kernel | None:
-    """The rule: activations and adds that could not be fused into the layer before them."""
-    if workload.layer.op != "elementwise":
-        return None
+def make_elementwise(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
+    """Activations and adds that could not be fused into the layer before them."""
     vector = Vector(workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, 1)
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:
@@ -26,13 +25,11 @@ def elementwise(workload: Workload, weights: Weights, profile: Profile) -> Kerne
         put(sums, 0, vector.load(frame["in0"], index))
         finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
         rows.zero_borders(frame["out"], [(channel, True)], row, across)
-    return Kernel("elementwise", frame.func, {})
+    return Kernel(frame.func)
 
 
-def concat(workload: Workload, weights: Weights, profile: Profile) -> Kernel | None:
-    """The rule: channel-wise joins. Inputs lie in planes like the output's, so whole planes are copied, borders too."""
-    if workload.layer.op != "concat" or workload.layer.epilogue:
-        return None
+def make_concat(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
+    """Channel-wise joins. Inputs lie in planes like the output's, so whole planes are copied, borders too."""
     target = workload.output
     vector = Vector(target.lanes, workload.dtype)
     with kernel(workload.arguments(), (target.channels, -(-target.stride // target.lanes)), profile) as frame:
@@ -42,19 +39,15 @@ def concat(workload: Workload, weights: Weights, profile: Profile) -> Kernel | N
             if (plane.stride, plane.border) != (target.stride, target.border):
                 raise ValueError(f"concat of unlike planes: {plane} into {target}")
             with when(T.And(channel >= first, channel < first + plane.channels)):
-                value = vector.load(
-                    frame[f"in{number}"], T.max(channel - first, 0) * plane.stride + part * target.lanes
-                )
-                emit(vector.store(value, frame["out"], channel * target.stride + part * target.lanes))
+                value = vector.load(frame[f"in{number}"], plane.start(T.max(channel - first, 0)) + part * target.lanes)
+                emit(vector.store(value, frame["out"], target.start(channel) + part * target.lanes))
             first += plane.channels
-    return Kernel("concat", frame.func, {})
+    return Kernel(frame.func)
 
 
-def resize(workload: Workload, weights: Weights, profile: Profile) -> Kernel | None:
-    """The rule: nearest and bilinear resizing, as torch.nn.functional.interpolate defines them."""
+def make_resize(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
+    """Nearest and bilinear resizing, as torch.nn.functional.interpolate defines them."""
     layer = workload.layer
-    if layer.op != "resize":
-        return None
     vector = Vector(workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, 1)
     sample = _nearest if layer.mode == "nearest" else _bilinear
@@ -65,7 +58,7 @@ def resize(workload: Workload, weights: Weights, profile: Profile) -> Kernel | N
         put(sums, 0, vector.gather([sample(frame["in0"], workload, channel, row, column) for column in columns]))
         finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
         rows.zero_borders(frame["out"], [(channel, True)], row, across)
-    return Kernel("resize", frame.func, {})
+    return Kernel(frame.func)
 
 
 def _nearest(buffer, workload: Workload, channel, row, column):
@@ -104,27 +97,43 @@ def _between(position, extent: int, new_extent: int, corners: bool, dtype: str) 
 
 
 def import_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Kernel:
-    """From the user's dense (1, C, H, W) tensor into planes with zero borders."""
+    """From the user's dense float32 (1, C, H, W) tensor into planes of `dtype` with zero borders."""
     vector = Vector(plane.lanes, dtype)
     rows = RowTiles(plane, vector, 1)
-    arguments: Arguments = {"in0": ((1, *plane.shape), dtype), "out": (plane.size, dtype)}
+    arguments: Arguments = {"in0": ((1, *plane.shape), "float32"), "out": (plane.size, dtype)}
     with kernel(arguments, (plane.channels, rows.down, rows.across), profile) as frame:
         channel, row, across = frame.axes
         columns = [T.min(rows.column(across, 0) + lane, plane.width - 1) for lane in range(plane.lanes)]
         value = registers(1, vector.type, "value")
-        put(value, 0, vector.gather([frame["in0"][0, channel, row, column] for column in columns]))
+        put(value, 0, vector.gather([T.Cast(dtype, frame["in0"][0, channel, row, column]) for column in columns]))
         rows.store(value, 0, frame["out"], channel, row, across)
         rows.zero_borders(frame["out"], [(channel, True)], row, across)
-    return Kernel("import", frame.func, {})
+    return Kernel(frame.func)
 
 
 def export_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Kernel:
-    """From planes back to the dense (1, C, H, W) tensor."""
-    arguments: Arguments = {"in0": (plane.size, dtype), "out": ((1, *plane.shape), dtype)}
+    """From planes of `dtype` back to the dense float32 (1, C, H, W) tensor."""
+    arguments: Arguments = {"in0": (plane.size, dtype), "out": ((1, *plane.shape), "float32")}
     with kernel(arguments, (plane.channels, plane.height, plane.vectors), profile) as frame:
         channel, row, across = frame.axes
         for lane in range(plane.lanes):
             column = across * plane.lanes + lane
             with when(column < plane.width):
-                put(frame["out"], (0, channel, row, column), frame["in0"][plane.index(channel, row, column)])
-    return Kernel("export", frame.func, {})
+                value = frame["in0"][plane.index(channel, row, column)]
+                put(frame["out"], (0, channel, row, column), T.Cast("float32", value))
+    return Kernel(frame.func)
+
+
+def _space(*operations: str, epilogue: bool = True):
+    """The space of a rule that answers `operations` with nothing to choose; layers with an epilogue only if it has one."""
+
+    def space(workload: Workload, profile: Profile) -> list[Unconfigured]:
+        layer = workload.layer
+        return [Unconfigured()] if layer.op in operations and (epilogue or not layer.epilogue) else []
+
+    return space
+
+
+ELEMENTWISE = Rule("elementwise", Unconfigured, _space("elementwise"), make_elementwise)
+CONCAT = Rule("concat", Unconfigured, _space("concat", epilogue=False), make_concat)
+RESIZE = Rule("resize", Unconfigured, _space("resize"), make_resize)

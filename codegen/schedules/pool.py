@@ -7,16 +7,18 @@ from tvm.tirx.script import builder as T
 from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish
 from codegen.rows import RowTiles, load_window
+from codegen.schedules.rule import Rule, Unconfigured
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 
-def pool(workload: Workload, weights: Weights, profile: Profile) -> Kernel | None:
-    """The rule: "max_pool" and "avg_pool"."""
-    if workload.layer.op not in ("max_pool", "avg_pool"):
-        return None
-    return Kernel("pool", _write(workload, profile), {})
+def space(workload: Workload, profile: Profile) -> list[Unconfigured]:
+    return [Unconfigured()] if workload.layer.op in ("max_pool", "avg_pool") else []
+
+
+def make(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
+    return Kernel(_write(workload, profile))
 
 
 def _write(workload: Workload, profile: Profile):
@@ -85,3 +87,6 @@ def _divisor(workload: Workload, vector: Vector, row, column):
 
     counts = [inside(row, source.height, 0) * inside(column + lane, source.width, 1) for lane in range(vector.lanes)]
     return vector.gather([T.Cast(vector.dtype, T.max(count, 1)) for count in counts])
+
+
+POOL = Rule("pool", Unconfigured, space, make)

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from codegen.build import Destination, build
-from codegen.layout import assign_planes
+from codegen.layout import assign_layout
 from codegen.link import LinkError, link_command
 from codegen.manifest import read_manifest
-from codegen.network import lower_network
+from codegen.network import Options, lower_network
 from codegen.plane import Plane
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
@@ -32,21 +32,18 @@ def small_graph(height: int, width: int):
 def test_every_layer_has_one_kernel_in_launch_order(profile):
     graph = small_graph(20, 34)
     entry = lower_network([graph], profile).entries[0]
-    assert [code.layer for code in entry.layers] == [
-        "input",
-        *[layer.name for layer in graph.layers],
-        "output 0",
-        "output 1",
-    ]
+    # a join whose members lie in its buffer needs no kernel
+    computed = [layer.name for layer in graph.layers if layer.op != "concat"]
+    assert [code.layer for code in entry.layers] == ["input", *computed, "output 0", "output 1"]
     assert entry.input.shape == (1, 3, 20, 34)
     assert [spec.shape for spec in entry.outputs] == [(1, 5, 10, 17), (1, 8, 5, 8)]
 
 
 def test_kernels_are_shared_within_and_across_sizes():
     graph = small_graph(20, 34)
-    kernels = {code.layer: code.kernel for code in lower_network([graph], HOST).entries[0].layers}
+    kernels = {code.layer: code.kernels for code in lower_network([graph], HOST).entries[0].layers}
     assert kernels["one"] != kernels["two"], "only one of them has a residual"
-    lowered = lower_network([small_graph(20, 34), small_graph(34, 20)], HOST, weights_inside=False)
+    lowered = lower_network([small_graph(20, 34), small_graph(34, 20)], HOST, Options(weights_inside=False))
     assert [entry.name for entry in lowered.entries] == ["run_20x34", "run_34x20"]
     assert sum(name.startswith("one.weight") for name in lowered.parameters) == 1
 
@@ -58,7 +55,7 @@ def test_the_same_size_twice_is_refused():
 
 def test_concat_members_lie_in_planes_of_one_kind():
     graph = small_graph(20, 34)
-    planes = assign_planes(graph, 16)
+    planes = assign_layout(graph, 16).planes
     joined = next(layer for layer in graph.layers if layer.op == "concat")
     assert planes[joined.name].border == (2, 2)
     assert {planes[name].border for name in joined.inputs} == {(2, 2)}
@@ -80,11 +77,25 @@ class Joins(torch.nn.Module):
 
 def test_joins_of_joins_share_one_geometry():
     graph = trace(Joins().eval(), (3, 9, 20), "joins")
-    planes = assign_planes(graph, 16)
+    planes = assign_layout(graph, 16).planes
     for layer in graph.layers:
         if layer.op == "concat":
             assert {planes[name].border for name in (layer.name, *layer.inputs)} == {(2, 2)}
-    assert lower_network([graph], HOST).entries
+
+
+def test_members_of_a_join_lie_in_its_buffer():
+    graph = trace(Joins().eval(), (3, 9, 20), "joins")
+    layout = assign_layout(graph, 16)
+    inner, middle, outer = [layer for layer in graph.layers if layer.op == "concat"]
+    assert layout.buffers[inner.name] == layout.buffers[middle.name] == outer.name
+    assert [layout.planes[name].first for name in middle.inputs] == [0, 8]
+    wanted = [(plane.first, plane.shared) for plane in (layout.planes[name] for name in outer.inputs)]
+    # its second operand lies in it already on account of the inner join or the other way round: one of two copies
+    assert wanted[0] == (0, 24)
+    copied = {name: len(positions) for name, positions in layout.copied.items()}
+    assert sum(copied.values()) == 2, "b and a are joined twice"
+    kernels = [code for code in lower_network([graph], HOST).entries[0].layers if code.op == "concat"]
+    assert len(kernels) == 2
 
 
 @pytest.mark.parametrize("border", [(0, 0), (1, 1), (3, 0), (0, 2), (2, 20)])
