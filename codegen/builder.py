@@ -1,7 +1,7 @@
 """The frame of every kernel: arguments, grids of work-items, scratch, registers. Built with TVM's IRBuilder.
 
-A schedule is plain Python that emits TIR as it runs, so a loop in Python is an unrolled loop in the kernel. One function
-may hold several grids: each becomes an OpenCL kernel of its own, launched one after the other.
+A schedule is plain Python that emits TIR as it runs, so a loop in Python is an unrolled loop in the kernel. One
+function may hold several grids: each becomes an OpenCL kernel of its own, launched one after the other.
 """
 
 from __future__ import annotations
