@@ -118,7 +118,7 @@ class _Lowering:
         return NetworkModule(self.builder.get(), functions, {} if self.options.weights_inside else self.packed)
 
     def _schedule(self, graph: Graph, layout: Layout) -> list[_Scheduled]:
-        scheduled = []
+        scheduled: list[_Scheduled] = []
         for layer in graph.layers:
             self.progress(layer.name)
             if layer.name in layout.copied:

@@ -125,7 +125,7 @@ def export_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Ker
 
 
 def _space(*operations: str, epilogue: bool = True):
-    """The space of a rule that answers `operations` with nothing to choose; layers with an epilogue only if it has one."""
+    """The space of a rule that answers `operations`, with nothing to choose; `epilogue`: those with an epilogue too."""
 
     def space(workload: Workload, profile: Profile) -> list[Unconfigured]:
         layer = workload.layer

@@ -8,19 +8,33 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.schedules.rule import Choice
 from models.layer import Layer
+from models.prune.masks import mask
 from models.reference import run_single
+from models.sparsity import Sparsity
 from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
 
 TOLERANCE = 1e-5
 
 
-def check(session, layer: Layer, border: tuple[int, int] = (0, 0), seed: int | None = None, profile=None) -> None:
+def check(
+    session,
+    layer: Layer,
+    border: tuple[int, int] = (0, 0),
+    seed: int | None = None,
+    profile=None,
+    choice: Choice | None = None,
+    sparsity: Sparsity | None = None,
+) -> None:
+    """Run `layer` by the default or the given choice on fresh random data, and compare it with float64."""
     profile = profile or session.profile
     seed = np.random.SeedSequence(seed).entropy
     inputs, weights = random_operands(layer, seed)
-    workload = standalone_planes(layer, profile.lanes, border)
-    compiled = compile_layer(workload, weights, profile)
+    if sparsity is not None:
+        weights = replace(weights, weight=weights.weight * mask(weights.weight, sparsity))
+    workload = standalone_planes(layer, profile.lanes, border, sparsity=sparsity)
+    compiled = compile_layer(workload, weights, profile, choice=choice)
     flat = LoadedLayer(compiled, session).run(inputs)
     found, expected = workload.output.unpack(flat), run_single(layer, inputs, weights.weight, weights.bias)
     error = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
