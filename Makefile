@@ -31,7 +31,7 @@ lint: $(READY) ## ruff (lint and format) and mypy
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-bench: $(READY) ## whole networks against ONNX Runtime, interleaved
+bench: $(READY) ## whole networks against ONNX Runtime, ncnn, OpenVINO, PyTorch and stock TVM, interleaved
 	@$(PYTHON) -m pip install -q -c constraints.txt -e '.[bench]' --no-build-isolation
 	@$(PYTHON) -m benchmarks.networks
 

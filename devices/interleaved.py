@@ -6,6 +6,7 @@ over the rounds, with a bootstrap interval, is what a decision between two kerne
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -74,6 +75,7 @@ def measure_interleaved(
     min_repeat_secs: float = 0.005,
     timeout_secs: float = 60.0,
     clock: str | None = None,
+    rest_secs: float = 0.0,
     seed: int = 0,
 ) -> Interleaved:
     """Time several calls in turn, one sample of each per round, the order reversed every other round.
@@ -85,6 +87,7 @@ def measure_interleaved(
         warmup, number, min_repeat_secs: as for `measure`, for each call by itself.
         timeout_secs: for each step (preparing one call, one sample).
         clock: which clock to compare on; None: events where every call has them, else wall.
+        rest_secs: to wait before each sample, until threads that the one before left spinning sleep.
         seed: of the bootstrap.
 
     Raises:
@@ -98,6 +101,7 @@ def measure_interleaved(
     taken: dict[str, list[Sample | None]] = {name: [] for name in calls}
     for turn in range(rounds):
         for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
+            time.sleep(rest_secs)
             taken[name].append(probes[name].sample())
     found = {name: probe.result() for name, probe in probes.items()}
     reference = next(iter(calls))

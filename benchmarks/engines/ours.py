@@ -1,0 +1,25 @@
+"""This project: the deployable shared object over loopback RPC on this machine's OpenCL."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.engines.job import Job, Prepared
+from codegen.artifact import Artifact
+from codegen.build import Destination, build
+from devices.timers import Call
+
+
+def prepare(job: Job) -> Prepared:
+    """Build for the session's device at the job's input size, and load it there.
+
+    Timed from the first launch until the queue is empty, by the serving process; the input is on the device.
+    """
+    height, width = job.tensor.shape[2:]
+    with tempfile.TemporaryDirectory(prefix="fleetpose-bench-") as folder:
+        path = Path(folder) / "network.so"
+        destination = Destination(job.session.profile, job.session.info.to_dict())
+        build(job.model, path, destination, sizes=[(height, width)])
+        artifact = Artifact(path, job.session)
+    return Prepared(Call(**artifact.timed(job.tensor)), lambda: list(artifact.run(job.tensor).values()))

@@ -1,0 +1,136 @@
+"""Whole networks against other engines: the shape of what comes out, and that every engine computes the same."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import networks, rows_out
+from benchmarks.engines import ENGINES, engine, job
+from benchmarks.engines.pytorch import onednn_conv
+from benchmarks.engines.stock_tvm import stock_conv
+from benchmarks.networks import Contender, compare
+from codegen.compile import random_operands
+from devices.measure import measure
+from fleetpose import cli
+from fleetpose.errors import FleetposeError, UsageError
+from models.reference import run_single
+from tests.host.kernel_cases import window
+from tests.small_network import register_small
+
+#: what each peer imports
+PACKAGES = {"onnxruntime": ["onnxruntime", "onnx", "onnxscript"], "ncnn": ["ncnn", "pnnx"], "openvino": ["openvino"]}
+PACKAGES["openvino"] += ["onnx", "onnxscript"]
+
+
+@pytest.fixture(autouse=True)
+def pytorch_threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def run_engines(*names: str, rounds: int = 3) -> dict[str, dict]:
+    found = compare([register_small()], [Contender(name) for name in names], threads=1, rounds=rounds)
+    json.dumps(found, allow_nan=False)
+    assert set(found) == {"rows", "conditions"}
+    return {row["engine"]: row for row in found["rows"]}
+
+
+def test_rows_of_ours_pytorch_and_stock_tvm(host):
+    rows = run_engines("torch", "stock_tvm", "ours", rounds=4)
+    assert set(rows) == {"ours", "torch", "stock_tvm"}
+    for row in rows.values():
+        assert row["error"] is None
+        assert (row["plan"], row["threads"], row["size"]) == ("dense", 1, (32, 32))
+        assert 0 < row["min_ms"] <= row["median_ms"]
+        assert row["max_abs_error"] <= job.MAX_ABS_ERROR
+    assert (rows["torch"]["rounds"], rows["stock_tvm"]["rounds"]) == (4, ENGINES["stock_tvm"].most_rounds)
+    assert rows["ours"]["time_over_ours"] is None
+    for name in ("torch", "stock_tvm"):
+        over = rows[name]["time_over_ours"]
+        assert 0 < over["low"] <= over["median"] <= over["high"]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_peer_computes_the_same(host, name):
+    for package in PACKAGES[name]:
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[bench]'")
+    row = run_engines(name)[name]
+    assert row["error"] is None
+    assert row["max_abs_error"] <= job.MAX_ABS_ERROR
+    assert row["time_over_ours"] is None  # ours was not asked for
+
+
+def test_an_engine_that_is_missing_is_a_row_with_the_reason(host, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ncnn", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.engines.ncnn", raising=False)
+    rows = run_engines("ncnn", "torch")
+    assert "not installed (ncnn)" in rows["ncnn"]["error"]
+    assert rows["ncnn"]["median_ms"] is None
+    assert rows["torch"]["error"] is None
+
+
+def test_other_outputs_are_refused():
+    with pytest.raises(FleetposeError, match="shapes"):
+        job.max_abs_error([np.zeros((1, 2))], [np.zeros((2, 1))])
+    made = job.Job("", torch.nn.Identity(), np.ones((1, 1, 2, 2), np.float32), 1, None)
+    with pytest.raises(FleetposeError, match=r"largest error 0\.5"):
+        made.check(job.Prepared.of_callable(lambda: [made.tensor + 0.5]))
+    with pytest.raises(FleetposeError, match="largest error nan"):
+        made.check(job.Prepared.of_callable(lambda: [made.tensor * np.nan]))
+
+
+def test_wrong_flags(capsys):
+    with pytest.raises(UsageError, match="did you mean 'onnxruntime'"):
+        engine("onnxruntim")
+    for flags in (["--threads", "0"], ["--rounds", "0"], ["--plot", "a.svg"], ["--engine", "tflite"]):
+        assert cli.run(networks.main, networks.make_parser(), flags) == 2
+    assert capsys.readouterr().err.count("benchmarks.networks:") == 4
+
+
+def test_the_command_prints_a_table_and_writes_csv(host, tmp_path, capsys):
+    flags = ["--model", register_small(), "--engine", "ours", "torch", "--rounds", "2", "--threads", "1"]
+    flags += ["--csv", str(tmp_path / "rows.csv"), "--size", "40x24"]
+    assert cli.run(networks.main, networks.make_parser(), flags) == 0
+    assert "time / ours" in capsys.readouterr().out
+    with open(tmp_path / "rows.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(rows_out.COLUMNS)
+    assert [(row["engine"], row["height"], row["width"], row["error"]) for row in rows] == [
+        ("ours", "40", "24", ""),
+        ("torch", "40", "24", ""),
+    ]
+    assert float(rows[1]["time_over_ours"]) > 0
+
+
+def test_a_drawing(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[bench]'")
+    row = {"network": "one", "plan": "dense", "engine": "ours", "median_ms": 2.0, "min_ms": 1.0, "error": None}
+    failed = {**row, "network": "two", "median_ms": None, "min_ms": None, "error": "broken"}
+    rows_out.plot([row, {**row, "engine": "torch", "median_ms": 30.0}, failed], tmp_path / "drawing.png")
+    assert (tmp_path / "drawing.png").read_bytes().startswith(b"\x89PNG")
+
+
+CONVOLUTIONS = {
+    "plain": window("conv", (8, 9), (11, 13), (3, 3)),
+    "strided, dilated, grouped": window(
+        "conv", (8, 12), (17, 15), (3, 3), (2, 2), dilation=(2, 2), groups=4, bias=False
+    ),
+}
+
+
+@pytest.mark.parametrize("layer", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_single_convolutions(host, layer):
+    inputs, weights = random_operands(layer, 0)
+    expected = run_single(layer, inputs, weights.weight, weights.bias)
+    stock = stock_conv(layer, host, inputs, weights)
+    np.testing.assert_allclose(stock.outputs()[0][0], expected, atol=1e-4)
+    assert measure(host, stock.call.function, entry=stock.call.entry, repeats=2).ok
+    for prepacked in (False, True):
+        run = onednn_conv(layer, inputs, weights, prepacked)
+        found = run().to_dense() if prepacked else run()
+        np.testing.assert_allclose(found[0].numpy(), expected, atol=1e-4)
