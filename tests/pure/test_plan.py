@@ -1,0 +1,145 @@
+"""Plans: lookups, files, what is refused, what people read."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fleetpose.errors import UsageError
+from models.graph import Graph
+from models.layer import Layer
+from models.plan import Choice, Plan
+from models.prune.oneshot import prune_graph
+from models.sparsity import Sparsity
+
+SHAPE = (16, 10, 12)
+LAYER_A = '{"format": "fleetpose.plan/1", "model": "net", "layers": {"a": %s}}'
+HALF = Sparsity.parse("columns:0.5:8x1")
+
+
+def conv(name, source, kernel=3, groups=1, bias=False):
+    pad = (kernel // 2, kernel // 2)
+    return Layer(
+        name, "conv", (source,), (SHAPE,), SHAPE, (kernel, kernel), padding=pad, groups=groups, bias=bias, module=name
+    )
+
+
+LAYERS = (
+    conv("first", "x"),
+    Layer("pool", "max_pool", ("first",), (SHAPE,), SHAPE, (3, 3), padding=(1, 1)),
+    conv("middle", "pool", kernel=1, bias=True),
+    conv("wise", "middle", groups=16),
+)
+
+
+def test_of_names_every_convolution():
+    plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "pays", "first": "the first"})
+    assert plan.choices == (Choice("first", None, "the first"), Choice("middle", HALF, "pays"), Choice("wise"))
+    assert plan["middle"].sparsity == HALF
+    assert plan["wise"].sparsity is None
+    assert plan.sparsities == {"middle": HALF}
+    assert hash(plan) == hash(Plan("net", plan.choices))
+
+
+def test_layers_may_come_from_an_iterator():
+    assert Plan.of("net", iter(LAYERS), {"middle": HALF}).sparsities == {"middle": HALF}
+
+
+def test_unknown_names_get_a_suggestion():
+    plan = Plan.of("net", LAYERS, {})
+    with pytest.raises(UsageError, match="unknown layer in the plan of net 'midle'; did you mean 'middle'"):
+        plan["midle"]
+    with pytest.raises(UsageError, match="unknown convolution of net 'frist'; did you mean 'first'"):
+        Plan.of("net", LAYERS, {"frist": HALF})
+    with pytest.raises(UsageError, match="unknown convolution of net 'pool'"):
+        Plan.of("net", LAYERS, {}, {"pool": "no convolution"})
+
+
+def test_check_tells_what_does_not_fit():
+    with pytest.raises(UsageError, match=r"layer 'wise' cannot be columns:0.5:8x1: .*16 groups"):
+        Plan.of("net", LAYERS, {"wise": HALF})
+    with pytest.raises(UsageError, match="lacks layer 'middle' and 1 more"):
+        Plan("net", (Choice("first"),)).check(LAYERS)
+    with pytest.raises(UsageError, match="did you mean 'first'"):
+        Plan("net", (Choice("firts"), Choice("middle"), Choice("wise"))).check(LAYERS)
+    with pytest.raises(UsageError, match="two choices for layer 'first'"):
+        Plan("net", (Choice("first"), Choice("first", HALF)))
+
+
+def test_what_is_removed():
+    plan = Plan.of("net", LAYERS, {"middle": HALF, "first": HALF})
+    assert plan.removed_weights(LAYERS) == 16 * 16 * 9 // 2 + 16 * 16 // 2
+    assert plan.removed_macs(LAYERS) == plan.removed_weights(LAYERS) * 120
+
+
+def test_files(tmp_path):
+    plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "0.4 ms, dense 0.7 ms"})
+    plan.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == plan
+    assert json.loads((tmp_path / "plan.json").read_text())["layers"]["first"] == {"variant": "dense", "reason": ""}
+    with pytest.raises(UsageError, match="--force"):
+        plan.save(tmp_path / "plan.json")
+    plan.save(tmp_path / "plan.json", force=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "format is 'list'"),
+        ('{"format": "fleetpose.plan/9"}', "format is 'fleetpose.plan/9', not 'fleetpose.plan/1'"),
+        ('{"format": "fleetpose.plan/1", "model": "net"}', "one of them is missing"),
+        (LAYER_A % '{"reason": "none"}', "layer 'a' of the plan has no variant"),
+        (LAYER_A % '{"variant": "dens"}', "layer 'a' of the plan: unknown variant 'dens'; did you mean 'dense'"),
+        (
+            LAYER_A % '{"variant": "columns:2:8x1"}',
+            "layer 'a' of the plan: columns:2.0:8x1: the fraction of zeros is 2.0",
+        ),
+        (LAYER_A % '{"variant": "dense", "raeson": ""}', "did you mean 'reason'"),
+        (LAYER_A % '{"variant": "dense", "reason": 3}', "the reason 3"),
+    ],
+)
+def test_files_that_are_no_plan(tmp_path, text, message):
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as error:
+        Plan.load(path)
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="cannot read the plan"):
+        Plan.load(tmp_path / "plan.json")
+
+
+def test_explain():
+    plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "pays"})
+    lines = plan.explain().splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ["layer", "variant", "reason"],
+        ["first", "dense"],
+        ["middle", "columns:0.5:8x1", "pays"],
+        ["wise", "dense"],
+    ]
+    assert lines[-1] == "net: 1 of 3 convolutions sparse"
+    sized = plan.explain(LAYERS).splitlines()
+    assert sized[2].split() == ["middle", "16x16x1x1", "0.0", "0.0", "columns:0.5:8x1", "pays"]
+    assert "parameters 0.003 M, 0.003 kept (1.05x)" in sized[-1]
+
+
+def test_prune_graph_zeroes_what_the_plan_says():
+    generator = np.random.default_rng(0)
+    weights = {
+        f"{layer.name}.weight": generator.standard_normal(layer.weight_shape).astype(np.float32)
+        for layer in LAYERS
+        if layer.op == "conv"
+    }
+    graph = Graph("net", "x", SHAPE, ("wise",), LAYERS, {**weights, "middle.bias": np.ones(16, np.float32)})
+    pruned = prune_graph(graph, Plan.of("net", LAYERS, {"middle": HALF}))
+    assert np.count_nonzero(pruned.weights["middle.weight"]) == 128
+    assert pruned.weights["middle.weight"].dtype == np.float32
+    assert np.count_nonzero(graph.weights["middle.weight"]) == 256
+    assert pruned.weights["first.weight"] is graph.weights["first.weight"]
