@@ -2,7 +2,8 @@
 
 TVM 0.27 emits vector loads for OpenCL only where it can prove alignment, and gathers lane by lane otherwise. So loads
 and stores are spelt as calls of OpenCL's own `vloadN` / `vstoreN`, which need no alignment, and a splat as the cast
-`(floatN)(x)`.
+`(floatN)(x)`. Every second element is taken from two plain loads (`deinterleaved`), because compilers turn a gather
+of them into one load per lane.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import numpy as np
 from tvm.tirx.script import builder as T
 
 OPENCL_TYPES = {"float32": "float", "float16": "half"}
+#: per dtype: integers as wide as an element, and unsigned ones as wide as two, as TVM and as OpenCL call them
+INTEGERS = {"float32": ("int32", "int"), "float16": ("int16", "short")}
+NARROW = {"float32": ("uint32", "uint"), "float16": ("uint16", "ushort")}
+WIDE = {"float32": ("uint64", "ulong"), "float16": ("uint32", "uint")}
 WIDTHS = (2, 4, 8, 16)
 
 
@@ -43,12 +48,49 @@ class Vector:
     def load_strided(self, buffer, index, step: int, size: int | None = None):
         """The vector of buffer[index], buffer[index + step], ...; a plain load where step is 1.
 
-        With `size`, lanes that would read beyond the buffer's `size` elements read its last one.
+        Step 2 reads 2 x lanes elements. With `size`, lanes that would read beyond the buffer's `size` elements read
+        its last one.
         """
-        if step == 1 and size is None:
+        if size is None and step == 1:
             return self.load(buffer, index)
+        if size is None and step == 2:
+            return self.deinterleaved(self.load(buffer, index), self.load(buffer, index + self.lanes), 0)
         places = [index + lane * step for lane in range(self.lanes)]
         return self.gather([buffer[place if size is None else T.min(place, size - 1)] for place in places])
+
+    def deinterleaved(self, low, high, odd: int):
+        """Elements odd, odd + 2, ... (odd is 0 or 1) of the 2 x lanes elements in two vectors.
+
+        Pairs of elements are taken as integers of twice the width and narrowed, which needs no shuffle mask; devices
+        are little-endian.
+        """
+        (wide, wide_name), (narrow, narrow_name) = WIDE[self.dtype], NARROW[self.dtype]
+        half = self.lanes // 2
+        count, shape = (str(half), f"x{half}") if half > 1 else ("", "")
+        bits = T.call_pure_extern(
+            f"{wide}{shape}", f"({wide_name}{count})", T.IntImm(wide, np.dtype(narrow).itemsize * 8)
+        )
+
+        def every_second(value):
+            pairs = T.call_pure_extern(f"{wide}{shape}", f"as_{wide_name}{count}", value)
+            return T.call_pure_extern(
+                f"{narrow}{shape}", f"convert_{narrow_name}{count}", T.shift_right(pairs, bits) if odd else pairs
+            )
+
+        both = T.call_pure_extern(
+            f"{narrow}x{self.lanes}", f"({narrow_name}{self.lanes})", every_second(low), every_second(high)
+        )
+        return T.call_pure_extern(self.type, f"as_{self.opencl}", both)
+
+    def interleaved(self, even, odd) -> tuple:
+        """The two vectors even[0], odd[0], even[1], odd[1], ..."""
+        kind, name = NARROW[self.dtype]
+        halves = []
+        for first in (0, self.lanes // 2):
+            order = [T.IntImm(kind, first + lane // 2 + lane % 2 * self.lanes) for lane in range(self.lanes)]
+            mask = T.call_pure_extern(f"{kind}x{self.lanes}", f"({name}{self.lanes})", *order)
+            halves.append(T.call_pure_extern(self.type, "shuffle2", even, odd, mask))
+        return tuple(halves)
 
     def gather(self, scalars):
         """The vector made of `lanes` scalar expressions."""
@@ -72,11 +114,18 @@ class Vector:
         """A constant of `dtype`."""
         return T.FloatImm(self.dtype, float(value))
 
+    def integers(self, first, step: int = 1):
+        """first, first + step, ... as integers as wide as an element."""
+        kind, name = INTEGERS[self.dtype]
+        steps = [T.IntImm(kind, lane * step) for lane in range(self.lanes)]
+        start = T.call_pure_extern(f"{kind}x{self.lanes}", f"({name}{self.lanes})", T.Cast(kind, first))
+        return start + T.call_pure_extern(f"{kind}x{self.lanes}", f"({name}{self.lanes})", *steps)
+
+    def choose(self, signs, negative, other):
+        """`negative` in the lanes where the integer in `signs` is below zero, `other` elsewhere; no arithmetic, so
+        that NaNs in lanes not chosen do no harm."""
+        return T.call_pure_extern(self.type, "select", other, negative, signs)
+
     def keep_below(self, value, first, limit):
         """`value` in the lanes whose number first + lane is below `limit`, zero in the others (NaNs included)."""
-        bits = "int32" if self.dtype == "float32" else "int16"
-        name = f"{'int' if bits == 'int32' else 'short'}{self.lanes}"
-        number = [T.Cast(bits, limit - first - lane - 1) for lane in range(self.lanes)]
-        signs = T.call_pure_extern(f"{bits}x{self.lanes}", f"({name})", *number)
-        # select() takes its second operand where the sign bit of the third is set
-        return T.call_pure_extern(self.type, "select", value, self.splat(0), signs)
+        return self.choose(self.integers(first - limit), value, self.splat(0))

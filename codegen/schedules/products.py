@@ -1,0 +1,195 @@
+"""What dense convolution schedules share: filter blocks, their packed weights, and the loop of multiply-adds.
+
+A work-item keeps `filters` x `vectors` accumulators: `filters` output channels of `vectors` neighbouring vectors of a
+row. Each input channel and kernel position costs `vectors` loads and filters x vectors multiply-adds, its weights being
+uniform over the work-item. Weights lie [group][filter block][channel][ky][kx][filter], read strictly forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tvm.tirx.script import builder as T
+
+from codegen.builder import put, registers
+from codegen.epilogue import initial_addend
+from codegen.rows import RowTiles
+from codegen.vectors import Vector
+from codegen.workload import Weights, Workload
+from devices.profile import Profile
+from models.layer import Layer
+
+#: kernels with more positions than this loop over their rows: unrolled, they take the OpenCL compiler seconds
+UNROLLED_POSITIONS = 25
+#: wider tiles gain nothing more, and pad more
+MOST_VECTORS = 4
+#: tiles that pad the work by more than this are not worth timing
+WORTH_PADDING = 1.2
+
+#: (channel, row, tile along the row, vector of the tile, (ky, kx)) -> the input vector a multiply-add needs
+Load = Callable[..., object]
+
+
+@dataclass(frozen=True)
+class FilterBlocks:
+    """The output channels of a layer in blocks of `filters`, group by group; the last block of a group may be part empty.
+
+    Attributes:
+        groups: the layer's groups.
+        per_group: output channels of a group.
+        channels: input channels of a group.
+        positions: of the kernel.
+        filters: per block.
+    """
+
+    groups: int
+    per_group: int
+    channels: int
+    positions: int
+    filters: int
+
+    @classmethod
+    def of(cls, layer: Layer, filters: int) -> FilterBlocks:
+        groups = layer.groups
+        positions = layer.kernel[0] * layer.kernel[1]
+        return cls(groups, layer.out_shape[0] // groups, layer.in_shapes[0][0] // groups, positions, filters)
+
+    @property
+    def of_group(self) -> int:
+        """Blocks of one group."""
+        return -(-self.per_group // self.filters)
+
+    @property
+    def count(self) -> int:
+        return self.groups * self.of_group
+
+    @property
+    def constants(self) -> dict[str, int]:
+        """Elements of each constant argument."""
+        return {
+            "weight": self.count * self.channels * self.positions * self.filters,
+            "bias": self.count * self.filters,
+        }
+
+    def owned(self, block) -> list[tuple]:
+        """(output channel, whether it exists) of each filter of a block; blocks count on through the groups."""
+        within = block % self.of_group if self.of_group > 1 else 0
+        first = block // self.of_group * self.per_group + within * self.filters
+        sure = self.per_group % self.filters == 0
+        return [(first + f, True if sure else within * self.filters + f < self.per_group) for f in range(self.filters)]
+
+    def first_channel(self, block):
+        """The input channel that a block's group begins with."""
+        return block // self.of_group * self.channels if self.groups > 1 else 0
+
+    def pack(self, weights: Weights) -> dict[str, np.ndarray]:
+        """Weights as [group][block][channel][ky][kx][filter] and bias as [group][block][filter], flat; zeros where a
+        block has no filter."""
+        weight = weights.weight
+        assert weight is not None
+        groups, of_group, channels = self.groups, self.of_group, self.channels
+        padded = np.zeros((groups, of_group * self.filters, channels, self.positions), np.float32)
+        padded[:, : self.per_group] = weight.reshape(groups, self.per_group, channels, self.positions)
+        packed = padded.reshape(groups, of_group, self.filters, channels, self.positions).transpose(0, 1, 3, 4, 2)
+        bias = np.zeros((groups, of_group * self.filters), np.float32)
+        bias[:, : self.per_group] = weights.bias_or_zero(groups * self.per_group).reshape(groups, self.per_group)
+        return {"weight": np.ascontiguousarray(packed).ravel(), "bias": bias.ravel()}
+
+
+class Accumulators:
+    """The registers of one work-item, [filter][vector], and what is done to them."""
+
+    def __init__(self, frame, workload: Workload, blocks: FilterBlocks, rows: RowTiles, vector: Vector) -> None:
+        self.frame, self.workload, self.blocks, self.rows, self.vector = frame, workload, blocks, rows, vector
+        self.sums = registers(blocks.filters * rows.width, vector.type, "sums")
+        self.loaded = registers(rows.width, vector.type, "loaded")
+        self.factor = registers(1, vector.type, "factor")
+
+    def start(self, block, row, across, addend: bool = True) -> None:
+        """Accumulators start from the bias, and from the addend where the epilogue begins with one and `addend`."""
+        last = self.workload.layer.out_shape[0] - 1
+        for f, (channel, _) in enumerate(self.blocks.owned(block)):
+            for v in range(self.rows.width):
+                start = self.vector.splat(self.frame["bias"][block * self.blocks.filters + f])
+                if addend:
+                    # a part empty block's surplus filters read the last channel's addend; their sums are never stored
+                    place = (T.min(channel, last), row, self.rows.column(across, v))
+                    first = initial_addend(self.frame, self.workload, self.vector, *place)
+                    start = start if first is None else start + first
+                put(self.sums, f * self.rows.width + v, start)
+
+    def add_products(self, block, row, across, load: Load, unroll: int = 1) -> None:
+        """The loop over input channels, `unroll` at a time, and kernel positions."""
+        whole = self.blocks.channels // unroll * unroll
+        if whole:
+            with T.serial(0, whole // unroll) as step:
+                for number in range(unroll):
+                    self._add_channel(block, step * unroll + number, row, across, load)
+        for channel in range(whole, self.blocks.channels):
+            self._add_channel(block, channel, row, across, load)
+
+    def _add_channel(self, block, channel, row, across, load: Load) -> None:
+        blocks, first = self.blocks, self.blocks.first_channel(block)
+        for position, ky, kx in _positions(self.workload.layer):
+            for v in range(self.rows.width):
+                put(self.loaded, v, load(first + channel, row, across, v, (ky, kx)))
+            self._multiply(((block * blocks.channels + channel) * blocks.positions + position) * blocks.filters)
+
+    def _multiply(self, start) -> None:
+        """Every accumulator gains its filter's weight times its vector. The splat goes through a register: used
+        inline, the OpenCL compiler folds it into each product and loses a quarter of the speed."""
+        width = self.rows.width
+        for f in range(self.blocks.filters):
+            put(self.factor, 0, self.vector.splat(self.frame["weight"][start + f]))
+            for v in range(width):
+                put(self.sums, f * width + v, self.sums[f * width + v] + self.loaded[v] * self.factor[0])
+
+
+def _positions(layer: Layer) -> Iterator[tuple]:
+    """(number, ky, kx) of each kernel position; a loop over ky in the kernel where unrolling would be too much."""
+    height, width = layer.kernel
+    if height * width > UNROLLED_POSITIONS:
+        with T.serial(0, height) as ky:
+            yield from ((ky * width + kx, ky, kx) for kx in range(width))
+    else:
+        yield from ((ky * width + kx, ky, kx) for ky in range(height) for kx in range(width))
+
+
+def choose_filters_and_vectors(workload: Workload, profile: Profile, load_cost: float = 1.0) -> tuple[int, int]:
+    """The tile with the least work per useful output: padding of both axes, and loads against multiply-adds.
+
+    Filters are chosen first, from the layer alone: weights are packed by them, so that a network built for several
+    input sizes packs each layer's weights once. Vectors follow from the width of the image. `load_cost` is that of one
+    input vector in multiply-adds.
+    """
+    filters, vectors = workload.layer.out_shape[0] // workload.layer.groups, workload.output.vectors
+    budget = profile.accumulators
+    widest = [(f, min(budget // f, MOST_VECTORS)) for f in range(1, min(filters, budget) + 1)]
+    chosen = min(widest, key=lambda tile: padding(filters, tile[0]) * _overhead(*tile, load_cost))[0]
+    fitting = [(chosen, v) for v in range(1, min(vectors, budget // chosen, MOST_VECTORS) + 1)]
+    return min(fitting, key=lambda tile: padding(vectors, tile[1]) * _overhead(*tile, load_cost))
+
+
+def filling_tiles(workload: Workload, profile: Profile) -> list[tuple[int, int]]:
+    """(filters, vectors) that fill the registers well and pad little; the least padded first."""
+    filters, vectors = workload.layer.out_shape[0] // workload.layer.groups, workload.output.vectors
+    found = [
+        (f, v)
+        for f in range(1, min(filters, profile.accumulators) + 1)
+        for v in range(1, min(vectors, MOST_VECTORS, profile.accumulators // f) + 1)
+        if f * v * 3 >= profile.accumulators * 2 and padding(filters, f) * padding(vectors, v) < WORTH_PADDING
+    ]
+    return sorted(found, key=lambda tile: padding(filters, tile[0]) * padding(vectors, tile[1]) * _overhead(*tile))
+
+
+def padding(extent: int, step: int) -> float:
+    """Work done over work wanted when `extent` is covered in whole steps."""
+    return -(-extent // step) * step / extent
+
+
+def _overhead(filters: int, vectors: int, load_cost: float = 1.0) -> float:
+    """Instructions per multiply-add: one load per vector, a splat per filter (partly free), the loop."""
+    products = filters * vectors
+    return (products + load_cost * vectors + 0.35 * filters + 1) / products
