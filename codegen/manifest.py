@@ -35,6 +35,7 @@ class LayerCode:
         kernels: names of its OpenCL kernels in launch order; layers with equal workloads share them.
         macs: multiply-adds of the layer.
         out_shape: (C, H, W) of its result.
+        variant: "dense", or the sparsity its weights have, as in a plan.
     """
 
     layer: str
@@ -44,6 +45,7 @@ class LayerCode:
     kernels: tuple[str, ...]
     macs: int
     out_shape: tuple[int, int, int]
+    variant: str = "dense"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Manifest:
         parameters_file: {"file", "sha256"} of the safetensors beside the artifact, or empty.
         device, profile, host: what it was built for: its description, the profile's name, the host.
         versions: of fleetpose, apache-tvm and apache-tvm-ffi.
+        dtype: element type of activations and weights on the device; inputs and outputs are float32 whatever it is.
+        plan: {"file", "sha256", "zeros": "given" or "one-shot"} of the plan it was built by; empty without one.
         elf: what the shared object is and needs (codegen.elf.ElfReport); empty in manifests from before it was checked.
     """
 
@@ -92,6 +96,8 @@ class Manifest:
     host: str = "native"
     versions: dict[str, str] = field(default_factory=dict)
     elf: dict[str, Any] = field(default_factory=dict)
+    dtype: str = "float32"
+    plan: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_dict(self) -> dict[str, Any]:

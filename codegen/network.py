@@ -25,7 +25,7 @@ from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
 from models.graph import Graph
 from models.layer import Layer, Shape
-from models.sparsity import Sparsity
+from models.sparsity import Sparsity, variant_text
 
 
 @dataclass
@@ -81,8 +81,8 @@ def lower_network(
         progress: told each layer's name before it is scheduled.
 
     Raises:
-        UsageError: where a layer has no schedule, two graphs have the same input size, or `options.sparsity` names a
-            layer that is not there.
+        UsageError: where a layer has no schedule, two graphs have the same input size, `options.sparsity` names a
+            layer that is not there, or the device does not compute in `options.dtype`.
     """
     if len({graph.input_shape for graph in graphs}) != len(graphs):
         raise UsageError("the same input size is given twice")
@@ -109,7 +109,7 @@ class _Lowering:
 
     def lower(self, graphs: Sequence[Graph]) -> NetworkModule:
         item_bytes = np.dtype(self.options.dtype).itemsize
-        layouts = [assign_layout(graph, self.profile.lanes, item_bytes) for graph in graphs]
+        layouts = [assign_layout(graph, self.profile.lanes_of(self.options.dtype), item_bytes) for graph in graphs]
         # all kernels before any function: weights beside the artifact are arguments of every function
         scheduled = [self._schedule(*each) for each in zip(graphs, layouts, strict=True)]
         if self.options.weights_inside:
@@ -130,7 +130,8 @@ class _Lowering:
             workload = Workload.of(layer, layout.planes, self.options.dtype, sparsity)
             kernel = self._kernel(workload, weights, layer.name)
             constants = [self._store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
-            scheduled.append(_Scheduled(layer, kernel, self._share(workload.label, kernel.func), constants))
+            variable = self._share(workload.label, kernel.func)
+            scheduled.append(_Scheduled(layer, kernel, variable, constants, sparsity))
         return scheduled
 
     def _kernel(self, workload: Workload, weights: Weights, name: str) -> Kernel:
@@ -245,11 +246,15 @@ class _Scheduled:
     kernel: Kernel
     variable: relax.GlobalVar
     constants: list[str]
+    sparsity: Sparsity | None = None
 
     def code(self) -> LayerCode:
         layer, kernel = self.layer, self.kernel
         names = kernel_names(self.variable, kernel.grids)
-        return LayerCode(layer.name, layer.op, kernel.schedule, kernel.note, names, layer.macs, layer.out_shape)
+        variant = variant_text(self.sparsity)
+        return LayerCode(
+            layer.name, layer.op, kernel.schedule, kernel.note, names, layer.macs, layer.out_shape, variant
+        )
 
 
 def kernel_names(variable: relax.GlobalVar, grids: int) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ else:
 PROFILE_DIR = Path(__file__).parent / "profiles"
 VECTOR_WIDTHS = (2, 4, 8, 16)
 GPU_KINDS = ("adreno", "cpu", "mali")
+#: bytes of an element, by the element types that networks are computed in
+ITEM_BYTES = {"float32": 4, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Profile:
         max_threads_per_block: largest work-group, in work-items (a TVM target attribute, as are the next two).
         max_shared_memory_per_block: OpenCL local memory of one work-group, in bytes.
         thread_warp_size: work-items that run in lockstep; 1 on a CPU.
-        lanes: fp32 elements of the widest vector load worth making; of fp16, twice as many are as many bytes.
-        accumulators: vectors of `lanes` fp32 that stay in registers beside a kernel's operands.
+        lanes: fp32 elements of the widest vector load worth making; `lanes_of` gives those of other types.
+        accumulators: vectors of `lanes` fp32 (of fp16: as many bytes) that stay in registers beside a kernel's operands.
         work_group: work-items per work-group that suit the device.
         fp16: half-precision storage and arithmetic work.
         fp16_rate: peak fp16 arithmetic relative to fp32; says nothing where `fp16` is false.
@@ -83,6 +85,18 @@ class Profile:
     def to_dict(self) -> dict[str, Any]:
         """The profile as a JSON object, to stand beside measurements made under it."""
         return dataclasses.asdict(self)
+
+    def lanes_of(self, dtype: str) -> int:
+        """Elements of `dtype` in the widest vector load worth making: as many bytes as `lanes` of fp32, at most 16.
+
+        Raises:
+            UsageError: a type that kernels are not written in, or float16 where `fp16` is false.
+        """
+        if dtype not in ITEM_BYTES:
+            raise unknown_name("dtype", dtype, ITEM_BYTES)
+        if dtype == "float16" and not self.fp16:
+            raise UsageError(f"{self.name} does not compute in float16 (fp16 = false in its profile); use float32")
+        return min(self.lanes * ITEM_BYTES["float32"] // ITEM_BYTES[dtype], max(VECTOR_WIDTHS))
 
 
 def profile_names() -> list[str]:

@@ -1,0 +1,54 @@
+"""A plan applied to a network that is to be built: every layer it makes sparse must have the zeros it speaks of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from codegen.pack import departure
+from fleetpose.errors import UsageError
+from models.graph import Graph
+from models.plan import Plan
+from models.prune.oneshot import prune_graph
+
+log = logging.getLogger("codegen.planned")
+
+#: layers that an error names
+MOST_NAMED = 4
+
+
+def planned_graphs(graphs: Sequence[Graph], plan: Plan, prune: bool = False) -> tuple[list[Graph], bool]:
+    """The graphs of one network with the zeros of `plan`, and whether they had to be pruned for it.
+
+    Args:
+        graphs: the network at each input size.
+        plan: names every convolution of the network.
+        prune: where weights do not follow the plan, remove the smallest ones at one go; a warning says so.
+
+    Raises:
+        UsageError: the plan is of another network, or, without `prune`, weights that do not follow it.
+    """
+    for graph in graphs:
+        plan.check(graph.layers)
+    weights = graphs[0].weights
+    reasons = {name: departure(weights[f"{name}.weight"], sparsity) for name, sparsity in plan.sparsities.items()}
+    wrong = {name: reason for name, reason in reasons.items() if reason is not None}
+    if not wrong:
+        return list(graphs), False
+    named = "; ".join(f"{name}: {reason}" for name, reason in [*wrong.items()][:MOST_NAMED])
+    more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
+    if not prune:
+        raise UsageError(f"the weights do not have the plan's zeros ({named}{more}); prune them first, or give --prune")
+    log.warning(
+        "pruned at one go, without training, which costs accuracy: %s%s", ", ".join([*wrong][:MOST_NAMED]), more
+    )
+    return [prune_graph(graph, plan) for graph in graphs], True
+
+
+def read_plan(path: Path, model: str) -> Plan:
+    """The plan in a file. Raises UsageError where it is none, or one of another network."""
+    plan = Plan.load(path)
+    if plan.model != model:
+        raise UsageError(f"{path} is a plan of {plan.model}, not of {model}")
+    return plan
