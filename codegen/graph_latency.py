@@ -11,15 +11,18 @@ import tvm
 from tvm.runtime.vm import VirtualMachine
 
 from codegen.link import export_shared
-from codegen.network import lower_network
+from codegen.network import Options, lower_network
 from codegen.target import make_target
+from codegen.tuned import Tuned, tuned_for
 from devices.measure import measure
 from devices.session import Session
 from fleetpose.errors import FleetposeError
 from models.graph import Graph
 
 
-def measured_latency(session: Session, repeats: int = 20, host: str = "native") -> Callable[[Graph], float]:
+def measured_latency(
+    session: Session, repeats: int = 20, host: str = "native", tuned: Tuned | None = None
+) -> Callable[[Graph], float]:
     """A function that compiles a graph for the session's device, runs it there, and answers seconds per inference.
 
     Args:
@@ -27,12 +30,15 @@ def measured_latency(session: Session, repeats: int = 20, host: str = "native") 
         repeats: timed inferences; the answer is the least of their wall times, inputs and outputs on the device.
             Graphs are timed minutes apart here, not interleaved, and the least time is the one least disturbed.
         host: the processor that serves the device, a key of codegen.target.HOSTS.
+        tuned: tuned data to choose schedules by; that of the session's profile without.
 
     The function raises FleetposeError where a graph fails to run there.
     """
 
+    options = Options(choose=(tuned_for(session.profile) if tuned is None else tuned).choice)
+
     def latency_of(graph: Graph) -> float:
-        lowered = lower_network([graph], session.profile)
+        lowered = lower_network([graph], session.profile, options)
         executable = tvm.compile(lowered.module, make_target(session.profile, host))
         with tempfile.TemporaryDirectory(prefix="fleetpose-latency-") as folder:
             path = Path(folder) / "network.so"

@@ -1,0 +1,205 @@
+"""All candidates of one workload against each other on a device.
+
+Each is compiled, its result compared with that of the first which works (the default), and timed by a few samples; the
+best few then run interleaved with the default. A candidate that fails stays on record with its reason, and what it did
+to the session is mended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codegen.compile import ENTRY, CompiledLayer, LoadedLayer, compile_layer
+from codegen.schedules.rule import Choice
+from codegen.workload import Weights, Workload
+from devices.connection import bounded
+from devices.interleaved import Interleaved, measure_interleaved
+from devices.measure import measure
+from devices.session import Session
+from devices.timers import Call
+from fleetpose.errors import reason
+
+log = logging.getLogger("codegen.contest")
+
+#: candidates in the last, interleaved run, the default among them
+FINALISTS = 4
+SCREENING_SAMPLES = 3
+TIMEOUT_SECS = 60.0
+#: differences from the default's result that rounding explains, relative to its largest magnitude
+TOLERANCES = {"float32": 1e-3, "float16": 5e-2}
+
+
+@dataclass(eq=False)
+class Trial:
+    """One candidate: compiled, and loaded while it is among the best; `secs` or `failure` once it was tried."""
+
+    choice: Choice
+    compiled: CompiledLayer | None = None
+    call: Call | None = None
+    secs: float | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a contest.
+
+    Attributes:
+        best: the fastest choice; the default unless another one is faster by more than noise.
+        secs: its seconds by the wall clock, the median.
+        default_secs: the default's in the same run, None where it failed.
+        ratio, low, high: default_secs / secs round by round: median and 95 % interval; None where the default failed.
+        tried: candidates timed or failed.
+        failures: (choice, reason) of each that failed.
+    """
+
+    best: Choice
+    secs: float
+    default_secs: float | None
+    ratio: float | None
+    low: float | None
+    high: float | None
+    tried: int
+    failures: tuple[tuple[Choice, str], ...]
+
+
+class Contest:
+    """The candidates of one workload, tried one after the other; the default is to be the first.
+
+    Args:
+        session: an open device session; it is reconnected after a candidate that broke it.
+        workload, weights, inputs: what to compute, and (C, H, W) operands to compute it on.
+        host: the processor that serves the device, a key of codegen.target.HOSTS.
+    """
+
+    def __init__(
+        self, session: Session, workload: Workload, weights: Weights, inputs: Sequence[np.ndarray], host: str = "native"
+    ) -> None:
+        self.session, self.workload, self.weights, self.inputs, self.host = session, workload, weights, inputs, host
+        self.trials: list[Trial] = []
+        self.expected: np.ndarray | None = None
+
+    def enter(self, choice: Choice) -> Trial:
+        """Compile, check and screen one candidate. Raises DeviceUnreachable where the device does not come back."""
+        trial = Trial(choice)
+        self.trials.append(trial)
+        try:
+            trial.compiled = compile_layer(self.workload, self.weights, self.session.profile, self.host, choice)
+            trial.call = self._load(trial.compiled)
+            trial.failure = self._check(trial.call)
+            if trial.failure is None:
+                timing = measure(
+                    self.session,
+                    trial.call.function,
+                    trial.call.args,
+                    entry=trial.call.entry,
+                    warmup=1,
+                    repeats=SCREENING_SAMPLES,
+                    timeout_secs=TIMEOUT_SECS,
+                )
+                trial.secs, trial.failure = (min(timing.wall_secs), None) if timing.ok else (None, _brief(timing.error))
+        except Exception as error:  # whatever a candidate does is its own failure
+            trial.failure = f"{type(error).__name__}: {reason(error)}"
+        self._clean_up()
+        log.info("%s %s: %s", self.workload.label, choice, trial.failure or f"{1e3 * (trial.secs or 0):.3f} ms")
+        return trial
+
+    def decide(self, rounds: int, seed: int = 0) -> Verdict | None:
+        """The best of those tried, by an interleaved run of the fastest; None where nothing works."""
+        while len(finalists := self._finalists()) > 1:
+            calls = {}
+            for number, trial in enumerate(finalists):
+                if call := self._loaded(trial):
+                    calls[str(number)] = call
+            if len(calls) < len(finalists):
+                continue
+            result = measure_interleaved(
+                self.session, calls, rounds, warmup=1, timeout_secs=TIMEOUT_SECS, clock="wall", seed=seed
+            )
+            broken = {name: one for name, one in result.measurements.items() if not one.ok}
+            if not broken:
+                return self._verdict(finalists, result)
+            # where one ended the session, all that came after it failed with the device
+            blamed = min(broken, key=lambda name: broken[name].failure == "device")
+            finalists[int(blamed)].failure = _brief(broken[blamed].error)
+            self._clean_up()
+        return self._verdict(finalists, None) if finalists else None
+
+    def _load(self, compiled: CompiledLayer) -> Call:
+        loaded = LoadedLayer(compiled, self.session)
+        return Call(loaded.module, loaded.arguments(self.inputs), ENTRY)
+
+    def _loaded(self, trial: Trial) -> Call | None:
+        """A trial's call, loaded again where the session has changed; None, its failure kept, where that fails."""
+        try:
+            assert trial.compiled is not None
+            trial.call = trial.call or self._load(trial.compiled)
+        except Exception as error:
+            trial.failure = f"{type(error).__name__}: {reason(error)}"
+            self._clean_up()
+        return trial.call
+
+    def _check(self, call: Call) -> str | None:
+        """Run once, OpenCL's compiling included; what is wrong with the result, None where nothing is."""
+
+        def run() -> np.ndarray:
+            with self.session.guard("running a candidate"):
+                call.function[ENTRY](*call.args)
+                return call.args[-1].numpy()
+
+        try:
+            flat = bounded(run, TIMEOUT_SECS, "running it")
+        except TimeoutError as error:
+            self.session.abort(f"{error}; the session was cut to stop what ran")
+            return str(error)
+        found = self.workload.output.unpack(flat).astype(np.float64)
+        if self.expected is None:
+            if not np.isfinite(found).all():
+                return "its result is not finite"
+            self.expected = found
+        difference = np.abs(found - self.expected).max() / max(np.abs(self.expected).max(), 1e-30)
+        if not difference <= TOLERANCES[self.workload.dtype]:
+            return (
+                f"wrong: its result differs from {self.trials[0].choice} by {difference:.2g} of the largest magnitude"
+            )
+        return None
+
+    def _clean_up(self) -> None:
+        """Free what is no longer among the best; reconnect where the session is lost, which voids all loaded code."""
+        kept = self._finalists()
+        for trial in self.trials:
+            if trial not in kept or not self.session.alive():
+                trial.call = None
+        if not self.session.alive():
+            self.session.reconnect()
+
+    def _finalists(self) -> list[Trial]:
+        """Those that work: the default, then the fastest others."""
+        working = [trial for trial in self.trials if trial.failure is None and trial.secs is not None]
+        default = working[:1] if working and working[0] is self.trials[0] else []
+        others = sorted((trial for trial in working if trial not in default), key=lambda trial: trial.secs or 0.0)
+        return [*default, *others][:FINALISTS]
+
+    def _verdict(self, finalists: list[Trial], result: Interleaved | None) -> Verdict:
+        default_works = finalists[0] is self.trials[0]
+        best, ratio, low, high = "0", 1.0, 1.0, 1.0
+        secs: dict[str, float | None] = {"0": finalists[0].secs}
+        if result is not None:
+            secs = {name: one.wall_median_secs for name, one in result.measurements.items()}
+            for name, one in result.ratios.items():
+                if one.low > 1 and one.median > ratio:
+                    best, ratio, low, high = name, one.median, one.low, one.high
+        failures = tuple((trial.choice, trial.failure) for trial in self.trials if trial.failure is not None)
+        chosen = secs[best]
+        assert chosen is not None
+        verdict = Verdict(finalists[int(best)].choice, chosen, secs["0"], ratio, low, high, len(self.trials), failures)
+        return verdict if default_works else replace(verdict, default_secs=None, ratio=None, low=None, high=None)
+
+
+def _brief(error: str | None) -> str:
+    """A measurement's error in a few lines, as it is kept in tuned data."""
+    return "\n".join((error or "no reason is known").splitlines()[:4])

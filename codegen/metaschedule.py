@@ -1,0 +1,207 @@
+"""What TVM's own tuner makes of a convolution: MetaSchedule with the gradient-boosted cost model, over our sessions.
+
+It is there to compare with; its programs work on dense (N, C, H, W) tensors and are never part of an artifact. The
+convolution and its bias are tuned, without the epilogue.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm import te, topi
+from tvm.ir.utils import derived_object
+from tvm.s_tir import meta_schedule as ms
+
+from codegen.link import export_shared
+from codegen.target import make_target
+from codegen.workload import Weights
+from devices.measure import measure
+from devices.session import Session
+from devices.timers import Call
+from fleetpose.errors import FleetposeError, reason
+from models.layer import Layer
+
+log = logging.getLogger("codegen.metaschedule")
+
+ENTRY = "main"
+#: programs built and measured before the cost model learns from them; TVM's own 100 suit runs of a thousand trials
+WARMUP_TRIALS = 16
+TRIALS_PER_STEP = 16
+SAMPLES = 3
+TIMEOUT_SECS = 20.0
+
+
+class Search:
+    """A search for the best program of one convolution.
+
+    Args:
+        session: where programs are measured; reconnected after one that broke it.
+        layer: a dense "conv"; its epilogue is left out.
+        weights, x: its parameters, and an input (C, H, W).
+        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        expired: whether no more programs are to be measured.
+
+    Attributes:
+        measured: programs built and timed, or failed, so far.
+        failures: how many of them failed, by reason.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        layer: Layer,
+        weights: Weights,
+        x: np.ndarray,
+        host: str = "native",
+        expired: Callable[[], bool] = lambda: False,
+        progress: Callable[[int], None] = lambda measured: None,
+    ) -> None:
+        if layer.op != "conv":
+            raise ValueError(f"MetaSchedule is asked about convolutions, not {layer.op}")
+        self.session, self.layer, self.host = session, layer, host
+        self.expired, self.progress = expired, progress
+        self.target = make_target(session.profile, host)
+        bias = weights.bias_or_zero(layer.out_shape[0])
+        assert weights.weight is not None
+        self.operands = [
+            x[None],
+            weights.weight,
+            bias.reshape(1, -1, 1, 1),
+            np.zeros((1, *layer.out_shape), np.float32),
+        ]
+        self.measured = 0
+        self.failures: dict[str, int] = {}
+
+    def best(self, trials: int, seed: int = 0) -> Call | None:
+        """The fastest of `trials` programs, loaded and ready to time; None where none ran."""
+        module = tvm.IRModule({ENTRY: convolution(self.layer).with_attr("global_symbol", ENTRY)})
+        logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
+        cores = os.cpu_count() or 1
+        with tempfile.TemporaryDirectory(prefix="fleetpose-metaschedule-") as folder:
+            database = ms.tir_integration.tune_tir(
+                module,
+                self.target,
+                folder,
+                trials,
+                num_trials_per_iter=min(TRIALS_PER_STEP, trials),
+                builder=_Builder(self, Path(folder)),
+                runner=_Runner(self),
+                cost_model=ms.cost_model.XGBModel(num_warmup_samples=WARMUP_TRIALS, num_tuning_cores=cores),
+                num_tuning_cores=cores,
+                seed=seed + 1,  # TVM's 0 is "whatever"
+            )
+            schedule = ms.tir_integration.compile_tir(database, module, self.target)
+            if schedule is None:
+                return None
+            path = Path(folder) / "best.so"
+            self.build(schedule.mod, path)
+            return self.load(path)
+
+    def build(self, module: tvm.IRModule, path: Path) -> None:
+        """Compile a scheduled program into a shared object."""
+        export_shared(tvm.tirx.build(module, target=self.target), path, self.host)
+
+    def load(self, path: Path) -> Call:
+        """A built program on the device, with its operands."""
+        module = self.session.load(path)
+        return Call(module, [tvm.runtime.tensor(array, self.session.device) for array in self.operands], ENTRY)
+
+    def time(self, path: Path) -> tuple[list[float] | None, str | None]:
+        """(wall seconds, None) of a built program, or (None, why there are none)."""
+        if self.expired():
+            return None, "out of time"
+        self.measured += 1
+        self.progress(self.measured)
+        try:
+            call = self.load(path)
+            timing = measure(
+                self.session,
+                call.function,
+                call.args,
+                entry=ENTRY,
+                warmup=1,
+                repeats=SAMPLES,
+                timeout_secs=TIMEOUT_SECS,
+            )
+            secs, error = (list(timing.wall_secs), None) if timing.ok else (None, timing.error)
+        except (RuntimeError, OSError, ValueError, FleetposeError) as failed:
+            secs, error = None, reason(failed)
+        if not self.session.alive():
+            self.session.reconnect()
+        return secs, self.failed(error)
+
+    def failed(self, error: str | None) -> str | None:
+        """Count a failure, if it is one, and answer it."""
+        if error is not None:
+            first = error.splitlines()[0]
+            self.failures[first] = self.failures.get(first, 0) + 1
+            log.info("%s", error)
+        return error
+
+
+def convolution(layer: Layer) -> tvm.tirx.PrimFunc:
+    """The unscheduled function (x, weight, bias, out) of a convolution and bias, from TVM's operator library."""
+    x = te.placeholder((1, *layer.in_shapes[0]), name="x")
+    weight = te.placeholder(layer.weight_shape, name="weight")
+    bias = te.placeholder((1, layer.out_shape[0], 1, 1), name="bias")
+    padding = (*layer.padding, *layer.padding)
+    product = topi.nn.conv(x, weight, layer.stride, padding, layer.dilation, layer.groups, "NCHW", "OIHW", "float32")
+    return te.create_prim_func([x, weight, bias, topi.add(product, bias)])
+
+
+@derived_object
+class _Builder(ms.builder.PyBuilder):
+    """Builds in this process, with our linker."""
+
+    def __init__(self, search: Search, folder: Path) -> None:
+        super().__init__()
+        self.search, self.folder, self.count = search, folder, 0
+
+    def build(self, build_inputs):
+        return [self._one(build_input.mod) for build_input in build_inputs]
+
+    def _one(self, module):
+        if self.search.expired():
+            return ms.builder.BuilderResult(None, "out of time")
+        self.count += 1
+        path = self.folder / str(self.count) / "program.so"  # TVM removes the folder after measuring
+        path.parent.mkdir()
+        try:
+            self.search.build(module, path)
+        except Exception as error:  # TVM's builder reports, and goes on
+            self.search.measured += 1
+            return ms.builder.BuilderResult(None, self.search.failed(f"not built: {reason(error)}"))
+        return ms.builder.BuilderResult(str(path), None)
+
+
+@derived_object
+class _Done(ms.runner.PyRunnerFuture):
+    """A result that is there already."""
+
+    def __init__(self, secs, error) -> None:
+        super().__init__()
+        self.secs, self.error = secs, error
+
+    def done(self) -> bool:
+        return True
+
+    def result(self):
+        return ms.runner.RunnerResult(self.secs, self.error)
+
+
+@derived_object
+class _Runner(ms.runner.PyRunner):
+    """Times over our session, whose waits have an end."""
+
+    def __init__(self, search: Search) -> None:
+        super().__init__()
+        self.search = search
+
+    def run(self, runner_inputs):
+        return [_Done(*self.search.time(Path(str(each.artifact_path)))) for each in runner_inputs]

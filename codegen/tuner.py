@@ -1,0 +1,176 @@
+"""Tuner: measures task after task on a device and keeps each row in the file as soon as it is known."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from codegen.compile import LoadedLayer, compile_layer
+from codegen.contest import TIMEOUT_SECS, Contest
+from codegen.tasks import Task
+from codegen.tuned import CANDIDATES, METASCHEDULE, Row, Tuned, update
+from devices.interleaved import measure_interleaved
+from devices.measurement import versions
+from devices.session import Session
+from devices.timers import Call
+
+log = logging.getLogger("codegen.tuner")
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass
+class Tuner:
+    """What it measures on, how, and where to.
+
+    Attributes:
+        session: an open device session.
+        out: the tuned data, read and written.
+        tuner: "candidates" or "metaschedule".
+        trials: programs MetaSchedule measures per workload.
+        rounds: of the interleaved run that decides.
+        seed: of the random operands and of MetaSchedule's search.
+        budget_secs: no candidate is begun later than this after the start; None: no end.
+        force: measure again what is in the file.
+        measured: workloads whose row was written.
+    """
+
+    session: Session
+    out: Path
+    tuner: str = CANDIDATES
+    trials: int = 64
+    rounds: int = 11
+    seed: int = 0
+    budget_secs: float | None = None
+    force: bool = False
+    measured: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def run(self, tasks: Sequence[Task], report: Report) -> None:
+        """Tune each task that is not done yet, in order, until time is over.
+
+        Args:
+            report: told what is being tried, the steps done and all steps.
+
+        Raises:
+            DeviceUnreachable: the device did not come back. UsageError: the file is no tuned data.
+        """
+        tuned = Tuned.load(self.out.absolute()) if self.out.exists() else Tuned()
+        waiting = [task for task in tasks if self.force or not self.done(task, tuned)]
+        done, total = 0, sum(map(self._steps, waiting))
+        for task in waiting:
+            if self.expired():
+                return
+
+            def step(number: int, what: str, task: Task = task, done: int = done) -> None:
+                report(f"{task.layers[0]} {what}", done + number, total)
+
+            row = self._contest(task, step) if self.tuner == CANDIDATES else self._metaschedule(task, step)
+            done += self._steps(task)
+            if row is None:
+                log.warning("%s: nothing is known of it yet", task.layers[0])
+            else:
+                update(self.out, [row])
+                self.measured += 1
+
+    def done(self, task: Task, tuned: Tuned) -> bool:
+        """Whether a file's data has the task with all its candidates (or trials) tried."""
+        row = tuned.row(task.workload, self.tuner)
+        return row is not None and row.tried >= self._steps(task)
+
+    def expired(self) -> bool:
+        """Whether the time is over."""
+        return self.budget_secs is not None and time.monotonic() - self.started >= self.budget_secs
+
+    def _steps(self, task: Task) -> int:
+        return self.trials if self.tuner == METASCHEDULE else len(task.choices)
+
+    def _contest(self, task: Task, step: Callable[[int, str], None]) -> Row | None:
+        """All candidates, or those for which there is time: at least the default and another one."""
+        inputs, weights = task.operands(self.seed)
+        contest = Contest(self.session, task.workload, weights, inputs)
+        for number, choice in enumerate(task.choices):
+            if self.expired():
+                break
+            step(number, str(choice))
+            contest.enter(choice)
+        if len(contest.trials) < 2:
+            return None
+        step(len(task.choices), "final")
+        verdict = contest.decide(self.rounds, self.seed)
+        if verdict is None:
+            first, why = contest.trials[0].choice, contest.trials[0].failure
+            log.warning("%s: every candidate fails; %s: %s", task.workload.label, first, why)
+            return None
+        return self._row(
+            task,
+            best=verdict.best.to_dict(),
+            ms=1e3 * verdict.secs,
+            default_ms=None if verdict.default_secs is None else 1e3 * verdict.default_secs,
+            ratio=verdict.ratio,
+            low=verdict.low,
+            high=verdict.high,
+            tried=verdict.tried,
+            failures=tuple({"choice": str(choice), "reason": why} for choice, why in verdict.failures),
+        )
+
+    def _metaschedule(self, task: Task, step: Callable[[int, str], None]) -> Row | None:
+        """MetaSchedule's best program against our default kernel, interleaved."""
+        from codegen.metaschedule import Search
+
+        inputs, weights = task.operands(self.seed)
+        search = Search(
+            self.session,
+            task.workload.layer,
+            weights,
+            inputs[0],
+            expired=self.expired,
+            progress=lambda measured: step(measured, f"program {measured}"),
+        )
+        best = search.best(self.trials, self.seed)
+        if best is None:
+            return None
+        loaded = LoadedLayer(compile_layer(task.workload, weights, self.session.profile), self.session)
+        calls = {"default": Call(**loaded.timed(inputs)), METASCHEDULE: best}
+        result = measure_interleaved(self.session, calls, self.rounds, timeout_secs=TIMEOUT_SECS, clock="wall")
+        if not self.session.alive():
+            self.session.reconnect()
+        if METASCHEDULE not in result.ratios:
+            log.warning(
+                "%s: %s", task.workload.label, next(one.error for one in result.measurements.values() if one.error)
+            )
+            return None
+        ours, theirs = (result.measurements[name].wall_median_secs or 0.0 for name in calls)
+        ratio = result.ratios[METASCHEDULE]
+        return self._row(
+            task,
+            best={"schedule": METASCHEDULE},
+            ms=1e3 * theirs,
+            default_ms=1e3 * ours,
+            ratio=ratio.median,
+            low=ratio.low,
+            high=ratio.high,
+            tried=search.measured if self.expired() else self.trials,
+            failures=tuple({"choice": f"{count} programs", "reason": why} for why, count in search.failures.items()),
+        )
+
+    def _row(self, task: Task, **found: Any) -> Row:
+        return Row(
+            task.key,
+            self.tuner,
+            default=task.choices[0].to_dict(),
+            device=self._device(),
+            date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **found,
+        )
+
+    def _device(self) -> dict[str, Any]:
+        """The device, its driver, and the versions of what measured, as they stand in every row."""
+        info = self.session.info
+        named = {"profile": self.session.profile.name, "name": info.name, "driver": info.driver}
+        return {**named, "platform": info.platform_version or info.platform, **versions()}
