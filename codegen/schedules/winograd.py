@@ -1,0 +1,212 @@
+"""Winograd convolution F(2 x 2, 3 x 3) and F(4 x 4, 3 x 3), in three grids.
+
+1. Every n x n input tile (n = m + 2) is transformed: V [n * n][channel][tile].
+2. For each of the n * n positions a matrix product over channels: M [n * n][filter][tile] = U [filter][channel] V.
+3. Every tile of M is transformed back into m x m outputs, with the epilogue.
+
+That is n * n / (9 m m) of the direct multiplications: 1 / 2.25 for m = 2, 1 / 4 for m = 4. The filters' transform U is
+computed when the network is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from tvm.tirx.script import builder as T
+
+from codegen.builder import emit, function, put, registers, when
+from codegen.plane import BAD_PITCH_BYTES, round_up
+from codegen.schedules.products import padding
+from codegen.schedules.rule import Rule
+from codegen.schedules.winograd_grids import write_input_grid, write_output_grid
+from codegen.schedules.winograd_transforms import transform_filters
+from codegen.vectors import Vector
+from codegen.workload import Kernel, Weights, Workload
+from devices.profile import Profile
+
+#: channels per turn of the products' loop
+UNROLL = 4
+
+
+@dataclass(frozen=True)
+class WinogradTile:
+    """How a Winograd convolution is cut.
+
+    Attributes:
+        m: outputs of a tile along each axis, 2 or 4.
+        filters, vectors: accumulators of a work-item of the matrix products.
+        filters_first: 1: work-items that share tiles run together; 0: those that share filters.
+    """
+
+    m: int
+    filters: int
+    vectors: int
+    filters_first: int = 1
+
+    def __str__(self) -> str:
+        return f"m{self.m} F{self.filters}V{self.vectors}{' f' if self.filters_first else ' t'}"
+
+
+class Tiling:
+    """The tiles of a workload and where they lie in V and M.
+
+    On a CPU tiles lie densely and one work-item transforms all rows of a channel, in order, each vector store running
+    over into the next row's place; elsewhere each row of tiles fills whole vectors, so that all are independent.
+    """
+
+    def __init__(self, workload: Workload, m: int, dense: bool) -> None:
+        plane = workload.output
+        self.m, self.n, self.lanes, self.dense = m, m + 2, plane.lanes, dense
+        self.down, across = ceil(plane.height / m), ceil(plane.width / m)
+        self.across = across if dense else round_up(across, plane.lanes)
+        self.vectors_across = ceil(across / plane.lanes)
+        self.count = self.down * self.across
+        pitch = round_up(self.count + (plane.lanes - 1 if dense else 0), plane.lanes)
+        self.pitch = pitch + plane.lanes if pitch * plane.item_bytes % BAD_PITCH_BYTES == 0 else pitch
+
+    @property
+    def positions(self) -> int:
+        return self.n * self.n
+
+    @property
+    def vectors(self) -> int:
+        """Vectors that hold tiles."""
+        return ceil(self.count / self.lanes)
+
+    def index(self, position, channels: int, channel, tile):
+        """Flat index into V or M of `channels` channels."""
+        return (position * channels + channel) * self.pitch + tile
+
+
+def legal(workload: Workload) -> bool:
+    """3x3, stride 1, dilation 1, padded, in one group; the zero rows around the image stand in for rows beyond it."""
+    layer = workload.layer
+    if layer.op != "conv" or layer.groups > 1 or layer.kernel != (3, 3):
+        return False
+    if layer.stride != (1, 1) or layer.dilation != (1, 1):
+        return False
+    border = workload.inputs[0].border
+    return all(1 <= wanted <= zeros for wanted, zeros in zip(layer.padding, border, strict=True))
+
+
+def space(workload: Workload, profile: Profile) -> list[WinogradTile]:
+    """F(4 x 4) first; not in half precision, where its transforms, with factors from 1/24 to 8, lose too much."""
+    if not legal(workload):
+        return []
+    sizes = (2,) if workload.dtype == "float16" else (4, 2)
+    found = []
+    for m in sizes:
+        tiling = Tiling(workload, m, profile.gpu == "cpu")
+        shapes = _shapes(workload.layer.out_shape[0], tiling.vectors, profile.accumulators)
+        found += [WinogradTile(m, *shape) for shape in shapes[: 3 if m == 4 else 1]]
+        found += [WinogradTile(m, *shapes[0], filters_first=0)]
+    return found
+
+
+def _shapes(filters: int, vectors: int, budget: int) -> list[tuple[int, int]]:
+    """(filters, vectors) of work-items by their cost per useful multiply-add: padding, loads, splats, the loop."""
+
+    def cost(shape: tuple[int, int]) -> float:
+        f, v = shape
+        return padding(filters, f) * padding(vectors, v) * (f * v + v + 0.35 * f + 1) / (f * v)
+
+    shapes = [(f, min(budget // f, vectors, v)) for f in range(1, min(filters, budget) + 1) for v in (1, 2, 3, 4)]
+    return sorted({shape for shape in shapes if shape[1]}, key=cost)
+
+
+def prefers(workload: Workload, profile: Profile) -> bool:
+    """Where it pays untuned: enough channels to outweigh the transforms (kernels.md's figures on a CPU; on phone GPUs
+    the rule of LiteRT's GPU delegate for F(4 x 4), and MNN's 32 channels for F(2 x 2) in half precision)."""
+    channels, filters = workload.inputs[0].channels, workload.output.channels
+    if profile.gpu == "cpu" or workload.dtype == "float16":
+        return min(channels, filters) >= 32
+    least = 32 if profile.gpu == "adreno" else 16
+    tiles = ceil(workload.output.height / 4) * ceil(workload.output.width / 4)
+    enough = (128 if "6" in profile.name.partition("-")[2][:1] else 64) if profile.gpu == "adreno" else 32
+    return min(ceil(channels / 4), ceil(filters / 4)) >= least and tiles >= enough
+
+
+def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradTile) -> Kernel:
+    """The dense kernel."""
+    assert weights.weight is not None
+    channels, filters = workload.inputs[0].channels, workload.output.channels
+    blocks = ceil(filters / tile.filters)
+    padded = np.zeros((blocks * tile.filters, channels, 3, 3))
+    padded[:filters] = weights.weight
+    transformed = transform_filters(padded, tile.m).reshape(-1, blocks, tile.filters, channels)
+    packed = np.ascontiguousarray(transformed.transpose(0, 1, 3, 2), np.float32).ravel()
+
+    def products(frame, tiling: Tiling, position, block, add: Callable) -> None:
+        start = (position * blocks + block) * channels
+        whole = channels // UNROLL
+        if whole:
+            with T.serial(0, whole) as step:
+                for number in range(UNROLL):
+                    channel = step * UNROLL + number
+                    add(tiling.index(position, channels, channel, 0), (start + channel) * tile.filters)
+        for channel in range(whole * UNROLL, channels):
+            add(tiling.index(position, channels, channel, 0), (start + channel) * tile.filters)
+
+    return write(workload, weights, profile, tile, {"weight": packed}, products)
+
+
+def write(
+    workload: Workload, weights: Weights, profile: Profile, tile: WinogradTile, constants: dict, products: Callable
+) -> Kernel:
+    """The three grids around `products(frame, tiling, position, block, add)`, which calls add(place of the channel's
+    first tile in V, place of its weights) for every channel that filter block `block` reads. `constants` are what it
+    reads, "weight" first."""
+    tiling = Tiling(workload, tile.m, profile.gpu == "cpu")
+    channels, filters = workload.inputs[0].channels, workload.output.channels
+    vector = Vector(workload.output.lanes, workload.dtype)
+    # accumulators start from a zero the compiler does not know: known ones made it spill
+    constants |= {"zero": np.zeros(1, np.float32), "bias": weights.bias_or_zero(filters)}
+    sizes = {
+        name: (array.size, workload.dtype if array.dtype.kind == "f" else "int32") for name, array in constants.items()
+    }
+    overrun = (tile.vectors + 1) * vector.lanes
+    with function(workload.arguments(**sizes), profile) as frame:
+        frame.scratch("v", tiling.positions * channels * tiling.pitch + overrun, workload.dtype)
+        frame.scratch("m", tiling.positions * filters * tiling.pitch + overrun, workload.dtype)
+        write_input_grid(frame, workload, tiling, vector)
+        _write_products(frame, tiling, tile, vector, filters, products)
+        write_output_grid(frame, workload, tiling, vector)
+    return Kernel(frame.func, constants, frame.grids)
+
+
+def _write_products(frame, tiling: Tiling, tile: WinogradTile, vector: Vector, filters: int, products) -> None:
+    """The matrix products: a work-item has `filters` x `vectors` accumulators at one position."""
+    blocks, parts = ceil(filters / tile.filters), ceil(tiling.vectors / tile.vectors)
+    grid = (tiling.positions, parts, blocks) if tile.filters_first else (tiling.positions, blocks, parts)
+    with frame.grid(grid) as axes:
+        position, part, block = (axes[0], axes[1], axes[2]) if tile.filters_first else (axes[0], axes[2], axes[1])
+        sums = registers(tile.filters * tile.vectors, vector.type, "sums")
+        loaded, factor = registers(tile.vectors, vector.type, "loaded"), registers(1, vector.type, "factor")
+        first = part * tile.vectors * vector.lanes
+        for at in range(tile.filters * tile.vectors):
+            put(sums, at, vector.splat(frame["zero"][0]))
+
+        def add(row, weight) -> None:
+            for v in range(tile.vectors):
+                put(loaded, v, vector.load(frame["v"], row + first + v * vector.lanes))
+            for f in range(tile.filters):
+                put(factor, 0, vector.splat(frame["weight"][weight + f]))
+                for v in range(tile.vectors):
+                    at = f * tile.vectors + v
+                    put(sums, at, sums[at] + loaded[v] * factor[0])
+
+        products(frame, tiling, position, block, add)
+        for f in range(tile.filters):
+            channel = block * tile.filters + f
+            with when(True if filters % tile.filters == 0 else channel < filters):
+                for v in range(tile.vectors):
+                    inside = tiling.vectors % tile.vectors == 0 or v < tiling.vectors % tile.vectors
+                    with when(True if inside else part < parts - 1):
+                        index = tiling.index(position, filters, channel, first + v * vector.lanes)
+                        emit(vector.store(sums[f * tile.vectors + v], frame["m"], index))
+
+
+WINOGRAD = Rule("winograd", WinogradTile, space, make, prefers)

@@ -1,0 +1,80 @@
+"""Winograd convolution with whole kernels missing ("connectivity"): both savings multiply.
+
+A kernel of zeros is still zeros when transformed, so the matrix products walk, per filter group, only the channels it
+keeps, the same at all n * n positions. Other patterns lose their zeros in the transform.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from tvm.tirx.script import builder as T
+
+from codegen.builder import put, registers
+from codegen.pack import PackedColumns, pack_columns
+from codegen.schedules.rule import Rule
+from codegen.schedules.winograd import UNROLL, Tiling, WinogradTile, space, write
+from codegen.schedules.winograd_transforms import transform_filters
+from codegen.workload import Kernel, Weights, Workload
+from devices.profile import Profile
+
+
+def sparse_space(workload: Workload, profile: Profile) -> list[WinogradTile]:
+    """The dense schedule's, with filter groups that the sparsity's divide or are divided by."""
+    sparsity = workload.sparsity
+    if sparsity is None or sparsity.pattern != "connectivity":
+        return []
+    group, budget = sparsity.block[0], profile.accumulators
+    widths = [f for f in (group, 2 * group, group // 2, 8) if 0 < f <= budget and not (f % group and group % f)]
+    found = []
+    for tile in space(workload, profile):
+        vectors = Tiling(workload, tile.m, profile.gpu == "cpu").vectors
+        shapes = [(f, min(budget // f, vectors, 4)) for f in dict.fromkeys(widths)]
+        found += [WinogradTile(tile.m, f, v, tile.filters_first) for f, v in shapes[:2]]
+    return list(dict.fromkeys(found))
+
+
+def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradTile) -> Kernel:
+    assert weights.weight is not None
+    kept = (weights.weight != 0).any(axis=(2, 3), keepdims=True).astype(np.float32)
+    packed = pack_columns(kept, tile.filters)
+    constants = {"weight": _pack(packed, weights.weight, tile), "channels": packed.channel.astype(np.int32)}
+    if packed.common_length is None:
+        constants["starts"] = packed.starts
+    constants = {name: array if array.size else np.zeros(1, array.dtype) for name, array in constants.items()}
+    columns, channels = len(packed.channel), workload.inputs[0].channels
+
+    def products(frame, tiling: Tiling, position, block, add) -> None:
+        def step(number) -> None:
+            channel = frame["channels"][number]
+            add(tiling.index(position, channels, channel, 0), (position * columns + number) * tile.filters)
+
+        length = packed.common_length
+        if length is None:
+            bounds = registers(2, "int32", "bounds")
+            for end in (0, 1):
+                put(bounds, end, frame["starts"][block + end])
+            with T.serial(0, bounds[1] - bounds[0]) as number:
+                step(bounds[0] + number)
+            return
+        if length >= UNROLL:
+            with T.serial(0, length // UNROLL) as turn:
+                for number in range(UNROLL):
+                    step(block * length + turn * UNROLL + number)
+        for number in range(length // UNROLL * UNROLL, length):
+            step(block * length + number)
+
+    return write(workload, weights, profile, tile, constants, products)
+
+
+def _pack(packed: PackedColumns, weight: np.ndarray, tile: WinogradTile) -> np.ndarray:
+    """Transformed filters as [position][kept channel of each group][filter]."""
+    filters = tile.filters
+    padded = np.zeros((len(packed.groups) * filters, *weight.shape[1:]))
+    padded[: len(weight)] = weight
+    transformed = transform_filters(padded, tile.m)
+    group = np.repeat(packed.groups, packed.lengths)
+    rows = group[:, None] * filters + np.arange(filters)
+    return np.ascontiguousarray(transformed[:, rows, packed.channel[:, None]], np.float32).ravel()
+
+
+WINOGRAD_SPARSE = Rule("winograd_sparse", WinogradTile, sparse_space, make, reads_sparsity=True)
