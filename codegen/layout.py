@@ -33,8 +33,11 @@ class Layout:
 def border_read(layer: Layer) -> tuple[int, int]:
     """How far beyond its first operand's edges `layer` reads: (rows, columns).
 
-    Max pooling reads no border (zero is not its neutral element); resize clamps.
+    Max pooling and resizing keep to the image's rows. What they load from beside a row they do not use, zero being no
+    neutral element of a maximum; but it must be there to load.
     """
+    if layer.op in ("max_pool", "resize"):
+        return (0, max(layer.padding[1], 1 if layer.op == "resize" else 0))
     return layer.padding if layer.op in ("conv", "avg_pool") else (0, 0)
 
 

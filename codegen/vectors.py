@@ -100,6 +100,10 @@ class Vector:
         """Statement: buffer[index : index + lanes] = value; any alignment."""
         return T.call_extern("int32", f"vstore{self.lanes}", value, 0, T.address_of(buffer[index]))
 
+    def converted(self, value, dtype: str):
+        """A vector of `dtype` with as many lanes, in this vector's type."""
+        return value if dtype == self.dtype else T.call_pure_extern(self.type, f"convert_{self.opencl}", value)
+
     def splat(self, scalar):
         """All lanes equal to a scalar of `dtype` (a Python number or a TIR expression)."""
         if isinstance(scalar, int | float):

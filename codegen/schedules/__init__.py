@@ -9,14 +9,18 @@ import numpy as np
 
 from codegen.schedules.depthwise import DEPTHWISE
 from codegen.schedules.direct import DIRECT
-from codegen.schedules.move import CONCAT, ELEMENTWISE, RESIZE
+from codegen.schedules.move import CONCAT, ELEMENTWISE
+from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
+from codegen.schedules.resize import RESIZE
 from codegen.schedules.rule import Choice, Rule
+from codegen.schedules.winograd import WINOGRAD
+from codegen.schedules.winograd_sparse import WINOGRAD_SPARSE
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 #: in the order in which they are asked where nothing was tuned: most special first
-RULES: tuple[Rule, ...] = (DEPTHWISE, DIRECT, POOL, CONCAT, RESIZE, ELEMENTWISE)
+RULES: tuple[Rule, ...] = (WINOGRAD_SPARSE, DEPTHWISE, POINTWISE, WINOGRAD, DIRECT, POOL, CONCAT, RESIZE, ELEMENTWISE)
 
 
 def candidates(workload: Workload, profile: Profile) -> Iterator[Choice]:

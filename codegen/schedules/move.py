@@ -1,4 +1,4 @@
-"""Layers that only move data: elementwise (an epilogue alone), concat, resize, and the network's input and output."""
+"""Layers that only move data: elementwise (an epilogue alone), concat, and the network's input and output."""
 
 from __future__ import annotations
 
@@ -13,18 +13,30 @@ from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
+#: vectors and rows of a work-item on a CPU, where starting one takes as long as moving a few vectors
+CPU_TILE = (4, 4)
+
+
+def _tiles(plane: Plane, vector: Vector, profile: Profile) -> RowTiles:
+    """Tiles for kernels that only move: a few rows on a CPU, single vectors on a GPU, whose work-items are free."""
+    width, height = CPU_TILE if profile.gpu == "cpu" else (1, 1)
+    width = max(v for v in range(1, width + 1) if plane.vectors % v == 0)
+    return RowTiles(plane, vector, width, max(r for r in range(1, height + 1) if plane.height % r == 0))
+
 
 def make_elementwise(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
     """Activations and adds that could not be fused into the layer before them."""
     vector = Vector(workload.output.lanes, workload.dtype)
-    rows = RowTiles(workload.output, vector, 1)
+    rows = _tiles(workload.output, vector, profile)
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:
-        channel, row, across = frame.axes
-        sums = registers(1, vector.type, "sums")
-        index = workload.inputs[0].index(channel, row, rows.column(across, 0))
-        put(sums, 0, vector.load(frame["in0"], index))
-        finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
-        rows.zero_borders(frame["out"], [(channel, True)], row, across)
+        channel, block, across = frame.axes
+        sums = registers(rows.width, vector.type, "sums")
+        for number in range(rows.height):
+            row = block * rows.height + number
+            for v in range(rows.width):
+                put(sums, v, vector.load(frame["in0"], workload.inputs[0].index(channel, row, rows.column(across, v))))
+            finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
+        rows.zero_borders(frame["out"], [(channel, True)], block, across)
     return Kernel(frame.func)
 
 
@@ -45,67 +57,25 @@ def make_concat(workload: Workload, weights: Weights, profile: Profile, config: 
     return Kernel(frame.func)
 
 
-def make_resize(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
-    """Nearest and bilinear resizing, as torch.nn.functional.interpolate defines them."""
-    layer = workload.layer
-    vector = Vector(workload.output.lanes, workload.dtype)
-    rows = RowTiles(workload.output, vector, 1)
-    sample = _nearest if layer.mode == "nearest" else _bilinear
-    with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:
-        channel, row, across = frame.axes
-        sums = registers(1, vector.type, "sums")
-        columns = [rows.column(across, 0) + lane for lane in range(vector.lanes)]
-        put(sums, 0, vector.gather([sample(frame["in0"], workload, channel, row, column) for column in columns]))
-        finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
-        rows.zero_borders(frame["out"], [(channel, True)], row, across)
-    return Kernel(frame.func)
-
-
-def _nearest(buffer, workload: Workload, channel, row, column):
-    """Input element floor(position x in / out)."""
-    source, target = workload.inputs[0], workload.output
-    y = T.min(row * source.height // target.height, source.height - 1)
-    x = T.min(column * source.width // target.width, source.width - 1)
-    return buffer[source.index(channel, y, x)]
-
-
-def _bilinear(buffer, workload: Workload, channel, row, column):
-    source, target, corners = workload.inputs[0], workload.output, workload.layer.align_corners
-    y0, y1, down = _between(row, source.height, target.height, corners, workload.dtype)
-    x0, x1, right = _between(column, source.width, target.width, corners, workload.dtype)
-
-    def at(y, x):
-        return buffer[source.index(channel, y, x)]
-
-    top = at(y0, x0) + (at(y0, x1) - at(y0, x0)) * right
-    bottom = at(y1, x0) + (at(y1, x1) - at(y1, x0)) * right
-    return top + (bottom - top) * down
-
-
-def _between(position, extent: int, new_extent: int, corners: bool, dtype: str) -> tuple:
-    """The two input positions around an output position, and how far it is from the first to the second.
-
-    In integers, so exact at every size: position = numerator / denominator.
-    """
-    if corners:
-        numerator, denominator = position * (extent - 1), max(new_extent - 1, 1)
-    else:
-        numerator, denominator = T.max((2 * position + 1) * extent - new_extent, 0), 2 * new_extent
-    low = T.min(numerator // denominator, extent - 1)
-    rest = numerator - low * denominator
-    return low, T.min(low + 1, extent - 1), T.Cast(dtype, rest) * (1.0 / denominator)
-
-
 def import_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Kernel:
     """From the user's dense float32 (1, C, H, W) tensor into planes of `dtype` with zero borders."""
-    vector = Vector(plane.lanes, dtype)
+    dense, vector = Vector(plane.lanes), Vector(plane.lanes, dtype)
     rows = RowTiles(plane, vector, 1)
     arguments: Arguments = {"in0": ((1, *plane.shape), "float32"), "out": (plane.size, dtype)}
     with kernel(arguments, (plane.channels, rows.down, rows.across), profile) as frame:
         channel, row, across = frame.axes
-        columns = [T.min(rows.column(across, 0) + lane, plane.width - 1) for lane in range(plane.lanes)]
         value = registers(1, vector.type, "value")
-        put(value, 0, vector.gather([T.Cast(dtype, frame["in0"][0, channel, row, column]) for column in columns]))
+        first = rows.column(across, 0)
+        with when(_whole(plane, first)):
+            loaded = T.call_pure_extern(
+                dense.type, f"vload{plane.lanes}", 0, T.address_of(frame["in0"][0, channel, row, first])
+            )
+            put(value, 0, vector.converted(loaded, "float32"))
+        if plane.width % plane.lanes:
+            with when(first + plane.lanes > plane.width):
+                columns = [T.min(first + lane, plane.width - 1) for lane in range(plane.lanes)]
+                elements = [T.Cast(dtype, frame["in0"][0, channel, row, column]) for column in columns]
+                put(value, 0, vector.gather(elements))
         rows.store(value, 0, frame["out"], channel, row, across)
         rows.zero_borders(frame["out"], [(channel, True)], row, across)
     return Kernel(frame.func)
@@ -114,14 +84,24 @@ def import_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Ker
 def export_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Kernel:
     """From planes of `dtype` back to the dense float32 (1, C, H, W) tensor."""
     arguments: Arguments = {"in0": (plane.size, dtype), "out": ((1, *plane.shape), "float32")}
+    dense, vector = Vector(plane.lanes), Vector(plane.lanes, dtype)
     with kernel(arguments, (plane.channels, plane.height, plane.vectors), profile) as frame:
         channel, row, across = frame.axes
-        for lane in range(plane.lanes):
-            column = across * plane.lanes + lane
-            with when(column < plane.width):
-                value = frame["in0"][plane.index(channel, row, column)]
-                put(frame["out"], (0, channel, row, column), T.Cast("float32", value))
+        first = across * plane.lanes
+        with when(_whole(plane, first)):
+            value = dense.converted(vector.load(frame["in0"], plane.index(channel, row, first)), dtype)
+            target = T.address_of(frame["out"][0, channel, row, first])
+            emit(T.call_extern("int32", f"vstore{plane.lanes}", value, 0, target))
+        for lane in range(plane.lanes if plane.width % plane.lanes else 0):
+            with when(T.And(first + plane.lanes > plane.width, first + lane < plane.width)):
+                element = frame["in0"][plane.index(channel, row, first + lane)]
+                put(frame["out"], (0, channel, row, first + lane), T.Cast("float32", element))
     return Kernel(frame.func)
+
+
+def _whole(plane: Plane, first):
+    """Whether all lanes of the vector at column `first` lie in the image; True where they always do."""
+    return True if plane.width % plane.lanes == 0 else first + plane.lanes <= plane.width
 
 
 def _space(*operations: str, epilogue: bool = True):
@@ -136,4 +116,3 @@ def _space(*operations: str, epilogue: bool = True):
 
 ELEMENTWISE = Rule("elementwise", Unconfigured, _space("elementwise"), make_elementwise)
 CONCAT = Rule("concat", Unconfigured, _space("concat", epilogue=False), make_concat)
-RESIZE = Rule("resize", Unconfigured, _space("resize"), make_resize)

@@ -1,78 +1,166 @@
-"""Max and average pooling. Bounded by memory; a work-item makes one vector of one row of one channel."""
+"""Max and average pooling. Bounded by memory; a work-item makes `rows` x `vectors` vectors of one channel.
+
+The rows of a window are combined first, while they are still plain vectors: only their result is taken apart where the
+stride along the row is 2, or masked where positions lie in the padding.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
 from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish
+from codegen.plane import SLACK_VECTORS
 from codegen.rows import RowTiles, load_window
-from codegen.schedules.rule import Rule, Unconfigured
+from codegen.schedules.rule import Rule
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
+from models.layer import Layer
+
+#: kernels of more positions loop over them
+UNROLLED_POSITIONS = 25
+#: rows x vectors of a work-item: enough for starting it to cost little
+MOST_VECTORS = 16
 
 
-def space(workload: Workload, profile: Profile) -> list[Unconfigured]:
-    return [Unconfigured()] if workload.layer.op in ("max_pool", "avg_pool") else []
+@dataclass(frozen=True)
+class PoolTile:
+    """Rows x vectors of one channel per work-item."""
+
+    rows: int
+    vectors: int
+
+    def __str__(self) -> str:
+        return f"R{self.rows}V{self.vectors}"
 
 
-def make(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
-    return Kernel(_write(workload, profile))
+def space(workload: Workload, profile: Profile) -> list[PoolTile]:
+    """Tiles that divide the image; on a CPU the largest first, on a GPU single vectors."""
+    layer, output = workload.layer, workload.output
+    if layer.op not in ("max_pool", "avg_pool"):
+        return []
+    if layer.kernel[0] * layer.kernel[1] > UNROLLED_POSITIONS:
+        return [PoolTile(1, 1)]
+    heights = [rows for rows in (1, 2, 4, 8) if output.height % rows == 0]
+    widths = [vectors for vectors in range(1, 5) if output.vectors % vectors == 0]
+    tiles = [PoolTile(rows, vectors) for rows in heights for vectors in widths if rows * vectors <= MOST_VECTORS]
+    return sorted(tiles, key=lambda tile: tile.rows * tile.vectors, reverse=profile.gpu == "cpu")
 
 
-def _write(workload: Workload, profile: Profile):
+def make(workload: Workload, weights: Weights, profile: Profile, tile: PoolTile) -> Kernel:
     layer = workload.layer
     vector = Vector(workload.output.lanes, workload.dtype)
-    rows = RowTiles(workload.output, vector, 1)
+    rows = RowTiles(workload.output, vector, tile.vectors, tile.rows)
+    window = _window(workload, vector, rows)
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:
-        channel, row, across = frame.axes
-        sums = registers(1, vector.type, "sums")
-        put(sums, 0, vector.splat(0.0) if layer.op == "avg_pool" else vector.lowest())
-        column = rows.column(across, 0)
-        with T.serial(0, layer.kernel[0]) as ky, T.serial(0, layer.kernel[1]) as kx:
-            if layer.op == "max_pool":
-                put(sums, 0, T.max(sums[0], _load_clamped(frame, workload, vector, channel, row, column, ky, kx)))
-            else:
-                where = (channel, row, across, 0, (ky, kx))  # averages read the input's zero borders
-                put(sums, 0, sums[0] + load_window(frame["in0"], workload, vector, rows, *where))
-        if layer.op == "avg_pool":
-            put(sums, 0, sums[0] / _divisor(workload, vector, row, column))
-        finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
-        rows.zero_borders(frame["out"], [(channel, True)], row, across)
-    return frame.func
+        channel, block, across = frame.axes
+        sums = registers(tile.vectors, vector.type, "sums")
+        for number in range(tile.rows):
+            row = block * tile.rows + number
+            for v in range(tile.vectors):
+                put(sums, v, vector.splat(0.0) if layer.op == "avg_pool" else vector.lowest())
+                for value in window(frame["in0"], channel, row, across, v):
+                    put(sums, v, T.max(sums[v], value) if layer.op == "max_pool" else sums[v] + value)
+                if layer.op == "avg_pool":
+                    put(sums, v, sums[v] / _divisor(workload, vector, row, rows.column(across, v)))
+            finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
+        rows.zero_borders(frame["out"], [(channel, True)], block, across)
+    return Kernel(frame.func)
 
 
-def _position(layer, row, column, ky, kx) -> tuple:
-    """Input row and column of a kernel position; may lie in the padding."""
-    return (
-        row * layer.stride[0] + ky * layer.dilation[0] - layer.padding[0],
-        column * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1],
-    )
-
-
-def _load_clamped(frame, workload: Workload, vector: Vector, channel, row, column, ky, kx):
-    """Maxima must not see zeros, so positions in the padding repeat the window's nearest position in the image.
-
-    Steps of a whole dilation keep the repeated position within the window.
-    """
+def _window(workload: Workload, vector: Vector, rows: RowTiles) -> Callable[..., Iterator]:
+    """The way to go through the values that a window combines: (buffer, channel, row, tile, vector) -> vectors."""
     layer, source = workload.layer, workload.inputs[0]
-    elements = []
-    for lane in range(vector.lanes):
-        y, x = _position(layer, row, column + lane, ky, kx)
-        y = _into(y, source.height, layer.dilation[0])
-        x = _into(x, source.width, layer.dilation[1])
-        elements.append(frame["in0"][source.index(channel, y, x)])
-    return vector.gather(elements)
+    columns = rows.across * rows.width * source.lanes * layer.stride[1] + layer.kernel[1] * layer.dilation[1]
+    inside = columns + source.lanes < source.pitch + SLACK_VECTORS * source.lanes
+    if layer.kernel[0] * layer.kernel[1] > UNROLLED_POSITIONS or layer.stride[1] > 2 or not inside:
+        visit = _each_position
+    else:
+        visit = _rows_first
+
+    def window(buffer, channel, row, across, number):
+        yield from visit(buffer, workload, vector, rows, channel, row, across, number)
+
+    return window
 
 
-def _into(position, extent: int, step: int):
-    """`position` moved by multiples of `step` into [0, extent); clamped where no multiple lies inside."""
+def _rows_first(buffer, workload: Workload, vector: Vector, rows: RowTiles, channel, row, across, number) -> Iterator:
+    """One vector per column of the kernel, its rows combined."""
+    layer, source = workload.layer, workload.inputs[0]
+    step = layer.stride[1]
+    column = rows.column(across, number)
+    combined = registers(step, vector.type, "combined")
+    for tap in sorted({_tap(layer, kx) // step * step for kx in range(layer.kernel[1])}):
+        taps = [kx for kx in range(layer.kernel[1]) if _tap(layer, kx) // step * step == tap]
+        for part in range(step):
+            for ky in range(layer.kernel[0]):
+                y = _row(layer, source.height, row, ky)
+                value = vector.load(buffer, source.index(channel, y, column * step + tap + part * vector.lanes))
+                put(combined, part, value if ky == 0 else _both(layer, combined[part], value))
+        for kx in taps:
+            odd = _tap(layer, kx) - tap
+            value = combined[0] if step == 1 else vector.deinterleaved(combined[0], combined[1], odd)
+            yield _unpadded(workload, vector, value, column, kx)
+
+
+def _each_position(
+    buffer, workload: Workload, vector: Vector, rows: RowTiles, channel, row, across, number
+) -> Iterator:
+    """One vector per position; a loop in the kernel."""
+    layer, source = workload.layer, workload.inputs[0]
+    column = rows.column(across, number)
+    with T.serial(0, layer.kernel[0]) as ky, T.serial(0, layer.kernel[1]) as kx:
+        if layer.op == "avg_pool":
+            yield load_window(buffer, workload, vector, rows, channel, row, across, number, (ky, kx))
+        else:
+            y = _row(layer, source.height, row, ky)
+            places = [(column + lane) * layer.stride[1] + _tap(layer, kx) for lane in range(vector.lanes)]
+            clamped = [T.max(T.min(place, source.width - 1), 0) for place in places]
+            value = vector.gather([buffer[source.index(channel, y, place)] for place in clamped])
+            yield _unpadded(workload, vector, value, column, kx)
+
+
+def _both(layer: Layer, one, other):
+    return T.max(one, other) if layer.op == "max_pool" else one + other
+
+
+def _tap(layer: Layer, kx):
+    """How far kernel column kx reads to the right of the output's column times the stride."""
+    return kx * layer.dilation[1] - layer.padding[1]
+
+
+def _row(layer: Layer, height: int, row, ky):
+    """Input row of kernel row ky. Averages read the zero rows of the padding; maxima repeat a row of the window.
+
+    Steps of a whole dilation keep the repeated row within the window.
+    """
+    y = row * layer.stride[0] + ky * layer.dilation[0] - layer.padding[0]
+    if layer.op == "avg_pool" or layer.padding[0] == 0:
+        return y
+    step = layer.dilation[0]
     if step == 1:
-        return T.max(T.min(position, extent - 1), 0)
-    below = T.max((step - 1 - position) // step, 0) * step
-    above = T.max((position - extent + step) // step, 0) * step
-    return T.max(T.min(position + below - above, extent - 1), 0)
+        return T.max(T.min(y, height - 1), 0)
+    below = T.max((step - 1 - y) // step, 0) * step
+    above = T.max((y - height + step) // step, 0) * step
+    return T.max(T.min(y + below - above, height - 1), 0)
+
+
+def _unpadded(workload: Workload, vector: Vector, value, column, kx):
+    """`value`, for maxima lowest in the lanes whose position lies in the padding."""
+    layer, width = workload.layer, workload.inputs[0].width
+    if layer.op == "avg_pool":
+        return value
+    first = column * layer.stride[1] + _tap(layer, kx)
+    known = isinstance(kx, int)
+    if not known or _tap(layer, kx) < 0:
+        value = vector.choose(vector.integers(first, layer.stride[1]), vector.lowest(), value)
+    if not known or (layer.out_shape[2] - 1) * layer.stride[1] + _tap(layer, kx) >= width:
+        value = vector.choose(vector.integers(first - width, layer.stride[1]), value, vector.lowest())
+    return value
 
 
 def _divisor(workload: Workload, vector: Vector, row, column):
@@ -89,4 +177,4 @@ def _divisor(workload: Workload, vector: Vector, row, column):
     return vector.gather([T.Cast(vector.dtype, T.max(count, 1)) for count in counts])
 
 
-POOL = Rule("pool", Unconfigured, space, make)
+POOL = Rule("pool", PoolTile, space, make)

@@ -34,7 +34,7 @@ Load = Callable[..., object]
 
 @dataclass(frozen=True)
 class FilterBlocks:
-    """The output channels of a layer in blocks of `filters`, group by group; the last block of a group may be part empty.
+    """The output channels of a layer in blocks of `filters`, group by group; a group's last block may be part empty.
 
     Attributes:
         groups: the layer's groups.
