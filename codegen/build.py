@@ -13,7 +13,7 @@ from pathlib import Path
 from codegen.elf import ElfReport, check_artifact
 from codegen.manifest import Manifest, manifest_path, parameters_path
 from devices import open_device
-from devices.profile import Profile, load_profile
+from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, make_folder, sha256
@@ -81,6 +81,10 @@ def build(
     weights_file: bool = False,
     force: bool = False,
     dump: Path | None = None,
+    tuned: str | None = None,
+    dtype: str = "float32",
+    plan: Path | None = None,
+    prune: bool = False,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Manifest:
     """Compile `model` into `out` (a .so) with its manifest beside it (.json), and its weights too if `weights_file`.
@@ -94,17 +98,24 @@ def build(
         weights_file: keep packed weights in `out`'s .weights.safetensors instead of inside.
         force: replace existing files.
         dump: folder for the TIR, the OpenCL source and the manifest.
+        tuned: file of tuned data, or "none"; that of the profile without.
+        dtype: element type of activations and weights on the device, "float32" or "float16".
+        plan: file that says which layers are sparse, and how; all are dense without.
+        prune: remove the smallest weights at one go where the weights do not have the plan's zeros.
         progress: told what is being done.
 
     Raises:
-        UsageError: bad names, files or sizes. LinkError: the linker failed. ElfError: its output cannot run there.
+        UsageError: bad names, files or sizes; float16 for a device without; weights that do not follow the plan.
+        LinkError: the linker failed. ElfError: its output cannot run there.
     """
     import tvm
     from safetensors.numpy import save_file
 
     from codegen.link import export_shared, link_command, opencl_source
     from codegen.network import Options, lower_network
+    from codegen.planned import planned_graphs, read_plan
     from codegen.target import make_target
+    from codegen.tuned import tuned_for
 
     spec = model_spec(model)
     files = [out, manifest_path(out), *([parameters_path(out)] if weights_file else [])]
@@ -115,14 +126,19 @@ def build(
     link_command([], "", destination.host, destination.linker)  # refuse a linker that is not there before the work
     sizes = sizes or default_sizes(spec)
     check_sizes(spec, sizes)
+    destination.profile.lanes_of(dtype)  # refuse a type that the device does not have before the work
+    chosen = read_plan(plan, model) if plan else None
+    choose = tuned_for(destination.profile, tuned).choice
     if dump:
         make_folder(dump)
     progress("tracing the network")
-    graphs = trace_sizes(model, weights, seed, sizes)
+    graphs, pruned = trace_sizes(model, weights, seed, sizes), False
+    if chosen:
+        graphs, pruned = planned_graphs(graphs, chosen, prune)
     lowered = lower_network(
         graphs,
         destination.profile,
-        Options(weights_inside=not weights_file),
+        Options(dtype, chosen.sparsities if chosen else {}, choose, not weights_file),
         spec.outputs,
         lambda name: progress(f"scheduling {name}"),
     )
@@ -140,6 +156,8 @@ def build(
         profile=destination.profile.name,
         host=destination.host,
         versions={name: importlib.metadata.version(name) for name in DISTRIBUTIONS},
+        dtype=dtype,
+        plan=_plan_facts(plan, pruned) if plan else {},
     )
     progress("linking")
     with ExitStack() as outputs:  # nothing is renamed into place before everything is written
@@ -159,6 +177,11 @@ def build(
     if dump:
         _dump(dump, lowered.module.script(), opencl_source(executable.mod), manifest)
     return manifest
+
+
+def _plan_facts(plan: Path, pruned: bool) -> dict[str, str]:
+    """What the manifest says of the plan."""
+    return {"file": plan.name, "sha256": sha256(plan), "zeros": "one-shot" if pruned else "given"}
 
 
 def _dump(folder: Path, tir: str, opencl: str, manifest: Manifest) -> None:
@@ -192,6 +215,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--size", type=cli.image_size, action="append", metavar="HxW", help="input size to serve; may be repeated"
     )
     parser.add_argument("--weights-file", action="store_true", help="keep the weights beside the .so, not inside")
+    parser.add_argument("--dtype", choices=tuple(ITEM_BYTES), default="float32", help="of activations and weights")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="which layers are sparse, and how; dense without")
+    parser.add_argument(
+        "--prune", action="store_true", help="give the weights the plan's zeros, the smallest at one go"
+    )
+    parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none; that of the profile without")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the .so to write; its .json goes beside it")
     parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.add_argument("--dump", type=Path, metavar="DIR", help="also write the TIR, the OpenCL source, the manifest")
@@ -199,6 +228,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if arguments.prune and not arguments.plan:
+        raise UsageError("--prune needs --plan, which says what to prune")
     check_writable(arguments.out, manifest_path(arguments.out), force=arguments.force)
     model_spec(arguments.model)
     with status("building") as progress:
@@ -212,6 +243,10 @@ def main(arguments: argparse.Namespace) -> int:
             weights_file=arguments.weights_file,
             force=arguments.force,
             dump=arguments.dump,
+            tuned=arguments.tuned,
+            dtype=arguments.dtype,
+            plan=arguments.plan,
+            prune=arguments.prune,
             progress=progress,
         )
     if arguments.json:
@@ -219,7 +254,8 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         sizes = ", ".join(f"{height}x{width}" for height, width in manifest.sizes)
         size = arguments.out.stat().st_size / 1e6
-        print(f"{arguments.out}: {manifest.model} for {manifest.profile}, {size:.1f} MB, input sizes {sizes}")
+        what = f"{manifest.model} for {manifest.profile}, {manifest.dtype}"
+        print(f"{arguments.out}: {what}, {size:.1f} MB, input sizes {sizes}")
         print(f"checked for {manifest.host}: {ElfReport(**manifest.elf)}")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from codegen.build import trace_sizes
 from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.link import opencl_source
+from codegen.tuned import Tuned, tuned_for
 from devices import open_device
 from devices.measure import measure
 from devices.session import Session
@@ -21,7 +23,10 @@ from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
 from models.layer import STEPS, Layer, Step
 from models.registry import model_spec
+from models.sparsity import Sparsity, parse_variant, variant_text
 
+#: errors relative to the largest result that are put down to rounding; half precision has 11 bits and rounds each sum
+MAX_ERRORS = {"float32": 1e-4, "float16": 2e-2}
 STEP_DEFAULTS: dict[str, tuple[float, ...]] = {"hardtanh": (-1, 1), "elu": (1,), "leaky_relu": (0.01,)}
 
 
@@ -66,8 +71,20 @@ def layer_of_model(model: str, name: str, size: tuple[int, int] | None) -> Layer
     return graph.layer(name)
 
 
-def check_layer(layer: Layer, session: Session, seed: int = 0, repeats: int = 20) -> dict[str, Any]:
+def check_layer(
+    layer: Layer,
+    session: Session,
+    seed: int = 0,
+    repeats: int = 20,
+    tuned: Tuned | None = None,
+    dtype: str = "float32",
+    sparsity: Sparsity | None = None,
+) -> dict[str, Any]:
     """Compile `layer` for the session's device, compare it with float64 on random data, and time it.
+
+    With a `sparsity`, the smallest of the random weights are made zero, and sparse schedules may answer.
+
+    The schedule is the one `tuned` knows, that of the session's profile where it is not given.
 
     Returns:
         The JSON object the command prints: shapes, schedule, "max_relative_error" (over the largest magnitude of the
@@ -75,12 +92,21 @@ def check_layer(layer: Layer, session: Session, seed: int = 0, repeats: int = 20
         "tir".
 
     Raises:
+        UsageError: a dtype that the device does not have, or a sparsity that the layer cannot have.
         FleetposeError: the timing failed.
     """
+    from models.prune.masks import mask
     from models.reference import run_single
 
     inputs, weights = random_operands(layer, seed)
-    compiled = compile_layer(standalone_planes(layer, session.profile.lanes), weights, session.profile)
+    if sparsity is not None:
+        if refusal := sparsity.applies_to(layer):
+            raise UsageError(f"{sparsity}: {refusal}")
+        assert weights.weight is not None
+        weights = replace(weights, weight=weights.weight * mask(weights.weight, sparsity))
+    workload = standalone_planes(layer, session.profile.lanes_of(dtype), dtype=dtype, sparsity=sparsity)
+    choice = (tuned_for(session.profile) if tuned is None else tuned).choice(workload, session.profile)
+    compiled = compile_layer(workload, weights, session.profile, choice=choice)
     loaded = LoadedLayer(compiled, session)
     found = compiled.workload.output.unpack(loaded.run(inputs))
     expected = run_single(layer, inputs, weights.weight, weights.bias)
@@ -93,6 +119,8 @@ def check_layer(layer: Layer, session: Session, seed: int = 0, repeats: int = 20
         "layer": compiled.workload.label,
         "schedule": compiled.kernel.schedule,
         "tile": compiled.kernel.note,
+        "dtype": dtype,
+        "sparsity": variant_text(sparsity),
         "macs": layer.macs,
         "max_relative_error": error if np.isfinite(error) else None,
         "event_ms": None if timing.event_median_secs is None else 1e3 * timing.event_median_secs,
@@ -117,11 +145,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--epilogue", nargs="*", default=[], metavar="STEP", help=f"what follows --conv: {', '.join(STEPS)}"
     )
+    parser.add_argument("--dtype", choices=tuple(MAX_ERRORS), default="float32", help="of activations and weights")
+    parser.add_argument(
+        "--sparsity", type=parse_variant, metavar="TEXT", help="zeros for the weights, such as block_punched:0.75:8x4"
+    )
     parser.add_argument("--device", default="host", help="host or rpc:KEY")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
+    parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none; that of the profile without")
     parser.add_argument("--repeats", type=int, default=20, help="samples")
     parser.add_argument("--seed", type=int, default=0, help="of the random data")
-    parser.add_argument("--max-error", type=float, default=1e-4, help="largest error, relative to the largest result")
+    defaults = ", ".join(f"{error:g} for {dtype}" for dtype, error in MAX_ERRORS.items())
+    parser.add_argument("--max-error", type=float, help=f"largest error, relative to the largest result; {defaults}")
     parser.add_argument("--dump", type=Path, metavar="DIR", help="write the OpenCL source there")
     return parser
 
@@ -137,7 +171,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.dump:
         make_folder(arguments.dump)
     with open_device(arguments.device, arguments.profile) as session:
-        found = check_layer(layer, session, arguments.seed, arguments.repeats)
+        tuned = tuned_for(session.profile, arguments.tuned)
+        found = check_layer(
+            layer, session, arguments.seed, arguments.repeats, tuned, arguments.dtype, arguments.sparsity
+        )
     texts = {"kernel.cl": found.pop("source"), "kernel.py": found.pop("tir")}
     if arguments.dump:
         for name, text in {**texts, "manifest.json": json.dumps(found, indent=1)}.items():
@@ -151,8 +188,9 @@ def main(arguments: argparse.Namespace) -> int:
             f"{found['gflops']:.1f} GFLOP/s, error {found['max_relative_error']}"
         )
     error = found["max_relative_error"]
-    if error is None or error > arguments.max_error:
-        print(f"the error is above {arguments.max_error:g}", file=sys.stderr)
+    max_error = MAX_ERRORS[arguments.dtype] if arguments.max_error is None else arguments.max_error
+    if error is None or error > max_error:
+        print(f"the error is above {max_error:g}", file=sys.stderr)
         return 1
     return 0
 

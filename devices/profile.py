@@ -41,7 +41,7 @@ class Profile:
         max_shared_memory_per_block: OpenCL local memory of one work-group, in bytes.
         thread_warp_size: work-items that run in lockstep; 1 on a CPU.
         lanes: fp32 elements of the widest vector load worth making; `lanes_of` gives those of other types.
-        accumulators: vectors of `lanes` fp32 (of fp16: as many bytes) that stay in registers beside a kernel's operands.
+        accumulators: vectors of `lanes` fp32, or as many bytes, that stay in registers beside a kernel's operands.
         work_group: work-items per work-group that suit the device.
         fp16: half-precision storage and arithmetic work.
         fp16_rate: peak fp16 arithmetic relative to fp32; says nothing where `fp16` is false.
