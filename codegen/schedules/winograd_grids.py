@@ -27,15 +27,15 @@ def write_input_grid(frame, workload: Workload, tiling, vector: Vector) -> None:
 def _transform_tiles(frame, workload: Workload, tiling, vector: Vector, channel, down, part) -> None:
     """B' d B of one vector of tiles: along each of the n image rows first, then across them."""
     plane, layer, m, n = workload.inputs[0], workload.layer, tiling.m, tiling.n
-    temporary = Registers(n * (6 * m + n), vector, "taken_apart")
+    temporary = Registers(6 * m, vector, "taken_apart")
     along, across = registers(n * n, vector.type, "along"), registers(n, vector.type, "across")
     column = part * m * vector.lanes - layer.padding[1]
-    for r in range(n):
+    with T.serial(0, n) as r:
         row = down * m + r - layer.padding[0]
         # rows beyond the image are zero like the border row above it; what follows that in memory is finite
         row = T.Select(T.And(row >= 0, row < plane.height), row, -1)
 
-        def loads(first, row=row) -> list:
+        def loads(first) -> list:
             places = [plane.index(channel, row, column + first + k * vector.lanes) for k in range(m)]
             return [temporary.keep(vector.load(frame["in0"], place)) for place in places]
 
@@ -43,7 +43,7 @@ def _transform_tiles(frame, workload: Workload, tiling, vector: Vector, channel,
         for j, value in enumerate(input_1d(taken, m, vector.splat)):
             put(along, r * n + j, value)
     tile = down * tiling.across + part * vector.lanes
-    for j in range(n):
+    with T.serial(0, n) as j:
         for i, value in enumerate(input_1d([along[r * n + j] for r in range(n)], m, vector.splat)):
             put(across, i, value)
         for i in range(n):
@@ -56,15 +56,15 @@ def write_output_grid(frame, workload: Workload, tiling, vector: Vector) -> None
     plane, m, n = workload.output, tiling.m, tiling.n
     rows = RowTiles(plane, vector, m)
     with frame.grid((plane.channels, tiling.down, tiling.vectors_across)) as (channel, down, part):
-        temporary = Registers(n * n + m * (2 * m + 2 * m), vector, "put_together")
+        column, temporary = registers(n, vector.type, "column"), Registers(4 * m, vector, "put_together")
         down_columns, sums = registers(m * n, vector.type, "down"), registers(m, vector.type, "sums")
         first = down * tiling.across + part * vector.lanes
-        for j in range(n):
-            places = [tiling.index(i * n + j, plane.channels, channel, first) for i in range(n)]
-            column = [temporary.keep(vector.load(frame["m"], place)) for place in places]
-            for i, value in enumerate(output_1d(column, m, vector.splat)):
+        with T.serial(0, n) as j:
+            for i in range(n):
+                put(column, i, vector.load(frame["m"], tiling.index(i * n + j, plane.channels, channel, first)))
+            for i, value in enumerate(output_1d([column[i] for i in range(n)], m, vector.splat)):
                 put(down_columns, i * n + j, value)
-        for i in range(m):
+        with T.serial(0, m) as i:
             row = down * m + i
             values = output_1d([down_columns[i * n + j] for j in range(n)], m, vector.splat)
             for v, value in enumerate(spread([temporary.keep(value) for value in values], vector, temporary.keep)):
