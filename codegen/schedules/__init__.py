@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from codegen.schedules.columns import COLUMNS
 from codegen.schedules.depthwise import DEPTHWISE
 from codegen.schedules.direct import DIRECT
+from codegen.schedules.image import IMAGE
 from codegen.schedules.move import CONCAT, ELEMENTWISE
+from codegen.schedules.pattern import PATTERN
 from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
 from codegen.schedules.resize import RESIZE
@@ -20,7 +23,20 @@ from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 #: in the order in which they are asked where nothing was tuned: most special first
-RULES: tuple[Rule, ...] = (WINOGRAD_SPARSE, DEPTHWISE, POINTWISE, WINOGRAD, DIRECT, POOL, CONCAT, RESIZE, ELEMENTWISE)
+RULES: tuple[Rule, ...] = (
+    WINOGRAD_SPARSE,
+    COLUMNS,
+    PATTERN,
+    DEPTHWISE,
+    POINTWISE,
+    WINOGRAD,
+    DIRECT,
+    IMAGE,
+    POOL,
+    CONCAT,
+    RESIZE,
+    ELEMENTWISE,
+)
 
 
 def candidates(workload: Workload, profile: Profile) -> Iterator[Choice]:

@@ -1,0 +1,260 @@
+"""Sparse convolution by filter groups that share their kept (channel, kernel position) columns.
+
+For block-punched, column and connectivity sparsity (GRIM, Niu et al. 2021; YOLObile, Cai et al. 2021). A work-item
+computes one filter group on one pixel tile: it loops over the group's list of columns, each an offset into the input's
+planes with channel and position folded into one number, and one weight per filter. A list entry may stand for several
+neighbouring channels, whose planes are then read at a fixed distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil, prod
+
+import numpy as np
+from tvm.tirx.script import builder as T
+
+from codegen.builder import kernel, put, registers
+from codegen.pack import PackedColumns, pack_columns
+from codegen.schedules.order import TileOrder, band_in_cache
+from codegen.schedules.products import MOST_VECTORS, padding
+from codegen.schedules.rule import Rule
+from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window, plane_offsets
+from codegen.vectors import Vector
+from codegen.workload import Kernel, Weights, Workload
+from devices.profile import Profile
+from models.sparsity import Sparsity
+
+#: configurations, and shapes of tiles, worth timing
+MOST_TILES, MOST_SHAPES = 16, 5
+#: cost of one deinterleaved load, in multiply-adds
+STRIDED_LOAD = 3.0
+#: vector multiply-adds that make launching a work-item negligible, and the most tiles it is given for that
+ENOUGH_PRODUCTS, MOST_TILES_OF_ITEM = 2000, 8
+
+
+@dataclass(frozen=True)
+class ColumnTile:
+    """How columns are listed and who computes what.
+
+    Attributes:
+        filters: of a group of the kernel; need not be the sparsity's.
+        vectors, rows: of a pixel tile.
+        band: blocks of rows per band (0: filter groups run fastest; see TileOrder).
+        tiles: pixel tiles a work-item makes one after the other.
+        channels: neighbouring input channels that one entry of the list stands for.
+        order: of the entries, "channel" or "position" first.
+        unroll: entries per turn of the loop, where all groups have the same number.
+        sorted: 1: longer groups come first.
+    """
+
+    filters: int
+    vectors: int
+    rows: int = 1
+    band: int = 0
+    tiles: int = 1
+    channels: int = 1
+    order: str = "position"
+    unroll: int = 1
+    sorted: int = 0
+
+    def __str__(self) -> str:
+        text = f"F{self.filters}V{self.vectors}" + (f"R{self.rows}" if self.rows > 1 else "")
+        parts = [text, f"b{self.band}" if self.band else "f"]
+        counts = {"t": self.tiles, "c": self.channels, "u": self.unroll}
+        parts += [f"{letter}{count}" for letter, count in counts.items() if count > 1]
+        return " ".join([*parts, self.order, *(["sorted"] if self.sorted else [])])
+
+
+@dataclass(frozen=True)
+class ColumnLists:
+    """The lists of a layer's filter groups, as the kernel reads them.
+
+    Attributes:
+        packed: an entry's `channel` is its number among `first`; its weights are [channel of the entry][filter].
+        first: first input channel of each block of channels. The last block begins lower where it would reach beyond
+            the input; what it shares with the one before has zero weights.
+        channels: of an entry.
+    """
+
+    packed: PackedColumns
+    first: np.ndarray
+    channels: int
+
+    @classmethod
+    def of(cls, weight: np.ndarray, tile: ColumnTile) -> ColumnLists:
+        """The lists of a weight (out, in, kernel height, kernel width) under a configuration."""
+        out, channels, height, width = weight.shape
+        blocks = -(-channels // tile.channels)
+        nominal = np.arange(blocks) * tile.channels
+        first = np.minimum(nominal, max(channels - tile.channels, 0))
+        taken = first[:, None] + np.arange(tile.channels)
+        groups = -(-out // tile.filters)
+        padded = np.zeros((groups * tile.filters, blocks, tile.channels, height, width), np.float32)
+        padded[:out] = weight[:, taken] * (taken >= nominal[:, None])[:, :, None, None]
+        by_group = padded.reshape(groups, tile.filters, blocks, tile.channels, height, width)
+        rows = by_group.transpose(0, 3, 1, 2, 4, 5).reshape(-1, blocks, height, width)
+        packed = pack_columns(rows, tile.channels * tile.filters, tile.order, bool(tile.sorted))
+        return cls(packed, first, tile.channels)
+
+    @cached_property
+    def is_sorted(self) -> bool:
+        """The groups do not follow each other as the filters do."""
+        return bool((np.diff(self.packed.groups) < 0).any())
+
+    def constants(self, workload: Workload, weights: Weights, filters: int) -> dict[str, np.ndarray]:
+        """Constant arguments of the kernel; none of them empty."""
+        packed, width = self.packed, workload.layer.kernel[1]
+        groups, out = len(packed.groups), workload.layer.out_shape[0]
+        bias = np.zeros(groups * filters, np.float32)
+        bias[:out] = weights.bias_or_zero(out)
+        found = {"weight": packed.weight.ravel(), "bias": bias.reshape(groups, filters)[packed.groups].ravel()}
+        ky, kx = np.divmod(packed.position, width)
+        found["offset"] = plane_offsets(workload, self.first[packed.channel], ky, kx)
+        if packed.common_length is None:
+            found["starts"] = packed.starts
+        if self.is_sorted:
+            found["groups"] = packed.groups
+        return {name: array if array.size else np.zeros(1, array.dtype) for name, array in found.items()}
+
+
+def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
+    """The tile of least estimated work; its other orders and lists; other tiles that fill the registers."""
+    layer, sparsity = workload.layer, workload.sparsity
+    if layer.op != "conv" or layer.groups != 1 or sparsity is None or sparsity.pattern == "pattern":
+        return []
+    shapes = _shapes(workload, profile, sparsity.block[0])
+
+    def placed(shape: tuple[int, int, int], band: int) -> ColumnTile:
+        """`band` in rows."""
+        return ColumnTile(*shape, -(-band // shape[2]), _tiles(workload, sparsity, shape) if band else 1)
+
+    band, height = _band(workload, profile, sparsity), workload.output.height
+    first = placed(shapes[0], band)
+    found = [first, placed(shapes[0], 0), placed(shapes[0], height)]
+    if sparsity.block[1] > 1 and layer.in_shapes[0][0] >= sparsity.block[1]:
+        found.append(replace(first, channels=sparsity.block[1]))
+    if layer.kernel == (1, 1):
+        found.append(replace(first, unroll=2))
+    else:
+        found.append(replace(first, order="channel"))
+    if not sparsity.balanced:
+        found += [replace(each, sorted=1) for each in found[:2]]
+    for shape in shapes[1:MOST_SHAPES]:
+        found += [placed(shape, band), placed(shape, 0)]
+    return list(dict.fromkeys(found))[:MOST_TILES]
+
+
+def _shapes(workload: Workload, profile: Profile, block: int) -> list[tuple[int, int, int]]:
+    """(filters, vectors, rows) that fill the registers, of least estimated work first.
+
+    Filters divide the sparsity's `block`: a group of more would hold columns that only some of its filters have.
+    """
+    plane, budget = workload.output, profile.accumulators
+    found = []
+    for filters in (f for f in range(1, min(block, budget) + 1) if block % f == 0):
+        for vectors in range(1, min(plane.vectors, MOST_VECTORS, budget // filters) + 1):
+            found.append((filters, vectors, min(budget // (filters * vectors), plane.height)))
+    return sorted(found, key=lambda shape: _cost(workload, *shape))
+
+
+def _cost(workload: Workload, filters: int, vectors: int, rows: int) -> float:
+    """Instructions per useful multiply-add: loads, splats (partly free), the loop; and what tiles pad."""
+    products = filters * vectors * rows
+    load = STRIDED_LOAD if workload.layer.stride[1] > 1 else 1.0
+    padded = padding(workload.output.vectors, vectors) * padding(workload.output.height, rows)
+    return padded * (products + load * vectors * rows + 0.35 * filters + 2) / products
+
+
+def _band(workload: Workload, profile: Profile, sparsity: Sparsity) -> int:
+    """Rows of a band whose input fits the cache as far as a filter group reads it."""
+    weight = workload.layer.weight_shape
+    share = min(1.0, sparsity.kept_fraction(weight) * prod(weight[2:]))
+    return min(ceil(band_in_cache(workload, profile) / share), workload.output.height)
+
+
+def _tiles(workload: Workload, sparsity: Sparsity, shape: tuple[int, int, int]) -> int:
+    """Pixel tiles per work-item, so that launching it does not count where few columns are kept."""
+    weight = workload.layer.weight_shape
+    products = sparsity.kept_fraction(weight) * prod(weight[1:]) * prod(shape)
+    return max(1, min(MOST_TILES_OF_ITEM, round(ENOUGH_PRODUCTS / max(products, 1))))
+
+
+def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTile) -> Kernel:
+    assert weights.weight is not None
+    tile = replace(tile, channels=min(tile.channels, workload.layer.in_shapes[0][0]))
+    lists = ColumnLists.of(weights.weight, tile)
+    constants = lists.constants(workload, weights, tile.filters)
+    vector = Vector(workload.output.lanes, workload.dtype)
+    rows = TallTiles(workload.output, vector, tile.vectors, tile.rows)
+    order = TileOrder(len(lists.packed.groups), rows, tile.band, tile.tiles)
+    sizes = {
+        name: array.size if array.dtype.kind == "f" else (array.size, "int32") for name, array in constants.items()
+    }
+    with kernel(workload.arguments(**sizes), order.extents, profile) as frame:
+        item = _Item(frame, workload, lists, tile, rows, vector)
+        place = order.block(frame.axes)
+        owned = item.owned(place)
+        with order.tile(frame.axes) as (block, across):
+            item.sums.start(owned, place * tile.filters, block, across)
+            item.add_columns(place, block, across)
+            item.sums.finish(owned, block, across)
+    return Kernel(frame.func, constants)
+
+
+class _Item:
+    """What a work-item does with its group's list."""
+
+    def __init__(
+        self, frame, workload: Workload, lists: ColumnLists, tile: ColumnTile, rows: TallTiles, vector: Vector
+    ) -> None:
+        self.frame, self.lists, self.tile, self.rows = frame, lists, tile, rows
+        self.out, self.plane_stride = workload.layer.out_shape[0], workload.inputs[0].stride
+        self.window = Window(frame, workload, vector, rows)
+        self.sums = TallAccumulators(frame, workload, vector, rows, tile.filters)
+        self.loaded = registers(rows.height * rows.width, vector.type, "loaded")
+        self.at = registers(1, "int32", "at")
+
+    def owned(self, place) -> list[tuple]:
+        """(output channel, whether it exists) of each filter of the packed group `place`."""
+        filters, group = self.tile.filters, place
+        if self.lists.is_sorted:
+            chosen = registers(1, "int32", "group")
+            put(chosen, 0, self.frame["groups"][place])
+            group = chosen[0]
+        first = group * filters
+        return [(first + f, True if self.out % filters == 0 else first + f < self.out) for f in range(filters)]
+
+    def add_columns(self, place, block, across) -> None:
+        base, count = self.window.base(block, across), self.lists.packed.common_length
+        if count == 0:
+            return
+        if count is None:
+            bounds = registers(2, "int32", "bounds")
+            for end in (0, 1):
+                put(bounds, end, self.frame["starts"][place + end])
+            with T.serial(0, bounds[1] - bounds[0]) as number:
+                self._add(bounds[0] + number, base)
+            return
+        unroll = min(self.tile.unroll, count)
+        with T.serial(0, count // unroll) as turn:
+            for number in range(unroll):
+                self._add(place * count + turn * unroll + number, base)
+        for number in range(count // unroll * unroll, count):
+            self._add(place * count + number, base)
+
+    def _add(self, entry, base) -> None:
+        put(self.at, 0, self.frame["offset"][entry] + base)
+        places = [(row, v) for row in range(self.rows.height) for v in range(self.rows.width)]
+        for channel in range(self.tile.channels):
+            for number, (row, v) in enumerate(places):
+                put(self.loaded, number, self.window.load(self.at[0], row, v, channel * self.plane_stride))
+            vectors = [
+                [self.loaded[row * self.rows.width + v] for v in range(self.rows.width)]
+                for row in range(self.rows.height)
+            ]
+            self.sums.multiply((entry * self.tile.channels + channel) * self.tile.filters, vectors)
+
+
+COLUMNS = Rule("columns", ColumnTile, space, make, reads_sparsity=True)

@@ -1,0 +1,117 @@
+"""What sparse convolution schedules share: work-items of several rows, and reading the input by offsets.
+
+A work-item keeps filters x rows x vectors accumulators. A dense schedule fills the registers with filters, which share
+every input vector; where few filters share their columns, rows take the place of filters, which share every weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from tvm.tirx.script import builder as T
+
+from codegen.builder import put, registers
+from codegen.epilogue import finish, initial_addend
+from codegen.plane import SLACK_VECTORS, Plane
+from codegen.rows import RowTiles
+from codegen.vectors import Vector
+from codegen.workload import Workload
+
+
+class TallTiles(RowTiles):
+    """Tiles of `width` vectors x `height` rows, any height up to the plane's.
+
+    Where the height does not divide the plane's, the last tile begins higher so as to end with the image: two
+    work-items then write the same values to the rows they share.
+    """
+
+    def __init__(self, plane: Plane, vector: Vector, width: int, height: int) -> None:
+        super().__init__(plane, vector, width)
+        self.height = min(height, plane.height)
+        self.down = -(-plane.height // self.height)
+
+    def first_row(self, block):
+        """First row of a block of rows."""
+        last = self.plane.height - self.height
+        return block * self.height if self.plane.height % self.height == 0 else T.min(block * self.height, last)
+
+
+class Window:
+    """Input vectors of a tile, by the offset of a (channel, kernel position) in the input's buffer.
+
+    An offset is the flat index of the input element that the output's pixel (0, 0) needs; any other pixel's lies as
+    far behind it for all channels and positions alike.
+    """
+
+    def __init__(self, frame, workload: Workload, vector: Vector, rows: TallTiles) -> None:
+        self.buffer, self.workload, self.vector, self.rows = frame["in0"], workload, vector, rows
+        layer, source = workload.layer, workload.inputs[0]
+        furthest = rows.across * rows.width * source.lanes * layer.stride[1] - 1
+        furthest += (layer.kernel[1] - 1) * layer.dilation[1] - layer.padding[1]
+        #: long strides may carry lanes beyond the slack: they are held back at the end of the buffer
+        self.size = None if furthest < source.pitch + SLACK_VECTORS * source.lanes else source.size
+
+    def base(self, block, across):
+        """What is to be added to an offset for the tile's first pixel."""
+        layer = self.workload.layer
+        row = self.rows.first_row(block) * (layer.stride[0] * self.workload.inputs[0].pitch)
+        return row + self.rows.column(across, 0) * layer.stride[1]
+
+    def load(self, index, row: int, number: int, further: int = 0):
+        """Vector `number` of the tile's row `row`; `index` is offset + base, `further` elements on."""
+        stride, source = self.workload.layer.stride, self.workload.inputs[0]
+        step = row * stride[0] * source.pitch + number * source.lanes * stride[1] + further
+        return self.vector.load_strided(self.buffer, index + step, stride[1], self.size)
+
+
+def plane_offsets(workload: Workload, channel: np.ndarray, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+    """The offsets, as `Window` reads them, of (channel, ky, kx) in a layer's input; int32."""
+    layer, source = workload.layer, workload.inputs[0]
+    y, x = (at * layer.dilation[axis] - layer.padding[axis] for axis, at in enumerate((ky, kx)))
+    return np.asarray(source.index(channel.astype(np.int64), y, x)).astype(np.int32)
+
+
+class TallAccumulators:
+    """The registers of one work-item, [row][filter][vector]."""
+
+    def __init__(self, frame, workload: Workload, vector: Vector, rows: TallTiles, filters: int) -> None:
+        self.frame, self.workload, self.vector, self.rows, self.filters = frame, workload, vector, rows, filters
+        self.sums = [registers(filters * rows.width, vector.type, f"sums{row}") for row in range(rows.height)]
+        self.factor = registers(1, vector.type, "factor")
+
+    def start(self, owned: Sequence[tuple], bias: int, block, across) -> None:
+        """Accumulators start from bias[bias : bias + filters], and from the addend where the epilogue begins so."""
+        last, sure = self.workload.layer.out_shape[0] - 1, all(exists is True for _, exists in owned)
+        for f, (channel, _) in enumerate(owned):
+            for row, sums in enumerate(self.sums):
+                for v in range(self.rows.width):
+                    value = self.vector.splat(self.frame["bias"][bias + f])
+                    # surplus filters of a part empty group read the last channel's addend; they are never stored
+                    place = (channel if sure else T.min(channel, last), self.rows.first_row(block) + row)
+                    first = initial_addend(self.frame, self.workload, self.vector, *place, self.rows.column(across, v))
+                    put(sums, f * self.rows.width + v, value if first is None else value + first)
+
+    def multiply(self, weight, vectors) -> None:
+        """Every accumulator gains weight[weight + filter] times vectors[row][vector], given as expressions."""
+        for f in range(self.filters):
+            put(self.factor, 0, self.vector.splat(self.frame["weight"][weight + f]))
+            for row, sums in enumerate(self.sums):
+                for v in range(self.rows.width):
+                    at = f * self.rows.width + v
+                    put(sums, at, sums[at] + vectors[row][v] * self.factor[0])
+
+    def finish(self, owned: Sequence[tuple], block, across) -> None:
+        """Run the epilogue and write the tile with the zeros around it."""
+        for row, sums in enumerate(self.sums):
+            finish(
+                self.frame,
+                self.workload,
+                self.vector,
+                self.rows,
+                owned,
+                sums,
+                self.rows.first_row(block) + row,
+                across,
+            )
+        self.rows.zero_borders(self.frame["out"], owned, block, across)

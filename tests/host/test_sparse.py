@@ -1,0 +1,193 @@
+"""Sparse schedules on this machine's OpenCL against float64: fresh random inputs, weights and masks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.schedules import candidates, default_choice
+from codegen.schedules.columns import COLUMNS, ColumnTile
+from codegen.schedules.pattern import PatternTile
+from codegen.schedules.rule import Choice
+from codegen.workload import Weights
+from models.reference import run_single
+from models.sparsity import Sparsity
+from tests.host.kernel_cases import ADD, RELU, window
+from tests.host.test_kernels import TOLERANCE, assert_borders_are_zero, check
+
+LAYERS = {
+    "1x1 19 to 57": window("conv", (19, 57), (9, 13), epilogue=(RELU,)),
+    "1x1 185 to 38": window("conv", (185, 38), (6, 46), epilogue=(ADD, RELU)),
+    "1x1 stride 2": window("conv", (16, 24), (11, 15), stride=(2, 2)),
+    "3x3 145 to 88": window("conv", (145, 88), (5, 23), (3, 3), epilogue=(RELU,)),
+    "3x3 stride 2": window("conv", (19, 32), (37, 41), (3, 3), stride=(2, 2), epilogue=(RELU, ADD)),
+    "3x3 stride 3x1": window("conv", (6, 7), (20, 18), (3, 3), stride=(3, 1)),
+    "3x3 dilation 2": window("conv", (38, 19), (12, 46), (3, 3), dilation=(2, 2)),
+    "3x3 no padding": window("conv", (8, 8), (10, 20), (3, 3), padding=(0, 0), bias=False),
+    "3x3 one pixel": window("conv", (5, 3), (1, 1), (3, 3)),
+    "5x5": window("conv", (7, 9), (14, 29), (5, 5)),
+    "7x7 stride 2": window("conv", (3, 13), (30, 34), (7, 7), stride=(2, 2)),
+    "16x16 stride 16": window("conv", (3, 8), (64, 64), (16, 16), (16, 16), (0, 0)),
+}
+BLOCKS = ("columns:{}:4x1", "columns:{}:8x1", "block_punched:{}:8x4", "block_punched:{}:16x4", "connectivity:{}:8x8")
+
+
+def columns(sparsity: Sparsity, number: int) -> ColumnTile:
+    """Configurations far from the default, in turn."""
+    filters, channels = sparsity.block
+    return (
+        ColumnTile(filters, 1, 2, band=3, channels=channels, unroll=3),
+        ColumnTile(filters, 2, 1, tiles=3, order="channel", sorted=1),
+        ColumnTile(2 * filters, 1, 1, band=1, tiles=2, channels=2, unroll=2),
+        ColumnTile(3, 3, 3, channels=channels, order="channel", sorted=1),
+    )[number % 4]
+
+
+@pytest.mark.parametrize("zeros", [0, 0.3, 0.5, 0.75, 0.875, 0.999])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_and_zeros(host, block, zeros):
+    layer = window("conv", (38, 57), (7, 33), (3, 3), epilogue=(ADD, RELU))
+    sparsity = Sparsity.parse(block.format(zeros))
+    workload = standalone_planes(layer, host.profile.lanes, sparsity=sparsity)
+    choice = Choice("columns", COLUMNS.space(workload, host.profile)[0])
+    check(host, layer, border=(1, 1), sparsity=sparsity, choice=choice)
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_and_configurations(host, name, number):
+    sparsity = Sparsity.parse(BLOCKS[(number + len(name)) % len(BLOCKS)].format(0.7) + (":free" if number % 2 else ""))
+    check(host, LAYERS[name], border=(2, 1), sparsity=sparsity, choice=Choice("columns", columns(sparsity, number)))
+
+
+@pytest.mark.parametrize("zeros", [0.5556, 0.7, 0.75, 0.875, 0.999])
+def test_patterns_and_zeros(host, zeros):
+    layer = window("conv", (38, 57), (7, 33), (3, 3), epilogue=(ADD, RELU))
+    check(host, layer, border=(1, 1), sparsity=Sparsity("pattern", zeros, patterns=8))
+
+
+@pytest.mark.parametrize("tile", [PatternTile(2, 3), PatternTile(1, 8, band=1), PatternTile(3, 2, sorted=1)], ids=str)
+@pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.kernel == (3, 3)])
+def test_pattern_layers_and_configurations(host, name, tile):
+    sparsity = Sparsity("pattern", 0.7, patterns=4, balanced=not tile.sorted)
+    check(host, LAYERS[name], border=(2, 1), sparsity=sparsity, choice=Choice("pattern", tile))
+
+
+SPACES = {
+    "columns:0.75:8x1": LAYERS["1x1 185 to 38"],
+    "columns:0.75:4x1": LAYERS["3x3 dilation 2"],
+    "block_punched:0.75:16x4:free": LAYERS["3x3 145 to 88"],
+    "connectivity:0.5:5x3": LAYERS["3x3 stride 2"],
+    "pattern:0.75:free": LAYERS["3x3 145 to 88"],
+}
+
+
+@pytest.mark.parametrize("text", SPACES)
+@pytest.mark.parametrize("phone", [False, True], ids=["host", "phone"])
+def test_whole_space(host, text, phone):
+    """Every configuration that tuning would try."""
+    profile = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5) if phone else host.profile
+    layer, sparsity = SPACES[text], Sparsity.parse(text)
+    workload = standalone_planes(layer, profile.lanes, (1, 1), sparsity=sparsity)
+    choices = [each for each in candidates(workload, profile) if each.schedule in ("columns", "pattern")]
+    assert 1 < len(choices) <= 16
+    assert choices[0] == default_choice(workload, profile)
+    for choice in choices:
+        check(host, layer, (1, 1), profile=profile, choice=choice, sparsity=sparsity)
+
+
+def check_weight(session, layer, weight: np.ndarray, choice: Choice, sparsity: Sparsity) -> None:
+    """As `check`, with a weight that need not follow the sparsity."""
+    inputs, weights = random_operands(layer, np.random.SeedSequence().entropy)
+    workload = standalone_planes(layer, session.profile.lanes, (1, 1), sparsity=sparsity)
+    compiled = compile_layer(workload, Weights(weight, weights.bias), session.profile, choice=choice)
+    flat = LoadedLayer(compiled, session).run(inputs)
+    expected = run_single(layer, inputs, weight, weights.bias)
+    error = np.abs(workload.output.unpack(flat) - expected).max() / np.abs(expected).max()
+    assert error <= TOLERANCE, f"relative error {error}\n{layer}\n{choice}"
+    assert_borders_are_zero(workload.output, flat, str(choice))
+
+
+def choices_of(layer) -> list[tuple[Choice, Sparsity]]:
+    return [
+        (Choice("columns", ColumnTile(8, 1, 2, channels=4, sorted=1)), Sparsity("block_punched", 0.5, (8, 4))),
+        (Choice("columns", ColumnTile(8, 1, 2)), Sparsity("columns", 0.5, (8, 1))),
+        (Choice("pattern", PatternTile(2, 3, sorted=1)), Sparsity("pattern", 0.75, patterns=8)),
+    ]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_no_columns_at_all(host, number):
+    layer = window("conv", (7, 19), (6, 20), (3, 3), epilogue=(ADD, RELU))
+    check_weight(host, layer, np.zeros(layer.weight_shape, np.float32), *choices_of(layer)[number])
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_empty_groups_and_full_ones(host, number):
+    layer = window("conv", (7, 43), (6, 20), (3, 3), epilogue=(RELU,))
+    random = np.random.default_rng()
+    weight = random.standard_normal(layer.weight_shape).astype(np.float32)
+    weight[np.repeat(random.integers(0, 3, 6), 8)[:43] == 0] = 0
+    weight[16:24] = random.standard_normal(weight[16:24].shape)
+    weight[8:16] = 0
+    check_weight(host, layer, weight, *choices_of(layer)[number])
+
+
+def test_channels_that_are_not_kept_are_not_read(host):
+    """A channel without weights may hold NaN, unless it shares an entry of the list with one that has weights."""
+    layer = window("conv", (9, 8), (6, 20), (3, 3))
+    sparsity = Sparsity("columns", 0.5, (8, 1))
+    inputs, weights = random_operands(layer, np.random.SeedSequence().entropy)
+    weights.weight[:, ::2] = 0
+    inputs[0][::2] = np.nan
+    workload = standalone_planes(layer, host.profile.lanes, (1, 1), sparsity=sparsity)
+    compiled = compile_layer(workload, weights, host.profile)
+    assert compiled.kernel.schedule == "columns"
+    assert np.isfinite(workload.output.unpack(LoadedLayer(compiled, host).run(inputs))).all()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_sparse_convolutions(host, data):
+    def pair(name: str, low: int, high: int) -> tuple[int, int]:
+        return data.draw(st.tuples(st.integers(low, high), st.integers(low, high)), name)
+
+    def number(name: str, low: int, high: int) -> int:
+        return data.draw(st.integers(low, high), name)
+
+    pattern = data.draw(st.sampled_from(["columns", "block_punched", "connectivity", "pattern"]), "pattern")
+    kernel = (3, 3) if pattern == "pattern" else pair("kernel", 1, 5)
+    dilation, stride, padding, size = (
+        pair("dilation", 1, 3),
+        pair("stride", 1, 3),
+        pair("padding", 0, 4),
+        pair("size", 1, 50),
+    )
+    if not all(size[a] + 2 * padding[a] >= dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1)):
+        size = tuple(dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1))
+    layer = window("conv", pair("channels", 1, 40), size, kernel, stride, padding, dilation)
+    balanced, zeros = data.draw(st.booleans(), "balanced"), data.draw(st.floats(0.56, 0.99), "zeros")
+    if pattern == "pattern":
+        sparsity = Sparsity(pattern, zeros, patterns=number("patterns", 1, 8), balanced=balanced)
+        config = PatternTile(
+            number("vectors", 1, 4), number("rows", 1, 9), number("band", 0, 9), number("sorted", 0, 1)
+        )
+    else:
+        block = (number("block filters", 1, 17), 1 if pattern == "columns" else number("block channels", 1, 6))
+        sparsity = Sparsity(pattern, zeros, block, balanced=balanced)
+        config = ColumnTile(
+            filters=number("filters", 1, 12),
+            vectors=number("vectors", 1, 4),
+            rows=number("rows", 1, 4),
+            band=number("band", 0, 9),
+            tiles=number("tiles", 1, 3),
+            channels=number("channels per entry", 1, 6),
+            order=data.draw(st.sampled_from(["channel", "position"]), "order"),
+            unroll=number("unroll", 1, 4),
+            sorted=number("sorted", 0, 1),
+        )
+    rule = "pattern" if pattern == "pattern" else "columns"
+    check(host, layer, pair("border", 0, 2), sparsity=sparsity, choice=Choice(rule, config))
