@@ -90,10 +90,11 @@ def test_image2d_there_and_back(device, scope, shape, dtype):
 def test_kernel_reads_and_writes_images(device):
     code = """// Function: flip
     __constant sampler_t nearest = CLK_NORMALIZED_COORDS_FALSE | CLK_ADDRESS_CLAMP | CLK_FILTER_NEAREST;
-    __kernel void flip(__read_only image2d_t from, __write_only image2d_t to, __global float* sums, int width) {
+    __kernel void flip(__read_only image2d_array_t from, __write_only image2d_array_t to, __global float* sums,
+                       int width) {
         int x = get_global_id(0), y = get_global_id(1);
-        float4 texel = read_imagef(from, nearest, (int2)(width - 1 - x, y));
-        write_imagef(to, (int2)(x, y), 2 * texel);
+        float4 texel = read_imagef(from, nearest, (int4)(width - 1 - x, y, 0, 0));
+        write_imagef(to, (int4)(x, y, 0, 0), 2 * texel);
         sums[y * width + x] = texel.x + texel.y + texel.z + texel.w;
     }
     """

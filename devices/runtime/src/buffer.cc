@@ -92,9 +92,10 @@ Buffer* AllocateImage(Device* device, int ndim, const std::int64_t* shape, DLDat
   }
   const cl_image_format format{CL_RGBA, *ChannelType(dtype)};
   cl_image_desc description{};
-  description.image_type = CL_MEM_OBJECT_IMAGE2D;
+  description.image_type = CL_MEM_OBJECT_IMAGE2D_ARRAY;
   description.image_width = image.width;
   description.image_height = image.height;
+  description.image_array_size = 1;
   auto buffer = std::make_unique<Buffer>(
       Buffer{nullptr, device, image.width * image.height * image.texel_bytes, image});
   cl_int code = CL_SUCCESS;

@@ -30,9 +30,10 @@ static_assert(std::is_standard_layout_v<Buffer> && offsetof(Buffer, memory) == 0
 // A buffer of `bytes` (at least one is allocated, so that empty tensors have an address).
 Buffer* AllocateBuffer(Device* device, std::size_t bytes);
 
-// An image2d for a tensor in a `global.texture*` scope. The last axis is the four channels of a texel; the axes before
-// it are split into rows (height) and columns (width): "global.texture" keeps one axis as columns, "-weight" makes the
-// first axis rows, "-nhwc" makes the first axis (of three) or the first two axes rows.
+// An image2d for a tensor in a `global.texture*` scope: an array of one, because TVM's compiler declares textures as
+// image2d_array_t. The last axis is the four channels of a texel; the axes before it are split into rows (height) and
+// columns (width): "global.texture" keeps one axis as columns, "-weight" makes the first axis rows, "-nhwc" makes the
+// first axis (of three) or the first two axes rows.
 // Throws OpenCLError for another scope, dtype or last axis.
 ImageShape TextureShape(int ndim, const std::int64_t* shape, DLDataType dtype, const std::string& scope);
 Buffer* AllocateImage(Device* device, int ndim, const std::int64_t* shape, DLDataType dtype, const std::string& scope);
