@@ -16,8 +16,8 @@ from tvm.tirx.script import builder as T
 from devices.profile import Profile
 
 AXIS_LETTERS = "zyx"
-#: name -> (elements of a flat buffer, or a shape; dtype), in order
-Arguments = Mapping[str, tuple[int | Sequence[int], str]]
+#: name -> (elements of a flat buffer, or a shape; dtype; the memory scope where it is not a buffer), in order
+Arguments = Mapping[str, tuple[int | Sequence[int], str] | tuple[int | Sequence[int], str, str]]
 
 
 class FunctionFrame:
@@ -82,9 +82,9 @@ def function(arguments: Arguments, profile: Profile) -> Iterator[FunctionFrame]:
         with T.prim_func(s_tir=True):
             T.func_name("main")
             T.func_attr({"tirx.is_scheduled": True})
-            for name, (extent, dtype) in arguments.items():
+            for name, (extent, dtype, *scope) in arguments.items():
                 shape = (extent,) if isinstance(extent, int) else tuple(extent)
-                frame.buffers[name] = T.arg(name, T.buffer(shape, dtype))
+                frame.buffers[name] = T.arg(name, T.buffer(shape, dtype, scope=scope[0] if scope else "global"))
             yield frame
         frame.func = ir_builder.get()
 

@@ -17,7 +17,7 @@ from codegen.plane import Plane
 from codegen.schedules import schedule
 from codegen.schedules.rule import Choice
 from codegen.target import make_target
-from codegen.workload import Kernel, Weights, Workload
+from codegen.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from devices.profile import Profile
 from devices.session import Session
 from fleetpose.errors import UsageError
@@ -105,10 +105,12 @@ class LoadedLayer:
             path = Path(folder) / "layer.so"
             compiled.export(path)
             self.module = session.load(path)
-        self._constants = [self._upload(array) for array in compiled.kernel.constants.values()]
+        kernel = compiled.kernel
+        self._constants = [self._upload(array, name in kernel.textures) for name, array in kernel.constants.items()]
 
-    def _upload(self, array: np.ndarray):
-        return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device)
+    def _upload(self, array: np.ndarray, texture: bool = False):
+        scope = TEXTURE_SCOPE if texture else None
+        return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device, mem_scope=scope)
 
     def arguments(self, inputs: Sequence[np.ndarray]) -> list:
         """Device tensors for a call: `inputs` (C, H, W) packed into planes, constants, and an output full of NaN.

@@ -16,6 +16,9 @@ from models.sparsity import Sparsity
 if TYPE_CHECKING:
     from codegen.schedules.rule import Choice
 
+#: the memory of constants that are images, as TVM calls it
+TEXTURE_SCOPE = "global.texture-weight"
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -55,10 +58,10 @@ class Workload:
     def addends(self) -> tuple[Plane, ...]:
         return self.inputs[self.layer.operands :]
 
-    def arguments(self, **constants: int | tuple[int, str]) -> dict[str, tuple[int, str]]:
+    def arguments(self, **constants: int | tuple) -> dict[str, tuple]:
         """Arguments of the workload's kernel, name -> (elements, dtype): in0, in1, ..., `constants`, out.
 
-        A constant is its number of elements, of the workload's dtype, or (elements, dtype).
+        A constant is its number of elements, of the workload's dtype, or what `codegen.builder.Arguments` takes.
         """
         inputs = {f"in{number}": (plane.size, self.dtype) for number, plane in enumerate(self.inputs)}
         packed = {
@@ -91,12 +94,14 @@ class Kernel:
         func: PrimFunc; arguments are the workload's inputs, then `constants`, then the output, all flat.
         constants: packed weights and the like, by argument name, in argument order.
         grids: OpenCL kernels the function launches, one after the other.
+        textures: constants that are images, not buffers: (rows, columns, 4), a texel being the last axis.
         choice: the schedule and its configuration; None for the copies at a network's ends.
     """
 
     func: object
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     grids: int = 1
+    textures: frozenset[str] = frozenset()
     choice: Choice | None = None
 
     @property
