@@ -149,7 +149,7 @@ def _over(times_as_fast: Sequence[float]) -> dict[str, float]:
 
 
 @contextmanager
-def _pocl_threads(threads: int) -> Iterator[None]:
+def pocl_threads(threads: int) -> Iterator[None]:
     """A server started inside computes on so many threads: it inherits this process's environment."""
     before = {name: os.environ.get(name) for name in POCL_THREADS}
     os.environ.update({name: str(threads) for name in POCL_THREADS})
@@ -183,7 +183,7 @@ def compare(
     torch.set_num_threads(threads)
     before, rows, device = conditions(), [], {}
     for model in models:  # a session each, so that what breaks one leaves the next network's whole
-        with _pocl_threads(threads), open_device("host") as session:
+        with pocl_threads(threads), open_device("host") as session:
             device = session.info.to_dict()
             rows += Comparison(make_job(model, size, threads, session), contenders, progress).run(rounds)
     engines = list(dict.fromkeys(one.engine for one in contenders))

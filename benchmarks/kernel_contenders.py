@@ -1,0 +1,157 @@
+"""What `benchmarks.kernels` compares: the unique convolutions of a network, and the kernels that run each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+from benchmarks.kernel_rows import ONEDNN, ONEDNN_PREPACKED, WINOGRAD, Contender, LayerFacts
+from codegen.layout import assign_layout
+from codegen.schedules import RULES
+from codegen.schedules.rule import Choice, Rule
+from codegen.tuned import Tuned
+from codegen.workload import Workload
+from devices.profile import Profile
+from fleetpose.errors import UsageError, unknown_name
+from models.graph import Graph
+from models.layer import Layer
+from models.sparsity import Sparsity
+
+#: sparse families: pattern and block (filters, channels)
+FAMILIES = {
+    "columns": ("columns", (8, 1)),
+    "block_punched": ("block_punched", (8, 4)),
+    "connectivity": ("connectivity", (8, 1)),
+    "pattern": ("pattern", (1, 1)),
+}
+#: those that are timed unless told otherwise
+DEFAULT_FAMILIES = ("columns", "block_punched", "connectivity")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One unique convolution: its workload in the network, and what a row says of it."""
+
+    workload: Workload
+    facts: LayerFacts
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which kernels are timed.
+
+    Attributes:
+        ratios: dense / kept weights of the sparse ones, each above 1; everything kept is timed besides.
+        families: names of FAMILIES.
+        schedules: names of rules; empty: all.
+        configurations: how many of each schedule: the tuned one where there is one, then the first of its space.
+        peers: whether oneDNN is timed.
+    """
+
+    ratios: Sequence[float] = (1.5, 2, 4, 8)
+    families: Sequence[str] = DEFAULT_FAMILIES
+    schedules: Collection[str] = ()
+    configurations: int = 1
+    peers: bool = True
+    tuned: Tuned = field(default_factory=Tuned)
+
+    def allows(self, rule: Rule) -> bool:
+        return not self.schedules or rule.name in self.schedules
+
+
+def unique_convolutions(graph: Graph, lanes: int, patterns: Sequence[str] = ()) -> list[Case]:
+    """The distinct convolutions of a graph on their planes, in the graph's order.
+
+    Args:
+        lanes: of the device's vectors.
+        patterns: shell patterns of labels; only layers that match one, all without. Shares are of all.
+
+    Raises:
+        UsageError: a pattern matches no layer, or there is none at all.
+    """
+    planes = assign_layout(graph, lanes).planes
+    found: dict[Workload, int] = {}
+    for layer in graph.layers:
+        if layer.op == "conv":
+            workload = Workload.of(layer, planes)
+            found[workload] = found.get(workload, 0) + 1
+    total = sum(workload.layer.macs * count for workload, count in found.items())
+    cases, seen = [], dict.fromkeys((workload.label for workload in found), 0)
+    for workload, count in found.items():
+        seen[workload.label] += 1
+        number = seen[workload.label]
+        label = workload.label + (f"#{number}" if number > 1 else "")
+        macs = workload.layer.macs
+        cases.append(Case(workload, LayerFacts(label, kind_of(workload.layer), count, macs, count * macs / total)))
+    if not cases:
+        raise UsageError(f"{graph.name} has no convolution")
+    labels = [case.facts.label for case in cases]
+    for pattern in patterns:
+        if not any(fnmatchcase(label, pattern) for label in labels):
+            raise unknown_name("layer", pattern, labels)
+    return [
+        case for case in cases if not patterns or any(fnmatchcase(case.facts.label, pattern) for pattern in patterns)
+    ]
+
+
+def kind_of(layer: Layer) -> str:
+    """What is averaged together: "1x1", "3x3", "7x7", "depthwise", "grouped"."""
+    if layer.groups == 1:
+        return f"{layer.kernel[0]}x{layer.kernel[1]}"
+    return "depthwise" if layer.groups == layer.in_shapes[0][0] else "grouped"
+
+
+def contenders_of(workload: Workload, profile: Profile, selection: Selection) -> tuple[list[Contender], dict[str, str]]:
+    """The kernels of one layer that are timed in one interleaved run, and why others are not: name -> reason."""
+    dense = [
+        Contender(str(choice), choice=choice)
+        for rule in RULES
+        if not rule.reads_sparsity and selection.allows(rule)
+        for choice in _choices(rule, workload, profile, selection)
+    ]
+    peers = [Contender(ONEDNN), Contender(ONEDNN_PREPACKED)] if selection.peers else []
+    sparse, declined = _sparse_contenders(workload, profile, selection)
+    return [*dense, *peers, *sparse], declined
+
+
+def _choices(rule: Rule, workload: Workload, profile: Profile, selection: Selection) -> list[Choice]:
+    """The first configurations of a schedule, a tuned one before them."""
+    space = [Choice(rule.name, config) for config in rule.space(workload, profile)]
+    tuned = selection.tuned.choice(workload, profile)
+    first = [tuned] if tuned in space else []
+    return list(dict.fromkeys([*first, *space]))[: selection.configurations]
+
+
+def _sparse_contenders(
+    workload: Workload, profile: Profile, selection: Selection
+) -> tuple[list[Contender], dict[str, str]]:
+    """For each ratio and family, each sparse schedule that answers."""
+    readers = [rule for rule in RULES if rule.reads_sparsity and selection.allows(rule)]
+    if workload.layer.groups != 1 or not selection.ratios or not readers:
+        return [], {}
+    winograd = any(rule.space(workload, profile) for rule in RULES if rule.name == WINOGRAD)
+    found, declined = [], {}
+    for ratio in (1.0, *sorted(selection.ratios)):
+        for family in selection.families:
+            sparsity = _sparsity(family, ratio)
+            if sparsity is None or (family == "connectivity" and not winograd):
+                continue
+            reason = sparsity.applies_to(workload.layer)
+            sparse = replace(workload, sparsity=sparsity)
+            choices = [one for rule in readers for one in _choices(rule, sparse, profile, selection)]
+            if reason or not choices:
+                declined[str(sparsity)] = reason or "no schedule answers"
+                continue
+            kept = sparsity.kept_fraction(workload.layer.weight_shape)
+            found += [Contender(f"{one} {sparsity}", one, sparsity, ratio, kept, family) for one in choices]
+    return found, declined
+
+
+def _sparsity(family: str, ratio: float) -> Sparsity | None:
+    """None where the family cannot keep so much: a kernel pattern keeps 4 of 9."""
+    pattern, block = FAMILIES[family]
+    zeros = round(1 - 1 / ratio, 4)
+    if pattern == "pattern":
+        return Sparsity(pattern, zeros, patterns=8) if zeros >= 5 / 9 else None
+    return Sparsity(pattern, zeros, block)
