@@ -16,17 +16,10 @@ from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
 from models.graph import Graph
 from models.layer import Layer
-from models.sparsity import Sparsity
+from models.sparsity import PATTERN_ENTRIES, Sparsity
 
-#: sparse families: pattern and block (filters, channels)
-FAMILIES = {
-    "columns": ("columns", (8, 1)),
-    "block_punched": ("block_punched", (8, 4)),
-    "connectivity": ("connectivity", (8, 1)),
-    "pattern": ("pattern", (1, 1)),
-}
-#: those that are timed unless told otherwise
-DEFAULT_FAMILIES = ("columns", "block_punched", "connectivity")
+#: sparse families that are timed unless told otherwise: sparsities without their fraction of zeros
+DEFAULT_FAMILIES = ("columns:8x1", "block_punched:8x4", "connectivity:8x1")
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,7 @@ class Selection:
 
     Attributes:
         ratios: dense / kept weights of the sparse ones, each above 1; everything kept is timed besides.
-        families: names of FAMILIES.
+        families: PATTERN:BLOCK, as in the text of a sparsity; "pattern" has no block.
         schedules: names of rules; empty: all.
         configurations: how many of each schedule: the tuned one where there is one, then the first of its space.
         peers: whether oneDNN is timed.
@@ -134,8 +127,8 @@ def _sparse_contenders(
     found, declined = [], {}
     for ratio in (1.0, *sorted(selection.ratios)):
         for family in selection.families:
-            sparsity = _sparsity(family, ratio)
-            if sparsity is None or (family == "connectivity" and not winograd):
+            sparsity = sparsity_of(family, ratio)
+            if sparsity is None or (sparsity.pattern == "connectivity" and not winograd):
                 continue
             reason = sparsity.applies_to(workload.layer)
             sparse = replace(workload, sparsity=sparsity)
@@ -148,10 +141,12 @@ def _sparse_contenders(
     return found, declined
 
 
-def _sparsity(family: str, ratio: float) -> Sparsity | None:
-    """None where the family cannot keep so much: a kernel pattern keeps 4 of 9."""
-    pattern, block = FAMILIES[family]
-    zeros = round(1 - 1 / ratio, 4)
-    if pattern == "pattern":
-        return Sparsity(pattern, zeros, patterns=8) if zeros >= 5 / 9 else None
-    return Sparsity(pattern, zeros, block)
+def sparsity_of(family: str, ratio: float) -> Sparsity | None:
+    """The sparsity of a family that keeps 1 / `ratio`; None where it cannot: a kernel pattern keeps 4 of 9 at most.
+
+    Raises UsageError for what is no family.
+    """
+    pattern, *block = family.split(":")
+    if pattern == "pattern" and ratio < 9 / PATTERN_ENTRIES:
+        return None
+    return Sparsity.parse(":".join([pattern, f"{1 - 1 / ratio:.4f}", *block]))

@@ -139,7 +139,7 @@ def plot(rows: Rows, path: Path) -> None:
     """Left: ours over oneDNN, layer by layer. Right: speed-up over best direct against the ratio, a line per layer."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 2 + 0.28 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(13, 4 + 0.28 * len(rows)), layout="constrained")
     left, right = figure.subplots(1, 2)
     for offset, key, label in ((-0.2, "dense_vs_onednn", "plain"), (0.2, "dense_vs_onednn_prepacked", "prepacked")):
         left.barh([place + offset for place in range(len(rows))], [row[key] or 0 for row in rows], 0.4, label=label)
@@ -155,7 +155,8 @@ def plot(rows: Rows, path: Path) -> None:
         if points:
             right.plot(*zip(*points, strict=True), "o-", color=colours.get(row["kind"], "tab:gray"), alpha=0.6)
     right.plot([1, 8], [1, 8], color="black", linewidth=0.8)
-    right.set_xlabel("dense / kept weights (blue 1x1, orange 3x3, grey others; black: as much faster as sparser)")
-    right.set_ylabel("times as fast as the best direct kernel")
+    right.set_title("blue 1x1, orange 3x3, grey others; black: as much faster as sparser", fontsize=9)
+    right.set_xlabel("dense / kept weights")
+    right.set_ylabel("sparse: times as fast as best direct")
     with atomic_output(path, force=True) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

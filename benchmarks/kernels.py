@@ -19,10 +19,10 @@ from benchmarks import kernel_out, rows_out
 from benchmarks.engines import engine_versions
 from benchmarks.kernel_contenders import (
     DEFAULT_FAMILIES,
-    FAMILIES,
     Case,
     Selection,
     contenders_of,
+    sparsity_of,
     unique_convolutions,
 )
 from benchmarks.kernel_rows import make_row
@@ -130,11 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--ratio", nargs="*", type=float, default=[1.5, 2, 4, 8], help="dense / kept weights; none: dense kernels only"
     )
     parser.add_argument(
-        "--family",
-        nargs="+",
-        default=list(DEFAULT_FAMILIES),
-        metavar="NAME",
-        help=f"sparse ones: {', '.join(FAMILIES)}",
+        "--family", nargs="+", default=list(DEFAULT_FAMILIES), help="sparse ones: a pattern and its block; or pattern"
     )
     parser.add_argument("--configs", type=int, default=1, help="configurations of each schedule; its fastest counts")
     parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none; the device's own without")
@@ -155,12 +151,13 @@ def check_flags(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--ratio {ratio:g} is not above 1 (dense / kept weights) and at most 1000")
     for kind, names, known in (
         ("schedule", arguments.schedule, [rule.name for rule in RULES]),
-        ("family", arguments.family, FAMILIES),
         ("host", [arguments.host], HOSTS),
     ):
         for name in names:
             if name not in known:
                 raise unknown_name(kind, name, known)
+    for family in arguments.family:
+        sparsity_of(family, 4)
     rows_out.check(arguments.csv, arguments.plot)
 
 

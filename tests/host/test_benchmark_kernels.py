@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import kernel_timing, kernels
-from benchmarks.kernel_contenders import FAMILIES, Selection, contenders_of, kind_of, unique_convolutions
+from benchmarks.kernel_contenders import Selection, contenders_of, kind_of, unique_convolutions
 from benchmarks.kernel_rows import ONEDNN, Contender, make_row
 from benchmarks.kernel_timing import LayerBench
 from codegen.build import trace_sizes
@@ -67,7 +67,7 @@ def test_kinds():
 
 def test_contenders(graph, host):
     case = unique_convolutions(graph, host.profile.lanes)[1]
-    every = Selection(ratios=(2, 4), families=tuple(FAMILIES), configurations=2)
+    every = Selection(ratios=(2, 4), families=("columns:4x1", "block_punched:4x2", "pattern"), configurations=2)
     contenders, declined = contenders_of(case.workload, host.profile, every)
     names = [one.name for one in contenders]
     assert len(set(names)) == len(names)
@@ -79,6 +79,7 @@ def test_contenders(graph, host):
         if one.sparsity is not None:
             assert one.kept == pytest.approx(one.sparsity.kept_fraction(case.workload.layer.weight_shape))
     assert all(declined.values())
+    assert {one.family for one in contenders if one.ratio == 2} <= {"columns:4x1", "block_punched:4x2"}
     few, _ = contenders_of(case.workload, host.profile, Selection(ratios=(), schedules={"direct"}, peers=False))
     assert [one.schedule for one in few] == ["direct"]
 
@@ -173,11 +174,12 @@ def test_wrong_flags(capsys):
         ["--rounds", "0"],
         ["--ratio", "1"],
         ["--schedule", "driect"],
-        ["--family", "blocks"],
+        ["--family", "blocks:8x1"],
+        ["--family", "columns"],
         ["--host", "windows"],
         ["--plot", "a.svg"],
     ):
         assert run_command(*flags) == 2
     printed = capsys.readouterr().err
-    assert printed.count("benchmarks.kernels:") == 7
+    assert printed.count("benchmarks.kernels:") == 8
     assert "did you mean 'direct'" in printed
