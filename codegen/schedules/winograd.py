@@ -18,10 +18,9 @@ import numpy as np
 from tvm.tirx.script import builder as T
 
 from codegen.builder import emit, function, put, registers, when
-from codegen.plane import BAD_PITCH_BYTES, round_up
 from codegen.schedules.products import padding
 from codegen.schedules.rule import Rule
-from codegen.schedules.winograd_grids import write_input_grid, write_output_grid
+from codegen.schedules.winograd_grids import Tiling, write_input_grid, write_output_grid
 from codegen.schedules.winograd_transforms import transform_filters
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
@@ -50,46 +49,20 @@ class WinogradTile:
         return f"m{self.m} F{self.filters}V{self.vectors}{' f' if self.filters_first else ' t'}"
 
 
-class Tiling:
-    """The tiles of a workload and where they lie in V and M.
-
-    On a CPU tiles lie densely and one work-item transforms all rows of a channel, in order, each vector store running
-    over into the next row's place; elsewhere each row of tiles fills whole vectors, so that all are independent.
-    """
-
-    def __init__(self, workload: Workload, m: int, dense: bool) -> None:
-        plane = workload.output
-        self.m, self.n, self.lanes, self.dense = m, m + 2, plane.lanes, dense
-        self.down, across = ceil(plane.height / m), ceil(plane.width / m)
-        self.across = across if dense else round_up(across, plane.lanes)
-        self.vectors_across = ceil(across / plane.lanes)
-        self.count = self.down * self.across
-        pitch = round_up(self.count + (plane.lanes - 1 if dense else 0), plane.lanes)
-        self.pitch = pitch + plane.lanes if pitch * plane.item_bytes % BAD_PITCH_BYTES == 0 else pitch
-
-    @property
-    def positions(self) -> int:
-        return self.n * self.n
-
-    @property
-    def vectors(self) -> int:
-        """Vectors that hold tiles."""
-        return ceil(self.count / self.lanes)
-
-    def index(self, position, channels: int, channel, tile):
-        """Flat index into V or M of `channels` channels."""
-        return (position * channels + channel) * self.pitch + tile
+def tiling_of(workload: Workload, profile: Profile, m: int) -> Tiling:
+    """The tiles of a workload; see Tiling for when they lie densely."""
+    return Tiling(workload.output, m, dense=profile.gpu == "cpu")
 
 
 def legal(workload: Workload) -> bool:
-    """3x3, stride 1, dilation 1, padded, in one group; the zero rows around the image stand in for rows beyond it."""
+    """3x3, stride 1, dilation 1, in one group, on an input whose zero border is as wide as the padding."""
     layer = workload.layer
     if layer.op != "conv" or layer.groups > 1 or layer.kernel != (3, 3):
         return False
     if layer.stride != (1, 1) or layer.dilation != (1, 1):
         return False
     border = workload.inputs[0].border
-    return all(1 <= wanted <= zeros for wanted, zeros in zip(layer.padding, border, strict=True))
+    return all(wanted <= zeros for wanted, zeros in zip(layer.padding, border, strict=True))
 
 
 def space(workload: Workload, profile: Profile) -> list[WinogradTile]:
@@ -99,7 +72,7 @@ def space(workload: Workload, profile: Profile) -> list[WinogradTile]:
     sizes = (2,) if workload.dtype == "float16" else (4, 2)
     found = []
     for m in sizes:
-        tiling = Tiling(workload, m, profile.gpu == "cpu")
+        tiling = tiling_of(workload, profile, m)
         shapes = _shapes(workload.layer.out_shape[0], tiling.vectors, profile.accumulators)
         found += [WinogradTile(m, *shape) for shape in shapes[: 3 if m == 4 else 1]]
         found += [WinogradTile(m, *shapes[0], filters_first=0)]
@@ -146,9 +119,9 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradT
             with T.serial(0, whole) as step:
                 for number in range(UNROLL):
                     channel = step * UNROLL + number
-                    add(tiling.index(position, channels, channel, 0), (start + channel) * tile.filters)
+                    add(tiling.v(channels, position, channel, 0), (start + channel) * tile.filters)
         for channel in range(whole * UNROLL, channels):
-            add(tiling.index(position, channels, channel, 0), (start + channel) * tile.filters)
+            add(tiling.v(channels, position, channel, 0), (start + channel) * tile.filters)
 
     return write(workload, weights, profile, tile, {"weight": packed}, products)
 
@@ -159,7 +132,7 @@ def write(
     """The three grids around `products(frame, tiling, position, block, add)`, which calls add(place of the channel's
     first tile in V, place of its weights) for every channel that filter block `block` reads. `constants` are what it
     reads, "weight" first."""
-    tiling = Tiling(workload, tile.m, profile.gpu == "cpu")
+    tiling = tiling_of(workload, profile, tile.m)
     channels, filters = workload.inputs[0].channels, workload.output.channels
     vector = Vector(workload.output.lanes, workload.dtype)
     # accumulators start from a zero the compiler does not know: known ones made it spill
@@ -169,8 +142,8 @@ def write(
     }
     overrun = (tile.vectors + 1) * vector.lanes
     with function(workload.arguments(**sizes), profile) as frame:
-        frame.scratch("v", tiling.positions * channels * tiling.pitch + overrun, workload.dtype)
-        frame.scratch("m", tiling.positions * filters * tiling.pitch + overrun, workload.dtype)
+        frame.scratch("v", tiling.v(channels, tiling.positions, 0, overrun), workload.dtype)
+        frame.scratch("m", tiling.m_index(0, filters, overrun), workload.dtype)
         write_input_grid(frame, workload, tiling, vector)
         _write_products(frame, tiling, tile, vector, filters, products)
         write_output_grid(frame, workload, tiling, vector)
@@ -205,7 +178,7 @@ def _write_products(frame, tiling: Tiling, tile: WinogradTile, vector: Vector, f
                 for v in range(tile.vectors):
                     inside = tiling.vectors % tile.vectors == 0 or v < tiling.vectors % tile.vectors
                     with when(True if inside else part < parts - 1):
-                        index = tiling.index(position, filters, channel, first + v * vector.lanes)
+                        index = tiling.m_index(position, channel, first + v * vector.lanes)
                         emit(vector.store(sums[f * tile.vectors + v], frame["m"], index))
 
 

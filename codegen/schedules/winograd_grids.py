@@ -1,75 +1,213 @@
-"""The first and the last grid of a Winograd convolution: image to transformed tiles, and back."""
+"""The first and the last grid of a Winograd convolution: image to transformed tiles, and back.
+
+A vector holds as many neighbouring tiles of a row of tiles as it has lanes. Both ways go along the image's columns
+first, on plain pieces of its rows: taking rows apart into the columns of tiles costs shuffles, and so only n rows are.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
 
 from tvm.tirx.script import builder as T
 
 from codegen.builder import emit, put, registers, when
 from codegen.epilogue import finish
+from codegen.plane import BAD_PITCH_BYTES, Plane, round_up
 from codegen.rows import RowTiles
-from codegen.schedules.winograd_transforms import Registers, input_1d, output_1d, phases, spread
+from codegen.schedules.winograd_transforms import Registers, put_together, take_apart, transform_input, transform_output
 from codegen.vectors import Vector
 from codegen.workload import Workload
+from devices.profile import Profile
+
+LINE_BYTES = 64
 
 
-def write_input_grid(frame, workload: Workload, tiling, vector: Vector) -> None:
-    """V of every tile; a work-item has one channel, or one vector of tiles where rows of tiles are whole vectors."""
-    channels = workload.inputs[0].channels
+@dataclass(frozen=True)
+class Tiling:
+    """The tiles of an output plane, and where they lie in V [position][channel][tile] and M [filter][position][tile].
+
+    On a CPU tiles lie densely, tile t of row r at r * across + t, and one work-item walks all rows of a channel: the
+    vector that ends a row runs over into the next one, whose own vectors come later. Elsewhere each row of tiles fills
+    whole vectors, so that every vector may have a work-item of its own.
+
+    Attributes:
+        plane: the output.
+        m: outputs of a tile along each axis.
+        dense: lay tiles densely.
+    """
+
+    plane: Plane
+    m: int
+    dense: bool
+
+    @property
+    def n(self) -> int:
+        """Inputs of a tile along each axis."""
+        return self.m + 2
+
+    @property
+    def positions(self) -> int:
+        return self.n * self.n
+
+    @property
+    def down(self) -> int:
+        return ceil(self.plane.height / self.m)
+
+    @property
+    def of_row(self) -> int:
+        """Tiles along a row."""
+        return ceil(self.plane.width / self.m)
+
+    @property
+    def vectors_of_row(self) -> int:
+        return ceil(self.of_row / self.plane.lanes)
+
+    @property
+    def across(self) -> int:
+        """Places from one row of tiles to the next."""
+        return self.of_row if self.dense else self.vectors_of_row * self.plane.lanes
+
+    @property
+    def vectors(self) -> int:
+        """Vectors that hold tiles."""
+        return ceil(self.down * self.across / self.plane.lanes)
+
+    @property
+    def pitch(self) -> int:
+        """Elements from one channel to the next; the last row's last vector fits."""
+        lanes = self.plane.lanes
+        pitch = round_up((self.down - 1) * self.across + self.vectors_of_row * lanes, lanes)
+        return pitch + lanes if pitch * self.plane.item_bytes % BAD_PITCH_BYTES == 0 else pitch
+
+    def position_stride(self, channels: int) -> int:
+        """Elements from one position of V to the next: an odd number of cache lines, because the transform writes all
+        positions at once and they must not meet in one set of the cache."""
+        line = LINE_BYTES // self.plane.item_bytes
+        lines = ceil(channels * self.pitch / line)
+        return (lines + 1 - lines % 2) * line
+
+    def v(self, channels: int, position, channel, tile):
+        """Flat index into V."""
+        return position * self.position_stride(channels) + channel * self.pitch + tile
+
+    def m_index(self, position, channel, tile):
+        """Flat index into M."""
+        return (channel * self.positions + position) * self.pitch + tile
+
+
+def shuffler(vector: Vector, profile: Profile):
+    """shuffle(a, b, order): elements of a (0 ... lanes - 1) and b (lanes ...) in a constant order.
+
+    OpenCL's shuffle2 takes its mask at run time, and PoCL's does not see through a constant one (a dozen instructions
+    for one); its compiler is Clang, whose own spelling becomes one instruction.
+    """
+    kind, name = ("uint16", "ushort") if vector.dtype == "float16" else ("uint32", "uint")
+
+    def shuffle(a, b, order: Sequence[int]):
+        if profile.gpu == "cpu":
+            return T.call_pure_extern(vector.type, "__builtin_shufflevector", a, b, *[T.int32(each) for each in order])
+        mask = T.call_pure_extern(
+            f"{kind}x{vector.lanes}", f"({name}{vector.lanes})", *[T.IntImm(kind, each) for each in order]
+        )
+        return T.call_pure_extern(vector.type, "shuffle2", a, b, mask)
+
+    return shuffle
+
+
+def write_input_grid(frame, workload: Workload, tiling: Tiling, vector: Vector) -> None:
+    """V of every tile."""
+    for channel, row, part in _vectors_of_tiles(frame, tiling, workload.inputs[0].channels):
+        _transform_in(frame, workload, tiling, vector, channel, row, part)
+
+
+def write_output_grid(frame, workload: Workload, tiling: Tiling, vector: Vector) -> None:
+    """The m x m outputs of every tile, with bias and epilogue."""
+    for channel, row, part in _vectors_of_tiles(frame, tiling, workload.output.channels):
+        _transform_out(frame, workload, tiling, vector, channel, row, part)
+
+
+def _vectors_of_tiles(frame, tiling: Tiling, channels: int) -> Iterator[tuple]:
+    """The grid of a transform: (channel, row of tiles, vector along it) of a work-item, or of each turn of its loop."""
     if not tiling.dense:
-        with frame.grid((channels, tiling.down, tiling.vectors_across)) as (channel, down, part):
-            _transform_tiles(frame, workload, tiling, vector, channel, down, part)
+        with frame.grid((channels, tiling.down, tiling.vectors_of_row)) as axes:
+            yield axes
         return
-    with frame.grid((channels,)) as (channel,), T.serial(0, tiling.down) as down:  # noqa: SIM117
-        with T.serial(0, tiling.vectors_across) as part:
-            _transform_tiles(frame, workload, tiling, vector, channel, down, part)
+    with frame.grid((channels,)) as (channel,), T.serial(0, tiling.down) as row:
+        for part in _turns(tiling.vectors_of_row, tiling.vectors_of_row == 1):
+            yield channel, row, part
 
 
-def _transform_tiles(frame, workload: Workload, tiling, vector: Vector, channel, down, part) -> None:
-    """B' d B of one vector of tiles: along each of the n image rows first, then across them."""
-    plane, layer, m, n = workload.inputs[0], workload.layer, tiling.m, tiling.n
-    temporary = Registers(6 * m, vector, "taken_apart")
-    along, across = registers(n * n, vector.type, "along"), registers(n, vector.type, "across")
-    column = part * m * vector.lanes - layer.padding[1]
-    with T.serial(0, n) as r:
-        row = down * m + r - layer.padding[0]
-        # rows beyond the image are zero like the border row above it; what follows that in memory is finite
-        row = T.Select(T.And(row >= 0, row < plane.height), row, -1)
+def _turns(count: int, unrolled: bool) -> Iterator:
+    """0 ... count - 1, in Python or as a loop in the kernel.
 
-        def loads(first) -> list:
-            places = [plane.index(channel, row, column + first + k * vector.lanes) for k in range(m)]
-            return [temporary.keep(vector.load(frame["in0"], place)) for place in places]
-
-        taken = phases(loads(0), m, vector, temporary.keep) + phases(loads(m), n - m, vector, temporary.keep)
-        for j, value in enumerate(input_1d(taken, m, vector.splat)):
-            put(along, r * n + j, value)
-    tile = down * tiling.across + part * vector.lanes
-    with T.serial(0, n) as j:
-        for i, value in enumerate(input_1d([along[r * n + j] for r in range(n)], m, vector.splat)):
-            put(across, i, value)
-        for i in range(n):
-            index = tiling.index(i * n + j, plane.channels, channel, tile)
-            emit(vector.store(across[i], frame["v"], index))
+    Loops compile two to four times as fast, but the private vectors they index lie in memory: a CPU has them in cache.
+    """
+    if unrolled:
+        yield from range(count)
+        return
+    with T.serial(0, count) as number:
+        yield number
 
 
-def write_output_grid(frame, workload: Workload, tiling, vector: Vector) -> None:
-    """The m x m outputs of every tile, with bias and epilogue; a work-item has one vector of tiles of one channel."""
-    plane, m, n = workload.output, tiling.m, tiling.n
-    rows = RowTiles(plane, vector, m)
-    with frame.grid((plane.channels, tiling.down, tiling.vectors_across)) as (channel, down, part):
-        column, temporary = registers(n, vector.type, "column"), Registers(4 * m, vector, "put_together")
-        down_columns, sums = registers(m * n, vector.type, "down"), registers(m, vector.type, "sums")
-        first = down * tiling.across + part * vector.lanes
-        with T.serial(0, n) as j:
-            for i in range(n):
-                put(column, i, vector.load(frame["m"], tiling.index(i * n + j, plane.channels, channel, first)))
-            for i, value in enumerate(output_1d([column[i] for i in range(n)], m, vector.splat)):
-                put(down_columns, i * n + j, value)
-        with T.serial(0, m) as i:
-            row = down * m + i
-            values = output_1d([down_columns[i * n + j] for j in range(n)], m, vector.splat)
-            for v, value in enumerate(spread([temporary.keep(value) for value in values], vector, temporary.keep)):
-                put(sums, v, value + vector.splat(frame["bias"][channel]))
-            with when(True if plane.height % m == 0 else row < plane.height):
-                owned = [(channel, True)]
-                finish(frame, workload, vector, rows, owned, sums, row, part, started=False)
-                rows.zero_borders(frame["out"], owned, row, part)
+def _transform_in(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, part) -> None:
+    """B' d B of one vector of tiles."""
+    m, n, lanes, shuffle = tiling.m, tiling.n, vector.lanes, shuffler(vector, frame.profile)
+    # the last tile of a vector ends in the piece after it
+    pieces = m if tiling.vectors_of_row == 1 and tiling.of_row < lanes else m + 1
+    along = registers(n * pieces, vector.type, "along")
+    for piece in range(pieces):
+        keep = Registers(n + 4, vector, "loaded").keep
+        loaded = [keep(_load(frame, workload, tiling, vector, channel, row, r, part, piece)) for r in range(n)]
+        for i, value in enumerate(transform_input(loaded, m, vector.splat, keep)):
+            put(along, i * pieces + piece, value)
+    first, channels = row * tiling.across + part * lanes, workload.inputs[0].channels
+    for i in _turns(n, unrolled=not tiling.dense):
+        keep = Registers(m * m + n + 4, vector, "across").keep
+        columns = take_apart([along[i * pieces + piece] for piece in range(m)], vector, keep, shuffle)
+        after = along[i * pieces + pieces - 1]
+        columns += [keep(shuffle(columns[j], after, [*range(1, lanes), lanes + j])) for j in (0, 1)]
+        for j, value in enumerate(transform_input(columns, m, vector.splat, keep)):
+            emit(vector.store(value, frame["v"], tiling.v(channels, i * n + j, channel, first)))
+
+
+def _load(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, r: int, part, piece: int):
+    """A piece of row r of a row of tiles; zero beyond the image's right border.
+
+    Rows beyond the lower border feed only outputs that do not exist: the border's last row stands in for them.
+    """
+    plane, (above, left) = workload.inputs[0], workload.layer.padding
+    whole, limit = tiling.m * vector.lanes, plane.width + left
+    first = piece * vector.lanes - left
+    if tiling.vectors_of_row == 1 and first >= limit:
+        return vector.splat(0)
+    y, column = T.min(row * tiling.m + r - above, plane.height + above - 1), part * whole + first
+    value = vector.load(frame["in0"], plane.index(channel, y, column))
+    last = (tiling.vectors_of_row - 1) * whole + first
+    return vector.keep_below(value, column, limit) if last + vector.lanes > limit else value
+
+
+def _transform_out(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, part) -> None:
+    """A' t A of one vector of tiles."""
+    plane, m, n, shuffle = workload.output, tiling.m, tiling.n, shuffler(vector, frame.profile)
+    rows, unrolled = RowTiles(plane, vector, m), not tiling.dense
+    first, bias = row * tiling.across + part * vector.lanes, registers(1, vector.type, "bias_vector")
+    along, sums = registers(m * n, vector.type, "along"), registers(m, vector.type, "sums")
+    put(bias, 0, vector.splat(frame["bias"][channel]))
+    for j in _turns(n, unrolled):
+        keep = Registers(n + 4, vector, "column").keep
+        places = [tiling.m_index(i * n + j, channel, first) for i in range(n)]
+        column = [keep(vector.load(frame["m"], place)) for place in places]
+        for i, value in enumerate(transform_output(column, m, vector.splat, keep)):
+            put(along, i * n + j, value)
+    for i in _turns(m, unrolled):
+        keep = Registers(m + 4 + m * m, vector, "outputs").keep
+        columns = transform_output([along[i * n + j] for j in range(n)], m, vector.splat, keep)
+        pieces = put_together([keep(value + bias[0]) for value in columns], vector, keep, shuffle)
+        for number, value in enumerate(pieces):
+            put(sums, number, value)
+        y = row * m + i
+        with when(True if plane.height % m == 0 else y < plane.height):
+            finish(frame, workload, vector, rows, [(channel, True)], sums, y, part, started=False)
+            rows.zero_borders(frame["out"], [(channel, True)], y, part)

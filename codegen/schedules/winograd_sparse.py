@@ -12,7 +12,8 @@ from tvm.tirx.script import builder as T
 from codegen.builder import put, registers
 from codegen.pack import PackedColumns, pack_columns
 from codegen.schedules.rule import Rule
-from codegen.schedules.winograd import UNROLL, Tiling, WinogradTile, space, write
+from codegen.schedules.winograd import UNROLL, WinogradTile, space, tiling_of, write
+from codegen.schedules.winograd_grids import Tiling
 from codegen.schedules.winograd_transforms import transform_filters
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
@@ -27,7 +28,7 @@ def sparse_space(workload: Workload, profile: Profile) -> list[WinogradTile]:
     widths = [f for f in (group, 2 * group, group // 2, 8) if 0 < f <= budget and not (f % group and group % f)]
     found = []
     for tile in space(workload, profile):
-        vectors = Tiling(workload, tile.m, profile.gpu == "cpu").vectors
+        vectors = tiling_of(workload, profile, tile.m).vectors
         shapes = [(f, min(budget // f, vectors, 4)) for f in dict.fromkeys(widths)]
         found += [WinogradTile(tile.m, f, v, tile.filters_first) for f, v in shapes[:2]]
     return list(dict.fromkeys(found))
@@ -46,7 +47,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradT
     def products(frame, tiling: Tiling, position, block, add) -> None:
         def step(number) -> None:
             channel = frame["channels"][number]
-            add(tiling.index(position, channels, channel, 0), (position * columns + number) * tile.filters)
+            add(tiling.v(channels, position, channel, 0), (position * columns + number) * tile.filters)
 
         length = packed.common_length
         if length is None:

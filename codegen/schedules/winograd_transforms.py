@@ -2,11 +2,15 @@
 
 Y = A' [ (G g G') * (B' d B) ] A, with the matrices of Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks"
 (2016), sections 4.1 (m = 2) and 4.3 (m = 4). An n x n input tile, n = m + 2, gives m x m outputs; neighbouring tiles
-overlap by two. Lanes of a vector are neighbouring tiles of one row of tiles, so a tile's column j is every m-th element
-of an image row from j on, taken apart by `phases`.
+overlap by two.
+
+Lanes of a vector are neighbouring tiles along an image row, so that column j of all of them is every m-th element of
+the row from j on. `take_apart` and `put_together` go between such columns and plain pieces of the row.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,36 +32,46 @@ FILTER = {
     ),
 }
 
+#: keeps an expression in a register and gives it back
+Keep = Callable[[object], object]
+
 
 def transform_filters(weight: np.ndarray, m: int) -> np.ndarray:
-    """(out, in, 3, 3) -> float64 (n * n, out, in): G g G' of every filter."""
+    """(out, in, 3, 3) -> float64 (n * n, out, in): G g G' of every kernel."""
     g = FILTER[m]
     return np.einsum("ai,ocij,bj->aboc", g, weight.astype(np.float64), g).reshape(-1, *weight.shape[:2])
 
 
-def input_1d(d: list, m: int, number) -> list:
-    """B' d: n expressions of the n values of one tile row or column; `number` makes a constant of their type."""
+def transform_input(d: Sequence, m: int, number, keep: Keep) -> list:
+    """B' d: the n values of a tile's row or column, transformed.
+
+    Args:
+        d: n expressions, cheap to repeat.
+        m: 2 or 4.
+        number: makes a constant of their type.
+    """
     if m == 2:
         return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
-    two, four, five = number(2), number(4), number(5)
-    even, odd = d[4] - four * d[2], d[3] - four * d[1]
-    even2, odd2 = d[4] - d[2], two * (d[3] - d[1])
+    four, five = number(4), number(5)
+    even, odd = keep(d[4] - four * d[2]), keep(d[3] - four * d[1])
+    even2, odd2 = keep(d[4] - d[2]), keep(d[3] - d[1])
     return [
-        four * d[0] - five * d[2] + d[4],
+        four * d[0] + (d[4] - five * d[2]),
         even + odd,
         even - odd,
-        even2 + odd2,
-        even2 - odd2,
-        four * d[1] - five * d[3] + d[5],
+        even2 + number(2) * odd2,
+        even2 - number(2) * odd2,
+        four * d[1] + (d[5] - five * d[3]),
     ]
 
 
-def output_1d(t: list, m: int, number) -> list:
-    """A' t: m expressions of n transformed values."""
+def transform_output(t: Sequence, m: int, number, keep: Keep) -> list:
+    """A' t: the m outputs of n transformed values along a row or column; arguments as for `transform_input`."""
     if m == 2:
-        return [t[0] + t[1] + t[2], t[1] - t[2] - t[3]]
-    plus, minus = t[1] + t[2], t[1] - t[2]
-    plus2, minus2 = t[3] + t[4], t[3] - t[4]
+        plus, minus = keep(t[1] + t[2]), keep(t[1] - t[2])
+        return [t[0] + plus, minus - t[3]]
+    plus, minus = keep(t[1] + t[2]), keep(t[1] - t[2])
+    plus2, minus2 = keep(t[3] + t[4]), keep(t[3] - t[4])
     return [
         t[0] + plus + plus2,
         minus + number(2) * minus2,
@@ -66,25 +80,26 @@ def output_1d(t: list, m: int, number) -> list:
     ]
 
 
-def phases(loads: list, wanted: int, vector: Vector, temporary) -> list:
-    """Every m-th element of m vectors on end (m = len(loads), a power of two), from 0, 1, ... `wanted` - 1 on.
+def take_apart(vectors: Sequence, vector: Vector, keep: Keep, shuffle) -> list:
+    """m vectors on end -> m vectors, the j-th of every m-th element from j on; m is a power of two."""
+    if len(vectors) == 1:
+        return [*vectors]
+    lanes, pairs = vector.lanes, list(zip(vectors[::2], vectors[1::2], strict=True))
+    even, odd = (
+        take_apart([keep(shuffle(*pair, range(first, 2 * lanes, 2))) for pair in pairs], vector, keep, shuffle)
+        for first in (0, 1)
+    )
+    return [value for both in zip(even, odd, strict=True) for value in both]
 
-    `temporary` keeps an expression in a register and gives it back.
-    """
-    if len(loads) == 1:
-        return loads
-    pairs = list(zip(loads[::2], loads[1::2], strict=True))
-    halves = [[temporary(vector.deinterleaved(low, high, odd)) for low, high in pairs] for odd in (0, 1)]
-    split = [phases(half, -(-(wanted - odd) // 2), vector, temporary) for odd, half in enumerate(halves)]
-    return [split[phase % 2][phase // 2] for phase in range(wanted)]
 
-
-def spread(values: list, vector: Vector, temporary) -> list:
-    """The inverse of `phases`: m vectors, each every m-th element, -> m vectors on end."""
-    if len(values) == 1:
-        return values
-    even, odd = spread(values[::2], vector, temporary), spread(values[1::2], vector, temporary)
-    return [temporary(half) for low, high in zip(even, odd, strict=True) for half in vector.interleaved(low, high)]
+def put_together(vectors: Sequence, vector: Vector, keep: Keep, shuffle) -> list:
+    """The inverse of `take_apart`."""
+    if len(vectors) == 1:
+        return [*vectors]
+    lanes = vector.lanes
+    even, odd = (put_together(vectors[first::2], vector, keep, shuffle) for first in (0, 1))
+    orders = [[first + lane // 2 + lane % 2 * lanes for lane in range(lanes)] for first in (0, lanes // 2)]
+    return [keep(shuffle(*pair, order)) for pair in zip(even, odd, strict=True) for order in orders]
 
 
 class Registers:

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tvm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codegen.compile import standalone_planes
+from codegen.compile import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules import candidates, default_choice
 from codegen.schedules.rule import Choice
 from codegen.schedules.winograd import WinogradTile, legal
-from codegen.schedules.winograd_transforms import FILTER, input_1d, output_1d, transform_filters
+from codegen.schedules.winograd_transforms import FILTER, transform_filters, transform_input, transform_output
+from models.reference import run_single
 from models.sparsity import Sparsity
 from tests.host.kernel_cases import ADD, RELU, window
 from tests.host.test_kernels import check
@@ -25,6 +27,8 @@ SHAPES = {
     "add then relu": window("conv", (16, 24), (11, 18), (3, 3), epilogue=(ADD, RELU)),
     "relu then add": window("conv", (33, 40), (46, 46), (3, 3), epilogue=(RELU, ADD)),
     "wide padding": window("conv", (6, 8), (7, 9), (3, 3), padding=(3, 2)),
+    "no padding": window("conv", (6, 8), (13, 70), (3, 3), padding=(0, 0)),
+    "padded above and below": window("conv", (6, 8), (13, 49), (3, 3), padding=(1, 0)),
     "185 to 19": window("conv", (185, 19), (5, 6), (3, 3)),
 }
 
@@ -40,8 +44,9 @@ def test_transforms_are_the_convolution(m):
     """F(m, 3) of one row, in exact enough arithmetic: A' ((G g) (B' d)) = the three-tap filter."""
     random = np.random.default_rng()
     d, g = random.standard_normal(m + 2), random.standard_normal(3)
-    products = (FILTER[m] @ g) * np.array(input_1d(list(d), m, float))
-    np.testing.assert_allclose(output_1d(list(products), m, float), np.convolve(d, g[::-1], "valid"), atol=1e-12)
+    products = (FILTER[m] @ g) * np.array(transform_input(d, m, float, float))
+    found = transform_output(products, m, float, float)
+    np.testing.assert_allclose(found, np.convolve(d, g[::-1], "valid"), atol=1e-12)
 
 
 def test_a_missing_kernel_is_still_missing_when_transformed():
@@ -74,6 +79,35 @@ def test_kernels_shaped_for_a_phone(host, name):
         check(host, SHAPES[name], border=(2, 1), profile=phone, choice=choice)
 
 
+@pytest.mark.parametrize("name", ["no padding", "145 to 57, wide", "one pixel", "padded above and below"])
+@pytest.mark.parametrize("gpu", ["cpu", "mali"])
+def test_nothing_beyond_the_input_border_matters(host, name, gpu):
+    """Gaps, slack and what lies between planes are NaN, all but the border that the padding needs."""
+    profile = host.profile if gpu == "cpu" else replace(host.profile, gpu=gpu, lanes=8, accumulators=16)
+    layer = SHAPES[name]
+    workload, (inputs, weights) = standalone_planes(layer, profile.lanes, (1, 1)), random_operands(layer, 0)
+    for m in (2, 4):
+        loaded = LoadedLayer(
+            compile_layer(workload, weights, profile, choice=Choice("winograd", WinogradTile(m, 4, 2))), host
+        )
+        arguments = loaded.arguments(inputs)
+        arguments[0] = tvm.runtime.tensor(surrounded_by_nan(workload.inputs[0], inputs[0]), host.device)
+        loaded.module[ENTRY](*arguments)
+        found = workload.output.unpack(arguments[-1].numpy())
+        expected = run_single(layer, inputs, weights.weight, weights.bias)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def surrounded_by_nan(plane, tensor: np.ndarray) -> np.ndarray:
+    """The tensor in its plane, zero in the plane's border, NaN everywhere else."""
+    flat = np.full(plane.size, np.nan, np.float32)
+    (above, left), channels = plane.border, np.arange(plane.channels)[:, None, None]
+    rows = np.arange(-above, plane.height + above)[:, None]
+    flat[plane.index(channels, rows, np.arange(-left, plane.width + left))] = 0
+    flat[plane.index(channels, np.arange(plane.height)[:, None], np.arange(plane.width))] = tensor
+    return flat
+
+
 @pytest.mark.parametrize("text", ["connectivity:0.5:8x1", "connectivity:0.75:4x4", "connectivity:0.9:16x1:free"])
 def test_missing_kernels(host, text):
     layer, sparsity = window("conv", (19, 38), (9, 21), (3, 3), epilogue=(RELU,)), Sparsity.parse(text)
@@ -87,7 +121,6 @@ def test_what_is_not_legal_is_declined(host):
     for layer in (
         window("conv", (8, 8), (9, 9), (3, 3), stride=(2, 2)),
         window("conv", (8, 8), (9, 9), (3, 3), dilation=(2, 2)),
-        window("conv", (8, 8), (9, 9), (3, 3), padding=(0, 0)),
         window("conv", (8, 8), (9, 9), (3, 3), groups=2),
         window("conv", (8, 8), (9, 9), (5, 5)),
     ):
