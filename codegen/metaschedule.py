@@ -1,7 +1,8 @@
 """What TVM's own tuner makes of a convolution: MetaSchedule with the gradient-boosted cost model, over our sessions.
 
 It is there to compare with; its programs work on dense (N, C, H, W) tensors and are never part of an artifact. The
-convolution and its bias are tuned, without the epilogue.
+convolution and its bias are tuned, without the epilogue. The first search of a process takes TVM half a minute longer:
+it imports its intrinsics for Nvidia's tensor cores.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Search:
                 runner=_Runner(self),
                 cost_model=ms.cost_model.XGBModel(num_warmup_samples=WARMUP_TRIALS, num_tuning_cores=cores),
                 num_tuning_cores=cores,
+                strategy=_strategy(trials),
                 seed=seed + 1,  # TVM's 0 is "whatever"
             )
             schedule = ms.tir_integration.compile_tir(database, module, self.target)
@@ -143,6 +145,14 @@ class Search:
             self.failures[first] = self.failures.get(first, 0) + 1
             log.info("%s", error)
         return error
+
+
+def _strategy(trials: int) -> ms.search_strategy.SearchStrategy:
+    """TVM's evolutionary search; its own population of 512 costs 40 s of CPU time a step, too much for few trials."""
+    population = min(512, max(32, 8 * trials))
+    return ms.search_strategy.EvolutionarySearch(
+        population_size=population, init_min_unmeasured=min(50, population // 2)
+    )
 
 
 def convolution(layer: Layer) -> tvm.tirx.PrimFunc:
