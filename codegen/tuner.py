@@ -160,13 +160,16 @@ class Tuner:
         )
 
     def _row(self, task: Task, **found: Any) -> Row:
+        rounded: dict[str, Any] = {
+            name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in found.items()
+        }
         return Row(
             task.key,
             self.tuner,
             default=task.choices[0].to_dict(),
             device=self._device(),
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            **found,
+            **rounded,
         )
 
     def _device(self) -> dict[str, Any]:
