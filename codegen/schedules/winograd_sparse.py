@@ -12,26 +12,42 @@ from tvm.tirx.script import builder as T
 from codegen.builder import put, registers
 from codegen.pack import PackedColumns, pack_columns
 from codegen.schedules.rule import Rule
-from codegen.schedules.winograd import UNROLL, WinogradTile, space, tiling_of, write
+from codegen.schedules.winograd import UNROLL, WinogradTile, space, tiling_of, work_per_product, write
 from codegen.schedules.winograd_grids import Tiling
 from codegen.schedules.winograd_transforms import transform_filters
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
+from models.sparsity import Sparsity
 
 
 def sparse_space(workload: Workload, profile: Profile) -> list[WinogradTile]:
-    """The dense schedule's, with filter groups that the sparsity's divide or are divided by."""
+    """The two filter groups of least estimated work for each kind of tile, in both orders for the first kind."""
     sparsity = workload.sparsity
     if sparsity is None or sparsity.pattern != "connectivity":
         return []
-    group, budget = sparsity.block[0], profile.accumulators
-    widths = [f for f in (group, 2 * group, group // 2, 8) if 0 < f <= budget and not (f % group and group % f)]
     found = []
     for tile in space(workload, profile):
         vectors = tiling_of(workload, profile, tile.m).vectors
-        shapes = [(f, min(budget // f, vectors, 4)) for f in dict.fromkeys(widths)]
-        found += [WinogradTile(tile.m, f, v, tile.filters_first) for f, v in shapes[:2]]
+        shapes = _shapes(workload.output.channels, vectors, sparsity, profile.accumulators)
+        found += [WinogradTile(tile.m, *shape, tile.filters_first) for shape in shapes[:2]]
     return list(dict.fromkeys(found))
+
+
+def _shapes(filters: int, vectors: int, sparsity: Sparsity, budget: int) -> list[tuple[int, int]]:
+    """(filters, vectors) of work-items, least work first.
+
+    A kernel's group is a part or a multiple of the sparsity's; a multiple keeps whatever any of its parts keeps, as if
+    they had been chosen at random.
+    """
+    group = sparsity.block[0]
+
+    def cost(shape: tuple[int, int]) -> float:
+        kept = 1 - sparsity.zeros ** max(shape[0] / group, 1)
+        return kept * work_per_product(filters, vectors, shape)
+
+    widths = [f for f in range(1, min(filters, budget) + 1) if group % f == 0 or f % group == 0]
+    shapes = {(f, min(budget // f, vectors, v)) for f in widths for v in (1, 2, 3, 4)}
+    return sorted(sorted(shapes), key=cost)
 
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradTile) -> Kernel:

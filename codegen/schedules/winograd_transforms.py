@@ -11,6 +11,7 @@ the row from j on. `take_apart` and `put_together` go between such columns and p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ FILTER = {
 }
 
 #: keeps an expression in a register and gives it back
-Keep = Callable[[object], object]
+Keep = Callable[[object], Any]
 
 
 def transform_filters(weight: np.ndarray, m: int) -> np.ndarray:
