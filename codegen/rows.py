@@ -43,19 +43,26 @@ class RowTiles:
         plane: where the output lies; its lanes are the vector's.
         vector: the vector type.
         width: vectors per tile.
-        height: rows per tile; must divide the plane's height.
+        height: rows per tile. Where it does not divide the plane's height, some rows of the last tiles do not exist:
+            `existing` says which.
     """
 
     def __init__(self, plane: Plane, vector: Vector, width: int, height: int = 1) -> None:
-        if plane.height % height:
-            raise ValueError(f"{height} rows per tile do not divide {plane.height}")
         self.plane, self.vector, self.width, self.height = plane, vector, width, height
         self.across = -(-plane.vectors // width)
-        self.down = plane.height // height
+        self.down = -(-plane.height // height)
 
     def column(self, tile, number: int):
         """First column of vector `number` of tile `tile` along a row."""
         return (tile * self.width + number) * self.plane.lanes
+
+    def existing(self, block, number: int) -> tuple:
+        """Row `number` of a block of rows, or the image's last row where that does not exist; and whether it does."""
+        row = block * self.height + number
+        short = self.plane.height % self.height
+        if not short or number < short:
+            return row, True
+        return T.min(row, self.plane.height - 1), row < self.plane.height
 
     def store(self, registers, first: int, buffer, channel, row, tile) -> None:
         """Write registers[first : first + width] to a row, masking what lies beyond the image."""

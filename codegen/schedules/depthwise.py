@@ -18,8 +18,13 @@ from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
-#: multiply-add statements of one unrolled kernel; beyond, OpenCL compilers take seconds
-UNROLL_LIMIT = 700
+#: multiply-add statements of one unrolled kernel; beyond, OpenCL compilers take long, for little speed
+UNROLL_LIMIT = 300
+MOST_VECTORS = 4
+#: configurations worth timing
+MOST_TILES = 8
+#: what starting a work-item and its scattered first loads take, in multiply-adds
+ITEM_COST = 60
 
 
 @dataclass(frozen=True)
@@ -34,21 +39,23 @@ class TallTile:
 
 
 def space(workload: Workload, profile: Profile) -> list[TallTile]:
-    """Tiles whose rows divide the image; none for anything but one filter per channel."""
+    """Tiles of little waste; none for anything but one filter per channel."""
     layer = workload.layer
     if layer.op != "conv" or not layer.groups == layer.in_shapes[0][0] == layer.out_shape[0]:
         return []
-    if layer.groups == 1 or layer.kernel[0] * layer.kernel[1] * profile.accumulators > UNROLL_LIMIT:
+    positions = layer.kernel[0] * layer.kernel[1]
+    if layer.groups == 1 or positions * profile.accumulators > 2 * UNROLL_LIMIT:
         return []
-    best = choose_tile(workload, profile)
-    positions, height = layer.kernel[0] * layer.kernel[1], workload.output.height
-    others = [
-        TallTile(rows, vectors)
-        for vectors in {best.vectors, 1}
-        for rows in range(1, height + 1)
-        if height % rows == 0 and rows * vectors * positions <= UNROLL_LIMIT
+    # A CPU holds the live rows of a tall tile in registers whatever the tile's height; on a GPU every accumulator
+    # stays live until its row is done, so tiles are bounded by the accumulators.
+    most = max(UNROLL_LIMIT // positions if profile.gpu == "cpu" else profile.accumulators, 1)
+    vectors, height = workload.output.vectors, workload.output.height
+    tiles = [
+        TallTile(rows, width)
+        for width in range(1, min(vectors, MOST_VECTORS) + 1)
+        for rows in range(1, min(height, most // width) + 1)
     ]
-    return [best, *(tile for tile in others if tile != best)]
+    return sorted(tiles, key=lambda tile: _cost(tile, workload))[:MOST_TILES]
 
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: TallTile) -> Kernel:
@@ -60,18 +67,14 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: TallTile)
     return Kernel(_write(workload, profile, tile.rows, tile.vectors), constants)
 
 
-def choose_tile(workload: Workload, profile: Profile) -> TallTile:
-    """The tile whose rows divide the image's height, vectors its width where a few do.
-
-    A CPU holds the live rows of a tall tile in registers whatever the tile's height; on a GPU every accumulator stays
-    live until its row is done, so tiles are bounded by the accumulators.
-    """
-    plane, layer = workload.output, workload.layer
-    width = max(w for w in range(1, 5) if plane.vectors % w == 0)
-    positions = layer.kernel[0] * layer.kernel[1]
-    most = UNROLL_LIMIT // (positions * width) if profile.gpu == "cpu" else profile.accumulators // width
-    height = max(h for h in range(1, max(most, 1) + 1) if plane.height % h == 0)
-    return TallTile(height, width)
+def _cost(tile: TallTile, workload: Workload) -> float:
+    """Multiply-adds, loads and the start of a work-item, per useful vector: estimates that order the tiles."""
+    layer, output = workload.layer, workload.output
+    items = -(-output.height // tile.rows) * -(-output.vectors // tile.vectors)
+    rows_read = (tile.rows - 1) * layer.stride[0] + (layer.kernel[0] - 1) * layer.dilation[0] + 1
+    loads = min(rows_read, tile.rows * layer.kernel[0]) * layer.kernel[1] * tile.vectors * layer.stride[1]
+    products = tile.rows * tile.vectors * layer.kernel[0] * layer.kernel[1]
+    return items * (products + loads + ITEM_COST) / (output.height * output.vectors)
 
 
 def _write(workload: Workload, profile: Profile, height: int, width: int):
@@ -82,7 +85,6 @@ def _write(workload: Workload, profile: Profile, height: int, width: int):
     arguments = workload.arguments(weight=layer.groups * positions, bias=layer.groups)
     with kernel(arguments, (layer.groups, rows.down, rows.across), profile) as frame:
         channel, block, across = frame.axes
-        first = block * height
         sums = [registers(width, vector.type, f"sums{r}") for r in range(height)]
         loaded = registers(width, vector.type, "loaded")
         factors = registers(positions, vector.type, "factors")
@@ -92,10 +94,11 @@ def _write(workload: Workload, profile: Profile, height: int, width: int):
             uses = _uses(input_row, height, layer)
             for r, ky in uses:
                 if ky == 0:
-                    _start(frame, workload, vector, rows, sums[r], channel, first + r, across)
+                    _start(frame, workload, vector, rows, sums[r], channel, rows.existing(block, r)[0], across)
             for kx in range(layer.kernel[1] if uses else 0):
                 for v in range(width):
-                    where = (channel, first + uses[0][0], across, v, (uses[0][1], kx))
+                    # the first of these rows exists if any does
+                    where = (channel, rows.existing(block, uses[0][0])[0], across, v, (uses[0][1], kx))
                     put(loaded, v, load_window(frame["in0"], workload, vector, rows, *where))
                 for r, ky in uses:
                     for v in range(width):
@@ -103,7 +106,8 @@ def _write(workload: Workload, profile: Profile, height: int, width: int):
                         put(sums[r], v, sums[r][v] + product)
             for r, ky in uses:
                 if ky == layer.kernel[0] - 1:
-                    finish(frame, workload, vector, rows, [(channel, True)], sums[r], first + r, across)
+                    row, exists = rows.existing(block, r)
+                    finish(frame, workload, vector, rows, [(channel, exists)], sums[r], row, across)
         rows.zero_borders(frame["out"], [(channel, True)], block, across)
     return frame.func
 

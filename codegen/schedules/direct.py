@@ -8,7 +8,13 @@ from codegen.builder import kernel
 from codegen.epilogue import finish
 from codegen.rows import RowTiles, load_window
 from codegen.schedules.order import TileOrder, band_in_cache
-from codegen.schedules.products import Accumulators, FilterBlocks, choose_filters_and_vectors, filling_tiles
+from codegen.schedules.products import (
+    Accumulators,
+    FilterBlocks,
+    choose_filters_and_vectors,
+    filling_tiles,
+    tall_tile,
+)
 from codegen.schedules.rule import Rule
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
@@ -16,8 +22,6 @@ from devices.profile import Profile
 
 #: configurations worth timing
 MOST_TILES = 8
-#: cost of one deinterleaved load, in multiply-adds
-STRIDED_LOAD = 3.0
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,15 @@ class Tile:
 
 def space(workload: Workload, profile: Profile) -> list[Tile]:
     """The tile of least estimated work in bands that fit the cache; its other orders; other tiles that fill the
-    registers well."""
-    if workload.layer.op != "conv":
+    registers well. Strided vectors are dear: there, tall tiles first."""
+    layer = workload.layer
+    if layer.op != "conv":
         return []
-    cost = 1.0 if workload.layer.stride[1] == 1 else STRIDED_LOAD
-    shape, band = choose_filters_and_vectors(workload, profile, cost), band_in_cache(workload, profile)
-    orders = dict.fromkeys((band, 0, workload.output.height))
-    tiles = [Tile(*shape, order) for order in orders]
-    tiles += [Tile(*other, band) for other in filling_tiles(workload, profile)[:MOST_TILES]]
+    band = band_in_cache(workload, profile)
+    wide, tall = choose_filters_and_vectors(workload, profile), tall_tile(workload, profile)
+    first, second = (wide, tall) if layer.stride[1] == 1 else (tall, wide)
+    tiles = [Tile(*first, order) for order in (band, 0, workload.output.height)]
+    tiles += [Tile(*shape, band) for shape in (second, *filling_tiles(workload, profile)[:MOST_TILES])]
     return list(dict.fromkeys(tiles))
 
 

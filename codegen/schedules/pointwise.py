@@ -11,16 +11,28 @@ from dataclasses import dataclass
 
 from codegen.builder import kernel
 from codegen.epilogue import finish
+from codegen.plane import Plane
 from codegen.rows import RowTiles, load_window
 from codegen.schedules.order import TileOrder, band_in_cache
-from codegen.schedules.products import Accumulators, FilterBlocks, choose_filters_and_vectors, filling_tiles
+from codegen.schedules.products import (
+    Accumulators,
+    FilterBlocks,
+    choose_filters_and_vectors,
+    filling_tiles,
+    tall_tile,
+)
 from codegen.schedules.rule import Rule
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
-#: configurations worth timing
-MOST_TILES = 6
+#: tile shapes of least estimated work that are worth timing
+MOST_TILES = 5
+#: of one work-item; more gain nothing, and leave fewer work-items
+MOST_TILES_PER_ITEM = 6
+LEAST_ITEMS = 64
+#: input channels per turn of the loop
+UNROLL = 2
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class PointwiseTile:
     vectors: int
     band: int = 0
     tiles: int = 1
-    unroll: int = 4
+    unroll: int = UNROLL
     late: int = 0
 
     def __str__(self) -> str:
@@ -48,15 +60,35 @@ class PointwiseTile:
 
 
 def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
-    layer = workload.layer
+    """On a CPU first a tall column of filters over a whole row, filters fastest: few planes are read and written at a
+    time, each for long. On a GPU the tile of least estimated work."""
+    layer, output = workload.layer, workload.output
     if layer.op != "conv" or layer.kernel != (1, 1) or layer.groups > 1:
         return []
     if layer.stride != (1, 1) or layer.padding != (0, 0):
         return []
-    shape, band = choose_filters_and_vectors(workload, profile), band_in_cache(workload, profile)
-    tiles = [PointwiseTile(*shape, order) for order in dict.fromkeys((band, 0, workload.output.height))]
-    tiles += [PointwiseTile(*other, band) for other in filling_tiles(workload, profile)[:MOST_TILES]]
+    late = int(bool(layer.epilogue) and layer.epilogue[0].kind == "add")
+    band = band_in_cache(workload, profile)
+    wide = choose_filters_and_vectors(workload, profile)
+    others = [shape for shape in filling_tiles(workload, profile) if shape != wide][:MOST_TILES]
+    if profile.gpu != "cpu":
+        return [PointwiseTile(*shape, band, late=late) for shape in (wide, *others)]
+    tall = tall_tile(workload, profile)
+    row = _tiles_per_item(output, *tall)
+    tiles = [PointwiseTile(*tall, order, row, late=late) for order in dict.fromkeys((0, band, output.height))]
+    tiles.append(PointwiseTile(*tall, 0, row, UNROLL, 1 - late) if late else PointwiseTile(*tall, 0, row, 4))
+    tiles += [PointwiseTile(*wide, order, late=late) for order in dict.fromkeys((0, band))]
+    tiles += [PointwiseTile(*wide, 0, 4, late=late)]
+    tiles += [PointwiseTile(*shape, 0, late=late) for shape in others]
     return list(dict.fromkeys(tiles))
+
+
+def _tiles_per_item(output: Plane, filters: int, vectors: int) -> int:
+    """Tiles of a whole row, or of its half or third, such that enough work-items are left to share among cores."""
+    across = -(-output.vectors // vectors)
+    most = min(MOST_TILES_PER_ITEM, across * output.height * -(-output.channels // filters) // LEAST_ITEMS)
+    parts = -(-across // max(most, 1))
+    return -(-across // parts)
 
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: PointwiseTile) -> Kernel:

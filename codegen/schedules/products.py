@@ -28,6 +28,9 @@ MOST_VECTORS = 4
 #: tiles that pad the work by more than this are not worth timing
 WORTH_PADDING = 1.2
 
+#: what a filter more or less than the best tall tile has costs, as a share of the work
+TALL_DISTANCE = 0.004
+
 #: (channel, row, tile along the row, vector of the tile, (ky, kx)) -> the input vector a multiply-add needs
 Load = Callable[..., object]
 
@@ -132,7 +135,7 @@ class Accumulators:
 
     def _add_channel(self, block, channel, row, across, load: Load) -> None:
         blocks, first = self.blocks, self.blocks.first_channel(block)
-        for position, ky, kx in _positions(self.workload.layer):
+        for position, ky, kx in positions_of(self.workload.layer):
             for v in range(self.rows.width):
                 put(self.loaded, v, load(first + channel, row, across, v, (ky, kx)))
             self._multiply(((block * blocks.channels + channel) * blocks.positions + position) * blocks.filters)
@@ -147,7 +150,7 @@ class Accumulators:
                 put(self.sums, f * width + v, self.sums[f * width + v] + self.loaded[v] * self.factor[0])
 
 
-def _positions(layer: Layer) -> Iterator[tuple]:
+def positions_of(layer: Layer) -> Iterator[tuple]:
     """(number, ky, kx) of each kernel position; a loop over ky in the kernel where unrolling would be too much."""
     height, width = layer.kernel
     if height * width > UNROLLED_POSITIONS:
@@ -157,19 +160,31 @@ def _positions(layer: Layer) -> Iterator[tuple]:
         yield from ((ky * width + kx, ky, kx) for ky in range(height) for kx in range(width))
 
 
-def choose_filters_and_vectors(workload: Workload, profile: Profile, load_cost: float = 1.0) -> tuple[int, int]:
+def choose_filters_and_vectors(workload: Workload, profile: Profile) -> tuple[int, int]:
     """The tile with the least work per useful output: padding of both axes, and loads against multiply-adds.
 
     Filters are chosen first, from the layer alone: weights are packed by them, so that a network built for several
-    input sizes packs each layer's weights once. Vectors follow from the width of the image. `load_cost` is that of one
-    input vector in multiply-adds.
+    input sizes packs each layer's weights once. Vectors follow from the width of the image.
     """
     filters, vectors = workload.layer.out_shape[0] // workload.layer.groups, workload.output.vectors
     budget = profile.accumulators
     widest = [(f, min(budget // f, MOST_VECTORS)) for f in range(1, min(filters, budget) + 1)]
-    chosen = min(widest, key=lambda tile: padding(filters, tile[0]) * _overhead(*tile, load_cost))[0]
+    chosen = min(widest, key=lambda tile: padding(filters, tile[0]) * _overhead(*tile))[0]
     fitting = [(chosen, v) for v in range(1, min(vectors, budget // chosen, MOST_VECTORS) + 1)]
-    return min(fitting, key=lambda tile: padding(vectors, tile[1]) * _overhead(*tile, load_cost))
+    return min(fitting, key=lambda tile: padding(vectors, tile[1]) * _overhead(*tile))
+
+
+def tall_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
+    """(filters, vectors) of a tile one vector wide: two thirds of the accumulators or near, padding the filters little.
+
+    It makes most of each input vector, which matters where vectors are dear: of stride 2, or many planes. Where there
+    are too few filters for it, the tile of least estimated work.
+    """
+    filters, best = workload.layer.out_shape[0] // workload.layer.groups, profile.accumulators * 2 // 3
+    choice = range(profile.accumulators // 2, min(filters, profile.accumulators - 2) + 1)
+    if not choice:
+        return choose_filters_and_vectors(workload, profile)
+    return min(choice, key=lambda f: padding(filters, f) * (1 + TALL_DISTANCE * abs(f - best))), 1
 
 
 def filling_tiles(workload: Workload, profile: Profile) -> list[tuple[int, int]]:
@@ -189,7 +204,7 @@ def padding(extent: int, step: int) -> float:
     return -(-extent // step) * step / extent
 
 
-def _overhead(filters: int, vectors: int, load_cost: float = 1.0) -> float:
+def _overhead(filters: int, vectors: int) -> float:
     """Instructions per multiply-add: one load per vector, a splat per filter (partly free), the loop."""
     products = filters * vectors
-    return (products + load_cost * vectors + 0.35 * filters + 1) / products
+    return (products + vectors + 0.35 * filters + 1) / products
