@@ -41,7 +41,8 @@ class Artifact:
         self.path, self.session = Path(path), session
         self.manifest: Manifest = read_manifest(self.path)
         with session.guard(f"loading {self.path.name}"):
-            self._machine = VirtualMachine(session.load(self.path), session.device)
+            memory = "naive" if self.manifest.textures else None  # TVM's pooled memory knows no images
+            self._machine = VirtualMachine(session.load(self.path), session.device, memory)
             self._parameters = [self._upload(array) for array in self._read_parameters()]
 
     def _read_parameters(self) -> Sequence[np.ndarray]:

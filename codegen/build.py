@@ -156,6 +156,7 @@ def build(
         profile=destination.profile.name,
         host=destination.host,
         versions={name: importlib.metadata.version(name) for name in DISTRIBUTIONS},
+        textures=lowered.textures,
         dtype=dtype,
         plan=_plan_facts(plan, pruned) if plan else {},
     )

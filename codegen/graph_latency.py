@@ -46,7 +46,7 @@ def measured_latency(
             module = session.load(path)
         entry = lowered.entries[0]
         with session.guard(f"preparing {graph.name}"):
-            machine = VirtualMachine(module, session.device)
+            machine = VirtualMachine(module, session.device, "naive" if lowered.textures else None)
             tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
             machine.save_function(entry.name, "timed", tensor, include_return=False)
         timing = measure(session, machine, entry="timed", repeats=repeats)

@@ -78,6 +78,7 @@ class Manifest:
         parameters_file: {"file", "sha256"} of the safetensors beside the artifact, or empty.
         device, profile, host: what it was built for: its description, the profile's name, the host.
         versions: of fleetpose, apache-tvm and apache-tvm-ffi.
+        textures: names of the constants inside that are images on the device, not buffers.
         dtype: element type of activations and weights on the device; inputs and outputs are float32 whatever it is.
         plan: {"file", "sha256", "zeros": "given" or "one-shot"} of the plan it was built by; empty without one.
         elf: what the shared object is and needs (codegen.elf.ElfReport); empty in manifests from before it was checked.
@@ -96,6 +97,7 @@ class Manifest:
     host: str = "native"
     versions: dict[str, str] = field(default_factory=dict)
     elf: dict[str, Any] = field(default_factory=dict)
+    textures: tuple[str, ...] = ()
     dtype: str = "float32"
     plan: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
@@ -170,7 +172,8 @@ def _from_fields(fields: dict[str, Any]) -> Manifest:
         )
         for entry in fields["entries"]
     )
-    return Manifest(**{**fields, "entries": entries, "parameters": tuple(fields["parameters"])})
+    names = {key: tuple(fields.get(key, ())) for key in ("parameters", "textures")}
+    return Manifest(**{**fields, "entries": entries, **names})
 
 
 def _layer_code(fields: dict[str, Any]) -> LayerCode:

@@ -7,12 +7,15 @@ across sizes; packed weights that are equal are stored once.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tvm
 from tvm import relax
+from tvm.relax import VDevice
+from tvm.relax._ffi_api import MakeTensorConst
 from tvm_ffi import StructuralKey
 
 from codegen.layout import Layout, assign_layout
@@ -20,7 +23,8 @@ from codegen.manifest import Entry, LayerCode, TensorSpec
 from codegen.schedules import schedule
 from codegen.schedules.move import export_kernel, import_kernel
 from codegen.schedules.rule import Choice
-from codegen.workload import Kernel, Weights, Workload
+from codegen.target import make_target
+from codegen.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
 from models.graph import Graph
@@ -36,11 +40,17 @@ class NetworkModule:
         module: Relax functions `run_HxW` and their kernels.
         entries: what each function contains.
         parameters: packed constants that are arguments of every function, in order; empty where weights are inside.
+        textures: the constants inside that are images on the device; they want a VirtualMachine of naive memory, since
+            the pooled one of TVM's runtime has buffers only.
     """
 
     module: tvm.IRModule
     entries: list[Entry]
     parameters: dict[str, np.ndarray] = field(default_factory=dict)
+    textures: tuple[str, ...] = ()
+
+
+log = logging.getLogger("codegen.network")
 
 
 def function_name(shape: Shape) -> str:
@@ -106,6 +116,9 @@ class _Lowering:
         self.packed: dict[str, np.ndarray] = {}
         self.stored_as: dict[tuple[str, bytes], str] = {}
         self.inside: dict[str, relax.Constant] = {}
+        self.textures: set[str] = set()
+        self.target = make_target(profile)
+        self.texture_memory = VDevice(self.target, 0, TEXTURE_SCOPE)
 
     def lower(self, graphs: Sequence[Graph]) -> NetworkModule:
         item_bytes = np.dtype(self.options.dtype).itemsize
@@ -113,9 +126,14 @@ class _Lowering:
         # all kernels before any function: weights beside the artifact are arguments of every function
         scheduled = [self._schedule(*each) for each in zip(graphs, layouts, strict=True)]
         if self.options.weights_inside:
-            self.inside = {name: relax.const(array) for name, array in self.packed.items()}
+            self.inside = {name: self._constant(name, array) for name, array in self.packed.items()}
         functions = [self._function(*each) for each in zip(graphs, layouts, scheduled, strict=True)]
-        return NetworkModule(self.builder.get(), functions, {} if self.options.weights_inside else self.packed)
+        module = self.builder.get()
+        if self.textures:
+            # the first is where everything lies that names no memory
+            module.update_global_info("vdevice", [VDevice(self.target, 0, "global"), self.texture_memory])
+        parameters = {} if self.options.weights_inside else self.packed
+        return NetworkModule(module, functions, parameters, tuple(sorted(self.textures)))
 
     def _schedule(self, graph: Graph, layout: Layout) -> list[_Scheduled]:
         scheduled: list[_Scheduled] = []
@@ -130,13 +148,22 @@ class _Lowering:
             workload = Workload.of(layer, layout.planes, self.options.dtype, sparsity)
             kernel = self._kernel(workload, weights, layer.name)
             constants = [self._store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
+            names = zip(constants, kernel.constants, strict=True)
+            self.textures |= {stored for stored, name in names if name in kernel.textures}
             variable = self._share(workload.label, kernel.func)
             scheduled.append(_Scheduled(layer, kernel, variable, constants, sparsity))
         return scheduled
 
     def _kernel(self, workload: Workload, weights: Weights, name: str) -> Kernel:
         try:
-            return schedule(workload, weights, self.profile, self.options.choose(workload, self.profile))
+            kernel = schedule(workload, weights, self.profile, self.options.choose(workload, self.profile))
+            if not kernel.textures or self.options.weights_inside:
+                return kernel
+            # arguments of a network reach it as buffers: TVM's runtime copies them into its pool
+            other = schedule(workload, weights, self.profile)
+            taken = f"{other.schedule} in place of {kernel.schedule}"
+            log.warning("layer %s: %s, which reads weights from inside the artifact only", name, taken)
+            return other
         except LookupError as error:
             raise UsageError(f"layer {name}: {error}") from error
 
@@ -173,6 +200,12 @@ class _Lowering:
             self.stored_as[key] = f"{name}.{others}" if others else name
             self.packed[self.stored_as[key]] = array
         return self.stored_as[key]
+
+    def _constant(self, name: str, array: np.ndarray) -> relax.Expr:
+        """A packed constant, to be placed in an image by the runtime where a kernel reads it as one."""
+        memory = self.texture_memory if name in self.textures else None
+        kind = relax.TensorType(array.shape, str(array.dtype), memory)
+        return MakeTensorConst(tvm.runtime.tensor(array), kind, None)
 
     def _function(self, graph: Graph, layout: Layout, scheduled: list[_Scheduled]) -> Entry:
         name, builder = function_name(graph.input_shape), self.builder

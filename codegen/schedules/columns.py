@@ -26,8 +26,8 @@ from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 from models.sparsity import Sparsity
 
-#: configurations, and shapes of tiles, worth timing
-MOST_TILES, MOST_SHAPES = 16, 5
+#: tiles of more estimated work than this many times the least are not worth timing
+WORTH_TIMING = 1.3
 #: cost of one deinterleaved load, in multiply-adds
 STRIDED_LOAD = 3.0
 #: vector multiply-adds that make launching a work-item negligible, and the most tiles it is given for that
@@ -141,22 +141,24 @@ def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
         found.append(replace(first, order="channel"))
     if not sparsity.balanced:
         found += [replace(each, sorted=1) for each in found[:2]]
-    for shape in shapes[1:MOST_SHAPES]:
+    for shape in shapes[1:]:
         found += [placed(shape, band), placed(shape, 0)]
-    return list(dict.fromkeys(found))[:MOST_TILES]
+    return list(dict.fromkeys(found))
 
 
 def _shapes(workload: Workload, profile: Profile, block: int) -> list[tuple[int, int, int]]:
-    """(filters, vectors, rows) that fill the registers, of least estimated work first.
+    """(filters, vectors, rows) that fill the registers, of least estimated work first; one for each number of filters.
 
     Filters divide the sparsity's `block`: a group of more would hold columns that only some of its filters have.
     """
     plane, budget = workload.output, profile.accumulators
     found = []
     for filters in (f for f in range(1, min(block, budget) + 1) if block % f == 0):
-        for vectors in range(1, min(plane.vectors, MOST_VECTORS, budget // filters) + 1):
-            found.append((filters, vectors, min(budget // (filters * vectors), plane.height)))
-    return sorted(found, key=lambda shape: _cost(workload, *shape))
+        widest = min(plane.vectors, MOST_VECTORS, budget // filters)
+        shapes = [(filters, v, min(budget // (filters * v), plane.height)) for v in range(1, widest + 1)]
+        found.append(min(shapes, key=lambda shape: _cost(workload, *shape)))
+    found.sort(key=lambda shape: _cost(workload, *shape))
+    return [shape for shape in found if _cost(workload, *shape) < WORTH_TIMING * _cost(workload, *found[0])]
 
 
 def _cost(workload: Workload, filters: int, vectors: int, rows: int) -> float:

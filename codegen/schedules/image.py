@@ -12,7 +12,7 @@ from tvm.ir import Call, Op, PrimType
 from tvm.tirx import IntImm, Shuffle
 from tvm.tirx.script import builder as T
 
-from codegen.builder import function, put, registers
+from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish
 from codegen.rows import RowTiles, load_window
 from codegen.schedules.direct import Tile
@@ -93,19 +93,19 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
     rows = RowTiles(workload.output, vector, tile.vectors)
     order = TileOrder(blocks.count, rows, tile.band)
     image = (image_shape(blocks), workload.dtype, TEXTURE_SCOPE)
-    with function(workload.arguments(weight=image, bias=blocks.constants["bias"]), profile) as frame:
-        with frame.grid(order.extents) as axes:
+    arguments = workload.arguments(weight=image, bias=blocks.constants["bias"])
+    with kernel(arguments, order.extents, profile) as frame:
 
-            def load(*where):
-                return load_window(frame["in0"], workload, vector, rows, *where)
+        def load(*where):
+            return load_window(frame["in0"], workload, vector, rows, *where)
 
-            block = order.block(axes)
-            items = ImageAccumulators(frame, workload, blocks, rows, vector)
-            with order.tile(axes) as (row, across):
-                items.start(block, row, across)
-                items.add_products(block, row, across, load, POINTWISE_UNROLL if blocks.positions == 1 else 1)
-                finish(frame, workload, vector, rows, blocks.owned(block), items.sums, row, across)
-                rows.zero_borders(frame["out"], blocks.owned(block), row, across)
+        block = order.block(frame.axes)
+        items = ImageAccumulators(frame, workload, blocks, rows, vector)
+        with order.tile(frame.axes) as (row, across):
+            items.start(block, row, across)
+            items.add_products(block, row, across, load, POINTWISE_UNROLL if blocks.positions == 1 else 1)
+            finish(frame, workload, vector, rows, blocks.owned(block), items.sums, row, across)
+            rows.zero_borders(frame["out"], blocks.owned(block), row, across)
     return Kernel(frame.func, pack(blocks, weights), textures=frozenset({"weight"}))
 
 

@@ -1,0 +1,101 @@
+"""Convolution with its weights in an image2d, on this machine's OpenCL, against float64; in a whole network too."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tvm
+
+from codegen.artifact import Artifact
+from codegen.compile import standalone_planes
+from codegen.link import export_shared
+from codegen.manifest import Manifest, manifest_path
+from codegen.network import Options, lower_network
+from codegen.schedules import candidates
+from codegen.schedules.image import IMAGE, TEXEL, image_shape, pack
+from codegen.schedules.products import FilterBlocks
+from codegen.schedules.rule import Choice
+from codegen.target import make_target
+from codegen.workload import Weights
+from devices.profile import load_profile
+from fleetpose.files import sha256
+from models.reference import run_graph
+from tests.host.kernel_cases import CONVOLUTIONS, window
+from tests.host.test_kernels import check
+from tests.tvm.test_network import small_graph
+
+ADRENOS = [load_profile(name) for name in ("adreno-640", "adreno-730")]
+ANSWERED = [name for name, layer in CONVOLUTIONS.items() if layer.groups == 1 and max(layer.kernel) < 32]
+
+
+def image_choices(workload, profile) -> list[Choice]:
+    return [choice for choice in candidates(workload, profile) if choice.schedule == "image"]
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_convolution(host, name):
+    for number, profile in enumerate(ADRENOS):
+        choices = image_choices(standalone_planes(CONVOLUTIONS[name], profile.lanes), profile)
+        assert choices
+        check(host, CONVOLUTIONS[name], (2, 2), profile=profile, choice=choices[number % len(choices)])
+
+
+def test_every_configuration(host):
+    wide = dataclasses.replace(ADRENOS[0], lanes=16, accumulators=24)
+    layer = window("conv", (19, 57), (7, 50), (3, 3))
+    choices = image_choices(standalone_planes(layer, wide.lanes), wide)
+    assert len({choice.config for choice in choices}) > 3
+    for choice in choices:
+        check(host, layer, (1, 1), profile=wide, choice=choice)
+
+
+def test_only_adrenos_read_images_and_only_where_told_to():
+    layer = window("conv", (16, 16), (8, 8), (3, 3))
+    for name in ("mali-g76", "host"):
+        profile = load_profile(name)
+        assert not image_choices(standalone_planes(layer, profile.lanes), profile)
+    workload = standalone_planes(layer, ADRENOS[0].lanes)
+    assert image_choices(workload, ADRENOS[0])
+    assert not IMAGE.prefers(workload, ADRENOS[0])
+    small = dataclasses.replace(ADRENOS[0], image2d_max=100)
+    assert not image_choices(workload, small), "3 x 3 x 16 texels in a row"
+    depthwise = window("conv", (16, 16), (8, 8), (3, 3), groups=16)
+    assert not image_choices(standalone_planes(depthwise, ADRENOS[0].lanes), ADRENOS[0])
+
+
+def test_a_texel_holds_four_filters():
+    layer = window("conv", (3, 6), (8, 8), (3, 3))
+    weight = np.random.default_rng(0).standard_normal(layer.weight_shape, np.float32)
+    blocks = FilterBlocks.of(layer, 2 * TEXEL)
+    image = pack(blocks, Weights(weight))["weight"]
+    assert image.shape == image_shape(blocks) == (2, 27, 4)
+    for f, channel, ky, kx in np.ndindex(weight.shape):
+        assert image[f // 4, channel * 9 + ky * 3 + kx, f % 4] == weight[f, channel, ky, kx]
+    assert not image[1, :, 2:].any(), "there are six filters"
+
+
+def image_where_it_answers(workload, profile) -> Choice | None:
+    return next(iter(image_choices(workload, profile)), None)
+
+
+def test_in_a_network(host, tmp_path):
+    """Its images are made when the artifact is loaded, and other schedules run beside it."""
+    graph, path = small_graph(20, 34), tmp_path / "small.so"
+    lowered = lower_network([graph], ADRENOS[0], Options(choose=image_where_it_answers))
+    assert [code.schedule for code in lowered.entries[0].layers].count("image") == len(lowered.textures) == 4
+    export_shared(tvm.compile(lowered.module, make_target(ADRENOS[0])), path)
+    Manifest("small", sha256(path), tuple(lowered.entries), textures=lowered.textures).write(manifest_path(path))
+    artifact = Artifact(path, host)
+    for seed in (0, 1):
+        tensor = np.random.default_rng(seed).standard_normal(graph.input_shape, np.float32)
+        expected = run_graph(graph, tensor[None])
+        for (name, array), wanted in zip(artifact.run(tensor[None]).items(), expected, strict=True):
+            np.testing.assert_allclose(array, wanted, atol=1e-4, err_msg=name)
+
+
+def test_weights_beside_an_artifact_are_no_images(caplog):
+    options = Options(choose=image_where_it_answers, weights_inside=False)
+    lowered = lower_network([small_graph(20, 34)], ADRENOS[0], options)
+    assert not lowered.textures
+    assert "image" not in {code.schedule for code in lowered.entries[0].layers}
+    assert "layer stem: " in caplog.text

@@ -1,0 +1,159 @@
+"""The code that phones are to run, generated without one: every layer of every network, fp32 and fp16.
+
+The networks' layers are sampled; FLEETPOSE_SWEEP=all takes every layer of every registered network (minutes).
+"""
+
+import os
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import tvm
+
+from codegen.build import trace_sizes
+from codegen.compile import compile_layer, random_operands, standalone_planes
+from codegen.layout import assign_layout
+from codegen.link import opencl_source
+from codegen.network import Options, lower_network
+from codegen.schedules import RULES, candidates
+from codegen.target import make_target
+from codegen.workload import Weights, Workload
+from devices.profile import load_profile
+from fleetpose.errors import UsageError
+from models.layer import Step
+from models.prune.masks import mask
+from models.registry import model_names, model_spec
+from models.sparsity import Sparsity
+from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
+from tests.tvm import opencl_text
+from tests.tvm.test_network import small_graph
+
+PHONES = ("mali-g76", "mali-g78", "adreno-640", "adreno-730")
+DTYPES = ("float32", "float16")
+COMBINATIONS = [*product(PHONES, DTYPES)]
+EVERYTHING = os.environ.get("FLEETPOSE_SWEEP") == "all"
+#: of the sampled networks' workloads, each combination takes every so many-th, beginning with its own number
+SAMPLED_NETWORKS, SAMPLE = ("lwop", "efficientnet_b0", "resnet50"), 4
+SPARSITIES = ("block_punched:0.75:8x4", "columns:0.5:8x1", "connectivity:0.5:8x4", "pattern:0.75")
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    names = model_names() if EVERYTHING else SAMPLED_NETWORKS
+    return [trace_sizes(name, None, 0, [model_spec(name).size])[0] for name in names]
+
+
+def unique_workloads(graphs, profile, dtype: str) -> dict[Workload, tuple[str, Weights]]:
+    """The distinct workloads of the networks in their planes, with a layer's name and weights."""
+    found: dict[Workload, tuple[str, Weights]] = {}
+    for graph in graphs:
+        layout = assign_layout(graph, profile.lanes_of(dtype), np.dtype(dtype).itemsize)
+        for layer in graph.layers:
+            weights = Weights(graph.weights.get(f"{layer.name}.weight"), graph.weights.get(f"{layer.name}.bias"))
+            if layer.op != "concat":
+                workload = Workload.of(layer, layout.planes, dtype)
+                found.setdefault(workload, (f"{graph.name} {layer.name}", weights))
+    return found
+
+
+def generate(workload: Workload, weights: Weights, profile, choice=None) -> dict[str, str]:
+    """Compile one workload; the text of its kernels, each of them checked."""
+    compiled = compile_layer(workload, weights, profile, choice=choice)
+    kernel = compiled.kernel
+    groups = opencl_text.work_groups(kernel.func)
+    assert len(groups) == kernel.grids
+    assert max(groups) <= profile.max_threads_per_block
+    texts = opencl_text.sections(opencl_source(compiled.module))
+    assert len(texts) == kernel.grids
+    what = f"{workload.label} {kernel.schedule} {kernel.note}"
+    for name, text in texts.items():
+        opencl_text.assert_suits(f"{what} {name}", text, profile, workload.dtype)
+    return {f"{what} {name}": text for name, text in texts.items()}
+
+
+def check_syntax(texts: dict[str, str], folder) -> None:
+    if opencl_text.clang() is None:
+        pytest.skip("generated and looked through; its syntax was not checked: apt-get install clang")
+    opencl_text.assert_compiles(texts, folder)
+
+
+@pytest.mark.parametrize(("name", "dtype"), COMBINATIONS)
+def test_layers_of_networks(name, dtype, graphs, tmp_path):
+    profile, texts = load_profile(name), {}
+    workloads = [*unique_workloads(graphs, profile, dtype).items()]
+    assert len(workloads) > 60
+    first, step = (0, 1) if EVERYTHING else (COMBINATIONS.index((name, dtype)) % SAMPLE, SAMPLE)
+    for workload, (layer, weights) in workloads[first::step]:
+        for key, text in generate(workload, weights, profile).items():
+            texts[f"{layer}: {key}"] = text
+    check_syntax(texts, tmp_path)
+
+
+#: one of each kind of layer, small
+KINDS = {
+    **{name: layer for name, layer in CONVOLUTIONS.items() if name in ("1x1 odd channels", "3x3 groups 4", "5x5")},
+    "1x1": window("conv", (32, 24), (20, 40), epilogue=(Step("add"), Step("relu"))),
+    "1x1 stride 2": window("conv", (16, 24), (23, 39), stride=(2, 2)),
+    "3x3": window("conv", (16, 24), (23, 40), (3, 3), epilogue=(Step("relu6"),)),
+    "3x3 stride 2": window("conv", (16, 24), (23, 40), (3, 3), stride=(2, 2)),
+    "7x7 stride 2": window("conv", (3, 16), (46, 80), (7, 7), stride=(2, 2)),
+    "depthwise": window("conv", (16, 16), (23, 40), (5, 5), groups=16),
+    "depthwise stride 2": window("conv", (16, 16), (23, 40), (3, 3), stride=(2, 2), groups=16),
+    **POOLS,
+    **MOVES,
+    **{str(step): window("conv", (8, 9), (5, 19), epilogue=(step,)) for step in ACTIVATIONS},
+}
+
+
+def few_candidates(workload: Workload, profile) -> list:
+    """The first and the last configuration of each rule that answers."""
+    choices = [*candidates(workload, profile)]
+    by_rule = [[choice for choice in choices if choice.schedule == rule.name] for rule in RULES]
+    return [choice for own in by_rule if own for choice in dict.fromkeys((own[0], own[-1]))]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("mali-g76", "float16"), ("adreno-730", "float16"), ("mali-g78", "float32")]
+)
+def test_every_schedule(name, dtype, tmp_path):
+    profile, texts = load_profile(name), {}
+    for layer in KINDS.values():
+        for text in ("", *(SPARSITIES if layer.kernel in ((1, 1), (3, 3)) and layer.op == "conv" else ())):
+            sparsity = Sparsity.parse(text) if text else None
+            if sparsity and sparsity.applies_to(layer):
+                continue
+            _, weights = random_operands(layer, 0)
+            if sparsity:
+                weights = replace(weights, weight=weights.weight * mask(weights.weight, sparsity))
+            workload = standalone_planes(layer, profile.lanes_of(dtype), (1, 1), dtype, sparsity)
+            for choice in few_candidates(workload, profile):
+                texts.update(generate(workload, weights, profile, choice))
+    check_syntax(texts, tmp_path)
+
+
+@pytest.mark.parametrize("name", PHONES)
+def test_only_the_copies_at_a_networks_ends_know_float32(name, tmp_path):
+    profile = load_profile(name)
+    lowered = lower_network([small_graph(20, 34)], profile, Options(dtype="float16"))
+    texts = opencl_text.sections(opencl_source(tvm.compile(lowered.module, make_target(profile)).mod))
+    kernels = {kernel for code in lowered.entries[0].layers for kernel in code.kernels}
+    assert set(texts) == kernels
+    for kernel, text in texts.items():
+        if kernel.startswith(("import", "export")):
+            assert "float" in opencl_text.body(text)
+        else:
+            opencl_text.assert_suits(kernel, text, profile, "float16")
+    check_syntax(texts, tmp_path)
+
+
+def test_vectors_of_half_are_as_wide_as_those_of_float():
+    assert {load_profile(name).lanes_of("float16") for name in PHONES} == {8}
+    assert {load_profile(name).lanes_of("float32") for name in PHONES} == {4}
+
+
+def test_half_precision_is_refused_where_there_is_none():
+    with pytest.raises(UsageError, match="host does not compute in float16"):
+        lower_network([small_graph(20, 34)], load_profile("host"), Options(dtype="float16"))
+    with pytest.raises(UsageError, match=r"'float61'.*did you mean 'float16'"):
+        load_profile("mali-g76").lanes_of("float61")
