@@ -20,7 +20,7 @@ from tvm_ffi import StructuralKey
 
 from codegen.layout import Layout, assign_layout
 from codegen.manifest import Entry, LayerCode, TensorSpec
-from codegen.schedules import schedule
+from codegen.schedules import candidates, default_choice, schedule
 from codegen.schedules.move import export_kernel, import_kernel
 from codegen.schedules.rule import Choice
 from codegen.target import make_target
@@ -117,6 +117,7 @@ class _Lowering:
         self.stored_as: dict[tuple[str, bytes], str] = {}
         self.inside: dict[str, relax.Constant] = {}
         self.textures: set[str] = set()
+        self.chosen: dict[str, Choice] = {}
         self.target = make_target(profile)
         self.texture_memory = VDevice(self.target, 0, TEXTURE_SCOPE)
 
@@ -156,7 +157,7 @@ class _Lowering:
 
     def _kernel(self, workload: Workload, weights: Weights, name: str) -> Kernel:
         try:
-            kernel = schedule(workload, weights, self.profile, self.options.choose(workload, self.profile))
+            kernel = schedule(workload, weights, self.profile, self._choice(workload, name))
             if not kernel.textures or self.options.weights_inside:
                 return kernel
             # arguments of a network reach it as buffers: TVM's runtime copies them into its pool
@@ -166,6 +167,15 @@ class _Lowering:
             return other
         except LookupError as error:
             raise UsageError(f"layer {name}: {error}") from error
+
+    def _choice(self, workload: Workload, name: str) -> Choice:
+        """The schedule of a layer; at further input sizes one that packs its weights as at the first, if there is."""
+        choice = self.options.choose(workload, self.profile) or default_choice(workload, self.profile)
+        first = self.chosen.setdefault(name, choice)
+        if choice.packing == first.packing:
+            return choice
+        alike = (other for other in candidates(workload, self.profile) if other.packing == first.packing)
+        return next(alike, choice)
 
     def _copies(self, concat: Layer, layout: Layout) -> Iterator[_Scheduled]:
         """The members of a join that lie elsewhere, each copied into its planes of the joined buffer."""

@@ -13,6 +13,9 @@ from typing import Any
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
+#: fields of configurations that decide how weights are packed; all others are about tiles and orders
+PACKING = ("m", "filters", "channels", "order", "sorted")
+
 
 @dataclass(frozen=True)
 class Unconfigured:
@@ -52,6 +55,11 @@ class Choice:
 
     def __str__(self) -> str:
         return f"{self.schedule} {self.config}".strip()
+
+    @property
+    def packing(self) -> tuple:
+        """What the packed weights depend on: choices that are alike in this can share them."""
+        return (self.schedule, *((name, value) for name, value in asdict(self.config).items() if name in PACKING))
 
     def to_dict(self) -> dict[str, int | str]:
         """As one flat JSON object: {"schedule": "direct", "filters": 8, "vectors": 3, ...}."""
