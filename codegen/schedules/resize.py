@@ -105,7 +105,7 @@ def _between(position, extent: int, new_extent: int, corners: bool, dtype: str) 
         numerator, denominator = T.max((2 * position + 1) * extent - new_extent, 0), 2 * new_extent
     low = T.min(numerator // denominator, extent - 1)
     rest = numerator - low * denominator
-    return low, T.min(low + 1, extent - 1), T.Cast(dtype, rest) * (1.0 / denominator)
+    return low, T.min(low + 1, extent - 1), T.Cast(dtype, rest) * T.FloatImm(dtype, 1.0 / denominator)
 
 
 RESIZE = Rule("resize", Unconfigured, space, make)
