@@ -14,7 +14,7 @@ from models.prune.oneshot import prune_graph
 
 log = logging.getLogger("codegen.planned")
 
-#: layers that an error names
+#: layers that a message names
 MOST_NAMED = 4
 
 
@@ -36,13 +36,13 @@ def planned_graphs(graphs: Sequence[Graph], plan: Plan, prune: bool = False) -> 
     wrong = {name: reason for name, reason in reasons.items() if reason is not None}
     if not wrong:
         return list(graphs), False
-    named = "; ".join(f"{name}: {reason}" for name, reason in [*wrong.items()][:MOST_NAMED])
-    more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
-    if not prune:
-        raise UsageError(f"the weights do not have the plan's zeros ({named}{more}); prune them first, or give --prune")
-    log.warning(
-        "pruned at one go, without training, which costs accuracy: %s%s", ", ".join([*wrong][:MOST_NAMED]), more
+    names = ", ".join([*wrong][:MOST_NAMED]) + (
+        f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
     )
+    if not prune:
+        first = next(iter(wrong.values()))
+        raise UsageError(f"the weights of {names} do not have the plan's zeros ({first}); prune them, or give --prune")
+    log.warning("pruned at one go, without training, which costs accuracy: %s", names)
     return [prune_graph(graph, plan) for graph in graphs], True
 
 
