@@ -17,19 +17,24 @@ from codegen.workload import Workload
 
 
 def load_window(buffer, workload: Workload, vector: Vector, rows: RowTiles, channel, row, across, number, position):
-    """The input vector that position (ky, kx) of a window needs, for vector `number` of a tile of output row `row`.
+    """The input vector that position (ky, kx) of a window needs, for vector `number` of a tile of output row `row`."""
+    layer = workload.layer
+    y = row * layer.stride[0] + position[0] * layer.dilation[0] - layer.padding[0]
+    return load_columns(buffer, workload, vector, rows, channel, y, across, number, position[1])
+
+
+def load_columns(buffer, workload: Workload, vector: Vector, rows: RowTiles, channel, y, across, number, kx):
+    """As `load_window`, of input row `y` and column kx of the window.
 
     Lanes beyond the output's width read whatever follows in the buffer; where a long stride would carry them out of
     it, they are held back at its end.
     """
     layer, source = workload.layer, workload.inputs[0]
-    y = row * layer.stride[0] + position[0] * layer.dilation[0] - layer.padding[0]
-    x = rows.column(across, number) * layer.stride[1] + position[1] * layer.dilation[1] - layer.padding[1]
+    x = rows.column(across, number) * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1]
     furthest = (rows.across * rows.width * source.lanes) * layer.stride[1] - 1
     furthest += (layer.kernel[1] - 1) * layer.dilation[1] - layer.padding[1]
     size = None if furthest < source.pitch + SLACK_VECTORS * source.lanes else source.size
-    known = isinstance(position[1], int)
-    odd = known and (position[1] * layer.dilation[1] - layer.padding[1]) % 2
+    odd = isinstance(kx, int) and (kx * layer.dilation[1] - layer.padding[1]) % 2
     if layer.stride[1] == 2 and odd and size is None:  # the loads of the even position before it serve it too
         index = source.index(channel, y, x - 1)
         return vector.deinterleaved(vector.load(buffer, index), vector.load(buffer, index + vector.lanes), 1)
@@ -43,8 +48,7 @@ class RowTiles:
         plane: where the output lies; its lanes are the vector's.
         vector: the vector type.
         width: vectors per tile.
-        height: rows per tile. Where it does not divide the plane's height, some rows of the last tiles do not exist:
-            `existing` says which.
+        height: rows per tile; where it does not divide the plane's height, those of the last tiles are fewer.
     """
 
     def __init__(self, plane: Plane, vector: Vector, width: int, height: int = 1) -> None:
@@ -55,14 +59,6 @@ class RowTiles:
     def column(self, tile, number: int):
         """First column of vector `number` of tile `tile` along a row."""
         return (tile * self.width + number) * self.plane.lanes
-
-    def existing(self, block, number: int) -> tuple:
-        """Row `number` of a block of rows, or the image's last row where that does not exist; and whether it does."""
-        row = block * self.height + number
-        short = self.plane.height % self.height
-        if not short or number < short:
-            return row, True
-        return T.min(row, self.plane.height - 1), row < self.plane.height
 
     def store(self, registers, first: int, buffer, channel, row, tile) -> None:
         """Write registers[first : first + width] to a row, masking what lies beyond the image."""

@@ -1,7 +1,9 @@
 """Depthwise convolution: one filter per channel, any kernel, stride and dilation.
 
 A work-item makes a tall tile of one channel: it walks down the input rows, loads each once per kernel column, and adds
-it to every output row it belongs to, so that a 3x3 kernel reads each element three times instead of nine.
+it to every output row it belongs to, so that a 3x3 kernel reads each element three times instead of nine. Only the
+output rows that a window's height overlaps are unfinished at a time; their accumulators take turns, and the loop is
+unrolled until each has had its turn.
 """
 
 from __future__ import annotations
@@ -9,22 +11,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from tvm.tirx.script import builder as T
 
 from codegen.builder import kernel, put, registers
 from codegen.epilogue import finish, initial_addend
-from codegen.rows import RowTiles, load_window
+from codegen.rows import RowTiles, load_columns
 from codegen.schedules.rule import Rule
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
+from models.layer import Layer
 
-#: multiply-add statements of one unrolled kernel; beyond, OpenCL compilers take long, for little speed
-UNROLL_LIMIT = 300
+#: multiply-add statements of one unrolled turn; beyond, OpenCL compilers take seconds
+UNROLL_LIMIT = 400
 MOST_VECTORS = 4
 #: configurations worth timing
 MOST_TILES = 8
-#: what starting a work-item and its scattered first loads take, in multiply-adds
-ITEM_COST = 60
+#: rows of a GPU's tiles; its work-items hide latency by their number
+MOST_ROWS_OF_GPU = 16
+#: fewer cannot be shared evenly among cores
+LEAST_ITEMS = 64
+#: what starting a work-item takes, and each input row beside its loads, in multiply-adds
+ITEM_COST, ROW_COST = 60, 4
 
 
 @dataclass(frozen=True)
@@ -38,24 +46,58 @@ class TallTile:
         return f"R{self.rows}V{self.vectors}"
 
 
+class Turn:
+    """How accumulators take turns.
+
+    Attributes:
+        live: output rows unfinished at a time, each with accumulators of its own.
+        rows: input rows until every one of them has been finished once.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.span = (layer.kernel[0] - 1) * layer.dilation[0] + 1
+        self.live = -(-self.span // layer.stride[0])
+        self.rows = self.live * layer.stride[0]
+
+    def count(self, height: int) -> int:
+        """Turns that make `height` output rows."""
+        return -(-((height - 1) * self.layer.stride[0] + self.span) // self.rows)
+
+    def uses(self, number: int) -> list[tuple[int, int]]:
+        """(output row, kernel row) pairs that read input row `number` of a turn. Output rows count from the first that
+        begins in the turn; those below zero began in the one before."""
+        layer = self.layer
+        starts = [(number - ky * layer.dilation[0], ky) for ky in range(layer.kernel[0])]
+        return [(start // layer.stride[0], ky) for start, ky in starts if start % layer.stride[0] == 0]
+
+    def products(self) -> int:
+        """Multiply-adds of a turn per vector."""
+        return self.live * self.layer.kernel[0] * self.layer.kernel[1]
+
+
 def space(workload: Workload, profile: Profile) -> list[TallTile]:
-    """Tiles of little waste; none for anything but one filter per channel."""
-    layer = workload.layer
-    if layer.op != "conv" or not layer.groups == layer.in_shapes[0][0] == layer.out_shape[0]:
+    """Tiles of least estimated work; none for anything but one filter per channel."""
+    layer, output = workload.layer, workload.output
+    if layer.op != "conv" or not layer.groups == layer.in_shapes[0][0] == layer.out_shape[0] > 1:
         return []
-    positions = layer.kernel[0] * layer.kernel[1]
-    if layer.groups == 1 or positions * profile.accumulators > 2 * UNROLL_LIMIT:
-        return []
-    # A CPU holds the live rows of a tall tile in registers whatever the tile's height; on a GPU every accumulator
-    # stays live until its row is done, so tiles are bounded by the accumulators.
-    most = max(UNROLL_LIMIT // positions if profile.gpu == "cpu" else profile.accumulators, 1)
-    vectors, height = workload.output.vectors, workload.output.height
-    tiles = [
-        TallTile(rows, width)
-        for width in range(1, min(vectors, MOST_VECTORS) + 1)
-        for rows in range(1, min(height, most // width) + 1)
-    ]
+    turn = Turn(layer)
+    in_registers = max(profile.accumulators // (turn.live + 1), 1)
+    most = min(MOST_VECTORS, output.vectors, in_registers, UNROLL_LIMIT // turn.products())
+    heights = dict.fromkeys(-(-output.height // parts) for parts in (1, 2, 3, 4, 6, 8, 12, 16))
+    rows = [height for height in heights if profile.gpu == "cpu" or height <= MOST_ROWS_OF_GPU] or [MOST_ROWS_OF_GPU]
+    tiles = [TallTile(height, vectors) for vectors in range(1, most + 1) for height in rows]
     return sorted(tiles, key=lambda tile: _cost(tile, workload))[:MOST_TILES]
+
+
+def _cost(tile: TallTile, workload: Workload) -> tuple[bool, float]:
+    """Whether there are too few work-items to share; multiply-adds, loads and starts of work-items. Orders the tiles."""
+    layer, output, turn = workload.layer, workload.output, Turn(workload.layer)
+    items = -(-output.height // tile.rows) * -(-output.vectors // tile.vectors)
+    turns = turn.count(tile.rows)
+    loads = turn.rows * layer.kernel[1] * layer.stride[1]
+    cost = items * (ITEM_COST + turns * (turn.rows * ROW_COST + (turn.products() + loads) * tile.vectors))
+    return items * output.channels < LEAST_ITEMS, cost
 
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: TallTile) -> Kernel:
@@ -64,62 +106,56 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: TallTile)
         "weight": np.ascontiguousarray(weights.weight, np.float32).ravel(),
         "bias": weights.bias_or_zero(workload.layer.groups),
     }
-    return Kernel(_write(workload, profile, tile.rows, tile.vectors), constants)
+    return Kernel(_write(workload, profile, tile), constants)
 
 
-def _cost(tile: TallTile, workload: Workload) -> float:
-    """Multiply-adds, loads and the start of a work-item, per useful vector: estimates that order the tiles."""
-    layer, output = workload.layer, workload.output
-    items = -(-output.height // tile.rows) * -(-output.vectors // tile.vectors)
-    rows_read = (tile.rows - 1) * layer.stride[0] + (layer.kernel[0] - 1) * layer.dilation[0] + 1
-    loads = min(rows_read, tile.rows * layer.kernel[0]) * layer.kernel[1] * tile.vectors * layer.stride[1]
-    products = tile.rows * tile.vectors * layer.kernel[0] * layer.kernel[1]
-    return items * (products + loads + ITEM_COST) / (output.height * output.vectors)
-
-
-def _write(workload: Workload, profile: Profile, height: int, width: int):
-    layer, source = workload.layer, workload.inputs[0]
-    vector = Vector(source.lanes, workload.dtype)
-    rows = RowTiles(workload.output, vector, width, height)
+def _write(workload: Workload, profile: Profile, tile: TallTile):
+    layer, turn = workload.layer, Turn(workload.layer)
+    vector = Vector(workload.output.lanes, workload.dtype)
+    rows = RowTiles(workload.output, vector, tile.vectors, tile.rows)
     positions = layer.kernel[0] * layer.kernel[1]
     arguments = workload.arguments(weight=layer.groups * positions, bias=layer.groups)
     with kernel(arguments, (layer.groups, rows.down, rows.across), profile) as frame:
         channel, block, across = frame.axes
-        sums = [registers(width, vector.type, f"sums{r}") for r in range(height)]
-        loaded = registers(width, vector.type, "loaded")
+        sums = [registers(tile.vectors, vector.type, f"sums{number}") for number in range(turn.live)]
+        loaded = registers(tile.vectors, vector.type, "loaded")
         factors = registers(positions, vector.type, "factors")
         for position in range(positions):
             put(factors, position, vector.splat(frame["weight"][channel * positions + position]))
-        for input_row in range((height - 1) * layer.stride[0] + (layer.kernel[0] - 1) * layer.dilation[0] + 1):
-            uses = _uses(input_row, height, layer)
-            for r, ky in uses:
-                if ky == 0:
-                    _start(frame, workload, vector, rows, sums[r], channel, rows.existing(block, r)[0], across)
-            for kx in range(layer.kernel[1] if uses else 0):
-                for v in range(width):
-                    # the first of these rows exists if any does
-                    where = (channel, rows.existing(block, uses[0][0])[0], across, v, (uses[0][1], kx))
-                    put(loaded, v, load_window(frame["in0"], workload, vector, rows, *where))
+        for number in range(turn.live):
+            for v in range(tile.vectors):
+                put(sums[number], v, vector.splat(0))
+        with T.serial(0, turn.count(tile.rows)) as turns:
+            for number in range(turn.rows):
+                uses = turn.uses(number)
                 for r, ky in uses:
-                    for v in range(width):
-                        product = loaded[v] * factors[ky * layer.kernel[1] + kx]
-                        put(sums[r], v, sums[r][v] + product)
-            for r, ky in uses:
-                if ky == layer.kernel[0] - 1:
-                    row, exists = rows.existing(block, r)
-                    finish(frame, workload, vector, rows, [(channel, exists)], sums[r], row, across)
+                    if ky == 0:
+                        row, _ = _row(rows, block, turns * turn.live, r)
+                        _start(frame, workload, vector, rows, sums[r % turn.live], channel, row, across)
+                y = block * tile.rows * layer.stride[0] + turns * turn.rows + number
+                y = T.min(y - layer.padding[0], workload.inputs[0].height + layer.padding[0] - 1)
+                for kx in range(layer.kernel[1] if uses else 0):
+                    for v in range(tile.vectors):
+                        where = (channel, y, across, v, kx)
+                        put(loaded, v, load_columns(frame["in0"], workload, vector, rows, *where))
+                    for r, ky in uses:
+                        for v in range(tile.vectors):
+                            product = loaded[v] * factors[ky * layer.kernel[1] + kx]
+                            put(sums[r % turn.live], v, sums[r % turn.live][v] + product)
+                for r, ky in uses:
+                    if ky == layer.kernel[0] - 1:
+                        row, exists = _row(rows, block, turns * turn.live, r)
+                        finish(frame, workload, vector, rows, [(channel, exists)], sums[r % turn.live], row, across)
         rows.zero_borders(frame["out"], [(channel, True)], block, across)
     return frame.func
 
 
-def _uses(input_row: int, height: int, layer) -> list[tuple[int, int]]:
-    """(output row of the tile, kernel row) pairs that read an input row, counted from the tile's first."""
-    return [
-        (r, ky)
-        for r in range(height)
-        for ky in range(layer.kernel[0])
-        if r * layer.stride[0] + ky * layer.dilation[0] == input_row
-    ]
+def _row(rows: RowTiles, block, first, number: int) -> tuple:
+    """Row first + number of a block of rows, held within the image, and whether the block has it."""
+    within = first + number
+    row = block * rows.height + within
+    exists = T.And(within >= 0, T.And(within < rows.height, row < rows.plane.height))
+    return T.min(T.max(row, 0), rows.plane.height - 1), exists
 
 
 def _start(frame, workload: Workload, vector: Vector, rows: RowTiles, sums, channel, row, across) -> None:

@@ -30,7 +30,7 @@ from devices.profile import Profile
 MOST_TILES = 5
 #: of one work-item; more gain nothing, and leave fewer work-items
 MOST_TILES_PER_ITEM = 6
-LEAST_ITEMS = 64
+LEAST_ITEMS = 256
 #: input channels per turn of the loop
 UNROLL = 2
 
