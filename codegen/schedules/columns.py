@@ -9,18 +9,16 @@ neighbouring channels, whose planes are then read at a fixed distance.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import ceil, prod
 
-import numpy as np
 from tvm.tirx.script import builder as T
 
 from codegen.builder import kernel, put, registers
-from codegen.pack import PackedColumns, pack_columns
+from codegen.schedules.column_lists import ColumnLists
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import MOST_VECTORS, padding
 from codegen.schedules.rule import Rule
-from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window, plane_offsets
+from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
@@ -65,58 +63,6 @@ class ColumnTile:
         counts = {"t": self.tiles, "c": self.channels, "u": self.unroll}
         parts += [f"{letter}{count}" for letter, count in counts.items() if count > 1]
         return " ".join([*parts, self.order, *(["sorted"] if self.sorted else [])])
-
-
-@dataclass(frozen=True)
-class ColumnLists:
-    """The lists of a layer's filter groups, as the kernel reads them.
-
-    Attributes:
-        packed: an entry's `channel` is its number among `first`; its weights are [channel of the entry][filter].
-        first: first input channel of each block of channels. The last block begins lower where it would reach beyond
-            the input; what it shares with the one before has zero weights.
-        channels: of an entry.
-    """
-
-    packed: PackedColumns
-    first: np.ndarray
-    channels: int
-
-    @classmethod
-    def of(cls, weight: np.ndarray, tile: ColumnTile) -> ColumnLists:
-        """The lists of a weight (out, in, kernel height, kernel width) under a configuration."""
-        out, channels, height, width = weight.shape
-        blocks = -(-channels // tile.channels)
-        nominal = np.arange(blocks) * tile.channels
-        first = np.minimum(nominal, max(channels - tile.channels, 0))
-        taken = first[:, None] + np.arange(tile.channels)
-        groups = -(-out // tile.filters)
-        padded = np.zeros((groups * tile.filters, blocks, tile.channels, height, width), np.float32)
-        padded[:out] = weight[:, taken] * (taken >= nominal[:, None])[:, :, None, None]
-        by_group = padded.reshape(groups, tile.filters, blocks, tile.channels, height, width)
-        rows = by_group.transpose(0, 3, 1, 2, 4, 5).reshape(-1, blocks, height, width)
-        packed = pack_columns(rows, tile.channels * tile.filters, tile.order, bool(tile.sorted))
-        return cls(packed, first, tile.channels)
-
-    @cached_property
-    def is_sorted(self) -> bool:
-        """The groups do not follow each other as the filters do."""
-        return bool((np.diff(self.packed.groups) < 0).any())
-
-    def constants(self, workload: Workload, weights: Weights, filters: int) -> dict[str, np.ndarray]:
-        """Constant arguments of the kernel; none of them empty."""
-        packed, width = self.packed, workload.layer.kernel[1]
-        groups, out = len(packed.groups), workload.layer.out_shape[0]
-        bias = np.zeros(groups * filters, np.float32)
-        bias[:out] = weights.bias_or_zero(out)
-        found = {"weight": packed.weight.ravel(), "bias": bias.reshape(groups, filters)[packed.groups].ravel()}
-        ky, kx = np.divmod(packed.position, width)
-        found["offset"] = plane_offsets(workload, self.first[packed.channel], ky, kx)
-        if packed.common_length is None:
-            found["starts"] = packed.starts
-        if self.is_sorted:
-            found["groups"] = packed.groups
-        return {name: array if array.size else np.zeros(1, array.dtype) for name, array in found.items()}
 
 
 def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
@@ -186,7 +132,7 @@ def _tiles(workload: Workload, sparsity: Sparsity, shape: tuple[int, int, int]) 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTile) -> Kernel:
     assert weights.weight is not None
     tile = replace(tile, channels=min(tile.channels, workload.layer.in_shapes[0][0]))
-    lists = ColumnLists.of(weights.weight, tile)
+    lists = ColumnLists.of(weights.weight, tile.filters, tile.channels, tile.order, bool(tile.sorted))
     constants = lists.constants(workload, weights, tile.filters)
     vector = Vector(workload.output.lanes, workload.dtype)
     rows = TallTiles(workload.output, vector, tile.vectors, tile.rows)

@@ -68,9 +68,12 @@ def space(workload: Workload, profile: Profile) -> list[PatternTile]:
 
 
 def _cost(vectors: int, rows: int) -> float:
-    """Instructions per multiply-add of a kernel whose taps lie in two rows of two columns: loads, splats, the loop."""
+    """Work per multiply-add of a kernel whose taps lie in two columns: input, splats, the loop.
+
+    Input counts in aligned vectors touched, one more than are loaded in a row, since most taps are shifted.
+    """
     products = PATTERN_ENTRIES * vectors * rows
-    return (products + 2 * (rows + 1) * vectors + PATTERN_ENTRIES + 2) / products
+    return (products + 2 * (rows + 2) * (vectors + 1) + PATTERN_ENTRIES + 2) / products
 
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: PatternTile) -> Kernel:

@@ -149,7 +149,7 @@ def test_channels_that_are_not_kept_are_not_read(host):
     assert np.isfinite(workload.output.unpack(LoadedLayer(compiled, host).run(inputs))).all()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_sparse_convolutions(host, data):
     def pair(name: str, low: int, high: int) -> tuple[int, int]:

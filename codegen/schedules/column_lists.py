@@ -1,0 +1,73 @@
+"""The lists of kept columns that the sparse schedule "columns" walks, made of a layer's weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from codegen.pack import PackedColumns, pack_columns
+from codegen.schedules.sparse_tiles import plane_offsets
+from codegen.workload import Weights, Workload
+
+
+@dataclass(frozen=True)
+class ColumnLists:
+    """The lists of a layer's filter groups, as the kernel reads them.
+
+    Attributes:
+        packed: an entry's `channel` is its number among `first`; its weights are [channel of the entry][filter].
+        first: first input channel of each block of channels. The last block begins lower where it would reach beyond
+            the input; what it shares with the one before has zero weights.
+        channels: of an entry.
+    """
+
+    packed: PackedColumns
+    first: np.ndarray
+    channels: int
+
+    @classmethod
+    def of(
+        cls, weight: np.ndarray, filters: int, channels: int = 1, order: str = "channel", longest_first: bool = False
+    ) -> ColumnLists:
+        """The lists of a weight (out, in, kernel height, kernel width).
+
+        Args:
+            weight: of a convolution of one group.
+            filters: of a group of the kernel.
+            channels: of an entry, at most the layer's.
+            order, longest_first: as for `pack_columns`.
+        """
+        out, whole, height, width = weight.shape
+        blocks = -(-whole // channels)
+        nominal = np.arange(blocks) * channels
+        first = np.minimum(nominal, whole - channels)
+        taken = first[:, None] + np.arange(channels)
+        groups = -(-out // filters)
+        padded = np.zeros((groups * filters, blocks, channels, height, width), np.float32)
+        padded[:out] = weight[:, taken] * (taken >= nominal[:, None])[:, :, None, None]
+        by_group = padded.reshape(groups, filters, blocks, channels, height, width)
+        rows = by_group.transpose(0, 3, 1, 2, 4, 5).reshape(-1, blocks, height, width)
+        packed = pack_columns(rows, channels * filters, order, longest_first)
+        return cls(packed, first, channels)
+
+    @cached_property
+    def is_sorted(self) -> bool:
+        """The groups do not follow each other as the filters do."""
+        return bool((np.diff(self.packed.groups) < 0).any())
+
+    def constants(self, workload: Workload, weights: Weights, filters: int) -> dict[str, np.ndarray]:
+        """Constant arguments of the kernel; none of them empty."""
+        packed, width = self.packed, workload.layer.kernel[1]
+        groups, out = len(packed.groups), workload.layer.out_shape[0]
+        bias = np.zeros(groups * filters, np.float32)
+        bias[:out] = weights.bias_or_zero(out)
+        found = {"weight": packed.weight.ravel(), "bias": bias.reshape(groups, filters)[packed.groups].ravel()}
+        ky, kx = np.divmod(packed.position, width)
+        found["offset"] = plane_offsets(workload, self.first[packed.channel], ky, kx)
+        if packed.common_length is None:
+            found["starts"] = packed.starts
+        if self.is_sorted:
+            found["groups"] = packed.groups
+        return {name: array if array.size else np.zeros(1, array.dtype) for name, array in found.items()}
