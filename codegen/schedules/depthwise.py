@@ -91,7 +91,7 @@ def space(workload: Workload, profile: Profile) -> list[TallTile]:
 
 
 def _cost(tile: TallTile, workload: Workload) -> tuple[bool, float]:
-    """Whether there are too few work-items to share; multiply-adds, loads and starts of work-items. Orders the tiles."""
+    """Whether work-items are too few to share; multiply-adds, loads and starts of work-items. Orders the tiles."""
     layer, output, turn = workload.layer, workload.output, Turn(workload.layer)
     items = -(-output.height // tile.rows) * -(-output.vectors // tile.vectors)
     turns = turn.count(tile.rows)
