@@ -20,6 +20,7 @@ class DeviceInfo:
         compute_units: cores, 0 where not known.
         clock_mhz: the highest clock it claims, 0 where not known.
         max_work_group: work-items in one work-group at most.
+        vector_width: floats of the widest vector its instructions have, 0 where not known.
         local_bytes: local memory of one work-group.
         fp16, image2d: as claimed by extensions and limits; None where not known.
     """
@@ -34,6 +35,7 @@ class DeviceInfo:
     compute_units: int = 0
     clock_mhz: int = 0
     max_work_group: int = 0
+    vector_width: int = 0
     local_bytes: int = 0
     fp16: bool | None = None
     image2d: bool | None = None
@@ -52,7 +54,9 @@ class DeviceInfo:
 def profile_for(info: DeviceInfo) -> Profile:
     """The profile that comes with the package for a device that describes itself so. Raises UsageError if none does."""
     words = f"{info.name} {info.vendor} {info.platform}".lower()
-    name = "host" if info.kind == "cpu" else next((f"generic_{gpu}" for gpu in ("mali", "adreno") if gpu in words), "")
+    name = next((f"generic_{gpu}" for gpu in ("mali", "adreno") if gpu in words), "")
+    if info.kind == "cpu":
+        name = "host-avx2" if 0 < info.vector_width <= 8 else "host"
     if name not in profile_names():
         raise UsageError(
             f"no profile suits device {info.name!r}; write one like {PROFILE_DIR / 'host.toml'}\n"

@@ -42,7 +42,7 @@ def open_device(
     if spec == "null":
         return NullSession(profile or load_profile("host"))
     if spec == "host":
-        return _open_host(profile or load_profile("host"), timeout_secs, require_opencl)
+        return _open_host(profile, timeout_secs, require_opencl)
     kind, colon, key = spec.partition(":")
     if kind != "rpc" or not colon:
         raise unknown_name("device", spec, ["host", "null", "rpc:KEY"])
@@ -59,8 +59,8 @@ def open_device(
     )
 
 
-def _open_host(profile: Profile, timeout_secs: float, require_opencl: bool) -> Session:
-    loopback = Loopback(profile.opencl_device, timeout_secs)
+def _open_host(profile: Profile | None, timeout_secs: float, require_opencl: bool) -> Session:
+    loopback = Loopback(profile.opencl_device if profile else None, timeout_secs)
     try:
         return Session(
             "host",

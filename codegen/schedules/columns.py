@@ -134,7 +134,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTil
     tile = replace(tile, channels=min(tile.channels, workload.layer.in_shapes[0][0]))
     lists = ColumnLists.of(weights.weight, tile.filters, tile.channels, tile.order, bool(tile.sorted))
     constants = lists.constants(workload, weights, tile.filters)
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = TallTiles(workload.output, vector, tile.vectors, tile.rows)
     order = TileOrder(len(lists.packed.groups), rows, tile.band, tile.tiles)
     sizes = {

@@ -111,7 +111,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: TallTile)
 
 def _write(workload: Workload, profile: Profile, tile: TallTile):
     layer, turn = workload.layer, Turn(workload.layer)
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, tile.vectors, tile.rows)
     positions = layer.kernel[0] * layer.kernel[1]
     arguments = workload.arguments(weight=layer.groups * positions, bias=layer.groups)

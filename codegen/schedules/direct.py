@@ -52,7 +52,7 @@ def space(workload: Workload, profile: Profile) -> list[Tile]:
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> Kernel:
     blocks = FilterBlocks.of(workload.layer, tile.filters)
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, tile.vectors)
     order = TileOrder(blocks.count, rows, tile.band)
     with kernel(workload.arguments(**blocks.constants), order.extents, profile) as frame:

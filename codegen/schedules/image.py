@@ -89,7 +89,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
     if tile.filters % TEXEL:
         raise ValueError(f"{tile.filters} filters are no whole texels of {TEXEL}")
     blocks = FilterBlocks.of(workload.layer, tile.filters)
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, tile.vectors)
     order = TileOrder(blocks.count, rows, tile.band)
     image = (image_shape(blocks), workload.dtype, TEXTURE_SCOPE)

@@ -26,7 +26,7 @@ def _tiles(plane: Plane, vector: Vector, profile: Profile) -> RowTiles:
 
 def make_elementwise(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
     """Activations and adds that could not be fused into the layer before them."""
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = _tiles(workload.output, vector, profile)
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:
         channel, block, across = frame.axes
@@ -43,7 +43,7 @@ def make_elementwise(workload: Workload, weights: Weights, profile: Profile, con
 def make_concat(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
     """Channel-wise joins. Inputs lie in planes like the output's, so whole planes are copied, borders too."""
     target = workload.output
-    vector = Vector(target.lanes, workload.dtype)
+    vector = Vector.on(profile, target.lanes, workload.dtype)
     with kernel(workload.arguments(), (target.channels, -(-target.stride // target.lanes)), profile) as frame:
         channel, part = frame.axes
         first = 0
@@ -59,7 +59,7 @@ def make_concat(workload: Workload, weights: Weights, profile: Profile, config: 
 
 def import_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Kernel:
     """From the user's dense float32 (1, C, H, W) tensor into planes of `dtype` with zero borders."""
-    dense, vector = Vector(plane.lanes), Vector(plane.lanes, dtype)
+    dense, vector = Vector.on(profile, plane.lanes), Vector.on(profile, plane.lanes, dtype)
     rows = RowTiles(plane, vector, 1)
     arguments: Arguments = {"in0": ((1, *plane.shape), "float32"), "out": (plane.size, dtype)}
     with kernel(arguments, (plane.channels, rows.down, rows.across), profile) as frame:
@@ -84,7 +84,7 @@ def import_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Ker
 def export_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Kernel:
     """From planes of `dtype` back to the dense float32 (1, C, H, W) tensor."""
     arguments: Arguments = {"in0": (plane.size, dtype), "out": ((1, *plane.shape), "float32")}
-    dense, vector = Vector(plane.lanes), Vector(plane.lanes, dtype)
+    dense, vector = Vector.on(profile, plane.lanes), Vector.on(profile, plane.lanes, dtype)
     with kernel(arguments, (plane.channels, plane.height, plane.vectors), profile) as frame:
         channel, row, across = frame.axes
         first = across * plane.lanes

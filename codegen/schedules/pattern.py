@@ -80,7 +80,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: PatternTi
     assert weights.weight is not None
     packed = pack_patterns(np.asarray(weights.weight, np.float32), bool(tile.sorted))
     constants = _constants(workload, weights, packed)
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = TallTiles(workload.output, vector, tile.vectors, tile.rows)
     order = TileOrder(workload.layer.out_shape[0], rows, tile.band)
     sizes = {

@@ -15,6 +15,7 @@ from codegen.plane import Plane
 from codegen.rows import RowTiles, load_window
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import (
+    MANY_ACCUMULATORS,
     Accumulators,
     FilterBlocks,
     choose_filters_and_vectors,
@@ -61,7 +62,7 @@ class PointwiseTile:
 
 def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
     """On a CPU first a tall column of filters over a whole row, filters fastest: few planes are read and written at a
-    time, each for long. On a GPU the tile of least estimated work."""
+    time, each for long. With few accumulators, and on a GPU, the tile of least estimated work."""
     layer, output = workload.layer, workload.output
     if layer.op != "conv" or layer.kernel != (1, 1) or layer.groups > 1:
         return []
@@ -73,7 +74,7 @@ def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
     others = [shape for shape in filling_tiles(workload, profile) if shape != wide][:MOST_TILES]
     if profile.gpu != "cpu":
         return [PointwiseTile(*shape, band, late=late) for shape in (wide, *others)]
-    tall = tall_tile(workload, profile)
+    tall = tall_tile(workload, profile) if profile.accumulators >= MANY_ACCUMULATORS else wide
     row = _tiles_per_item(output, *tall)
     tiles = [PointwiseTile(*tall, order, row, late=late) for order in dict.fromkeys((0, band, output.height))]
     tiles.append(PointwiseTile(*tall, 0, row, UNROLL, 1 - late) if late else PointwiseTile(*tall, 0, row, 4))
@@ -93,7 +94,7 @@ def _tiles_per_item(output: Plane, filters: int, vectors: int) -> int:
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: PointwiseTile) -> Kernel:
     blocks = FilterBlocks.of(workload.layer, tile.filters)
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, tile.vectors)
     order = TileOrder(blocks.count, rows, tile.band, tile.tiles)
     with kernel(workload.arguments(**blocks.constants), order.extents, profile) as frame:

@@ -53,7 +53,7 @@ def space(workload: Workload, profile: Profile) -> list[PoolTile]:
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: PoolTile) -> Kernel:
     layer = workload.layer
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, tile.vectors, tile.rows)
     window = _window(workload, vector, rows)
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:

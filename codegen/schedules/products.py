@@ -28,6 +28,8 @@ MOST_VECTORS = 4
 #: tiles that pad the work by more than this are not worth timing
 WORTH_PADDING = 1.2
 
+#: from so many on, a CPU's tall tiles leave some for operands
+MANY_ACCUMULATORS = 16
 #: what a filter more or less than the best tall tile has costs, as a share of the work
 TALL_DISTANCE = 0.004
 
@@ -175,13 +177,16 @@ def choose_filters_and_vectors(workload: Workload, profile: Profile) -> tuple[in
 
 
 def tall_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
-    """(filters, vectors) of a tile one vector wide: two thirds of the accumulators or near, padding the filters little.
+    """(filters, vectors) of a tile one vector wide: two thirds of the accumulators or near, padding the filters little;
+    on a CPU of few accumulators all of them, since fewer leave its multiply-add units waiting for their own results.
 
     It makes most of each input vector, which matters where vectors are dear: of stride 2, or many planes. Where there
     are too few filters for it, the tile of least estimated work.
     """
-    filters, best = workload.layer.out_shape[0] // workload.layer.groups, profile.accumulators * 2 // 3
-    choice = range(profile.accumulators // 2, min(filters, profile.accumulators - 2) + 1)
+    filters, budget = workload.layer.out_shape[0] // workload.layer.groups, profile.accumulators
+    few = profile.gpu == "cpu" and budget < MANY_ACCUMULATORS
+    best, most = (budget, budget) if few else (budget * 2 // 3, budget - 2)
+    choice = range(budget // 2, min(filters, most) + 1)
     if not choice:
         return choose_filters_and_vectors(workload, profile)
     return min(choice, key=lambda f: padding(filters, f) * (1 + TALL_DISTANCE * abs(f - best))), 1

@@ -23,7 +23,7 @@ def space(workload: Workload, profile: Profile) -> list[Unconfigured]:
 
 def make(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
     layer, source = workload.layer, workload.inputs[0]
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     doubling = workload.output.width == 2 * source.width and not (layer.mode == "bilinear" and layer.align_corners)
     rows = RowTiles(workload.output, vector, 2 if doubling else 1)
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:

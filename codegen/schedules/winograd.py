@@ -140,7 +140,7 @@ def write(
     reads, "weight" first."""
     tiling = tiling_of(workload, profile, tile.m)
     channels, filters = workload.inputs[0].channels, workload.output.channels
-    vector = Vector(workload.output.lanes, workload.dtype)
+    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     # accumulators start from a zero the compiler does not know: known ones made it spill
     constants |= {"zero": np.zeros(1, np.float32), "bias": weights.bias_or_zero(filters)}
     sizes = {

@@ -6,7 +6,7 @@ first, on plain pieces of its rows: taking rows apart into the columns of tiles 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -19,7 +19,6 @@ from codegen.rows import RowTiles
 from codegen.schedules.winograd_transforms import Registers, put_together, take_apart, transform_input, transform_output
 from codegen.vectors import Vector
 from codegen.workload import Workload
-from devices.profile import Profile
 
 LINE_BYTES = 64
 
@@ -97,25 +96,6 @@ class Tiling:
         return (channel * self.positions + position) * self.pitch + tile
 
 
-def shuffler(vector: Vector, profile: Profile):
-    """shuffle(a, b, order): elements of a (0 ... lanes - 1) and b (lanes ...) in a constant order.
-
-    OpenCL's shuffle2 takes its mask at run time, and PoCL's does not see through a constant one (a dozen instructions
-    for one); its compiler is Clang, whose own spelling becomes one instruction.
-    """
-    kind, name = ("uint16", "ushort") if vector.dtype == "float16" else ("uint32", "uint")
-
-    def shuffle(a, b, order: Sequence[int]):
-        if profile.gpu == "cpu":
-            return T.call_pure_extern(vector.type, "__builtin_shufflevector", a, b, *[T.int32(each) for each in order])
-        mask = T.call_pure_extern(
-            f"{kind}x{vector.lanes}", f"({name}{vector.lanes})", *[T.IntImm(kind, each) for each in order]
-        )
-        return T.call_pure_extern(vector.type, "shuffle2", a, b, mask)
-
-    return shuffle
-
-
 def write_input_grid(frame, workload: Workload, tiling: Tiling, vector: Vector) -> None:
     """V of every tile."""
     for channel, row, part in _vectors_of_tiles(frame, tiling, workload.inputs[0].channels):
@@ -153,7 +133,7 @@ def _turns(count: int, unrolled: bool) -> Iterator:
 
 def _transform_in(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, part) -> None:
     """B' d B of one vector of tiles."""
-    m, n, lanes, shuffle = tiling.m, tiling.n, vector.lanes, shuffler(vector, frame.profile)
+    m, n, lanes = tiling.m, tiling.n, vector.lanes
     # the last tile of a vector ends in the piece after it
     pieces = m if tiling.vectors_of_row == 1 and tiling.of_row < lanes else m + 1
     along = registers(n * pieces, vector.type, "along")
@@ -165,9 +145,9 @@ def _transform_in(frame, workload: Workload, tiling: Tiling, vector: Vector, cha
     first, channels = row * tiling.across + part * lanes, workload.inputs[0].channels
     for i in _turns(n, unrolled=not tiling.dense):
         keep = Registers(m * m + n + 4, vector, "across").keep
-        columns = take_apart([along[i * pieces + piece] for piece in range(m)], vector, keep, shuffle)
+        columns = take_apart([along[i * pieces + piece] for piece in range(m)], vector, keep)
         after = along[i * pieces + pieces - 1]
-        columns += [keep(shuffle(columns[j], after, [*range(1, lanes), lanes + j])) for j in (0, 1)]
+        columns += [keep(vector.shuffle(columns[j], after, [*range(1, lanes), lanes + j])) for j in (0, 1)]
         for j, value in enumerate(transform_input(columns, m, vector.splat, keep)):
             emit(vector.store(value, frame["v"], tiling.v(channels, i * n + j, channel, first)))
 
@@ -190,7 +170,7 @@ def _load(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, ro
 
 def _transform_out(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, part) -> None:
     """A' t A of one vector of tiles."""
-    plane, m, n, shuffle = workload.output, tiling.m, tiling.n, shuffler(vector, frame.profile)
+    plane, m, n = workload.output, tiling.m, tiling.n
     rows, unrolled = RowTiles(plane, vector, m), not tiling.dense
     first, bias = row * tiling.across + part * vector.lanes, registers(1, vector.type, "bias_vector")
     along, sums = registers(m * n, vector.type, "along"), registers(m, vector.type, "sums")
@@ -204,7 +184,7 @@ def _transform_out(frame, workload: Workload, tiling: Tiling, vector: Vector, ch
     for i in _turns(m, unrolled):
         keep = Registers(m + 4 + m * m, vector, "outputs").keep
         columns = transform_output([along[i * n + j] for j in range(n)], m, vector.splat, keep)
-        pieces = put_together([keep(value + bias[0]) for value in columns], vector, keep, shuffle)
+        pieces = put_together([keep(value + bias[0]) for value in columns], vector, keep)
         for number, value in enumerate(pieces):
             put(sums, number, value)
         y = row * m + i

@@ -81,26 +81,24 @@ def transform_output(t: Sequence, m: int, number, keep: Keep) -> list:
     ]
 
 
-def take_apart(vectors: Sequence, vector: Vector, keep: Keep, shuffle) -> list:
+def take_apart(vectors: Sequence, vector: Vector, keep: Keep) -> list:
     """m vectors on end -> m vectors, the j-th of every m-th element from j on; m is a power of two."""
     if len(vectors) == 1:
         return [*vectors]
     lanes, pairs = vector.lanes, list(zip(vectors[::2], vectors[1::2], strict=True))
     even, odd = (
-        take_apart([keep(shuffle(*pair, range(first, 2 * lanes, 2))) for pair in pairs], vector, keep, shuffle)
+        take_apart([keep(vector.shuffle(*pair, range(first, 2 * lanes, 2))) for pair in pairs], vector, keep)
         for first in (0, 1)
     )
     return [value for both in zip(even, odd, strict=True) for value in both]
 
 
-def put_together(vectors: Sequence, vector: Vector, keep: Keep, shuffle) -> list:
+def put_together(vectors: Sequence, vector: Vector, keep: Keep) -> list:
     """The inverse of `take_apart`."""
     if len(vectors) == 1:
         return [*vectors]
-    lanes = vector.lanes
-    even, odd = (put_together(vectors[first::2], vector, keep, shuffle) for first in (0, 1))
-    orders = [[first + lane // 2 + lane % 2 * lanes for lane in range(lanes)] for first in (0, lanes // 2)]
-    return [keep(shuffle(*pair, order)) for pair in zip(even, odd, strict=True) for order in orders]
+    even, odd = (put_together(vectors[first::2], vector, keep) for first in (0, 1))
+    return [keep(half) for pair in zip(even, odd, strict=True) for half in vector.interleaved(*pair)]
 
 
 class Registers:

@@ -42,7 +42,8 @@ def test_info_and_profile(session):
     assert session.info.name
     assert session.info.driver
     assert session.info.compute_units > 0
-    assert session.profile.name == "host"
+    assert session.info.vector_width in (4, 8, 16)
+    assert session.profile.name == ("host" if session.info.vector_width == 16 else "host-avx2")
 
 
 def test_two_files_of_one_name_are_two_modules(session, tmp_path):
@@ -195,7 +196,7 @@ def test_wrong_and_busy_keys(monkeypatch):
         monkeypatch.setenv("TVM_TRACKER_HOST", "127.0.0.1")
         monkeypatch.setenv("TVM_TRACKER_PORT", str(loopback.address.port))
         with open_device("rpc:host") as opened:
-            assert opened.profile.name == "host"
+            assert opened.profile.name.startswith("host")
             with pytest.raises(DeviceUnreachable, match="no free device under key 'host' within 1 s"):
                 open_device("rpc:host", timeout_secs=1)
             with pytest.raises(DeviceUnreachable, match=r"no device under key 'hots' at .*; keys there: host"):

@@ -49,6 +49,7 @@ DeviceFacts ReadFacts(cl_platform_id platform, cl_device_id id) {
   facts.compute_units = Number<cl_uint>(id, CL_DEVICE_MAX_COMPUTE_UNITS);
   facts.clock_mhz = Number<cl_uint>(id, CL_DEVICE_MAX_CLOCK_FREQUENCY);
   facts.max_work_group = Number<std::size_t>(id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+  facts.vector_width = Number<cl_uint>(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
   facts.local_bytes = Number<cl_ulong>(id, CL_DEVICE_LOCAL_MEM_SIZE);
   facts.global_bytes = Number<cl_ulong>(id, CL_DEVICE_GLOBAL_MEM_SIZE);
   facts.cache_bytes = Number<cl_ulong>(id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE);

@@ -19,6 +19,7 @@ struct DeviceFacts {
   std::string name, vendor, driver, version, extensions;
   cl_device_type type = 0;
   std::uint64_t compute_units = 0, clock_mhz = 0, max_work_group = 0, local_bytes = 0, global_bytes = 0;
+  std::uint64_t vector_width = 0;  // floats of the widest vector of the instruction set
   std::uint64_t cache_bytes = 0, max_alloc_bytes = 0, image2d_width = 0, image2d_height = 0, image_pitch = 0;
   std::vector<std::size_t> max_work_items;
   bool image2d = false, fp16 = false;

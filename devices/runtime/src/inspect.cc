@@ -39,6 +39,7 @@ json::Object Describe(const Device& device) {
   number("compute_units", facts.compute_units);
   number("clock_mhz", facts.clock_mhz);
   number("max_work_group", facts.max_work_group);
+  number("vector_width", facts.vector_width);
   number("local_bytes", facts.local_bytes);
   number("global_bytes", facts.global_bytes);
   number("max_alloc_bytes", facts.max_alloc_bytes);
