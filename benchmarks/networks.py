@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,131 +21,24 @@ import numpy as np
 import torch
 
 from benchmarks import rows_out
-from benchmarks.engines import ENGINES, Job, Prepared, engine, engine_versions, prepare
+from benchmarks.engines import ENGINES, Job, engine, engine_versions
+from benchmarks.network_comparison import Comparison, Contender
+from benchmarks.network_plans import POINTWISE, SPATIAL, labels_for, plan_called, template
 from devices import open_device
 from devices.conditions import conditions
-from devices.interleaved import Interleaved, bootstrap_median, measure_interleaved
-from devices.measure import measure
-from devices.measurement import Measurement, versions
+from devices.measurement import versions
 from devices.session import Session
 from fleetpose import cli
-from fleetpose.errors import UsageError, reason
+from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from models.registry import create_model, model_spec
+from models.sparsity import DENSE, Sparsity
 
 log = logging.getLogger("benchmarks.networks")
 
 DEFAULT_MODELS = ("lwop", "resnet50_3")
-REST_SECS = 0.03
 #: what limits the number of PoCL's threads, before and since PoCL 4
 POCL_THREADS = ("POCL_MAX_PTHREAD_COUNT", "POCL_CPU_MAX_CU_COUNT")
-
-
-@dataclass(frozen=True)
-class Contender:
-    """What one row is about: a network's weights as planned ("dense": as they are), on an engine."""
-
-    engine: str
-    plan: str = "dense"
-
-    def __str__(self) -> str:
-        return f"{self.engine} {self.plan}"
-
-
-@dataclass
-class Row:
-    """One contender's times on one network.
-
-    Attributes:
-        size: of the input, (height, width).
-        median_ms, min_ms: over `rounds` samples of one inference each; None where there is an `error`.
-        max_abs_error: of the outputs against PyTorch.
-        time_over_ours: {"median", "low", "high"}: seconds of this one / seconds of ours dense in the same round, with
-            the 95 % bootstrap interval of the median over the rounds; None without both.
-    """
-
-    network: str
-    plan: str
-    engine: str
-    threads: int
-    size: tuple[int, int]
-    rounds: int = 0
-    median_ms: float | None = None
-    min_ms: float | None = None
-    max_abs_error: float | None = None
-    time_over_ours: dict[str, float] | None = None
-    error: str | None = None
-
-
-class Comparison:
-    """One network on several contenders. The first that works is the one ratios are of, if it is ours."""
-
-    def __init__(self, job: Job, contenders: Sequence[Contender], progress: Callable[..., None]) -> None:
-        height, width = job.tensor.shape[2:]
-        self.job, self.progress = job, progress
-        self.rows = {
-            one: Row(job.model, one.plan, one.engine, job.threads, (height, width))
-            for one in sorted(contenders, key=lambda one: one.engine != "ours")
-        }
-        self.prepared: dict[Contender, Prepared] = {}
-
-    def run(self, rounds: int) -> list[Row]:
-        """Time all, the slow ones after the others and in turn with the reference alone."""
-        slow = [one for one in self.rows if engine(one.engine).most_rounds is not None]
-        fast = [one for one in self.rows if one not in slow]
-        self._prepare(fast)
-        self._time(list(self.prepared), rounds)
-        for one in slow:
-            reference = next(iter(self.prepared), one)
-            self._prepare([one])
-            if one in self.prepared:
-                most = engine(one.engine).most_rounds or rounds
-                self._time(list(dict.fromkeys([reference, one])), min(rounds, most))
-                del self.prepared[one]
-        return list(self.rows.values())
-
-    def _prepare(self, contenders: Sequence[Contender]) -> None:
-        for one in contenders:
-            self.progress(f"{self.job.model}: preparing {one}")
-            try:
-                self.prepared[one] = prepare(one.engine, self.job)
-                self.rows[one].max_abs_error = self.prepared[one].max_abs_error
-            except Exception as error:  # whatever ails an engine is its row's text
-                log.debug("%s", one, exc_info=True)
-                self.rows[one].error = reason(error)
-
-    def _time(self, contenders: Sequence[Contender], rounds: int) -> None:
-        if not contenders:
-            return
-        self.progress(f"{self.job.model}: timing {', '.join(map(str, contenders))}, {rounds} rounds")
-        calls = {str(one): self.prepared[one].call for one in contenders}
-        session = self.job.session
-        if len(calls) == 1:
-            ((name, call),) = calls.items()
-            alone = measure(session, call.function, call.args, entry=call.entry, repeats=rounds, number=1)
-            found = Interleaved(name, "wall", {name: alone}, {})
-        else:
-            found = measure_interleaved(session, calls, rounds, number=1, clock="wall", rest_secs=REST_SECS)
-        for one in contenders:
-            if not self.rows[one].rounds:
-                self._fill(self.rows[one], found.measurements[str(one)])
-            if str(one) in found.ratios and contenders[0].engine == "ours":
-                self.rows[one].time_over_ours = _over(found.ratios[str(one)].rounds)
-
-    def _fill(self, row: Row, timing: Measurement) -> None:
-        if not timing.ok:
-            row.error = timing.error
-            return
-        milliseconds = 1e3 * np.array(timing.wall_secs)
-        row.rounds = len(milliseconds)
-        row.median_ms, row.min_ms = float(np.median(milliseconds)), float(milliseconds.min())
-
-
-def _over(times_as_fast: Sequence[float]) -> dict[str, float]:
-    """Time over the reference's time, from the reference's time over it in each round."""
-    over = 1 / np.array(times_as_fast)
-    low, high = bootstrap_median(over)
-    return {"median": float(np.median(over)), "low": low, "high": high}
 
 
 @contextmanager
@@ -170,27 +63,53 @@ def make_job(model: str, size: tuple[int, int] | None, threads: int, session: Se
     return Job(model, create_model(model), tensor, threads, session)
 
 
+def contenders_of(model: str, engines: Sequence[str], plans: Sequence[str]) -> list[Contender]:
+    """Every engine dense, and ours under each plan the network has; other engines make no use of zeros."""
+    found = [Contender(name) for name in engines]
+    if "ours" in engines:
+        found += [Contender("ours", label) for label in labels_for(model, plans) if label != DENSE]
+    return list(dict.fromkeys(found))
+
+
 def compare(
     models: Sequence[str],
-    contenders: Sequence[Contender],
+    engines: Sequence[str],
     *,
+    plans: Sequence[str] = (DENSE,),
+    pointwise: Sparsity | None = None,
+    spatial: Sparsity | None = None,
     threads: int,
     rounds: int,
     size: tuple[int, int] | None = None,
     progress: Callable[..., None] = lambda *message: None,
 ) -> dict[str, Any]:
-    """Time networks on engines. The JSON object the command prints: "rows" as Row, and "conditions"."""
+    """Time networks on engines. The JSON object the command prints: "rows" as Row, and "conditions".
+
+    Args:
+        models, engines: registered names of each.
+        plans: labels of the paper's plans, or files; none: all of the paper's for each network.
+        pointwise, spatial: what the paper's plans give 1x1 and 3x3 layers; POINTWISE and SPATIAL without.
+        threads, rounds: of every engine; samples of each.
+        size: of the input, instead of each network's own.
+        progress: told what is going on.
+    """
+    kinds = pointwise or template(POINTWISE), spatial or template(SPATIAL)
     torch.set_num_threads(threads)
     before, rows, device = conditions(), [], {}
     for model in models:  # a session each, so that what breaks one leaves the next network's whole
         with pocl_threads(threads), open_device("host") as session:
             device = session.info.to_dict()
-            rows += Comparison(make_job(model, size, threads, session), contenders, progress).run(rounds)
-    engines = list(dict.fromkeys(one.engine for one in contenders))
+            contenders = contenders_of(model, engines, plans)
+            job = make_job(model, size, threads, session)
+            jobs = {
+                label: replace(job, plan=plan_called(label, job.graph, model, *kinds))
+                for label in dict.fromkeys([DENSE, *(one.plan for one in contenders)])
+            }
+            rows += Comparison(jobs, contenders, progress).run(rounds)
     return {
         "rows": [asdict(row) for row in rows],
         "conditions": {
-            "versions": {**versions(), **engine_versions(engines)},
+            "versions": {**versions(), **engine_versions([*engines])},
             "device": device,
             "before": before,
             "after": conditions(),
@@ -207,6 +126,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", nargs="+", action="extend", help=f"engines (default: all): {', '.join(ENGINES)}", metavar="ENGINE"
     )
+    parser.add_argument(
+        "--plan", nargs="+", action="extend", default=[], metavar="PLAN",
+        help="plans of ours besides dense: 2.15x, ... or FILE.json (default: all of the paper's); dense: none",
+    )  # fmt: skip
+    parser.add_argument("--pointwise", type=template, default=POINTWISE, help="pruning of 1x1 layers in such a plan")
+    parser.add_argument("--spatial", type=template, default=SPATIAL, help="pruning of 3x3 layers in such a plan")
     parser.add_argument("--threads", type=int, default=2, help="of every engine")
     parser.add_argument("--rounds", type=int, default=30, help="samples of each engine; stock_tvm gets 3 at most")
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size, instead of the network's own")
@@ -221,6 +146,8 @@ def main(arguments: argparse.Namespace) -> int:
         model_spec(name)
     for name in engines:
         engine(name)
+    for name in models:
+        labels_for(name, arguments.plan)
     cores = len(os.sched_getaffinity(0))
     if arguments.rounds < 1 or not 1 <= arguments.threads <= cores:
         raise UsageError(f"--rounds is at least 1 and --threads 1 to {cores}, this machine's cores")
@@ -228,7 +155,10 @@ def main(arguments: argparse.Namespace) -> int:
     with status("benchmark") as progress:
         found = compare(
             list(dict.fromkeys(models)),
-            [Contender(name) for name in dict.fromkeys(engines)],
+            list(dict.fromkeys(engines)),
+            plans=arguments.plan,
+            pointwise=arguments.pointwise,
+            spatial=arguments.spatial,
             threads=arguments.threads,
             rounds=arguments.rounds,
             size=arguments.size,

@@ -15,6 +15,11 @@ import torch
 from devices.session import Session
 from devices.timers import Call
 from fleetpose.errors import FleetposeError
+from models.graph import Graph
+from models.plan import Plan
+from models.prune.oneshot import prune_graph
+from models.reference import run_graph
+from models.trace import trace
 
 #: largest difference from PyTorch in fp32; outputs of the networks are of magnitude 1 to 10
 MAX_ABS_ERROR = 1e-3
@@ -30,6 +35,7 @@ class Job:
         tensor: the input, (1, C, H, W) float32.
         threads: how many the engine may use.
         session: an open session with this machine's OpenCL, for engines that run there.
+        plan: what is to be sparse, for engines that can make use of it; weights are pruned at one go.
     """
 
     model: str
@@ -37,10 +43,19 @@ class Job:
     tensor: np.ndarray
     threads: int
     session: Session
+    plan: Plan | None = None
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network as fused layers, with the plan's zeros."""
+        graph = trace(self.network, self.tensor.shape[1:], self.model)
+        return prune_graph(graph, self.plan) if self.plan else graph
 
     @cached_property
     def expected(self) -> list[np.ndarray]:
         """PyTorch's outputs."""
+        if self.plan:
+            return run_graph(self.graph, self.tensor, np.float32)
         with torch.inference_mode():
             outputs = self.network(torch.from_numpy(self.tensor))
         return [one.numpy() for one in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]

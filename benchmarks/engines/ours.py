@@ -20,6 +20,9 @@ def prepare(job: Job) -> Prepared:
     with tempfile.TemporaryDirectory(prefix="fleetpose-bench-") as folder:
         path = Path(folder) / "network.so"
         destination = Destination(job.session.profile, job.session.info.to_dict())
-        build(job.model, path, destination, sizes=[(height, width)])
+        plan = Path(folder) / "plan.json" if job.plan else None
+        if job.plan and plan:
+            job.plan.save(plan)
+        build(job.model, path, destination, sizes=[(height, width)], plan=plan, prune=plan is not None)
         artifact = Artifact(path, job.session)
     return Prepared(Call(**artifact.timed(job.tensor)), lambda: list(artifact.run(job.tensor).values()))

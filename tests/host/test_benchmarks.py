@@ -12,12 +12,17 @@ from benchmarks import networks, rows_out
 from benchmarks.engines import ENGINES, engine, job
 from benchmarks.engines.pytorch import onednn_conv
 from benchmarks.engines.stock_tvm import stock_conv
-from benchmarks.networks import Contender, compare
+from benchmarks.network_plans import labels_for
+from benchmarks.networks import compare
 from codegen.compile import random_operands
 from devices.measure import measure
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError
+from models.plan import Plan
 from models.reference import run_single
+from models.registry import create_model
+from models.sparsity import Sparsity
+from models.trace import trace
 from tests.host.kernel_cases import window
 from tests.small_network import register_small
 
@@ -34,7 +39,7 @@ def pytorch_threads():
 
 
 def run_engines(*names: str, rounds: int = 3) -> dict[str, dict]:
-    found = compare([register_small()], [Contender(name) for name in names], threads=1, rounds=rounds)
+    found = compare([register_small()], names, threads=1, rounds=rounds)
     json.dumps(found, allow_nan=False)
     assert set(found) == {"rows", "conditions"}
     return {row["engine"]: row for row in found["rows"]}
@@ -82,6 +87,28 @@ def test_other_outputs_are_refused():
         made.check(job.Prepared.of_callable(lambda: [made.tensor + 0.5]))
     with pytest.raises(FleetposeError, match="largest error nan"):
         made.check(job.Prepared.of_callable(lambda: [made.tensor * np.nan]))
+
+
+def test_a_plan_of_ours_computes_what_pytorch_does_with_its_zeros(host, tmp_path):
+    model = register_small()
+    graph = trace(create_model(model), (3, 32, 32), model)
+    sparse = next(layer.name for layer in graph.layers if layer.op == "conv" and layer.macs > 0 and layer.groups == 1)
+    path = tmp_path / "half.json"
+    Plan.of(model, graph.layers, {sparse: Sparsity.parse("columns:0.5:4x1")}).save(path)
+    found = compare([model], ["ours", "torch"], plans=[str(path)], threads=1, rounds=2, size=(32, 32))
+    rows = {(row["engine"], row["plan"]): row for row in found["rows"]}
+    assert set(rows) == {("ours", "dense"), ("ours", str(path)), ("torch", "dense")}
+    assert all(row["error"] is None for row in rows.values())
+    assert rows["ours", str(path)]["max_abs_error"] <= job.MAX_ABS_ERROR
+    assert rows["ours", str(path)]["time_over_ours"]["median"] > 0
+
+
+def test_plans_by_label():
+    assert labels_for("resnet50_3", []) == ["dense", "1.80x", "2.15x"]
+    assert labels_for("resnet50_3", ["2.15x"]) == ["dense", "2.15x"]
+    assert labels_for("lwop", ["2.15x", "dense"]) == ["dense"]
+    with pytest.raises(UsageError, match=r"did you mean '2\.15x'"):
+        labels_for("lwop", ["2.16x"])
 
 
 def test_wrong_flags(capsys):

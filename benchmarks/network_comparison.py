@@ -1,0 +1,133 @@
+"""One network on several engines and plans, prepared and timed in interleaved runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.engines import Job, Prepared, engine, prepare
+from devices.interleaved import Interleaved, bootstrap_median, measure_interleaved
+from devices.measure import measure
+from devices.measurement import Measurement
+from fleetpose.errors import reason
+from models.sparsity import DENSE
+
+log = logging.getLogger("benchmarks.networks")
+
+REST_SECS = 0.03
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What one row is about: a network's weights as planned ("dense": as they are), on an engine."""
+
+    engine: str
+    plan: str = DENSE
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.plan}"
+
+
+@dataclass
+class Row:
+    """One contender's times on one network.
+
+    Attributes:
+        size: of the input, (height, width).
+        median_ms, min_ms: over `rounds` samples of one inference each; None where there is an `error`.
+        max_abs_error: of the outputs against PyTorch.
+        time_over_ours: {"median", "low", "high"}: seconds of this one / seconds of ours dense in the same round, with
+            the 95 % bootstrap interval of the median over the rounds; None without both.
+    """
+
+    network: str
+    plan: str
+    engine: str
+    threads: int
+    size: tuple[int, int]
+    rounds: int = 0
+    median_ms: float | None = None
+    min_ms: float | None = None
+    max_abs_error: float | None = None
+    time_over_ours: dict[str, float] | None = None
+    error: str | None = None
+
+
+class Comparison:
+    """One network on several contenders. The first that works is the one ratios are of, if it is ours.
+
+    Args:
+        jobs: by the label of their plan, "dense" among them.
+        contenders: each with a plan that has a job.
+        progress: told what is going on.
+    """
+
+    def __init__(self, jobs: Mapping[str, Job], contenders: Sequence[Contender], progress: Callable[..., None]) -> None:
+        self.jobs, self.job, self.progress = jobs, jobs[DENSE], progress
+        height, width = self.job.tensor.shape[2:]
+        self.rows = {
+            one: Row(self.job.model, one.plan, one.engine, self.job.threads, (height, width))
+            for one in sorted(contenders, key=lambda one: (one.engine != "ours", one.plan != DENSE))
+        }
+        self.prepared: dict[Contender, Prepared] = {}
+
+    def run(self, rounds: int) -> list[Row]:
+        """Time all, the slow ones after the others and in turn with the reference alone."""
+        slow = [one for one in self.rows if engine(one.engine).most_rounds is not None]
+        fast = [one for one in self.rows if one not in slow]
+        self._prepare(fast)
+        self._time(list(self.prepared), rounds)
+        for one in slow:
+            reference = next(iter(self.prepared), one)
+            self._prepare([one])
+            if one in self.prepared:
+                most = engine(one.engine).most_rounds or rounds
+                self._time(list(dict.fromkeys([reference, one])), min(rounds, most))
+                del self.prepared[one]
+        return list(self.rows.values())
+
+    def _prepare(self, contenders: Sequence[Contender]) -> None:
+        for one in contenders:
+            self.progress(f"{self.job.model}: preparing {one}")
+            try:
+                self.prepared[one] = prepare(one.engine, self.jobs[one.plan])
+                self.rows[one].max_abs_error = self.prepared[one].max_abs_error
+            except Exception as error:  # whatever ails an engine is its row's text
+                log.debug("%s", one, exc_info=True)
+                self.rows[one].error = reason(error)
+
+    def _time(self, contenders: Sequence[Contender], rounds: int) -> None:
+        if not contenders:
+            return
+        self.progress(f"{self.job.model}: timing {', '.join(map(str, contenders))}, {rounds} rounds")
+        calls = {str(one): self.prepared[one].call for one in contenders}
+        session = self.job.session
+        if len(calls) == 1:
+            ((name, call),) = calls.items()
+            alone = measure(session, call.function, call.args, entry=call.entry, repeats=rounds, number=1)
+            found = Interleaved(name, "wall", {name: alone}, {})
+        else:
+            found = measure_interleaved(session, calls, rounds, number=1, clock="wall", rest_secs=REST_SECS)
+        for one in contenders:
+            if not self.rows[one].rounds:
+                self._fill(self.rows[one], found.measurements[str(one)])
+            if str(one) in found.ratios and contenders[0] == Contender("ours"):
+                self.rows[one].time_over_ours = _over(found.ratios[str(one)].rounds)
+
+    def _fill(self, row: Row, timing: Measurement) -> None:
+        if not timing.ok:
+            row.error = timing.error
+            return
+        milliseconds = 1e3 * np.array(timing.wall_secs)
+        row.rounds = len(milliseconds)
+        row.median_ms, row.min_ms = float(np.median(milliseconds)), float(milliseconds.min())
+
+
+def _over(times_as_fast: Sequence[float]) -> dict[str, float]:
+    """Time over the reference's time, from the reference's time over it in each round."""
+    over = 1 / np.array(times_as_fast)
+    low, high = bootstrap_median(over)
+    return {"median": float(np.median(over)), "low": low, "high": high}

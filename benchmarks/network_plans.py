@@ -1,0 +1,47 @@
+"""Which plans of a network `benchmarks.networks` times: dense, the paper's pruned networks, or files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fleetpose.errors import UsageError, unknown_name
+from models.graph import Graph
+from models.paper_plan import PAPER_PLANS, paper_plan
+from models.plan import Plan
+from models.sparsity import DENSE, Sparsity
+
+#: what the paper's ratios are made of unless told otherwise: sparsities without their fraction of zeros
+POINTWISE, SPATIAL = "columns:4x1", "connectivity:4x1"
+
+
+def template(family: str) -> Sparsity:
+    """PATTERN:BLOCK as a sparsity whose zeros are to be replaced. Raises UsageError for what is none."""
+    pattern, *block = family.split(":")
+    return Sparsity.parse(":".join([pattern, "0.6", *block]))
+
+
+def labels_for(model: str, wanted: Sequence[str]) -> list[str]:
+    """The plans of `wanted` that a network has, each once: all of the paper's where nothing is wanted, dense always.
+
+    Raises UsageError for what is neither a file nor a plan of any network.
+    """
+    own = PAPER_PLANS.get(model, {})
+    known = {DENSE, *(label for plans in PAPER_PLANS.values() for label in plans)}
+    for label in wanted:
+        if label not in known and not label.endswith(".json"):
+            raise unknown_name("plan", label, [*sorted(known), "FILE.json"])
+    found = [label for label in wanted if label in own or label.endswith(".json")] if wanted else [*own]
+    return list(dict.fromkeys([DENSE, *found]))
+
+
+def plan_called(label: str, graph: Graph, model: str, pointwise: Sparsity, spatial: Sparsity) -> Plan | None:
+    """The plan a label means for a network; None for dense. Raises UsageError where a file holds no plan of it."""
+    if label == DENSE:
+        return None
+    if not label.endswith(".json"):
+        return paper_plan(model, graph.layers, label, pointwise, spatial)
+    plan = Plan.load(Path(label))
+    if plan.model != model:
+        raise UsageError(f"{label} is a plan of {plan.model}, not of {model}")
+    return plan
