@@ -11,8 +11,9 @@ from models.paper_plan import PAPER_PLANS, paper_plan
 from models.plan import Plan
 from models.sparsity import DENSE, Sparsity
 
-#: what the paper's ratios are made of unless told otherwise: sparsities without their fraction of zeros
-POINTWISE, SPATIAL = "columns:4x1", "connectivity:4x1"
+#: what the paper's ratios are made of, the fastest for each layer: sparsities without their fraction of zeros
+POINTWISE = ("columns:4x1", "columns:8x1", "columns:12x1")
+SPATIAL = ("connectivity:4x1", "connectivity:8x1", "columns:8x1", "columns:12x1")
 
 
 def template(family: str) -> Sparsity:
@@ -35,13 +36,24 @@ def labels_for(model: str, wanted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([DENSE, *found]))
 
 
-def plan_called(label: str, graph: Graph, model: str, pointwise: Sparsity, spatial: Sparsity) -> Plan | None:
-    """The plan a label means for a network; None for dense. Raises UsageError where a file holds no plan of it."""
+def plans_called(
+    label: str, graph: Graph, model: str, pointwise: Sequence[Sparsity], spatial: Sequence[Sparsity]
+) -> list[Plan]:
+    """The plans a label means for a network: none for dense, that of a file, or the paper's once for each family.
+
+    All make the same layers sparse; the n-th has the n-th of `pointwise` and of `spatial`, or their last.
+
+    Raises UsageError where a file holds no plan of the network.
+    """
     if label == DENSE:
-        return None
+        return []
     if not label.endswith(".json"):
-        return paper_plan(model, graph.layers, label, pointwise, spatial)
+        pairs = [
+            (pointwise[min(number, len(pointwise) - 1)], spatial[min(number, len(spatial) - 1)])
+            for number in range(max(len(pointwise), len(spatial)))
+        ]
+        return [paper_plan(model, graph.layers, label, *pair) for pair in pairs]
     plan = Plan.load(Path(label))
     if plan.model != model:
         raise UsageError(f"{label} is a plan of {plan.model}, not of {model}")
-    return plan
+    return [plan]

@@ -23,7 +23,8 @@ import torch
 from benchmarks import rows_out
 from benchmarks.engines import ENGINES, Job, engine, engine_versions
 from benchmarks.network_comparison import Comparison, Contender
-from benchmarks.network_plans import POINTWISE, SPATIAL, labels_for, plan_called, template
+from benchmarks.network_families import fastest_plan
+from benchmarks.network_plans import POINTWISE, SPATIAL, labels_for, plans_called, template
 from devices import open_device
 from devices.conditions import conditions
 from devices.measurement import versions
@@ -76,8 +77,8 @@ def compare(
     engines: Sequence[str],
     *,
     plans: Sequence[str] = (DENSE,),
-    pointwise: Sparsity | None = None,
-    spatial: Sparsity | None = None,
+    pointwise: Sequence[Sparsity] = (),
+    spatial: Sequence[Sparsity] = (),
     threads: int,
     rounds: int,
     size: tuple[int, int] | None = None,
@@ -88,12 +89,13 @@ def compare(
     Args:
         models, engines: registered names of each.
         plans: labels of the paper's plans, or files; none: all of the paper's for each network.
-        pointwise, spatial: what the paper's plans give 1x1 and 3x3 layers; POINTWISE and SPATIAL without.
+        pointwise, spatial: what the paper's plans may give 1x1 and 3x3 layers, the fastest of them for each layer;
+            POINTWISE and SPATIAL without.
         threads, rounds: of every engine; samples of each.
         size: of the input, instead of each network's own.
         progress: told what is going on.
     """
-    kinds = pointwise or template(POINTWISE), spatial or template(SPATIAL)
+    families = pointwise or [*map(template, POINTWISE)], spatial or [*map(template, SPATIAL)]
     torch.set_num_threads(threads)
     before, rows, device = conditions(), [], {}
     for model in models:  # a session each, so that what breaks one leaves the next network's whole
@@ -101,10 +103,10 @@ def compare(
             device = session.info.to_dict()
             contenders = contenders_of(model, engines, plans)
             job = make_job(model, size, threads, session)
-            jobs = {
-                label: replace(job, plan=plan_called(label, job.graph, model, *kinds))
-                for label in dict.fromkeys([DENSE, *(one.plan for one in contenders)])
-            }
+            jobs = {DENSE: job}
+            for label in dict.fromkeys(one.plan for one in contenders if one.plan != DENSE):
+                meant = plans_called(label, job.graph, model, *families)
+                jobs[label] = replace(job, plan=fastest_plan(session, job.graph, meant, progress))
             rows += Comparison(jobs, contenders, progress).run(rounds)
     return {
         "rows": [asdict(row) for row in rows],
@@ -130,8 +132,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--plan", nargs="+", action="extend", default=[], metavar="PLAN",
         help="plans of ours besides dense: 2.15x, ... or FILE.json (default: all of the paper's); dense: none",
     )  # fmt: skip
-    parser.add_argument("--pointwise", type=template, default=POINTWISE, help="pruning of 1x1 layers in such a plan")
-    parser.add_argument("--spatial", type=template, default=SPATIAL, help="pruning of 3x3 layers in such a plan")
+    for name, kernel, families in (("pointwise", "1x1", POINTWISE), ("spatial", "3x3", SPATIAL)):
+        parser.add_argument(
+            f"--{name}", nargs="+", type=template, default=[], metavar="FAMILY",
+            help=f"zeros that the paper's plans may give {kernel} layers, the fastest for each (default: {' '.join(families)})",
+        )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, help="of every engine")
     parser.add_argument("--rounds", type=int, default=30, help="samples of each engine; stock_tvm gets 3 at most")
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size, instead of the network's own")

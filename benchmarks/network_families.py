@@ -1,0 +1,79 @@
+"""Which family of zeros is fastest for each layer of a plan, as measured on the device: blocks that suit one layer, or
+one device's registers, do not suit the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from codegen.compile import ENTRY, LoadedLayer, compile_layer, random_operands
+from codegen.key import Key
+from codegen.layout import assign_layout
+from codegen.tuned import Tuned, tuned_for
+from codegen.workload import Workload
+from devices.interleaved import measure_interleaved
+from devices.session import Session
+from devices.timers import Call
+from fleetpose.errors import FleetposeError
+from models.graph import Graph
+from models.plan import Plan
+from models.prune.masks import mask
+from models.sparsity import Sparsity
+
+ROUNDS = 7
+
+
+def fastest_plan(
+    session: Session, graph: Graph, plans: Sequence[Plan], progress: Callable[..., None] = lambda *message: None
+) -> Plan:
+    """Of plans that make the same layers sparse, each layer's fastest variant.
+
+    Args:
+        session: where the kernels run, those that a build for its profile would choose.
+        graph: the network; weights are random.
+        plans: at least one.
+        progress: told what is going on.
+
+    Raises:
+        FleetposeError: a layer has no variant that runs.
+    """
+    first, tuned = plans[0], tuned_for(session.profile)
+    planes = assign_layout(graph, session.profile.lanes).planes
+    known: dict[tuple, tuple[Sparsity, str]] = {}
+    chosen: dict[str, tuple[Sparsity, str]] = {}
+    for name in first.sparsities:
+        variants = tuple(dict.fromkeys(plan.sparsities[name] for plan in plans))
+        dense = Workload.of(graph.layer(name), planes)
+        work = (Key.of(dense), variants)
+        if work not in known:
+            progress(f"{graph.name}: families of zeros for {name}")
+            known[work] = _fastest(session, dense, variants, tuned)
+        chosen[name] = known[work]
+    sparsities = {name: sparsity for name, (sparsity, _) in chosen.items()}
+    reasons = {name: f"{first[name].reason}; {why}".lstrip("; ") for name, (_, why) in chosen.items()}
+    return Plan.of(first.model, graph.layers, sparsities, reasons)
+
+
+def _fastest(session: Session, dense: Workload, variants: Sequence[Sparsity], tuned: Tuned) -> tuple[Sparsity, str]:
+    """One of `variants` for a layer, and the reason."""
+    if len(variants) == 1:
+        return variants[0], ""
+    calls = {str(sparsity): _call(session, replace(dense, sparsity=sparsity), tuned) for sparsity in variants}
+    found = measure_interleaved(session, calls, ROUNDS, warmup=1, clock="wall").measurements
+    times = {name: float(np.median(one.wall_secs)) for name, one in found.items() if one.ok}
+    if not times:
+        raise FleetposeError(f"no variant of {dense.label} was timed: {next(iter(found.values())).error}")
+    best = min(times, key=lambda name: times[name])
+    return Sparsity.parse(best), f"{1e3 * times[best]:.3f} ms, the fastest of {len(times)} variants"
+
+
+def _call(session: Session, workload: Workload, tuned: Tuned) -> Call:
+    inputs, weights = random_operands(workload.layer, 0)
+    assert weights.weight is not None
+    assert workload.sparsity is not None
+    weights = replace(weights, weight=weights.weight * mask(weights.weight, workload.sparsity))
+    choice = tuned.choice(workload, session.profile)
+    loaded = LoadedLayer(compile_layer(workload, weights, session.profile, choice=choice), session)
+    return Call(loaded.module, loaded.arguments(inputs), ENTRY)
