@@ -13,6 +13,7 @@ from codegen.schedules.direct import DIRECT
 from codegen.schedules.image import IMAGE
 from codegen.schedules.move import CONCAT, ELEMENTWISE
 from codegen.schedules.pattern import PATTERN
+from codegen.schedules.phases import PHASES
 from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
 from codegen.schedules.resize import RESIZE
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     PATTERN,
     DEPTHWISE,
     POINTWISE,
+    PHASES,
     WINOGRAD,
     DIRECT,
     IMAGE,

@@ -28,6 +28,8 @@ from models.sparsity import Sparsity
 WORTH_TIMING = 1.3
 #: cost of one deinterleaved load, in multiply-adds
 STRIDED_LOAD = 3.0
+#: cost of a tile's row beside its vectors, in loads: its ends share their cache lines with other tiles
+ROW_START = 0.5
 #: vector multiply-adds that make launching a work-item negligible, and the most tiles it is given for that
 ENOUGH_PRODUCTS, MOST_TILES_OF_ITEM = 2000, 8
 
@@ -112,7 +114,7 @@ def _cost(workload: Workload, filters: int, vectors: int, rows: int) -> float:
     products = filters * vectors * rows
     load = STRIDED_LOAD if workload.layer.stride[1] > 1 else 1.0
     padded = padding(workload.output.vectors, vectors) * padding(workload.output.height, rows)
-    return padded * (products + load * vectors * rows + 0.35 * filters + 2) / products
+    return padded * (products + load * rows * (vectors + ROW_START) + 0.35 * filters + 2) / products
 
 
 def _band(workload: Workload, profile: Profile, sparsity: Sparsity) -> int:
