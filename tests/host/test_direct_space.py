@@ -9,6 +9,7 @@ from codegen.compile import random_operands, standalone_planes
 from codegen.schedules import schedule
 from codegen.schedules.depthwise import DEPTHWISE
 from codegen.schedules.direct import DIRECT
+from codegen.schedules.phases import PHASES
 from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
 from codegen.schedules.resize import RESIZE
@@ -35,17 +36,29 @@ CASES = {
     "avg pool": (POOL, window("avg_pool", (3, 3), (16, 33), (3, 3), stride=(2, 2), count_include_pad=False)),
 }
 
+#: of CPUs alone
+PHASED = {
+    "3x3 phases": (PHASES, window("conv", (4, 19), (13, 70), (3, 3), stride=(2, 2), epilogue=(ADD, RELU))),
+    "3x3 phases, odd width": (PHASES, window("conv", (2, 5), (12, 33), (3, 3), stride=(2, 2))),
+    "7x7 phases": (PHASES, window("conv", (3, 13), (15, 34), (7, 7), stride=(2, 2))),
+    "1x1 phases": (PHASES, window("conv", (7, 24), (11, 37), stride=(2, 2), epilogue=(ADD, RELU))),
+    "dilated phases": (PHASES, window("conv", (6, 5), (21, 33), (3, 3), stride=(2, 2), dilation=(3, 3))),
+    "unpadded phases": (PHASES, window("conv", (3, 8), (16, 50), (4, 4), stride=(2, 2), padding=(0, 0))),
+    "wide padding": (PHASES, window("conv", (2, 4), (9, 20), (3, 3), stride=(2, 2), padding=(2, 9))),
+}
+
 PHONES = {
     "narrow": {"lanes": 4, "accumulators": 8, "work_group": 7},
     "wide": {"lanes": 8, "accumulators": 12, "work_group": 16},
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *PHASED])
 def test_every_configuration(host, name):
-    rule, layer = CASES[name]
+    rule, layer = {**CASES, **PHASED}[name]
     configs = rule.space(standalone_planes(layer, host.profile.lanes), host.profile)
     assert len(configs) == len(set(configs)) <= 16
+    assert configs
     for config in configs:
         check(host, layer, (1, 2), choice=Choice(rule.name, config))
 
