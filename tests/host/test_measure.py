@@ -60,7 +60,8 @@ def test_both_clocks_and_everything_a_record_needs(session, paths):
     assert all(0 < event <= wall for event, wall in zip(found.event_secs, found.wall_secs, strict=True))
     assert found.timer == "opencl events and wall"
     assert found.device["driver"] == session.info.driver
-    assert found.device["spec"] == found.device["profile"] == "host"
+    assert found.device["spec"] == "host"
+    assert found.device["profile"].startswith("host")
     assert found.before["load_1min"] >= 0
     assert found.after["time_unix_secs"] >= found.before["time_unix_secs"]
     assert found.versions["apache-tvm"] == tvm.__version__

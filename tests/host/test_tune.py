@@ -84,7 +84,7 @@ def test_a_network_is_tuned_and_resumed(capsys, tmp_path):
         assert 0 < row["ms"] < 1e3 * (time.monotonic() - started)
         assert row["ratio"] >= 1
         assert not row["failures"], row["failures"]
-        assert row["device"]["profile"] == "host"
+        assert row["device"]["profile"].startswith("host")
         assert row["tried"] > 1
     again = run(capsys, "--out", str(out), "--layer", "wide", "stem")
     assert (again["measured"], again["rows"]) == (0, first["rows"])

@@ -1,0 +1,72 @@
+"""Losses of variants: the rule without a file, and sensitivity files, good and bad."""
+
+import json
+
+import pytest
+
+from fleetpose.errors import UsageError
+from latency.losses import Losses, read_losses
+from models.layer import Layer
+
+TABLE = (("backbone", "backbone"), ("head.pafs", "PAF branch"))
+
+
+def named(name: str, channels: int = 8) -> Layer:
+    shape = (channels, 8, 8)
+    return Layer(name, "conv", ("x",), (shape,), shape, (3, 3), padding=(1, 1), module=name)
+
+
+LAYERS = (named("backbone.0"), named("backbone.1", 16), named("head.pafs.0"))
+
+
+def write(path, **values):
+    path.write_text(json.dumps({"format": "fleetpose.sensitivity/1", "model": "m", **values}))
+    return path
+
+
+def test_the_rule_grows_with_zeros_and_with_the_block():
+    losses = Losses(LAYERS, TABLE)
+    assert losses.of(LAYERS[0], 1.0) == 0
+    mild, harsh = losses.of(LAYERS[0], 0.5), losses.of(LAYERS[0], 0.25)
+    assert 0 < mild < harsh
+    assert losses.of(LAYERS[2], 0.5) == pytest.approx(4 * mild), "as many weights, in the PAF branch"
+
+
+def test_curves_of_blocks_are_shared_by_weights_and_a_layers_own_goes_first(tmp_path):
+    path = write(
+        tmp_path / "s.json",
+        measure="AP",
+        blocks={"backbone": {"0.5": 0.1, "0.75": 0.3}},
+        layers={"backbone.0": {"0.5": 0.05}},
+    )
+    losses = read_losses(path, "m", LAYERS, TABLE)
+    assert losses.measure == "AP"
+    share = 16 * 16 / (16 * 16 + 8 * 8)
+    assert losses.of(LAYERS[1], 0.5) == pytest.approx(0.1 * share)
+    assert losses.of(LAYERS[1], 0.375) == pytest.approx(0.2 * share), "between two points"
+    assert losses.of(LAYERS[1], 0.125) == pytest.approx(0.4 * share), "beyond the last"
+    assert losses.of(LAYERS[0], 0.5) == pytest.approx(0.05)
+    assert losses.of(LAYERS[2], 0.5) > 0, "no curve: the rule"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "no sensitivity"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "other"}', "of other, not of m"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "m", "blocks": {"backbone": [1]}}', "a curve is an object"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "m", "blocks": {"b": {"1.5": 0}}}', "from 0 to below 1"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "m", "layers": {"b": {"0.5": NaN}}}', "losses are finite"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    path = tmp_path / "s.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_losses(path, "m", LAYERS, TABLE)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(UsageError, match="cannot read the sensitivity"):
+        read_losses(tmp_path / "no.json", "m", LAYERS, TABLE)
