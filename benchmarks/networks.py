@@ -135,7 +135,8 @@ def make_parser() -> argparse.ArgumentParser:
     for name, kernel, families in (("pointwise", "1x1", POINTWISE), ("spatial", "3x3", SPATIAL)):
         parser.add_argument(
             f"--{name}", nargs="+", type=template, default=[], metavar="FAMILY",
-            help=f"zeros that the paper's plans may give {kernel} layers, the fastest for each (default: {' '.join(families)})",
+            help=f"zeros the paper's plans may give {kernel} layers, the fastest for each (default: "
+            f"{' '.join(families)})",
         )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, help="of every engine")
     parser.add_argument("--rounds", type=int, default=30, help="samples of each engine; stock_tvm gets 3 at most")

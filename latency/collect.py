@@ -1,0 +1,190 @@
+"""Time layers and networks on a device, for the latency model to learn from: `python -m latency.collect`.
+
+Everything goes into one file of records (`latency.records`), run by run: stopping loses only the run at hand, and the
+same command goes on behind it. Several devices of a kind behind one tracker key share the work (`--workers`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from codegen.build import check_sizes, trace_sizes
+from codegen.tuned import tuned_for
+from devices import open_device
+from devices.null import refuse_null
+from devices.profile import ITEM_BYTES
+from devices.session import Session
+from fleetpose import cli
+from fleetpose.errors import DeviceUnreachable, UsageError
+from fleetpose.files import check_writable
+from fleetpose.progress import status
+from latency.active import by_worth, load_estimator
+from latency.around import sample_around
+from latency.collector import Collector
+from latency.drift import Patience
+from latency.journal import Journal
+from latency.outcomes import device_of
+from latency.prepare import Recipe
+from latency.rounds import Settings
+from latency.space import Group, network_groups
+from latency.whole import wholes
+from models.graph import Graph
+from models.plan import Plan
+from models.registry import model_spec
+from models.sparsity import Sparsity, parse_variant
+
+#: of --active: how many times as many sampled layers as --around are candidates
+CANDIDATES = 8
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("latency.collect", "Time layers, dense and sparse, on a device and keep each as a record.")
+    parser.add_argument("--model", nargs="+", required=True, help="registered networks whose layers are timed")
+    parser.add_argument("--size", type=cli.image_size, nargs="+", default=[], metavar="HxW",
+                        help="input sizes; each model's own without")  # fmt: skip
+    parser.add_argument(
+        "--sparsity", nargs="+", default=[], metavar="TEXT",
+        help="time each convolution under these besides dense, e.g. columns:0.75:8x1, or 'dense' for nothing else; "
+        "without, a set that covers blocks and zeros",
+    )  # fmt: skip
+    parser.add_argument("--layer", nargs="+", default=[], help="only layers of these names; all without")
+    parser.add_argument("--around", type=int, default=0, metavar="N",
+                        help="also time N layers between and around those of the networks")  # fmt: skip
+    parser.add_argument("--networks", action="store_true", help="also time the whole networks")
+    parser.add_argument("--plan", type=Path, nargs="+", default=[], metavar="FILE",
+                        help="with --networks, also pruned by these plans")  # fmt: skip
+    parser.add_argument("--device", default="host", help="host, rpc:KEY, or null for pseudo times")
+    parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
+    parser.add_argument("--host", default="native", help="processor that serves the device, as for codegen.build")
+    parser.add_argument("--workers", type=int, default=1, metavar="N",
+                        help="devices behind rpc:KEY that share the work")  # fmt: skip
+    parser.add_argument("--dtype", nargs="+", choices=tuple(ITEM_BYTES), default=["float32"], help="element types")
+    parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")
+    parser.add_argument("--budget-secs", type=float, metavar="S", help="begin no run later than this")
+    parser.add_argument("--rounds", type=int, default=15, help="samples of each variant")
+    parser.add_argument("--wait-secs", type=float, default=20.0, metavar="S",
+                        help="wait so long for a device that has slowed down, then go on and say so")  # fmt: skip
+    parser.add_argument("--active", metavar="PREDICTOR",
+                        help="begin where this predictor (latency.fit) is least sure of the decision; with "
+                        "--budget-secs, the time is spent there")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of operands and of --around")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="records (.jsonl) to extend")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    check_flags(arguments)
+    sparsities = [parse_variant(text) for text in arguments.sparsity]
+    plans = [Plan.load(path) for path in arguments.plan]
+    check_writable(arguments.out, force=True)
+    with (
+        status("collecting") as progress,
+        Journal(arguments.out) as journal,
+        open_device(arguments.device, arguments.profile) as session,
+    ):
+        progress("tracing")
+        graphs = trace_models(arguments)
+        groups = wanted_groups(arguments, graphs, sparsities, session)
+        networks = wholes(graphs, plans, arguments.dtype) if arguments.networks else []
+        collector = make_collector(arguments, journal, session, progress)
+        interrupted, lost = False, None
+        try:
+            collector.layers(groups, session, other_sessions(arguments, session))
+            collector.networks(networks, session)
+        except KeyboardInterrupt:
+            interrupted = True
+        except DeviceUnreachable as error:
+            lost = error
+        left = collector.count_left(groups, session)
+        left += sum(each.identity(session) not in journal for each in networks)
+        summary = summarise(arguments, collector, session, left)
+    say(arguments, summary)
+    if lost is not None:
+        raise DeviceUnreachable(f"{lost}\nwhat was measured is kept; the same command goes on from here") from lost
+    if interrupted:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+    return 130 if interrupted else 0
+
+
+def check_flags(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for flags that do not go together, before any work."""
+    for model in arguments.model:
+        check_sizes(model_spec(model), arguments.size)
+    for flag in ("rounds", "workers"):
+        if getattr(arguments, flag) < 1:
+            raise UsageError(f"--{flag} is at least 1, not {getattr(arguments, flag)}")
+    if arguments.around < 0:
+        raise UsageError(f"--around is a number of layers, not {arguments.around}")
+    if arguments.workers > 1 and not arguments.device.startswith("rpc:"):
+        raise UsageError(f"--workers needs several devices behind rpc:KEY; {arguments.device} is one device")
+    if arguments.plan and not arguments.networks:
+        raise UsageError("--plan is of whole networks; add --networks")
+    if arguments.networks:
+        refuse_null(arguments.device)
+
+
+def trace_models(arguments: argparse.Namespace) -> list[Graph]:
+    """Every --model at every --size, weights random: times do not depend on them."""
+    graphs = []
+    for model in arguments.model:
+        graphs += trace_sizes(model, None, 0, arguments.size or [model_spec(model).size])
+    return graphs
+
+
+def wanted_groups(
+    arguments: argparse.Namespace, graphs: Sequence[Graph], sparsities: Sequence[Sparsity | None], session: Session
+) -> list[Group]:
+    """What is to be timed, the networks' layers first. With --active there are more candidates than time."""
+    groups = network_groups(graphs, session.profile, sparsities, arguments.dtype, arguments.layer)
+    count = arguments.around * (CANDIDATES if arguments.active else 1)
+    return groups + sample_around(groups, count, session.profile, arguments.dtype, arguments.seed)
+
+
+def make_collector(
+    arguments: argparse.Namespace, journal: Journal, session: Session, report: Callable[[str, int, int], None]
+) -> Collector:
+    recipe = Recipe(
+        session.profile,
+        tuned_for(session.profile, arguments.tuned).choice,
+        arguments.seed,
+        arguments.host,
+        runs_nothing=arguments.device == "null",
+    )
+    settings = Settings(arguments.rounds, seed=arguments.seed, patience=Patience(wait_secs=arguments.wait_secs))
+    order = by_worth(load_estimator(arguments.active), recipe) if arguments.active else None
+    return Collector(journal, recipe, settings, report, arguments.budget_secs, order)
+
+
+def other_sessions(arguments: argparse.Namespace, session: Session) -> list[Callable[[], Session]]:
+    """How to open the devices of the workers after the first."""
+    return [lambda: open_device(arguments.device, session.profile)] * (arguments.workers - 1)
+
+
+def summarise(arguments: argparse.Namespace, collector: Collector, session: Session, left: int) -> dict[str, Any]:
+    return {
+        "file": str(arguments.out),
+        "device": device_of(session),
+        "records": len(collector.journal.records),
+        "measured": collector.measured,
+        "failed": dict(collector.failed),
+        "left": left,
+    }
+
+
+def say(arguments: argparse.Namespace, summary: dict[str, Any]) -> None:
+    """The summary, for people or as JSON."""
+    if arguments.json:
+        cli.print_json(summary)
+        return
+    failed = ", ".join(f"{count} {kind}" for kind, count in sorted(summary["failed"].items()))
+    print(f"{summary['file']}: {summary['measured']} records added, {summary['records']} there, {summary['left']} left")
+    if failed:
+        print(f"failures among those added: {failed}")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

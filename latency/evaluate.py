@@ -1,0 +1,146 @@
+"""How good predictions of layer latencies are on what was held out: `python -m latency.evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from fleetpose.progress import status
+from latency.evaluation import cross_validate, judge, report
+from latency.fit import add_data_flags, options_of
+from latency.fitting import Options
+from latency.network_calibration import evaluate_networks, read_networks
+from latency.observations import hardware_of, parse_where, read_samples
+from latency.predictor import Predictor
+from latency.split import SPLITS
+from latency.transfer import load_bases
+
+
+def evaluate(
+    data: Sequence[Path | str],
+    split: str,
+    count: int,
+    options: Options,
+    where: Sequence[str] = (),
+    predictor: Path | str | None = None,
+    base: Sequence[Path | str] = (),
+    train_size: int | None = None,
+    repeats: int = 1,
+    networks: Path | str | None = None,
+    clock: str = "auto",
+    every_op: bool = False,
+) -> dict[str, Any]:
+    """Evaluate on files of measurements; arguments as those of `latency.fit.fit`, and:
+
+    Args:
+        split, count: what is held out, and in how many folds.
+        predictor: a saved predictor to judge, on shapes it has not seen, instead of fitting one in each fold.
+        base: predictors of other devices, for transfer.
+        train_size, repeats: see `cross_validate`.
+        networks: CSV of whole networks' latencies, to be predicted from those of their operators.
+
+    Returns:
+        See `latency.evaluation.report`; with "networks" where these were asked for.
+
+    Raises:
+        UsageError: files that are missing, damaged or empty, and too little to hold anything out.
+    """
+    chosen = parse_where(where)
+    bases = load_bases(base)
+    samples = read_samples(data, chosen, clock, every_op)
+    hardware = hardware_of(samples)
+    if predictor is not None:
+        found = report(judge(samples, Predictor.load(predictor), split), options.seed)
+    else:
+        held = cross_validate(samples, hardware, split, count, options, bases, train_size, repeats)
+        found = report(held, options.seed)
+    if networks is not None:
+        by = "network" if split == "shape" else split
+        operators = read_samples(data, chosen, clock, every_op=True)
+        measured_networks = read_networks(networks, chosen)
+        found["networks"] = evaluate_networks(operators, measured_networks, hardware, by, count, options)
+    return found
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser(
+        "latency.evaluate",
+        "Hold out whole shapes, networks or families, predict their latencies, and compare with the measured ones.",
+    )
+    add_data_flags(parser)
+    parser.add_argument("--split", choices=SPLITS, default="shape", help="what is held out together")
+    parser.add_argument("--folds", type=int, default=5, metavar="K", help="parts that are held out in turn")
+    parser.add_argument(
+        "--predictor", metavar="FILE", help="judge this one, on shapes it was not fitted on; fits nothing"
+    )
+    parser.add_argument(
+        "--train-size", type=int, metavar="N", help="fit on N shapes only, drawn at random in each fold"
+    )
+    parser.add_argument("--repeats", type=int, default=1, help="such drawings in each fold")
+    parser.add_argument("--networks", metavar="CSV", help="whole networks' latencies, to be predicted too")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    for name in ("train_size", "repeats"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {value}")
+    if arguments.predictor and (arguments.base or arguments.train_size):
+        raise UsageError("--predictor fits nothing, so that --base and --train-size mean nothing with it")
+    with status("evaluating") as progress:
+        progress(f"fitting {arguments.folds} folds" if not arguments.predictor else "predicting")
+        found = evaluate(
+            arguments.data, arguments.split, arguments.folds, options_of(arguments), arguments.where,
+            arguments.predictor, arguments.base, arguments.train_size, arguments.repeats, arguments.networks,
+            arguments.clock, arguments.every_op,
+        )  # fmt: skip
+    if arguments.json:
+        cli.print_json(found)
+    else:
+        print_report(found, arguments.split)
+    return 0
+
+
+def print_report(found: dict[str, Any], split: str) -> None:
+    """The report for people."""
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    rows = []
+    for name in ("mape", "median_ape", "rmspe", "within_5", "within_10", "interval_coverage"):
+        bounds = found["intervals"].get(name)
+        rows.append([name, share(found[name]), f"{bounds[0]:.1%} to {bounds[1]:.1%}" if bounds else ""])
+    rows += [[name, "-" if found[name] is None else f"{found[name]:.4f}", ""] for name in ("spearman", "kendall")]
+    rows += [[f"mape of {name}", share(value), ""] for name, value in found["baselines"].items()]
+    decision = found["decision"]
+    if decision["n"]:
+        rows.append(["decision accuracy", share(decision["accuracy"]), f"{decision['n']} decisions"])
+        rows.append(["decision regret", share(decision["regret"]), ""])
+    if "networks" in found:
+        whole = found["networks"]
+        rows.append(["whole networks, mape", share(whole["mape"]), f"{whole['n']} networks"])
+        rows.append(["sums of operators, mape", share(whole["sum_mape"]), ""])
+    cli.print_table([f"{found['n']} held out by {split}", "", "95 % of resampled groups"], rows)
+    print("\nworst:")
+    worst = [
+        [
+            row["sample"],
+            f"{row['measured_ms']:.3f}",
+            f"{row['predicted_ms']:.3f}",
+            f"{row['error']:+.0%}",
+            "; ".join(row["doubts"]),
+        ]
+        for row in found["worst"]
+    ]
+    cli.print_table(["sample", "measured ms", "predicted", "error", "doubts"], worst)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

@@ -1,0 +1,80 @@
+"""What a record is of, as JSON and as a hash: the layer without its names, its planes' pitches, sparsity, type, device.
+
+Two records bear the same id exactly where they measured the same thing on the same kind of device with the same driver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from models.layer import Layer, Shape, Step
+
+#: what of a device's description says whether two times are of the same device
+IDENTITY = ("profile", "name", "driver")
+
+
+def record_id(device: Mapping[str, Any], **measured: Any) -> str:
+    """16 hex digits of what was measured (JSON values) and of the device's profile, name and driver."""
+    named = {"device": [device.get(name, "") for name in IDENTITY], **measured}
+    return hashlib.sha256(canonical(named).encode()).hexdigest()[:16]
+
+
+def layer_id(device: Mapping[str, Any], layer: Layer, pitches: tuple[int, ...], sparsity: str, dtype: str) -> str:
+    """The `id` of a record of kind "layer"."""
+    return record_id(device, layer=layer_to_dict(layer), pitches=list(pitches), sparsity=sparsity, dtype=dtype)
+
+
+def network_id(
+    device: Mapping[str, Any], network: str, size: tuple[int, int], plan: Mapping[str, str], dtype: str
+) -> str:
+    """The `id` of a record of kind "network"."""
+    return record_id(device, network=network, size=list(size), plan=dict(plan), dtype=dtype)
+
+
+def layer_to_dict(layer: Layer) -> dict[str, Any]:
+    """A layer as a JSON object, without the names in it; the epilogue is a list of texts, "leaky_relu:0.1"."""
+    return {
+        "op": layer.op,
+        "kernel": list(layer.kernel),
+        "stride": list(layer.stride),
+        "padding": list(layer.padding),
+        "dilation": list(layer.dilation),
+        "groups": layer.groups,
+        "in_shapes": [list(shape) for shape in layer.in_shapes],
+        "out_shape": list(layer.out_shape),
+        "bias": layer.bias,
+        "epilogue": [":".join([step.kind, *map(repr, step.params)]) for step in layer.epilogue],
+        "mode": layer.mode,
+        "align_corners": layer.align_corners,
+        "count_include_pad": layer.count_include_pad,
+    }
+
+
+def layer_from_dict(values: Mapping[str, Any]) -> Layer:
+    """The inverse of `layer_to_dict`. Raises TypeError, KeyError or ValueError for anything else."""
+    rest = dict(values)
+    shapes = tuple(_shape(shape) for shape in rest.pop("in_shapes"))
+    out_shape = _shape(rest.pop("out_shape"))
+    steps = tuple(Step(kind, tuple(map(float, more))) for kind, *more in (each.split(":") for each in rest["epilogue"]))
+    pairs = {name: tuple(rest[name]) for name in ("kernel", "stride", "padding", "dilation")}
+    made = {**rest, **pairs, "epilogue": steps}
+    return Layer(name="", inputs=("",) * len(shapes), in_shapes=shapes, out_shape=out_shape, **made)
+
+
+def canonical(values: Mapping[str, Any]) -> str:
+    """JSON that is the same for equal values."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def checksum(values: Mapping[str, Any]) -> str:
+    """CRC-32 of the canonical JSON, 8 hex digits."""
+    return f"{zlib.crc32(canonical(values).encode()):08x}"
+
+
+def _shape(values: Any) -> Shape:
+    channels, height, width = values
+    return (channels, height, width)

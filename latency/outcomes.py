@@ -1,0 +1,77 @@
+"""From what came of a run to records: which numbers are kept, in which units, and under which conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from devices.measurement import Measurement, versions
+from devices.session import Session
+from latency.record import Record
+from latency.space import Group
+from latency.timing import Outcome
+from models.sparsity import variant_text
+
+#: digits kept of a time
+DIGITS = 6
+
+
+def device_of(session: Session) -> dict[str, Any]:
+    """The device as records describe it."""
+    return {"spec": session.spec, "profile": session.profile.name, **session.info.to_dict()}
+
+
+def layer_records(group: Group, outcomes: Sequence[Outcome], drift: float | None, session: Session) -> list[Record]:
+    """One record for each variant of a run."""
+    device = device_of(session)
+    made = []
+    for outcome in outcomes:
+        prepared = outcome.prepared
+        made.append(
+            Record(
+                id=group.identity(prepared.sparsity, device),
+                kind="layer",
+                dtype=group.workload.dtype,
+                layer=group.workload.layer,
+                pitches=group.pitches,
+                sparsity=variant_text(prepared.sparsity),
+                schedule=prepared.choice.to_dict() if prepared.choice else {},
+                grids=prepared.compiled.kernel.grids if prepared.compiled else int(outcome.failure is None),
+                networks=group.networks,
+                group=group.identity(None, device),
+                ratio_to_dense=outcome.ratio,
+                failure=outcome.failure,
+                device=device,
+                versions=versions(),
+                date=now(),
+                **times(outcome.measurement, failed=outcome.failure is not None),
+                conditions=outcome.measurement.before if outcome.measurement else {},
+                drift=rounded(drift),
+            )
+        )
+    return made
+
+
+def times(measurement: Measurement | None, failed: bool = False) -> dict[str, Any]:
+    """The fields of a record that hold times, in milliseconds, and the number of samples."""
+    if measurement is None or failed or not measurement.ok:
+        return {}
+    secs = {
+        "event_ms": measurement.event_median_secs,
+        "wall_ms": measurement.wall_median_secs,
+        "event_iqr_ms": measurement.event_iqr_secs,
+        "wall_iqr_ms": measurement.wall_iqr_secs,
+    }
+    found = {name: None if value is None else rounded(1e3 * value) for name, value in secs.items()}
+    return {**found, "samples": len(measurement.wall_secs)}
+
+
+def now() -> str:
+    """ISO 8601, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def rounded(value: float | None) -> float | None:
+    """To DIGITS significant digits."""
+    return None if value is None else float(f"{value:.{DIGITS}g}")

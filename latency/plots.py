@@ -1,0 +1,68 @@
+"""Pictures of a fit: predicted against measured, on held-out samples, coloured by class of kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fleetpose.files import atomic_output
+
+#: colours are given to the most frequent classes, in this order; the rest is grey
+COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b")
+REST = "#999999"
+
+
+def plot_fit(
+    path: Path | str,
+    measured: np.ndarray,
+    predicted: np.ndarray,
+    kernels: Sequence[str],
+    title: str,
+    level: float = 0.9,
+    factors: np.ndarray | None = None,
+    force: bool = False,
+) -> None:
+    """Write a PNG: milliseconds (n) on both axes, logarithmic; below them the errors in per cent.
+
+    Args:
+        factors: (n) by which an interval reaches up and down; drawn in pale behind the points.
+
+    Raises:
+        UsageError: the file exists and `force` is false, or cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 8.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, height_ratios=(3, 1.2), sharex=True)
+    ends = [float(min(measured.min(), predicted.min())) * 0.8, float(max(measured.max(), predicted.max())) * 1.25]
+    upper.plot(ends, ends, color="black", linewidth=0.8)
+    upper.fill_between(
+        ends, [0.9 * end for end in ends], [1.1 * end for end in ends], color="black", alpha=0.1, label="±10 %"
+    )
+    if factors is not None:
+        spans = [predicted - predicted / factors, predicted * factors - predicted]
+        upper.errorbar(measured, predicted, spans, fmt="none", ecolor="#cccccc", linewidth=0.5, zorder=0)
+        upper.plot([], [], color="#cccccc", label=f"{level:.0%} interval")
+    names = np.array(kernels, object)
+    for name, colour in _colours(kernels):
+        rows = names == name if colour != REST else ~np.isin(names, [each for each, _ in _colours(kernels)[:-1]])
+        label = f"{name} ({rows.sum()})"
+        upper.scatter(measured[rows], predicted[rows], s=7, color=colour, label=label, linewidths=0)
+        lower.scatter(measured[rows], 100 * (predicted[rows] / measured[rows] - 1), s=5, color=colour, linewidths=0)
+    upper.set(xscale="log", yscale="log", xlim=ends, ylim=ends, ylabel="predicted ms, held out", title=title)
+    upper.legend(fontsize=8, loc="upper left")
+    lower.axhspan(-10, 10, color="black", alpha=0.1)
+    lower.set(xscale="log", ylim=(-60, 60), xlabel="measured ms", ylabel="error, %")
+    with atomic_output(path, force=force) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def _colours(kernels: Sequence[str]) -> list[tuple[str, str]]:
+    """(class, colour) of the most frequent classes, the rest together as "other"."""
+    counts = sorted(set(kernels), key=lambda name: (-list(kernels).count(name), name))
+    shown = list(zip(counts, COLOURS, strict=False))
+    return shown + ([("other", REST)] if len(counts) > len(COLOURS) else [])

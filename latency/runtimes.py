@@ -1,0 +1,140 @@
+"""What a foreign runtime does with a layer, as far as it can be known before running it: class of kernel and tile.
+
+LiteRT's (TensorFlow Lite's) GPU delegate chooses by published rules, from shapes and the kind of GPU alone; they are
+restated here (tensorflow/lite/delegates/gpu/common: `GuessBestParams` and `GetRecommendedBlockSizeForConv` of its
+generic convolution in half precision, `IsConvConstantsSupported`, `IsDepthwiseConv3x3Supported`, and its Winograd
+rule). Of another runtime nothing is known, so its layers are
+classed by their shape. No measurement is looked at: the name of a kernel that ran would be.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import ceil, prod
+
+from models.layer import Layer
+
+#: names in the `framework` column that mean LiteRT's GPU delegate
+LITERT = ("tflite", "litert")
+
+#: class -> the class whose rows help where it has few of its own
+PARENTS = {
+    "vector": "pointwise",
+    "pointwise": "direct",
+    "strided": "direct",
+    "grouped": "direct",
+    "winograd2": "winograd4",
+    "winograd4": "direct",
+    "winograd_sparse2": "winograd_sparse4",
+    "winograd_sparse4": "winograd4",
+    "phases": "direct",
+    "image": "direct",
+    "constants": "direct",
+    "depthwise": "direct",
+    "depthwise3x3": "depthwise",
+}
+
+#: weights in constant memory: at most this many bytes, and this many slices of 4 filters
+CONSTANT_BYTES, CONSTANT_SLICES = 3584, 8
+HALF_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """What the name of a GPU says: kind "mali", "adreno", "powervr", "apple" or "", and its cores.
+
+    Cores are those the name gives ("Mali-G76 MP12"), else 1, which only shifts thresholds.
+    """
+
+    kind: str
+    cores: int
+
+    @classmethod
+    def of(cls, name: str) -> Gpu:
+        lowered = name.lower()
+        kind = next((kind for kind in ("mali", "adreno", "powervr", "apple") if kind in lowered), "")
+        cores = re.search(r"\bmp?(\d+)\b", lowered.replace("-", " "))
+        return cls(kind, int(cores[1]) if cores else 1)
+
+
+def kernel_class(layer: Layer, framework: str, gpu: str) -> str:
+    """The class of kernel that computes a layer: a convolution's by its shape, any other op's is the op."""
+    if layer.op != "conv":
+        return layer.op
+    litert = framework in LITERT
+    if layer.groups > 1:
+        if layer.groups != layer.in_shapes[0][0]:
+            return "grouped"
+        return "depthwise3x3" if litert and _plain(layer) else "depthwise"
+    if layer.kernel == (1, 1) and prod(layer.out_shape[1:]) == 1:
+        return "vector"
+    if litert and Gpu.of(gpu).kind == "adreno" and fits_constants(layer):
+        return "constants"
+    if litert and takes_winograd(layer, Gpu.of(gpu)):
+        return "winograd4"
+    return "strided" if layer.stride != (1, 1) else "pointwise" if layer.kernel == (1, 1) else "direct"
+
+
+def fits_constants(layer: Layer) -> bool:
+    """LiteRT's rule for kernels on Adreno that keep weights in constant memory and all filters of a pixel together."""
+    filters, channels = layer.weight_shape[:2]
+    aligned = filters * 4 * ceil(channels / 4) if filters < channels else channels * 4 * ceil(filters / 4)
+    size = aligned * prod(layer.kernel) * HALF_BYTES
+    return layer.groups == 1 and size <= CONSTANT_BYTES and ceil(filters / 4) <= CONSTANT_SLICES
+
+
+def _plain(layer: Layer) -> bool:
+    """3x3, stride 1, dilation 1 and padded by 1: a padding that is an operator of its own does not count."""
+    return layer.kernel == (3, 3) and layer.stride == layer.dilation == layer.padding == (1, 1)
+
+
+def winograd_legal(layer: Layer) -> bool:
+    """Whether Winograd's transform can compute a layer at all: 3x3, stride 1, undilated, one group."""
+    return (
+        layer.op == "conv" and layer.kernel == (3, 3) and layer.groups == 1 and layer.stride == layer.dilation == (1, 1)
+    )
+
+
+def takes_winograd(layer: Layer, gpu: Gpu) -> bool:
+    """LiteRT's rule: F(4x4, 3x3) where there are enough 4-channel slices on both sides and enough tiles."""
+    if not winograd_legal(layer):
+        return False
+    slices = min(ceil(layer.in_shapes[0][0] / 4), ceil(layer.out_shape[0] / 4))
+    tiles = ceil(layer.out_shape[1] / 4) * ceil(layer.out_shape[2] / 4)
+    adreno = gpu.kind == "adreno"
+    return slices >= (32 if adreno else 16) and tiles >= (128 if adreno else 32)
+
+
+def tile(layer: Layer, framework: str, gpu_name: str) -> tuple[int, int, int]:
+    """Output of one work-item: (columns, rows, slices of 4 channels); (1, 1, 1) where nothing is known."""
+    if framework not in LITERT or layer.op != "conv":
+        return (1, 1, 1)
+    if layer.groups > 1:
+        return (2, 2, 1) if _plain(layer) and layer.groups == layer.in_shapes[0][0] else (1, 1, 1)
+    gpu, slices = Gpu.of(gpu_name), ceil(layer.out_shape[0] / 4)
+    work = prod(layer.out_shape[1:]) * slices / gpu.cores
+    if gpu.kind == "mali":
+        return _mali_tile(layer, slices, work)
+    if gpu.kind == "adreno":
+        return (1, 1, slices) if fits_constants(layer) else _adreno_tile(work / 128)
+    if gpu.kind == "powervr":
+        return (2, 1, 4 if slices % 4 == 0 or slices >= 8 else 2 if slices % 2 == 0 or slices >= 4 else 1)
+    return (2, 2, 2) if gpu.kind == "apple" else (1, 1, 4 if slices % 4 == 0 or slices >= 8 else 1)
+
+
+def _adreno_tile(waves: float) -> tuple[int, int, int]:
+    """By waves of 128 output vectors per core."""
+    return (1, 1, 1) if waves <= 6 else (2, 1, 1) if waves <= 12 else (2, 1, 2) if waves <= 24 else (2, 2, 2)
+
+
+def _mali_tile(layer: Layer, slices: int, work: float) -> tuple[int, int, int]:
+    """The later Bifrosts' and Valhall's; `work` is output vectors of 4 channels per core."""
+    size = next((size for size, most in ((1, 256), (2, 1536), (4, 4096)) if work <= most), 8)
+    if layer.kernel != (1, 1) or layer.stride != (1, 1):
+        size = min(size, 4)
+    if size <= 2:
+        return (size, 1, 1)
+    if slices in (1, 3):
+        return (2, 2, 1)
+    return (2, 1, 2) if size == 4 else (2, 2, 2)

@@ -1,0 +1,154 @@
+"""Space: what there is to time of networks: every kernel they launch, each convolution under each sparsity it can have.
+
+A Group is one layer on the planes it has in a network, with its variants; what is equal in several places, or in
+several networks, is one group. `latency.around` adds layers that no network has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codegen.layout import Layout, assign_layout
+from codegen.tasks import estimated_secs
+from codegen.workload import Workload
+from devices.profile import Profile
+from fleetpose.errors import unknown_name
+from latency.identity import layer_id
+from models.graph import Graph
+from models.layer import Layer
+from models.sparsity import Sparsity, variant_text
+
+#: what convolutions are timed under where nothing else is asked for
+DEFAULT_ZEROS = (0.5, 0.67, 0.75, 0.875)
+DEFAULT_BLOCKS = (("columns", (8, 1)), ("block_punched", (8, 4)), ("columns", (4, 1)), ("connectivity", (8, 4)))
+#: sparse variants that are timed in one run with the dense kernel; with more, a run would take long and be lost whole
+RUN_VARIANTS = 6
+
+
+@dataclass(frozen=True)
+class Group:
+    """A layer and what is to be timed of it.
+
+    Attributes:
+        workload: the dense one, on its planes.
+        sparsities: the variants; None, the dense one, is first.
+        networks: that have it; () for a layer of none.
+        share: estimated seconds of the dense layer, times how often it is run; orders the work.
+    """
+
+    workload: Workload
+    sparsities: tuple[Sparsity | None, ...]
+    networks: tuple[str, ...] = ()
+    share: float = 0.0
+
+    @property
+    def pitches(self) -> tuple[int, ...]:
+        """Elements from row to row of the inputs, then of the output."""
+        return tuple(plane.pitch for plane in (*self.workload.inputs, self.workload.output))
+
+    @property
+    def key(self) -> tuple:
+        """What makes two groups the same."""
+        return (self.workload.layer, self.pitches, self.workload.dtype)
+
+    def identity(self, sparsity: Sparsity | None, device: Mapping[str, object]) -> str:
+        """The id of the record of one variant on a device."""
+        layer, dtype = self.workload.layer, self.workload.dtype
+        return layer_id(device, layer, self.pitches, variant_text(sparsity), dtype)
+
+
+def network_workloads(graph: Graph, profile: Profile, dtype: str = "float32") -> list[tuple[str, Workload]]:
+    """Each kernel that a network launches between its input and its outputs: (layer, dense workload), in order.
+
+    Joins whose members lie in place launch none; members that are copied are a workload each, under the join's name.
+    The copies at the network's ends (from and to the user's own tensors) are no layers and not among them.
+    """
+    layout = assign_layout(graph, profile.lanes_of(dtype), np.dtype(dtype).itemsize)
+    found = []
+    for layer in graph.layers:
+        if layer.name in layout.copied and not layer.epilogue:
+            found += [(layer.name, copy) for copy in _copies(layer, layout, dtype)]
+        else:
+            found.append((layer.name, Workload.of(layer, layout.planes, dtype)))
+    return found
+
+
+def _copies(join: Layer, layout: Layout, dtype: str) -> Iterator[Workload]:
+    """The members of a join that lie elsewhere, each into its planes of the joined buffer (as codegen.network does)."""
+    first, whole = 0, layout.planes[join.name]
+    for position, name in enumerate(join.inputs):
+        plane = layout.planes[name]
+        if position in layout.copied[join.name]:
+            shared = whole.shared or whole.channels
+            target = replace(whole, channels=plane.channels, first=whole.first + first, shared=shared)
+            layer = replace(join, inputs=(name,), in_shapes=(plane.shape,), out_shape=plane.shape)
+            yield Workload.of(layer, {name: plane, join.name: target}, dtype)
+        first += plane.channels
+
+
+def network_groups(
+    graphs: Sequence[Graph],
+    profile: Profile,
+    sparsities: Sequence[Sparsity | None] = (),
+    dtypes: Sequence[str] = ("float32",),
+    layers: Sequence[str] = (),
+) -> list[Group]:
+    """The distinct layers of networks, the largest share first.
+
+    Args:
+        sparsities: to time each convolution under as far as it can have them; `default_sparsities` where there are
+            none. The dense variant is always there.
+        layers: only layers of these names; all without.
+
+    Raises:
+        UsageError: the device does not compute in one of `dtypes`, or no network has a layer of one of the names.
+    """
+    known = {layer.name for graph in graphs for layer in graph.layers}
+    for name in layers:
+        if name not in known:
+            raise unknown_name("layer", name, known)
+    found: dict[tuple, Group] = {}
+    for graph in graphs:
+        for dtype in dtypes:
+            for name, workload in network_workloads(graph, profile, dtype):
+                if layers and name not in layers:
+                    continue
+                variants = variants_of(workload.layer, sparsities)
+                group = Group(workload, variants, (graph.name,), estimated_secs(workload, profile))
+                have = found.get(group.key, replace(group, networks=(), share=0.0))
+                networks = tuple(dict.fromkeys((*have.networks, graph.name)))
+                found[group.key] = replace(have, networks=networks, share=have.share + group.share)
+    return sorted(found.values(), key=lambda group: -group.share)
+
+
+def variants_of(layer: Layer, sparsities: Sequence[Sparsity | None] = ()) -> tuple[Sparsity | None, ...]:
+    """Dense, then those of `sparsities` (of `default_sparsities` where there are none) that the layer can have."""
+    wanted = sparsities or default_sparsities(layer)
+    return (None, *dict.fromkeys(each for each in wanted if each is not None and each.applies_to(layer) is None))
+
+
+def default_sparsities(layer: Layer) -> list[Sparsity]:
+    """What a convolution is timed under unless asked otherwise: neighbours in the list differ in all they can."""
+    patterns = [block for block in DEFAULT_BLOCKS if layer.kernel != (1, 1) or block[0] != "connectivity"]
+    found = []
+    for turn in range(len(DEFAULT_ZEROS)):
+        for number, (pattern, block) in enumerate(patterns):
+            found.append(Sparsity(pattern, DEFAULT_ZEROS[(turn + number + 2) % len(DEFAULT_ZEROS)], block))
+    return found
+
+
+def runs(groups: Iterable[Group], variants: int = RUN_VARIANTS) -> list[Group]:
+    """The groups cut into parts of at most `variants` sparse variants each; the dense one is in every part.
+
+    The first parts of all groups come before the second ones: whenever a collection ends, it has seen every layer.
+    """
+    parts: list[tuple[int, int, Group]] = []
+    for place, group in enumerate(groups):
+        sparse = [each for each in group.sparsities if each is not None]
+        for number, start in enumerate(range(0, max(len(sparse), 1), variants)):
+            part = replace(group, sparsities=(None, *sparse[start : start + variants]))
+            parts.append((number, place, part))
+    return [part for *_, part in sorted(parts, key=lambda each: each[:2])]

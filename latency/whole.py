@@ -1,0 +1,132 @@
+"""Whole networks, timed: what the sum of their layers is calibrated on.
+
+A network is compiled as `codegen.build` does it, by the same schedules as its layers, and run on the device with its
+input and outputs there; what moves them over RPC is not in the time.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm.runtime.vm import VirtualMachine
+
+from codegen.link import export_shared
+from codegen.network import NetworkModule, Options, lower_network
+from codegen.planned import planned_graphs
+from codegen.target import make_target
+from devices.measure import measure
+from devices.measurement import Measurement, versions
+from devices.session import Session
+from fleetpose.errors import DeviceUnreachable, UsageError, reason
+from latency.drift import Reference
+from latency.identity import network_id
+from latency.outcomes import device_of, now, rounded, times
+from latency.prepare import Recipe
+from latency.record import Failure, Record
+from latency.rounds import Settings, brief
+from models.graph import Graph
+from models.plan import Plan
+
+log = logging.getLogger("latency.whole")
+
+#: inferences timed for each round of a layer's run
+SAMPLES_PER_ROUND = 3
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A network at one size, dense or under a plan."""
+
+    graph: Graph
+    plan: Plan | None = None
+    dtype: str = "float32"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.graph.input_shape[1:]
+
+    @property
+    def variants(self) -> dict[str, str]:
+        """The layers that are not dense."""
+        return {name: str(each) for name, each in (self.plan.sparsities if self.plan else {}).items()}
+
+    def identity(self, session: Session) -> str:
+        """The id of its record."""
+        return network_id(device_of(session), self.graph.name, self.size, self.variants, self.dtype)
+
+
+def wholes(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]) -> list[Whole]:
+    """Every graph dense and under each plan that is of it. Raises UsageError where a plan is of none."""
+    names = {graph.name for graph in graphs}
+    for plan in plans:
+        if plan.model not in names:
+            raise UsageError(f"a plan is of {plan.model}, which is not among --model {' '.join(sorted(names))}")
+    variants: list[Plan | None] = [None, *plans]
+    return [
+        Whole(graph, plan, dtype)
+        for graph in graphs
+        for plan in variants
+        for dtype in dtypes
+        if plan is None or plan.model == graph.name
+    ]
+
+
+def network_record(session: Session, whole: Whole, recipe: Recipe, settings: Settings, reference: Reference) -> Record:
+    """Compile, time, tell. What fails is the record's failure; DeviceUnreachable where the device is gone."""
+    device = device_of(session)
+    record = Record(
+        id=whole.identity(session), kind="network", dtype=whole.dtype, network=whole.graph.name, size=whole.size,
+        plan=whole.variants, device=device, versions=versions(), date=now(), failure=Failure("error", "not run yet"),
+    )  # fmt: skip
+    try:
+        lowered = _lowered(whole, recipe)
+        compiled = tvm.compile(lowered.module, make_target(recipe.profile, recipe.host))
+    except Exception as error:
+        return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
+    grids, drift = sum(len(code.kernels) for code in lowered.entries[0].layers), reference.settle()
+    record = replace(record, grids=grids, drift=rounded(drift))
+    try:
+        with tempfile.TemporaryDirectory(prefix="fleetpose-network-") as folder:
+            path = Path(folder) / "network.so"
+            export_shared(compiled, path, recipe.host)
+            found = _timed(session, path, lowered, settings)
+    except DeviceUnreachable as error:
+        failure = Failure("device", reason(error))
+    except Exception as error:  # whatever it is, it is this network's result
+        failure = Failure("error", f"{type(error).__name__}: {reason(error)}")
+    else:
+        if found.ok:
+            return replace(record, failure=None, conditions=found.before, **times(found))
+        failure = Failure(found.failure or "error", brief(found.error))
+    if not session.alive():
+        session.reconnect()
+        reference.forget()
+    return replace(record, failure=failure)
+
+
+def _lowered(whole: Whole, recipe: Recipe) -> NetworkModule:
+    graphs = [whole.graph]
+    if whole.plan is not None:
+        graphs, _ = planned_graphs(graphs, whole.plan, prune=True)
+    sparsities = whole.plan.sparsities if whole.plan else {}
+    return lower_network(graphs, recipe.profile, Options(whole.dtype, sparsities, recipe.choose))
+
+
+def _timed(session: Session, path: Path, lowered: NetworkModule, settings: Settings) -> Measurement:
+    entry = lowered.entries[0]
+    module = session.load(path)
+    with session.guard("preparing the network"):
+        machine = VirtualMachine(module, session.device, "naive" if lowered.textures else None)
+        tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
+        machine.save_function(entry.name, "timed", tensor, include_return=False)
+    return measure(
+        session, machine, entry="timed", repeats=SAMPLES_PER_ROUND * settings.rounds, warmup=2,
+        min_repeat_secs=settings.sample_secs, timeout_secs=10 * settings.timeout_secs,
+    )  # fmt: skip

@@ -1,0 +1,213 @@
+"""Records and their file: round trips, what is refused and how it is said, torn lines, one writer at a time."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from fleetpose.errors import UsageError
+from latency.identity import checksum, layer_from_dict, layer_id, layer_to_dict, network_id
+from latency.journal import Journal
+from latency.records import Failure, RatioToDense, Record, from_line, read_records, to_line
+from models.layer import Layer, Step
+
+DEVICE = {"profile": "host", "name": "a CPU", "driver": "3.1", "compute_units": 2}
+LAYER = Layer(
+    "", "conv", ("", ""), ((19, 23, 31), (38, 12, 16)), (38, 12, 16), (3, 3), (2, 2), (1, 1), bias=True,
+    epilogue=(Step("add"), Step("leaky_relu", (0.1,))),
+)  # fmt: skip
+PITCHES = (32, 16, 16)
+
+
+def record(sparsity="dense", **changed) -> Record:
+    values = {
+        "id": layer_id(DEVICE, LAYER, PITCHES, sparsity, "float32"), "kind": "layer", "dtype": "float32",
+        "layer": LAYER, "pitches": PITCHES, "sparsity": sparsity, "schedule": {"schedule": "direct", "filters": 8},
+        "grids": 1, "networks": ("resnet50_3", "lwop"), "group": "g", "event_ms": 1.25, "wall_ms": 1.5,
+        "event_iqr_ms": 0.0, "wall_iqr_ms": 0.25, "samples": 9, "device": DEVICE, "versions": {"python": "3"},
+        "conditions": {"load_1min": 0.5}, "drift": 1.01, "date": "2025-01-01T00:00:00+00:00",
+    }  # fmt: skip
+    return Record(**{**values, **changed})
+
+
+def failed(kind="wrong", **changed) -> Record:
+    nothing = dict.fromkeys(("event_ms", "wall_ms", "event_iqr_ms", "wall_iqr_ms"))
+    return record(**{**nothing, "samples": 0, "failure": Failure(kind, "it is wrong"), **changed})
+
+
+def network(**changed) -> Record:
+    identity = network_id(DEVICE, "lwop", (368, 368), {}, "float32")
+    return Record(identity, "network", "float32", grids=60, wall_ms=55.0, network="lwop", size=(368, 368), **changed)
+
+
+VARIOUS = (
+    record(),
+    record("columns:0.75:8x1", ratio_to_dense=RatioToDense(0.4, 0.38, 0.43)),
+    failed(sparsity="columns:0.5:8x1"),
+    network(),
+    network(plan={"a.0": "pattern:0.75"}),
+)
+
+
+@pytest.mark.parametrize("one", VARIOUS)
+def test_a_line_is_read_back(one):
+    assert from_line(to_line(one)) == one
+
+
+def test_a_layer_is_read_back_without_its_names():
+    named = replace(LAYER, name="a.0", inputs=("x", "y"), module="a.0")
+    assert layer_from_dict(json.loads(json.dumps(layer_to_dict(named)))) == LAYER
+
+
+def test_what_was_measured_decides_the_id_and_nothing_else():
+    first = layer_id(DEVICE, LAYER, PITCHES, "dense", "float32")
+    assert first == layer_id({**DEVICE, "compute_units": 4}, replace(LAYER, name="b"), PITCHES, "dense", "float32")
+    others = {
+        layer_id({**DEVICE, "driver": "3.2"}, LAYER, PITCHES, "dense", "float32"),
+        layer_id(DEVICE, replace(LAYER, stride=(1, 1)), PITCHES, "dense", "float32"),
+        layer_id(DEVICE, LAYER, (48, 16, 16), "dense", "float32"),
+        layer_id(DEVICE, LAYER, PITCHES, "columns:0.5:8x1", "float32"),
+        layer_id(DEVICE, LAYER, PITCHES, "dense", "float16"),
+    }
+    assert len(others | {first}) == 6
+
+
+def test_its_variant_is_a_sparsity():
+    assert record().variant is None
+    assert str(record("columns:0.75:8x1").variant) == "columns:0.75:8x1"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, "1", True])
+@pytest.mark.parametrize("name", ["event_ms", "wall_ms", "drift"])
+def test_a_time_is_above_zero(name, value):
+    with pytest.raises(ValueError, match=f"its {name} is"):
+        record(**{name: value})
+
+
+def test_a_record_has_a_time_or_a_failure():
+    with pytest.raises(ValueError, match="both"):
+        record(failure=Failure("nan", "no"))
+    with pytest.raises(ValueError, match="neither"):
+        failed(failure=None)
+    with pytest.raises(ValueError, match="'melted', not one of"):
+        failed("melted")
+
+
+def changed_line(one: Record, **values) -> str:
+    """A line that says otherwise, its checksum made right."""
+    told = {**one.to_dict(), **values}
+    return json.dumps({**told, "checksum": checksum(told)}) + "\n"
+
+
+WRONG = {
+    "is not JSON": "certainly not\n",
+    "it is a JSON list": "[1]\n",
+    "format is 'nn-meter/3'": changed_line(record(), format="nn-meter/3"),
+    "format is None": '{"ms": 1}\n',
+    "has no 'energy'": changed_line(record(), energy=1),
+    "event_ms is nan": changed_line(record(), event_ms=math.nan),
+    "wall_ms is -1": changed_line(record(), wall_ms=-1),
+    "wall_ms is 0": changed_line(record(), wall_ms=0),
+    "it was changed or damaged": to_line(record()).replace("1.25", "1.26"),
+    "it has no checksum": json.dumps(record().to_dict()) + "\n",
+    "its kind is 'block'": changed_line(record(), kind="block"),
+    "unknown variant": changed_line(record(), sparsity="colums:0.5:8x1"),
+    "no record": changed_line(record(), layer={"op": "conv"}),
+}
+
+
+@pytest.mark.parametrize("says", WRONG)
+def test_a_line_that_is_none_is_named_in_one_line(tmp_path, says):
+    path = tmp_path / "x.jsonl"
+    path.write_text(to_line(record()) + WRONG[says] + to_line(failed()))
+    with pytest.raises(UsageError, match=says) as caught:
+        read_records(path)
+    assert f"{path}, line 2: " in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(UsageError, match="line 2"):
+        Journal(path)
+    assert path.read_text().count("\n") == 3, "a file that is refused is not touched"
+
+
+def test_no_file_and_no_record_are_said(tmp_path):
+    with pytest.raises(UsageError, match="No such file"):
+        read_records(tmp_path / "x.jsonl")
+    (tmp_path / "x.jsonl").write_bytes(b"\n")
+    with pytest.raises(UsageError, match="has no records"):
+        read_records(tmp_path / "x.jsonl")
+
+
+def test_a_file_torn_anywhere_is_whole_again(tmp_path):
+    """Cut at every byte: all whole lines are read, and what is appended next stands on a line of its own."""
+    whole = "".join(map(to_line, VARIOUS[:2]))
+    one = len(to_line(VARIOUS[0]))
+    for cut in (*range(1, one + 2), *range(one + 2, len(whole) + 1, 37), len(whole) - 1):
+        path = tmp_path / f"{cut}.jsonl"
+        path.write_text(whole[:cut])
+        survivors = [each for each, end in zip(VARIOUS, (one - 1, len(whole) - 1), strict=False) if cut >= end]
+        with Journal(path) as journal:
+            assert journal.records == survivors, cut
+            journal.append([VARIOUS[2]])
+        assert read_records(path) == [*survivors, VARIOUS[2]], cut
+
+
+def test_the_same_is_written_once(tmp_path):
+    path = tmp_path / "new" / "x.jsonl"
+    with Journal(path) as journal:
+        assert journal.append([record(), record(), failed(id="other")]) == [record(), failed(id="other")]
+        assert journal.append([record(wall_ms=9.0)]) == []
+        assert record().id in journal
+        assert "never measured" not in journal
+    assert read_records(path) == [record(), failed(id="other")]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from latency.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_do_not_write_at_once_and_a_killed_one_lets_go(tmp_path):
+    path = tmp_path / "x.jsonl"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(UsageError, match="being written to by another"):
+            Journal(path)
+    finally:
+        holder.kill()
+        holder.communicate()
+    with Journal(path) as journal:
+        assert journal.append(VARIOUS[:1]) == [VARIOUS[0]]
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
+    path = tmp_path / "x.jsonl"
+    real = os.write
+    with Journal(path) as journal:
+        journal.append([VARIOUS[0]])
+        monkeypatch.setattr(os, "write", lambda file, content: real(file, content[:40]))
+        with pytest.raises(UsageError, match="disk is full"):
+            journal.append([VARIOUS[1]])
+        monkeypatch.undo()
+        journal.append([VARIOUS[2]])
+    assert read_records(path) == [VARIOUS[0], VARIOUS[2]]
+
+
+@pytest.mark.parametrize("content", ["notes\n", "notes", '{"ms": 1', "\n\nx"])
+def test_what_another_program_wrote_is_not_taken_for_a_torn_line(tmp_path, content):
+    path = tmp_path / "x.jsonl"
+    path.write_text(content)
+    with pytest.raises(UsageError, match="is not JSON"):
+        Journal(path)
+    assert path.read_text() == content
