@@ -25,7 +25,6 @@ from devices.measurement import Measurement
 from devices.session import Session
 from devices.timers import Call
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
-from models.prune.masks import mask
 from models.reference import run_single
 from models.sparsity import Sparsity
 
@@ -110,12 +109,9 @@ class LayerBench:
     def _operands(self, sparsity: Sparsity | None) -> tuple[Weights, np.ndarray]:
         """Weights with the zeros of a sparsity, and the layer's result by them in float64."""
         if sparsity not in self._masked:
-            weight, bias = self.weights.weight, self.weights.bias
-            assert weight is not None
-            if sparsity is not None:
-                weight = weight * mask(weight, sparsity)
-            result = run_single(self.case.workload.layer, self.inputs, weight, bias)
-            self._masked[sparsity] = Weights(weight, bias), result
+            weights = self.weights.pruned(sparsity)
+            result = run_single(self.case.workload.layer, self.inputs, weights.weight, weights.bias)
+            self._masked[sparsity] = weights, result
         return self._masked[sparsity]
 
     def _load(self, one: Contender) -> LoadedLayer:

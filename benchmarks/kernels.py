@@ -35,6 +35,7 @@ from codegen.target import HOSTS
 from codegen.tuned import tuned_for
 from devices import open_device
 from devices.conditions import conditions
+from devices.measure import device_of
 from devices.measurement import versions
 from devices.session import Session
 from fleetpose import cli
@@ -103,7 +104,7 @@ def result(
     )
     return {
         "model": arguments.model,
-        "device": {"spec": session.spec, "profile": session.profile.name, **session.info.to_dict()},
+        "device": device_of(session),
         "threads": arguments.threads,
         "rounds": arguments.rounds,
         "versions": {**versions(), **engine_versions(["torch"])},

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen.compile import ENTRY, LoadedLayer, compile_layer, random_operands
+from codegen.compile import LoadedLayer, compile_layer, random_operands
 from codegen.key import Key
 from codegen.layout import assign_layout
 from codegen.tuned import Tuned, tuned_for
@@ -19,7 +19,6 @@ from devices.timers import Call
 from fleetpose.errors import FleetposeError
 from models.graph import Graph
 from models.plan import Plan
-from models.prune.masks import mask
 from models.sparsity import Sparsity
 
 ROUNDS = 7
@@ -71,9 +70,6 @@ def _fastest(session: Session, dense: Workload, variants: Sequence[Sparsity], tu
 
 def _call(session: Session, workload: Workload, tuned: Tuned) -> Call:
     inputs, weights = random_operands(workload.layer, 0)
-    assert weights.weight is not None
-    assert workload.sparsity is not None
-    weights = replace(weights, weight=weights.weight * mask(weights.weight, workload.sparsity))
     choice = tuned.choice(workload, session.profile)
-    loaded = LoadedLayer(compile_layer(workload, weights, session.profile, choice=choice), session)
-    return Call(loaded.module, loaded.arguments(inputs), ENTRY)
+    compiled = compile_layer(workload, weights.pruned(workload.sparsity), session.profile, choice=choice)
+    return Call(**LoadedLayer(compiled, session).timed(inputs))

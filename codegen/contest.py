@@ -101,7 +101,7 @@ class Contest:
                     repeats=SCREENING_SAMPLES,
                     timeout_secs=TIMEOUT_SECS,
                 )
-                trial.secs, trial.failure = (min(timing.wall_secs), None) if timing.ok else (None, _brief(timing.error))
+                trial.secs, trial.failure = (min(timing.wall_secs), None) if timing.ok else (None, brief(timing.error))
         except Exception as error:  # whatever a candidate does is its own failure
             trial.failure = f"{type(error).__name__}: {reason(error)}"
         self._clean_up()
@@ -125,7 +125,7 @@ class Contest:
                 return self._verdict(finalists, result)
             # where one ended the session, all that came after it failed with the device
             blamed = min(broken, key=lambda name: broken[name].failure == "device")
-            finalists[int(blamed)].failure = _brief(broken[blamed].error)
+            finalists[int(blamed)].failure = brief(broken[blamed].error)
             self._clean_up()
         return self._verdict(finalists, None) if finalists else None
 
@@ -161,7 +161,7 @@ class Contest:
             if not np.isfinite(found).all():
                 return "its result is not finite"
             self.expected = found
-        difference = np.abs(found - self.expected).max() / max(np.abs(self.expected).max(), 1e-30)
+        difference = relative_difference(found, self.expected)
         if not difference <= TOLERANCES[self.workload.dtype]:
             return (
                 f"wrong: its result differs from {self.trials[0].choice} by {difference:.2g} of the largest magnitude"
@@ -200,6 +200,11 @@ class Contest:
         return verdict if default_works else replace(verdict, default_secs=None, ratio=None, low=None, high=None)
 
 
-def _brief(error: str | None) -> str:
-    """A measurement's error in a few lines, as it is kept in tuned data."""
+def relative_difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of two arrays over the largest magnitude of `expected`."""
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+
+
+def brief(error: str | None) -> str:
+    """A measurement's error in a few lines, as it is kept in tuned data and records."""
     return "\n".join((error or "no reason is known").splitlines()[:4])

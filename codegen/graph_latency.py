@@ -5,17 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tvm
 from tvm.runtime.vm import VirtualMachine
 
 from codegen.link import export_shared
-from codegen.network import Options, lower_network
+from codegen.network import NetworkModule, Options, lower_network
 from codegen.target import make_target
 from codegen.tuned import Tuned, tuned_for
 from devices.measure import measure
 from devices.session import Session
+from devices.timers import Call
 from fleetpose.errors import FleetposeError
 from models.graph import Graph
 
@@ -40,18 +42,31 @@ def measured_latency(
     def latency_of(graph: Graph) -> float:
         lowered = lower_network([graph], session.profile, options)
         executable = tvm.compile(lowered.module, make_target(session.profile, host))
-        with tempfile.TemporaryDirectory(prefix="fleetpose-latency-") as folder:
-            path = Path(folder) / "network.so"
-            export_shared(executable, path, host)
-            module = session.load(path)
-        entry = lowered.entries[0]
-        with session.guard(f"preparing {graph.name}"):
-            machine = VirtualMachine(module, session.device, "naive" if lowered.textures else None)
-            tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
-            machine.save_function(entry.name, "timed", tensor, include_return=False)
-        timing = measure(session, machine, entry="timed", repeats=repeats)
+        call = loaded_network(session, lowered, executable, host)
+        timing = measure(session, call.function, entry=call.entry, repeats=repeats)
         if not timing.ok:
             raise FleetposeError(f"{graph.name} was not timed: {timing.error}")
         return min(timing.wall_secs)
 
     return latency_of
+
+
+def loaded_network(session: Session, lowered: NetworkModule, executable: Any, host: str = "native") -> Call:
+    """A compiled network on the session's device, its first input size ready to be timed on an input of zeros.
+
+    Args:
+        lowered: the network; `executable`: what `tvm.compile` made of its module.
+        host: the processor that serves the device, a key of codegen.target.HOSTS.
+
+    Raises DeviceUnreachable where the device goes away.
+    """
+    with tempfile.TemporaryDirectory(prefix="fleetpose-network-") as folder:
+        path = Path(folder) / "network.so"
+        export_shared(executable, path, host)
+        module = session.load(path)
+    entry = lowered.entries[0]
+    with session.guard("preparing the network"):
+        machine = VirtualMachine(module, session.device, "naive" if lowered.textures else None)
+        tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
+        machine.save_function(entry.name, "timed", tensor, include_return=False)
+    return Call(machine, (), "timed")

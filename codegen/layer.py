@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +94,13 @@ def check_layer(
         UsageError: a dtype that the device does not have, or a sparsity that the layer cannot have.
         FleetposeError: the timing failed.
     """
-    from models.prune.masks import mask
     from models.reference import run_single
 
     inputs, weights = random_operands(layer, seed)
     if sparsity is not None:
         if refusal := sparsity.applies_to(layer):
             raise UsageError(f"{sparsity}: {refusal}")
-        assert weights.weight is not None
-        weights = replace(weights, weight=weights.weight * mask(weights.weight, sparsity))
+        weights = weights.pruned(sparsity)
     workload = standalone_planes(layer, session.profile.lanes_of(dtype), dtype=dtype, sparsity=sparsity)
     choice = (tuned_for(session.profile) if tuned is None else tuned).choice(workload, session.profile)
     compiled = compile_layer(workload, weights, session.profile, choice=choice)

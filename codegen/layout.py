@@ -7,7 +7,7 @@ costs nothing. A tensor can lie in one buffer only; a second join that wants it,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from codegen.plane import Plane
@@ -28,6 +28,19 @@ class Layout:
     planes: Mapping[str, Plane]
     buffers: Mapping[str, str]
     copied: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def join_copies(join: Layer, layout: Layout) -> Iterator[tuple[Layer, dict[str, Plane]]]:
+    """The members of a join that lie elsewhere: each as a layer that copies it, and the planes it copies between."""
+    first, whole = 0, layout.planes[join.name]
+    for position, name in enumerate(join.inputs[: join.operands]):
+        plane = layout.planes[name]
+        if position in layout.copied[join.name] and not join.epilogue:
+            shared = whole.shared or whole.channels
+            target = replace(whole, channels=plane.channels, first=whole.first + first, shared=shared)
+            layer = replace(join, inputs=(name,), in_shapes=(plane.shape,), out_shape=plane.shape)
+            yield layer, {name: plane, join.name: target}
+        first += plane.channels
 
 
 def border_read(layer: Layer) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import tvm
@@ -18,7 +18,7 @@ from tvm.relax import VDevice
 from tvm.relax._ffi_api import MakeTensorConst
 from tvm_ffi import StructuralKey
 
-from codegen.layout import Layout, assign_layout
+from codegen.layout import Layout, assign_layout, join_copies
 from codegen.manifest import Entry, LayerCode, TensorSpec
 from codegen.schedules import candidates, default_choice, schedule
 from codegen.schedules.move import export_kernel, import_kernel
@@ -179,18 +179,10 @@ class _Lowering:
 
     def _copies(self, concat: Layer, layout: Layout) -> Iterator[_Scheduled]:
         """The members of a join that lie elsewhere, each copied into its planes of the joined buffer."""
-        first = 0
-        for position, name in enumerate(concat.inputs[: concat.operands]):
-            plane, whole = layout.planes[name], layout.planes[concat.name]
-            if position in layout.copied[concat.name] and not concat.epilogue:
-                target = replace(
-                    whole, channels=plane.channels, first=whole.first + first, shared=whole.shared or whole.channels
-                )
-                layer = replace(concat, inputs=(name,), in_shapes=(plane.shape,), out_shape=plane.shape)
-                workload = Workload.of(layer, {name: plane, concat.name: target}, self.options.dtype)
-                kernel = self._kernel(workload, Weights(), concat.name)
-                yield _Scheduled(layer, kernel, self._share(workload.label, kernel.func), [])
-            first += plane.channels
+        for layer, planes in join_copies(concat, layout):
+            workload = Workload.of(layer, planes, self.options.dtype)
+            kernel = self._kernel(workload, Weights(), concat.name)
+            yield _Scheduled(layer, kernel, self._share(workload.label, kernel.func), [])
 
     def _share(self, label: str, func) -> relax.GlobalVar:
         """The module's function for a kernel: one for all that are structurally equal."""

@@ -16,7 +16,6 @@ from codegen.workload import Weights, Workload
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
 from models.graph import Graph
-from models.prune.masks import mask
 from models.sparsity import Sparsity
 
 #: rates where a profile knows none; they order the work and decide nothing
@@ -46,10 +45,7 @@ class Task:
     def operands(self, seed: int) -> tuple[list[np.ndarray], Weights]:
         """Random inputs and weights; those of a sparse workload have its zeros."""
         inputs, weights = random_operands(self.workload.layer, seed)
-        if self.workload.sparsity is not None and weights.weight is not None:
-            kept = mask(weights.weight, self.workload.sparsity)
-            weights = replace(weights, weight=weights.weight * kept)
-        return inputs, weights
+        return inputs, weights.pruned(self.workload.sparsity)
 
 
 def tasks_of(

@@ -22,8 +22,8 @@ INTEGERS = {"float32": ("int32", "int"), "float16": ("int16", "short")}
 NARROW = {"float32": ("uint32", "uint"), "float16": ("uint16", "ushort")}
 WIDE = {"float32": ("uint64", "ulong"), "float16": ("uint32", "uint")}
 WIDTHS = (2, 4, 8, 16)
-#: vectors up to this many bytes are taken apart by Clang's shuffles: 20 to 30 % faster strided kernels with AVX2; with
-#: AVX-512, whose shuffles want a register for their mask, narrowing was as fast
+#: vectors up to this many bytes are taken apart by Clang's shuffles: up to 30 % faster strided kernels with AVX2; those
+#: of AVX-512 want a register for their mask, and were not timed
 SHUFFLED_BYTES = 32
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from codegen.plane import Plane
 from models.layer import Layer
+from models.prune.masks import mask
 from models.sparsity import Sparsity
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ class Workload:
         sparsity: Sparsity | None = None,
     ) -> Workload:
         """The workload of `layer` in a graph whose tensors lie in `planes`."""
-        blank = replace(layer, name="", inputs=("",) * len(layer.inputs), module="")
-        return cls(blank, tuple(planes[name] for name in layer.inputs), planes[layer.name], dtype, sparsity)
+        return cls(layer.blank, tuple(planes[name] for name in layer.inputs), planes[layer.name], dtype, sparsity)
 
     @property
     def operands(self) -> tuple[Plane, ...]:
@@ -120,6 +120,12 @@ class Weights:
 
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
+
+    def pruned(self, sparsity: Sparsity | None) -> Weights:
+        """With the zeros of a sparsity, the smallest weights going; as they are where there is none, or no weight."""
+        if sparsity is None or self.weight is None:
+            return self
+        return replace(self, weight=self.weight * mask(self.weight, sparsity))
 
     def bias_or_zero(self, channels: int) -> np.ndarray:
         return np.zeros(channels, np.float32) if self.bias is None else self.bias

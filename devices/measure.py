@@ -101,7 +101,6 @@ class Probe:
         """What has been found, with the conditions now."""
         failed = self.error is not None
         events = [sample.event_secs for sample in self.taken if sample.event_secs is not None]
-        info = self.session.info.to_dict()
         return Measurement(
             event_secs=() if failed else tuple(events),
             wall_secs=()
@@ -110,7 +109,7 @@ class Probe:
             number=self.number,
             warmup=self.warmup,
             timer=self.timer.name if self.timer else "",
-            device={"spec": self.session.spec, "profile": self.session.profile.name, **info},
+            device=device_of(self.session),
             before=self.before,
             after=conditions_of(self.session),
             versions=versions(),
@@ -152,6 +151,11 @@ class Probe:
     def _fail(self, failure: str, error: str) -> None:
         if self.error is None:
             self.failure, self.error = failure, error
+
+
+def device_of(session: Session) -> dict[str, Any]:
+    """The device as it stands beside measurements: how it was opened, its profile, and what it says of itself."""
+    return {"spec": session.spec, "profile": session.profile.name, **session.info.to_dict()}
 
 
 def conditions_of(session: Session) -> dict[str, Any]:

@@ -6,7 +6,7 @@ the layer's name; its `inputs` name the tensors it reads (another layer's name, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 Shape = tuple[int, int, int]
@@ -89,6 +89,11 @@ class Layer:
     def weight_shape(self) -> tuple[int, int, int, int]:
         """(out channels, in channels / groups, kernel height, kernel width) of a "conv"."""
         return (self.out_shape[0], self.in_shapes[0][0] // self.groups, *self.kernel)
+
+    @property
+    def blank(self) -> Layer:
+        """The layer without its names, so that equal work compares equal."""
+        return replace(self, name="", inputs=("",) * len(self.inputs), module="")
 
     @property
     def macs(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.builder import kernel
-from codegen.epilogue import finish
 from codegen.rows import RowTiles, load_window
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import (
@@ -60,13 +59,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
         def load(*where):
             return load_window(frame["in0"], workload, vector, rows, *where)
 
-        block = order.block(frame.axes)
-        items = Accumulators(frame, workload, blocks, rows, vector)
-        with order.tile(frame.axes) as (row, across):
-            items.start(block, row, across)
-            items.add_products(block, row, across, load)
-            finish(frame, workload, vector, rows, blocks.owned(block), items.sums, row, across)
-            rows.zero_borders(frame["out"], blocks.owned(block), row, across)
+        Accumulators(frame, workload, blocks, rows, vector).run(order, load)
     return Kernel(frame.func, blocks.pack(weights))
 
 

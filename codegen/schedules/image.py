@@ -13,7 +13,6 @@ from tvm.tirx import IntImm, Shuffle
 from tvm.tirx.script import builder as T
 
 from codegen.builder import kernel, put, registers
-from codegen.epilogue import finish
 from codegen.rows import RowTiles, load_window
 from codegen.schedules.direct import Tile
 from codegen.schedules.order import TileOrder, band_in_cache
@@ -99,13 +98,8 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
         def load(*where):
             return load_window(frame["in0"], workload, vector, rows, *where)
 
-        block = order.block(frame.axes)
-        items = ImageAccumulators(frame, workload, blocks, rows, vector)
-        with order.tile(frame.axes) as (row, across):
-            items.start(block, row, across)
-            items.add_products(block, row, across, load, POINTWISE_UNROLL if blocks.positions == 1 else 1)
-            finish(frame, workload, vector, rows, blocks.owned(block), items.sums, row, across)
-            rows.zero_borders(frame["out"], blocks.owned(block), row, across)
+        unroll = POINTWISE_UNROLL if blocks.positions == 1 else 1
+        ImageAccumulators(frame, workload, blocks, rows, vector).run(order, load, unroll)
     return Kernel(frame.func, pack(blocks, weights), textures=frozenset({"weight"}))
 
 

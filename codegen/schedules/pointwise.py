@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.builder import kernel
-from codegen.epilogue import finish
 from codegen.plane import Plane
 from codegen.rows import RowTiles, load_window
 from codegen.schedules.order import TileOrder, band_in_cache
@@ -102,14 +101,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Pointwise
         def load(*where):
             return load_window(frame["in0"], workload, vector, rows, *where)
 
-        block = order.block(frame.axes)
-        items = Accumulators(frame, workload, blocks, rows, vector)
-        with order.tile(frame.axes) as (row, across):
-            items.start(block, row, across, addend=not tile.late)
-            items.add_products(block, row, across, load, tile.unroll)
-            owned = blocks.owned(block)
-            finish(frame, workload, vector, rows, owned, items.sums, row, across, started=not tile.late)
-            rows.zero_borders(frame["out"], owned, row, across)
+        Accumulators(frame, workload, blocks, rows, vector).run(order, load, tile.unroll, bool(tile.late))
     return Kernel(frame.func, blocks.pack(weights))
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from tvm.tirx.script import builder as T
 
 from codegen.builder import put, registers
-from codegen.epilogue import initial_addend
+from codegen.epilogue import finish, initial_addend
 from codegen.rows import RowTiles
+from codegen.schedules.order import TileOrder
 from codegen.vectors import Vector
 from codegen.workload import Weights, Workload
 from devices.profile import Profile
@@ -111,6 +112,23 @@ class Accumulators:
         self.sums = registers(blocks.filters * rows.width, vector.type, "sums")
         self.loaded = registers(rows.width, vector.type, "loaded")
         self.factor = registers(1, vector.type, "factor")
+
+    def run(self, order: TileOrder, load: Load, unroll: int = 1, late: bool = False) -> None:
+        """Every tile of the work-item: products, epilogue, and the zeros around it.
+
+        Args:
+            order: of the grid that is open.
+            load, unroll: see `add_products`.
+            late: a leading addend is added after the products.
+        """
+        axes = self.frame.axes
+        block = order.block(axes)
+        owned = self.blocks.owned(block)
+        with order.tile(axes) as (row, across):
+            self.start(block, row, across, addend=not late)
+            self.add_products(block, row, across, load, unroll)
+            finish(self.frame, self.workload, self.vector, self.rows, owned, self.sums, row, across, started=not late)
+            self.rows.zero_borders(self.frame["out"], owned, row, across)
 
     def start(self, block, row, across, addend: bool = True) -> None:
         """Accumulators start from the bias, and from the addend where the epilogue begins with one and `addend`."""
