@@ -7,7 +7,6 @@ perfect information (Howard, Information Value Theory, 1966), with the logarithm
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from typing import NamedTuple, Protocol
 
 from codegen.schedules.rule import Choice
 from codegen.workload import Workload
-from fleetpose.errors import UsageError
 from latency.prepare import Recipe
 from latency.space import Group
 
@@ -45,15 +43,6 @@ class Estimator(Protocol):
 
     def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> Sequence[Estimate]:
         """The times of workloads under their schedules, in order."""
-
-
-def load_estimator(path: str) -> Estimator:
-    """The predictor of a file. Raises UsageError where there is none, or it cannot estimate kernels."""
-    try:
-        module = importlib.import_module("latency.predictor")
-        return module.load_estimator(path)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"--active {path}: no predictor here estimates kernels ({error})") from error
 
 
 def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], list[Group]]:

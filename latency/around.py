@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -65,7 +64,7 @@ def _distinct(
             dtype = _pick(dtypes, point[9])
             border = (1, 1) if point[10] < 0.5 else (0, 0)
             dense = standalone_planes(layer, profile.lanes_of(dtype), border, dtype)
-            group = Group(replace(dense, layer=_blank(layer)), _sparsities(layer, point[_LAYER_AXES:]))
+            group = Group(dense, _sparsities(layer, point[_LAYER_AXES:]))
             if layer.macs <= most and group.key not in known:
                 known.add(group.key)
                 yield group
@@ -122,7 +121,3 @@ def _pick(choices: Sequence, at: float):
 
 def _otherwise(choices: Sequence[int], own: int, at: float) -> int:
     return _pick(choices, at / OTHERWISE) if at < OTHERWISE else own
-
-
-def _blank(layer: Layer) -> Layer:
-    return replace(layer, name="", inputs=("",) * len(layer.inputs))

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from latency.features import IN_FLIGHT, NAMES
+from latency.feature_names import IN_FLIGHT, NAMES
 from latency.runtimes import PARENTS
 
-#: columns of `latency.features` that cost time: launches, arithmetic, traffic of tiles, memory, the longest core
+#: columns of `latency.feature_names` that cost time: launches, arithmetic, traffic of tiles, memory, the longest core
 TERMS = (
     "one", "grids", "macs_kept", "macs_slices", "macs_tiles", "winograd_macs", "loads_input", "loads_weights",
     "bytes_in", "bytes_out", "bytes_weights", "bytes_index", "bytes_addends", "bytes_scratch",

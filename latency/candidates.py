@@ -5,7 +5,7 @@ from __future__ import annotations
 from codegen.schedules.rule import Choice
 from codegen.workload import Workload
 from latency.observations import class_of_schedule
-from latency.sample import OWN, Sample, blank, pairs
+from latency.sample import OWN, Sample, pairs
 from models.layer import Layer
 from models.sparsity import Sparsity
 
@@ -30,7 +30,7 @@ def candidate(
     """
     values = choice.to_dict()
     return Sample(
-        blank(layer),
+        layer.blank,
         class_of_schedule(values, layer.op),
         sparsity,
         dtype,

@@ -15,6 +15,7 @@ from typing import Any
 from codegen.build import check_sizes, trace_sizes
 from codegen.tuned import tuned_for
 from devices import open_device
+from devices.measure import device_of
 from devices.null import refuse_null
 from devices.profile import ITEM_BYTES
 from devices.session import Session
@@ -22,12 +23,12 @@ from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from latency.active import by_worth, load_estimator
+from latency.active import by_worth
 from latency.around import sample_around
 from latency.collector import Collector
 from latency.drift import Patience
 from latency.journal import Journal
-from latency.outcomes import device_of
+from latency.predictor import Predictor
 from latency.prepare import Recipe
 from latency.rounds import Settings
 from latency.space import Group, network_groups
@@ -147,6 +148,7 @@ def wanted_groups(
 def make_collector(
     arguments: argparse.Namespace, journal: Journal, session: Session, report: Callable[[str, int, int], None]
 ) -> Collector:
+    """The collector that the flags describe. Raises UsageError for --tuned or --active files that are none."""
     recipe = Recipe(
         session.profile,
         tuned_for(session.profile, arguments.tuned).choice,
@@ -155,7 +157,7 @@ def make_collector(
         runs_nothing=arguments.device == "null",
     )
     settings = Settings(arguments.rounds, seed=arguments.seed, patience=Patience(wait_secs=arguments.wait_secs))
-    order = by_worth(load_estimator(arguments.active), recipe) if arguments.active else None
+    order = by_worth(Predictor.load(arguments.active), recipe) if arguments.active else None
     return Collector(journal, recipe, settings, report, arguments.budget_secs, order)
 
 
@@ -165,6 +167,7 @@ def other_sessions(arguments: argparse.Namespace, session: Session) -> list[Call
 
 
 def summarise(arguments: argparse.Namespace, collector: Collector, session: Session, left: int) -> dict[str, Any]:
+    """The JSON object the command prints."""
     return {
         "file": str(arguments.out),
         "device": device_of(session),

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from devices.measure import device_of
 from devices.session import Session
 from latency.drift import Reference
 from latency.journal import Journal
-from latency.outcomes import device_of, layer_records
+from latency.outcomes import layer_records
 from latency.prepare import Recipe
 from latency.record import Record
 from latency.rounds import Settings

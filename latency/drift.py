@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from codegen.compile import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
 from devices.measure import measure
@@ -67,7 +67,6 @@ class Reference:
         self.session, self.patience, self.say, self.stop = session, patience, say, stop or threading.Event()
         lanes = session.profile.lanes_of("float32")
         workload = standalone_planes(REFERENCE, lanes)
-        workload = replace(workload, layer=replace(workload.layer, name=""))
         inputs, weights = random_operands(REFERENCE, 0)
         self._compiled, self._inputs = compile_layer(workload, weights, session.profile), inputs
         self._call: Call | None = None

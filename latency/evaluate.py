@@ -93,6 +93,8 @@ def main(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {value}")
     if arguments.predictor and (arguments.base or arguments.train_size):
         raise UsageError("--predictor fits nothing, so that --base and --train-size mean nothing with it")
+    if arguments.networks and (arguments.predictor or arguments.base or arguments.train_size):
+        raise UsageError("--networks fits a model of its own; leave --predictor, --base and --train-size out")
     with status("evaluating") as progress:
         progress(f"fitting {arguments.folds} folds" if not arguments.predictor else "predicting")
         found = evaluate(

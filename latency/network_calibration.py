@@ -101,9 +101,7 @@ def evaluate_networks(
         raise UsageError("no operator is of a network that --networks has; both files name them in the column model")
     truth, guess, sums, summed = [], [], [], []
     for part in folds(known, by, count, options.seed):
-        held = {
-            name for sample in known for name in sample.networks if set(groups_of(sample, by)) <= set(part.held_out)
-        }
+        held = {name for sample in known for name in sample.networks if _within(groups_of(sample, by), part.held_out)}
         train = [sample for sample in known if not set(sample.networks) & held]
         rows = merged(train)
         model = Model.fit(Inputs.of(rows, hardware), measured(rows), Settings(monotone=options.monotone), options.seed)
@@ -118,6 +116,11 @@ def evaluate_networks(
             summed.append(float(predicted.sum()))
     ratio = np.array(summed) / np.array(sums)
     return {**scores(np.array(truth), np.array(guess)), "n": len(truth), "sum_mape": float(np.abs(ratio - 1).mean())}
+
+
+def _within(groups: Sequence[str], held_out: Sequence[str]) -> bool:
+    """Whether there are groups, and all of them are held out."""
+    return bool(groups) and set(groups) <= set(held_out)
 
 
 def _of(samples: Sequence[Sample], names: Sequence[str]) -> list[list[Sample]]:

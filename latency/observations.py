@@ -19,7 +19,6 @@ from fleetpose.files import sha256
 from latency.hardware import Hardware
 from latency.record import Record
 from latency.records import read_records
-from latency.runtimes import kernel_class
 from latency.sample import OWN, Sample, pairs
 from latency.tables import read_table
 from models.catalogue import CATALOGUE
@@ -178,8 +177,3 @@ def device_of(samples: Sequence[Sample], paths: Sequence[Path | str]) -> dict[st
 def data_hash(paths: Sequence[Path | str]) -> str:
     """SHA-256 of the files' own, sorted."""
     return hashlib.sha256("".join(sorted(map(sha256, paths))).encode()).hexdigest()
-
-
-def class_of_foreign(sample: Sample, framework: str, gpu: str) -> str:
-    """The class a sample has under another framework or GPU; our own kernels stay what they are."""
-    return sample.kernel if sample.framework == OWN else kernel_class(sample.layer, framework, gpu)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from devices.measure import device_of
 from devices.measurement import Measurement, versions
 from devices.session import Session
 from latency.record import Record
@@ -15,11 +16,6 @@ from models.sparsity import variant_text
 
 #: digits kept of a time
 DIGITS = 6
-
-
-def device_of(session: Session) -> dict[str, Any]:
-    """The device as records describe it."""
-    return {"spec": session.spec, "profile": session.profile.name, **session.info.to_dict()}
 
 
 def layer_records(group: Group, outcomes: Sequence[Outcome], drift: float | None, session: Session) -> list[Record]:

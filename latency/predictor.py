@@ -20,7 +20,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
 from latency.baseline import Baseline
 from latency.conformal import Conformal
-from latency.features import FEATURES_VERSION, NAMES
+from latency.feature_names import FEATURES_VERSION, NAMES
 from latency.hardware import Hardware
 from latency.model import Inputs, Model
 from latency.ranges import Ranges
@@ -167,8 +167,3 @@ class Predictor:
         except (ValueError, UsageError) as error:
             text = "it is not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
             raise UsageError(f"predictor {path}: {text}") from error
-
-
-def load_estimator(path: Path | str) -> Predictor:
-    """The predictor of a file, for active collection. Raises UsageError."""
-    return Predictor.load(path)

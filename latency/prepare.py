@@ -21,7 +21,6 @@ from fleetpose.errors import reason
 from latency.record import Failure
 from latency.space import Group
 from models.layer import Layer
-from models.prune.masks import mask
 from models.reference import run_layer
 from models.sparsity import Sparsity
 
@@ -96,8 +95,7 @@ class Recipe:
         found = self._chosen(workload)
         if found.failure is not None:
             return found
-        if sparsity is not None and weights.weight is not None:
-            weights = replace(weights, weight=weights.weight * mask(weights.weight, sparsity))
+        weights = weights.pruned(sparsity)
         try:
             compiled = compile_layer(workload, weights, self.profile, self.host, found.choice)
         except Exception as error:  # whatever compiling does is the variant's own failure

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latency.features import NAMES
+from latency.feature_names import NAMES
 
 #: columns that are checked: what of a layer and sparsity a user chooses; the others follow from these
 CHECKED = (

@@ -16,11 +16,7 @@ from pathlib import Path
 
 from fleetpose.errors import UsageError
 from latency.identity import checksum
-from latency.record import FAILURES, FORMAT, KINDS, Failure, RatioToDense, Record
-
-__all__ = [
-    "FAILURES", "FORMAT", "KINDS", "Failure", "RatioToDense", "Record", "from_line", "parse", "read_records", "to_line",
-]  # fmt: skip
+from latency.record import FORMAT, Record
 
 log = logging.getLogger("latency.records")
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from latency.features import NAMES, extract
+from latency.feature_names import NAMES
+from latency.features import extract
 from latency.hardware import Hardware
 from latency.model import measured
 from latency.sample import Sample

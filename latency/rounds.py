@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from codegen.contest import brief
 from devices.interleaved import Ratio, measure_interleaved
 from devices.measure import measure
 from devices.measurement import Measurement
@@ -24,8 +25,6 @@ Value = TypeVar("Value")
 
 #: of the reference kernel among the variants, which are numbers
 REFERENCE_NAME = "reference"
-#: lines kept of what an error says
-REASON_LINES = 4
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,3 @@ def roughness(measured: Measurement) -> float:
 def ratio_to_dense(ratio: Ratio) -> RatioToDense:
     """devices.interleaved says how many times as fast as the reference; records say the share of its time."""
     return RatioToDense(1 / ratio.median, 1 / ratio.high, 1 / ratio.low)
-
-
-def brief(error: str | None) -> str:
-    """The first lines of what an error says."""
-    return "\n".join((error or "no reason is known").splitlines()[:REASON_LINES])

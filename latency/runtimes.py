@@ -3,8 +3,8 @@
 LiteRT's (TensorFlow Lite's) GPU delegate chooses by published rules, from shapes and the kind of GPU alone; they are
 restated here (tensorflow/lite/delegates/gpu/common: `GuessBestParams` and `GetRecommendedBlockSizeForConv` of its
 generic convolution in half precision, `IsConvConstantsSupported`, `IsDepthwiseConv3x3Supported`, and its Winograd
-rule). Of another runtime nothing is known, so its layers are
-classed by their shape. No measurement is looked at: the name of a kernel that ran would be.
+rule). Of another runtime nothing is known, so its layers are classed by their shape. No measurement is looked at: the
+name of a kernel that ran would be.
 """
 
 from __future__ import annotations

@@ -95,11 +95,6 @@ class Sample:
         return " ".join([*parts, *([str(self.sparsity)] if self.sparsity else []), f"[{self.kernel}]"])
 
 
-def blank(layer: Layer) -> Layer:
-    """A layer without its names."""
-    return replace(layer, name="", inputs=("",) * len(layer.inputs), module="")
-
-
 def pairs(config: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     """A schedule's configuration as `Sample.schedule` holds it; what is no finite number is left out."""
     numbers = {name: float(value) for name, value in config.items() if isinstance(value, int | float)}

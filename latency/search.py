@@ -15,7 +15,7 @@ from fleetpose.errors import UsageError
 from latency.hardware import Hardware
 from latency.model import Base, Inputs, Model, measured
 from latency.sample import Sample
-from latency.split import SPLITS, Fold, folds, groups_of
+from latency.split import Fold, folds, groups_of
 from latency.trees import Settings
 
 FOLDS = 5
@@ -79,9 +79,7 @@ def search(
     start, by = start or Settings(), by or usual_split(samples)
     groups = {name for sample in samples for name in groups_of(sample, by)}
     if len(groups) < 2:
-        raise UsageError(
-            f"{len(groups)} {SPLITS[SPLITS.index(by)]} to hold out is too few to fit and check a predictor"
-        )
+        raise UsageError(f"{len(groups)} to hold out by {by} is too few to fit and check a predictor")
     parts = folds(samples, by, min(FOLDS, len(groups)), seed)
     parts = [part for part in parts if part.train and part.test]
     candidates = [

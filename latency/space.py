@@ -6,12 +6,12 @@ several networks, is one group. `latency.around` adds layers that no network has
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.layout import Layout, assign_layout
+from codegen.layout import assign_layout, join_copies
 from codegen.tasks import estimated_secs
 from codegen.workload import Workload
 from devices.profile import Profile
@@ -70,23 +70,10 @@ def network_workloads(graph: Graph, profile: Profile, dtype: str = "float32") ->
     found = []
     for layer in graph.layers:
         if layer.name in layout.copied and not layer.epilogue:
-            found += [(layer.name, copy) for copy in _copies(layer, layout, dtype)]
+            found += [(layer.name, Workload.of(copy, planes, dtype)) for copy, planes in join_copies(layer, layout)]
         else:
             found.append((layer.name, Workload.of(layer, layout.planes, dtype)))
     return found
-
-
-def _copies(join: Layer, layout: Layout, dtype: str) -> Iterator[Workload]:
-    """The members of a join that lie elsewhere, each into its planes of the joined buffer (as codegen.network does)."""
-    first, whole = 0, layout.planes[join.name]
-    for position, name in enumerate(join.inputs):
-        plane = layout.planes[name]
-        if position in layout.copied[join.name]:
-            shared = whole.shared or whole.channels
-            target = replace(whole, channels=plane.channels, first=whole.first + first, shared=shared)
-            layer = replace(join, inputs=(name,), in_shapes=(plane.shape,), out_shape=plane.shape)
-            yield Workload.of(layer, {name: plane, join.name: target}, dtype)
-        first += plane.channels
 
 
 def network_groups(

@@ -55,16 +55,6 @@ def groups_of(sample: Sample, by: str) -> tuple[str, ...]:
     return {"shape": (sample.shape_key,), "network": sample.networks, "family": sample.families}[by]
 
 
-def holdout(samples: Iterable[Sample], by: str, names: Iterable[str]) -> Fold:
-    """One fold that holds out the named groups. Raises UsageError for a name that no sample has."""
-    samples, names = list(samples), list(names)
-    known = {name for sample in samples for name in groups_of(sample, by)}
-    for name in names:
-        if name not in known:
-            raise unknown_name(by, name, known)
-    return _fold(samples, {name: 0 if name in names else 1 for name in known}, by, 0)
-
-
 def _assigned(samples: Sequence[Sample], names: Sequence[str], by: str, count: int, seed: int) -> dict[str, int]:
     """Group -> fold: groups are shuffled, then each goes, the largest first, where there are fewest rows."""
     sizes = dict.fromkeys(names, 0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codegen.compile import ENTRY, LoadedLayer
-from codegen.contest import TOLERANCES
+from codegen.contest import TOLERANCES, brief, relative_difference
 from devices.connection import bounded
 from devices.measurement import Measurement
 from devices.session import Session
@@ -23,7 +23,7 @@ from devices.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
 from latency.prepare import Prepared
 from latency.record import Failure, RatioToDense
-from latency.rounds import Broken, Rounds, Settings, brief, roughness
+from latency.rounds import Broken, Rounds, Settings, roughness
 from latency.space import Group
 from models.sparsity import variant_text
 
@@ -155,5 +155,5 @@ def departure(result: np.ndarray, expected: np.ndarray | None, tolerance: float)
         return None
     if not np.isfinite(result).all():
         return "its result is not finite"
-    difference = float(np.abs(result - expected).max() / max(np.abs(expected).max(), 1e-30))
+    difference = relative_difference(result, expected)
     return f"its result is off by {difference:.2g} of the largest magnitude" if difference > tolerance else None

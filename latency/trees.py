@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from latency.features import NAMES
+from latency.feature_names import NAMES
 
 #: threads for training: data is small, and threads that wait for a busy core cost more than they bring
 THREADS = 1

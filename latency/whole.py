@@ -7,29 +7,26 @@ input and outputs there; what moves them over RPC is not in the time.
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
 import tvm
-from tvm.runtime.vm import VirtualMachine
 
-from codegen.link import export_shared
+from codegen.contest import brief
+from codegen.graph_latency import loaded_network
 from codegen.network import NetworkModule, Options, lower_network
 from codegen.planned import planned_graphs
 from codegen.target import make_target
-from devices.measure import measure
-from devices.measurement import Measurement, versions
+from devices.measure import device_of, measure
+from devices.measurement import versions
 from devices.session import Session
 from fleetpose.errors import DeviceUnreachable, UsageError, reason
 from latency.drift import Reference
 from latency.identity import network_id
-from latency.outcomes import device_of, now, rounded, times
+from latency.outcomes import now, rounded, times
 from latency.prepare import Recipe
 from latency.record import Failure, Record
-from latency.rounds import Settings, brief
+from latency.rounds import Settings
 from models.graph import Graph
 from models.plan import Plan
 
@@ -93,10 +90,11 @@ def network_record(session: Session, whole: Whole, recipe: Recipe, settings: Set
     grids, drift = sum(len(code.kernels) for code in lowered.entries[0].layers), reference.settle()
     record = replace(record, grids=grids, drift=rounded(drift))
     try:
-        with tempfile.TemporaryDirectory(prefix="fleetpose-network-") as folder:
-            path = Path(folder) / "network.so"
-            export_shared(compiled, path, recipe.host)
-            found = _timed(session, path, lowered, settings)
+        call = loaded_network(session, lowered, compiled, recipe.host)
+        found = measure(
+            session, call.function, entry=call.entry, repeats=SAMPLES_PER_ROUND * settings.rounds, warmup=2,
+            min_repeat_secs=settings.sample_secs, timeout_secs=10 * settings.timeout_secs,
+        )  # fmt: skip
     except DeviceUnreachable as error:
         failure = Failure("device", reason(error))
     except Exception as error:  # whatever it is, it is this network's result
@@ -117,16 +115,3 @@ def _lowered(whole: Whole, recipe: Recipe) -> NetworkModule:
         graphs, _ = planned_graphs(graphs, whole.plan, prune=True)
     sparsities = whole.plan.sparsities if whole.plan else {}
     return lower_network(graphs, recipe.profile, Options(whole.dtype, sparsities, recipe.choose))
-
-
-def _timed(session: Session, path: Path, lowered: NetworkModule, settings: Settings) -> Measurement:
-    entry = lowered.entries[0]
-    module = session.load(path)
-    with session.guard("preparing the network"):
-        machine = VirtualMachine(module, session.device, "naive" if lowered.textures else None)
-        tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
-        machine.save_function(entry.name, "timed", tensor, include_return=False)
-    return measure(
-        session, machine, entry="timed", repeats=SAMPLES_PER_ROUND * settings.rounds, warmup=2,
-        min_repeat_secs=settings.sample_secs, timeout_secs=10 * settings.timeout_secs,
-    )  # fmt: skip

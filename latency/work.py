@@ -14,7 +14,6 @@ from latency.hardware import Hardware
 from latency.runtimes import tile as foreign_tile
 from latency.runtimes import winograd_legal
 from latency.sample import OWN, Sample
-from models.sparsity import Sparsity
 
 #: bytes of one entry of a sparse format's list of columns or channels
 INDEX_BYTES = 4
@@ -49,7 +48,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Work:
-    """Counts of one sample; see the descriptions in `latency.features.COLUMNS` for what each means."""
+    """Counts of one sample; see the descriptions in `latency.feature_names.COLUMNS` for what each means."""
 
     kept: float
     channels: int
@@ -151,11 +150,7 @@ def _index_entries(sample: Sample) -> float:
         return 0.0
     shape = sample.layer.weight_shape
     per_group = sample.sparsity.kept_units(shape) / (1 if sample.sparsity.balanced else sample.sparsity.groups(shape))
-    return float(per_group * sample.sparsity.groups(shape) * _channels_per_entry(sample.sparsity))
-
-
-def _channels_per_entry(sparsity: Sparsity) -> int:
-    return sparsity.block[1]
+    return float(per_group * sample.sparsity.groups(shape) * sample.sparsity.block[1])
 
 
 def _winograd(sample: Sample, m: int, kept: float) -> tuple[float, float, float]:

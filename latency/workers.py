@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+from devices.measure import device_of
 from devices.session import Session
 from fleetpose.errors import DeviceUnreachable, UsageError
 from latency.identity import IDENTITY
-from latency.outcomes import device_of
 from latency.prepare import Prepared, Recipe
 from latency.rounds import Settings
 from latency.space import Group

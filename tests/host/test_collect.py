@@ -21,7 +21,8 @@ from latency.collector import Collector
 from latency.drift import Patience
 from latency.journal import Journal
 from latency.prepare import Recipe
-from latency.records import Failure, Record, read_records
+from latency.record import Failure, Record
+from latency.records import read_records
 from latency.rounds import Settings
 from latency.space import Group, network_groups
 from latency.timing import Bench

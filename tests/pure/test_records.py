@@ -12,7 +12,8 @@ import pytest
 from fleetpose.errors import UsageError
 from latency.identity import checksum, layer_from_dict, layer_id, layer_to_dict, network_id
 from latency.journal import Journal
-from latency.records import Failure, RatioToDense, Record, from_line, read_records, to_line
+from latency.record import Failure, RatioToDense, Record
+from latency.records import from_line, read_records, to_line
 from models.layer import Layer, Step
 
 DEVICE = {"profile": "host", "name": "a CPU", "driver": "3.1", "compute_units": 2}

@@ -1,0 +1,110 @@
+"""The columns of features: names, meanings, version. `latency.features` computes them; predictors' files list them."""
+
+from __future__ import annotations
+
+#: raised whenever a column changes its meaning
+FEATURES_VERSION = 1
+
+#: classes of kernels that have a column of their own
+CLASSES = (
+    "direct", "pointwise", "vector", "strided", "grouped", "depthwise", "phases", "image",
+    "winograd2", "winograd4", "winograd_sparse2", "winograd_sparse4", "columns", "pattern", "pool",
+    "constants", "depthwise3x3",
+)  # fmt: skip
+
+#: fields of schedules' configurations that have a column of their own; others are left out
+CONFIG = ("filters", "vectors", "rows", "tiles", "band", "unroll", "channels", "late", "sorted", "filters_first")
+
+#: a device that holds so many work-items takes no less time for fewer
+IN_FLIGHT = (256, 1024, 4096, 16384)
+
+#: every column, in order, and what it is. Rates and bytes are of the sample's dtype; times are at peak rates.
+COLUMNS: dict[str, str] = {
+    "one": "1: what every launch costs",
+    "grids": "kernels launched",
+    "cin": "input channels",
+    "cout": "output channels",
+    "group_channels": "input channels of one group",
+    "h_in": "input height",
+    "h_out": "output height",
+    "w_out": "output width",
+    "out_pixels": "output height x width",
+    "taps": "positions of the kernel",
+    "stride": "stride along rows",
+    "dilation": "dilation along rows",
+    "padding": "zeros on each side of a row that the kernel adds itself",
+    "groups": "groups",
+    "log_volume": "log of output elements",
+    "macs": "multiply-adds of the dense layer",
+    "macs_kept": "multiply-adds that are left of it",
+    "macs_slices": "the same with channels rounded up to 4",
+    "macs_tiles": "the same with the output rounded up to whole tiles",
+    "bytes_in": "bytes of the operands",
+    "bytes_out": "bytes of the result",
+    "bytes_weights": "bytes of the weights that are kept",
+    "bytes_index": "bytes of a sparse format's lists",
+    "bytes_addends": "bytes that the epilogue adds",
+    "bytes_scratch": "bytes of intermediate grids, written and read",
+    "bytes_all": "all of these",
+    "intensity": "kept multiply-adds / bytes",
+    "roofline_ms": "the longer of arithmetic and memory at the device's peak rates",
+    "tile_filters": "output channels of a work-item's tile",
+    "tile_pixels": "pixels of a work-item's tile",
+    "pixel_padding": "computed pixels / pixels: tails of vectors and tiles",
+    "filter_padding": "computed channels / channels: tails of filter blocks",
+    "slice_padding": "multiply-adds with channels rounded up to 4 / without",
+    "slices_in": "slices of 4 input channels",
+    "slices_out": "slices of 4 output channels",
+    **{f"slices_in_mod{number}": f"slices_in modulo {number}" for number in (2, 4)},
+    **{f"slices_out_mod{number}": f"slices_out modulo {number}" for number in (2, 4, 8)},
+    "volume_in": "slices_in x output pixels",
+    "volume_out": "slices_out x output pixels",
+    "slice_products": "slices_in x slices_out",
+    "widening": "output channels / input channels",
+    "surplus": "input rows that no output row needs: those a stride skips, or padding done by another op",
+    "grid_columns": "tiles along a row",
+    "grid_rows": "tiles down the output",
+    "grid_blocks": "blocks of filters",
+    "grid_plane": "tiles of all pixels",
+    **{f"grid_columns_mod{number}": f"grid_columns modulo {number}" for number in (4, 8)},
+    "grid_rows_mod4": "grid_rows modulo 4",
+    "grid_plane_mod16": "grid_plane modulo 16",
+    "grid_blocks_mod4": "grid_blocks modulo 4",
+    "padding_4x4": "tiles in work-groups of 4x4 / tiles",
+    "padding_8x2": "tiles in work-groups of 8x2 / tiles",
+    "padding_32": "tiles in waves of 32 / tiles",
+    "work_items": "work-items",
+    "items_per_core": "work-items / core",
+    "item_macs": "multiply-adds of one work-item",
+    "waves": "turns a core takes, in waves of work-items, rounded up",
+    "wave_macs": "waves x multiply-adds of one work-item: the longest core's work",
+    "imbalance": "work of the longest core / of the mean core",
+    "loads_input": "input elements loaded by all tiles",
+    "loads_weights": "weights loaded by all tiles",
+    "reuse": "multiply-adds / element loaded by the tiles",
+    "depth": "multiply-adds per output element that are left, at least one",
+    "root_work": "square root of depth x output elements",
+    "steps_volume": "steps of the epilogue x output elements",
+    "smooth_volume": "smooth_steps x output elements",
+    "item_weights": "bytes of weights / work-items",
+    **{f"items_{least}": f"item_macs x work_items, counting at least {least} of them" for least in IN_FLIGHT},
+    **{f"outputs_{least}": f"depth x output elements / 4, counting at least {least} of them" for least in IN_FLIGHT},
+    "winograd_legal": "whether a Winograd transform can compute it",
+    "winograd_tiles": "tiles of that transform",
+    "winograd_macs": "multiply-adds of its products",
+    "kept": "fraction of the weights a kernel multiplies by",
+    "zeros": "wanted fraction of zeros of the sparsity, 0 of a dense layer",
+    "block_filters": "filters of a block of the sparsity, 0 of a dense layer",
+    "block_channels": "channels of a block, 0 of a dense layer",
+    "filter_groups": "filter groups of the sparsity, 0 of a dense layer",
+    "group_units": "units a filter group keeps, 0 of a dense layer",
+    "free": "filter groups may differ in length",
+    "skips_zeros": "the kernel is a sparse one",
+    "addends": "tensors the epilogue adds",
+    "steps": "steps of the epilogue",
+    "smooth_steps": "steps of the epilogue that take more than a comparison or a sum",
+    "half": "elements are of half precision",
+    **{f"class_{name}": f"the kernel is of class {name}" for name in CLASSES},
+    **{f"config_{name}": f"field {name} of the schedule's configuration" for name in CONFIG},
+}
+NAMES = tuple(COLUMNS)
