@@ -1,8 +1,6 @@
-"""Whole networks: from the latencies of their operators to that of an inference.
+"""Whole networks of a foreign runtime, from tables: how well their latencies follow from those of their operators.
 
-A runtime adds to the sum of its operators: launches, waiting, copies. `Calibration` sums terms that can only cost
-time (the operators' sum, their number, the elements they write, a constant), fitted to measured networks on relative
-error. It is judged on networks that neither it nor the operators' predictor has seen.
+`latency.calibration` is judged on networks that neither it nor the operators' predictor has seen.
 """
 
 from __future__ import annotations
@@ -13,9 +11,9 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import nnls
 
 from fleetpose.errors import UsageError
+from latency.calibration import Calibration, terms_of
 from latency.fitting import Options
 from latency.hardware import Hardware
 from latency.metrics import scores
@@ -26,10 +24,6 @@ from latency.tables import Row, read_rows
 from latency.trees import Settings
 
 COLUMNS = ("framework", "device", "model", "family", "e2e_ms")
-#: what a network's time is made of
-TERMS = ("sum", "long_sum", "ops", "one", "written")
-#: an operator is long where its own time hides that of launching the next
-LONG_MS = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,29 +35,9 @@ class Network:
     ms: float
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Milliseconds of a network from its operators': coefficients of TERMS."""
-
-    coefficients: tuple[float, ...]
-
-    @classmethod
-    def fit(cls, terms: np.ndarray, ms: np.ndarray) -> Calibration:
-        """Fit to terms (networks, TERMS) and measured milliseconds, least squares of the relative error."""
-        relative = terms / ms[:, None]
-        sizes = np.sqrt((relative**2).mean(0))
-        sizes[sizes == 0] = 1.0
-        return cls(tuple(map(float, nnls(relative / sizes, np.ones(len(ms)))[0] / sizes)))
-
-    def predict(self, terms: np.ndarray) -> np.ndarray:
-        """Milliseconds (networks)."""
-        return terms @ np.array(self.coefficients)
-
-
-def terms_of(samples: Sequence[Sample], ms: np.ndarray) -> np.ndarray:
-    """The TERMS of one network: its operators, each as often as it runs, and their milliseconds."""
-    written = sum(prod(sample.layer.out_shape) for sample in samples) / 1e6
-    return np.array([ms.sum(), ms[ms > LONG_MS].sum(), len(samples), 1.0, written])
+def network_terms(samples: Sequence[Sample], ms: np.ndarray) -> np.ndarray:
+    """The terms of one network: its operators, each as often as it runs, and their milliseconds."""
+    return terms_of(ms, len(samples), float(sum(prod(sample.layer.out_shape) for sample in samples)))
 
 
 def read_networks(path: Path | str, where: Mapping[str, Sequence[str]]) -> list[Network]:
@@ -106,12 +80,12 @@ def evaluate_networks(
         rows = merged(train)
         model = Model.fit(Inputs.of(rows, hardware), measured(rows), Settings(monotone=options.monotone), options.seed)
         fitted = sorted({name for sample in train for name in sample.networks})
-        seen = [terms_of(own, measured(own)) for own in _of(train, fitted)]
+        seen = [network_terms(own, measured(own)) for own in _of(train, fitted)]
         calibration = Calibration.fit(np.array(seen), np.array([by_name[name].ms for name in fitted]))
         for name, own in zip(sorted(held), _of(known, sorted(held)), strict=True):
             predicted = model.predict(Inputs.of(own, hardware))
             truth.append(by_name[name].ms)
-            guess.append(float(calibration.predict(terms_of(own, predicted)[None])[0]))
+            guess.append(float(calibration.predict(network_terms(own, predicted)[None])[0]))
             sums.append(float(measured(own).sum()))
             summed.append(float(predicted.sum()))
     ratio = np.array(summed) / np.array(sums)

@@ -19,6 +19,7 @@ import xgboost
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
 from latency.baseline import Baseline
+from latency.calibration import Calibration
 from latency.conformal import Conformal
 from latency.feature_names import FEATURES_VERSION, NAMES
 from latency.hardware import Hardware
@@ -63,6 +64,7 @@ class Predictor:
         metadata: "device", "gpu", "framework", "driver", "data" (hash), "shapes" (keys fitted on), "metrics",
             "settings", "seed", "versions", "date".
         bases: predictors of other devices whose answers are inputs.
+        calibration: from kernels to whole networks; None where no network was measured.
     """
 
     model: Model
@@ -71,6 +73,7 @@ class Predictor:
     hardware: Hardware
     metadata: Mapping[str, Any] = field(default_factory=dict)
     bases: tuple[Predictor, ...] = ()
+    calibration: Calibration | None = None
 
     def ms(self, samples: Sequence[Sample]) -> np.ndarray:
         """Milliseconds (n) of `samples` on this predictor's device, whichever they were measured on."""
@@ -116,6 +119,7 @@ class Predictor:
         return frozenset(self.metadata.get("shapes", ()))
 
     def to_json(self) -> dict[str, Any]:
+        calibration = {"calibration": self.calibration.to_json()} if self.calibration else {}
         return {
             "format": FORMAT,
             "features": {"version": FEATURES_VERSION, "names": list(NAMES)},
@@ -126,6 +130,7 @@ class Predictor:
             "baseline": self.model.baseline.to_json(),
             "trees": self.model.trees.to_json(),
             "bases": [base.to_json() for base in self.bases],
+            **calibration,
         }
 
     @classmethod
@@ -148,6 +153,7 @@ class Predictor:
                 Hardware.from_dict(values["hardware"]),
                 values["metadata"],
                 tuple(cls.from_json(base) for base in values["bases"]),
+                Calibration.from_json(values["calibration"]) if "calibration" in values else None,
             )
         except (KeyError, TypeError, AttributeError, xgboost.core.XGBoostError) as error:
             raise ValueError(f"it is damaged ({type(error).__name__} at {str(error).splitlines()[0][:80]})") from error
