@@ -87,18 +87,19 @@ class RowTiles:
         plane = self.plane
         if plane.border == (0, 0):
             return
-        first, last = block == 0, block == self.down - 1
-        for channel, owned in channels:
-            with when(owned):
-                if plane.lead:
-                    with when(first), when(True if self.across == 1 else tile == 0):
+        # the conditions of place are outermost: inside the loop over channels they would be tested for each of them
+        if plane.lead:
+            with when(block == 0), when(True if self.across == 1 else tile == 0):
+                for channel, owned in channels:
+                    with when(owned):
                         for start in range(0, plane.lead, plane.lanes):
                             emit(self.vector.store(self.vector.splat(0), buffer, plane.start(channel) + start))
-                if plane.border[0]:
-                    with when(first):
-                        self._zero_rows(buffer, channel, -plane.border[0], tile)
-                    with when(last):
-                        self._zero_rows(buffer, channel, plane.height, tile)
+        if plane.border[0]:
+            for reached, row in ((block == 0, -plane.border[0]), (block == self.down - 1, plane.height)):
+                with when(reached):
+                    for channel, owned in channels:
+                        with when(owned):
+                            self._zero_rows(buffer, channel, row, tile)
 
     def _zero_rows(self, buffer, channel, row: int, tile) -> None:
         """Zero `border` whole rows from `row` on; the tile's share of the columns, and the gap by the last tile."""

@@ -35,7 +35,7 @@ def candidate(
         sparsity,
         dtype,
         pairs({name: value for name, value in values.items() if name != "schedule"}),
-        grids or GRIDS.get(choice.schedule, 1),
+        grids or GRIDS.get(choice.schedule, 2 if values.get("split") else 1),
         framework=OWN,
         device=profile,
     )

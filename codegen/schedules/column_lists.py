@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from codegen.pack import PackedColumns, pack_columns
+from codegen.schedules.phases import Phases
 from codegen.schedules.sparse_tiles import plane_offsets
 from codegen.workload import Weights, Workload
 
@@ -57,15 +58,17 @@ class ColumnLists:
         """The groups do not follow each other as the filters do."""
         return bool((np.diff(self.packed.groups) < 0).any())
 
-    def constants(self, workload: Workload, weights: Weights, filters: int) -> dict[str, np.ndarray]:
-        """Constant arguments of the kernel; none of them empty."""
+    def constants(
+        self, workload: Workload, weights: Weights, filters: int, phases: Phases | None = None
+    ) -> dict[str, np.ndarray]:
+        """Constant arguments of the kernel; none of them empty. Offsets are into `phases` where there are any."""
         packed, width = self.packed, workload.layer.kernel[1]
         groups, out = len(packed.groups), workload.layer.out_shape[0]
         bias = np.zeros(groups * filters, np.float32)
         bias[:out] = weights.bias_or_zero(out)
         found = {"weight": packed.weight.ravel(), "bias": bias.reshape(groups, filters)[packed.groups].ravel()}
         ky, kx = np.divmod(packed.position, width)
-        found["offset"] = plane_offsets(workload, self.first[packed.channel], ky, kx)
+        found["offset"] = plane_offsets(workload, self.first[packed.channel], ky, kx, phases)
         if packed.common_length is None:
             found["starts"] = packed.starts
         if self.is_sorted:

@@ -13,7 +13,8 @@ from math import ceil, prod
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import kernel, put, registers
+from codegen.builder import function, put, registers
+from codegen.schedules import phases
 from codegen.schedules.column_lists import ColumnLists
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import MOST_VECTORS, padding
@@ -32,6 +33,8 @@ STRIDED_LOAD = 3.0
 ROW_START = 0.5
 #: vector multiply-adds that make launching a work-item negligible, and the most tiles it is given for that
 ENOUGH_PRODUCTS, MOST_TILES_OF_ITEM = 2000, 8
+#: of stride 2, configurations worth timing of the way that is not preferred
+SECOND_CHOICES = 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class ColumnTile:
         order: of the entries, "channel" or "position" first.
         unroll: entries per turn of the loop, where all groups have the same number.
         sorted: 1: longer groups come first.
+        split: 1: the input's columns are split into even and odd ones first (see `codegen.schedules.phases`).
     """
 
     filters: int
@@ -58,25 +62,39 @@ class ColumnTile:
     order: str = "position"
     unroll: int = 1
     sorted: int = 0
+    split: int = 0
 
     def __str__(self) -> str:
         text = f"F{self.filters}V{self.vectors}" + (f"R{self.rows}" if self.rows > 1 else "")
         parts = [text, f"b{self.band}" if self.band else "f"]
         counts = {"t": self.tiles, "c": self.channels, "u": self.unroll}
         parts += [f"{letter}{count}" for letter, count in counts.items() if count > 1]
-        return " ".join([*parts, self.order, *(["sorted"] if self.sorted else [])])
+        return " ".join([*parts, self.order, *(["sorted"] if self.sorted else []), *(["split"] if self.split else [])])
 
 
 def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
-    """The tile of least estimated work; its other orders and lists; other tiles that fill the registers."""
+    """The tile of least estimated work; its other orders and lists; other tiles that fill the registers.
+
+    Of stride 2 on a CPU, first with the columns split (where `phases` is preferred), then some without.
+    """
     layer, sparsity = workload.layer, workload.sparsity
     if layer.op != "conv" or layer.groups != 1 or sparsity is None or sparsity.pattern == "pattern":
         return []
-    shapes = _shapes(workload, profile, sparsity.block[0])
+    plain = _space(workload, profile, sparsity, 0)
+    if profile.gpu != "cpu" or not phases.legal(workload):
+        return plain
+    split = _space(workload, profile, sparsity, 1)
+    both = (split, plain) if phases.prefers(workload, profile) else (plain, split)
+    return [*both[0], *both[1][:SECOND_CHOICES]]
+
+
+def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int) -> list[ColumnTile]:
+    layer, shapes = workload.layer, _shapes(workload, profile, sparsity.block[0], split)
 
     def placed(shape: tuple[int, int, int], band: int) -> ColumnTile:
         """`band` in rows."""
-        return ColumnTile(*shape, -(-band // shape[2]), _tiles(workload, sparsity, shape) if band else 1)
+        tiles = _tiles(workload, sparsity, shape) if band else 1
+        return ColumnTile(*shape, -(-band // shape[2]), tiles, split=split)
 
     band, height = _band(workload, profile, sparsity), workload.output.height
     first = placed(shapes[0], band)
@@ -94,25 +112,25 @@ def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
     return list(dict.fromkeys(found))
 
 
-def _shapes(workload: Workload, profile: Profile, block: int) -> list[tuple[int, int, int]]:
+def _shapes(workload: Workload, profile: Profile, block: int, split: int) -> list[tuple[int, int, int]]:
     """(filters, vectors, rows) that fill the registers, of least estimated work first; one for each number of filters.
 
     Filters divide the sparsity's `block`: a group of more would hold columns that only some of its filters have.
     """
     plane, budget = workload.output, profile.accumulators
+    load = STRIDED_LOAD if workload.layer.stride[1] > 1 and not split else 1.0
     found = []
     for filters in (f for f in range(1, min(block, budget) + 1) if block % f == 0):
         widest = min(plane.vectors, MOST_VECTORS, budget // filters)
         shapes = [(filters, v, min(budget // (filters * v), plane.height)) for v in range(1, widest + 1)]
-        found.append(min(shapes, key=lambda shape: _cost(workload, *shape)))
-    found.sort(key=lambda shape: _cost(workload, *shape))
-    return [shape for shape in found if _cost(workload, *shape) < WORTH_TIMING * _cost(workload, *found[0])]
+        found.append(min(shapes, key=lambda shape: _cost(workload, load, *shape)))
+    found.sort(key=lambda shape: _cost(workload, load, *shape))
+    return [s for s in found if _cost(workload, load, *s) < WORTH_TIMING * _cost(workload, load, *found[0])]
 
 
-def _cost(workload: Workload, filters: int, vectors: int, rows: int) -> float:
+def _cost(workload: Workload, load: float, filters: int, vectors: int, rows: int) -> float:
     """Instructions per useful multiply-add: loads, splats (partly free), the loop; and what tiles pad."""
     products = filters * vectors * rows
-    load = STRIDED_LOAD if workload.layer.stride[1] > 1 else 1.0
     padded = padding(workload.output.vectors, vectors) * padding(workload.output.height, rows)
     return padded * (products + load * rows * (vectors + ROW_START) + 0.35 * filters + 2) / products
 
@@ -133,35 +151,41 @@ def _tiles(workload: Workload, sparsity: Sparsity, shape: tuple[int, int, int]) 
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTile) -> Kernel:
     assert weights.weight is not None
+    if tile.split and not phases.legal(workload):
+        raise ValueError(f"columns are split at stride 2 and within the borders only, not for {workload.label}")
+    halves = phases.Phases(workload) if tile.split else None
     tile = replace(tile, channels=min(tile.channels, workload.layer.in_shapes[0][0]))
     lists = ColumnLists.of(weights.weight, tile.filters, tile.channels, tile.order, bool(tile.sorted))
-    constants = lists.constants(workload, weights, tile.filters)
+    constants = lists.constants(workload, weights, tile.filters, halves)
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = TallTiles(workload.output, vector, tile.vectors, tile.rows)
     order = TileOrder(len(lists.packed.groups), rows, tile.band, tile.tiles)
     sizes = {
         name: array.size if array.dtype.kind == "f" else (array.size, "int32") for name, array in constants.items()
     }
-    with kernel(workload.arguments(**sizes), order.extents, profile) as frame:
-        item = _Item(frame, workload, lists, tile, rows, vector)
-        place = order.block(frame.axes)
-        owned = item.owned(place)
-        with order.tile(frame.axes) as (block, across):
-            item.sums.start(owned, place * tile.filters, block, across)
-            item.add_columns(place, block, across)
-            item.sums.finish(owned, block, across)
-    return Kernel(frame.func, constants)
+    with function(workload.arguments(**sizes), profile) as frame:
+        if halves is not None:
+            frame.scratch("phases", halves.size((tile.vectors + 1) * vector.lanes), workload.dtype)
+            phases.write_split(frame, workload, halves, vector)
+        with frame.grid(order.extents):
+            item = _Item(frame, workload, lists, tile, rows, Window(frame, workload, vector, rows, halves))
+            place = order.block(frame.axes)
+            owned = item.owned(place)
+            with order.tile(frame.axes) as (block, across):
+                item.sums.start(owned, place * tile.filters, block, across)
+                item.add_columns(place, block, across)
+                item.sums.finish(owned, block, across)
+    return Kernel(frame.func, constants, frame.grids)
 
 
 class _Item:
     """What a work-item does with its group's list."""
 
     def __init__(
-        self, frame, workload: Workload, lists: ColumnLists, tile: ColumnTile, rows: TallTiles, vector: Vector
+        self, frame, workload: Workload, lists: ColumnLists, tile: ColumnTile, rows: TallTiles, window: Window
     ) -> None:
-        self.frame, self.lists, self.tile, self.rows = frame, lists, tile, rows
-        self.out, self.plane_stride = workload.layer.out_shape[0], workload.inputs[0].stride
-        self.window = Window(frame, workload, vector, rows)
+        self.frame, self.lists, self.tile, self.rows, self.window = frame, lists, tile, rows, window
+        self.out, vector = workload.layer.out_shape[0], window.vector
         self.sums = TallAccumulators(frame, workload, vector, rows, tile.filters)
         self.loaded = registers(rows.height * rows.width, vector.type, "loaded")
         self.at = registers(1, "int32", "at")
@@ -199,7 +223,7 @@ class _Item:
         places = [(row, v) for row in range(self.rows.height) for v in range(self.rows.width)]
         for channel in range(self.tile.channels):
             for number, (row, v) in enumerate(places):
-                put(self.loaded, number, self.window.load(self.at[0], row, v, channel * self.plane_stride))
+                put(self.loaded, number, self.window.load(self.at[0], row, v, channel * self.window.channel))
             vectors = [
                 [self.loaded[row * self.rows.width + v] for v in range(self.rows.width)]
                 for row in range(self.rows.height)

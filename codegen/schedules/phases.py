@@ -132,7 +132,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
     order = TileOrder(blocks.count, rows, tile.band)
     with function(workload.arguments(**blocks.constants), profile) as frame:
         frame.scratch("phases", phases.size((tile.vectors + 1) * vector.lanes), workload.dtype)
-        _write_split(frame, workload, phases, vector)
+        write_split(frame, workload, phases, vector)
         with frame.grid(order.extents):
 
             def load(channel, row, across, number, position):
@@ -146,7 +146,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
     return Kernel(frame.func, blocks.pack(weights), frame.grids)
 
 
-def _write_split(frame, workload: Workload, phases: Phases, vector: Vector) -> None:
+def write_split(frame, workload: Workload, phases: Phases, vector: Vector) -> None:
     """The first grid: one row of one channel per work-item."""
     source, layer = workload.inputs[0], workload.layer
     with frame.grid((source.channels, phases.rows)) as (channel, line):

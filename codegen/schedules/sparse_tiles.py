@@ -15,6 +15,7 @@ from codegen.builder import put, registers
 from codegen.epilogue import finish, initial_addend
 from codegen.plane import SLACK_VECTORS, Plane
 from codegen.rows import RowTiles
+from codegen.schedules.phases import Phases
 from codegen.vectors import Vector
 from codegen.workload import Workload
 
@@ -42,32 +43,47 @@ class Window:
 
     An offset is the flat index of the input element that the output's pixel (0, 0) needs; any other pixel's lies as
     far behind it for all channels and positions alike.
+
+    Args:
+        phases: the input's columns, where they have been split into even and odd ones (scratch "phases").
     """
 
-    def __init__(self, frame, workload: Workload, vector: Vector, rows: TallTiles) -> None:
-        self.buffer, self.workload, self.vector, self.rows = frame["in0"], workload, vector, rows
+    def __init__(
+        self, frame, workload: Workload, vector: Vector, rows: TallTiles, phases: Phases | None = None
+    ) -> None:
+        self.workload, self.vector, self.rows = workload, vector, rows
         layer, source = workload.layer, workload.inputs[0]
+        self.buffer = frame["in0" if phases is None else "phases"]
+        #: elements from one channel, one output row and one output column to the next
+        self.channel, self.row, self.column = source.stride, layer.stride[0] * source.pitch, layer.stride[1]
+        #: long strides may carry lanes beyond the slack: they are held back at the end of the buffer
+        self.size: int | None = None
+        if phases is not None:
+            self.channel, self.row, self.column = phases.stride, 2 // phases.row_step * phases.pitch, 1
+            return
         furthest = rows.across * rows.width * source.lanes * layer.stride[1] - 1
         furthest += (layer.kernel[1] - 1) * layer.dilation[1] - layer.padding[1]
-        #: long strides may carry lanes beyond the slack: they are held back at the end of the buffer
         self.size = None if furthest < source.pitch + SLACK_VECTORS * source.lanes else source.size
 
     def base(self, block, across):
         """What is to be added to an offset for the tile's first pixel."""
-        layer = self.workload.layer
-        row = self.rows.first_row(block) * (layer.stride[0] * self.workload.inputs[0].pitch)
-        return row + self.rows.column(across, 0) * layer.stride[1]
+        return self.rows.first_row(block) * self.row + self.rows.column(across, 0) * self.column
 
     def load(self, index, row: int, number: int, further: int = 0):
         """Vector `number` of the tile's row `row`; `index` is offset + base, `further` elements on."""
-        stride, source = self.workload.layer.stride, self.workload.inputs[0]
-        step = row * stride[0] * source.pitch + number * source.lanes * stride[1] + further
-        return self.vector.load_strided(self.buffer, index + step, stride[1], self.size)
+        step = row * self.row + number * self.vector.lanes * self.column + further
+        return self.vector.load_strided(self.buffer, index + step, self.column, self.size)
 
 
-def plane_offsets(workload: Workload, channel: np.ndarray, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-    """The offsets, as `Window` reads them, of (channel, ky, kx) in a layer's input; int32."""
+def plane_offsets(
+    workload: Workload, channel: np.ndarray, ky: np.ndarray, kx: np.ndarray, phases: Phases | None = None
+) -> np.ndarray:
+    """The offsets, as `Window` reads them, of (channel, ky, kx) in a layer's input, or in its phases; int32."""
     layer, source = workload.layer, workload.inputs[0]
+    if phases is not None:
+        taps = np.array(phases.taps)
+        starts = np.array([phases.index(phase, 0, 0, column - phases.first) for phase, column in taps.tolist()])
+        return (starts[kx] + channel * phases.stride + ky * (layer.dilation[0] * phases.pitch)).astype(np.int32)
     y, x = (at * layer.dilation[axis] - layer.padding[axis] for axis, at in enumerate((ky, kx)))
     return np.asarray(source.index(channel.astype(np.int64), y, x)).astype(np.int32)
 

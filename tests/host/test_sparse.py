@@ -81,6 +81,8 @@ SPACES = {
     "columns:0.75:4x1": LAYERS["3x3 dilation 2"],
     "block_punched:0.75:16x4:free": LAYERS["3x3 145 to 88"],
     "connectivity:0.5:5x3": LAYERS["3x3 stride 2"],
+    "columns:0.5:8x1": LAYERS["1x1 stride 2"],
+    "block_punched:0.75:6x3:free": LAYERS["3x3 stride 2"],
     "pattern:0.75:free": LAYERS["3x3 145 to 88"],
 }
 
@@ -97,6 +99,12 @@ def test_whole_space(host, text, phone):
     assert choices[0] == default_choice(workload, profile)
     for choice in choices:
         check(host, layer, (1, 1), profile=profile, choice=choice, sparsity=sparsity)
+
+
+def test_only_stride_2_is_split(host):
+    sparsity = Sparsity.parse("columns:0.5:8x1")
+    with pytest.raises(ValueError, match="columns are split at stride 2"):
+        check(host, LAYERS["1x1 19 to 57"], sparsity=sparsity, choice=Choice("columns", ColumnTile(8, 1, split=1)))
 
 
 def check_weight(session, layer, weight: np.ndarray, choice: Choice, sparsity: Sparsity) -> None:
