@@ -15,6 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from fleetpose.errors import UsageError
+from latency.totals import exp
 from models.sparsity import Sparsity
 
 
@@ -29,6 +30,8 @@ class Option:
         loss: accuracy it is thought to cost, in the unit of the sensitivity; 0 of dense.
         measured: the time was measured on the device.
         doubt: why the prediction is not to be relied on, such as an input outside the fitted range; "" where it is.
+        kernel: what runs, for people.
+        launches: kernels it launches.
     """
 
     sparsity: Sparsity | None
@@ -39,6 +42,8 @@ class Option:
     loss: float = 0.0
     measured: bool = False
     doubt: str = ""
+    kernel: str = ""
+    launches: int = 1
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,14 @@ class LayerOptions:
         dense: the best dense kernel.
         variants: the sparse ones.
         fixed: why it stays dense whatever the times say; "" where it may be pruned.
+        others: options that are known but not to be chosen; the break-even is read from these too.
     """
 
     layer: str
     dense: Option
     variants: tuple[Option, ...] = ()
     fixed: str = ""
+    others: tuple[Option, ...] = ()
 
 
 def ratio_interval(sparse: Option, dense: Option) -> tuple[float, float, float]:
@@ -65,9 +72,14 @@ def ratio_interval(sparse: Option, dense: Option) -> tuple[float, float, float]:
     That overstates the interval where a predictor errs alike on both.
     """
     ratio = sparse.ms / dense.ms
-    up = math.hypot(math.log(sparse.high / sparse.ms), math.log(dense.ms / dense.low))
-    down = math.hypot(math.log(sparse.ms / sparse.low), math.log(dense.high / dense.ms))
-    return ratio, ratio * math.exp(-down), ratio * math.exp(up)
+    up = math.hypot(_log(sparse.high, sparse.ms), _log(dense.ms, dense.low))
+    down = math.hypot(_log(sparse.ms, sparse.low), _log(dense.high, dense.ms))
+    return ratio, ratio * math.exp(-down), ratio * exp(up)
+
+
+def _log(more: float, less: float) -> float:
+    """log(more / less), infinite where an interval is unbounded."""
+    return math.log(more / less) if less > 0 and math.isfinite(more) else math.inf
 
 
 def survives(option: Option, dense: Option, margin: float = 0.0) -> bool:
@@ -88,7 +100,7 @@ def break_even(layer: LayerOptions) -> float | None:
     are; 1.0: no slower even at the mildest option's own rate carried on to everything kept.
     """
     families: dict[tuple, list[Option]] = {}
-    for option in layer.variants:
+    for option in (*layer.variants, *layer.others):
         if option.sparsity is not None:
             families.setdefault((option.sparsity.pattern, option.sparsity.block), []).append(option)
     found = [each for options in families.values() if (each := _crossing(options, layer.dense.ms)) is not None]
@@ -126,6 +138,23 @@ def allowed(layer: LayerOptions, margin: float = 0.0) -> list[Option]:
 def fastest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Option]:
     """For each layer its fastest allowed option, whatever it costs in accuracy."""
     return [min(allowed(layer, margin), key=lambda option: option.ms) for layer in layers]
+
+
+def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Option]:
+    """For each layer the allowed option that saves the most time for what it loses; dense where none is allowed.
+
+    What loses nothing goes first; of several such the fastest.
+    """
+    found = []
+    for layer in layers:
+        sparse = [option for option in allowed(layer, margin) if option.sparsity is not None]
+        free = [option for option in sparse if option.loss <= 0]
+        if free:
+            found.append(min(free, key=lambda option: option.ms))
+        else:
+            rate = [(layer.dense.ms - option.ms) / option.loss for option in sparse]
+            found.append(sparse[int(np.argmax(rate))] if sparse else layer.dense)
+    return found
 
 
 def within_time(layers: Sequence[LayerOptions], target_ms: float, margin: float = 0.0) -> list[Option]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -93,7 +93,7 @@ def contribution(part: Part, calibration: Calibration | None) -> Part:
         terms = terms_of(np.array([ms]), part.launches, part.written)
         return float(calibration.predict((terms - fixed)[None])[0])
 
-    return Part(*map(counted, (part.ms, part.low, part.high)), part.launches, part.written, part.key)
+    return replace(part, ms=counted(part.ms), low=counted(part.low), high=counted(part.high))
 
 
 def constant(calibration: Calibration | None) -> float:

@@ -4,7 +4,9 @@
      "layers": {"neck.0": {"variant": "block_punched:0.6:8x4", "reason": "sparse 3.1 ms, best dense 5.2 ms"},
                 "neck.1": {"variant": "dense", "reason": "no variant is faster"}, ...}}
 
-A plan names every convolution of its network, the dense ones too, so that nothing is dense by mistake.
+A plan names every convolution of its network, the dense ones too, so that nothing is dense by mistake. A layer may
+also have "break_even" (a fraction of zeros), "dense_ms" and "sparse_ms", and the plan a "network": see models.cost.
+`latency.decide` writes these; what prunes or builds by a plan reads variants only.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import atomic_output
+from models.cost import Cost, Outlook, number
+from models.explain import explained
 from models.layer import Layer
 from models.sparsity import Sparsity, parse_variant, variant_text
 
@@ -26,11 +30,34 @@ FORMAT = "fleetpose.plan/1"
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for one layer: a sparsity, or None for dense; `reason` is for people."""
+    """What was chosen for one layer.
+
+    Attributes:
+        layer: its name.
+        sparsity: None is dense.
+        reason: for people; what comes before a colon is what layers are grouped by where they are explained.
+        break_even: fraction of zeros from which on a variant is no slower than dense; None where none is or it is not
+            known.
+        dense: time of the best dense kernel; None where it is not known.
+        sparse: time of the chosen variant, or, where dense was chosen, of the fastest one.
+    """
 
     layer: str
     sparsity: Sparsity | None = None
     reason: str = ""
+    break_even: float | None = None
+    dense: Cost | None = None
+    sparse: Cost | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; what is not known is left out."""
+        known = {
+            "break_even": self.break_even,
+            "dense_ms": self.dense and self.dense.to_json(),
+            "sparse_ms": self.sparse and self.sparse.to_json(),
+        }
+        rest = {name: value for name, value in known.items() if value is not None}
+        return {"variant": variant_text(self.sparsity), "reason": self.reason, **rest}
 
 
 @dataclass(frozen=True)
@@ -40,10 +67,12 @@ class Plan:
     Attributes:
         model: the network's registered name, or what else its layers were taken from.
         choices: one per convolution.
+        network: the whole network's time with and without the plan; None where it is not known.
     """
 
     model: str
     choices: tuple[Choice, ...]
+    network: Outlook | None = None
 
     def __post_init__(self) -> None:
         if len(self._by_layer) != len(self.choices):
@@ -115,33 +144,20 @@ class Plan:
         return [(layer, sparsities[layer.name]) for layer in layers if layer.name in sparsities]
 
     def explain(self, layers: Iterable[Layer] = ()) -> str:
-        """The plan as a table for people: layer, variant, reason; with the network's `layers` their sizes, too."""
+        """The plan for people: a summary, a table by layer, then what stays dense and why.
+
+        Args:
+            layers: of the network, for sizes.
+        """
         layers = tuple(layers)
-        rows = [["layer", "variant", "reason"]]
-        rows += [[choice.layer, variant_text(choice.sparsity), choice.reason] for choice in self.choices]
         if layers:
             self.check(layers)
-            by_name = {layer.name: layer for layer in layers}
-            sizes = [_sizes(by_name[choice.layer], choice.sparsity) for choice in self.choices]
-            rows = [[row[0], *size, *row[1:]] for row, size in zip(rows, [_SIZES, *sizes], strict=True)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([*lines, "", self._summary(layers)])
-
-    def _summary(self, layers: tuple[Layer, ...]) -> str:
-        text = f"{self.model}: {len(self.sparsities)} of {len(self.choices)} convolutions sparse"
-        if not layers:
-            return text
-        params, macs = sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
-        kept, kept_macs = params - self.removed_weights(layers), macs - self.removed_macs(layers)
-        return (
-            f"{text}; parameters {params / 1e6:.3f} M, {kept / 1e6:.3f} kept ({params / kept:.2f}x); "
-            f"GMACs {macs / 1e9:.3f}, {kept_macs / 1e9:.3f} kept ({macs / kept_macs:.2f}x)"
-        )
+        return explained(self, layers)
 
     def to_json(self) -> dict[str, Any]:
-        layers = {each.layer: {"variant": variant_text(each.sparsity), "reason": each.reason} for each in self.choices}
-        return {"format": FORMAT, "model": self.model, "layers": layers}
+        network = {"network": self.network.to_json()} if self.network else {}
+        layers = {each.layer: each.to_json() for each in self.choices}
+        return {"format": FORMAT, "model": self.model, **network, "layers": layers}
 
     @staticmethod
     def from_json(value: Any) -> Plan:
@@ -152,7 +168,8 @@ class Plan:
         model, layers = value.get("model"), value.get("layers")
         if not isinstance(model, str) or not isinstance(layers, dict):
             raise UsageError("a plan has a model's name and its layers; one of them is missing")
-        return Plan(model, tuple(_choice(name, entry) for name, entry in layers.items()))
+        network = Outlook.from_json(value["network"]) if "network" in value else None
+        return Plan(model, tuple(_choice(name, entry) for name, entry in layers.items()), network)
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the plan. Raises UsageError where the file exists and `force` is false, or cannot be written."""
@@ -172,24 +189,28 @@ class Plan:
             raise UsageError(f"{path}: {error}") from error
 
 
-_SIZES = ["weight", "MMACs", "kept"]
-
-
-def _sizes(layer: Layer, sparsity: Sparsity | None) -> list[str]:
-    kept = sparsity.kept_macs(layer) if sparsity else layer.macs
-    return ["x".join(map(str, layer.weight_shape)), f"{layer.macs / 1e6:.1f}", f"{kept / 1e6:.1f}"]
-
-
 def _choice(layer: str, entry: Any) -> Choice:
-    known = ("variant", "reason")
+    known, where = ("variant", "reason", "break_even", "dense_ms", "sparse_ms"), f"layer {layer!r} of the plan"
     if not isinstance(entry, dict) or not isinstance(entry.get("variant"), str):
-        raise UsageError(f"layer {layer!r} of the plan has no variant")
-    for name, text in entry.items():
+        raise UsageError(f"{where} has no variant")
+    for name, value in entry.items():
         if name not in known:
             raise unknown_name(f"entry of layer {layer!r}", name, known)
-        if not isinstance(text, str):
-            raise UsageError(f"layer {layer!r} of the plan has the {name} {text!r}, which is no text")
+        if name in ("variant", "reason") and not isinstance(value, str):
+            raise UsageError(f"{where} has the {name} {value!r}, which is no text")
+    times = {
+        name: Cost.from_json(entry[name], f"{where}: {name}") for name in ("dense_ms", "sparse_ms") if name in entry
+    }
+    even = entry.get("break_even")
     try:
-        return Choice(layer, parse_variant(entry["variant"]), entry.get("reason", ""))
+        sparsity = parse_variant(entry["variant"])
     except UsageError as error:
-        raise UsageError(f"layer {layer!r} of the plan: {error}") from error
+        raise UsageError(f"{where}: {error}") from error
+    return Choice(
+        layer,
+        sparsity,
+        entry.get("reason", ""),
+        None if even is None else number(even, f"{where}: break_even", zero=True),
+        times.get("dense_ms"),
+        times.get("sparse_ms"),
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
+from models.cost import Cost, Outlook
 from models.graph import Graph
 from models.layer import Layer
 from models.plan import Choice, Plan
@@ -99,6 +100,11 @@ def test_files(tmp_path):
         ),
         (LAYER_A % '{"variant": "dense", "raeson": ""}', "did you mean 'reason'"),
         (LAYER_A % '{"variant": "dense", "reason": 3}', "the reason 3"),
+        (LAYER_A % '{"variant": "dense", "break_even": -1}', "break_even is -1, not a number of at least 0"),
+        (LAYER_A % '{"variant": "dense", "dense_ms": 3}', "layer 'a' of the plan: dense_ms is 3, not an object"),
+        (LAYER_A % '{"variant": "dense", "dense_ms": {"ms": 0}}', "dense_ms: ms is 0, not a number above 0"),
+        (LAYER_A % '{"variant": "dense", "sparse_ms": {"ms": 1, "lwo": 1}}', "did you mean 'low'"),
+        (LAYER_A.replace('"layers"', '"network": {"rule": 1}, "layers"') % '{"variant": "dense"}', "rule is a text"),
     ],
 )
 def test_files_that_are_no_plan(tmp_path, text, message):
@@ -116,18 +122,45 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_explain():
-    plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "pays"})
+    plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "pays", "first": "the first: it sees all"})
     lines = plan.explain().splitlines()
-    assert [line.split() for line in lines[:4]] == [
+    assert lines[0] == "net: 1 of 3 convolutions sparse"
+    assert [line.split() for line in lines[2:6]] == [
         ["layer", "variant", "reason"],
-        ["first", "dense"],
+        ["first", "dense", "the", "first:", "it", "sees", "all"],
         ["middle", "columns:0.5:8x1", "pays"],
         ["wise", "dense"],
     ]
-    assert lines[-1] == "net: 1 of 3 convolutions sparse"
+    assert lines[-2:] == ["dense, because", "  the first (1): first"]
     sized = plan.explain(LAYERS).splitlines()
-    assert sized[2].split() == ["middle", "16x16x1x1", "0.0", "0.0", "columns:0.5:8x1", "pays"]
-    assert "parameters 0.003 M, 0.003 kept (1.05x)" in sized[-1]
+    assert sized[4].split() == ["middle", "16x16x1x1", "0.0", "0.0", "columns:0.5:8x1", "pays"]
+    assert "parameters 0.003 M, 0.003 kept (1.05x)" in sized[0]
+
+
+TIMED = Plan(
+    "net",
+    (
+        Choice("first", None, "an output: its maps", None, Cost(1.5, 1.4, 1.6, "direct F8")),
+        Choice("middle", HALF, "0.57 of it", 0.25, Cost(0.7, 0.6, 0.8), Cost(0.4, 0.39, 0.41, "columns", True)),
+        Choice("wise", None, "no gain survives: columns", 0.0, Cost(2.0), Cost(1.9, 1.0, 3.0)),
+    ),
+    Outlook(Cost(5.0, 4.0, 6.0), Cost(4.5, 3.6, 5.4), 0.8, "least loss within 4.6 ms", ("a note",)),
+)
+
+
+def test_times_are_kept_and_shown(tmp_path):
+    TIMED.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == TIMED
+    values = json.loads((tmp_path / "plan.json").read_text())
+    assert values["layers"]["middle"]["break_even"] == 0.25
+    assert "break_even" not in values["layers"]["first"]
+    assert values["network"]["planned_ms"]["ms"] == 4.5
+    lines = TIMED.explain().splitlines()
+    assert lines[1] == ("4.5 ms predicted (3.6 to 5.4), dense 5 ms predicted (4 to 6): 1.11 times as fast")
+    assert lines[2:4] == ["rule: least loss within 4.6 ms", "a note"]
+    assert lines[7].split() == ["middle", "columns:0.5:8x1", "0.7", "0.4m", "0.25", "0.57", "of", "it"]
+    assert lines[8].split() == ["wise", "dense", "2", "1.9", "0.00", "no", "gain", "survives"]
+    assert lines[-1] == "  no gain survives (1): wise"
 
 
 def test_prune_graph_zeroes_what_the_plan_says():

@@ -1,0 +1,168 @@
+"""Decide, layer by layer, whether and how far to prune a network for a device: `python -m latency.decide`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from codegen.tuned import tuned_for
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from fleetpose.files import check_writable
+from fleetpose.progress import Progress, status
+from latency.choose import Option
+from latency.deciding import MILD_BLOCK, Goal, Network, choose, network_of
+from latency.forecast import Forecaster, profile_of
+from latency.losses import Losses, read_losses
+from latency.predict import add_network_flags, traced
+from latency.predictor import Predictor
+from latency.reasons import plan_of
+from models.graph import Graph
+from models.plan import Plan
+from models.registry import model_spec
+from models.sparsity import Sparsity, parse_variant
+
+#: without a goal every layer is decided for itself
+ANY_GAIN = Goal()
+
+
+def decide(
+    graph: Graph,
+    forecaster: Forecaster,
+    goal: Goal = ANY_GAIN,
+    sparsities: list[Sparsity] | None = None,
+    sensitivity: Path | None = None,
+    margin: float = 0.0,
+) -> Plan:
+    """The plan of a network by a predictor's times alone.
+
+    Args:
+        graph: of a registered model.
+        forecaster: a predictor of the device's kernels.
+        goal: what is to be reached.
+        sparsities: that layers may have; a default set without.
+        sensitivity: file of losses; a rule without.
+        margin: share of the dense time that a gain has to exceed, interval included.
+
+    Raises:
+        UsageError: a goal out of reach, or a sensitivity file that is none.
+    """
+    network = options(graph, forecaster, sparsities, sensitivity)
+    return planned(network, goal, sensitivity, margin)
+
+
+def options(
+    graph: Graph, forecaster: Forecaster, sparsities: list[Sparsity] | None, sensitivity: Path | None
+) -> Network:
+    """The network's options, predicted; arguments as of `decide`."""
+    table = model_spec(graph.name).blocks
+    convolutions = [layer for layer in graph.layers if layer.op == "conv"]
+    losses = read_losses(sensitivity, graph.name, convolutions, table) if sensitivity else Losses(convolutions, table)
+    return network_of(graph, table, forecaster, losses, sparsities or (), mild=sensitivity is None)
+
+
+def planned(network: Network, goal: Goal, sensitivity: Path | None = None, margin: float = 0.0) -> Plan:
+    """The plan that a goal makes of a network's options; arguments as of `decide`."""
+    chosen = choose(network, goal, margin)
+    return plan_of(network.graph.name, network, chosen, goal, margin, [_losses_text(chosen, sensitivity)])
+
+
+def _losses_text(chosen: list[Option], sensitivity: Path | None) -> str:
+    loss = sum(option.loss for option in chosen)
+    if sensitivity is not None:
+        return f"loss {loss:.4g} by {sensitivity.name}, where it has curves"
+    return (
+        f"loss {loss:.4g} by the rule of latency.losses (removed weights, dearer by block), for want of --sensitivity; "
+        f"for the same reason the {MILD_BLOCK} has its mildest zeros only"
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("latency.decide", "Decide, layer by layer, whether and how far to prune a network.")
+    add_network_flags(parser)
+    goals = parser.add_mutually_exclusive_group()
+    goals.add_argument("--target-ms", type=float, metavar="T", help="of the whole network, at the least loss")
+    goals.add_argument("--speedup", type=float, metavar="X", help="dense time / planned time, at the least loss")
+    goals.add_argument("--max-loss", type=float, metavar="L", help="least time within this loss of all layers together")
+    parser.add_argument("--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy; a rule without")
+    parser.add_argument("--margin", type=float, default=0.0, metavar="SHARE",
+                        help="of the dense time that a gain has to exceed, such as 0.05")  # fmt: skip
+    parser.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
+                        help="what layers may have, e.g. columns:0.75:8x1; a default set without")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="replace the plan")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    goal, sparsities = goal_of(arguments), sparsities_of(arguments.sparsity)
+    check_writable(arguments.out, force=arguments.force)
+    model_spec(arguments.model)
+    predictor = Predictor.load(arguments.predictor)
+    profile = profile_of(predictor, arguments.profile)
+    with status("deciding") as progress:
+        progress("tracing the network")
+        graph = traced(arguments.model, arguments.size)
+        forecaster = Forecaster(predictor, profile, tuned_for(profile, arguments.tuned).choice, arguments.dtype)
+        plan = _plan(arguments, graph, forecaster, goal, sparsities, progress)
+    plan.save(arguments.out, force=arguments.force)
+    if arguments.json:
+        cli.print_json(summary(arguments, graph, plan))
+    else:
+        print(plan.explain(graph.layers))
+        print(f"\n{arguments.out}")
+    return 0
+
+
+def _plan(
+    arguments: argparse.Namespace,
+    graph: Graph,
+    forecaster: Forecaster,
+    goal: Goal,
+    sparsities: list[Sparsity],
+    progress: Progress,
+) -> Plan:
+    progress("choosing")
+    network = options(graph, forecaster, sparsities, arguments.sensitivity)
+    return planned(network, goal, arguments.sensitivity, arguments.margin)
+
+
+def goal_of(arguments: argparse.Namespace) -> Goal:
+    """The goal that the flags say. Raises UsageError for values that are none."""
+    for name in ("target_ms", "speedup", "max_loss", "margin"):
+        value, least = getattr(arguments, name), name in ("max_loss", "margin")
+        flag = "--" + name.replace("_", "-")
+        if value is not None and not (math.isfinite(value) and (value > 0 or (least and value == 0))):
+            raise UsageError(f"{flag} {value:g}: it is a number {'of at least' if least else 'above'} 0")
+    if arguments.margin >= 1:
+        raise UsageError(f"--margin {arguments.margin:g}: it is a share of the dense time, below 1, such as 0.05")
+    return Goal(arguments.target_ms, arguments.speedup, arguments.max_loss)
+
+
+def sparsities_of(texts: list[str]) -> list[Sparsity]:
+    """The sparsities of --sparsity, "dense" left out. Raises UsageError for what is none, and where nothing is left."""
+    found = [each for text in texts if (each := parse_variant(text)) is not None]
+    if texts and not found:
+        raise UsageError("--sparsity dense leaves nothing to decide; name sparsities, or none for a default set")
+    return found
+
+
+def summary(arguments: argparse.Namespace, graph: Graph, plan: Plan) -> dict[str, Any]:
+    """The JSON object the command prints: the plan, its file, and what is kept."""
+    params, macs = sum(layer.params for layer in graph.layers), graph.macs
+    return {
+        "file": str(arguments.out),
+        "plan": plan.to_json(),
+        "sparse_layers": len(plan.sparsities),
+        "params": params,
+        "params_kept": params - plan.removed_weights(graph.layers),
+        "macs": macs,
+        "macs_kept": macs - plan.removed_macs(graph.layers),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))
