@@ -32,9 +32,9 @@ class Calibration:
 
     Attributes:
         coefficients: of TERMS; 0 of those that were not fitted.
-        networks: the measured networks it was fitted to, as texts for people.
-        errors: by name of a network, the log of measured / predicted where neither calibration nor predictor had seen
-            that network; {} where none could be held out.
+        networks: names of the measured networks it was fitted to.
+        errors: by name of a network, the log of measured / predicted where the calibration was fitted to the others,
+            and the kernels' times came from models that had not seen their shapes; {} of a single network.
     """
 
     coefficients: tuple[float, ...]
@@ -57,12 +57,18 @@ class Calibration:
         return cls(tuple(map(float, coefficients)))
 
     @classmethod
-    def fit_form(cls, terms: np.ndarray, ms: np.ndarray) -> Calibration:
-        """Fit the form that the number of networks bears: of those it does, the one that errs least when each network
-        in turn is left out."""
-        bearable = [form for form in FORMS if len(form) * NETWORKS_A_TERM <= len(ms)] or [FORMS[0]]
+    def fit_form(cls, terms: np.ndarray, ms: np.ndarray, networks: Sequence[str]) -> Calibration:
+        """Fit the form that the number of networks bears.
+
+        Of several, the one that errs least when each network in turn is left out.
+
+        Args:
+            networks: name of each row's; rows of one, under several plans or sizes, are left out together.
+        """
+        count = len(set(networks))
+        bearable = [form for form in FORMS if len(form) * NETWORKS_A_TERM <= count] or [FORMS[0]]
         if len(bearable) > 1:
-            bearable.sort(key=lambda form: left_out_error(terms, ms, form))
+            bearable.sort(key=lambda form: left_out_error(terms, ms, networks, form))
         return cls.fit(terms, ms, bearable[0])
 
     def predict(self, terms: np.ndarray) -> np.ndarray:
@@ -111,10 +117,11 @@ def terms_of(ms: np.ndarray, launches: int, written: float) -> np.ndarray:
     return np.array([ms.sum(), ms[ms > LONG_MS].sum(), launches, 1.0, written / 1e6])
 
 
-def left_out_error(terms: np.ndarray, ms: np.ndarray, used: Sequence[str]) -> float:
+def left_out_error(terms: np.ndarray, ms: np.ndarray, networks: Sequence[str], used: Sequence[str]) -> float:
     """The mean absolute relative error for a network, from a fit to all the others."""
-    rows = np.arange(len(ms))
-    found = [
-        float(Calibration.fit(terms[rows != row], ms[rows != row], used).predict(terms[row][None])[0]) for row in rows
-    ]
-    return float(np.abs(np.array(found) / ms - 1).mean())
+    names, errors = np.array(networks), []
+    for name in sorted(set(networks)):
+        out = names == name
+        predicted = Calibration.fit(terms[~out], ms[~out], used).predict(terms[out])
+        errors += list(np.abs(predicted / ms[out] - 1))
+    return float(np.mean(errors))

@@ -84,13 +84,14 @@ def _log(more: float, less: float) -> float:
 
 def survives(option: Option, dense: Option, margin: float = 0.0) -> bool:
     """Whether a variant is faster than dense by `margin` (a share of dense time), interval included, beyond doubt."""
-    return not option.doubt and ratio_interval(option, dense)[2] <= 1 - margin
+    return not (option.doubt or dense.doubt) and ratio_interval(option, dense)[2] <= 1 - margin
 
 
 def is_uncertain(option: Option, dense: Option) -> bool:
     """Whether the interval of the ratio holds 1, or the prediction is in doubt: what is worth measuring."""
     _, low, high = ratio_interval(option, dense)
-    return not option.measured and (bool(option.doubt) or low <= 1 <= high)
+    measured = option.measured and dense.measured
+    return not measured and (bool(option.doubt or dense.doubt) or low <= 1 <= high)
 
 
 def break_even(layer: LayerOptions) -> float | None:

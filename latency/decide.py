@@ -5,21 +5,27 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from codegen.tuned import tuned_for
+from devices import open_device
+from devices.measure import device_of
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import Progress, status
 from latency.choose import Option
+from latency.confirm import check_device, confirm, sentences, with_measured_whole
 from latency.deciding import MILD_BLOCK, Goal, Network, choose, network_of
 from latency.forecast import Forecaster, profile_of
 from latency.losses import Losses, read_losses
 from latency.predict import add_network_flags, traced
 from latency.predictor import Predictor
 from latency.reasons import plan_of
+from latency.rounds import Settings
 from models.graph import Graph
 from models.plan import Plan
 from models.registry import model_spec
@@ -64,10 +70,16 @@ def options(
     return network_of(graph, table, forecaster, losses, sparsities or (), mild=sensitivity is None)
 
 
-def planned(network: Network, goal: Goal, sensitivity: Path | None = None, margin: float = 0.0) -> Plan:
-    """The plan that a goal makes of a network's options; arguments as of `decide`."""
+def planned(
+    network: Network,
+    goal: Goal,
+    sensitivity: Path | None = None,
+    margin: float = 0.0,
+    notes: Sequence[str] = (),
+) -> Plan:
+    """The plan that a goal makes of a network's options; arguments as of `decide`, and further notes for people."""
     chosen = choose(network, goal, margin)
-    return plan_of(network.graph.name, network, chosen, goal, margin, [_losses_text(chosen, sensitivity)])
+    return plan_of(network.graph.name, network, chosen, goal, margin, [_losses_text(chosen, sensitivity), *notes])
 
 
 def _losses_text(chosen: list[Option], sensitivity: Path | None) -> str:
@@ -92,6 +104,11 @@ def make_parser() -> argparse.ArgumentParser:
                         help="of the dense time that a gain has to exceed, such as 0.05")  # fmt: skip
     parser.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
                         help="what layers may have, e.g. columns:0.75:8x1; a default set without")  # fmt: skip
+    parser.add_argument("--measure", action="store_true", help="time what the predictor leaves open, then decide")
+    parser.add_argument("--device", help="with --measure: host (without the flag, too), rpc:KEY, or null")
+    parser.add_argument("--host", help="with --measure: processor that serves the device, as for codegen.build")
+    parser.add_argument("--rounds", type=int, help="with --measure: samples of each variant (default: 15)")
+    parser.add_argument("--budget-secs", type=float, metavar="S", help="with --measure: begin no layer later than this")
     parser.add_argument("--force", action="store_true", help="replace the plan")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
     return parser
@@ -99,6 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     goal, sparsities = goal_of(arguments), sparsities_of(arguments.sparsity)
+    check_measuring(arguments)
     check_writable(arguments.out, force=arguments.force)
     model_spec(arguments.model)
     predictor = Predictor.load(arguments.predictor)
@@ -125,9 +143,31 @@ def _plan(
     sparsities: list[Sparsity],
     progress: Progress,
 ) -> Plan:
-    progress("choosing")
+    progress("predicting")
     network = options(graph, forecaster, sparsities, arguments.sensitivity)
-    return planned(network, goal, arguments.sensitivity, arguments.margin)
+    notes: list[str] = []
+    if arguments.measure:
+        network, notes = _measured(arguments, network, forecaster, goal, progress)
+    progress("choosing")
+    return planned(network, goal, arguments.sensitivity, arguments.margin, notes)
+
+
+def _measured(
+    arguments: argparse.Namespace, network: Network, forecaster: Forecaster, goal: Goal, progress: Progress
+) -> tuple[Network, list[str]]:
+    """The network with what was open timed, and what the plan is to say of that."""
+    device, predictor = arguments.device or "host", forecaster.predictor
+    settings = Settings(arguments.rounds or Settings.rounds)
+    with open_device(device, forecaster.profile) as session:
+        check_device(predictor, session)
+        recipe = replace(forecaster.recipe, host=arguments.host or "native", runs_nothing=device == "null")
+        clock, budget = predictor.metadata.get("clock", "auto"), arguments.budget_secs
+        found = confirm(network, session, recipe, settings, clock, budget, progress)
+        network = found.network
+        if device != "null" and (goal.target_ms is not None or goal.speedup is not None):
+            progress("the whole network, dense")
+            network = with_measured_whole(network, session, recipe, settings, forecaster.dtype)
+        return network, sentences(found, device_of(session))
 
 
 def goal_of(arguments: argparse.Namespace) -> Goal:
@@ -140,6 +180,15 @@ def goal_of(arguments: argparse.Namespace) -> Goal:
     if arguments.margin >= 1:
         raise UsageError(f"--margin {arguments.margin:g}: it is a share of the dense time, below 1, such as 0.05")
     return Goal(arguments.target_ms, arguments.speedup, arguments.max_loss)
+
+
+def check_measuring(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for flags of --measure without it, and for values that are none."""
+    for name in ("device", "host", "rounds", "budget_secs"):
+        if getattr(arguments, name) is not None and not arguments.measure:
+            raise UsageError(f"--{name.replace('_', '-')} is of --measure, which is not given")
+    if arguments.rounds is not None and arguments.rounds < 1:
+        raise UsageError(f"--rounds is at least 1, not {arguments.rounds}")
 
 
 def sparsities_of(texts: list[str]) -> list[Sparsity]:

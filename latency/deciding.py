@@ -19,6 +19,7 @@ from latency.losses import Losses
 from latency.space import default_sparsities, network_workloads, variants_of
 from latency.totals import Part, Total, contribution, total
 from models.blocks import BlockTable, block_of
+from models.cost import Cost
 from models.graph import Graph
 from models.layer import Layer
 from models.sparsity import Sparsity
@@ -55,7 +56,7 @@ class Network:
         layers: the options of each convolution, in the order of the graph.
         workloads: of each convolution, dense, by name.
         calibration: from kernels to the whole; None: the plain sum.
-        factor: measured / predicted time of the dense network, where it was measured; else 1.
+        whole: time of the dense network, where it was measured; other times are then scaled to it.
     """
 
     graph: Graph
@@ -63,14 +64,22 @@ class Network:
     layers: tuple[LayerOptions, ...]
     workloads: Mapping[str, Workload]
     calibration: Calibration | None = None
-    factor: float = 1.0
+    whole: Cost | None = None
 
     def total(self, chosen: Sequence[Option]) -> Total:
         """The network's time under one option for each of `layers`."""
+        found, factor = self._predicted(chosen), self.factor
+        return replace(found, ms=found.ms * factor, low=found.low * factor, high=found.high * factor)
+
+    @property
+    def factor(self) -> float:
+        """Measured / predicted time of the dense network; 1 where it was not measured."""
+        return self.whole.ms / self._predicted(self.dense).ms if self.whole else 1.0
+
+    def _predicted(self, chosen: Sequence[Option]) -> Total:
         options = {layer.layer: option for layer, option in zip(self.layers, chosen, strict=True)}
         parts = [self._part(step, options[step.layer]) if step.layer in options else step.part for step in self.steps]
-        found = total(parts, self.calibration)
-        return replace(found, ms=found.ms * self.factor, low=found.low * self.factor, high=found.high * self.factor)
+        return total(parts, self.calibration)
 
     @property
     def dense(self) -> list[Option]:

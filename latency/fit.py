@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
 from latency.fitting import Fitted, Options, fit_predictor
+from latency.measured_networks import Measured, account, calibrated, network_records
 from latency.metrics import scores
 from latency.model import measured
 from latency.observations import CLOCKS, data_hash, device_of, hardware_of, parse_where, read_samples
 from latency.plots import plot_fit
+from latency.predictor import Predictor
 from latency.search import Found
 from latency.split import SPLITS
 from latency.transfer import Gain, gain, load_bases
@@ -31,7 +34,7 @@ def fit(
     base: Sequence[Path | str] = (),
     clock: str = "auto",
     every_op: bool = False,
-) -> tuple[Fitted, Gain | None]:
+) -> tuple[Fitted, Gain | None, list[Measured]]:
     """Fit to files of measurements.
 
     Args:
@@ -42,7 +45,8 @@ def fit(
         every_op: of CSV tables, not only convolutions.
 
     Returns:
-        The predictor with its cross-validation, and what the bases were worth.
+        The predictor with its cross-validation, what the bases were worth, and the measured networks that it is
+        calibrated on.
 
     Raises:
         UsageError: files that are missing, damaged or empty, and too few rows.
@@ -57,7 +61,15 @@ def fit(
         "bases": [each.metadata.get("device", "") for each in bases],
     }
     fitted = fit_predictor(samples, hardware_of(samples), options, bases, about)
-    return fitted, gain(fitted, bases) if bases else None
+    worth = gain(fitted, bases) if bases else None
+    networks, layers = network_records(data, parse_where(where))
+    if not networks:
+        return fitted, worth, []
+    from latency.calibrating import measured_networks  # which takes torch and TVM
+
+    measured_whole = measured_networks(networks, layers, fitted.predictor, best_of(fitted), clock)
+    predictor = replace(fitted.predictor, calibration=calibrated(measured_whole))
+    return replace(fitted, predictor=predictor), worth, measured_whole
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -111,7 +123,7 @@ def main(arguments: argparse.Namespace) -> int:
     check_writable(out, picture, force=arguments.force)
     with status("fitting") as progress:
         progress("reading, then trying settings on held-out groups")
-        fitted, worth = fit(
+        fitted, worth, networks = fit(
             arguments.data, options_of(arguments), arguments.where, arguments.base, arguments.clock, arguments.every_op
         )
     predictor, found = fitted.predictor, best_of(fitted)
@@ -124,9 +136,9 @@ def main(arguments: argparse.Namespace) -> int:
         predictor.conformal.level, predictor.conformal.factors(kernels), force=arguments.force,
     )  # fmt: skip
     if arguments.json:
-        cli.print_json(summary(fitted, worth, out, picture))
+        cli.print_json(summary(fitted, worth, networks, out, picture))
     else:
-        print_summary(fitted, worth, out, picture)
+        print_summary(fitted, worth, networks, out, picture)
     return 0
 
 
@@ -145,7 +157,9 @@ def by_class(found: Found) -> dict[str, dict[str, Any]]:
     return {**rows, "all": {"n": len(names), **scores(times, found.predicted)}}
 
 
-def summary(fitted: Fitted, worth: Gain | None, out: Path, picture: Path) -> dict[str, Any]:
+def summary(
+    fitted: Fitted, worth: Gain | None, networks: Sequence[Measured], out: Path, picture: Path
+) -> dict[str, Any]:
     """What was fitted, as one JSON object."""
     predictor, found = fitted.predictor, best_of(fitted)
     rest = {name: value for name, value in predictor.metadata.items() if name != "shapes"}
@@ -161,7 +175,14 @@ def summary(fitted: Fitted, worth: Gain | None, out: Path, picture: Path) -> dic
             "rows": predictor.conformal.rows,
         },
         "transfer": vars(worth) if worth else None,
+        "calibration": _calibration_of(predictor, networks),
     }
+
+
+def _calibration_of(predictor: Predictor, networks: Sequence[Measured]) -> dict[str, Any] | None:
+    """The calibration on whole networks as JSON; None where none was measured."""
+    found = predictor.calibration
+    return None if found is None else {**found.to_json(), "networks": account(networks, found)}
 
 
 def _half_width(fitted: Fitted) -> float | None:
@@ -171,7 +192,7 @@ def _half_width(fitted: Fitted) -> float | None:
     return width if np.isfinite(width) else None
 
 
-def print_summary(fitted: Fitted, worth: Gain | None, out: Path, picture: Path) -> None:
+def print_summary(fitted: Fitted, worth: Gain | None, networks: Sequence[Measured], out: Path, picture: Path) -> None:
     """The same for people."""
     predictor, found = fitted.predictor, best_of(fitted)
     table = [
@@ -190,7 +211,22 @@ def print_summary(fitted: Fitted, worth: Gain | None, out: Path, picture: Path) 
     )
     if worth:
         print(worth)
+    _print_calibration(predictor, networks)
     print(f"{out}; {picture}")
+
+
+def _print_calibration(predictor: Predictor, networks: Sequence[Measured]) -> None:
+    if predictor.calibration is None:
+        print("whole networks are plain sums: the data has none to calibrate on (latency.collect --networks)")
+        return
+    rows = []
+    for row in account(networks, predictor.calibration):
+        held_out = f"{row['held_out_error']:+.1%}" if "held_out_error" in row else "-"
+        times = [f"{row[name]:.2f}" for name in ("measured_ms", "sum_ms", "calibrated_ms")]
+        rows.append([row["network"], *times, f"{row['error']:+.1%}", held_out, f"{row['layers_measured']:.0%}"])
+    print()
+    cli.print_table(["network", "measured ms", "sum of layers", "calibrated", "error", "held out", "measured"], rows)
+    print(f"whole network = {predictor.calibration}")
 
 
 if __name__ == "__main__":

@@ -27,9 +27,8 @@ def plan_of(
         for layer, option, counted in zip(network.layers, chosen, network.counted, strict=True)
     ]
     dense, planned = network.total(network.dense), network.total(chosen)
-    measured = network.factor != 1.0
     outlook = Outlook(
-        Cost.of(dense.ms, dense.low, dense.high, measured=measured),
+        network.whole or Cost.of(dense.ms, dense.low, dense.high),
         Cost.of(planned.ms, planned.low, planned.high),
         max(0.0, network.rest_ms),
         rule_text(network, goal, margin),

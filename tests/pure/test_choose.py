@@ -51,13 +51,17 @@ def test_a_gain_has_to_survive_its_interval_and_the_margin():
     assert survives(sure(0.9, 0.5), dense)
     assert not survives(sure(0.9, 0.5), dense, margin=0.2)
     assert not survives(sure(0.9, 0.5, wide=1.2), dense)
-    assert not survives(sure(0.5, 0.5, doubt="more channels than any layer it was fitted on"), dense)
+    doubt = "more channels than any layer it was fitted on"
+    assert not survives(sure(0.5, 0.5, doubt=doubt), dense)
+    assert not survives(sure(0.5, 0.5), sure(1.0, doubt=doubt))
 
 
 def test_what_is_uncertain():
     dense = sure(1.0)
     assert is_uncertain(sure(0.95, 0.5, wide=1.2), dense)
-    assert not is_uncertain(sure(0.95, 0.5, wide=1.2, measured=True), dense)
+    measured = sure(0.95, 0.5, wide=1.2, measured=True)
+    assert not is_uncertain(measured, sure(1.0, measured=True))
+    assert is_uncertain(measured, dense), "half of the ratio is still a prediction"
     assert not is_uncertain(sure(0.5, 0.5, wide=1.2), dense)
     assert is_uncertain(sure(0.5, 0.5, doubt="far away"), dense)
 

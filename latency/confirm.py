@@ -1,0 +1,207 @@
+"""Confirm: what predictions leave open is timed on the device, dense and sparse of a layer in one interleaved run.
+
+A layer is timed where the interval of a variant's ratio to dense holds 1, or a prediction is in doubt; certain ones
+stay predicted. What fails on the device is no option any more. Layers with equal workloads are timed once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.workload import Workload
+from devices.measure import device_of
+from devices.measurement import Measurement
+from devices.session import Session
+from fleetpose.errors import UsageError
+from latency.choose import LayerOptions, Option, is_uncertain
+from latency.deciding import Network
+from latency.drift import Reference
+from latency.predictor import Predictor
+from latency.prepare import Recipe
+from latency.rounds import Settings
+from latency.space import Group, runs
+from latency.timing import Bench, Outcome
+from latency.whole import Whole, network_record
+from models.cost import Cost
+from models.sparsity import Sparsity
+
+log = logging.getLogger("latency.confirm")
+
+Report = Callable[[str, int, int], None]
+#: what a device says to be the one a predictor was fitted on: (what, of the predictor's metadata, of the device)
+SAME = (("profile", "device", "profile"), ("device", "gpu", "name"))
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A network whose open options were timed.
+
+    Attributes:
+        network: it, with measured options in place of predicted ones.
+        timed: variants that were timed, dense ones included; `failed`: texts of those that failed.
+        left: layers that stayed open, for want of time.
+    """
+
+    network: Network
+    timed: int
+    failed: tuple[str, ...]
+    left: int
+
+
+def check_device(predictor: Predictor, session: Session) -> None:
+    """Raise UsageError where a session's device is not the one a predictor is of: their times would not compare."""
+    device = device_of(session)
+    for what, ours, its in SAME:
+        expected, found = predictor.metadata.get(ours, ""), device.get(its, "")
+        if expected and expected != found:
+            raise UsageError(
+                f"the predictor is of {what} {expected!r}, the device is {found!r}; fit to its own records"
+            )
+
+
+def confirm(
+    network: Network,
+    session: Session,
+    recipe: Recipe,
+    settings: Settings,
+    clock: str = "auto",
+    budget_secs: float | None = None,
+    report: Report = lambda message, done, total: None,
+) -> Confirmed:
+    """Time what is open, layers with the largest share of the network first.
+
+    Args:
+        network: with predicted options.
+        session: the device's; see `check_device`.
+        recipe, settings: how layers are compiled and timed.
+        clock: that the predictor's times are of: "event", "wall", or "auto": events where there are any.
+        budget_secs: no layer is begun later than this; None: no end.
+        report: told what is timed, how many layers are done and how many there are.
+
+    Raises:
+        DeviceUnreachable: the device is gone.
+    """
+    started = time.monotonic()
+    bench = Bench(session, settings)
+    layers = {layer.layer: layer for layer in network.layers}
+    kinds: dict[Workload, list[str]] = {}
+    for name in layers:
+        if open_variants(layers[name]):
+            kinds.setdefault(network.workloads[name], []).append(name)
+    order = sorted(kinds, key=lambda workload: -sum(layers[name].dense.ms for name in kinds[workload]))
+    timed, left, failed = 0, 0, []
+    for number, workload in enumerate(order):
+        names = kinds[workload]
+        if budget_secs is not None and time.monotonic() - started >= budget_secs:
+            left += len(names)
+            continue
+        report(names[0], number, len(order))
+        found = Found(bench, recipe, clock).of(workload, layers[names[0]])
+        timed += found.timed
+        failed += [f"{names[0]} {text}" for text in found.failures]
+        for name in names:
+            layers[name] = found.replaced(layers[name])
+    return Confirmed(replace(network, layers=tuple(layers.values())), timed, tuple(failed), left)
+
+
+def open_variants(layer: LayerOptions) -> list[Sparsity]:
+    """The sparsities of a layer whose gain is open."""
+    if layer.fixed:
+        return []
+    return [each.sparsity for each in layer.variants if each.sparsity and is_uncertain(each, layer.dense)]
+
+
+class Found:
+    """What the device says of one workload: times by sparsity, and what failed."""
+
+    def __init__(self, bench: Bench, recipe: Recipe, clock: str) -> None:
+        self.bench, self.recipe, self.clock = bench, recipe, clock
+        self.options: dict[Sparsity | None, tuple[float, float, float]] = {}
+        self.failed: dict[Sparsity | None, str] = {}
+        self.timed = 0
+
+    @property
+    def failures(self) -> list[str]:
+        return [f"{sparsity or 'dense'}: {why}" for sparsity, why in self.failed.items()]
+
+    def of(self, workload: Workload, layer: LayerOptions) -> Found:
+        """Time what is open of a layer; once dense is measured, what is open beside that, too."""
+        known = layer
+        while wanted := open_variants(known):
+            for part in runs([Group(workload, (None, *wanted))]):
+                outcomes, _ = self.bench.time(part, self.recipe.prepare(part))
+                self._keep(outcomes)
+            known = self.replaced(known)
+            if None in self.failed:
+                break
+        return self
+
+    def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        """Times of a later run are scaled by dense's in the first over dense's in that one, so that drift cancels."""
+        factor = 1.0
+        for outcome in outcomes:  # dense comes first
+            sparsity = outcome.prepared.sparsity
+            if outcome.failure is not None or outcome.measurement is None:
+                why = outcome.failure.reason if outcome.failure else "it was not timed"
+                self.failed[sparsity] = why.splitlines()[0]
+                continue
+            self.timed += 1
+            found = times(outcome.measurement, self.clock)
+            if sparsity is None:
+                factor = self.options.setdefault(None, found)[0] / found[0]
+            else:
+                self.options[sparsity] = (factor * found[0], factor * found[1], factor * found[2])
+
+    def replaced(self, layer: LayerOptions) -> LayerOptions:
+        """A layer with measured options in place of predicted ones, and without those that failed."""
+        variants = [self._measured(each) for each in layer.variants if each.sparsity not in self.failed]
+        dense = layer.dense
+        if None in self.failed:
+            dense = replace(dense, doubt=f"the dense kernel failed on the device: {self.failed[None]}")
+            variants = [replace(each, doubt=dense.doubt) for each in variants]
+        return replace(layer, dense=self._measured(dense), variants=tuple(variants))
+
+    def _measured(self, option: Option) -> Option:
+        if option.sparsity not in self.options:
+            return option
+        ms, low, high = self.options[option.sparsity]
+        return replace(option, ms=ms, low=low, high=high, measured=True, doubt="")
+
+
+def times(measurement: Measurement, clock: str) -> tuple[float, float, float]:
+    """The median in milliseconds, and half an interquartile range to either side of it."""
+    event = clock == "event" or (clock == "auto" and measurement.event_median_secs is not None)
+    middle = measurement.event_median_secs if event else measurement.wall_median_secs
+    spread = measurement.event_iqr_secs if event else measurement.wall_iqr_secs
+    assert middle is not None
+    half = min((spread or 0.0) / 2, middle / 2)
+    return 1e3 * middle, 1e3 * (middle - half), 1e3 * (middle + half)
+
+
+def with_measured_whole(network: Network, session: Session, recipe: Recipe, settings: Settings, dtype: str) -> Network:
+    """The network with its dense time measured.
+
+    Raises:
+        UsageError: it failed. DeviceUnreachable: the device is gone.
+    """
+    reference = Reference(session, settings.patience, log.info)
+    record = network_record(session, Whole(network.graph, None, dtype), recipe, settings, reference)
+    if record.failure is not None or record.wall_ms is None:
+        why = record.failure.reason if record.failure else "it has no wall time"
+        raise UsageError(f"the dense network was not timed: {why}")
+    half = min(record.wall_iqr_ms or 0.0, record.wall_ms) / 2
+    return replace(network, whole=Cost.of(record.wall_ms, record.wall_ms - half, record.wall_ms + half, measured=True))
+
+
+def sentences(confirmed: Confirmed, device: Mapping[str, object]) -> list[str]:
+    """What was timed, for the plan's notes."""
+    name = device.get("name") or device.get("spec")
+    found = [f"{confirmed.timed} variants whose gain was open were timed on {name}"]
+    if confirmed.failed:
+        found.append(f"{len(confirmed.failed)} failed and are no options: {'; '.join(confirmed.failed[:3])}")
+    if confirmed.left:
+        found.append(f"{confirmed.left} layers stayed open, for the time was over")
+    return found
