@@ -24,7 +24,7 @@ demo: $(READY) ## the main job on a photograph: build, run over RPC, picture, pe
 	@tools/demo.sh $(PYTHON) "$(IMAGE)" "$(WEIGHTS)" "$(MODEL)"
 
 test: lint ## everything CI checks: lint, then all tests
-	@$(PYTHON) -m pytest -q
+	@$(PYTHON) -m pytest -q -n auto --dist loadfile
 
 lint: $(READY) ## ruff (lint and format) and mypy
 	@$(PYTHON) -m ruff check .

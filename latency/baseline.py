@@ -2,8 +2,9 @@
 
 Non-negative least squares on the *relative* error (rows and target divided by the measured time), so that small layers
 count as large ones; reweighted a few times, so that it is the absolute errors whose sum is least and outliers count
-little. A class borrows from its parent: the parent's rows take part with a weight that falls as the class
-has more rows of its own. It knows features and classes, and neither trees nor devices.
+little. A class is drawn towards its parent's coefficients with the weight of a few rows (`PRIOR_ROWS`, ridge
+regression around the parent's in units of what each term is in the class), so a class with few rows is nearly its
+parent and one with many is its own. It knows features and classes, and neither trees nor devices.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from latency.runtimes import PARENTS
 TERMS = (
     "one", "grids", "macs_kept", "macs_slices", "macs_tiles", "winograd_macs", "loads_input", "loads_weights",
     "bytes_in", "bytes_out", "bytes_weights", "bytes_index", "bytes_addends", "bytes_scratch",
-    "item_macs", "wave_macs", "work_items", "item_weights", "depth", "root_work", "steps_volume", "smooth_volume",
+    "item_macs", "wave_macs", "turn_macs", "turn_loads", "work_groups", "group_turns", "work_items", "item_weights",
+    "depth", "root_work", "steps_volume", "smooth_volume",
     *(f"{name}_{least}" for name in ("items", "outputs") for least in IN_FLIGHT),
 )  # fmt: skip
 
-#: rows of its own at which a class stops listening to its parent much
-ENOUGH_ROWS = 40
-#: rounds of reweighting, and the relative error below which a row gains no more weight
-ROUNDS, LEAST_ERROR = 5, 0.03
+#: rows that the parent's coefficients count for
+PRIOR_ROWS = 2.0
+#: rounds of reweighting, the relative error at which a row counts once, and that below which it gains no more weight
+ROUNDS, TYPICAL_ERROR, LEAST_ERROR = 5, 0.1, 0.03
 #: name of the fit to all rows, which answers for classes never seen
 EVERY = ""
 
@@ -48,23 +50,20 @@ class Baseline:
         cls, features: np.ndarray, kernels: Sequence[str], ms: np.ndarray, others: np.ndarray | None = None
     ) -> Baseline:
         """Fit to `features` (n, columns), classes, milliseconds (n) and those of other devices (n, devices)."""
-        terms, names = _terms(features, others), np.array(kernels)
-        fitted = {EVERY: _solve(terms, ms, np.ones(len(ms)))}
-        for kernel in sorted(set(kernels)):
-            fitted[kernel] = _solve(terms, ms, _weights(kernel, names))
+        relative, names = _terms(features, others) / ms[:, None], np.array(kernels, object)
+        fitted = {EVERY: _solve(relative, np.zeros(relative.shape[1]))}
+        for kernel in sorted(set(kernels), key=_generation):
+            known = _nearest(PARENTS.get(kernel, EVERY), fitted)
+            fitted[kernel] = _solve(relative[names == kernel], np.array(fitted[known]))
         return cls(fitted)
 
     def predict(self, features: np.ndarray, kernels: Sequence[str], others: np.ndarray | None = None) -> np.ndarray:
         """Milliseconds (n), above zero. A class never seen is its nearest known ancestor's, or all rows'."""
         terms = _terms(features, others)
-        table = {kernel: np.array(self.coefficients[self._known(kernel)]) for kernel in set(kernels)}
+        known = self.coefficients
+        table = {kernel: np.array(known[_nearest(kernel, known)]) for kernel in set(kernels)}
         rows = np.array([table[kernel] for kernel in kernels]).reshape(terms.shape)
         return np.maximum((terms * rows).sum(1), 1e-6)
-
-    def _known(self, kernel: str) -> str:
-        while kernel not in self.coefficients:
-            kernel = PARENTS.get(kernel, EVERY)
-        return kernel
 
     def to_json(self) -> dict[str, Any]:
         return {"terms": list(TERMS), "coefficients": {name: list(row) for name, row in self.coefficients.items()}}
@@ -82,33 +81,29 @@ def _terms(features: np.ndarray, others: np.ndarray | None) -> np.ndarray:
     return physical if others is None else np.column_stack([physical, others])
 
 
-def _weights(kernel: str, names: np.ndarray) -> np.ndarray:
-    """Weights of all rows for the fit of a class: 1 of its own, less of its ancestors', else 0, unless it has none."""
-    own = names == kernel
-    weights, share = own.astype(float), 1.0
-    while (kernel := PARENTS.get(kernel, "")) or share == 1.0:
-        share *= min(1.0, ENOUGH_ROWS / max(1, own.sum())) * 0.1
-        family = names == kernel if kernel else np.ones(len(names), bool)
-        weights = np.maximum(weights, share * family)
-        if not kernel:
-            break
-    return weights
+def _nearest(kernel: str, known: Mapping[str, object]) -> str:
+    """The class itself if it is known, else its nearest known ancestor, else EVERY."""
+    while kernel not in known:
+        kernel = PARENTS.get(kernel, EVERY)
+    return kernel
 
 
-def _solve(terms: np.ndarray, ms: np.ndarray, weights: np.ndarray) -> tuple[float, ...]:
-    """Non-negative coefficients of terms / ms against 1, by iteratively reweighted least squares."""
-    relative, used = terms / ms[:, None], weights > 0
-    relative, kept = relative[used], weights[used]
-    found = _least_squares(relative, kept)
-    for _ in range(ROUNDS - 1):
-        error = np.abs(relative @ found - 1)
-        found = _least_squares(relative, kept / np.maximum(error, LEAST_ERROR))
-    return tuple(map(float, found))
+def _generation(kernel: str) -> tuple[int, str]:
+    """Sorts parents before their children."""
+    depth, name = 0, kernel
+    while name in PARENTS:
+        depth, name = depth + 1, PARENTS[name]
+    return depth, kernel
 
 
-def _least_squares(relative: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted non-negative least squares of `relative` against 1, each term scaled to its root mean square."""
-    scaled = relative * np.sqrt(weights)[:, None]
-    sizes = np.sqrt((scaled**2).mean(0))
+def _solve(relative: np.ndarray, prior: np.ndarray) -> tuple[float, ...]:
+    """Non-negative coefficients of terms / ms against 1, near `prior`, by iteratively reweighted least squares."""
+    sizes = np.sqrt((relative**2).mean(0))
     sizes[sizes == 0] = 1.0
-    return nnls(scaled / sizes, np.sqrt(weights))[0] / sizes
+    scaled, centre, weights = relative / sizes, prior * sizes, np.ones(len(relative))
+    pull = np.sqrt(PRIOR_ROWS) * np.eye(len(sizes))
+    for _ in range(ROUNDS):
+        roots = np.sqrt(weights)
+        found = nnls(np.vstack([scaled * roots[:, None], pull]), np.concatenate([roots, pull @ centre]))[0]
+        weights = TYPICAL_ERROR / np.maximum(np.abs(scaled @ found - 1), LEAST_ERROR)
+    return tuple(map(float, found / sizes))

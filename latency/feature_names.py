@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: raised whenever a column changes its meaning
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 #: classes of kernels that have a column of their own
 CLASSES = (
@@ -79,6 +79,15 @@ COLUMNS: dict[str, str] = {
     "waves": "turns a core takes, in waves of work-items, rounded up",
     "wave_macs": "waves x multiply-adds of one work-item: the longest core's work",
     "imbalance": "work of the longest core / of the mean core",
+    "group_items": "work-items of a work-group",
+    "group_depth": "blocks of filters in a work-group",
+    "work_groups": "work-groups",
+    "group_turns": "work-groups of the busiest core",
+    "turn_macs": "multiply-adds of the busiest core, idle lanes counted",
+    "turn_loads": "elements that the busiest core's work-items load",
+    "depth_step": "slices of 4 input channels per step of a work-item's loop",
+    "turn_padding": "the busiest core's work-items, idle lanes counted, x cores / work-items",
+    "group_padding": "work-items in whole work-groups and waves / work-items",
     "loads_input": "input elements loaded by all tiles",
     "loads_weights": "weights loaded by all tiles",
     "reuse": "multiply-adds / element loaded by the tiles",

@@ -162,6 +162,28 @@ def _parallelism(work: Work, hardware: Hardware) -> dict[str, float]:
         "waves": waves,
         "wave_macs": waves * work.item_macs,
         "imbalance": waves * at_once / work.work_items,
+        **_work_groups(work, hardware),
+        "depth_step": work.depth_step,
+    }
+
+
+def _work_groups(work: Work, hardware: Hardware) -> dict[str, float]:
+    """What the last work-groups of a core and the last work-items of a work-group leave idle."""
+    across, down, blocks = work.grid
+    x, y, z = work.work_group
+    items = x * y * z
+    groups = ceil(across / x) * ceil(down / y) * ceil(blocks / z)
+    turns, wave = ceil(groups / hardware.cores), max(1, hardware.wave)
+    padded = _rounded(items, wave)
+    return {
+        "group_items": items,
+        "group_depth": z,
+        "work_groups": groups,
+        "group_turns": turns,
+        "turn_macs": turns * padded * work.item_macs,
+        "turn_loads": turns * padded * (work.loads_input + work.loads_weights) / work.work_items,
+        "turn_padding": turns * hardware.cores * padded / (across * down * blocks),
+        "group_padding": groups * padded / (across * down * blocks),
     }
 
 

@@ -2,9 +2,9 @@
 
 LiteRT's (TensorFlow Lite's) GPU delegate chooses by published rules, from shapes and the kind of GPU alone; they are
 restated here (tensorflow/lite/delegates/gpu/common: `GuessBestParams` and `GetRecommendedBlockSizeForConv` of its
-generic convolution in half precision, `IsConvConstantsSupported`, `IsDepthwiseConv3x3Supported`, and its Winograd
-rule). Of another runtime nothing is known, so its layers are classed by their shape. No measurement is looked at: the
-name of a kernel that ran would be.
+generic convolution in half precision, `IsConvConstantsSupported`, `IsDepthwiseConv3x3Supported`, its Winograd rule, and
+the work-groups of work_group_picking.cc without tuning). Of another runtime nothing is known, so its layers are classed
+by their shape. No measurement is looked at: the name of a kernel that ran would be.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ PARENTS = {
 
 #: weights in constant memory: at most this many bytes, and this many slices of 4 filters
 CONSTANT_BYTES, CONSTANT_SLICES = 3584, 8
+#: work-items of a work-group at most: what Mali's compiler allows LiteRT's kernels, and the plans' own limit
+MOST_ITEMS, MOST_ITEMS_CONV = 384, 256
 HALF_BYTES = 2
 
 
@@ -67,13 +69,18 @@ def kernel_class(layer: Layer, framework: str, gpu: str) -> str:
         if layer.groups != layer.in_shapes[0][0]:
             return "grouped"
         return "depthwise3x3" if litert and _plain(layer) else "depthwise"
-    if layer.kernel == (1, 1) and prod(layer.out_shape[1:]) == 1:
+    if _is_vector(layer):
         return "vector"
     if litert and Gpu.of(gpu).kind == "adreno" and fits_constants(layer):
         return "constants"
     if litert and takes_winograd(layer, Gpu.of(gpu)):
         return "winograd4"
     return "strided" if layer.stride != (1, 1) else "pointwise" if layer.kernel == (1, 1) else "direct"
+
+
+def _is_vector(layer: Layer) -> bool:
+    """A product of a matrix and a vector."""
+    return layer.kernel == (1, 1) and prod(layer.out_shape[1:]) == 1 and layer.groups == 1
 
 
 def fits_constants(layer: Layer) -> bool:
@@ -110,9 +117,20 @@ def tile(layer: Layer, framework: str, gpu_name: str) -> tuple[int, int, int]:
     """Output of one work-item: (columns, rows, slices of 4 channels); (1, 1, 1) where nothing is known."""
     if framework not in LITERT or layer.op != "conv":
         return (1, 1, 1)
-    if layer.groups > 1:
-        return (2, 2, 1) if _plain(layer) and layer.groups == layer.in_shapes[0][0] else (1, 1, 1)
-    gpu, slices = Gpu.of(gpu_name), ceil(layer.out_shape[0] / 4)
+    if layer.groups > 1 and layer.groups == layer.in_shapes[0][0]:
+        return (2, 2, 1) if _plain(layer) else (1, 1, 1)
+    if _is_vector(layer):
+        return (1, 1, 1)
+    slices = ceil(layer.out_shape[0] / 4)
+    across, down, deep = _conv_tile(layer, Gpu.of(gpu_name), slices)
+    of_group = slices // layer.groups
+    if layer.groups == 1:
+        return (across, down, deep)
+    return (across, down, deep if of_group % deep == 0 else 2 if deep == 4 and of_group % 2 == 0 else 1)
+
+
+def _conv_tile(layer: Layer, gpu: Gpu, slices: int) -> tuple[int, int, int]:
+    """By the kind of GPU; `slices` are those of 4 output channels."""
     work = prod(layer.out_shape[1:]) * slices / gpu.cores
     if gpu.kind == "mali":
         return _mali_tile(layer, slices, work)
@@ -138,3 +156,44 @@ def _mali_tile(layer: Layer, slices: int, work: float) -> tuple[int, int, int]:
     if slices in (1, 3):
         return (2, 2, 1)
     return (2, 1, 2) if size == 4 else (2, 2, 2)
+
+
+def work_group(layer: Layer, framework: str, gpu_name: str, grid: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Work-items of a work-group along the axes of `grid` (columns, rows, blocks); (1, 1, 1) where nothing is known.
+
+    LiteRT's `GetWorkGroupConv` and `GetWorkGroup` without tuning, the fixed groups of its kernels for PowerVR, and
+    those of its products of vectors, in which the second axis shares the sum.
+    """
+    if framework not in LITERT or layer.op != "conv":
+        return (1, 1, 1)
+    gpu, (across, down, blocks) = Gpu.of(gpu_name), grid
+    if _is_vector(layer):
+        return (1, 4, {"adreno": 32, "mali": 16}.get(gpu.kind, 8))
+    if layer.groups == layer.in_shapes[0][0] and layer.groups > 1:
+        z = _divider(blocks, 8)
+        x = min(ceil(across / 2), MOST_ITEMS // z)
+        return (x, min(MOST_ITEMS // z // x, down), z)
+    if gpu.kind == "powervr":
+        return (32, 1, 1)
+    z = max(z for z in range(1, (64 if gpu.kind == "adreno" else 16) + 1) if blocks % z == 0)
+    x = min(across, MOST_ITEMS_CONV // z)
+    y = min(MOST_ITEMS_CONV // z // x, down)
+    return (x, down // 2 if y == down and down % 2 == 0 else y, z)
+
+
+def _divider(number: int, most: int) -> int:
+    """8, 4 or 2 if it divides `number`, else the largest up to `most` that does."""
+    first = [each for each in (8, 4, 2) if number % each == 0 and each <= most]
+    return first[0] if first else max(each for each in range(1, most + 1) if number % each == 0)
+
+
+def depth_loop(layer: Layer, framework: str, gpu_name: str, tile_size: int) -> int:
+    """Slices of 4 input channels that LiteRT's kernels take per step of their loop."""
+    if framework not in LITERT or layer.op != "conv":
+        return 1
+    slices, kind = ceil(layer.in_shapes[0][0] / 4), Gpu.of(gpu_name).kind
+    if kind == "mali":
+        return 4 if slices % 4 == 0 and tile_size == 1 else 2 if slices % 2 == 0 and tile_size <= 2 else 1
+    if kind == "powervr":
+        return 2 if slices % 2 == 0 else 1
+    return 1

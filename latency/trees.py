@@ -41,7 +41,7 @@ class Settings:
     rows: float = 0.9
     slope: float = 0.1
     leaf: float = 0.5
-    bags: int = 2
+    bags: int = 4
     monotone: bool = False
 
     def parameters(self, width: int, seed: int) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from math import ceil, prod
 
 from devices.profile import ITEM_BYTES
 from latency.hardware import Hardware
+from latency.runtimes import depth_loop, winograd_legal, work_group
 from latency.runtimes import tile as foreign_tile
-from latency.runtimes import winograd_legal
 from latency.sample import OWN, Sample
 
 #: bytes of one entry of a sparse format's list of columns or channels
@@ -63,6 +63,8 @@ class Work:
     pixel_padding: float
     filter_padding: float
     grid: tuple[int, int, int]
+    work_group: tuple[int, int, int]
+    depth_step: int
     work_items: float
     item_macs: float
     loads_input: float
@@ -93,7 +95,7 @@ def count(sample: Sample, hardware: Hardware) -> Work:
     across, down = ceil(columns / tiling.columns), ceil(rows / tiling.rows)
     spots = across * down
     if sample.framework != OWN and layer.groups > 1:  # groups share slices of 4 channels
-        blocks = ceil(filters / 4)
+        blocks = ceil(filters / tiling.filters)
     padded = float(spots * tiling.columns * tiling.rows)
     depth = channels * taps * kept
     weights = prod(layer.weight_shape) if conv else 0
@@ -116,6 +118,8 @@ def count(sample: Sample, hardware: Hardware) -> Work:
         pixel_padding=padded / (rows * columns),
         filter_padding=blocks * tiling.filters / filters,
         grid=(across, down, blocks),
+        work_group=work_group(layer, sample.framework, sample.gpu, (across, down, blocks)),
+        depth_step=depth_loop(layer, sample.framework, sample.gpu, tiling.filters * tiling.columns * tiling.rows // 4),
         work_items=blocks * ceil(spots / tiling.tiles),
         item_macs=tiling.filters * tiling.columns * tiling.rows * tiling.tiles * depth,
         loads_input=blocks * padded * depth,

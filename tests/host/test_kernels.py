@@ -16,6 +16,8 @@ from models.sparsity import Sparsity
 from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
 
 TOLERANCE = 1e-5
+#: the constants of Winograd's transforms, up to 8 and of both signs, amplify what fp32 rounds off
+WINOGRAD_TOLERANCE = 5e-5
 
 
 def check(
@@ -39,7 +41,8 @@ def check(
     found, expected = workload.output.unpack(flat), run_single(layer, inputs, weights.weight, weights.bias)
     error = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
     what = f"seed {seed}\n{layer}\nplane {workload.output}\n{compiled.kernel.schedule} {compiled.kernel.note}"
-    assert error <= TOLERANCE, f"relative error {error}\n{what}"
+    tolerance = WINOGRAD_TOLERANCE if compiled.kernel.schedule.startswith("winograd") else TOLERANCE
+    assert error <= tolerance, f"relative error {error}\n{what}"
     if border != (0, 0):
         assert_borders_are_zero(workload.output, flat, what)
 
