@@ -1,16 +1,18 @@
 """What TVM's own tuner makes of a convolution: MetaSchedule with the gradient-boosted cost model, over our sessions.
 
 It is there to compare with; its programs work on dense (N, C, H, W) tensors and are never part of an artifact. The
-convolution and its bias are tuned, without the epilogue. The first search of a process takes TVM half a minute longer:
-it imports its intrinsics for Nvidia's tensor cores.
+convolution and its bias are tuned, without the epilogue. The first search of a process takes TVM longer: it imports its
+intrinsics for tensor cores.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,7 @@ class Search:
         """The fastest of `trials` programs, loaded and ready to time; None where none ran."""
         module = tvm.IRModule({ENTRY: convolution(self.layer).with_attr("global_symbol", ENTRY)})
         logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
+        _import_intrinsics()
         cores = os.cpu_count() or 1
         with tempfile.TemporaryDirectory(prefix="fleetpose-metaschedule-") as folder:
             database = ms.tir_integration.tune_tir(
@@ -145,6 +148,16 @@ class Search:
             self.failures[first] = self.failures.get(first, 0) + 1
             log.info("%s", error)
         return error
+
+
+def _import_intrinsics() -> None:
+    """Import what TVM's TuneContext would, from a thread of its own.
+
+    Each of the 250 intrinsics is parsed with a look at the source of every frame of the stack, which takes minutes
+    where that is deep, as in a test; a new thread's is short.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(importlib.import_module, "tvm.s_tir.tensor_intrin").result()
 
 
 def _strategy(trials: int) -> ms.search_strategy.SearchStrategy:

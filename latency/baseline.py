@@ -3,8 +3,8 @@
 Non-negative least squares on the *relative* error (rows and target divided by the measured time), so that small layers
 count as large ones; reweighted a few times, so that it is the absolute errors whose sum is least and outliers count
 little. A class is drawn towards its parent's coefficients with the weight of a few rows (`PRIOR_ROWS`, ridge
-regression around the parent's in units of what each term is in the class), so a class with few rows is nearly its
-parent and one with many is its own. It knows features and classes, and neither trees nor devices.
+regression around the parent's in units of what each term is in the class), and every other class's rows count a little,
+so that a class with few rows is nearly its parent, and one with many is its own. It knows features and classes, and neither trees nor devices.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ TERMS = (
 
 #: rows that the parent's coefficients count for
 PRIOR_ROWS = 2.0
+#: weight of other classes' rows, and the rows of its own from which on a class gives them less
+OTHERS, ENOUGH_ROWS = 0.02, 40
 #: rounds of reweighting, the relative error at which a row counts once, and that below which it gains no more weight
 ROUNDS, TYPICAL_ERROR, LEAST_ERROR = 5, 0.1, 0.03
 #: name of the fit to all rows, which answers for classes never seen
@@ -51,10 +53,10 @@ class Baseline:
     ) -> Baseline:
         """Fit to `features` (n, columns), classes, milliseconds (n) and those of other devices (n, devices)."""
         relative, names = _terms(features, others) / ms[:, None], np.array(kernels, object)
-        fitted = {EVERY: _solve(relative, np.zeros(relative.shape[1]))}
+        fitted = {EVERY: _solve(relative, np.zeros(relative.shape[1]), np.ones(len(ms)))}
         for kernel in sorted(set(kernels), key=_generation):
             known = _nearest(PARENTS.get(kernel, EVERY), fitted)
-            fitted[kernel] = _solve(relative[names == kernel], np.array(fitted[known]))
+            fitted[kernel] = _solve(relative, np.array(fitted[known]), _weights(names == kernel))
         return cls(fitted)
 
     def predict(self, features: np.ndarray, kernels: Sequence[str], others: np.ndarray | None = None) -> np.ndarray:
@@ -96,14 +98,19 @@ def _generation(kernel: str) -> tuple[int, str]:
     return depth, kernel
 
 
-def _solve(relative: np.ndarray, prior: np.ndarray) -> tuple[float, ...]:
+def _weights(own: np.ndarray) -> np.ndarray:
+    """Weights of all rows for the fit of a class: 1 of its own, and little of all others, so that they stay possible."""
+    return np.where(own, 1.0, OTHERS * min(1.0, ENOUGH_ROWS / own.sum()))
+
+
+def _solve(relative: np.ndarray, prior: np.ndarray, weights: np.ndarray) -> tuple[float, ...]:
     """Non-negative coefficients of terms / ms against 1, near `prior`, by iteratively reweighted least squares."""
-    sizes = np.sqrt((relative**2).mean(0))
+    sizes = np.sqrt(np.average(relative**2, axis=0, weights=weights))
     sizes[sizes == 0] = 1.0
-    scaled, centre, weights = relative / sizes, prior * sizes, np.ones(len(relative))
+    scaled, centre, counted = relative / sizes, prior * sizes, weights
     pull = np.sqrt(PRIOR_ROWS) * np.eye(len(sizes))
     for _ in range(ROUNDS):
-        roots = np.sqrt(weights)
+        roots = np.sqrt(counted)
         found = nnls(np.vstack([scaled * roots[:, None], pull]), np.concatenate([roots, pull @ centre]))[0]
-        weights = TYPICAL_ERROR / np.maximum(np.abs(scaled @ found - 1), LEAST_ERROR)
+        counted = weights * TYPICAL_ERROR / np.maximum(np.abs(scaled @ found - 1), LEAST_ERROR)
     return tuple(map(float, found / sizes))

@@ -18,9 +18,8 @@ from models.layer import Layer
 #: names in the `framework` column that mean LiteRT's GPU delegate
 LITERT = ("tflite", "litert")
 
-#: class -> the class whose rows help where it has few of its own
+#: class -> the class that it is taken to be like where it has few rows of its own; those not named are like none
 PARENTS = {
-    "vector": "pointwise",
     "pointwise": "direct",
     "strided": "direct",
     "grouped": "direct",
@@ -31,7 +30,6 @@ PARENTS = {
     "phases": "direct",
     "image": "direct",
     "constants": "direct",
-    "depthwise": "direct",
     "depthwise3x3": "depthwise",
 }
 
