@@ -12,8 +12,8 @@ from models.plan import Plan
 from models.sparsity import DENSE, Sparsity
 
 #: what the paper's ratios are made of, the fastest for each layer: sparsities without their fraction of zeros
-POINTWISE = ("columns:4x1", "columns:8x1", "columns:12x1")
-SPATIAL = ("connectivity:4x1", "connectivity:8x1", "columns:8x1", "columns:12x1")
+POINTWISE = ("columns:4x1", "columns:6x1", "columns:12x1")
+SPATIAL = ("connectivity:4x1", "connectivity:8x1", "columns:6x1", "columns:12x1")
 
 
 def template(family: str) -> Sparsity:

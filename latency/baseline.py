@@ -4,7 +4,8 @@ Non-negative least squares on the *relative* error (rows and target divided by t
 count as large ones; reweighted a few times, so that it is the absolute errors whose sum is least and outliers count
 little. A class is drawn towards its parent's coefficients with the weight of a few rows (`PRIOR_ROWS`, ridge
 regression around the parent's in units of what each term is in the class), and every other class's rows count a little,
-so that a class with few rows is nearly its parent, and one with many is its own. It knows features and classes, and neither trees nor devices.
+so that a class with few rows is nearly its parent, and one with many is its own. It knows features and classes, and
+neither trees nor devices.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _generation(kernel: str) -> tuple[int, str]:
 
 
 def _weights(own: np.ndarray) -> np.ndarray:
-    """Weights of all rows for the fit of a class: 1 of its own, and little of all others, so that they stay possible."""
+    """Weights of all rows for the fit of a class: 1 of its own, and little of all others."""
     return np.where(own, 1.0, OTHERS * min(1.0, ENOUGH_ROWS / own.sum()))
 
 

@@ -136,8 +136,10 @@ def network_of(
     wanted: dict[str, tuple[Sparsity, ...]] = {}
     fixed: dict[str, str] = {}
     for name, layer in convolutions.items():
-        variants = tuple(each for each in variants_of(layer, sparsities) if each is not None)
-        fixed[name] = stays_dense(graph, layer) or ("" if variants else _unfit(layer, sparsities))
+        variants = tuple(each for each in variants_of(layer, sparsities, forecaster.profile) if each is not None)
+        fixed[name] = stays_dense(graph, layer) or (
+            "" if variants else _unfit(layer, sparsities or default_sparsities(layer, forecaster.profile))
+        )
         wanted[name] = () if fixed[name] else variants
     forecaster.learn(replace(workloads[name], sparsity=each) for name in wanted for each in wanted[name])
     layers = []
@@ -196,8 +198,7 @@ def stays_dense(graph: Graph, layer: Layer) -> str:
 
 def _unfit(layer: Layer, sparsities: Sequence[Sparsity]) -> str:
     """Why none of the sparsities fits a layer."""
-    asked = sparsities or default_sparsities(layer)
-    reasons = dict.fromkeys(each.applies_to(layer) for each in asked)
+    reasons = dict.fromkeys(each.applies_to(layer) for each in sparsities)
     return f"no sparsity fits: {'; '.join(reason for reason in reasons if reason)}"
 
 

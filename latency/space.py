@@ -21,9 +21,10 @@ from models.graph import Graph
 from models.layer import Layer
 from models.sparsity import Sparsity, variant_text
 
-#: what convolutions are timed under where nothing else is asked for
+#: zeros that convolutions are timed under where nothing else is asked for
 DEFAULT_ZEROS = (0.5, 0.67, 0.75, 0.875)
-DEFAULT_BLOCKS = (("columns", (8, 1)), ("block_punched", (8, 4)), ("columns", (4, 1)), ("connectivity", (8, 4)))
+#: filters that share their columns in a fine sparsity
+FINE = 4
 #: sparse variants that are timed in one run with the dense kernel; with more, a run would take long and be lost whole
 RUN_VARIANTS = 6
 
@@ -103,7 +104,7 @@ def network_groups(
             for name, workload in network_workloads(graph, profile, dtype):
                 if layers and name not in layers:
                     continue
-                variants = variants_of(workload.layer, sparsities)
+                variants = variants_of(workload.layer, sparsities, profile)
                 group = Group(workload, variants, (graph.name,), estimated_secs(workload, profile))
                 have = found.get(group.key, replace(group, networks=(), share=0.0))
                 networks = tuple(dict.fromkeys((*have.networks, graph.name)))
@@ -111,18 +112,29 @@ def network_groups(
     return sorted(found.values(), key=lambda group: -group.share)
 
 
-def variants_of(layer: Layer, sparsities: Sequence[Sparsity | None] = ()) -> tuple[Sparsity | None, ...]:
+def variants_of(layer: Layer, sparsities: Sequence[Sparsity | None], profile: Profile) -> tuple[Sparsity | None, ...]:
     """Dense, then those of `sparsities` (of `default_sparsities` where there are none) that the layer can have."""
-    wanted = sparsities or default_sparsities(layer)
+    wanted = sparsities or default_sparsities(layer, profile)
     return (None, *dict.fromkeys(each for each in wanted if each is not None and each.applies_to(layer) is None))
 
 
-def default_sparsities(layer: Layer) -> list[Sparsity]:
-    """What a convolution is timed under unless asked otherwise: neighbours in the list differ in all they can."""
-    patterns = [block for block in DEFAULT_BLOCKS if layer.kernel != (1, 1) or block[0] != "connectivity"]
+def default_sparsities(layer: Layer, profile: Profile) -> list[Sparsity]:
+    """What a convolution is timed under unless asked otherwise: neighbours in the list differ in all they can.
+
+    Columns are shared by as many filters as a kernel of two vectors of pixels has accumulators for, and by FINE, which
+    costs less accuracy; whole kernels are removed for FINE filters together.
+    """
+    filters = max(profile.accumulators // 2, 1)
+    blocks = [
+        ("columns", (filters if filters != FINE else 2 * FINE, 1)),
+        ("block_punched", (8, 4)),
+        ("columns", (FINE, 1)),
+    ]
+    if layer.kernel != (1, 1):
+        blocks.append(("connectivity", (FINE, 1)))
     found = []
     for turn in range(len(DEFAULT_ZEROS)):
-        for number, (pattern, block) in enumerate(patterns):
+        for number, (pattern, block) in enumerate(blocks):
             found.append(Sparsity(pattern, DEFAULT_ZEROS[(turn + number + 2) % len(DEFAULT_ZEROS)], block))
     return found
 

@@ -56,12 +56,19 @@ def test_only_the_layers_asked_for():
 
 
 def test_a_layer_gets_the_variants_it_can_have():
-    assert variants_of(conv("a", "x", 32, 32), [None, COLUMNS, PATTERN, COLUMNS]) == (None, COLUMNS, PATTERN)
-    assert variants_of(conv("a", "x", 32, 32, 1), [COLUMNS, PATTERN]) == (None, COLUMNS)
-    own = variants_of(conv("a", "x", 32, 32))
+    assert variants_of(conv("a", "x", 32, 32), [None, COLUMNS, PATTERN, COLUMNS], PROFILE) == (None, COLUMNS, PATTERN)
+    assert variants_of(conv("a", "x", 32, 32, 1), [COLUMNS, PATTERN], PROFILE) == (None, COLUMNS)
+    own = variants_of(conv("a", "x", 32, 32), (), PROFILE)
     assert own[0] is None
-    assert len(own) == len(set(default_sparsities(conv("a", "x", 32, 32)))) + 1
+    assert len(own) == len(set(default_sparsities(conv("a", "x", 32, 32), PROFILE))) + 1
     assert len({each.pattern for each in own[1:5]}) >= 3, "the first ones differ in pattern"
+
+
+@pytest.mark.parametrize(("name", "filters"), [("host", 12), ("host-avx2", 6), ("mali-g76", 8), ("adreno-640", 8)])
+def test_blocks_are_what_the_registers_hold(name, filters):
+    profile = load_profile(name)
+    own = default_sparsities(conv("a", "x", 32, 32, 1), profile)
+    assert {each.block[0] for each in own if each.pattern == "columns"} == {filters, 4}
 
 
 def test_runs_see_every_layer_before_any_second_part():
