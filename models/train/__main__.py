@@ -1,0 +1,143 @@
+"""`python -m models.train`: a registered network trained from annotations, from a teacher, or from both.
+
+    python -m models.train --model resnet50_3 --teacher human_pose_0001 --teacher-weights teacher.safetensors \\
+        --data photographs --minutes 90 -o weights.safetensors
+
+Killed at any moment, the same command goes on. Never train on the photographs that accuracy is to be judged by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from fleetpose.files import check_writable
+from fleetpose.progress import status
+from models.train.photographs import Photographs, read_photographs
+from models.train.settings import PRECISIONS, RECIPES, Augmentation, Settings
+
+if TYPE_CHECKING:
+    from models.train.loop import Teacher
+
+_AUGMENTATION, _SETTINGS = Augmentation(), Settings(steps=1)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    made = cli.parser("models.train", "Train a network from annotated photographs, from a teacher, or from both.")
+    made.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    made.add_argument("--weights", help="to start from; random ones without")
+    made.add_argument("--teacher", help="a registered network to learn from")
+    made.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
+    made.add_argument("--data", nargs="+", required=True, metavar="DIR", help="photographs, annotated or not")
+    made.add_argument("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
+    made.add_argument(
+        "-o", "--out", required=True, help="weights (safetensors); a checkpoint and a log are kept beside"
+    )
+    made.add_argument("--force", action="store_true", help="replace an existing file")
+    made.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
+    made.add_argument("--half", action="store_true", help="write float16 weights")
+    made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
+    length = made.add_mutually_exclusive_group(required=True)
+    length.add_argument("--epochs", type=float, help="how often every photograph is seen")
+    length.add_argument("--steps", type=int, help="updates of the weights")
+    length.add_argument("--minutes", type=float, help="of training")
+    _add_settings(made)
+    return made
+
+
+def _add_settings(made: argparse.ArgumentParser) -> None:
+    """Flags named as the fields of Settings and Augmentation."""
+    made.add_argument("--crop", type=int, default=_SETTINGS.crop, help="side of a view in pixels")
+    made.add_argument("--batch", type=int, default=_SETTINGS.batch, help="views per step, of all processes together")
+    made.add_argument("--recipe", choices=RECIPES, default=_SETTINGS.recipe, help="optimizer and learning rates")
+    made.add_argument("--lr", type=float, help="highest learning rate; the recipe's if not given")
+    made.add_argument("--weight-decay", type=float, help="the recipe's if not given")
+    made.add_argument("--warmup", type=float, default=_SETTINGS.warmup, help="fraction in which the rate rises")
+    for name, what in (("label", "annotations"), ("soft", "the teacher's maps"), ("hint", "the teacher's features")):
+        default = getattr(_SETTINGS, f"{name}_weight")
+        made.add_argument(f"--{name}-weight", type=float, default=default, help=f"of the loss against {what}")
+    made.add_argument("--ema", type=float, default=_SETTINGS.ema, help="decay of the averaged weights")
+    made.add_argument("--precision", choices=PRECISIONS, default=_SETTINGS.precision, help="of the arithmetic")
+    made.add_argument("--workers", type=int, help="processes that prepare views; the device decides if not given")
+    made.add_argument("--checkpoint-secs", type=float, default=_SETTINGS.checkpoint_secs, help="between checkpoints")
+    made.add_argument("--seed", type=int, default=0, help="of random weights, views and their order")
+    for name in ("scale", "photograph_scale"):
+        default = getattr(_AUGMENTATION, name)
+        made.add_argument(f"--{name.replace('_', '-')}", type=float, nargs=2, default=default, help="lowest, highest")
+    for name in ("rotation", "shift", "flip", "colour"):
+        made.add_argument(f"--{name}", type=float, default=getattr(_AUGMENTATION, name), help="augmentation")
+
+
+def _settings(arguments: argparse.Namespace, photographs: int) -> Settings:
+    steps = arguments.steps
+    if arguments.epochs is not None:
+        steps = math.ceil(arguments.epochs * photographs / arguments.batch)
+    same = [field.name for field in fields(Settings) if field.name not in ("steps", "augmentation")]
+    augmentation = Augmentation(
+        tuple(arguments.scale),
+        tuple(arguments.photograph_scale),
+        arguments.rotation,
+        arguments.shift,
+        arguments.flip,
+        arguments.colour,
+    )
+    return Settings(steps=steps, augmentation=augmentation, **{name: getattr(arguments, name) for name in same})
+
+
+def _teacher(arguments: argparse.Namespace) -> Teacher | None:
+    from models.registry import create_model, model_spec
+    from models.train.loop import Teacher
+
+    if bool(arguments.teacher) != bool(arguments.teacher_weights):
+        raise UsageError("--teacher NAME and --teacher-weights FILE go together")
+    if not arguments.teacher:
+        return None
+    network = create_model(arguments.teacher, arguments.teacher_weights)
+    return Teacher(network, model_spec(arguments.teacher).preprocessing)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.out, force=arguments.force)
+    data: Photographs = read_photographs(arguments.data, arguments.annotations, unlabelled=bool(arguments.teacher))
+    settings = _settings(arguments, len(data.items))
+    from models.registry import create_model, model_spec
+    from models.train.checkpoint import checkpoint_path
+    from models.train.log import CsvLog
+    from models.train.loop import Step, train
+    from models.weights import save_weights
+
+    spec = model_spec(arguments.model)
+    network = create_model(arguments.model, arguments.weights, arguments.seed)
+    checkpoint, log = checkpoint_path(arguments.out), CsvLog(Path(arguments.out).with_suffix(".csv"))
+    if arguments.restart:
+        checkpoint.unlink(missing_ok=True)
+    with status("train") as progress:
+
+        def report(step: Step) -> None:
+            log.add(step)
+            progress(f"step {step.step}, loss {step.losses['loss']:.4g}", round(1e4 * step.progress), 10_000)
+
+        train(
+            network,
+            spec,
+            data,
+            settings,
+            teacher=_teacher(arguments),
+            checkpoint=checkpoint,
+            report=report,
+            device=arguments.device,
+        )
+    save_weights(network, arguments.out, force=arguments.force)
+    checkpoint.unlink(missing_ok=True)
+    print(f"written: {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

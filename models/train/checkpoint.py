@@ -1,0 +1,61 @@
+"""A training's state on disk, so that the same command goes on where a killed one stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output
+
+FORMAT = "fleetpose.training/1"
+
+
+def checkpoint_path(out: Path | str) -> Path:
+    """Where the state of a training that will write `out` is kept."""
+    return Path(out).with_suffix(".checkpoint")
+
+
+def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Write a checkpoint, atomically, in the last one's place."""
+    with atomic_output(path, force=True) as temporary:
+        torch.save({"format": FORMAT, "identity": dict(identity), "state": dict(state)}, temporary)
+
+
+def load_checkpoint(path: Path, identity: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
+    """The state that was saved, or None where there is no checkpoint.
+
+    Args:
+        identity: what tells this training from another; names to plain values.
+
+    Raises:
+        UsageError: the file is damaged, or is of another training; it stays as it is.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} is no checkpoint that can be read; --restart begins anew") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError(f"{path} is not a checkpoint of this program; move it away, or --restart begins anew")
+    theirs = content["identity"]
+    differing = [name for name in identity.keys() | theirs.keys() if identity.get(name) != theirs.get(name)]
+    if differing:
+        said = ", ".join(f"{n} was {theirs.get(n)}, is {identity.get(n)}" for n in sorted(differing)[:3])
+        raise UsageError(f"{path} is of another training ({said}); --restart begins anew, another -o leaves it alone")
+    return content["state"]
+
+
+def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Hex digest of names and values."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        state.update(name.encode())
+        state.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+    return state.hexdigest()

@@ -1,0 +1,67 @@
+"""A training's course as CSV, one row per few steps; it goes on where the training does."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output
+
+if TYPE_CHECKING:
+    from models.train.loop import Step
+
+COLUMNS = ("step", "progress", "secs", "views_per_sec", "lr", "loss", "labels", "soft", "hints", "penalty")
+
+
+class CsvLog:
+    """Appends means over `every` steps to a file.
+
+    The file's rows from the first reported step on are dropped: an interrupted training does these steps again.
+    """
+
+    def __init__(self, path: Path, every: int = 10) -> None:
+        self.path, self.every = path, every
+        self.pending: list[Step] = []
+        self.last_secs: float | None = None
+
+    def add(self, step: Step) -> None:
+        """Take in one step. Raises UsageError if the file cannot be written."""
+        if self.last_secs is None:
+            self._begin(step.step)
+            self.last_secs = step.secs if step.step > 1 else 0.0
+        self.pending.append(step)
+        if len(self.pending) >= self.every or step.progress >= 1:
+            self._write()
+
+    def _begin(self, first: int) -> None:
+        rows: list[dict[str, Any]] = []
+        if self.path.exists() and first > 1:
+            with open(self.path, newline="") as stream:
+                rows = [row for row in csv.DictReader(stream) if int(row.get("step") or 0) < first]
+        with atomic_output(self.path, force=True) as temporary, open(temporary, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _write(self) -> None:
+        last, number = self.pending[-1], len(self.pending)
+        names = {name for step in self.pending for name in step.losses}
+        means = {name: sum(step.losses.get(name, 0.0) for step in self.pending) / number for name in names}
+        taken = last.secs - (self.last_secs or 0.0)
+        views = sum(step.views for step in self.pending)
+        row = {
+            "step": last.step,
+            "progress": f"{last.progress:.5f}",
+            "secs": f"{last.secs:.1f}",
+            "views_per_sec": f"{views / taken:.3f}" if taken > 0 else "",
+            "lr": f"{last.lr:.3g}",
+            **{name: f"{value:.5g}" for name, value in means.items()},
+        }
+        try:
+            with open(self.path, "a", newline="") as stream:
+                csv.DictWriter(stream, COLUMNS).writerow(row)
+        except OSError as error:
+            raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
+        self.pending, self.last_secs = [], last.secs
