@@ -60,7 +60,7 @@ def read_annotations(path: Path | str) -> dict[str, Labels]:
         if entry.get("image_id") not in images:
             raise UsageError(f"{title} is of image {entry.get('image_id')!r}, which the file does not list")
         entries[entry["image_id"]].append(_checked(entry, title))
-    return {image["file_name"]: _labels(image, entries[key]) for key, image in images.items()}
+    return {image["file_name"]: _labels(image, entries[key], str(path)) for key, image in images.items()}
 
 
 def keypoints_from_coco(flat: list[float]) -> np.ndarray:
@@ -107,29 +107,33 @@ def _checked(entry: dict[str, Any], title: str) -> dict[str, Any]:
     return entry
 
 
-def _labels(image: dict[str, Any], entries: list[dict[str, Any]]) -> Labels:
+def _labels(image: dict[str, Any], entries: list[dict[str, Any]], title: str) -> Labels:
     size = (int(image["height"]), int(image["width"]))
     people, boxes, ignored = [], [], []
     for entry in entries:
         keypoints = keypoints_from_coco(entry["keypoints"])
         if entry.get("iscrowd") or np.isnan(keypoints).all():
-            ignored.append(_region(entry, size))
+            ignored.append(_region(entry, size, title))
         else:
             people.append(keypoints)
             boxes.append(np.asarray(entry["bbox"], float))
     return Labels(np.array(people).reshape(-1, len(PARTS), 2), np.array(boxes).reshape(-1, 4), tuple(ignored), size)
 
 
-def _region(entry: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+def _region(entry: dict[str, Any], size: tuple[int, int], title: str) -> dict[str, Any]:
     """An annotation's segmentation (polygons, or run lengths of either kind), or else its box."""
     segmentation = entry.get("segmentation")
-    if isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), bytes | str):
-        return segmentation
+    title = f"{title}: annotation {entry.get('id', '?')}"
     try:
-        if isinstance(segmentation, dict):
-            return coco_mask.frPyObjects(segmentation, *size)
-        if segmentation:
+        if not segmentation:
+            return coco_mask.frPyObjects(np.array([entry["bbox"]], float), *size)[0]
+        if not isinstance(segmentation, dict):
             return coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise UsageError(f"annotation {entry.get('id', '?')}: its segmentation is none of COCO's kinds") from error
-    return coco_mask.frPyObjects(np.array([entry["bbox"]], float), *size)[0]
+        compressed = isinstance(segmentation["counts"], bytes | str)
+        region = segmentation if compressed else coco_mask.frPyObjects(segmentation, *size)
+        fits = tuple(region["size"]) == size
+    except Exception as error:  # pycocotools raises just that
+        raise UsageError(f"{title}: its segmentation is none of COCO's kinds") from error
+    if not fits:
+        raise UsageError(f"{title}: its segmentation is of a picture of {region['size']}, not {list(size)}")
+    return region
