@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.evaluate import Evaluation, evaluate_keypoints
+from models.oks import Evaluation, evaluate_keypoints
 from models.pose.decoders import decoder_for
 from models.pose.person import Person
 from models.preprocess import fit, free_size

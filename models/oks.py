@@ -1,0 +1,237 @@
+"""Keypoint accuracy on COCO annotations: OKS average precision, per-image results, bootstrap intervals.
+
+Takes plain functions from photograph to people, so that it may judge anything: a torch module, an artifact on a
+device, a decoder. The numbers are pycocotools'; what is kept per image is what its matching found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from fleetpose.errors import UsageError
+from models.pose.person import Person
+from models.preprocess import read_image
+
+log = logging.getLogger("fleetpose.evaluate")
+
+PeopleOf = Callable[[np.ndarray], list[Person]]
+#: progress(images done, images in all)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """What COCO's matching found in one photograph, at the T = 10 OKS thresholds .50 to .95.
+
+    people: how many were detected; D <= 20 of them, the best, take part. truths: annotated people who count.
+    scores: (D,) best first. matched, ignored: (T, D) bool; an ignored detection is neither right nor wrong.
+    """
+
+    image_id: int
+    file_name: str
+    people: int
+    truths: int
+    scores: np.ndarray
+    matched: np.ndarray
+    ignored: np.ndarray
+
+    @property
+    def right(self) -> int:
+        """Detections matched to an annotated person at OKS 0.5."""
+        return int((self.matched[0] & ~self.ignored[0]).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """COCO keypoint metrics, 0 to 1; None where no annotated person is of that kind.
+
+    ap: mean over OKS .50:.05:.95. ap_50, ap_75: at one OKS. ap_medium, ap_large: by the person's area, 32^2 to 96^2
+    pixels and above. ar: average recall. per_image: in the annotations' order.
+    """
+
+    ap: float | None
+    ap_50: float | None
+    ap_75: float | None
+    ap_medium: float | None
+    ap_large: float | None
+    ar: float | None
+    per_image: tuple[ImageResult, ...]
+
+    @property
+    def images(self) -> int:
+        return len(self.per_image)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: the metrics and the number of images."""
+        names = ("ap", "ap_50", "ap_75", "ap_medium", "ap_large", "ar", "images")
+        return {name: getattr(self, name) for name in names}
+
+
+def evaluate_keypoints(
+    annotations_path: Path | str, images_dir: Path | str, people_of: PeopleOf, progress: Progress | None = None
+) -> Evaluation:
+    """Run `people_of` on every photograph of a COCO keypoint annotation file, and judge the people it finds.
+
+    Args:
+        people_of: (H, W, 3) uint8 BGR photograph -> people, in its pixels.
+        progress: called after each photograph.
+
+    Raises:
+        UsageError: the annotations or a photograph are missing, unreadable, or do not belong together.
+    """
+    truth = _read_annotations(Path(annotations_path))
+    images = list(truth.dataset["images"])
+    paths = [Path(images_dir) / image["file_name"] for image in images]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise UsageError(f"{len(missing)} of {len(paths)} photographs are missing, the first is {missing[0]}")
+    found = []
+    for done, (image, path) in enumerate(zip(images, paths, strict=True), 1):
+        pixels = read_image(path)
+        if pixels.shape[:2] != (image["height"], image["width"]):
+            raise UsageError(
+                f"{path} is {pixels.shape[1]} x {pixels.shape[0]} but annotated as {image['width']} x {image['height']}"
+            )
+        found += [person.to_coco(image["id"]) for person in people_of(pixels)]
+        if progress:
+            progress(done, len(images))
+    return _judge(truth, found)
+
+
+def bootstrap_ap(
+    evaluation: Evaluation,
+    baseline: Evaluation | None = None,
+    samples: int = 1000,
+    coverage: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval, over photographs, of AP; or of the AP gained over `baseline`, paired.
+
+    Paired means that each draw takes the same photographs of both, so that what makes a photograph hard cancels.
+
+    Raises:
+        UsageError: the two evaluations are of different photographs, or no annotated person counts.
+    """
+    if baseline and [r.image_id for r in baseline.per_image] != [r.image_id for r in evaluation.per_image]:
+        raise UsageError("the two evaluations are of different photographs; evaluate both on the same annotations")
+    if not sum(result.truths for result in evaluation.per_image):
+        raise UsageError("no annotated person counts, so there is no AP to draw from")
+    random = np.random.default_rng(seed)
+    drawn: list[float] = []
+    while len(drawn) < samples:
+        picks = random.integers(0, evaluation.images, evaluation.images)
+        value = average_precision([evaluation.per_image[pick] for pick in picks])
+        if value is None:
+            continue  # a draw without any annotated person has no AP; draw again
+        if baseline:
+            value -= average_precision([baseline.per_image[pick] for pick in picks]) or 0.0
+        drawn.append(value)
+    low, high = np.quantile(drawn, [(1 - coverage) / 2, (1 + coverage) / 2])
+    return float(low), float(high)
+
+
+def average_precision(results: Sequence[ImageResult]) -> float | None:
+    """AP of some photographs from their matches: precision at 101 recalls, made monotone, mean over OKS thresholds.
+
+    Equal to COCOeval's `accumulate` over the same photographs, but for the order of equal scores. None if no
+    annotated person counts.
+    """
+    truths = sum(result.truths for result in results)
+    if not truths:
+        return None
+    order = np.argsort(-np.concatenate([result.scores for result in results]), kind="stable")
+    matched = np.concatenate([result.matched for result in results], axis=1)[:, order]
+    counts = ~np.concatenate([result.ignored for result in results], axis=1)[:, order]
+    right, wrong = np.cumsum(matched & counts, axis=1), np.cumsum(~matched & counts, axis=1)
+    precision = right / np.maximum(right + wrong, 1)
+    # At each recall the best precision at that recall or beyond; 0 where it is never reached.
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    best = np.pad(best, ((0, 0), (0, 1)))
+    recalls = np.linspace(0, 1, 101)
+    return float(np.mean([row[np.searchsorted(r / truths, recalls)] for row, r in zip(best, right, strict=True)]))
+
+
+def _read_annotations(path: Path) -> COCO:
+    """The annotations, indexed. Raises UsageError if they are not COCO keypoint annotations."""
+    try:
+        dataset = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read annotations {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+    try:
+        sound = dataset["images"] and dataset["categories"]
+        sound = sound and all({"id", "file_name", "height", "width"} <= image.keys() for image in dataset["images"])
+        sound = sound and all({"keypoints", "bbox", "area"} <= entry.keys() for entry in dataset["annotations"])
+    except (KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise UsageError(f"{path} holds no COCO keypoint annotations (images, annotations with keypoints, categories)")
+    truth = COCO()
+    truth.dataset = dataset
+    with _logged():
+        truth.createIndex()
+    return truth
+
+
+def _judge(truth: COCO, found: list[dict[str, Any]]) -> Evaluation:
+    with _logged():
+        judge = COCOeval(truth, _results(truth, found), "keypoints")
+        judge.params.imgIds = [image["id"] for image in truth.dataset["images"]]
+        judge.params.catIds = [1]
+        order = list(judge.params.imgIds)
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    stats = [None if value < 0 else float(value) for value in judge.stats]
+    people: dict[int, int] = {}
+    for person in found:
+        people[person["image_id"]] = people.get(person["image_id"], 0) + 1
+    names = {image["id"]: image["file_name"] for image in truth.dataset["images"]}
+    # evalImgs: by category, then area range (all, medium, large), then image in the sorted order of the ids.
+    by_image = dict(zip(judge.params.imgIds, judge.evalImgs, strict=False))
+    per_image = tuple(_image_result(key, names[key], people.get(key, 0), by_image[key]) for key in order)
+    # COCOeval.stats: AP, AP50, AP75, AP medium, AP large, AR, and AR at the same four restrictions.
+    ap, ap_50, ap_75, ap_medium, ap_large, ar = stats[:6]
+    return Evaluation(ap, ap_50, ap_75, ap_medium, ap_large, ar, per_image)
+
+
+def _image_result(image_id: int, file_name: str, people: int, match: dict[str, Any] | None) -> ImageResult:
+    """`match` is an entry of COCOeval.evalImgs; None where nothing was annotated or found."""
+    if match is None:
+        empty = np.zeros((10, 0), bool)
+        return ImageResult(image_id, file_name, people, 0, np.zeros(0), empty, empty)
+    truths = int((np.asarray(match["gtIgnore"]) == 0).sum())
+    scores, matched = np.asarray(match["dtScores"], float), np.asarray(match["dtMatches"]) > 0
+    return ImageResult(image_id, file_name, people, truths, scores, matched, np.asarray(match["dtIgnore"]) > 0)
+
+
+def _results(truth: COCO, found: list[dict[str, Any]]) -> COCO:
+    """`found` as COCO wants it; COCO.loadRes fails on an empty list."""
+    if found:
+        return truth.loadRes(found)
+    nothing = COCO()
+    nothing.dataset = {**truth.dataset, "annotations": []}
+    nothing.createIndex()
+    return nothing
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """Send what pycocotools prints to the log instead of stdout."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        yield
+    for line in filter(None, map(str.strip, printed.getvalue().splitlines())):
+        log.debug("%s", line)
