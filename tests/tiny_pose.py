@@ -18,6 +18,7 @@ from models.preprocess import Preprocessing
 from models.registry import ModelSpec, model_names, register_model
 
 NAME = "tiny_pose_of_the_tests"
+NORMLESS = "tiny_pose_without_batch_norm"
 
 
 class Branches(nn.Module):
@@ -32,14 +33,14 @@ class Branches(nn.Module):
 
 
 class TinyPose(StagedNetwork):
-    """Batch norm, two strides on the way to 8, two stages; about 3,000 weights."""
+    """Two strides on the way to 8, two stages; about 3,000 weights."""
 
-    def __init__(self, width: int = 8) -> None:
+    def __init__(self, width: int = 8, norm: bool = True) -> None:
         super().__init__()
         self.backbone = nn.Sequential(
-            ConvUnit(3, width, stride=2, norm=True),
-            ConvUnit(width, width, stride=2, norm=True),
-            ConvUnit(width, width, stride=2, norm=True),
+            ConvUnit(3, width, stride=2, norm=norm),
+            ConvUnit(width, width, stride=2, norm=norm),
+            ConvUnit(width, width, stride=2, norm=norm),
         )
         self.neck = ConvUnit(width, width)
         self.initial_stage = Branches(width)
@@ -50,9 +51,11 @@ class TinyPose(StagedNetwork):
 
 
 def register_tiny() -> str:
-    """Its name in the registry."""
-    if NAME not in model_names():
-        register_model(ModelSpec(NAME, TinyPose, Preprocessing((128.0, 128.0, 128.0), 1 / 256), size=(64, 64)))
+    """The name in the registry of the one with batch norm; NORMLESS is registered, too."""
+    for name, norm in ((NAME, True), (NORMLESS, False)):
+        if name not in model_names():
+            preprocessing = Preprocessing((128.0, 128.0, 128.0), 1 / 256)
+            register_model(ModelSpec(name, TinyPose, preprocessing, size=(64, 64), parameters={"norm": norm}))
     return NAME
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +22,14 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from models.train.photographs import Photographs, read_photographs
+from models.train.log import CsvLog
+from models.train.photographs import read_photographs
 from models.train.settings import PRECISIONS, RECIPES, Augmentation, Settings
 
 if TYPE_CHECKING:
-    from models.train.loop import Teacher
+    from torch import nn
+
+    from models.train.loop import Step, Teacher
 
 _AUGMENTATION, _SETTINGS = Augmentation(), Settings(steps=1)
 
@@ -102,41 +108,76 @@ def _teacher(arguments: argparse.Namespace) -> Teacher | None:
     return Teacher(network, model_spec(arguments.teacher).preprocessing)
 
 
+def _halved(network: nn.Module) -> nn.Module:
+    """`network` with float16 weights; batch norms' statistics stay float32. Raises UsageError where they overflow."""
+    for name, parameter in network.named_parameters():
+        parameter.data = parameter.data.half()
+        if not parameter.isfinite().all():
+            raise UsageError(f"{name} has weights beyond float16's range; leave out --half")
+    return network
+
+
+def _print_result(arguments: argparse.Namespace) -> None:
+    log = Path(arguments.out).with_suffix(".csv")
+    if arguments.json:
+        cli.print_json({"model": arguments.model, "weights": arguments.out, "log": str(log)})
+    else:
+        print(f"written: {arguments.out}; its course: {log}")
+
+
 def main(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out, force=arguments.force)
-    data: Photographs = read_photographs(arguments.data, arguments.annotations, unlabelled=bool(arguments.teacher))
+    data = read_photographs(arguments.data, arguments.annotations, unlabelled=bool(arguments.teacher))
     settings = _settings(arguments, len(data.items))
     from models.registry import create_model, model_spec
     from models.train.checkpoint import checkpoint_path
-    from models.train.log import CsvLog
-    from models.train.loop import Step, train
+    from models.train.loop import train
+    from models.train.processes import is_first
     from models.weights import save_weights
 
     spec = model_spec(arguments.model)
     network = create_model(arguments.model, arguments.weights, arguments.seed)
-    checkpoint, log = checkpoint_path(arguments.out), CsvLog(Path(arguments.out).with_suffix(".csv"))
-    if arguments.restart:
-        checkpoint.unlink(missing_ok=True)
-    with status("train") as progress:
-
-        def report(step: Step) -> None:
-            log.add(step)
-            progress(f"step {step.step}, loss {step.losses['loss']:.4g}", round(1e4 * step.progress), 10_000)
-
+    teacher, checkpoint = _teacher(arguments), checkpoint_path(arguments.out)
+    with _reporting(CsvLog(Path(arguments.out).with_suffix(".csv"))) as report:
         train(
             network,
             spec,
             data,
             settings,
-            teacher=_teacher(arguments),
+            teacher=teacher,
             checkpoint=checkpoint,
             report=report,
             device=arguments.device,
+            restart=arguments.restart,
         )
-    save_weights(network, arguments.out, force=arguments.force)
-    checkpoint.unlink(missing_ok=True)
-    print(f"written: {arguments.out}")
+    if is_first():
+        save_weights(_halved(network) if arguments.half else network, arguments.out, force=arguments.force)
+        checkpoint.unlink(missing_ok=True)
+        _print_result(arguments)
     return 0
+
+
+@contextmanager
+def _reporting(log: CsvLog) -> Iterator[Callable[[Step], None]]:
+    """What is called after each step: a row in the log now and then, and a line with the time left."""
+    last: Step | None = None
+    with status("train") as progress:
+
+        def report(step: Step) -> None:
+            nonlocal last
+            if last is None:
+                progress.started = time.monotonic() - step.secs  # earlier runs count
+            last = step
+            log.add(step)
+            progress(f"step {step.step}, loss {step.losses['loss']:.4g}", round(1e4 * step.progress), 10_000)
+
+        try:
+            yield report
+        except KeyboardInterrupt:
+            progress.close()
+            if last is not None:
+                print(f"stopped after step {last.step}; the same command goes on from there", file=sys.stderr)
+            raise
 
 
 if __name__ == "__main__":

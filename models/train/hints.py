@@ -21,6 +21,7 @@ _PROBE = 64  # pixels on a side; enough for every stride a pose network has
 def feature_places(network: nn.Module) -> dict[str, str]:
     """Comparable places: "stride 4", "backbone", "features" -> path of the module whose output it is.
 
+    "stride s" is the last element of an nn.Sequential at that stride, so that no block's inner widening is taken.
     Empty for a network that does not say what its features are.
     """
     if not isinstance(network, StagedNetwork):
@@ -28,7 +29,13 @@ def feature_places(network: nn.Module) -> dict[str, str]:
     outputs = _outputs(network)
     strides = {path: _PROBE // shape[-1] for path, shape in outputs.items()}
     final = list(strides.values())[-1]
-    places = {f"stride {stride}": path for path, stride in strides.items() if 1 < stride < final}
+    whole = {
+        f"{name}.{child}"
+        for name, row in network.named_modules()
+        if isinstance(row, nn.Sequential)
+        for child, _ in row.named_children()
+    }
+    places = {f"stride {stride}": path for path, stride in strides.items() if 1 < stride < final and path in whole}
     parts = [path for path, stride in strides.items() if "." not in path and stride == final]
     return {**places, **dict(zip(("features", "backbone"), reversed(parts), strict=False))}
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError
+from fleetpose.interrupt import until_interrupted
 from models.preprocess import Preprocessing
 from models.spec import ModelSpec
 from models.train.average import Average
@@ -23,7 +25,8 @@ from models.train.checkpoint import load_checkpoint, save_checkpoint, tensors_di
 from models.train.constraint import Constraint
 from models.train.hints import Pupil, Tapped, channels_at, feature_places
 from models.train.losses import hint_loss, map_loss
-from models.train.optimise import make_optimizer, set_rate
+from models.train.memory import keep_freed_memory
+from models.train.optimise import make_optimizers, set_rate
 from models.train.photographs import Photographs
 from models.train.processes import Processes, device_named, joined
 from models.train.samples import Batch, Views, batches, normalised
@@ -68,6 +71,7 @@ def train(
     checkpoint: Path | None = None,
     report: Report | None = None,
     device: str = "auto",
+    restart: bool = False,
 ) -> nn.Module:
     """Train `model` in place, and give it the averaged weights at the end.
 
@@ -83,22 +87,23 @@ def train(
         checkpoint: kept up to date; training goes on from it where it exists. Its owner removes it.
         report: called after every step, in the first process only.
         device: "auto", "cpu" or "cuda".
+        restart: begin anew, whatever checkpoint there is.
 
     Returns:
         `model`, in eval mode, on the CPU.
 
     Raises:
         UsageError: a checkpoint of another training, a photograph that cannot be read, a loss that is not finite.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the step was ended and the checkpoint written.
     """
     place = device_named(device)
     with joined(place) as processes:
+        if place.type == "cpu":
+            keep_freed_memory()
         training = _Training(model, spec, data, settings, teacher, constraint, place, processes)
-        training.resume(checkpoint)
-        try:
-            training.run(checkpoint, report)
-        except KeyboardInterrupt:
-            training.save(checkpoint)
-            raise
+        training.resume(checkpoint, restart)
+        with until_interrupted(signal.SIGINT, signal.SIGTERM) as interrupted:
+            training.run(checkpoint, report, interrupted)
         return training.result()
 
 
@@ -126,7 +131,7 @@ class _Training:
         self.average = Average(model, settings.ema)
         self.teacher = teacher
         self.pupil, self.tapped_teacher = _pupil_and_teacher(model, teacher, settings, device)
-        self.optimizer = make_optimizer(self.pupil, settings)
+        self.optimizers = make_optimizers(self.pupil, settings)
         self.wrapped = processes.wrapped(self.pupil, device)
         self.precision = _precision(settings.precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
@@ -139,7 +144,7 @@ class _Training:
             return min(1.0, self.step / self.settings.steps)
         return min(1.0, self.secs / (60 * float(self.settings.minutes or 0)))
 
-    def run(self, checkpoint: Path | None, report: Report | None) -> None:
+    def run(self, checkpoint: Path | None, report: Report | None, interrupted: Callable[[], bool]) -> None:
         """Every step that is left, with checkpoints."""
         settings, processes = self.settings, self.processes
         workers = settings.workers if settings.workers is not None else (8 if self.device.type == "cuda" else 0)
@@ -150,18 +155,20 @@ class _Training:
         while self.progress < 1:
             losses, lr = self._learn(next(source).to(self.device))
             self.step += 1
-            self.secs = processes.agreed(time.monotonic() - begun)
+            self.secs, stop = processes.agreed((time.monotonic() - begun, interrupted()))
             self._after_step()
             if report is not None and processes.first:
                 report(Step(self.step, self.progress, self.secs, settings.batch, lr, losses))
-            if time.monotonic() - saved > settings.checkpoint_secs:
+            if stop or time.monotonic() - saved > settings.checkpoint_secs:
                 self.save(checkpoint)
                 saved = time.monotonic()
+            if stop:
+                raise KeyboardInterrupt
         self.save(checkpoint)
 
     def _learn(self, batch: Batch) -> tuple[dict[str, float], float]:
         """One update of the weights: the losses by name, and the learning rate."""
-        lr = set_rate(self.optimizer, self.settings, self.progress)
+        lr = set_rate(self.optimizers, self.settings, self.progress)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
             terms = self._losses(batch)
         total = torch.stack(list(terms.values())).sum()
@@ -169,9 +176,10 @@ class _Training:
         if not torch.isfinite(total):
             shown = ", ".join(f"{name} {value:g}" for name, value in losses.items())
             raise UsageError(f"the loss is not finite at step {self.step + 1} ({shown}); lower --lr than {lr:g}")
-        self.optimizer.zero_grad(set_to_none=True)
+        self.pupil.zero_grad(set_to_none=True)
         self.scaler.scale(total).backward()
-        self.scaler.step(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
         self.scaler.update()
         return losses, lr
 
@@ -204,15 +212,19 @@ class _Training:
         if self.constraint is not None:
             self.constraint.project(self.average.network)
 
-    def resume(self, checkpoint: Path | None) -> None:
-        """Go on from a checkpoint, where there is one."""
+    def resume(self, checkpoint: Path | None, restart: bool) -> None:
+        """Go on from a checkpoint, where there is one; remove it first to restart."""
+        if checkpoint is not None and restart and self.processes.first:
+            checkpoint.unlink(missing_ok=True)
+        self.processes.wait()
         state = load_checkpoint(checkpoint, self.identity, self.device) if checkpoint is not None else None
         if state is None:
             return
         self.step, self.secs = state["step"], state["secs"]
         self.pupil.load_state_dict(state["pupil"])
         self.average.network.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.scaler.load_state_dict(state["scaler"])
         if self.constraint is not None:
             self.constraint.load_state_dict(state["constraint"])
@@ -226,7 +238,7 @@ class _Training:
             "secs": self.secs,
             "pupil": self.pupil.state_dict(),
             "average": self.average.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
             "constraint": self.constraint.state_dict() if self.constraint is not None else {},
         }

@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fleetpose.errors import UsageError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Processes:
             return module
         return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
 
-    def agreed(self, value: float) -> float:
+    def agreed(self, value: T) -> T:
         """The first process's `value`, in all of them."""
         if self.count == 1:
             return value
@@ -44,6 +47,11 @@ class Processes:
         """Until all are here."""
         if self.count > 1:
             distributed.barrier()
+
+
+def is_first() -> bool:
+    """Whether this process is the one that reports and writes; known before they have `joined`."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -66,16 +65,19 @@ class Views(Dataset):
         if settings.crop % stride:
             raise UsageError(f"--crop {settings.crop} is no multiple of the network's stride, {stride}")
         self.photographs, self.settings, self.stride, self.padding = photographs, settings, stride, padding
-        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._epoch, self._shuffled = -1, np.zeros(0, np.intp)
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        random = np.random.default_rng([self.settings.seed, _ORDER, epoch])
-        return random.permutation(len(self.photographs.items))
+    def order(self, epoch: int) -> np.ndarray:
+        """The indices of all photographs, shuffled for one epoch."""
+        if self._epoch != epoch:
+            random = np.random.default_rng([self.settings.seed, _ORDER, epoch])
+            self._epoch, self._shuffled = epoch, random.permutation(len(self.photographs.items))
+        return self._shuffled
 
     def __getitem__(self, position: int) -> tuple[np.ndarray, ...] | Damaged:
         """Image, heatmaps, PAFs and weight, as in Batch."""
         epoch, place = divmod(position, len(self.photographs.items))
-        item = self.photographs.items[self._order(epoch)[place]]
+        item = self.photographs.items[self.order(epoch)[place]]
         random = np.random.default_rng([self.settings.seed, _VIEW, position])
         try:
             photograph = read_image(item.path)
@@ -135,6 +137,7 @@ def batches(
         collate_fn=_collate,
         pin_memory=pinned,
         worker_init_fn=_one_thread,
+        multiprocessing_context="spawn" if workers else None,  # OpenCV's threads do not survive a fork
     )
     for batch in loader:
         if isinstance(batch, Damaged):

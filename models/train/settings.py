@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
 
-RECIPES = ("cosine", "lwop")
+RECIPES = ("muon", "adamw", "lwop")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -54,11 +54,11 @@ class Settings:
             machine's speed.
         crop: side of the square views, in pixels; a multiple of the network's stride.
         batch: views per step, of all processes together.
-        recipe: "cosine" is AdamW with warm-up and a cosine to zero; "lwop" is Lightweight OpenPose's Adam, with three
-            times the rate x 0.333 and four times the rate for refinement stages.
+        recipe: "muon" and "adamw" are these optimizers with warm-up and a cosine to zero; "lwop" is Lightweight
+            OpenPose's Adam, its rate x 0.333 three times, refinement stages at four times the rate.
         lr: the highest learning rate; None is the recipe's.
         weight_decay: of weights, not of biases and batch norms; None is the recipe's.
-        warmup: fraction of the training in which the rate rises from 0; "cosine" only.
+        warmup: fraction of the training in which the rate rises from 0; not of "lwop".
         label_weight, soft_weight, hint_weight: of the losses against annotations, the teacher's maps, its features.
         ema: decay per step of the averaged weights, which are what is kept.
         precision: of the arithmetic; "auto" is bfloat16 or float16 on a GPU, float32 on a CPU.
@@ -71,7 +71,7 @@ class Settings:
     minutes: float | None = None
     crop: int = 256
     batch: int = 8
-    recipe: str = "cosine"
+    recipe: str = "adamw"
     lr: float | None = None
     weight_decay: float | None = None
     warmup: float = 0.03

@@ -1,0 +1,36 @@
+"""Loops that end where they choose to when Ctrl-C is pressed, instead of in the midst of something."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def until_interrupted(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether one of `signals` (SIGINT if none are given) came; a second one acts as ever.
+
+    Outside the main thread, where Python allows no handlers, the answer stays False.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came.is_set
+        return
+    before = {each: signal.getsignal(each) for each in signals or (signal.SIGINT,)}
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    def note(*_: object) -> None:
+        came.set()
+        restore()
+
+    for each in before:
+        signal.signal(each, note)
+    try:
+        yield came.is_set
+    finally:
+        restore()
