@@ -94,8 +94,8 @@ def main(arguments: argparse.Namespace) -> int:
         collector = make_collector(arguments, journal, session, progress)
         interrupted, lost = False, None
         try:
+            collector.networks(networks, session)  # few, and no calibration without them: first, if time is short
             collector.layers(groups, session, other_sessions(arguments, session))
-            collector.networks(networks, session)
         except KeyboardInterrupt:
             interrupted = True
         except DeviceUnreachable as error:

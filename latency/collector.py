@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from devices.measure import device_of
 from devices.session import Session
-from latency.drift import Reference
+from latency.drift import Pace, Reference
 from latency.journal import Journal
 from latency.outcomes import layer_records
 from latency.prepare import Recipe
@@ -68,8 +68,8 @@ class Collector:
             waiting = self.order(waiting)
         feed = Feed(waiting, self.expired)
 
-        def keep(group: Group, outcomes: list[Outcome], drift: float | None, used: Session) -> None:
-            self._keep(layer_records(group, outcomes, drift, used), group.workload.label)
+        def keep(group: Group, outcomes: list[Outcome], pace: Pace, used: Session) -> None:
+            self._keep(layer_records(group, outcomes, pace, used), group.workload.label)
 
         Crew(feed, self.recipe, self.settings, keep, self._say).run(session, others)
 

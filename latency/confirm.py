@@ -19,6 +19,7 @@ from fleetpose.errors import UsageError
 from latency.choose import LayerOptions, Option, is_uncertain
 from latency.deciding import Network
 from latency.drift import Reference
+from latency.pace import steady
 from latency.predictor import Predictor
 from latency.prepare import Recipe
 from latency.rounds import Settings
@@ -68,6 +69,7 @@ def confirm(
     recipe: Recipe,
     settings: Settings,
     clock: str = "auto",
+    reference_ms: float | None = None,
     budget_secs: float | None = None,
     report: Report = lambda message, done, total: None,
 ) -> Confirmed:
@@ -78,6 +80,7 @@ def confirm(
         session: the device's; see `check_device`.
         recipe, settings: how layers are compiled and timed.
         clock: that the predictor's times are of: "event", "wall", or "auto": events where there are any.
+        reference_ms: pace that times are brought to (`latency.pace`), the predictor's.
         budget_secs: no layer is begun later than this; None: no end.
         report: told what is timed, how many layers are done and how many there are.
 
@@ -99,7 +102,7 @@ def confirm(
             left += len(names)
             continue
         report(names[0], number, len(order))
-        found = Found(bench, recipe, clock).of(workload, layers[names[0]])
+        found = Found(bench, recipe, clock, reference_ms).of(workload, layers[names[0]])
         timed += found.timed
         failed += [f"{names[0]} {text}" for text in found.failures]
         for name in names:
@@ -117,8 +120,8 @@ def open_variants(layer: LayerOptions) -> list[Sparsity]:
 class Found:
     """What the device says of one workload: times by sparsity, and what failed."""
 
-    def __init__(self, bench: Bench, recipe: Recipe, clock: str) -> None:
-        self.bench, self.recipe, self.clock = bench, recipe, clock
+    def __init__(self, bench: Bench, recipe: Recipe, clock: str, reference_ms: float | None) -> None:
+        self.bench, self.recipe, self.clock, self.reference_ms = bench, recipe, clock, reference_ms
         self.options: dict[Sparsity | None, tuple[float, float, float]] = {}
         self.failed: dict[Sparsity | None, str] = {}
         self.timed = 0
@@ -149,11 +152,18 @@ class Found:
                 self.failed[sparsity] = why.splitlines()[0]
                 continue
             self.timed += 1
-            found = times(outcome.measurement, self.clock)
+            found = times(outcome.measurement, self.clock, self._pace(outcome))
             if sparsity is None:
                 factor = self.options.setdefault(None, found)[0] / found[0]
             else:
                 self.options[sparsity] = (factor * found[0], factor * found[1], factor * found[2])
+
+    def _pace(self, outcome: Outcome) -> float:
+        """What brings a measurement to the pace that times are wanted at."""
+        wall = outcome.measurement.wall_median_secs if outcome.measurement else None
+        if self.reference_ms is None or outcome.to_reference is None or not wall:
+            return 1.0
+        return 1e-3 * self.reference_ms * outcome.to_reference / wall
 
     def replaced(self, layer: LayerOptions) -> LayerOptions:
         """A layer with measured options in place of predicted ones, and without those that failed."""
@@ -171,24 +181,32 @@ class Found:
         return replace(option, ms=ms, low=low, high=high, measured=True, doubt="")
 
 
-def times(measurement: Measurement, clock: str) -> tuple[float, float, float]:
-    """The median in milliseconds, and half an interquartile range to either side of it."""
+def times(measurement: Measurement, clock: str, factor: float = 1.0) -> tuple[float, float, float]:
+    """The median in milliseconds, and half an interquartile range to either side of it, all times `factor`."""
     event = clock == "event" or (clock == "auto" and measurement.event_median_secs is not None)
     middle = measurement.event_median_secs if event else measurement.wall_median_secs
     spread = measurement.event_iqr_secs if event else measurement.wall_iqr_secs
     assert middle is not None
-    half = min((spread or 0.0) / 2, middle / 2)
-    return 1e3 * middle, 1e3 * (middle - half), 1e3 * (middle + half)
+    half, scale = min((spread or 0.0) / 2, middle / 2), 1e3 * factor
+    return scale * middle, scale * (middle - half), scale * (middle + half)
 
 
-def with_measured_whole(network: Network, session: Session, recipe: Recipe, settings: Settings, dtype: str) -> Network:
-    """The network with its dense time measured.
+def with_measured_whole(
+    network: Network,
+    session: Session,
+    recipe: Recipe,
+    settings: Settings,
+    dtype: str,
+    reference_ms: float | None = None,
+) -> Network:
+    """The network with its dense time measured, at the pace of `reference_ms`.
 
     Raises:
         UsageError: it failed. DeviceUnreachable: the device is gone.
     """
     reference = Reference(session, settings.patience, log.info)
     record = network_record(session, Whole(network.graph, None, dtype), recipe, settings, reference)
+    record = steady(record, reference_ms)
     if record.failure is not None or record.wall_ms is None:
         why = record.failure.reason if record.failure else "it has no wall time"
         raise UsageError(f"the dense network was not timed: {why}")

@@ -161,12 +161,12 @@ def _measured(
     with open_device(device, forecaster.profile) as session:
         check_device(predictor, session)
         recipe = replace(forecaster.recipe, host=arguments.host or "native", runs_nothing=device == "null")
-        clock, budget = predictor.metadata.get("clock", "auto"), arguments.budget_secs
-        found = confirm(network, session, recipe, settings, clock, budget, progress)
+        clock, pace = predictor.metadata.get("clock", "auto"), predictor.metadata.get("reference_ms")
+        found = confirm(network, session, recipe, settings, clock, pace, arguments.budget_secs, progress)
         network = found.network
         if device != "null" and (goal.target_ms is not None or goal.speedup is not None):
             progress("the whole network, dense")
-            network = with_measured_whole(network, session, recipe, settings, forecaster.dtype)
+            network = with_measured_whole(network, session, recipe, settings, forecaster.dtype, pace)
         return network, sentences(found, device_of(session))
 
 

@@ -7,6 +7,7 @@ goes on, and every record says how slow the device was. Ratios come from interle
 from __future__ import annotations
 
 import logging
+import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ REFERENCE = Layer(
 #: one look at the reference kernel; the least of its samples counts, so that others' short bursts of work do not
 SAMPLES, SAMPLE_SECS = 24, 0.004
 FIRST_PAUSE_SECS = 0.5
+#: of the reference kernel among what is timed in turn
+REFERENCE_NAME = "reference"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,19 @@ class Patience:
     wait_secs: float = 20.0
     rough: float = 0.25
     useless: float = 1.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a device was during a run, by its reference kernel; None where there was none.
+
+    Attributes:
+        drift: see `latency.record.Record`.
+        reference_ms: milliseconds of the reference kernel in the run, the median.
+    """
+
+    drift: float | None = None
+    reference_ms: float | None = None
 
 
 class Reference:
@@ -92,6 +108,11 @@ class Reference:
         self.best_secs = min(secs, self.best_secs or secs)
         return secs / self.best_secs
 
+    def pace_of(self, timing: Measurement) -> Pace:
+        """The pace that a measurement of the kernel says. Raises DeviceUnreachable where it failed."""
+        drift, secs = self.drift_of(timing), timing.wall_median_secs
+        return Pace(drift, None if secs is None else 1e3 * secs)
+
     def drift(self) -> float:
         """The kernel's time now / its best so far. Raises DeviceUnreachable."""
         call = self.call()
@@ -116,3 +137,10 @@ class Reference:
             log.warning("the device stays %.2f times as slow as it was; going on, each record says so", found)
         self._accepted = max(1.0, found) if waited else max(1.0, min(self._accepted, found))
         return found
+
+
+def to_reference(timing: Measurement, reference: Measurement) -> float | None:
+    """A kernel's wall time / the reference kernel's in the same round, the median over rounds; None of a failure."""
+    if not (timing.ok and reference.ok) or len(timing.wall_secs) != len(reference.wall_secs):
+        return None
+    return statistics.median(one / other for one, other in zip(timing.wall_secs, reference.wall_secs, strict=True))

@@ -52,10 +52,12 @@ def evaluate(
     """
     chosen = parse_where(where)
     bases = load_bases(base)
-    samples = read_samples(data, chosen, clock, every_op)
+    judged = Predictor.load(predictor) if predictor is not None else None
+    pace = judged.metadata.get("reference_ms") if judged else None
+    samples = read_samples(data, chosen, clock, every_op, pace)
     hardware = hardware_of(samples)
-    if predictor is not None:
-        found = report(judge(samples, Predictor.load(predictor), split), options.seed)
+    if judged is not None:
+        found = report(judge(samples, judged, split), options.seed)
     else:
         held = cross_validate(samples, hardware, split, count, options, bases, train_size, repeats)
         found = report(held, options.seed)

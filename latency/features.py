@@ -169,21 +169,17 @@ def _parallelism(work: Work, hardware: Hardware) -> dict[str, float]:
 
 def _work_groups(work: Work, hardware: Hardware) -> dict[str, float]:
     """What the last work-groups of a core and the last work-items of a work-group leave idle."""
-    across, down, blocks = work.grid
-    x, y, z = work.work_group
-    items = x * y * z
-    groups = ceil(across / x) * ceil(down / y) * ceil(blocks / z)
-    turns, wave = ceil(groups / hardware.cores), max(1, hardware.wave)
-    padded = _rounded(items, wave)
+    groups, wave, items = work.work_groups, max(1, hardware.wave), prod(work.grid)
+    turns, padded = ceil(groups.count / hardware.cores), _rounded(groups.items, wave)
     return {
-        "group_items": items,
-        "group_depth": z,
-        "work_groups": groups,
+        "group_items": groups.items,
+        "group_depth": groups.depth,
+        "work_groups": groups.count,
         "group_turns": turns,
         "turn_macs": turns * padded * work.item_macs,
         "turn_loads": turns * padded * (work.loads_input + work.loads_weights) / work.work_items,
-        "turn_padding": turns * hardware.cores * padded / (across * down * blocks),
-        "group_padding": groups * padded / (across * down * blocks),
+        "turn_padding": turns * hardware.cores * padded / items,
+        "group_padding": groups.count * padded / items,
     }
 
 

@@ -19,7 +19,7 @@ from latency.fitting import Fitted, Options, fit_predictor
 from latency.measured_networks import Measured, account, calibrated, network_records
 from latency.metrics import scores
 from latency.model import measured
-from latency.observations import CLOCKS, data_hash, device_of, hardware_of, parse_where, read_samples
+from latency.observations import CLOCKS, data_hash, device_of, hardware_of, parse_where, read_samples, reference_of
 from latency.plots import plot_fit
 from latency.predictor import Predictor
 from latency.search import Found
@@ -52,17 +52,19 @@ def fit(
         UsageError: files that are missing, damaged or empty, and too few rows.
     """
     bases = load_bases(base)
-    samples = read_samples(data, parse_where(where), clock, every_op)
+    reference_ms = reference_of(data)
+    samples = read_samples(data, parse_where(where), clock, every_op, reference_ms)
     about = {
         **device_of(samples, data),
         "data": data_hash(data),
         "where": list(where),
         "clock": clock,
+        "reference_ms": reference_ms,
         "bases": [each.metadata.get("device", "") for each in bases],
     }
     fitted = fit_predictor(samples, hardware_of(samples), options, bases, about)
     worth = gain(fitted, bases) if bases else None
-    networks, layers = network_records(data, parse_where(where))
+    networks, layers = network_records(data, parse_where(where), reference_ms)
     if not networks:
         return fitted, worth, []
     from latency.calibrating import measured_networks  # which takes torch and TVM

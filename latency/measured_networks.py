@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from latency.calibration import Calibration
+from latency.pace import steady
 from latency.record import Record
 from latency.records import read_records
 
@@ -48,18 +49,21 @@ class Measured:
         return f"{self.record.network} {height}x{width}{sparse}"
 
 
-def network_records(paths: Sequence[Path | str], where: Mapping[str, Sequence[str]]) -> tuple[list[Record], ...]:
+def network_records(
+    paths: Sequence[Path | str], where: Mapping[str, Sequence[str]], reference_ms: float | None = None
+) -> tuple[list[Record], ...]:
     """The records with a time of whole networks, and of layers, in files of records; tables have none.
 
     Args:
         where: column -> values; of networks those of device, profile, spec, network and dtype are looked at.
+        reference_ms: pace that times are brought to (`latency.pace`).
     """
     networks: list[Record] = []
     layers: list[Record] = []
     for path in map(Path, paths):
         if path.suffix == ".csv":
             continue
-        for record in read_records(path):
+        for record in (steady(each, reference_ms) for each in read_records(path)):
             if record.ok and record.kind == "layer":
                 layers.append(record)
             elif record.ok and record.wall_ms is not None and _passes(record, where):

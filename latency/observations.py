@@ -17,6 +17,7 @@ from devices.profile import load_profile
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import sha256
 from latency.hardware import Hardware
+from latency.pace import steady, usual_reference
 from latency.record import Record
 from latency.records import read_records
 from latency.sample import OWN, Sample, pairs
@@ -47,7 +48,11 @@ def parse_where(texts: Iterable[str]) -> dict[str, list[str]]:
 
 
 def read_samples(
-    paths: Sequence[Path | str], where: Where | None = None, clock: str = "auto", every_op: bool = False
+    paths: Sequence[Path | str],
+    where: Where | None = None,
+    clock: str = "auto",
+    every_op: bool = False,
+    reference_ms: float | None = None,
 ) -> list[Sample]:
     """The samples with a time of all `paths`, in order, not merged.
 
@@ -55,13 +60,16 @@ def read_samples(
         where: column -> values, any of which a row must have.
         clock: of our records: "event", "wall", or "auto": events where the device has them.
         every_op: of tables, operators that are no convolutions too.
+        reference_ms: pace that our records are brought to (`latency.pace`); their usual one without.
 
     Raises:
         UsageError: a file that is none of both or is damaged, an unknown column, nothing left, or several devices.
     """
-    samples: list[Sample] = []
-    for path in paths:
-        samples += _read(Path(path), where or {}, clock, every_op)
+    tables = [Path(path) for path in paths if is_table(path)]
+    samples = [sample for path in tables for sample in read_table(path, where or {}, every_op)]
+    records = [record for path in map(Path, paths) if path not in tables for record in _records(path, where or {})]
+    pace = reference_ms or usual_reference(records)
+    samples += [sample_of_record(steady(record, pace), clock) for record in records]
     if not samples:
         chosen = " ".join(f"{name}={'|'.join(values)}" for name, values in (where or {}).items())
         what = f"no row with a time passes --where {chosen}" if chosen else "no row has a time"
@@ -72,7 +80,9 @@ def read_samples(
     return samples
 
 
-def _read(path: Path, where: Where, clock: str, every_op: bool) -> list[Sample]:
+def is_table(path: Path | str) -> bool:
+    """Whether a file is a table and not records. Raises UsageError where it cannot be read or is empty."""
+    path = Path(path)
     try:
         with open(path, encoding="utf-8") as stream:
             first = next((line for line in stream if line.strip()), "")
@@ -82,15 +92,22 @@ def _read(path: Path, where: Where, clock: str, every_op: bool) -> list[Sample]:
         raise UsageError(f"{path} is no text: {error}") from error
     if not first:
         raise UsageError(f"{path} is empty")
-    if path.suffix == ".csv" or not first.lstrip().startswith("{"):
-        return read_table(path, where, every_op)
+    return path.suffix == ".csv" or not first.lstrip().startswith("{")
+
+
+def reference_of(paths: Sequence[Path | str]) -> float | None:
+    """The usual milliseconds of the reference kernel in files of records; None where there is none."""
+    return usual_reference(record for path in paths if not is_table(path) for record in read_records(path))
+
+
+def _records(path: Path, where: Where) -> list[Record]:
+    """The records of layers with a time."""
     records = [record for record in read_records(path) if record.kind == "layer"]
     failed = sum(not record.ok for record in records)
     if failed:
         log.warning("%s: %d of %d variants failed and have no time; they are left out", path, failed, len(records))
     _check_columns(path, where)
-    kept = [record for record in records if record.ok and _passes(record, where)]
-    return [sample_of_record(record, clock) for record in kept]
+    return [record for record in records if record.ok and _passes(record, where)]
 
 
 #: what --where may name of our records

@@ -9,6 +9,7 @@ from typing import Any
 from devices.measure import device_of
 from devices.measurement import Measurement, versions
 from devices.session import Session
+from latency.drift import Pace
 from latency.record import Record
 from latency.space import Group
 from latency.timing import Outcome
@@ -18,7 +19,7 @@ from models.sparsity import variant_text
 DIGITS = 6
 
 
-def layer_records(group: Group, outcomes: Sequence[Outcome], drift: float | None, session: Session) -> list[Record]:
+def layer_records(group: Group, outcomes: Sequence[Outcome], pace: Pace, session: Session) -> list[Record]:
     """One record for each variant of a run."""
     device = device_of(session)
     made = []
@@ -43,10 +44,18 @@ def layer_records(group: Group, outcomes: Sequence[Outcome], drift: float | None
                 date=now(),
                 **times(outcome.measurement, failed=outcome.failure is not None),
                 conditions=outcome.measurement.before if outcome.measurement else {},
-                drift=rounded(drift),
+                drift=rounded(pace.drift),
+                **_relative(outcome, pace),
             )
         )
     return made
+
+
+def _relative(outcome: Outcome, pace: Pace) -> dict[str, Any]:
+    """The fields of a record that hold what the reference kernel took."""
+    if outcome.failure is not None or outcome.to_reference is None:
+        return {}
+    return {"reference_ms": rounded(pace.reference_ms), "to_reference": rounded(outcome.to_reference)}
 
 
 def times(measurement: Measurement | None, failed: bool = False) -> dict[str, Any]:

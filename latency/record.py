@@ -72,6 +72,10 @@ class Record:
         conditions: clocks, temperatures and load of the device's machine before the run, as far as readable.
         drift: time of a reference kernel around the run / at the start; 1 is steady, 1.2 a device 20 % slower. None
             where there was no reference.
+        reference_ms: milliseconds of the reference kernel within the run, by wall_ms's clock, the median. None where
+            it was not among the variants.
+        to_reference: wall time / the reference kernel's in the same round, the median over the rounds: what is left
+            when the device's pace is taken out. None with reference_ms.
         date: ISO 8601, UTC.
         network: the network's name; "" for a layer.
         size: the network's input, (height, width); None for a layer.
@@ -99,6 +103,8 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, Any] = field(default_factory=dict)
     drift: float | None = None
+    reference_ms: float | None = None
+    to_reference: float | None = None
     date: str = ""
     network: str = ""
     size: tuple[int, int] | None = None
@@ -155,7 +161,7 @@ def _check(record: Record) -> None:
         raise ValueError(f"its kind is {record.kind!r}, not one of {', '.join(KINDS)}")
     if (record.layer is None) != (record.kind == "network") or bool(record.network) != (record.kind == "network"):
         raise ValueError(f"a record of kind {record.kind!r} has {'no layer' if record.layer is None else 'a layer'}")
-    for name in (*TIMES, "drift"):
+    for name in (*TIMES, "drift", "reference_ms", "to_reference"):
         _check_number(name, getattr(record, name), zero=False)
     for name in SPREADS:
         _check_number(name, getattr(record, name), zero=True)

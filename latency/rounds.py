@@ -18,13 +18,10 @@ from devices.measurement import Measurement
 from devices.session import Session
 from devices.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
-from latency.drift import Patience, Reference
+from latency.drift import REFERENCE_NAME, Pace, Patience, Reference, to_reference
 from latency.record import Failure, RatioToDense
 
 Value = TypeVar("Value")
-
-#: of the reference kernel among the variants, which are numbers
-REFERENCE_NAME = "reference"
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,8 @@ class Run(NamedTuple):
 
     found: dict[int, Measurement]
     ratios: dict[int, RatioToDense]
-    drift: float | None
+    pace: Pace
+    to_reference: dict[int, float | None]
 
     @property
     def roughness(self) -> float:
@@ -93,7 +91,7 @@ class Rounds:
         """
         drift = self._settle()
         if alone or (len(calls) < 2 and self.reference is None):
-            return Run({number: self._alone(number, call) for number, call in calls.items()}, {}, drift)
+            return Run({number: self._alone(number, call) for number, call in calls.items()}, {}, Pace(drift), {})
         named = {str(number): call for number, call in calls.items()}
         if self.reference is not None:
             named[REFERENCE_NAME] = self._reference_call(self.reference)
@@ -104,10 +102,14 @@ class Rounds:
         )  # fmt: skip
         found = {int(name): one for name, one in result.measurements.items() if name != REFERENCE_NAME}
         self._check_alive(found, None)
+        pace, relative = Pace(drift), {}
         if self.reference is not None:
-            drift = self.reference.drift_of(result.measurements[REFERENCE_NAME])
+            reference = result.measurements[REFERENCE_NAME]
+            pace = self.reference.pace_of(reference)
+            relative = {number: to_reference(one, reference) for number, one in found.items()}
         ratios = result.ratios if result.reference == "0" else {}
-        return Run(found, {int(name): ratio_to_dense(one) for name, one in ratios.items() if name.isdigit()}, drift)
+        to_dense = {int(name): ratio_to_dense(one) for name, one in ratios.items() if name.isdigit()}
+        return Run(found, to_dense, pace, relative)
 
     def _alone(self, number: int, call: Call) -> Measurement:
         settings = self.settings

@@ -156,24 +156,46 @@ def _mali_tile(layer: Layer, slices: int, work: float) -> tuple[int, int, int]:
     return (2, 1, 2) if size == 4 else (2, 2, 2)
 
 
-def work_group(layer: Layer, framework: str, gpu_name: str, grid: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Work-items of a work-group along the axes of `grid` (columns, rows, blocks); (1, 1, 1) where nothing is known.
+@dataclass(frozen=True)
+class WorkGroups:
+    """How work-items are grouped: `items` of each group, over `depth` blocks of filters, `count` groups."""
 
-    LiteRT's `GetWorkGroupConv` and `GetWorkGroup` without tuning, the fixed groups of its kernels for PowerVR, and
-    those of its products of vectors, in which the second axis shares the sum.
+    items: int
+    depth: int
+    count: int
+
+
+def work_groups(layer: Layer, framework: str, gpu_name: str, grid: tuple[int, int, int]) -> WorkGroups:
+    """The work-groups of a `grid` of work-items (columns, rows, blocks); one item in each where nothing is known.
+
+    LiteRT's `GetWorkGroupConv` and `GetWorkGroup` without tuning; the fixed groups of its kernels for PowerVR, which
+    number pixels in one row; and those of its products of vectors, where four work-items share a sum.
     """
-    if framework not in LITERT or layer.op != "conv":
-        return (1, 1, 1)
     gpu, (across, down, blocks) = Gpu.of(gpu_name), grid
+    if framework not in LITERT or layer.op != "conv":
+        return WorkGroups(1, 1, across * down * blocks)
     if _is_vector(layer):
-        return (1, 4, {"adreno": 32, "mali": 16}.get(gpu.kind, 8))
-    if layer.groups == layer.in_shapes[0][0] and layer.groups > 1:
-        z = _divider(blocks, 8)
-        x = min(ceil(across / 2), MOST_ITEMS // z)
-        return (x, min(MOST_ITEMS // z // x, down), z)
-    if gpu.kind == "powervr":
-        return (32, 1, 1)
-    z = max(z for z in range(1, (64 if gpu.kind == "adreno" else 16) + 1) if blocks % z == 0)
+        depth = {"adreno": 32, "mali": 16}.get(gpu.kind, 8)
+        return WorkGroups(4 * depth, depth, ceil(blocks / depth))
+    depthwise = layer.groups > 1 and layer.groups == layer.in_shapes[0][0]
+    if gpu.kind == "powervr" and not depthwise:
+        return WorkGroups(32, 1, ceil(across * down / 32) * blocks)
+    x, y, z = _pixels_first(grid) if depthwise else _filters_first(grid, 64 if gpu.kind == "adreno" else 16)
+    return WorkGroups(x * y * z, z, ceil(across / x) * ceil(down / y) * ceil(blocks / z))
+
+
+def _pixels_first(grid: tuple[int, int, int]) -> tuple[int, int, int]:
+    """`GetWorkGroup`: half a row, as many rows as fit."""
+    across, down, blocks = grid
+    z = _divider(blocks, 8)
+    x = min(ceil(across / 2), MOST_ITEMS // z)
+    return (x, min(MOST_ITEMS // z // x, down), z)
+
+
+def _filters_first(grid: tuple[int, int, int], deepest: int) -> tuple[int, int, int]:
+    """`GetWorkGroupConv`: the most blocks that divide theirs, then pixels; two groups at least where rows are even."""
+    across, down, blocks = grid
+    z = max(z for z in range(1, deepest + 1) if blocks % z == 0)
     x = min(across, MOST_ITEMS_CONV // z)
     y = min(MOST_ITEMS_CONV // z // x, down)
     return (x, down // 2 if y == down and down % 2 == 0 else y, z)

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from devices.measurement import Measurement
 from devices.session import Session
 from devices.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
+from latency.drift import Pace
 from latency.prepare import Prepared
 from latency.record import Failure, RatioToDense
 from latency.rounds import Broken, Rounds, Settings, roughness
@@ -37,12 +38,16 @@ MOST_STRIKES = 20
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of one variant: a measurement, perhaps with a ratio to dense, or a failure."""
+    """What came of one variant: a measurement, perhaps with a ratio to dense, or a failure.
+
+    `to_reference`: see `latency.record.Record`.
+    """
 
     prepared: Prepared
     measurement: Measurement | None = None
     ratio: RatioToDense | None = None
     failure: Failure | None = None
+    to_reference: float | None = None
 
 
 class Bench:
@@ -64,8 +69,8 @@ class Bench:
         self.session, self.settings, self.stop = session, settings, stop or threading.Event()
         self.rounds = Rounds(session, settings, say, self.stop)
 
-    def time(self, group: Group, prepared: Sequence[Prepared]) -> tuple[list[Outcome], float | None]:
-        """The outcome of each variant, in order, and the device's drift around the run.
+    def time(self, group: Group, prepared: Sequence[Prepared]) -> tuple[list[Outcome], Pace]:
+        """The outcome of each variant, in order, and the device's pace during the run.
 
         Raises DeviceUnreachable where the device does not come back.
         """
@@ -87,7 +92,7 @@ class Bench:
 
     def _attempt(
         self, group: Group, prepared: Sequence[Prepared], failures: dict[int, Failure], alone: bool
-    ) -> tuple[list[Outcome], float | None]:
+    ) -> tuple[list[Outcome], Pace]:
         calls = {}
         for number, one in enumerate(prepared):
             if number not in failures:
@@ -95,16 +100,19 @@ class Bench:
                 calls.update({} if failure is not None or call is None else {number: call})
                 failures.update({number: failure} if failure is not None else {})
         if not calls:
-            return [Outcome(one, failure=failures[number]) for number, one in enumerate(prepared)], None
+            return [Outcome(one, failure=failures[number]) for number, one in enumerate(prepared)], Pace()
         run = self.rounds.run(calls, alone)
         if run.roughness > self.settings.patience.rough and not self.stop.is_set():
             log.info("%s: a rough run is repeated", group.workload.label)
             run = min(run, self.rounds.run(calls, alone), key=lambda each: each.roughness)
         outcomes = [
-            self._outcome(one, failures.get(number), run.found.get(number), run.ratios.get(number))
+            replace(
+                self._outcome(one, failures.get(number), run.found.get(number), run.ratios.get(number)),
+                to_reference=run.to_reference.get(number),
+            )
             for number, one in enumerate(prepared)
         ]
-        return outcomes, run.drift
+        return outcomes, run.pace
 
     def _loaded(self, group: Group, number: int, one: Prepared) -> tuple[Call | None, Failure | None]:
         """A variant on the device, run once; or what is wrong with it. Raises Broken."""

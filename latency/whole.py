@@ -17,11 +17,12 @@ from codegen.graph_latency import loaded_network
 from codegen.network import NetworkModule, Options, lower_network
 from codegen.planned import planned_graphs
 from codegen.target import make_target
-from devices.measure import device_of, measure
+from devices.interleaved import measure_interleaved
+from devices.measure import device_of
 from devices.measurement import versions
 from devices.session import Session
 from fleetpose.errors import DeviceUnreachable, UsageError, reason
-from latency.drift import Reference
+from latency.drift import REFERENCE_NAME, Reference, to_reference
 from latency.identity import network_id
 from latency.outcomes import now, rounded, times
 from latency.prepare import Recipe
@@ -91,17 +92,28 @@ def network_record(session: Session, whole: Whole, recipe: Recipe, settings: Set
     record = replace(record, grids=grids, drift=rounded(drift))
     try:
         call = loaded_network(session, lowered, compiled, recipe.host)
-        found = measure(
-            session, call.function, entry=call.entry, repeats=SAMPLES_PER_ROUND * settings.rounds, warmup=2,
+        result = measure_interleaved(
+            session, {whole.graph.name: call, REFERENCE_NAME: reference.call()},
+            SAMPLES_PER_ROUND * settings.rounds, warmup=2, clock="wall",
             min_repeat_secs=settings.sample_secs, timeout_secs=10 * settings.timeout_secs,
         )  # fmt: skip
+        found, beside = (result.measurements[name] for name in (whole.graph.name, REFERENCE_NAME))
     except DeviceUnreachable as error:
         failure = Failure("device", reason(error))
     except Exception as error:  # whatever it is, it is this network's result
         failure = Failure("error", f"{type(error).__name__}: {reason(error)}")
     else:
         if found.ok:
-            return replace(record, failure=None, conditions=found.before, **times(found))
+            pace = reference.pace_of(beside)
+            return replace(
+                record,
+                failure=None,
+                conditions=found.before,
+                drift=rounded(pace.drift),
+                reference_ms=rounded(pace.reference_ms),
+                to_reference=rounded(to_reference(found, beside)),
+                **times(found),
+            )
         failure = Failure(found.failure or "error", brief(found.error))
     if not session.alive():
         session.reconnect()

@@ -11,7 +11,7 @@ from math import ceil, prod
 
 from devices.profile import ITEM_BYTES
 from latency.hardware import Hardware
-from latency.runtimes import depth_loop, winograd_legal, work_group
+from latency.runtimes import WorkGroups, depth_loop, winograd_legal, work_groups
 from latency.runtimes import tile as foreign_tile
 from latency.sample import OWN, Sample
 
@@ -63,7 +63,7 @@ class Work:
     pixel_padding: float
     filter_padding: float
     grid: tuple[int, int, int]
-    work_group: tuple[int, int, int]
+    work_groups: WorkGroups
     depth_step: int
     work_items: float
     item_macs: float
@@ -118,7 +118,7 @@ def count(sample: Sample, hardware: Hardware) -> Work:
         pixel_padding=padded / (rows * columns),
         filter_padding=blocks * tiling.filters / filters,
         grid=(across, down, blocks),
-        work_group=work_group(layer, sample.framework, sample.gpu, (across, down, blocks)),
+        work_groups=work_groups(layer, sample.framework, sample.gpu, (across, down, blocks)),
         depth_step=depth_loop(layer, sample.framework, sample.gpu, tiling.filters * tiling.columns * tiling.rows // 4),
         work_items=blocks * ceil(spots / tiling.tiles),
         item_macs=tiling.filters * tiling.columns * tiling.rows * tiling.tiles * depth,

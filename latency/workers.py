@@ -17,6 +17,7 @@ from typing import NamedTuple
 from devices.measure import device_of
 from devices.session import Session
 from fleetpose.errors import DeviceUnreachable, UsageError
+from latency.drift import Pace
 from latency.identity import IDENTITY
 from latency.prepare import Prepared, Recipe
 from latency.rounds import Settings
@@ -88,7 +89,7 @@ class _Work(NamedTuple):
     ahead: Future[list[Prepared]] | None
 
 
-Keep = Callable[[Group, list[Outcome], float | None, Session], None]
+Keep = Callable[[Group, list[Outcome], Pace, Session], None]
 
 
 class Crew:
@@ -183,7 +184,7 @@ class Crew:
             compiled = time.monotonic()
             ahead = self._take(compiler, wait=False) if compiler else None
             try:
-                outcomes, drift = bench.time(work.group, prepared)
+                outcomes, pace = bench.time(work.group, prepared)
             except BaseException as error:
                 self.feed.give_back(work.group, lost=isinstance(error, DeviceUnreachable))
                 if ahead is not None:
@@ -192,7 +193,7 @@ class Crew:
             spent = (compiled - started, time.monotonic() - compiled)
             log.info("%s: %.1f s waiting for kernels, %.1f s on the device", work.group.workload.label, *spent)
             with self._keeping:
-                self.keep(work.group, outcomes, drift, bench.session)
+                self.keep(work.group, outcomes, pace, bench.session)
             self.feed.finish()
             work = ahead or self._take(compiler, wait=True)
         self._done.set()

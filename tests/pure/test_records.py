@@ -30,7 +30,8 @@ def record(sparsity="dense", **changed) -> Record:
         "layer": LAYER, "pitches": PITCHES, "sparsity": sparsity, "schedule": {"schedule": "direct", "filters": 8},
         "grids": 1, "networks": ("resnet50_3", "lwop"), "group": "g", "event_ms": 1.25, "wall_ms": 1.5,
         "event_iqr_ms": 0.0, "wall_iqr_ms": 0.25, "samples": 9, "device": DEVICE, "versions": {"python": "3"},
-        "conditions": {"load_1min": 0.5}, "drift": 1.01, "date": "2025-01-01T00:00:00+00:00",
+        "conditions": {"load_1min": 0.5}, "drift": 1.01, "reference_ms": 0.4, "to_reference": 2.5,
+        "date": "2025-01-01T00:00:00+00:00",
     }  # fmt: skip
     return Record(**{**values, **changed})
 
@@ -83,7 +84,7 @@ def test_its_variant_is_a_sparsity():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, "1", True])
-@pytest.mark.parametrize("name", ["event_ms", "wall_ms", "drift"])
+@pytest.mark.parametrize("name", ["event_ms", "wall_ms", "drift", "reference_ms", "to_reference"])
 def test_a_time_is_above_zero(name, value):
     with pytest.raises(ValueError, match=f"its {name} is"):
         record(**{name: value})

@@ -1,0 +1,39 @@
+"""Times at a device's usual pace: what a reference kernel in the same rounds says is taken out."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from latency.drift import to_reference
+from latency.pace import steady, usual_reference
+from tests.pure.test_records import failed, network, record
+
+
+def test_a_slow_moment_is_taken_out():
+    calm = record(event_ms=1.0, wall_ms=1.2, event_iqr_ms=0.1, wall_iqr_ms=0.1, reference_ms=0.4, to_reference=3.0)
+    busy = replace(calm, event_ms=2.0, wall_ms=2.4, event_iqr_ms=0.2, wall_iqr_ms=0.2, reference_ms=0.8)
+    pace = usual_reference([calm, calm, busy])
+    assert pace == 0.4
+    for one in (calm, busy):
+        found = steady(one, pace)
+        assert (found.event_ms, found.wall_ms, found.event_iqr_ms) == pytest.approx((1.0, 1.2, 0.1))
+
+
+def test_what_has_no_reference_stays_as_it_is():
+    assert usual_reference([network()]) is None
+    assert steady(record(), None) == record()
+    assert steady(network(), 0.4) == network()
+    assert steady(failed(), 0.4) == failed()
+
+
+def test_a_networks_time_has_no_events():
+    found = steady(network(reference_ms=0.8, to_reference=100.0), 0.4)
+    assert (found.wall_ms, found.event_ms) == (pytest.approx(40.0), None)
+
+
+def test_ratios_are_of_the_same_round():
+    one = SimpleNamespace(ok=True, wall_secs=(1.0, 4.0, 3.0))
+    reference = SimpleNamespace(ok=True, wall_secs=(0.5, 2.0, 1.0))
+    assert to_reference(one, reference) == 2.0
+    assert to_reference(one, SimpleNamespace(ok=False, wall_secs=())) is None
