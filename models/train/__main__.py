@@ -60,6 +60,10 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_settings(made: argparse.ArgumentParser) -> None:
     """Flags named as the fields of Settings and Augmentation."""
     made.add_argument("--crop", type=int, default=_SETTINGS.crop, help="side of a view in pixels")
+    made.add_argument(
+        "--first-crop", type=int, help="side at the beginning, from where views grow; --crop if not given"
+    )
+    made.add_argument("--growth", type=float, default=_SETTINGS.growth, help="fraction of the training they grow in")
     made.add_argument("--batch", type=int, default=_SETTINGS.batch, help="views per step, of all processes together")
     made.add_argument("--recipe", choices=RECIPES, default=_SETTINGS.recipe, help="optimizer and learning rates")
     made.add_argument("--lr", type=float, help="highest learning rate; the recipe's if not given")
@@ -131,12 +135,15 @@ def main(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments, len(data.items))
     from models.registry import create_model, model_spec
     from models.train.checkpoint import checkpoint_path
+    from models.train.initial import calm
     from models.train.loop import train
     from models.train.processes import is_first
     from models.weights import save_weights
 
     spec = model_spec(arguments.model)
     network = create_model(arguments.model, arguments.weights, arguments.seed)
+    if not arguments.weights:
+        calm(network)
     teacher, checkpoint = _teacher(arguments), checkpoint_path(arguments.out)
     with _reporting(CsvLog(Path(arguments.out).with_suffix(".csv"))) as report:
         train(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -37,6 +37,13 @@ class View:
     side: int
     mirrored: bool = False
     colours: np.ndarray | None = field(default=None)
+
+    def at(self, side: int) -> View:
+        """The same view with another number of pixels on a side."""
+        ratio = side / self.side
+        matrix = self.matrix * ratio
+        matrix[:, 2] += (ratio - 1) / 2  # pixel centres, not corners, are whole numbers
+        return replace(self, matrix=matrix, side=side)
 
     @property
     def scale(self) -> float:

@@ -57,5 +57,5 @@ def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
     state = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         state.update(name.encode())
-        state.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+        state.update(tensor.detach().cpu().numpy().tobytes())
     return state.hexdigest()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 class Constraint(Protocol):
     """Made by its owner for one network whose parameters it holds on to; `models.train.loop.train` calls it.
 
+    Training moves the network's parameters to its device before the first call; they stay the same objects.
     With several processes each has its own, on equal parameters: what it does must follow from these alone.
     """
 

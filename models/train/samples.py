@@ -6,7 +6,8 @@ drawn for p. Nothing else is random: not the process that prepares it, nor what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -62,8 +63,9 @@ class Views(Dataset):
     def __init__(
         self, photographs: Photographs, settings: Settings, stride: int, padding: tuple[float, float, float]
     ) -> None:
-        if settings.crop % stride:
-            raise UsageError(f"--crop {settings.crop} is no multiple of the network's stride, {stride}")
+        for flag, side in (("--crop", settings.crop), ("--first-crop", settings.first_crop)):
+            if side is not None and side % stride:
+                raise UsageError(f"{flag} {side} is no multiple of the network's stride, {stride}")
         self.photographs, self.settings, self.stride, self.padding = photographs, settings, stride, padding
         self._epoch, self._shuffled = -1, np.zeros(0, np.intp)
 
@@ -74,8 +76,9 @@ class Views(Dataset):
             self._epoch, self._shuffled = epoch, random.permutation(len(self.photographs.items))
         return self._shuffled
 
-    def __getitem__(self, position: int) -> tuple[np.ndarray, ...] | Damaged:
-        """Image, heatmaps, PAFs and weight, as in Batch."""
+    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, ...] | Damaged:
+        """Image, heatmaps, PAFs and weight, as in Batch; `key` is a position and the view's side."""
+        position, side = key
         epoch, place = divmod(position, len(self.photographs.items))
         item = self.photographs.items[self.order(epoch)[place]]
         random = np.random.default_rng([self.settings.seed, _VIEW, position])
@@ -83,12 +86,12 @@ class Views(Dataset):
             photograph = read_image(item.path)
         except UsageError as error:
             return Damaged(str(error))
-        labels, side = item.labels, self.settings.crop
+        labels = item.labels
         size = (photograph.shape[0], photograph.shape[1])
         if labels is not None and labels.size != size:
             shown, annotated = f"{size[1]} x {size[0]}", f"{labels.size[1]} x {labels.size[0]}"
             return Damaged(f"{item.path} is {shown} but annotated as {annotated}")
-        view = draw_view(random, size, side, self.settings.augmentation, labels)
+        view = draw_view(random, size, self.settings.crop, self.settings.augmentation, labels).at(side)
         image = np.ascontiguousarray(view.image(photograph, self.padding).transpose(2, 0, 1))
         cells = side // self.stride
         if labels is None:
@@ -104,35 +107,49 @@ def _collate(views: Sequence[tuple[np.ndarray, ...] | Damaged]) -> Batch | Damag
     return bad[0] if bad else Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*good, strict=True)))
 
 
-class _Positions:
-    """The positions of each step from `first` on, without end: this process's share of the batch."""
+def _keys(
+    views: Views, first: int, rank: int, processes: int, progress_at: Callable[[int], float]
+) -> Iterator[list[tuple[int, int]]]:
+    """What to show in each step from `first` on, without end: this process's share of the batch."""
+    batch = views.settings.batch
+    for step in itertools.count(first):
+        side = views.settings.side(progress_at(step), views.stride)
+        yield [(position, side) for position in range(step * batch + rank, (step + 1) * batch, processes)]
 
-    def __init__(self, first: int, batch: int, rank: int, processes: int) -> None:
-        self.first, self.batch, self.rank, self.processes = first, batch, rank, processes
 
-    def __iter__(self) -> Iterator[list[int]]:
-        start = self.first * self.batch
-        while True:
-            yield list(range(start + self.rank, start + self.batch, self.processes))
-            start += self.batch
+class _Endless:
+    """An iterator as DataLoader wants a sampler: an iterable."""
+
+    def __init__(self, keys: Iterator[list[tuple[int, int]]]) -> None:
+        self.keys = keys
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return self.keys
 
 
 def batches(
-    views: Views, first: int, workers: int, rank: int = 0, processes: int = 1, pinned: bool = False
+    views: Views,
+    first: int,
+    progress_at: Callable[[int], float],
+    *,
+    workers: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
     """Batches without end, from step `first` on.
 
     Args:
+        progress_at: step -> how much of the training is done, 0 to 1; called when the step's views are begun.
         workers: processes that prepare them; 0 is the caller's own.
         rank, processes: of a training in several processes, which share every batch.
 
     Raises:
         UsageError: a photograph that cannot be read or is not as annotated; when its turn comes.
     """
-    positions = _Positions(first, views.settings.batch, rank, processes)
     loader: DataLoader = DataLoader(
         views,
-        batch_sampler=positions,
+        batch_sampler=_Endless(_keys(views, first, rank, processes, progress_at)),
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pinned,
@@ -150,8 +167,8 @@ def _one_thread(_worker: int) -> None:
 
 
 def normalised(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """Float32 input for a network of (N, 3, H, W) uint8 BGR images."""
+    """Float32 input for a network, channels innermost in memory, of (N, 3, H, W) uint8 BGR images."""
     if preprocessing.channels == "RGB":
         images = images.flip(1)
     mean = torch.tensor(preprocessing.mean, device=images.device).view(1, 3, 1, 1)
-    return (images.float() - mean) * preprocessing.scale
+    return ((images.float() - mean) * preprocessing.scale).contiguous(memory_format=torch.channels_last)

@@ -38,7 +38,7 @@ def test_photographs_without_annotations(data):
 def test_real_views(data):
     views = Views(read_photographs([data / "photos_train"]), Settings(steps=1), 8, (128.0, 128.0, 128.0))
     for position in range(20):
-        view = views[position]
+        view = views[position, 256]
         assert not isinstance(view, Damaged)
         image, heatmaps, pafs, weight = view
         assert image.shape == (3, 256, 256)

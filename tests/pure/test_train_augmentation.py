@@ -139,3 +139,16 @@ def test_colours_change_and_padding_does_not():
     assert (image[:10, :10] == 128).all()
     plain = View(view.matrix, view.side, view.mirrored).image(photograph, GREY)
     assert np.abs(image.astype(int) - plain).max() > 20
+
+
+def test_the_same_view_smaller():
+    """A keypoint stays at the same fraction of the view, counted from corner to corner."""
+    size = (170, 260)
+    person = scattered(3, size)
+    view = draw_view(np.random.default_rng(3), size, SIDE, Augmentation(), labels_of([person], size))
+    small = view.at(SIDE // 4)
+    assert small.scale == pytest.approx(view.scale / 4)
+    large, moved = view.people(person[None]), small.people(person[None])
+    np.testing.assert_allclose((moved + 0.5) * 4 - 0.5, large, atol=1e-9)
+    assert small.mirrored == view.mirrored
+    assert small.colours is view.colours

@@ -32,21 +32,26 @@ def take(source, number):
     return [next(source) for _ in range(number)]
 
 
+def never(_step):
+    """Progress that does not show."""
+    return 0.0
+
+
 def equal(one, other):
     return all(torch.equal(mine, getattr(other, name)) for name, mine in vars(one).items())
 
 
 def test_batches_are_functions_of_their_position(views):
-    whole = take(batches(views, 0, workers=0), 5)
-    assert all(equal(*pair) for pair in zip(whole[2:], take(batches(views, 2, workers=0), 3), strict=True))
-    assert all(equal(*pair) for pair in zip(whole, take(batches(views, 0, workers=2), 5), strict=True))
+    whole = take(batches(views, 0, never), 5)
+    assert all(equal(*pair) for pair in zip(whole[2:], take(batches(views, 2, never), 3), strict=True))
+    assert all(equal(*pair) for pair in zip(whole, take(batches(views, 0, never, workers=2), 5), strict=True))
     assert not equal(whole[0], whole[3])  # the same photographs again, other views
 
 
 def test_processes_share_a_batch(views):
-    whole = next(batches(views, 3, workers=0))
+    whole = next(batches(views, 3, never))
     for rank in (0, 1):
-        share = next(batches(views, 3, workers=0, rank=rank, processes=2))
+        share = next(batches(views, 3, never, rank=rank, processes=2))
         torch.testing.assert_close(share.images, whole.images[rank::2])
         torch.testing.assert_close(share.pafs, whole.pafs[rank::2])
 
@@ -58,12 +63,30 @@ def test_every_photograph_is_seen_once_per_epoch(views):
 
 
 def test_shapes(views):
-    batch = next(batches(views, 0, workers=0))
+    batch = next(batches(views, 0, never))
     assert batch.images.shape == (4, 3, 64, 64)
     assert batch.images.dtype == torch.uint8
     assert batch.heatmaps.shape == (4, 19, 8, 8)
     assert batch.pafs.shape == (4, 38, 8, 8)
     assert batch.weight.shape == (4, 1, 8, 8)
+
+
+def test_views_grow(views):
+    """The same views, more pixels; from --first-crop to --crop, in steps of the stride."""
+    growing = Views(views.photographs, Settings(steps=1, crop=64, first_crop=32, growth=0.5, batch=4), 8, views.padding)
+    sides = []
+    for step in range(11):
+        batch = next(batches(growing, step, lambda step: step / 10))
+        sides.append(batch.images.shape[-1])
+        assert batch.pafs.shape[-1] == sides[-1] // 8
+    assert sides[0] == 32
+    assert sides[5:] == [64] * 6
+    assert sides == sorted(sides)
+    small = next(batches(growing, 0, never)).images.float()
+    large = next(batches(views, 0, never)).images.float()
+    shrunk = nn.functional.interpolate(large, size=(32, 32), mode="area")
+    assert float((shrunk - small).abs().mean()) < 5
+    assert float((shrunk - small.flip(3)).abs().mean()) > 10
 
 
 @pytest.mark.parametrize("channels", ["BGR", "RGB"])
