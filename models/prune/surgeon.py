@@ -17,25 +17,6 @@ from scipy.linalg import cho_factor, cho_solve
 from models.sparsity import Sparsity, WeightShape
 
 
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """What a layer's least squares need.
-
-    Attributes:
-        inputs: H, (columns, columns); the ridge is in it, so it is positive definite.
-        cross: G, (filters, columns).
-        targets: sum of t^2 of each filter, (filters,).
-    """
-
-    inputs: np.ndarray
-    cross: np.ndarray
-    targets: np.ndarray
-
-    def error(self, weight: np.ndarray) -> np.ndarray:
-        """|t - W x|^2 of each filter, (filters,), for a weight (filters, columns)."""
-        return self.targets - 2 * (weight * self.cross).sum(axis=1) + ((weight @ self.inputs) * weight).sum(axis=1)
-
-
 def unit_labels(sparsity: Sparsity, shape: WeightShape) -> np.ndarray:
     """Which unit of its filter group each column is in: int (in * height * width,), columns ordered as in a weight.
 
