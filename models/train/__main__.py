@@ -134,7 +134,7 @@ def main(arguments: argparse.Namespace) -> int:
     data = read_photographs(arguments.data, arguments.annotations, unlabelled=bool(arguments.teacher))
     settings = _settings(arguments, len(data.items))
     from models.registry import create_model, model_spec
-    from models.train.checkpoint import checkpoint_path
+    from models.train.checkpoint import checkpoint_path, remove_checkpoint
     from models.train.initial import calm
     from models.train.loop import train
     from models.train.processes import is_first
@@ -159,7 +159,7 @@ def main(arguments: argparse.Namespace) -> int:
         )
     if is_first():
         save_weights(_halved(network) if arguments.half else network, arguments.out, force=arguments.force)
-        checkpoint.unlink(missing_ok=True)
+        remove_checkpoint(checkpoint)
         _print_result(arguments)
     return 0
 

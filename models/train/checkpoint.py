@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output
 
 FORMAT = "fleetpose.training/1"
 
@@ -22,9 +21,24 @@ def checkpoint_path(out: Path | str) -> Path:
 
 
 def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Write a checkpoint, atomically, in the last one's place."""
-    with atomic_output(path, force=True) as temporary:
-        torch.save({"format": FORMAT, "identity": dict(identity), "state": dict(state)}, temporary)
+    """Write a checkpoint in the last one's place: all of it or nothing. Raises UsageError where that cannot be."""
+    part = _part(path)  # always the same: what a killed training leaves is written over, not left behind
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"format": FORMAT, "identity": dict(identity), "state": dict(state)}, part)
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"cannot write the checkpoint {path}: {error}") from error
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove a checkpoint and what a killed training wrote of the next one, where they are there."""
+    for each in (path, _part(path)):
+        each.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def load_checkpoint(path: Path, identity: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from fleetpose.interrupt import until_interrupted
 from models.preprocess import Preprocessing
 from models.spec import ModelSpec
 from models.train.average import Average
-from models.train.checkpoint import load_checkpoint, save_checkpoint, tensors_digest
+from models.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint, tensors_digest
 from models.train.constraint import Constraint
 from models.train.hints import Pupil, Tapped, channels_at, feature_places
 from models.train.losses import hint_loss, map_loss
@@ -84,7 +84,7 @@ def train(
         data: what it learns from; photographs without labels need a teacher.
         teacher: its last maps are targets of every stage, its features are hints.
         constraint: what pruning adds.
-        checkpoint: kept up to date; training goes on from it where it exists. Its owner removes it.
+        checkpoint: kept up to date; training goes on from it where it exists. Its owner removes it (`remove_checkpoint`).
         report: called after every step, in the first process only.
         device: "auto", "cpu" or "cuda".
         restart: begin anew, whatever checkpoint there is.
@@ -225,7 +225,7 @@ class _Training:
     def resume(self, checkpoint: Path | None, restart: bool) -> None:
         """Go on from a checkpoint, where there is one; remove it first to restart."""
         if checkpoint is not None and restart and self.processes.first:
-            checkpoint.unlink(missing_ok=True)
+            remove_checkpoint(checkpoint)
         self.processes.wait()
         state = load_checkpoint(checkpoint, self.identity, self.device) if checkpoint is not None else None
         if state is None:

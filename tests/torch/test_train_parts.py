@@ -13,6 +13,7 @@ from models.preprocess import Preprocessing
 from models.registry import create_model, model_names
 from models.train.average import Average
 from models.train.hints import Pupil, channels_at, feature_places
+from models.train.initial import calm
 from models.train.losses import hint_loss, map_loss
 from models.train.muon import Muon, orthogonal
 from models.train.optimise import make_optimizers, rate
@@ -130,6 +131,21 @@ def test_hint_loss_is_the_unexplained_variance():
     assert float(hint_loss({"a": mean.expand_as(wanted)}, {"a": wanted})) == pytest.approx(1, rel=1e-5)
     half = mean + (wanted - mean) / 2
     assert float(hint_loss({"a": half, "b": wanted}, {"a": wanted, "b": wanted})) == pytest.approx(0.125, rel=1e-5)
+
+
+def test_a_calm_start():
+    """Maps begin as nothing, and every weight before them learns from the second step on."""
+    network = create_model("resnet50_3").train()
+    calm(network)
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert not any(maps.any() for maps in network.stages(x))
+    assert network.backbone.layers[0][0].expand.bn.weight[0].item() == pytest.approx(7**-0.5)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        sum((maps - 1).square().mean() for maps in network.stages(x)).backward()
+        optimizer.step()
+    assert all(parameter.grad.any() for parameter in network.parameters())
 
 
 def test_average_is_the_formula():
