@@ -46,8 +46,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--photographs must be 1 or more, got {arguments.photographs}")
     from models.prune.binding import adopt
     from models.prune.calibration import calibration_inputs
+    from models.prune.layerwise import Settings
     from models.prune.oneshot import prune_graph
-    from models.prune.reconstruct import Settings, reconstruct
+    from models.prune.reconstruct import reconstruct
     from models.registry import create_model, model_spec
     from models.trace import trace
     from models.weights import save_weights

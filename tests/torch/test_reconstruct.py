@@ -16,9 +16,10 @@ from models.layer import Layer, Step
 from models.networks.units import ConvUnit, SeparableUnit, initialise
 from models.plan import Plan
 from models.prune.binding import adopt, homes
+from models.prune.layerwise import Settings
 from models.prune.oneshot import prune_graph
 from models.prune.problem import problem
-from models.prune.reconstruct import Settings, reconstruct
+from models.prune.reconstruct import reconstruct
 from models.reference import run_layer
 from models.sparsity import Sparsity
 from models.trace import trace
