@@ -1,0 +1,107 @@
+"""`python -m models.allocate`: a plan that prunes every layer as far as costs the network's outputs least.
+
+    python -m models.allocate --model human_pose_0001 --sensitivity s.json --ratio 1.8x -o plan.json
+
+Devices do not come into it: what is faster on one is `latency.decide`'s question.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from fleetpose.files import check_writable
+from models.graph import Graph
+from models.plan import Plan
+from models.prune.allocate import COUNTED, Option, allocate, options
+from models.prune.curves import Curves, read_divergence
+from models.prune.eligible import prunable
+from models.prune.families import parse_family
+
+
+def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, counted: str = "params") -> Plan:
+    """The plan of least divergence that leaves the graph's parameters or MACs divided by `ratio`.
+
+    Args:
+        families: divergence of single layers, by family of sparsities; layers without a curve stay dense.
+        ratio: dense / left, 1 or more.
+        counted: "params" or "macs".
+
+    Raises:
+        UsageError: a ratio that cannot be reached.
+    """
+    if not (ratio >= 1 and math.isfinite(ratio)):
+        raise UsageError(f"a ratio is dense / left, 1 or more, got {ratio:g}")
+    total = graph.params if counted == "params" else graph.macs
+    layers = [layer for layer in prunable(graph) if any(layer.name in curves for curves in families.values())]
+    choices: dict[str, list[Option]] = {}
+    for layer in layers:
+        curves = {parse_family(name): each[layer.name] for name, each in families.items() if layer.name in each}
+        choices[layer.name] = options(layer, curves, counted)
+    rest = total - sum(each[0].left for each in choices.values())
+    try:
+        found = allocate(choices, math.floor(total / ratio) - rest)
+    except UsageError as error:
+        most = total / (rest + sum(min(option.left for option in each) for each in choices.values()))
+        raise UsageError(
+            f"{ratio:g}x of {counted} cannot be reached; the most by these curves is {most:.2f}x"
+        ) from error
+    sparsities = {name: option.sparsity for name, option in found.items() if option.sparsity is not None}
+    reasons = {name: f"divergence {option.loss:.3g}" for name, option in found.items() if option.sparsity is not None}
+    return Plan.of(graph.name, graph.layers, sparsities, reasons)
+
+
+def parse_ratio(text: str) -> float:
+    """ "1.8x" or "1.8" -> 1.8; for argparse's `type`. Raises UsageError."""
+    try:
+        return float(text.strip().removesuffix("x"))
+    except ValueError:
+        raise UsageError(f"ratio {text!r} is not dense / left, such as 1.8x") from None
+
+
+def make_parser() -> argparse.ArgumentParser:
+    made = cli.parser("models.allocate", "Plan how many zeros each layer gets, by what they cost the outputs.")
+    made.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    made.add_argument("--sensitivity", type=Path, required=True, metavar="FILE", help="what models.sensitivity wrote")
+    made.add_argument("--ratio", type=parse_ratio, required=True, help="dense / left, such as 1.8x")
+    made.add_argument("--counted", choices=COUNTED, default="params", help="what the ratio is of")
+    made.add_argument("--family", help="of sparsities, such as columns:4x1; any of the file's without")
+    made.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
+    made.add_argument("--force", action="store_true", help="replace the plan")
+    return made
+
+
+def main(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.out, force=arguments.force)
+    families = read_divergence(arguments.sensitivity, arguments.model, arguments.family)
+    from models.registry import create_model, model_spec
+    from models.trace import trace
+
+    spec = model_spec(arguments.model)
+    graph = trace(create_model(arguments.model), (3, *spec.size), arguments.model)
+    plan = allocated_plan(graph, families, arguments.ratio, arguments.counted)
+    plan.save(arguments.out, force=arguments.force)
+    if arguments.json:
+        cli.print_json({"plan": str(arguments.out), **_counts(graph, plan)})
+    else:
+        print(plan.explain(graph.layers))
+        print(f"\n{arguments.out}")
+    return 0
+
+
+def _counts(graph: Graph, plan: Plan) -> dict[str, int]:
+    return {
+        "params": graph.params,
+        "params_left": graph.params - plan.removed_weights(graph.layers),
+        "macs": graph.macs,
+        "macs_left": graph.macs - plan.removed_macs(graph.layers),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

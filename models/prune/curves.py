@@ -1,0 +1,148 @@
+"""The sensitivity file: what zeros cost, by block and by layer, in AP and in output divergence; torch-free.
+
+    {"format": "fleetpose.sensitivity/1", "model": "lwop", "measure": "AP",
+     "blocks": {"backbone": {"0.5": 0.03, ...}, ...}, "layers": {"model.1.pointwise": {"0.5": 0.001, ...}, ...},
+     "divergence": {"columns:4x1": {"blocks": {...}, "layers": {...}}, ...},
+     "ap": {"columns:4x1": {"dense": 0.45, "blocks": {"backbone": {"0.5": 0.42, ...}, ...}}, ...},
+     "relation": {"points": 24, "spearman": 0.97, "pearson": 0.9, "ap_per_divergence": 0.4}, "measured": {...}}
+
+`latency.decide` reads "measure", "blocks" and "layers": losses of the first family of sparsities, in AP where
+photographs were annotated, else in divergence. AP of single layers is divergence times the relation's slope: it is far
+below what a few dozen photographs can tell from chance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import pearsonr, spearmanr
+
+from fleetpose.errors import UsageError, unknown_name
+from fleetpose.files import atomic_output
+
+FORMAT = "fleetpose.sensitivity/1"
+
+#: {name of a block or layer: {zeros: loss}}
+Curves = Mapping[str, Mapping[float, float]]
+
+
+@dataclass(frozen=True)
+class FamilyCurves:
+    """Of one family of sparsities.
+
+    Attributes:
+        blocks, layers: output divergence by fraction of zeros.
+        dense_ap: AP without zeros; None where no photographs were annotated.
+        ap: AP by block and fraction of zeros.
+    """
+
+    blocks: Curves
+    layers: Curves
+    dense_ap: float | None = None
+    ap: Curves = field(default_factory=dict)
+
+    def pairs(self) -> np.ndarray:
+        """(n, 2): divergence and AP lost, of every block at every fraction that has both."""
+        found = [
+            (self.blocks[block][zeros], (self.dense_ap or 0.0) - value)
+            for block, curve in self.ap.items()
+            for zeros, value in curve.items()
+            if zeros in self.blocks.get(block, {})
+        ]
+        return np.array(found).reshape(-1, 2)
+
+
+def relation(pairs: np.ndarray) -> dict[str, float] | None:
+    """How AP lost goes with divergence, (n, 2); None for fewer than three pairs or where one of them never changes.
+
+    The slope is that of a line through 0, by least squares on the pairs in the lower half of the AP losses, since AP
+    cannot fall below 0 and so flattens.
+    """
+    if len(pairs) < 3 or (pairs.min(axis=0) == pairs.max(axis=0)).any():
+        return None
+    small = pairs[pairs[:, 1] <= max(pairs[:, 1].max() / 2, np.median(pairs[:, 1]))]
+    slope = float(small[:, 0] @ small[:, 1] / (small[:, 0] @ small[:, 0]))
+    return {
+        "points": len(pairs),
+        "spearman": float(spearmanr(*pairs.T).statistic),
+        "pearson": float(pearsonr(*pairs.T).statistic),
+        "ap_per_divergence": max(slope, 0.0),
+    }
+
+
+def to_json(model: str, families: Mapping[str, FamilyCurves], measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's content. `measured` says with which weights and photographs."""
+    first = next(iter(families.values()))
+    known = relation(np.concatenate([each.pairs() for each in families.values()]))
+    if known is not None:
+        dense = first.dense_ap or 0.0
+        blocks = {name: {zeros: dense - ap for zeros, ap in curve.items()} for name, curve in first.ap.items()}
+        slope = known["ap_per_divergence"]
+        layers = {name: {zeros: slope * loss for zeros, loss in c.items()} for name, c in first.layers.items()}
+    else:
+        blocks, layers = _plain(first.blocks), _plain(first.layers)
+    return {
+        "format": FORMAT,
+        "model": model,
+        "measure": "AP" if known is not None else "output divergence",
+        "blocks": _texts(blocks),
+        "layers": _texts(layers),
+        "divergence": {n: {"blocks": _texts(f.blocks), "layers": _texts(f.layers)} for n, f in families.items()},
+        "ap": {n: {"dense": f.dense_ap, "blocks": _texts(f.ap)} for n, f in families.items() if f.dense_ap is not None},
+        "relation": known,
+        "measured": dict(measured),
+    }
+
+
+def write_curves(content: Mapping[str, Any], path: Path | str, force: bool = False) -> None:
+    """Write a sensitivity file. Raises UsageError where the file exists and `force` is false, or cannot be written."""
+    with atomic_output(path, force=force) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def read_divergence(path: Path | str, model: str, family: str | None = None) -> dict[str, Curves]:
+    """The divergence of single layers, by family of sparsities.
+
+    Args:
+        family: only this one; all without.
+
+    Raises:
+        UsageError: no such file or format, another network's, or without the family.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the sensitivity {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"the sensitivity {path} is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError(f"{path} is no sensitivity: its format is not {FORMAT!r}")
+    if content.get("model") != model:
+        raise UsageError(f"{path} is the sensitivity of {content.get('model')}, not of {model}")
+    try:
+        found = {
+            name: {
+                layer: {float(zeros): float(loss) for zeros, loss in curve.items()}
+                for layer, curve in each["layers"].items()
+            }
+            for name, each in content["divergence"].items()
+        }
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} has no curves of layers; models.sensitivity writes them") from error
+    if family is not None and family not in found:
+        raise unknown_name(f"family of sparsities in {path}", family, found)
+    return {name: curves for name, curves in found.items() if family in (None, name)}
+
+
+def _plain(curves: Curves) -> dict[str, dict[float, float]]:
+    return {name: dict(curve) for name, curve in curves.items()}
+
+
+def _texts(curves: Curves) -> dict[str, dict[str, float]]:
+    """Curves as JSON has them: zeros are texts, ascending."""
+    return {name: {f"{zeros:g}": curve[zeros] for zeros in sorted(curve)} for name, curve in curves.items()}

@@ -1,0 +1,107 @@
+"""The sensitivity file and the journal of its measurement: read back, refused when wrong, resumed when torn."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fleetpose.errors import UsageError
+from latency.losses import read_losses
+from models.layer import Layer
+from models.prune.curves import FamilyCurves, read_divergence, relation, to_json, write_curves
+from models.prune.journal import Journal
+
+LAYER = Layer("head.0", "conv", ("x",), ((8, 8, 8),), (8, 8, 8), (3, 3), padding=(1, 1), module="head.0")
+ANNOTATED = FamilyCurves(
+    blocks={"head": {0.25: 0.02, 0.5: 0.1, 0.75: 0.5}},
+    layers={"head.0": {0.25: 0.01, 0.5: 0.05}},
+    dense_ap=0.5,
+    ap={"head": {0.25: 0.49, 0.5: 0.45, 0.75: 0.3}},
+)
+
+
+def test_latency_decide_reads_losses_in_ap(tmp_path):
+    content = to_json("m", {"columns:4x1": ANNOTATED}, {"seed": 0})
+    write_curves(content, tmp_path / "s.json")
+    assert content["measure"] == "AP"
+    losses = read_losses(tmp_path / "s.json", "m", [LAYER], (("head", "head block"),))
+    assert losses.measure == "AP"
+    assert losses.of(LAYER, 0.5) == pytest.approx(0.05 * content["relation"]["ap_per_divergence"])
+    assert content["blocks"]["head"]["0.5"] == pytest.approx(0.05)
+
+
+def test_without_annotations_losses_are_divergences(tmp_path):
+    content = to_json("m", {"columns:4x1": FamilyCurves(ANNOTATED.blocks, ANNOTATED.layers)}, {})
+    write_curves(content, tmp_path / "s.json")
+    assert content["measure"] == "output divergence"
+    assert content["relation"] is None
+    assert read_losses(tmp_path / "s.json", "m", [LAYER], ()).of(LAYER, 0.5) == pytest.approx(0.05)
+
+
+def test_divergences_are_read_back_by_family(tmp_path):
+    families = {"columns:4x1": ANNOTATED, "block_punched:8x4": FamilyCurves({}, {"head.0": {0.5: 0.2}})}
+    write_curves(to_json("m", families, {}), tmp_path / "s.json")
+    found = read_divergence(tmp_path / "s.json", "m")
+    assert found == {"columns:4x1": {"head.0": {0.25: 0.01, 0.5: 0.05}}, "block_punched:8x4": {"head.0": {0.5: 0.2}}}
+    assert list(read_divergence(tmp_path / "s.json", "m", "columns:4x1")) == ["columns:4x1"]
+    with pytest.raises(UsageError, match="did you mean 'columns:4x1'"):
+        read_divergence(tmp_path / "s.json", "m", "columns:8x1")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "no sensitivity"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "other"}', "of other, not of m"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "m", "layers": {}}', "no curves of layers"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "m", "divergence": {"a": {"layers": [1]}}}', "no curves"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_divergence(tmp_path / "s.json", "m")
+
+
+def test_the_relation_is_a_slope_where_little_is_lost():
+    divergence = np.array([0.01, 0.02, 0.05, 0.1, 0.5, 1.0])
+    lost = np.minimum(0.8 * divergence, 0.3)
+    found = relation(np.column_stack([divergence, lost]))
+    assert found["ap_per_divergence"] == pytest.approx(0.8)
+    assert found["spearman"] > 0.95
+    assert relation(np.zeros((2, 2))) is None
+    assert relation(np.column_stack([divergence, np.zeros(6)])) is None
+
+
+def test_a_journal_goes_on_after_a_torn_line(tmp_path):
+    path = tmp_path / "s.journal"
+    with Journal(path, {"seed": 0}) as journal:
+        journal.add("a", {"0.5": 1.0})
+        journal.add("b", None)
+    path.write_bytes(path.read_bytes() + b'["c", {"0.')
+    with Journal(path, {"seed": 0}) as journal:
+        assert journal.found == {"a": {"0.5": 1.0}, "b": None}
+        journal.add("c", 2)
+    assert [json.loads(line) for line in path.read_text().splitlines()][1:] == [
+        ["a", {"0.5": 1.0}],
+        ["b", None],
+        ["c", 2],
+    ]
+
+
+def test_a_journal_of_another_measurement_stays_as_it_is(tmp_path):
+    path = tmp_path / "s.journal"
+    with Journal(path, {"seed": 0, "data": ["d"]}) as journal:
+        journal.add("a", 1)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"seed.*--restart"):
+        Journal(path, {"seed": 1, "data": ["d"]})
+    path.write_bytes(b"\x00\xff\n")
+    with pytest.raises(UsageError, match="no journal"):
+        Journal(path, {"seed": 1})
+    path.write_bytes(before)
+    with Journal(path, {"seed": 0, "data": ("d",)}) as journal:
+        assert journal.found == {"a": 1}
