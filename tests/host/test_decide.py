@@ -1,0 +1,117 @@
+"""From pseudo times to a plan, and a plan confirmed on this machine: collect, fit, predict, decide."""
+
+import json
+
+import pytest
+
+from fleetpose import cli
+from latency import collect, decide, fit, predict
+from models.plan import Plan
+from tests.small_network import register_small
+
+MODEL = register_small()
+#: of which shapes the pseudo device of the mali-g76 profile is asked
+SPARSITIES = ("columns:0.5:4x1", "columns:0.75:4x1", "columns:0.875:4x1")
+
+
+def run(command, *argv) -> None:
+    assert cli.run(command.main, command.make_parser(), [str(each) for each in argv]) == 0
+
+
+def said(capsys, command, *argv) -> dict:
+    capsys.readouterr()
+    run(command, *argv, "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+def fitted(folder, *flags):
+    """A predictor of records collected with `flags`."""
+    run(collect, "--model", MODEL, "--around", 40, "--sparsity", *SPARSITIES, *flags, "-o", folder / "timings.jsonl")
+    run(fit, "--data", folder / "timings.jsonl", "--no-search", "-o", folder / "made.predictor")
+    return folder / "made.predictor"
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    return fitted(tmp_path_factory.mktemp("null"), "--device", "null", "--profile", "mali-g76")
+
+
+def test_a_network_is_the_sum_of_its_layers(capsys, predictor):
+    found = said(capsys, predict, "--model", MODEL, "--predictor", predictor)
+    assert found["network"]["sum_ms"] == pytest.approx(sum(layer["ms"] for layer in found["layers"]))
+    assert found["network"]["ms"] == pytest.approx(found["network"]["sum_ms"])
+    assert not found["network"]["calibrated"]
+    assert {"stem", "one", "two", "wide"} <= {layer["layer"] for layer in found["layers"]}
+    assert all(layer["low_ms"] is None or layer["low_ms"] < layer["ms"] for layer in found["layers"])
+
+
+def test_zeros_are_predicted_to_pay(capsys, predictor):
+    dense, sparse = (
+        said(capsys, predict, "--model", MODEL, "--predictor", predictor, *flags)["network"]["ms"]
+        for flags in ((), ("--sparsity", SPARSITIES[-1]))
+    )
+    assert sparse < dense
+
+
+def test_the_first_and_the_last_stay_dense(capsys, predictor, tmp_path):
+    out = tmp_path / "plan.json"
+    said(capsys, decide, "--model", MODEL, "--predictor", predictor, "--sparsity", *SPARSITIES, "-o", out)
+    plan = Plan.load(out)
+    choices = {choice.layer: choice for choice in plan.choices}
+    assert choices["stem"].sparsity is choices["wide"].sparsity is None
+    assert "first" in choices["stem"].reason
+    assert all(choice.reason and choice.dense.ms > 0 for choice in plan.choices)
+    for choice in plan.choices:
+        if choice.sparsity is not None:
+            assert choice.sparse.high < choice.dense.low or choice.sparse.ms < choice.dense.ms
+    assert MODEL in plan.explain() or "times as fast" in plan.explain()
+
+
+def test_a_target_is_met_or_said_to_be_out_of_reach(capsys, predictor, tmp_path):
+    flags = ("--model", MODEL, "--predictor", predictor, "--sparsity", *SPARSITIES)
+    dense = said(capsys, predict, "--model", MODEL, "--predictor", predictor)["network"]["ms"]
+    found = said(capsys, decide, *flags, "--target-ms", 2 * dense, "-o", tmp_path / "lax.json")
+    assert found["sparse_layers"] == 0
+    status = cli.run(
+        decide.main, decide.make_parser(), [*map(str, flags), "--speedup", "50", "-o", str(tmp_path / "x")]
+    )
+    assert status == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) <= 2
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_is_open_is_timed_on_the_device(capsys, tmp_path, host):
+    """The predictor knows this machine from a few shapes, so most gains are open."""
+    flags = ("--device", "host", "--rounds", 3, "--wait-secs", 0, "--around", 10, "--layer", "one", "--tuned", "none")
+    predictor = fitted(tmp_path, *flags)
+    out = tmp_path / "plan.json"
+    found = said(
+        capsys, decide, "--model", MODEL, "--predictor", predictor, "--sparsity", *SPARSITIES, "--measure",
+        "--rounds", 3, "--tuned", "none", "-o", out,
+    )  # fmt: skip
+    plan = Plan.load(out)
+    assert any("timed on" in note for note in plan.network.notes)
+    measured = [choice for choice in plan.choices if choice.dense.measured]
+    for choice in measured:
+        assert choice.sparse is None or choice.sparse.measured
+    assert found["sparse_layers"] == len(plan.sparsities)
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (("--rounds", "3"), "--rounds is of --measure"),
+        (("--margin", "1.5"), "below 1"),
+        (("--target-ms", "-1"), "above 0"),
+        (("--sparsity", "dense"), "leaves nothing to decide"),
+        (("--measure", "--device", "host"), "fit to its own records"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_line(capsys, predictor, tmp_path, flags, text):
+    argv = ["--model", MODEL, "--predictor", str(predictor), "-o", str(tmp_path / "plan.json"), *flags]
+    status = cli.run(decide.main, decide.make_parser(), argv)
+    printed = capsys.readouterr()
+    assert (status, printed.out) == (2, "")
+    assert text in printed.err
+    assert len(printed.err.strip().splitlines()) <= 2
+    assert not (tmp_path / "plan.json").exists()
