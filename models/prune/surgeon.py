@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from models.sparsity import Sparsity, WeightShape
 
@@ -41,46 +41,73 @@ class Removals:
 def removals(inverse: np.ndarray, weight: np.ndarray, labels: np.ndarray, keep: int, share: float = 0.05) -> Removals:
     """Remove units of one filter group until `keep` are left.
 
+    Of inv(H) with the removed columns' rows and columns gone, inv(H) - B' B, only what is asked for is computed: the
+    block of each unit, and the rows of those that go next, which B then grows by.
+
     Args:
         inverse: inv(H), (columns, columns); columns beyond those of `labels` (the bias) always stay.
         weight: (filters, columns), the least-squares solution with every column.
         labels: the unit of each column, 0 to units - 1.
         share: of the units that are left, so many go at a time.
     """
-    count = int(labels.max()) + 1
-    owner = np.concatenate([labels, np.full(weight.shape[1] - len(labels), -1)])
-    order: list[np.ndarray] = []
-    costs: list[np.ndarray] = []
-    left = count
+    units = _Units(inverse, labels)
+    weight, filters = weight.copy(), len(weight)
+    b = np.empty((len(labels), len(inverse)))
+    used, left = 0, units.count
+    order, costs = [], []
     while left > keep:
-        units, cost = _unit_costs(inverse, weight, owner)
+        cost = units.costs(weight) / filters
         going = np.argsort(cost, kind="stable")[: min(left - keep, max(1, round(share * left)))]
-        order.append(units[going])
+        order.append(going)
         costs.append(cost[going])
-        gone = np.isin(owner, units[going])
-        rest = ~gone
-        cross = inverse[np.ix_(gone, rest)]
-        moved = np.linalg.solve(inverse[np.ix_(gone, gone)], cross)
-        weight = weight[:, rest] - weight[:, gone] @ moved
-        inverse = inverse[np.ix_(rest, rest)] - cross.T @ moved
-        owner = owner[rest]
-        left -= len(going)
+        columns = units.remove(going)
+        rows = inverse[columns] - b[:used, columns].T @ b[:used]
+        factor = np.linalg.cholesky(rows[:, columns])
+        grown = solve_triangular(factor, rows, lower=True, check_finite=False)
+        weight -= (weight[:, columns] @ np.linalg.inv(factor).T) @ grown
+        weight[:, columns] = 0
+        b[used : used + len(columns)] = grown
+        used, left = used + len(columns), left - len(going)
+        units.shrink(grown)
     return Removals(np.concatenate([*order, np.empty(0, int)]), np.concatenate([*costs, np.empty(0)]))
 
 
-def _unit_costs(inverse: np.ndarray, weight: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(units, what removing each costs per weight) of the units that own columns."""
-    columns = np.argsort(owner, kind="stable")
-    columns = columns[owner[columns] >= 0]
-    units, starts, sizes = np.unique(owner[columns], return_index=True, return_counts=True)
-    costs = np.empty(len(units))
-    for size in np.unique(sizes):
-        these = np.flatnonzero(sizes == size)
-        at = columns[starts[these][:, None] + np.arange(size)]  # (units, size)
-        squares = inverse[at[:, :, None], at[:, None, :]]
-        values = weight[:, at].transpose(1, 2, 0)  # (units, size, filters)
-        costs[these] = (values * np.linalg.solve(squares, values)).sum(axis=(1, 2)) / (size * len(weight))
-    return units, costs
+class _Units:
+    """The columns of each unit, and the unit's block of the inverse as it is now; units of one size are stacked."""
+
+    def __init__(self, inverse: np.ndarray, labels: np.ndarray) -> None:
+        columns = np.argsort(labels, kind="stable")
+        names, starts, sizes = np.unique(labels[columns], return_index=True, return_counts=True)
+        self.count = len(names)
+        self.alive = np.ones(self.count, bool)
+        self.columns = np.split(columns, starts[1:])
+        self.stacks = []  # (units, their columns (units, size), their blocks (units, size, size))
+        for size in np.unique(sizes):
+            these = np.flatnonzero(sizes == size)
+            at = columns[starts[these][:, None] + np.arange(size)]
+            self.stacks.append((these, at, inverse[at[:, :, None], at[:, None, :]]))
+
+    def costs(self, weight: np.ndarray) -> np.ndarray:
+        """What removing each unit costs, per column; infinite for those that are gone."""
+        found = np.full(self.count, np.inf)
+        for these, at, blocks in self.stacks:
+            left = self.alive[these]
+            values = weight[:, at[left]].transpose(1, 2, 0)  # (units, size, filters)
+            size = at.shape[1]
+            solved = values / blocks[left] if size == 1 else np.linalg.solve(blocks[left], values)
+            found[these[left]] = (values * solved).sum(axis=(1, 2)) / size
+        return found
+
+    def remove(self, going: np.ndarray) -> np.ndarray:
+        """Take units out; answers their columns."""
+        self.alive[going] = False
+        return np.concatenate([self.columns[unit] for unit in going])
+
+    def shrink(self, grown: np.ndarray) -> None:
+        """Subtract grown' grown, (rows, columns), from the inverse."""
+        for _, at, blocks in self.stacks:
+            rows = grown[:, at]  # (rows, units, size)
+            blocks -= np.einsum("rui,ruj->uij", rows, rows, optimize=at.shape[1] > 1)
 
 
 class Solver:

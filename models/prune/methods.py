@@ -1,0 +1,137 @@
+"""From a dense network and a plan to a pruned network: the methods by name, each from its start to its constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from fleetpose.errors import UsageError, unknown_name
+from models.graph import Graph
+from models.plan import Plan
+from models.prune.binding import adopt
+from models.prune.constraints import Admm, HardMasks, IterativeMagnitude, Reweighted
+from models.prune.layerwise import Settings
+from models.prune.oneshot import prune_graph
+from models.prune.reconstruct import Report, reconstruct
+from models.prune.streams import forward, torch_weights, with_last_reads
+from models.prune.targets import find_targets
+
+if TYPE_CHECKING:
+    from models.train.constraint import Constraint
+
+#: what a training may do besides learning; "oneshot" prunes before and holds the masks
+METHODS = ("oneshot", "magnitude", "admm", "reweighted")
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How methods that find masks while training go about it.
+
+    Attributes:
+        share: of the training in which masks are found; in the rest they are held.
+        rho: of ADMM, at first.
+        lasso: of the reweighted group lasso.
+    """
+
+    share: float = 0.5
+    rho: float = 1e-4
+    lasso: float = 0.1
+
+
+def prune_at_once(
+    network: nn.Module,
+    graph: Graph,
+    plan: Plan,
+    inputs: np.ndarray | None,
+    settings: Settings = Settings(),  # noqa: B008  frozen
+    report: Report | None = None,
+) -> None:
+    """Give `network` the plan's zeros, in place: by reconstruction on `inputs`, by magnitude without.
+
+    Args:
+        graph: traced from `network`.
+        inputs: (N, *graph.input_shape) float32, or None.
+
+    Raises:
+        UsageError: the plan does not fit; weights that are not finite; the network is left as it was.
+    """
+    plan.check(graph.layers)
+    bad = [name for name, value in graph.weights.items() if not np.isfinite(value).all()]
+    if bad:
+        raise UsageError(f"{bad[0]} has values that are not finite, so nothing can be pruned by them")
+    if inputs is None:
+        adopt(network, graph, prune_graph(graph, plan))
+    else:
+        adopt(network, graph, reconstruct(graph, plan.sparsities, inputs, settings, report))
+
+
+def constraint_for(
+    method: str,
+    network: nn.Module,
+    graph: Graph,
+    plan: Plan,
+    inputs: np.ndarray | None = None,
+    strength: Strength = Strength(),
+) -> Constraint:
+    """What a training of `network` takes so that it ends with the plan's zeros.
+
+    Args:
+        method: one of METHODS; for "oneshot" the network has the zeros already.
+        graph: traced from `network` as it is.
+        inputs: magnitudes are compared times the root mean square of what they multiply on these; None: as they are.
+    """
+    if method not in METHODS:
+        raise unknown_name("pruning method", method, METHODS)
+    norms = input_norms(graph, plan, inputs) if inputs is not None and method != "oneshot" else None
+    targets = find_targets(network, graph, plan, norms)
+    if method == "magnitude":
+        return IterativeMagnitude(targets, share=strength.share)
+    if method == "admm":
+        return Admm(targets, strength.rho, share=strength.share)
+    if method == "reweighted":
+        return Reweighted(targets, strength.lasso, share=strength.share)
+    return HardMasks(targets, {each.name: each.weight.detach() != 0 for each in targets})
+
+
+def input_norms(graph: Graph, plan: Plan, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Root mean square of each input channel, (1, in, 1, 1), of every layer the plan prunes."""
+    weights, found = torch_weights(graph), {}
+    held = {graph.input: torch.from_numpy(np.ascontiguousarray(inputs, np.float32))}
+    for layer, finished in with_last_reads(graph):
+        if layer.name in plan.sparsities:
+            squares = held[layer.inputs[0]].square().mean(dim=(0, 2, 3), keepdim=True)
+            found[layer.name] = squares.sqrt().numpy()
+        held[layer.name] = forward(layer, [held[name] for name in layer.inputs], weights)
+        for name in finished:
+            del held[name]
+    return found
+
+
+def cached_start(network: nn.Module, path: Path, identity: Sequence[str], make: Callable[[], None]) -> None:
+    """Run `make`, which changes `network`, unless what it made last time is at `path`; so a killed training goes on.
+
+    Args:
+        path: safetensors, written here and read again where it says the same `identity`.
+    """
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    text = "\n".join(identity)
+    if path.is_file():
+        with safe_open(path, "pt") as stored:
+            if (stored.metadata() or {}).get("identity") == text:
+                network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
+                return
+    make()
+    part = path.with_name(f"{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: each.contiguous().clone() for name, each in network.state_dict().items()}, part, {"identity": text}
+    )
+    part.replace(path)
