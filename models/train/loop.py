@@ -84,7 +84,7 @@ def train(
         data: what it learns from; photographs without labels need a teacher.
         teacher: its last maps are targets of every stage, its features are hints.
         constraint: what pruning adds.
-        checkpoint: kept up to date; training goes on from it where it exists. Its owner removes it (`remove_checkpoint`).
+        checkpoint: kept up to date; training goes on from it where it exists. Its owner removes it.
         report: called after every step, in the first process only.
         device: "auto", "cpu" or "cuda".
         restart: begin anew, whatever checkpoint there is.

@@ -8,6 +8,9 @@ import torch
 
 Maps = Sequence[torch.Tensor]
 
+#: Of the mean variance of all channels, what is added to each one's.
+_LEAST_VARIANCE = 1e-2
+
 
 def map_loss(stages: Maps, heatmaps: torch.Tensor, pafs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Half the weighted squared error per cell, summed over channels and stages, mean over views and cells.
@@ -26,11 +29,17 @@ def map_loss(stages: Maps, heatmaps: torch.Tensor, pafs: torch.Tensor, weight: t
 
 
 def hint_loss(features: Mapping[str, torch.Tensor], teacher: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The fraction of the teacher's features' variance that is not explained, mean over places; a scalar, 1 at best
-    guess of a constant."""
-    terms = []
-    for name, found in features.items():
-        wanted = teacher[name].float()
-        spread = (wanted - wanted.mean(dim=(0, 2, 3), keepdim=True)).square().mean()
-        terms.append((found.float() - wanted).square().mean() / spread.clamp(min=1e-12))
-    return torch.stack(terms).mean()
+    """Mean squared error against the teacher's features, each channel standardised over the batch; a scalar.
+
+    Mean over places, too. It is the unexplained fraction of the variance: 1 for the best constant. Standardised, the
+    features of any teacher are as far from an adaptor's random start, and all channels count.
+    """
+    return torch.stack(
+        [(found.float() - standardised(teacher[name])).square().mean() for name, found in features.items()]
+    ).mean()
+
+
+def standardised(features: torch.Tensor) -> torch.Tensor:
+    """(N, C, h, w) with mean 0 and variance 1 in every channel; those that hardly vary are not blown up to that."""
+    variance, mean = torch.var_mean(features.float(), dim=(0, 2, 3), correction=0, keepdim=True)
+    return (features - mean) * torch.rsqrt(variance + _LEAST_VARIANCE * variance.mean() + 1e-12)

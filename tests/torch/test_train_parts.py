@@ -14,7 +14,7 @@ from models.registry import create_model, model_names
 from models.train.average import Average
 from models.train.hints import Pupil, channels_at, feature_places
 from models.train.initial import calm
-from models.train.losses import hint_loss, map_loss
+from models.train.losses import hint_loss, map_loss, standardised
 from models.train.muon import Muon, orthogonal
 from models.train.optimise import make_optimizers, rate
 from models.train.photographs import read_photographs
@@ -125,12 +125,23 @@ def test_masked_cells_teach_nothing():
 
 
 def test_hint_loss_is_the_unexplained_variance():
-    wanted = torch.randn(4, 5, 6, 6, generator=torch.Generator().manual_seed(0))
-    mean = wanted.mean(dim=(0, 2, 3), keepdim=True)
-    assert float(hint_loss({"a": wanted.clone()}, {"a": wanted})) == 0
-    assert float(hint_loss({"a": mean.expand_as(wanted)}, {"a": wanted})) == pytest.approx(1, rel=1e-5)
-    half = mean + (wanted - mean) / 2
-    assert float(hint_loss({"a": half, "b": wanted}, {"a": wanted, "b": wanted})) == pytest.approx(0.125, rel=1e-5)
+    teacher = torch.randn(4, 5, 6, 6, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [1, 2, 5, 10, 3.0]
+    ).view(5, 1, 1)
+    teacher += 7
+    wanted = standardised(teacher)
+    torch.testing.assert_close(wanted.mean(dim=(0, 2, 3)), torch.zeros(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(wanted.std(dim=(0, 2, 3)), torch.ones(5), atol=0.2, rtol=0)
+    assert float(hint_loss({"a": wanted}, {"a": teacher})) == 0
+    assert float(hint_loss({"a": 0 * wanted}, {"a": teacher})) == pytest.approx(1, abs=0.1)
+    both = hint_loss({"a": wanted / 2, "b": wanted}, {"a": teacher, "b": teacher})
+    assert float(both) == pytest.approx(0.125, abs=0.01)
+
+
+def test_a_dead_channel_is_no_hint():
+    teacher = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    teacher[:, 1] = 1e-6 * teacher[:, 1] + 3
+    assert float(standardised(teacher)[:, 1].abs().max()) < 1e-3
 
 
 def test_a_calm_start():
