@@ -69,6 +69,7 @@ def _add_training(made: argparse.ArgumentParser) -> None:
     made.add_argument("--lasso", type=float, default=0.1, help="strength of --method reweighted")
     made.add_argument("--seed", type=int, default=0, help="of all that is drawn from the photographs")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
+    made.add_argument("--checkpoint-secs", type=float, default=60.0, help="between checkpoints")
     made.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
 
 
@@ -185,7 +186,7 @@ def _settings(arguments: argparse.Namespace, photographs: int) -> Any:
     steps = arguments.steps
     if arguments.epochs is not None:
         steps = math.ceil(arguments.epochs * photographs / arguments.batch)
-    same = {name: getattr(arguments, name) for name in ("minutes", "crop", "batch", "lr", "seed")}
+    same = {name: getattr(arguments, name) for name in ("minutes", "crop", "batch", "lr", "seed", "checkpoint_secs")}
     return Settings(steps=steps, **same)
 
 

@@ -1,0 +1,167 @@
+"""`python -m models.prune`: every method ends in weights that packing takes as they are; kills, refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from codegen.planned import planned_graphs
+from fleetpose import cli
+from models.plan import Plan
+from models.prune.__main__ import main, make_parser
+from models.registry import create_model
+from models.sparsity import Sparsity
+from models.trace import trace
+from models.weights import save_weights
+from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
+
+DRIVER = Path(__file__).with_name("prune_tiny.py")
+LAYERS = ("backbone.1", "backbone.2", "neck")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with coco/, w.safetensors and plan.json of the tiny network."""
+    register_tiny()
+    folder = tmp_path_factory.mktemp("prune")
+    write_coco(folder / "coco")
+    save_weights(create_model(NAME), folder / "w.safetensors")
+    plan_of(dict.fromkeys(LAYERS, "columns:0.5:4x1")).save(folder / "plan.json")
+    return folder
+
+
+def graph_of(weights: Path | None = None):
+    return trace(create_model(NAME, weights), (3, 64, 64), NAME)
+
+
+def plan_of(variants: dict[str, str]) -> Plan:
+    return Plan.of(NAME, graph_of().layers, {name: Sparsity.parse(text) for name, text in variants.items()})
+
+
+def flags(place, out, *more):
+    common = ("--model", NAME, "--weights", place / "w.safetensors", "--plan", place / "plan.json", "-o", out)
+    return [str(each) for each in (*common, *more)]
+
+
+def run(place, out, *more):
+    return cli.run(main, make_parser(), flags(place, out, *more))
+
+
+def training(place, *more):
+    return ("--data", place / "coco", "--photographs", 4, "--crop", 64, "--batch", 4, "--device", "cpu", *more)
+
+
+@pytest.mark.parametrize("method", ["plain", "oneshot", "retrained", "magnitude", "admm", "reweighted"])
+def test_every_methods_weights_are_packed_as_they_are(place, tmp_path, method):
+    out = tmp_path / "p.safetensors"
+    more = {"plain": (), "oneshot": ("--data", place / "coco", "--photographs", 4)}.get(method)
+    if more is None:
+        more = training(place, "--steps", 16, "--method", "oneshot" if method == "retrained" else method)
+    assert run(place, out, *more) == 0
+    plan = Plan.load(place / "plan.json")
+    [_], had_to_prune = planned_graphs([graph_of(out)], plan)
+    assert not had_to_prune
+    before, after = graph_of(place / "w.safetensors").weights, graph_of(out).weights
+    for name in LAYERS:
+        assert (after[f"{name}.weight"] != 0).mean() == 0.5
+        assert (before[f"{name}.weight"] != 0).all()
+    assert [path.suffix for path in tmp_path.iterdir() if path != out] in ([], [".csv"])
+
+
+def test_it_says_what_is_left(place, tmp_path, capsys):
+    assert run(place, tmp_path / "p.safetensors", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    weights = sum(graph_of().weights[f"{name}.weight"].size for name in LAYERS)
+    assert found["params"] - found["params_left"] == weights / 2
+
+
+def test_killed_while_it_retrains_it_ends_as_if_it_were_not(place, tmp_path):
+    more = training(place, "--steps", 60, "--checkpoint-secs", 0)
+    assert run(place, tmp_path / "whole.safetensors", *more) == 0
+    out, log = tmp_path / "killed.safetensors", tmp_path / "killed.csv"
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        command = [sys.executable, str(DRIVER), *flags(place, out, *more)]
+        process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+        rows, until = _rows(log), time.monotonic() + 120
+        while _rows(log) <= rows and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(how)
+        assert process.wait(60) != 0, process.stderr.read()
+        assert (tmp_path / "killed.checkpoint").exists()
+    assert run(place, out, *more) == 0
+    mine, whole = load_file(out), load_file(tmp_path / "whole.safetensors")
+    assert all(torch.equal(mine[name], whole[name]) for name in whole)
+    assert not (tmp_path / "killed.start").exists()
+
+
+def _rows(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with open(path, newline="") as stream:
+        return len(list(csv.DictReader(stream)))
+
+
+def test_the_ends_of_the_ratio(place, tmp_path):
+    """A plan that is dense, or keeps everything, changes nothing; one that keeps nothing is refused as it is read."""
+    for text in (None, "columns:0.0:4x1"):
+        plan = plan_of({} if text is None else {"neck": text})
+        plan.save(place / "ends.json", force=True)
+        out = tmp_path / f"{text}.safetensors"
+        assert cli.run(main, make_parser(), [*flags(place, out), "--plan", str(place / "ends.json")]) == 0
+        mine, whole = load_file(out), load_file(place / "w.safetensors")
+        assert all(torch.equal(mine[name], whole[name]) for name in whole)
+
+
+def bad_plan(place, **changes):
+    content = {**json.loads((place / "plan.json").read_text()), **changes}
+    path = place / f"bad{len(list(place.iterdir()))}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_refusals_leave_no_file(place, tmp_path, capsys):
+    out = tmp_path / "p.safetensors"
+    poisoned = load_file(place / "w.safetensors")
+    poisoned["neck.conv.weight"][0, 0, 0, 0] = float("nan")
+    save_file(poisoned, place / "nan.safetensors")
+    layers = json.loads((place / "plan.json").read_text())["layers"]
+    everything = {**layers, "neck": {"variant": "columns:1.0:4x1", "reason": ""}}
+    few = {name: entry for name, entry in layers.items() if name != "neck"}
+    cases = [
+        (["--plan", bad_plan(place, model=NORMLESS)], f"is a plan of {NORMLESS}, not of {NAME}"),
+        (["--plan", bad_plan(place, layers=few)], "lacks layer 'neck'"),
+        (["--plan", bad_plan(place, layers=everything)], "not from 0 to below 1"),
+        (["--plan", place / "none.json"], "cannot read the plan"),
+        (["--weights", place / "nan.safetensors"], "1 NaN or infinite"),
+        (["--method", "admm"], "give --minutes, --steps or --epochs"),
+        (["--steps", 3], "give --data"),
+        (["--data", place / "nowhere"], "no such folder"),
+        (["--data", place / "coco", "--photographs", 0], "--photographs must be 1 or more"),
+    ]
+    for more, message in cases:
+        assert run(place, out, *more) == 2, message
+        text = capsys.readouterr().err
+        assert message in text
+        assert text.count("\n") <= 2
+        assert not list(tmp_path.iterdir()), message
+
+
+def test_existing_files_stay(place, tmp_path, capsys):
+    out = tmp_path / "p.safetensors"
+    out.write_bytes(b"mine")
+    assert run(place, out) == 2
+    assert "--force" in capsys.readouterr().err
+    assert out.read_bytes() == b"mine"
+    assert run(place, out, "--force") == 0
+    assert np.isfinite(load_file(out)["neck.conv.weight"].numpy()).all()
