@@ -26,7 +26,7 @@ from models.trace import trace
 from models.weights import save_weights
 from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
 
-DRIVER = Path(__file__).with_name("prune_tiny.py")
+DRIVER = Path(__file__).with_name("run_tiny.py")
 LAYERS = ("backbone.1", "backbone.2", "neck")
 
 
@@ -91,7 +91,7 @@ def test_killed_while_it_retrains_it_ends_as_if_it_were_not(place, tmp_path):
     assert run(place, tmp_path / "whole.safetensors", *more) == 0
     out, log = tmp_path / "killed.safetensors", tmp_path / "killed.csv"
     for how in (signal.SIGKILL, signal.SIGTERM):
-        command = [sys.executable, str(DRIVER), *flags(place, out, *more)]
+        command = [sys.executable, str(DRIVER), "models.prune.__main__", *flags(place, out, *more)]
         process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
         rows, until = _rows(log), time.monotonic() + 120
         while _rows(log) <= rows and process.poll() is None and time.monotonic() < until:
