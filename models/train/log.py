@@ -1,18 +1,36 @@
-"""A training's course as CSV, one row per few steps; it goes on where the training does."""
+"""A training's steps as they are reported, and their course as CSV, which goes on where the training does."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
 
-if TYPE_CHECKING:
-    from models.train.loop import Step
-
 COLUMNS = ("step", "progress", "secs", "views_per_sec", "lr", "loss", "labels", "soft", "hints", "penalty")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step that was taken, for a log or a progress line.
+
+    step: counted from 1. progress: fraction of the training done. secs: of training so far, earlier runs included.
+    views: in this step. lr: the learning rate. losses: by name, weighted as they are in "loss", their sum.
+    """
+
+    step: int
+    progress: float
+    secs: float
+    views: int
+    lr: float
+    losses: dict[str, float]
+
+
+Report = Callable[[Step], None]
 
 
 class CsvLog:

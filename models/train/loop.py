@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +17,22 @@ from torch import nn
 
 from fleetpose.errors import UsageError
 from fleetpose.interrupt import until_interrupted
-from models.preprocess import Preprocessing
 from models.spec import ModelSpec
 from models.train.average import Average
 from models.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint, tensors_digest
 from models.train.constraint import Constraint
-from models.train.hints import Pupil, Tapped, channels_at, feature_places
+from models.train.device import arithmetic, device_named, placed
+from models.train.lesson import Lesson, Teacher, make_pupil
+from models.train.log import Report, Step
 from models.train.losses import hint_loss, map_loss
 from models.train.memory import keep_freed_memory
 from models.train.optimise import make_optimizers, set_rate
 from models.train.photographs import Photographs
-from models.train.processes import Processes, device_named, joined
-from models.train.samples import Batch, Views, batches, normalised
+from models.train.processes import Processes, joined
+from models.train.samples import Batch, Views, batches, normalised, padding_colour
 from models.train.settings import Settings
 
-
-@dataclass(frozen=True)
-class Teacher:
-    """A trained network, in eval mode, and what it expects of its input."""
-
-    network: nn.Module
-    preprocessing: Preprocessing
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step that was taken, for a log or a progress line.
-
-    step: counted from 1. progress: fraction of the training done. secs: of training so far, earlier runs included.
-    views: in this step. lr: the learning rate. losses: by name, weighted as they are in "loss", their sum.
-    """
-
-    step: int
-    progress: float
-    secs: float
-    views: int
-    lr: float
-    losses: dict[str, float]
-
-
-Report = Callable[[Step], None]
+__all__ = ["Report", "Step", "Teacher", "train"]
 
 
 def train(
@@ -125,15 +100,14 @@ class _Training:
         self.model, self.spec, self.settings, self.constraint = model, spec, settings, constraint
         self.device, self.processes, self.preprocessing = device, processes, spec.preprocessing
         self.identity = {**settings.identity(), "photographs": data.digest(), **_digests(model, teacher)}
-        _placed(model, device).train()
-        padding = (128.0, 128.0, 128.0)
-        self.views = Views(data, settings, spec.stride, padding)
+        placed(model, device).train()
+        self.views = Views(data, settings, spec.stride, padding_colour(spec.preprocessing))
         self.average = Average(model, settings.ema)
-        self.teacher = teacher
-        self.pupil, self.tapped_teacher = _pupil_and_teacher(model, teacher, settings, device)
+        self.lesson = Lesson(teacher, device) if teacher is not None else None
+        self.pupil = make_pupil(model, self.lesson if settings.hint_weight else None, settings.seed, device)
         self.optimizers = make_optimizers(self.pupil, settings)
         self.wrapped = processes.wrapped(self.pupil, device)
-        self.precision = _precision(settings.precision, device)
+        self.precision = arithmetic(settings.precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
         self.step, self.secs = 0, 0.0
 
@@ -179,8 +153,7 @@ class _Training:
     def _learn(self, batch: Batch) -> tuple[dict[str, float], float]:
         """One update of the weights: the losses by name, and the learning rate."""
         lr = set_rate(self.optimizers, self.settings, self.progress)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
-            terms = self._losses(batch)
+        terms = self._losses(batch)
         total = torch.stack(list(terms.values())).sum()
         losses = {**{name: float(term.detach()) for name, term in terms.items()}, "loss": float(total.detach())}
         if not torch.isfinite(total):
@@ -195,16 +168,15 @@ class _Training:
 
     def _losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The terms of the loss by name, weighted."""
-        settings = self.settings
-        stages, features = self.wrapped(normalised(batch.images, self.preprocessing))
-        terms = {}
+        settings, terms = self.settings, {}
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
+            stages, features = self.wrapped(normalised(batch.images, self.preprocessing))
+            taught = self.lesson(batch.images) if self.lesson is not None else None
         if settings.label_weight and batch.weight.any():
             terms["labels"] = settings.label_weight * map_loss(stages, batch.heatmaps, batch.pafs, batch.weight)
-        if self.tapped_teacher is not None and self.teacher is not None:
-            with torch.no_grad():
-                soft, hints = self.tapped_teacher(normalised(batch.images, self.teacher.preprocessing))
-            everywhere = torch.ones_like(batch.weight)
-            terms["soft"] = settings.soft_weight * map_loss(stages, soft[-2].float(), soft[-1].float(), everywhere)
+        if taught is not None:
+            maps, hints = taught
+            terms["soft"] = settings.soft_weight * map_loss(stages, *maps, torch.ones_like(batch.weight))
             if features:
                 terms["hints"] = settings.hint_weight * hint_loss(features, hints)
         penalty = self.constraint.penalty() if self.constraint is not None else None
@@ -257,7 +229,7 @@ class _Training:
     def result(self) -> nn.Module:
         """The network with its averaged weights."""
         self.model.load_state_dict(self.average.network.state_dict())
-        return _placed(self.model, torch.device("cpu"), torch.contiguous_format).eval()
+        return placed(self.model, torch.device("cpu"), torch.contiguous_format).eval()
 
 
 def _check(
@@ -272,39 +244,6 @@ def _check(
         raise UsageError(f"--batch {settings.batch} cannot be shared by {processes.count} processes")
 
 
-def _pupil_and_teacher(
-    model: nn.Module, teacher: Teacher | None, settings: Settings, device: torch.device
-) -> tuple[Pupil, Tapped | None]:
-    if teacher is None:
-        return Pupil(model, {}, {}), None
-    mine, theirs = feature_places(model), feature_places(teacher.network)
-    shared = [name for name in mine if name in theirs] if settings.hint_weight else []
-    network = _placed(teacher.network, device).eval().requires_grad_(False)
-    channels = {name: channels_at(network, theirs[name]) for name in shared}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        pupil = Pupil(model, {name: mine[name] for name in shared}, channels)
-    _placed(pupil, device)
-    return pupil, Tapped(network, {name: theirs[name] for name in shared})
-
-
-def _placed(module: nn.Module, device: torch.device, order: torch.memory_format = torch.channels_last) -> nn.Module:
-    """`module` itself, moved. With channels innermost a CPU's steps take 0.8 times as long."""
-    module.to(device)
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=order)
-    return module
-
-
 def _digests(model: nn.Module, teacher: Teacher | None) -> dict[str, Any]:
     weights = {"weights": tensors_digest(model.state_dict())}
     return weights if teacher is None else {**weights, "teacher": tensors_digest(teacher.network.state_dict())}
-
-
-def _precision(name: str, device: torch.device) -> torch.dtype:
-    if name != "auto":
-        return getattr(torch, name)
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

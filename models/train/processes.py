@@ -12,8 +12,6 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fleetpose.errors import UsageError
-
 T = TypeVar("T")
 
 
@@ -66,15 +64,3 @@ def joined(device: torch.device) -> Iterator[Processes]:
         yield Processes(distributed.get_rank(), count)
     finally:
         distributed.destroy_process_group()
-
-
-def device_named(name: str) -> torch.device:
-    """ "auto", "cpu" or "cuda"; of several GPUs, the one torchrun gave this process. Raises UsageError."""
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UsageError("--device cuda: PyTorch sees no GPU here; --device cpu")
-    if name == "cpu" or not available:
-        return torch.device("cpu")
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    torch.cuda.set_device(device)
-    return device

@@ -166,6 +166,12 @@ def _one_thread(_worker: int) -> None:
     cv2.setNumThreads(1)
 
 
+def padding_colour(preprocessing: Preprocessing) -> tuple[float, float, float]:
+    """The BGR colour that normalises to 0, which evaluation pads with."""
+    blue, green, red = preprocessing.mean if preprocessing.channels == "BGR" else preprocessing.mean[::-1]
+    return blue, green, red
+
+
 def normalised(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """Float32 input for a network, channels innermost in memory, of (N, 3, H, W) uint8 BGR images."""
     if preprocessing.channels == "RGB":

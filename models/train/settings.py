@@ -27,7 +27,7 @@ class Augmentation:
     """
 
     scale: tuple[float, float] = (0.5, 1.1)
-    photograph_scale: tuple[float, float] = (0.7, 1.4)
+    photograph_scale: tuple[float, float] = (0.5, 1.1)
     rotation: float = 40.0
     shift: float = 40.0
     flip: float = 0.5
