@@ -18,7 +18,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from models.graph import Graph
 from models.plan import Plan
-from models.prune.allocate import COUNTED, Option, allocate, options
+from models.prune.allocate import COUNTED, Option, allocate, dense_option, options, uniform
 from models.prune.curves import Curves, read_divergence
 from models.prune.eligible import prunable
 from models.prune.families import parse_family
@@ -35,25 +35,43 @@ def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, c
     Raises:
         UsageError: a ratio that cannot be reached.
     """
-    if not (ratio >= 1 and math.isfinite(ratio)):
-        raise UsageError(f"a ratio is dense / left, 1 or more, got {ratio:g}")
-    total = graph.params if counted == "params" else graph.macs
-    layers = [layer for layer in prunable(graph) if any(layer.name in curves for curves in families.values())]
+    budget = _budget(graph, ratio, counted)
     choices: dict[str, list[Option]] = {}
-    for layer in layers:
+    for layer in prunable(graph):
         curves = {parse_family(name): each[layer.name] for name, each in families.items() if layer.name in each}
-        choices[layer.name] = options(layer, curves, counted)
-    rest = total - sum(each[0].left for each in choices.values())
+        choices[layer.name] = options(layer, curves, counted) if curves else [dense_option(layer, counted)]
+    rest = _total(graph, counted) - sum(each[0].left for each in choices.values())
     try:
-        found = allocate(choices, math.floor(total / ratio) - rest)
+        found = allocate(choices, budget - rest)
     except UsageError as error:
-        most = total / (rest + sum(min(option.left for option in each) for each in choices.values()))
+        most = _total(graph, counted) / (rest + sum(min(option.left for option in each) for each in choices.values()))
         raise UsageError(
             f"{ratio:g}x of {counted} cannot be reached; the most by these curves is {most:.2f}x"
         ) from error
+    return _plan(graph, found, {name: f"divergence {option.loss:.3g}" for name, option in found.items()})
+
+
+def uniform_plan(graph: Graph, family: str, ratio: float, counted: str = "params") -> Plan:
+    """The plan with the same fraction of zeros in every layer; see `allocated_plan`."""
+    layers = prunable(graph)
+    rest = _total(graph, counted) - sum(dense_option(layer, counted).left for layer in layers)
+    found = uniform(layers, parse_family(family), _budget(graph, ratio, counted) - rest, counted)
+    return _plan(graph, found, dict.fromkeys(found, "as every layer"))
+
+
+def _total(graph: Graph, counted: str) -> int:
+    return graph.params if counted == "params" else graph.macs
+
+
+def _budget(graph: Graph, ratio: float, counted: str) -> int:
+    if not (ratio >= 1 and math.isfinite(ratio)):
+        raise UsageError(f"a ratio is dense / left, 1 or more, got {ratio:g}")
+    return math.floor(_total(graph, counted) / ratio)
+
+
+def _plan(graph: Graph, found: Mapping[str, Option], reasons: Mapping[str, str]) -> Plan:
     sparsities = {name: option.sparsity for name, option in found.items() if option.sparsity is not None}
-    reasons = {name: f"divergence {option.loss:.3g}" for name, option in found.items() if option.sparsity is not None}
-    return Plan.of(graph.name, graph.layers, sparsities, reasons)
+    return Plan.of(graph.name, graph.layers, sparsities, {name: reasons[name] for name in sparsities})
 
 
 def parse_ratio(text: str) -> float:
@@ -67,10 +85,12 @@ def parse_ratio(text: str) -> float:
 def make_parser() -> argparse.ArgumentParser:
     made = cli.parser("models.allocate", "Plan how many zeros each layer gets, by what they cost the outputs.")
     made.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
-    made.add_argument("--sensitivity", type=Path, required=True, metavar="FILE", help="what models.sensitivity wrote")
+    made.add_argument(
+        "--sensitivity", type=Path, metavar="FILE", help="of models.sensitivity; all layers alike without"
+    )
     made.add_argument("--ratio", type=parse_ratio, required=True, help="dense / left, such as 1.8x")
     made.add_argument("--counted", choices=COUNTED, default="params", help="what the ratio is of")
-    made.add_argument("--family", help="of sparsities, such as columns:4x1; any of the file's without")
+    made.add_argument("--family", help="of sparsities, such as columns:4x1; of the file, any without")
     made.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
     made.add_argument("--force", action="store_true", help="replace the plan")
     return made
@@ -78,13 +98,20 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out, force=arguments.force)
-    families = read_divergence(arguments.sensitivity, arguments.model, arguments.family)
+    if not (arguments.sensitivity or arguments.family):
+        raise UsageError("give --sensitivity FILE, or --family such as columns:4x1 for the same zeros in every layer")
+    families: dict[str, Curves] = {}
+    if arguments.sensitivity:
+        families = read_divergence(arguments.sensitivity, arguments.model, arguments.family)
     from models.registry import create_model, model_spec
     from models.trace import trace
 
     spec = model_spec(arguments.model)
     graph = trace(create_model(arguments.model), (3, *spec.size), arguments.model)
-    plan = allocated_plan(graph, families, arguments.ratio, arguments.counted)
+    if families:
+        plan = allocated_plan(graph, families, arguments.ratio, arguments.counted)
+    else:
+        plan = uniform_plan(graph, arguments.family, arguments.ratio, arguments.counted)
     plan.save(arguments.out, force=arguments.force)
     if arguments.json:
         cli.print_json({"plan": str(arguments.out), **_counts(graph, plan)})

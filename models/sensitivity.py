@@ -35,8 +35,11 @@ from models.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
-ZEROS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9)
+ZEROS = (0.15, 0.3, 0.5, 0.7, 0.85)
 BLOCK_ZEROS = (0.25, 0.5, 0.75, 0.9)
+
+#: how layers are reconstructed for curves, which need the order of layers, not each layer's last bit
+QUICK: dict[str, Any] = {"samples": 6000, "rectify": 2, "compensate": False}
 
 Told = Callable[[str, int, int], None]
 
@@ -96,12 +99,14 @@ def _layers(
     bench: Bench, family: Sparsity, zeros: Sequence[float], journal: Journal, told: Told
 ) -> dict[str, dict[float, float]]:
     """Curves of single layers."""
+    from models.prune.layerwise import Settings
     from models.prune.response import layer_curves
 
     prefix, names = f"{family_text(family)} layer ", [layer.name for layer in prunable(bench.graph)]
     missing = [name for name in names if prefix + name not in journal.found]
     for done, (name, curve) in enumerate(
-        layer_curves(bench.graph, missing, family, zeros, bench.fitted, bench.judged), len(names) - len(missing) + 1
+        layer_curves(bench.graph, missing, family, zeros, bench.fitted, bench.judged, Settings(**QUICK)),
+        len(names) - len(missing) + 1,
     ):
         journal.add(prefix + name, {f"{share:g}": loss for share, loss in curve.items()})
         told(prefix + name, done, len(names))
@@ -119,7 +124,7 @@ def _block_point(bench: Bench, sparsity: Sparsity, layers: Sequence[str]) -> dic
     chosen = {name: sparsity for name in layers if sparsity.applies_to(bench.graph.layer(name)) is None}
     if not chosen:
         return None
-    pruned = reconstruct(bench.graph, chosen, bench.fitted, Settings(compensate=False))
+    pruned = reconstruct(bench.graph, chosen, bench.fitted, Settings(**QUICK))
     found = divergence(run_outputs(pruned, bench.judged), run_outputs(bench.graph, bench.judged))
     return {"divergence": found, "ap": _ap(bench, pruned) if bench.annotated else None}
 

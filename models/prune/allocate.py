@@ -41,7 +41,7 @@ def options(layer: Layer, families: Mapping[Sparsity, Mapping[float, float]], co
             the last one nothing is offered.
         counted: "params" or "macs".
     """
-    found = [Option(None, layer.params if counted == "params" else layer.macs, 0.0)]
+    found = [dense_option(layer, counted)]
     for family, curve in families.items():
         points = sorted({0.0: 0.0, **curve}.items())
         known, roots = np.array([x for x, _ in points]), np.sqrt(np.maximum([y for _, y in points], 0.0))
@@ -53,6 +53,11 @@ def options(layer: Layer, families: Mapping[Sparsity, Mapping[float, float]], co
                 loss = float(np.interp(1 - sparsity.kept_fraction(layer.weight_shape), known, roots)) ** 2
                 found.append(Option(sparsity, _left(layer, sparsity, counted), loss))
     return found
+
+
+def dense_option(layer: Layer, counted: str = "params") -> Option:
+    """A layer as it is."""
+    return Option(None, layer.params if counted == "params" else layer.macs, 0.0)
 
 
 def _left(layer: Layer, sparsity: Sparsity, counted: str) -> int:
@@ -85,3 +90,26 @@ def allocate(choices: Mapping[str, Sequence[Option]], budget: int) -> dict[str, 
     if found.x is None:
         raise UsageError(f"no allocation fits {budget}: {found.message}")
     return {name: option for (name, option), taken in zip(flat, found.x > 0.5, strict=True) if taken}
+
+
+def uniform(layers: Sequence[Layer], family: Sparsity, budget: int, counted: str = "params") -> dict[str, Option]:
+    """The same fraction of zeros in every layer that can have it, the least with which at most `budget` is left.
+
+    Raises:
+        UsageError: even 98 % of zeros leave more.
+    """
+    for zeros in np.arange(0, 0.9801, 0.002):
+        found = {}
+        for layer in layers:
+            sparsity = replace(family, zeros=round(float(zeros), 4)) if _possible(family, zeros) else None
+            if sparsity is None or sparsity.applies_to(layer) is not None:
+                found[layer.name] = dense_option(layer, counted)
+            else:
+                found[layer.name] = Option(sparsity, _left(layer, sparsity, counted), 0.0)
+        if sum(option.left for option in found.values()) <= budget:
+            return found
+    raise UsageError(f"{budget} cannot be reached by any fraction of zeros up to 0.98")
+
+
+def _possible(family: Sparsity, zeros: float) -> bool:
+    return zeros > 0 and (family.pattern != "pattern" or zeros >= 5 / 9)

@@ -132,6 +132,16 @@ def test_plans_reach_the_ratio(place, tmp_path, counted, capsys):
     assert set(chosen.sparsities) <= set(LAYERS)
 
 
+def test_without_a_sensitivity_all_layers_have_the_same_zeros(place, tmp_path, capsys):
+    arguments = ["--model", NAME, "--ratio", "1.2", "-o", str(tmp_path / "plan.json")]
+    assert cli.run(allocate.main, allocate.make_parser(), arguments) == 2
+    assert "--family such as" in capsys.readouterr().err
+    assert cli.run(allocate.main, allocate.make_parser(), [*arguments, "--family", "columns:4x1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["params"] / found["params_left"] == pytest.approx(1.2, rel=0.03)
+    assert len({sparsity.zeros for sparsity in Plan.load(tmp_path / "plan.json").sparsities.values()}) == 1
+
+
 def test_plans_that_cannot_be(place, tmp_path, capsys):
     cases = [
         (["--ratio", "9x"], "the most by these curves is"),
