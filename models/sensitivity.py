@@ -35,7 +35,7 @@ from models.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
-ZEROS = (0.15, 0.3, 0.5, 0.7, 0.85)
+ZEROS = (0.2, 0.4, 0.65, 0.85)
 BLOCK_ZEROS = (0.25, 0.5, 0.75, 0.9)
 
 #: how layers are reconstructed for curves, which need the order of layers, not each layer's last bit
@@ -148,7 +148,7 @@ def make_parser() -> argparse.ArgumentParser:
     made.add_argument("--family", nargs="+", default=["columns:4x1"], help="of sparsities, such as block_punched:8x4")
     made.add_argument("--zeros", type=float, nargs="+", default=list(ZEROS), help="of single layers")
     made.add_argument("--block-zeros", type=float, nargs="+", default=list(BLOCK_ZEROS), help="of whole blocks")
-    made.add_argument("--photographs", type=int, default=24, help="of --data; a third of them judges")
+    made.add_argument("--photographs", type=int, default=16, help="of --data; a quarter of them judges")
     made.add_argument("--seed", type=int, default=0, help="of what is drawn from the photographs")
     made.add_argument("--plot", type=Path, metavar="FILE", help="also draw the curves (.png)")
     made.add_argument("--restart", action="store_true", help="begin anew, whatever journal there is")
@@ -166,9 +166,9 @@ def _bench(arguments: argparse.Namespace) -> Bench:
     network = create_model(arguments.model, arguments.weights)
     graph = trace(network, (3, *spec.size), arguments.model)
     inputs = calibration_inputs(spec, arguments.data, arguments.photographs, arguments.seed)
-    if len(inputs) < 3:
-        raise UsageError(f"{len(inputs)} photographs are too few: give --data with 3 or more")
-    judged = len(inputs) // 3
+    if len(inputs) < 2:
+        raise UsageError(f"{len(inputs)} photograph is too few: give --data with 2 or more")
+    judged = max(1, len(inputs) // 4)
     return Bench(network, spec, graph, inputs[judged:], inputs[:judged], arguments.annotated)
 
 

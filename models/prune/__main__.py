@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--data", nargs="+", default=[], metavar="DIR", help="photographs; never those accuracy is judged by"
     )
-    made.add_argument("--photographs", type=int, default=48, help="of --data that layers are reconstructed on")
+    made.add_argument("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
     made.add_argument(
         "-o", "--out", type=Path, required=True, help="weights (safetensors); a checkpoint is kept beside"
     )

@@ -26,7 +26,8 @@ class Settings:
     """How layers are reconstructed.
 
     Attributes:
-        samples: output positions each layer is solved on, drawn from all calibration inputs.
+        samples: output positions each layer is solved on, drawn from all calibration inputs; layers of several groups,
+            which have few columns each, take a quarter.
         ridge: pull towards the old weights, relative to the mean of H's diagonal.
         share: of the units that are left, so many are removed between two looks at the costs.
         rectify: how often the targets before a ReLU are moved.
@@ -34,10 +35,10 @@ class Settings:
         seed: of the samples.
     """
 
-    samples: int = 16_000
+    samples: int = 8_000
     ridge: float = 1e-3
-    share: float = 0.05
-    rectify: int = 8
+    share: float = 0.1
+    rectify: int = 5
     compensate: bool = True
     seed: int = 0
 

@@ -48,7 +48,8 @@ def reconstruct(
         changed = any(a is not b for a, b in zip(theirs, mine, strict=True))
         sparsity, own = sparsities.get(layer.name), weights
         if layer.op == "conv" and (sparsity is not None or (changed and settings.compensate)):
-            drawn = problem(layer, theirs, mine, weights, settings.samples, generator)
+            samples = settings.samples if layer.groups == 1 else max(1, settings.samples // 4)
+            drawn = problem(layer, theirs, mine, weights, samples, generator)
             new = solved_layer(layer, sparsity, drawn, settings)
             solved.update({name: value.numpy() for name, value in new.items()})
             own, changed = {**weights, **new}, True

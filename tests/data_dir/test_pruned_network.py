@@ -1,0 +1,68 @@
+"""Trained weights pruned on real photographs: accuracy is kept, and the artifact has it, too (needs ../shared)."""
+
+import pytest
+import torch
+
+from codegen.artifact import Artifact
+from codegen.build import Destination, build
+from codegen.verify import verify
+from devices import open_device
+from fleetpose import cli
+from models.accuracy import evaluate_network
+from models.plan import Plan
+from models.prune.__main__ import main, make_parser
+from models.prune.calibration import calibration_inputs, find_photographs
+from models.registry import create_model, model_spec
+from models.sparsity import Sparsity
+from models.trace import trace
+
+MODEL = "human_pose_0001"
+LAYERS = [f"model.{index}.pointwise" for index in (8, 9, 10, 11)] + ["refinement_stages.0.trunk.4.trunk.0"]
+
+
+@pytest.fixture(scope="module")
+def pruned(shared_dir, tmp_path_factory):
+    """(folder with plan.json, magnitude.safetensors and reconstructed.safetensors, AP by their names)."""
+    folder, data = tmp_path_factory.mktemp("pruned"), shared_dir / "data"
+    weights = data / "lwop/human_pose_0001.safetensors"
+    graph = trace(create_model(MODEL, weights), (3, 368, 368), MODEL)
+    half = Sparsity.parse("columns:0.6:8x1")
+    Plan.of(MODEL, graph.layers, dict.fromkeys(LAYERS, half)).save(folder / "plan.json")
+    aps = {}
+    for name, more in (("magnitude", []), ("reconstructed", ["--data", data / "photos_train", "--photographs", 12])):
+        out = folder / f"{name}.safetensors"
+        flags = ["--model", MODEL, "--weights", weights, "--plan", folder / "plan.json", "-o", out, *more]
+        assert cli.run(main, make_parser(), [str(flag) for flag in flags]) == 0
+        network = create_model(MODEL, out)
+        aps[name] = evaluate_network(network, model_spec(MODEL), data / "photos_val").ap
+    return folder, aps
+
+
+def test_reconstruction_keeps_what_magnitude_loses(pruned):
+    _, aps = pruned
+    print(aps)
+    assert aps["reconstructed"] >= 0.40
+    assert aps["reconstructed"] >= aps["magnitude"] + 0.05
+
+
+def test_the_artifact_has_the_pruned_networks_ap(pruned, shared_dir):
+    folder, _ = pruned
+    weights, path = folder / "reconstructed.safetensors", folder / "pose.so"
+    with open_device("host") as session:
+        destination = Destination(session.profile, session.info.to_dict())
+        sizes = [(368, 280), (368, 656)]
+        manifest = build(MODEL, path, destination, weights=weights, sizes=sizes, plan=folder / "plan.json")
+        found = verify(Artifact(path, session), weights, shared_dir / "data/photos_val")
+    assert manifest.plan["zeros"] == "given"
+    assert abs(found["ap_artifact"] - found["ap_reference"]) <= 0.002
+
+
+def test_calibration_inputs_are_the_networks_own_kind(shared_dir):
+    spec, folders = model_spec(MODEL), [shared_dir / "data/photos_train", shared_dir / "data/photos_more"]
+    inputs = calibration_inputs(spec, folders, 6)
+    assert inputs.shape == (6, 3, 368, 368)
+    assert abs(inputs).max() <= 1
+    assert (inputs == calibration_inputs(spec, folders, 6)).all()
+    assert (inputs != calibration_inputs(spec, folders, 6, seed=1)).any()
+    assert len(find_photographs(folders)) > 2000
+    assert torch.from_numpy(inputs).flatten(1).std(dim=1).min() > 0.05, "no photograph is mostly padding"
