@@ -41,8 +41,8 @@ def _part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def load_checkpoint(path: Path, identity: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
-    """The state that was saved, or None where there is no checkpoint.
+def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The state that was saved, its tensors on the CPU, or None where there is no checkpoint.
 
     Args:
         identity: what tells this training from another; names to plain values.
@@ -53,7 +53,7 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any], device: torch.devic
     if not path.exists():
         return None
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise UsageError(f"{path} is no checkpoint that can be read; --restart begins anew") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

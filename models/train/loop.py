@@ -199,7 +199,7 @@ class _Training:
         if checkpoint is not None and restart and self.processes.first:
             remove_checkpoint(checkpoint)
         self.processes.wait()
-        state = load_checkpoint(checkpoint, self.identity, self.device) if checkpoint is not None else None
+        state = load_checkpoint(checkpoint, self.identity) if checkpoint is not None else None
         if state is None:
             return
         self.step, self.secs = state["step"], state["secs"]
