@@ -31,6 +31,8 @@ class Settings:
         ridge: pull towards the old weights, relative to the mean of H's diagonal.
         share: of the units that are left, so many are removed between two looks at the costs.
         rectify: how often the targets before a ReLU are moved.
+        attention: of the samples, so many are drawn by how much their position matters (models.prune.importance), the
+            others evenly; 0 also takes all filters of a layer for equally important.
         compensate: solve dense layers anew, too, once their inputs have changed.
         seed: of the samples.
     """
@@ -40,6 +42,7 @@ class Settings:
     share: float = 0.1
     rectify: int = 5
     compensate: bool = True
+    attention: float = 0.7
     seed: int = 0
 
 
@@ -47,12 +50,16 @@ DEFAULTS = Settings()
 
 
 def solved_layer(
-    layer: Layer, sparsity: Sparsity | None, drawn: Problem, settings: Settings
+    layer: Layer,
+    sparsity: Sparsity | None,
+    drawn: Problem,
+    settings: Settings,
+    importance: np.ndarray | None = None,
 ) -> dict[str, torch.Tensor]:
-    """The layer's new weight and bias, by their names in the graph."""
+    """The layer's new weight and bias, by their names in the graph; `importance` as for `select`."""
     with torch.inference_mode():
         if layer.groups == 1:
-            return named(layer, _solve_one(layer.weight_shape, sparsity, drawn, settings))
+            return named(layer, _solve_one(layer.weight_shape, sparsity, drawn, settings, importance))
         return named(layer, _solve_groups(drawn, settings))
 
 
@@ -64,13 +71,19 @@ def named(layer: Layer, found: torch.Tensor) -> dict[str, torch.Tensor]:
     return {**result, f"{layer.name}.bias": new[:, columns].contiguous()} if layer.bias else result
 
 
-def _solve_one(shape: WeightShape, sparsity: Sparsity | None, drawn: Problem, settings: Settings) -> torch.Tensor:
+def _solve_one(
+    shape: WeightShape,
+    sparsity: Sparsity | None,
+    drawn: Problem,
+    settings: Settings,
+    importance: np.ndarray | None,
+) -> torch.Tensor:
     """(1, filters, columns) of a layer of one group."""
     h, ridge = inputs_moment(drawn, settings.ridge)
     g = cross_moment(drawn, drawn.targets, ridge)
     kept = None
     if sparsity is not None:
-        kept = select(h[0].numpy(), g[0].numpy(), sparsity, shape, settings.share).mask(sparsity)
+        kept = select(h[0].numpy(), g[0].numpy(), sparsity, shape, settings.share, importance).mask(sparsity)
     return solved_with(kept, drawn, h, ridge, settings.rectify)
 
 

@@ -53,6 +53,7 @@ def problem(
     weights: Mapping[str, torch.Tensor],
     samples: int,
     generator: torch.Generator,
+    chances: torch.Tensor | None = None,
 ) -> Problem:
     """Draw a convolution's problem.
 
@@ -60,11 +61,10 @@ def problem(
         dense, pruned: its inputs, as Layer.inputs, in the dense and in the pruned network; each (N, C, H, W).
         weights: of the dense network, as in Graph.weights.
         samples: positions to draw, with replacement.
+        chances: (N, height, width) of the layer's result, how often each position is drawn, relatively; equally
+            without.
     """
-    height, width = _out_size(layer, pruned[0])
-    image = torch.randint(len(pruned[0]), (samples,), generator=generator)
-    y = torch.randint(height, (samples,), generator=generator)
-    x = torch.randint(width, (samples,), generator=generator)
+    image, y, x = _drawn(len(pruned[0]), *_out_size(layer, pruned[0]), samples, generator, chances)
     inputs = _columns(layer, pruned[0], image, y, x)
     same = pruned[0] is dense[0]
     weight = weights[f"{layer.name}.weight"].flatten(1).unflatten(0, (layer.groups, -1))
@@ -81,6 +81,19 @@ def problem(
         targets += gap.transpose(0, 1)
         steps, addend = steps[1:], addend + 1
     return Problem(inputs, targets, old, bool(steps) and steps[0].kind == "relu")
+
+
+def _drawn(
+    count: int, height: int, width: int, samples: int, generator: torch.Generator, chances: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Indices of the image, the row and the column of each sample."""
+    if chances is None:
+        flat = torch.randint(count * height * width, (samples,), generator=generator)
+    else:
+        ends = chances.double().flatten().cumsum(0)
+        flat = torch.searchsorted(ends, torch.rand(samples, generator=generator, dtype=torch.float64) * ends[-1])
+        flat = flat.clamp(max=len(ends) - 1)
+    return flat // (height * width), flat // width % height, flat % width
 
 
 def _out_size(layer: Layer, x: torch.Tensor) -> tuple[int, int]:

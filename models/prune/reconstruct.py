@@ -14,8 +14,10 @@ import numpy as np
 import torch
 
 from models.graph import Graph
+from models.layer import Layer
+from models.prune.importance import Importance, importances
 from models.prune.layerwise import DEFAULTS, Settings, solved_layer
-from models.prune.problem import problem
+from models.prune.problem import Problem, problem
 from models.prune.streams import forward, torch_weights, with_last_reads
 from models.sparsity import Sparsity
 
@@ -37,20 +39,20 @@ def reconstruct(
         inputs: (N, *graph.input_shape) float32.
         report: called with each layer's name, layers done and layers in all.
     """
-    weights = torch_weights(graph)
-    solved = dict(graph.weights)
-    generator = torch.Generator().manual_seed(settings.seed)
+    weights, known = torch_weights(graph), _importances(graph, inputs, settings)
+    solved, generator = dict(graph.weights), torch.Generator().manual_seed(settings.seed)
     first = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
     dense, pruned = {graph.input: first}, {graph.input: first}
     for index, (layer, finished) in enumerate(with_last_reads(graph), 1):
         theirs, mine = [dense[name] for name in layer.inputs], [pruned[name] for name in layer.inputs]
-        made = forward(layer, theirs, weights)
+        made, own = forward(layer, theirs, weights), weights
         changed = any(a is not b for a, b in zip(theirs, mine, strict=True))
-        sparsity, own = sparsities.get(layer.name), weights
+        sparsity = sparsities.get(layer.name)
         if layer.op == "conv" and (sparsity is not None or (changed and settings.compensate)):
-            samples = settings.samples if layer.groups == 1 else max(1, settings.samples // 4)
-            drawn = problem(layer, theirs, mine, weights, samples, generator)
-            new = solved_layer(layer, sparsity, drawn, settings)
+            matters = known.get(layer.name)
+            drawn = _drawn(layer, theirs, mine, weights, settings, generator, matters)
+            filters = None if matters is None else matters.filters.numpy()
+            new = solved_layer(layer, sparsity, drawn, settings, filters)
             solved.update({name: value.numpy() for name, value in new.items()})
             own, changed = {**weights, **new}, True
         dense[layer.name] = made
@@ -60,3 +62,23 @@ def reconstruct(
         if report is not None:
             report(layer.name, index, len(graph.layers))
     return replace(graph, weights=solved)
+
+
+def _importances(graph: Graph, inputs: np.ndarray, settings: Settings) -> dict[str, Importance]:
+    """Of every convolution; none where all positions and filters are to count alike."""
+    convs = [layer.name for layer in graph.layers if layer.op == "conv"]
+    return importances(graph, convs, inputs, settings.seed) if settings.attention else {}
+
+
+def _drawn(
+    layer: Layer,
+    dense: list[torch.Tensor],
+    pruned: list[torch.Tensor],
+    weights: Mapping[str, torch.Tensor],
+    settings: Settings,
+    generator: torch.Generator,
+    matters: Importance | None,
+) -> Problem:
+    samples = settings.samples if layer.groups == 1 else max(1, settings.samples // 4)
+    chances = None if matters is None else 1 - settings.attention + settings.attention * matters.positions
+    return problem(layer, dense, pruned, weights, samples, generator, chances)

@@ -45,16 +45,26 @@ class Selection:
         return spread(units.reshape(len(units), -1, positions), sparsity, self.shape).copy()
 
 
-def select(h: np.ndarray, g: np.ndarray, sparsity: Sparsity, shape: WeightShape, share: float = 0.05) -> Selection:
+def select(
+    h: np.ndarray,
+    g: np.ndarray,
+    sparsity: Sparsity,
+    shape: WeightShape,
+    share: float = 0.05,
+    importance: np.ndarray | None = None,
+) -> Selection:
     """Order the units of a layer for `sparsity`, and for all of its family that have fewer zeros.
 
     Args:
         h, g: as in models.prune.surgeon, (columns, columns) and (filters, columns); columns beyond the weight's always
             stay.
         share: of the units that are left, so many are removed between two looks at the costs.
+        importance: (filters,), what the squared error of each filter counts; 1 without.
     """
     inverse = np.linalg.inv(h)
     dense = g @ inverse
+    if importance is not None:
+        dense = dense * np.sqrt(importance)[:, None]
     if sparsity.pattern == "pattern":
         columns = prod(shape[1:])
         return Selection(shape, (), (dense[:, :columns] / np.sqrt(np.diag(inverse)[:columns])).reshape(shape))
