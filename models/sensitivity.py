@@ -39,7 +39,7 @@ ZEROS = (0.2, 0.4, 0.65, 0.85)
 BLOCK_ZEROS = (0.25, 0.5, 0.75, 0.9)
 
 #: how layers are reconstructed for curves, which need the order of layers, not each layer's last bit
-QUICK: dict[str, Any] = {"samples": 6000, "rectify": 2, "compensate": False}
+QUICK: dict[str, Any] = {"samples": 6000, "rectify": 2, "compensate": False, "attention": 0.0}
 
 Told = Callable[[str, int, int], None]
 
