@@ -93,20 +93,22 @@ class RpcConnection:
         self._socket.close()
 
 
-def _open_files() -> set[int]:
-    """Numbers of this process's open files, without the one that the listing itself takes for a moment."""
+def _open_files() -> set[tuple[int, int]]:
+    """(number, inode) of this process's open files, without the one that the listing itself takes for a moment.
+
+    The number alone says too little: one that an aborted connection frees in its own thread is soon another's.
+    """
     listed = [int(name) for name in os.listdir("/dev/fd") if name.isdigit()]
     still = set()
     for number in listed:
         with contextlib.suppress(OSError):
-            os.fstat(number)
-            still.add(number)
+            still.add((number, os.fstat(number).st_ino))
     return still
 
 
-def _find_socket(before: set[int], port: int) -> socket.socket:
+def _find_socket(before: set[tuple[int, int]], port: int) -> socket.socket:
     """A duplicate of the TCP socket connected to `port` that was not open `before`."""
-    for number in sorted(_open_files() - before):
+    for number, _ in sorted(_open_files() - before):
         try:
             found = socket.socket(fileno=os.dup(number))
         except OSError:

@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 
+# One thread for each process's matrix arithmetic: the tests run in as many processes as there are cores, whose threads
+# would wait for each other by spinning; and a child process then rounds as its parent does, so bits can be compared.
+# Set before anything imports a library that reads it. OpenCL kernels keep their threads.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:

@@ -68,6 +68,9 @@ def _add_training(made: argparse.ArgumentParser) -> None:
     made.add_argument("--rho", type=float, default=1e-4, help="of --method admm, at first; it rises 1000-fold")
     made.add_argument("--lasso", type=float, default=0.1, help="strength of --method reweighted")
     made.add_argument("--seed", type=int, default=0, help="of all that is drawn from the photographs")
+    made.add_argument("--teacher", help="a registered network to learn from; the dense network itself without")
+    made.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
+    made.add_argument("--workers", type=int, help="processes that prepare views; the device decides if not given")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     made.add_argument("--checkpoint-secs", type=float, default=60.0, help="between checkpoints")
     made.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
@@ -83,6 +86,8 @@ def _check(arguments: argparse.Namespace) -> Plan:
         raise UsageError(f"--photographs must be 1 or more, got {arguments.photographs}")
     if arguments.method != "oneshot" and not _trains(arguments):
         raise UsageError(f"--method {arguments.method} prunes while it trains; give --minutes, --steps or --epochs")
+    if bool(arguments.teacher) != bool(arguments.teacher_weights):
+        raise UsageError("--teacher NAME and --teacher-weights FILE go together")
     if _trains(arguments) and not arguments.data:
         raise UsageError("a training needs photographs; give --data")
     return plan
@@ -146,13 +151,12 @@ def _prune_at_once(
 def _train(
     arguments: argparse.Namespace, network: nn.Module, spec: ModelSpec, plan: Plan, inputs: np.ndarray | None
 ) -> None:
-    """Train `network`, taught by what it was when dense, in place."""
+    """Train `network`, taught by what it was when dense or by --teacher, in place."""
     from models.prune.methods import Strength, constraint_for
-    from models.registry import create_model
     from models.trace import trace
     from models.train.checkpoint import checkpoint_path
     from models.train.log import CsvLog
-    from models.train.loop import Step, Teacher, train
+    from models.train.loop import Step, train
     from models.train.photographs import read_photographs
 
     data = read_photographs(arguments.data, arguments.annotations, unlabelled=True)
@@ -171,7 +175,7 @@ def _train(
             spec,
             data,
             _settings(arguments, len(data.items)),
-            teacher=Teacher(create_model(arguments.model, arguments.weights), spec.preprocessing),
+            teacher=_teacher(arguments),
             constraint=constraint,
             checkpoint=checkpoint_path(arguments.out),
             report=report,
@@ -180,13 +184,22 @@ def _train(
         )
 
 
+def _teacher(arguments: argparse.Namespace) -> Any:
+    from models.registry import create_model, model_spec
+    from models.train.loop import Teacher
+
+    name, weights = arguments.teacher or arguments.model, arguments.teacher_weights or arguments.weights
+    return Teacher(create_model(name, weights), model_spec(name).preprocessing)
+
+
 def _settings(arguments: argparse.Namespace, photographs: int) -> Any:
     from models.train.settings import Settings
 
     steps = arguments.steps
     if arguments.epochs is not None:
         steps = math.ceil(arguments.epochs * photographs / arguments.batch)
-    same = {name: getattr(arguments, name) for name in ("minutes", "crop", "batch", "lr", "seed", "checkpoint_secs")}
+    names = ("minutes", "crop", "batch", "lr", "seed", "workers", "checkpoint_secs")
+    same = {name: getattr(arguments, name) for name in names}
     return Settings(steps=steps, **same)
 
 

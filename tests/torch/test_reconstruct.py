@@ -129,6 +129,11 @@ def test_a_relu_leaves_room_for_what_is_negative():
     assert errors[10] < errors[0]
 
 
+def _farthest(rows: torch.Tensor, others: torch.Tensor) -> float:
+    """Of each row's distance from the nearest of `others`, the largest; float64, without cdist's cancellation."""
+    return float((rows.double()[:, None] - others.double()[None]).norm(dim=2).min(dim=1).values.max())
+
+
 LAYERS = [
     ((6, 9, 11), (4, 6, 3, 3), 1, {"padding": (1, 1)}),
     ((6, 9, 11), (4, 6, 3, 3), 1, {"padding": (2, 2), "dilation": (2, 2)}),
@@ -150,7 +155,7 @@ def test_problems_are_the_layers_own(in_shape, shape, groups, how):
     assert torch.allclose(again.float(), drawn.targets, atol=1e-4)
     columns = drawn.targets.transpose(0, 1).flatten(1)  # (samples, filters)
     outputs = made.permute(0, 2, 3, 1).reshape(-1, shape[0])
-    assert torch.cdist(columns, outputs).min(dim=1).values.max() < 1e-2
+    assert _farthest(columns, outputs) < 1e-4
 
 
 def test_targets_make_up_for_an_addend_that_changed():
@@ -162,7 +167,7 @@ def test_targets_make_up_for_an_addend_that_changed():
     wanted = run_layer(layer, [x, dense], weights) - pruned
     outputs = (run_layer(replace(layer, epilogue=(Step("add"),)), [x, dense], weights) - pruned).permute(0, 2, 3, 1)
     assert wanted.shape == (2, *shape)
-    assert torch.cdist(drawn.targets[0], outputs.reshape(-1, 5)).min(dim=1).values.max() < 1e-2
+    assert _farthest(drawn.targets[0], outputs.reshape(-1, 5)) < 1e-4
     assert drawn.rectified
 
 
