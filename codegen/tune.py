@@ -23,7 +23,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from models.registry import model_spec
+from models.registry import MODEL_HELP, model_spec
 from models.sparsity import Sparsity, parse_variant
 
 
@@ -48,9 +48,10 @@ def tasks_for(arguments: argparse.Namespace, profile: Profile) -> list[Task]:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("codegen.tune", "Measure every candidate schedule of a network's layers and keep the best.")
-    parser.add_argument("--model", nargs="+", required=True, help="registered networks")
+    parser.add_argument("--model", nargs="+", required=True, help=f"networks, each {MODEL_HELP}")
     parser.add_argument("--device", default="host", help="host or rpc:KEY: where they are timed")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
+    parser.add_argument("--host", default="native", help="processor that serves the device, as for codegen.build")
     parser.add_argument(
         "--size",
         type=cli.image_size,
@@ -89,7 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
         check_writable(out, force=True)
         tuner = Tuner(
             session, out, arguments.tuner, arguments.trials, arguments.rounds,
-            arguments.seed, arguments.budget_secs, arguments.force,
+            arguments.seed, arguments.budget_secs, arguments.force, arguments.host,
         )  # fmt: skip
         progress("tracing")
         tasks = tasks_for(arguments, profile)

@@ -37,6 +37,7 @@ class Tuner:
         seed: of the random operands and of MetaSchedule's search.
         budget_secs: no candidate is begun later than this after the start; None: no end.
         force: measure again what is in the file.
+        host: the processor that serves the device, a key of codegen.target.HOSTS.
         measured: workloads whose row was written.
     """
 
@@ -48,6 +49,7 @@ class Tuner:
     seed: int = 0
     budget_secs: float | None = None
     force: bool = False
+    host: str = "native"
     measured: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -93,7 +95,7 @@ class Tuner:
     def _contest(self, task: Task, step: Callable[[int, str], None]) -> Row | None:
         """All candidates, or those for which there is time: at least the default and another one."""
         inputs, weights = task.operands(self.seed)
-        contest = Contest(self.session, task.workload, weights, inputs)
+        contest = Contest(self.session, task.workload, weights, inputs, self.host)
         for number, choice in enumerate(task.choices):
             if self.expired():
                 break

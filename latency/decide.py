@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from codegen.tuned import tuned_for
 from devices import open_device
 from devices.measure import device_of
+from devices.session import Session
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
-from fleetpose.progress import Progress, status
+from fleetpose.progress import status
 from latency.choose import Option
 from latency.confirm import check_device, confirm, sentences, with_measured_whole
 from latency.deciding import MILD_BLOCK, Goal, Network, choose, network_of
@@ -34,6 +36,25 @@ from models.sparsity import Sparsity, parse_variant
 #: without a goal every layer is decided for itself
 ANY_GAIN = Goal()
 
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How what the predictor leaves open is timed before it is decided.
+
+    Attributes:
+        session: an open session of the predictor's device; see `latency.confirm.check_device`.
+        settings: of every run.
+        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        budget_secs: no layer is begun later than this; None: no end.
+    """
+
+    session: Session
+    settings: Settings = field(default_factory=Settings)
+    host: str = "native"
+    budget_secs: float | None = None
+
 
 def decide(
     graph: Graph,
@@ -42,8 +63,10 @@ def decide(
     sparsities: list[Sparsity] | None = None,
     sensitivity: Path | None = None,
     margin: float = 0.0,
+    measuring: Measuring | None = None,
+    report: Report = lambda message, done, total: None,
 ) -> Plan:
-    """The plan of a network by a predictor's times alone.
+    """The plan of a network by a predictor's times, and by measured ones where those leave it open.
 
     Args:
         graph: of a registered model.
@@ -52,12 +75,20 @@ def decide(
         sparsities: that layers may have; a default set without.
         sensitivity: file of losses; a rule without.
         margin: share of the dense time that a gain has to exceed, interval included.
+        measuring: how what is open is timed; None: it stays predicted.
+        report: told what is being done.
 
     Raises:
         UsageError: a goal out of reach, or a sensitivity file that is none.
+        DeviceUnreachable: the device is gone.
     """
+    report("predicting", 0, 0)
     network = options(graph, forecaster, sparsities, sensitivity)
-    return planned(network, goal, sensitivity, margin)
+    notes: list[str] = []
+    if measuring is not None:
+        network, notes = _measured(network, forecaster, goal, measuring, report)
+    report("choosing", 0, 0)
+    return planned(network, goal, sensitivity, margin, notes)
 
 
 def options(
@@ -121,11 +152,19 @@ def main(arguments: argparse.Namespace) -> int:
     model_spec(arguments.model)
     predictor = Predictor.load(arguments.predictor)
     profile = profile_of(predictor, arguments.profile)
-    with status("deciding") as progress:
+    with status("deciding") as progress, ExitStack() as opened:
         progress("tracing the network")
         graph = traced(arguments.model, arguments.size)
         forecaster = Forecaster(predictor, profile, tuned_for(profile, arguments.tuned).choice, arguments.dtype)
-        plan = _plan(arguments, graph, forecaster, goal, sparsities, progress)
+        measuring = None
+        if arguments.measure:
+            session = opened.enter_context(open_device(arguments.device or "host", profile))
+            check_device(predictor, session)
+            settings = Settings(arguments.rounds or Settings.rounds)
+            measuring = Measuring(session, settings, arguments.host or "native", arguments.budget_secs)
+        plan = decide(
+            graph, forecaster, goal, sparsities, arguments.sensitivity, arguments.margin, measuring, progress
+        )  # fmt: skip
     plan.save(arguments.out, force=arguments.force)
     if arguments.json:
         cli.print_json(summary(arguments, graph, plan))
@@ -135,39 +174,20 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(
-    arguments: argparse.Namespace,
-    graph: Graph,
-    forecaster: Forecaster,
-    goal: Goal,
-    sparsities: list[Sparsity],
-    progress: Progress,
-) -> Plan:
-    progress("predicting")
-    network = options(graph, forecaster, sparsities, arguments.sensitivity)
-    notes: list[str] = []
-    if arguments.measure:
-        network, notes = _measured(arguments, network, forecaster, goal, progress)
-    progress("choosing")
-    return planned(network, goal, arguments.sensitivity, arguments.margin, notes)
-
-
 def _measured(
-    arguments: argparse.Namespace, network: Network, forecaster: Forecaster, goal: Goal, progress: Progress
+    network: Network, forecaster: Forecaster, goal: Goal, measuring: Measuring, report: Report
 ) -> tuple[Network, list[str]]:
     """The network with what was open timed, and what the plan is to say of that."""
-    device, predictor = arguments.device or "host", forecaster.predictor
-    settings = Settings(arguments.rounds or Settings.rounds)
-    with open_device(device, forecaster.profile) as session:
-        check_device(predictor, session)
-        recipe = replace(forecaster.recipe, host=arguments.host or "native", runs_nothing=device == "null")
-        clock, pace = predictor.metadata.get("clock", "auto"), predictor.metadata.get("reference_ms")
-        found = confirm(network, session, recipe, settings, clock, pace, arguments.budget_secs, progress)
-        network = found.network
-        if device != "null" and (goal.target_ms is not None or goal.speedup is not None):
-            progress("the whole network, dense")
-            network = with_measured_whole(network, session, recipe, settings, forecaster.dtype, pace)
-        return network, sentences(found, device_of(session))
+    session, settings, null = measuring.session, measuring.settings, measuring.session.spec == "null"
+    recipe = replace(forecaster.recipe, host=measuring.host, runs_nothing=null)
+    about = forecaster.predictor.metadata
+    clock, pace = about.get("clock", "auto"), about.get("reference_ms")
+    found = confirm(network, session, recipe, settings, clock, pace, measuring.budget_secs, report)
+    network = found.network
+    if not null and (goal.target_ms is not None or goal.speedup is not None):
+        report("the whole network, dense", 0, 0)
+        network = with_measured_whole(network, session, recipe, settings, forecaster.dtype, pace)
+    return network, sentences(found, device_of(session))
 
 
 def goal_of(arguments: argparse.Namespace) -> Goal:

@@ -121,27 +121,36 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 def main(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
-    picture = out.with_name(out.name + ".png")
+    picture = picture_of(out)
     check_writable(out, picture, force=arguments.force)
     with status("fitting") as progress:
         progress("reading, then trying settings on held-out groups")
         fitted, worth, networks = fit(
             arguments.data, options_of(arguments), arguments.where, arguments.base, arguments.clock, arguments.every_op
         )
-    predictor, found = fitted.predictor, best_of(fitted)
-    kernels = [sample.kernel for sample in found.samples]
-    fitted.predictor.save(out, force=arguments.force)
-    about = predictor.metadata
-    title = f"{about['gpu'] or about['device']}, {about['framework']}: {found.split} held out"
-    plot_fit(
-        picture, measured(found.samples), found.predicted, kernels, title,
-        predictor.conformal.level, predictor.conformal.factors(kernels), force=arguments.force,
-    )  # fmt: skip
+    save_fitted(fitted, out, force=arguments.force)
     if arguments.json:
         cli.print_json(summary(fitted, worth, networks, out, picture))
     else:
         print_summary(fitted, worth, networks, out, picture)
     return 0
+
+
+def picture_of(out: Path) -> Path:
+    """The plot beside a predictor."""
+    return out.with_name(out.name + ".png")
+
+
+def save_fitted(fitted: Fitted, out: Path, *, force: bool = False) -> None:
+    """Write a predictor, and its held-out predictions as a plot beside it. Raises UsageError for existing files."""
+    predictor, found = fitted.predictor, best_of(fitted)
+    kernels, about = [sample.kernel for sample in found.samples], predictor.metadata
+    predictor.save(out, force=force)
+    title = f"{about['gpu'] or about['device']}, {about['framework']}: {found.split} held out"
+    plot_fit(
+        picture_of(out), measured(found.samples), found.predicted, kernels, title,
+        predictor.conformal.level, predictor.conformal.factors(kernels), force=force,
+    )  # fmt: skip
 
 
 def best_of(fitted: Fitted) -> Found:

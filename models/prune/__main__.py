@@ -14,25 +14,18 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable, sha256
+from fleetpose.files import check_writable
 from fleetpose.progress import status
+from models.graph import Graph
 from models.plan import Plan
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from models.graph import Graph
-    from models.spec import ModelSpec
-
-#: of a training that starts from trained weights: far below what random ones start with
-LR = 3e-4
+from models.prune.pruning import LR, Pruning, prune
+from models.train.photographs import read_photographs
+from models.train.settings import Settings
 
 _METHODS = ("oneshot", "magnitude", "admm", "reweighted")
 
@@ -76,130 +69,40 @@ def _add_training(made: argparse.ArgumentParser) -> None:
     made.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
 
 
-def _check(arguments: argparse.Namespace) -> Plan:
-    """The plan. Raises UsageError for flags, files and plans that make no sense, before any work."""
-    check_writable(arguments.out, force=arguments.force)
-    plan = Plan.load(arguments.plan)
-    if plan.model != arguments.model:
-        raise UsageError(f"{arguments.plan} is a plan of {plan.model}, not of {arguments.model}")
-    if arguments.photographs < 1:
-        raise UsageError(f"--photographs must be 1 or more, got {arguments.photographs}")
-    if arguments.method != "oneshot" and not _trains(arguments):
-        raise UsageError(f"--method {arguments.method} prunes while it trains; give --minutes, --steps or --epochs")
-    if bool(arguments.teacher) != bool(arguments.teacher_weights):
-        raise UsageError("--teacher NAME and --teacher-weights FILE go together")
-    if _trains(arguments) and not arguments.data:
-        raise UsageError("a training needs photographs; give --data")
-    return plan
-
-
 def _trains(arguments: argparse.Namespace) -> bool:
     return any(value is not None for value in (arguments.minutes, arguments.steps, arguments.epochs))
 
 
 def main(arguments: argparse.Namespace) -> int:
-    plan = _check(arguments)
-    from models.prune.calibration import calibration_inputs
-    from models.registry import create_model, model_spec
-    from models.trace import trace
-    from models.train.checkpoint import checkpoint_path, remove_checkpoint
-    from models.weights import save_weights
-
-    spec = model_spec(arguments.model)
-    network = create_model(arguments.model, arguments.weights)
-    graph = trace(network, (3, *spec.size), arguments.model)
-    plan.check(graph.layers)
-    inputs = None
-    if arguments.data:
-        inputs = calibration_inputs(spec, arguments.data, arguments.photographs, arguments.seed)
-    start = arguments.out.with_suffix(".start")
-    if arguments.method == "oneshot":
-        _prune_at_once(arguments, network, graph, plan, inputs, start)
-    if _trains(arguments):
-        _train(arguments, network, spec, plan, inputs)
-    save_weights(network, arguments.out, force=arguments.force)
-    remove_checkpoint(checkpoint_path(arguments.out))
-    start.unlink(missing_ok=True)
+    with status("pruning") as told:
+        graph, plan = prune(_wanted(arguments), told)
     _report(arguments, graph, plan)
     return 0
 
 
-def _prune_at_once(
-    arguments: argparse.Namespace,
-    network: nn.Module,
-    graph: Graph,
-    plan: Plan,
-    inputs: np.ndarray | None,
-    start: Path,
-) -> None:
-    from models.prune.layerwise import Settings
-    from models.prune.methods import cached_start, prune_at_once
-
-    def make() -> None:
-        with status("pruning") as told:
-            prune_at_once(network, graph, plan, inputs, Settings(seed=arguments.seed), told)
-
+def _wanted(arguments: argparse.Namespace) -> Pruning:
+    same = ("model", "plan", "out", "method", "photographs", "share", "rho", "lasso", "seed", "device", "restart")
+    wanted = Pruning(
+        weights=Path(arguments.weights),
+        data=tuple(map(Path, arguments.data)),
+        annotations=tuple(map(Path, arguments.annotations)),
+        force=arguments.force,
+        **{name: getattr(arguments, name) for name in same},
+    )
     if not _trains(arguments):
-        make()
-        return
-    if arguments.restart:
-        start.unlink(missing_ok=True)
-    asked = (sha256(arguments.weights), sha256(arguments.plan), *arguments.data)
-    cached_start(network, start, [*asked, str(arguments.photographs), str(arguments.seed)], make)
+        return wanted
+    check_writable(arguments.out, force=arguments.force)
+    return replace(wanted, training=_settings(arguments))
 
 
-def _train(
-    arguments: argparse.Namespace, network: nn.Module, spec: ModelSpec, plan: Plan, inputs: np.ndarray | None
-) -> None:
-    """Train `network`, taught by what it was when dense or by --teacher, in place."""
-    from models.prune.methods import Strength, constraint_for
-    from models.trace import trace
-    from models.train.checkpoint import checkpoint_path
-    from models.train.log import CsvLog
-    from models.train.loop import Step, train
-    from models.train.photographs import read_photographs
-
-    data = read_photographs(arguments.data, arguments.annotations, unlabelled=True)
-    now = trace(network, (3, *spec.size), arguments.model)
-    strength = Strength(arguments.share, arguments.rho, arguments.lasso)
-    constraint = constraint_for(arguments.method, network, now, plan, inputs, strength)
-    log = CsvLog(arguments.out.with_suffix(".csv"))
-    with status("training") as told:
-
-        def report(step: Step) -> None:
-            log.add(step)
-            told(f"step {step.step}, loss {step.losses['loss']:.4g}", round(1e4 * step.progress), 10_000)
-
-        train(
-            network,
-            spec,
-            data,
-            _settings(arguments, len(data.items)),
-            teacher=_teacher(arguments),
-            constraint=constraint,
-            checkpoint=checkpoint_path(arguments.out),
-            report=report,
-            device=arguments.device,
-            restart=arguments.restart,
-        )
-
-
-def _teacher(arguments: argparse.Namespace) -> Any:
-    from models.registry import create_model, model_spec
-    from models.train.loop import Teacher
-
-    name, weights = arguments.teacher or arguments.model, arguments.teacher_weights or arguments.weights
-    return Teacher(create_model(name, weights), model_spec(name).preprocessing)
-
-
-def _settings(arguments: argparse.Namespace, photographs: int) -> Any:
-    from models.train.settings import Settings
-
+def _settings(arguments: argparse.Namespace) -> Settings:
     steps = arguments.steps
-    if arguments.epochs is not None:
+    if arguments.epochs is not None and arguments.data:
+        photographs = len(read_photographs(arguments.data, arguments.annotations, unlabelled=True).items)
         steps = math.ceil(arguments.epochs * photographs / arguments.batch)
-    names = ("minutes", "crop", "batch", "lr", "seed", "workers", "checkpoint_secs")
-    same = {name: getattr(arguments, name) for name in names}
+    elif arguments.epochs is not None:
+        raise UsageError("a training needs photographs; give --data")
+    same = {name: getattr(arguments, name) for name in ("minutes", "crop", "batch", "lr", "seed", "checkpoint_secs")}
     return Settings(steps=steps, **same)
 
 

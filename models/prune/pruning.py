@@ -1,0 +1,183 @@
+"""Pruning as one call: a network's weights with the zeros of a plan, written to a file; `python -m models.prune`.
+
+"oneshot" reconstructs every layer on photographs, or removes the smallest weights where there are none, and may go on
+to train with these zeros; the other methods find their zeros while they train. Killed at any moment, the same call goes
+on: a start is kept beside the output, and so is the training's checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fleetpose.errors import UsageError
+from fleetpose.files import check_writable, sha256
+from models.plan import Plan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from models.graph import Graph
+    from models.spec import ModelSpec
+    from models.train.settings import Settings
+
+#: of a training that starts from trained weights: far below what random ones start with
+LR = 3e-4
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What is pruned, by what, and how.
+
+    Attributes:
+        model: a registered network, or a replaced one's .json.
+        weights: to start from; None is random ones.
+        plan: file that says which layers are sparse, and how.
+        out: weights to write (safetensors); a checkpoint is kept beside.
+        method: how zeros are chosen and learnt, one of models.prune.methods.METHODS.
+        data: folders of photographs; () prunes by magnitude.
+        annotations: COCO keypoints of files in them.
+        photographs: how many of them layers are reconstructed on.
+        training: what follows; None: nothing.
+        share, rho, lasso: see models.prune.methods.Strength.
+        seed: of all that is drawn from the photographs.
+        device: what trains: "auto", "cpu" or "cuda".
+        restart: begin anew, whatever checkpoint there is.
+        force: replace an existing file.
+    """
+
+    model: str
+    weights: Path | None
+    plan: Path
+    out: Path
+    method: str = "oneshot"
+    data: tuple[Path, ...] = ()
+    annotations: tuple[Path, ...] = ()
+    photographs: int = 32
+    training: Settings | None = None
+    share: float = 0.5
+    rho: float = 1e-4
+    lasso: float = 0.1
+    seed: int = 0
+    device: str = "auto"
+    restart: bool = False
+    force: bool = False
+
+    def check(self) -> Plan:
+        """The plan. Raises UsageError for values, files and plans that make no sense, before any work."""
+        check_writable(self.out, force=self.force)
+        plan = Plan.load(self.plan)
+        if plan.model != self.model:
+            raise UsageError(f"{self.plan} is a plan of {plan.model}, not of {self.model}")
+        if self.photographs < 1:
+            raise UsageError(f"--photographs must be 1 or more, got {self.photographs}")
+        if self.method != "oneshot" and self.training is None:
+            raise UsageError(f"--method {self.method} prunes while it trains; give --minutes, --steps or --epochs")
+        if self.training is not None and not self.data:
+            raise UsageError("a training needs photographs; give --data")
+        return plan
+
+
+def prune(wanted: Pruning, report: Report = lambda message, done, total: None) -> tuple[Graph, Plan]:
+    """Do it, and answer the dense network with the plan.
+
+    Raises:
+        UsageError: as `Pruning.check`, and for weights or photographs that cannot be read.
+        KeyboardInterrupt: SIGINT or SIGTERM came while training; the checkpoint was written.
+    """
+    plan = wanted.check()
+    from models.prune.calibration import calibration_inputs
+    from models.registry import create_model, model_spec
+    from models.trace import trace
+    from models.train.checkpoint import checkpoint_path, remove_checkpoint
+    from models.weights import save_weights
+
+    spec = model_spec(wanted.model)
+    network = create_model(wanted.model, wanted.weights)
+    graph = trace(network, (3, *spec.size), wanted.model)
+    plan.check(graph.layers)
+    inputs = None
+    if wanted.data:
+        inputs = calibration_inputs(spec, wanted.data, wanted.photographs, wanted.seed)
+    start = wanted.out.with_suffix(".start")
+    if wanted.method == "oneshot":
+        _prune_at_once(wanted, network, graph, plan, inputs, start, report)
+    if wanted.training is not None:
+        _train(wanted, wanted.training, network, spec, plan, inputs, report)
+    save_weights(network, wanted.out, force=wanted.force)
+    remove_checkpoint(checkpoint_path(wanted.out))
+    start.unlink(missing_ok=True)
+    return graph, plan
+
+
+def _prune_at_once(
+    wanted: Pruning,
+    network: nn.Module,
+    graph: Graph,
+    plan: Plan,
+    inputs: np.ndarray | None,
+    start: Path,
+    report: Report,
+) -> None:
+    from models.prune.layerwise import Settings
+    from models.prune.methods import cached_start, prune_at_once
+
+    def make() -> None:
+        prune_at_once(network, graph, plan, inputs, Settings(seed=wanted.seed), report)
+
+    if wanted.training is None:
+        make()
+        return
+    if wanted.restart:
+        start.unlink(missing_ok=True)
+    weights = sha256(wanted.weights) if wanted.weights else ""
+    asked = (weights, sha256(wanted.plan), *map(str, wanted.data))
+    cached_start(network, start, [*asked, str(wanted.photographs), str(wanted.seed)], make)
+
+
+def _train(
+    wanted: Pruning,
+    settings: Settings,
+    network: nn.Module,
+    spec: ModelSpec,
+    plan: Plan,
+    inputs: np.ndarray | None,
+    report: Report,
+) -> None:
+    """Train `network`, taught by what it was when dense, in place."""
+    from models.prune.methods import Strength, constraint_for
+    from models.registry import create_model
+    from models.trace import trace
+    from models.train.checkpoint import checkpoint_path
+    from models.train.log import CsvLog
+    from models.train.loop import Step, Teacher, train
+    from models.train.photographs import read_photographs
+
+    data = read_photographs(wanted.data, wanted.annotations, unlabelled=True)
+    now = trace(network, (3, *spec.size), wanted.model)
+    strength = Strength(wanted.share, wanted.rho, wanted.lasso)
+    constraint = constraint_for(wanted.method, network, now, plan, inputs, strength)
+    log = CsvLog(wanted.out.with_suffix(".csv"))
+
+    def told(step: Step) -> None:
+        log.add(step)
+        report(f"training, step {step.step}, loss {step.losses['loss']:.4g}", round(1e4 * step.progress), 10_000)
+
+    train(
+        network,
+        spec,
+        data,
+        settings,
+        teacher=Teacher(create_model(wanted.model, wanted.weights), spec.preprocessing),
+        constraint=constraint,
+        checkpoint=checkpoint_path(wanted.out),
+        report=told,
+        device=wanted.device,
+        restart=wanted.restart,
+    )
