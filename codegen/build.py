@@ -19,7 +19,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, make_folder, sha256
 from fleetpose.progress import status
 from models.graph import Graph
-from models.registry import ModelSpec, create_model, model_spec
+from models.registry import MODEL_HELP, ModelSpec, create_model, model_spec
 
 #: widths at height 368 for upright, square, 4:3, 3:2 and 16:9 photographs
 DEFAULT_WIDTHS = (280, 368, 496, 560, 656)
@@ -45,14 +45,20 @@ class Destination:
 
 def default_sizes(spec: ModelSpec) -> list[tuple[int, int]]:
     """Input sizes served unless the user names some: the model's height, widths of the usual photographs."""
+    if spec.fixed_size:
+        return [spec.size]
     return [(spec.size[0], round(width * spec.size[0] / 368 / spec.stride) * spec.stride) for width in DEFAULT_WIDTHS]
 
 
 def check_sizes(spec: ModelSpec, sizes: Sequence[tuple[int, int]]) -> None:
-    """Raises UsageError for a size given twice, or one that output cells do not fill: keypoints would shift."""
+    """Raises UsageError for a size given twice, one that output cells do not fill (keypoints would shift), or another
+    one than an exported program takes."""
     if len(set(sizes)) != len(sizes):
         raise UsageError("the same input size is given twice")
     for height, width in sizes:
+        if spec.fixed_size and (height, width) != spec.size:
+            only = f"{spec.name} was exported for {spec.size[0]}x{spec.size[1]} only"
+            raise UsageError(f"input size {height}x{width}: {only}; dynamic_shapes of torch.export.export allow more")
         if height % spec.stride or width % spec.stride:
             near = "x".join(str(-(-extent // spec.stride) * spec.stride) for extent in (height, width))
             wanted = f"{spec.name} wants multiples of {spec.stride}, such as {near}"
@@ -90,7 +96,7 @@ def build(
     """Compile `model` into `out` (a .so) with its manifest beside it (.json), and its weights too if `weights_file`.
 
     Args:
-        model: a registered name.
+        model: a name as for `models.registry.model_spec`.
         out: path of the shared object; nothing is written there unless all succeeds.
         destination: device and host to build for.
         weights: file to take the weights from; random ones from `seed` without.
@@ -204,7 +210,7 @@ def destination_of(arguments: argparse.Namespace) -> Destination:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("codegen.build", "Compile a whole pose network into one deployable shared object.")
-    parser.add_argument("--model", required=True, help="a registered network, such as lwop")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--weights", type=Path, help="safetensors or published checkpoint; random weights without")
     source.add_argument("--seed", type=int, default=0, help="of the random weights")

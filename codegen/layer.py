@@ -21,7 +21,7 @@ from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
 from models.layer import STEPS, Layer, Step
-from models.registry import model_spec
+from models.registry import MODEL_HELP, model_spec
 from models.sparsity import Sparsity, parse_variant, variant_text
 
 #: errors relative to the largest result that are put down to rounding; half precision has 11 bits and rounds each sum
@@ -133,7 +133,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("codegen.layer", "Compile, check and time one layer on a device.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--conv", type=int, nargs=4, metavar=("CIN", "COUT", "H", "W"), help="a convolution, H x W input")
-    what.add_argument("--model", help="a registered network; name the layer with --layer")
+    what.add_argument("--model", help=f"{MODEL_HELP}; name the layer with --layer")
     parser.add_argument("--layer", help="layer of --model")
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size of --model")
     for name, default in (("kernel", 3), ("stride", 1), ("dilation", 1), ("groups", 1)):

@@ -35,7 +35,7 @@ from latency.space import Group, network_groups
 from latency.whole import wholes
 from models.graph import Graph
 from models.plan import Plan
-from models.registry import model_spec
+from models.registry import MODEL_HELP, model_spec
 from models.sparsity import Sparsity, parse_variant
 
 #: of --active: how many times as many sampled layers as --around are candidates
@@ -44,7 +44,7 @@ CANDIDATES = 8
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.collect", "Time layers, dense and sparse, on a device and keep each as a record.")
-    parser.add_argument("--model", nargs="+", required=True, help="registered networks whose layers are timed")
+    parser.add_argument("--model", nargs="+", required=True, help=f"networks whose layers are timed, each {MODEL_HELP}")
     parser.add_argument("--size", type=cli.image_size, nargs="+", default=[], metavar="HxW",
                         help="input sizes; each model's own without")  # fmt: skip
     parser.add_argument(

@@ -20,7 +20,7 @@ from latency.forecast import Forecaster, Step, foreign_steps, is_own, profile_of
 from latency.predictor import Predictor
 from latency.totals import Total, total
 from models.graph import Graph
-from models.registry import model_spec
+from models.registry import MODEL_HELP, model_spec
 from models.sparsity import Sparsity, parse_variant, variant_text
 
 
@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def add_network_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that predicting and deciding share."""
-    parser.add_argument("--model", required=True, help="a registered network, such as lwop")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument("--predictor", required=True, metavar="FILE", help="what latency.fit wrote")
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size; the model's own without")
     parser.add_argument("--profile", help="profile name or TOML file, where the predictor's is not by name")

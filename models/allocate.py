@@ -22,6 +22,7 @@ from models.prune.allocate import COUNTED, Option, allocate, dense_option, optio
 from models.prune.curves import Curves, read_divergence
 from models.prune.eligible import prunable
 from models.prune.families import parse_family
+from models.registry import MODEL_HELP
 
 
 def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, counted: str = "params") -> Plan:
@@ -84,7 +85,7 @@ def parse_ratio(text: str) -> float:
 
 def make_parser() -> argparse.ArgumentParser:
     made = cli.parser("models.allocate", "Plan how many zeros each layer gets, by what they cost the outputs.")
-    made.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    made.add_argument("--model", required=True, help=MODEL_HELP)
     made.add_argument(
         "--sensitivity", type=Path, metavar="FILE", help="of models.sensitivity; all layers alike without"
     )

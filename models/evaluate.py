@@ -18,6 +18,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from models.oks import Evaluation, average_precision, bootstrap_ap, evaluate_keypoints
+from models.registry import MODEL_HELP
 
 __all__ = ["Evaluation", "average_precision", "bootstrap_ap", "evaluate_keypoints", "gain", "summary"]
 
@@ -57,7 +58,7 @@ def _evaluated(model: str, weights: str, data: Path, told: Callable[..., None]) 
 
 def make_parser() -> argparse.ArgumentParser:
     made = cli.parser("models.evaluate", "Judge a network's people on annotated photographs: OKS AP and AR.")
-    made.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    made.add_argument("--model", required=True, help=MODEL_HELP)
     made.add_argument("--weights", required=True, help="safetensors or published checkpoint")
     made.add_argument("--data", type=Path, required=True, help="COCO folder (person_keypoints.json, images/)")
     made.add_argument("--against", metavar="FILE", help="other weights to compare with, on the same photographs")

@@ -13,7 +13,7 @@ from models.blocks import UNNAMED
 from models.graph import Graph
 from models.layer import Shape
 from models.receptive import receptive_fields
-from models.registry import create_model, model_spec
+from models.registry import MODEL_HELP, create_model, model_spec
 from models.spec import ModelSpec
 
 
@@ -168,7 +168,7 @@ def _print(rows: Sequence[Row]) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.layers", "Show a network's fused layers: shapes, MACs, block, receptive field.")
-    parser.add_argument("--model", required=True, help="a registered network; models.list shows them")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument(
         "--size", nargs="+", metavar="HxW", help="input HEIGHTxWIDTH (or HEIGHT WIDTH); the model's own without"
     )

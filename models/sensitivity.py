@@ -29,6 +29,7 @@ from models.prune.curves import FamilyCurves, to_json, write_curves
 from models.prune.eligible import prunable
 from models.prune.families import family_text, parse_family
 from models.prune.journal import Journal
+from models.registry import MODEL_HELP
 from models.sparsity import Sparsity
 from models.spec import ModelSpec
 
@@ -141,7 +142,7 @@ def _ap(bench: Bench, graph: Graph) -> float:
 
 def make_parser() -> argparse.ArgumentParser:
     made = cli.parser("models.sensitivity", "Measure what zeros in each block and layer of a network cost.")
-    made.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    made.add_argument("--model", required=True, help=MODEL_HELP)
     made.add_argument("--weights", required=True, help="safetensors or published checkpoint")
     made.add_argument("--data", nargs="+", required=True, metavar="DIR", help="photographs, annotated or not")
     made.add_argument("--annotated", type=Path, metavar="DIR", help="COCO folder to measure AP of blocks on")

@@ -31,6 +31,8 @@ class ModelSpec:
         family: models of one family have one factory and differ in `parameters`.
         blocks: which modules make up which block; see models.blocks.
         paper: what the paper says of it; None for a network that is not the paper's.
+        own_weights: the factory's weights are kept where no file of weights is given; else they are drawn.
+        fixed_size: `size` is the only one it takes, as that of an exported program may be.
     """
 
     name: str
@@ -44,6 +46,8 @@ class ModelSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     blocks: BlockTable = ()
     paper: PaperFacts | None = None
+    own_weights: bool = False
+    fixed_size: bool = False
 
     def build(self) -> nn.Module:
         """The module with torch's default initialisation."""

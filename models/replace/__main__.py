@@ -10,7 +10,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import check_writable
 from models.graph import Graph
-from models.registry import create_model, model_spec
+from models.registry import MODEL_HELP, create_model, model_spec
 from models.replace.advice import advise, compare, planned
 from models.replace.apply import replace_operators
 from models.replace.files import description, save_replaced
@@ -21,7 +21,7 @@ from models.replace.values import ACTIVATIONS, KINDS
 def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
     """The flags; `codegen.replace` adds a device to them."""
     made = cli.parser(command, "Replace operators a phone runs badly; --dry-run only says what it would do.")
-    made.add_argument("--model", required=True, help="a registered network; python -m models.list names them")
+    made.add_argument("--model", required=True, help=MODEL_HELP)
     made.add_argument("--weights", help="of the original; without it weights are random")
     made.add_argument("--activation", choices=ACTIVATIONS, default="relu", help="what smooth activations become")
     made.add_argument("--only", nargs="+", metavar="KIND", default=(), help=f"of {', '.join(KINDS)}; all if not given")

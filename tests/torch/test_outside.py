@@ -1,0 +1,202 @@
+"""Networks from outside the registry: factories and exported programs, and what is said when they fail."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.export import Dim
+
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from models import layers as layers_command
+from models.prune.binding import homes
+from models.registry import create_model, model_spec
+from models.trace import trace
+
+SOURCE = """
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self, width=8):
+            super().__init__()
+            self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+            self.heatmaps, self.pafs = nn.Conv2d(width, 19, 1), nn.Conv2d(width, 38, 3, padding="same")
+
+        def forward(self, x):
+            x = self.stem(x)
+            return self.heatmaps(x), self.pafs(x)
+
+    def net():
+        made = Net()
+        nn.init.constant_(made.heatmaps.weight, 0.5)
+        return made
+
+    class Keyed(Net):
+        fleetpose = {
+            "size": [64, 32], "stride": 4, "blocks": {"stem": "backbone"},
+            "preprocessing": {"mean": [0, 0, 0], "scale": 1, "channels": "RGB"},
+        }
+
+        def forward(self, x):
+            return dict(zip(("a", "b"), super().forward(x)))
+
+    class Shuffled(Net):
+        def forward(self, x):
+            return self.heatmaps(torch.cumsum(self.stem(x), 1))
+
+    def wants(depth):
+        return Net()
+
+    def gives_none():
+        return None
+
+    def fails():
+        raise OSError("no weights here")
+
+    def wide():
+        return nn.Conv2d(5, 4, 1)
+
+    def flat():
+        return nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten())
+
+    def misspelt():
+        return Net()
+    misspelt.fleetpose = {"strid": 4}
+
+    def miscounted():
+        return Net()
+    miscounted.fleetpose = {"outputs": ["heatmaps"]}
+
+    number, instance = 7, Net()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with own_net.py and own_broken.py in it."""
+    (tmp_path / "own_net.py").write_text(textwrap.dedent(SOURCE))
+    (tmp_path / "own_broken.py").write_text("import a_package_that_is_not_installed\n")
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for name in ("own_net", "own_broken"):
+        sys.modules.pop(name, None)
+    sys.path[:] = [entry for entry in sys.path if entry != str(tmp_path)]
+
+
+def export(network: nn.Module, path, size=(32, 32), dynamic: bool = False, said: dict | None = None) -> str:
+    sides = {2: Dim.AUTO, 3: Dim.AUTO}
+    program = torch.export.export(
+        network.eval(), (torch.zeros(1, 3, *size),), dynamic_shapes=(sides,) if dynamic else None
+    )
+    torch.export.save(program, path, extra_files={"fleetpose.json": json.dumps(said)} if said is not None else None)
+    return str(path)
+
+
+def test_a_factory_in_the_current_folder(folder, caplog):
+    spec = model_spec("own_net:net")
+    assert (spec.outputs, spec.stride, spec.size, spec.fixed_size) == (("heatmaps", "pafs"), 2, (368, 368), False)
+    assert "own_net:net does not say its preprocessing" in caplog.text
+    network = create_model("own_net:net")
+    assert not network.training
+    assert torch.all(network.heatmaps.weight == 0.5), "weights the factory sets are kept"
+    first, again = create_model("own_net:net", seed=1), create_model("own_net:net", seed=1)
+    assert torch.equal(first.pafs.weight, again.pafs.weight)
+    assert [layer.name for layer in trace(network, (3, 32, 32)).layers] == ["stem.0", "heatmaps", "pafs"]
+
+
+def test_a_description_and_keys_of_the_outputs(folder, caplog):
+    spec = model_spec("own_net:Keyed")
+    assert (spec.size, spec.stride, spec.outputs) == ((64, 32), 4, ("a", "b"))
+    assert spec.preprocessing.channels == "RGB"
+    assert (spec.block("stem.0"), spec.block("pafs")) == ("backbone", "network")
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("own_net:nett", "did you mean 'net'?"),
+        ("own_nett:net", "unknown module 'own_nett'; did you mean 'own_net'?"),
+        ("own_net.deeper:net", "own_net"),
+        ("own_broken:net", "a_package_that_is_not_installed"),
+        (":net", "give package.module:factory"),
+        ("own_net:number", "is a int; name a function that returns a torch.nn.Module"),
+        ("own_net:instance", "is a Net; name a function that returns a torch.nn.Module"),
+        ("own_net:wants", "missing a required argument: 'depth'"),
+        ("own_net:gives_none", "returned a NoneType, not a torch.nn.Module"),
+        ("own_net:fails", "own_net:fails() failed: OSError: no weights here"),
+        ("own_net:wide", "does not run on 1 x 3 x 368 x 368"),
+        ("own_net:flat", "output 0 of own_net:flat is not a tensor (1, C, H, W)"),
+        ("own_net:misspelt", "did you mean 'stride'?"),
+        ("own_net:miscounted", "2 different names are wanted, got heatmaps"),
+        ("nothing.pt2", "cannot read the exported program nothing.pt2: No such file"),
+        ("own_net.pt2", "own_net.pt2 is not a file of torch.export.save"),
+    ],
+)
+def test_what_is_no_network_is_said(folder, name, words):
+    (folder / "own_net.pt2").write_text("no archive")
+    with pytest.raises(UsageError) as error:
+        model_spec(name)
+    assert words in str(error.value)
+
+
+def test_an_operator_without_a_layer_is_named(folder, capsys):
+    assert cli.run(layers_command.main, layers_command.make_parser(), ["--model", "own_net:Shuffled"]) == 2
+    assert "cannot convert torch operator 'cumsum'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_an_exported_program_is_the_network_it_was(folder, dynamic):
+    network = create_model("own_net:net")
+    name = export(network, "net.pt2", dynamic=dynamic)
+    spec, read = model_spec(name), create_model(name)
+    assert (spec.outputs, spec.stride, spec.size, spec.fixed_size) == (("heatmaps", "pafs"), 2, (32, 32), not dynamic)
+    size = (48, 64) if dynamic else (32, 32)
+    first, second = trace(network, (3, *size)), trace(read, (3, *size))
+    assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
+    assert all(np.array_equal(first.weights[key], second.weights[key]) for key in first.weights)
+    x = torch.rand(1, 3, *size)
+    with torch.no_grad():
+        assert all(torch.equal(one, other) for one, other in zip(network(x), read(x), strict=True))
+
+
+def test_an_exported_program_can_be_pruned_and_trained(folder):
+    name = export(create_model("own_net:net"), "net.pt2")
+    network = create_model(name)
+    found = homes(network, trace(network, (3, 32, 32)))
+    assert {home.name: home.norm is not None for home in found.values()} == {
+        "stem.0": True, "heatmaps": False, "pafs": False,
+    }  # fmt: skip
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    network.train()
+
+
+def test_a_program_carries_its_description(folder):
+    said = {"outputs": ["pafs", "other"], "stride": 4, "size": [64, 96]}
+    spec = model_spec(export(create_model("own_net:net"), "net.pt2", dynamic=True, said=said))
+    assert (spec.outputs, spec.stride, spec.size) == (("pafs", "other"), 4, (64, 96))
+    with pytest.raises(UsageError, match="says another size than the 32x32"):
+        model_spec(export(create_model("own_net:net"), "fixed.pt2", said=said))
+
+
+def test_a_program_of_another_input_is_refused(folder):
+    program = torch.export.export(nn.Conv2d(1, 4, 1), (torch.zeros(1, 1, 8, 8),))
+    torch.export.save(program, "grey.pt2")
+    with pytest.raises(UsageError, match=r"not \(1, 3, H, W\)"):
+        model_spec("grey.pt2")
+
+
+def test_a_name_that_reads_as_a_factory_is_not_registered():
+    from dataclasses import replace
+
+    from models.registry import register_model
+
+    with pytest.raises(UsageError, match="reads as a file or a factory"):
+        register_model(replace(model_spec("lwop"), name="a:b"))
