@@ -99,7 +99,7 @@ def prune(wanted: Pruning, report: Report = lambda message, done, total: None) -
     from models.weights import save_weights
 
     spec = model_spec(wanted.model)
-    network = create_model(wanted.model, wanted.weights)
+    network = create_model(wanted.model, wanted.weights, wanted.seed)
     graph = trace(network, (3, *spec.size), wanted.model)
     plan.check(graph.layers)
     inputs = None
@@ -174,7 +174,7 @@ def _train(
         spec,
         data,
         settings,
-        teacher=Teacher(create_model(wanted.model, wanted.weights), spec.preprocessing),
+        teacher=Teacher(create_model(wanted.model, wanted.weights, wanted.seed), spec.preprocessing),
         constraint=constraint,
         checkpoint=checkpoint_path(wanted.out),
         report=told,

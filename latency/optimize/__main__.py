@@ -1,0 +1,136 @@
+"""`python -m latency.optimize`: from a network and a device to a pruned, checked, measured artifact and its report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from devices import open_device
+from devices.null import refuse_null
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from latency.deciding import Goal
+from latency.optimize.api import Result, carried_out
+from latency.optimize.job import Lease
+from latency.optimize.request import Request
+from models.sparsity import parse_variant
+
+DESCRIPTION = (
+    "Make a pose network fast on a device: tune and time its layers there, fit a latency model, decide where zeros "
+    "pay, prune, build, check against torch, find people, and compare dense with sparse, interleaved. Everything goes "
+    "into one folder; interrupted or killed at any moment, the same command goes on. Another goal in the same folder "
+    "decides anew by the same measurements."
+)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("latency.optimize", DESCRIPTION)
+    parser.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="random ones without, for times only")
+    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input to serve; the model's own without")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of all that is written")
+    parser.add_argument("--force", action="store_true", help="take over a folder of something else")
+    _add_device(parser.add_argument_group("the device"))
+    _add_goals(parser)
+    _add_data(parser.add_argument_group("photographs"))
+    _add_effort(parser.add_argument_group("effort"))
+    return parser
+
+
+def _add_device(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--device", default="host", help="host or rpc:KEY")
+    group.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
+    group.add_argument("--host", default="native", help="processor that serves the device, as for codegen.build")
+
+
+def _add_goals(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the goal", "without one, every layer is decided for itself")
+    goals = group.add_mutually_exclusive_group()
+    goals.add_argument("--speedup", type=float, metavar="X", help="dense time / sparse time, at the least loss")
+    goals.add_argument("--target-ms", type=float, metavar="T", help="of the whole network, at the least loss")
+    goals.add_argument("--max-loss", type=float, metavar="L", help="least time within this loss of all layers together")
+    goals.add_argument("--network-plan", type=Path, metavar="FILE", help="take this plan instead of deciding")
+    group.add_argument("--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy; a rule without")
+    group.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
+                       help="what layers may have, e.g. columns:0.75:8x1; a default set without")  # fmt: skip
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR",
+                       help="to prune and train on; without, the smallest weights go")  # fmt: skip
+    group.add_argument("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
+    group.add_argument("--val", type=Path, metavar="DIR", help="COCO folder that accuracy is judged on; not of --data")
+    group.add_argument("--image", type=Path, metavar="PHOTO", help="with people; scikit-image's astronaut without")
+
+
+def _add_effort(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--budget-minutes", type=float, default=60.0, metavar="N",
+                       help="of tuning, timing and training together; other stages take what they take")  # fmt: skip
+    group.add_argument("--around", type=int, default=40, help="layers like the network's that are timed besides")
+    group.add_argument("--rounds", type=int, default=15, help="samples of each variant, and of both networks")
+    group.add_argument("--wait-secs", type=float, default=20.0, help="wait so long for a device that has slowed down")
+    group.add_argument("--seed", type=int, default=0, help="of all that is drawn")
+
+
+def request_of(arguments: argparse.Namespace) -> Request:
+    """The request that the flags say. Raises UsageError for --sparsity texts that are none."""
+    sparsities = [each for text in arguments.sparsity if (each := parse_variant(text)) is not None]
+    if arguments.sparsity and not sparsities:
+        raise UsageError("--sparsity dense leaves nothing to decide; name sparsities, or none for a default set")
+    same = ("model", "weights", "size", "sensitivity", "photographs", "val", "image", "host", "around", "rounds",
+            "wait_secs", "budget_minutes", "seed")  # fmt: skip
+    return Request(
+        folder=arguments.out,
+        goal=Goal(arguments.target_ms, arguments.speedup, arguments.max_loss),
+        plan=arguments.network_plan,
+        sparsities=tuple(sparsities),
+        data=tuple(arguments.data),
+        **{name: getattr(arguments, name) for name in same},
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    request = request_of(arguments)
+    refuse_null(arguments.device)
+    request.check()
+    lease = Lease(lambda: open_device(arguments.device, arguments.profile))
+    try:
+        result = carried_out(request, lease, force=arguments.force)
+    finally:
+        lease.give_back()
+    if arguments.json:
+        cli.print_json({**_files(result), "ok": result.ok, **result.facts})
+    else:
+        _print(result)
+    if not result.ok:
+        print("an artifact does not give what torch gives; see verify.json", file=sys.stderr)
+    return 0 if result.ok else 1
+
+
+def _files(result: Result) -> dict[str, str]:
+    named = {"folder": result.folder, "artifact": result.artifact, "pruned_weights": result.weights}
+    return {name: str(path) for name, path in named.items()}
+
+
+def _print(result: Result) -> None:
+    """The stages, the headline and where everything is, for people."""
+    cli.print_table(("stage", "result"), [(name, said) for name, said, _ in result.stages])
+    found, device = result.facts["headline"], result.facts["device"]
+    interval = "{:.2f} to {:.2f}".format(*found["speedup_interval"]) if found["speedup_interval"] else "unbounded"
+    print(
+        f"\n{result.facts['model']} on {device['name']}: dense {found['dense_ms']:.4g} ms, sparse "
+        f"{found['sparse_ms']:.4g} ms; {found['speedup']:.2f} times as fast, measured ({interval}); "
+        f"{found['predicted_speedup']:.2f} predicted"
+    )
+    if found["ap_dense"] is not None and found["ap_sparse"] is not None:
+        change, low_high = found["ap_sparse"] - found["ap_dense"], found["ap_change_interval"]
+        within = f" ({low_high[0]:+.3f} to {low_high[1]:+.3f})" if low_high else ""
+        print(f"AP {found['ap_dense']:.3f} to {found['ap_sparse']:.3f}: {change:+.3f}{within}")
+    kept = found["params_dense"] / found["params_kept"]
+    print(f"{kept:.2f}x fewer parameters, {found['macs_dense'] / found['macs_kept']:.2f}x fewer multiply-adds")
+    print(f"artifact: {result.artifact}; plan, weights and result.json beside it in {result.folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

@@ -1,0 +1,160 @@
+"""Stages that check: both artifacts against torch, people on a photograph, and the two against each other."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codegen.artifact import Artifact
+from codegen.pose import check_pose, find_people, prepare
+from codegen.run import write_picture
+from codegen.verify import verify
+from devices.interleaved import measure_interleaved
+from devices.measurement import Measurement
+from devices.timers import Call
+from fleetpose.errors import FleetposeError, UsageError
+from latency.optimize.job import (
+    ACCURACY,
+    COMPARED,
+    DENSE_SO,
+    PEOPLE,
+    PRUNED,
+    RUN,
+    SPARSE_SO,
+    VERIFIED,
+    Job,
+    Report,
+)
+from latency.optimize.modelling import write_json
+from models.accuracy import evaluate_network
+from models.oks import Evaluation, bootstrap_ap
+from models.pose.draw import draw_people
+from models.preprocess import read_image
+from models.registry import create_model
+
+#: which artifact is which
+ARTIFACTS = {"dense": DENSE_SO, "sparse": SPARSE_SO}
+
+
+def verify_artifacts(job: Job, report: Report) -> str:
+    """Both artifacts against float64 PyTorch, each with the weights it was built from."""
+    found: dict[str, Any] = {}
+    for name, file in ARTIFACTS.items():
+        weights = job.request.weights if name == "dense" else job.path(PRUNED)
+        artifact = Artifact(job.path(file), job.lease.session)
+        found[name] = verify(artifact, weights, seed=job.request.seed, report=report)
+    found["ok"] = all(each["ok"] for each in found.values())
+    write_json(job, VERIFIED, found)
+    worst = {name: found[name]["max_abs_error"] for name in ARTIFACTS}
+    text = ", ".join(f"{name} {'not finite' if error is None else f'{error:.1e}'}" for name, error in worst.items())
+    return ("" if found["ok"] else "FAILED: ") + f"largest error against float64 torch: {text}"
+
+
+def run_photograph(job: Job, report: Report) -> str:
+    """People on a photograph, drawn, by the planned network; and where the time goes in both."""
+    image_path = photograph(job)
+    artifacts = {name: Artifact(job.path(file), job.lease.session) for name, file in ARTIFACTS.items()}
+    report("where the time goes", 0, 0)
+    tensor = example(job, artifacts["sparse"])
+    kernels = {name: _kernels(artifact, tensor) for name, artifact in artifacts.items()}
+    people, said = None, why_no_people(job, image_path)
+    if not said:
+        assert image_path is not None
+        image = read_image(image_path)
+        found = find_people(artifacts["sparse"], image, decodes=1).people
+        write_picture(job.path(PEOPLE), draw_people(image, found), force=True)
+        people = {"image": PEOPLE, "count": len(found)}
+        said = f"{len(found)} {'person' if len(found) == 1 else 'people'} on {image_path.name}: {job.path(PEOPLE)}"
+    write_json(job, RUN, {"people": people, "kernels": kernels})
+    return said
+
+
+def photograph(job: Job) -> Path | None:
+    """The photograph that was given, or the one that comes with scikit-image (NASA's, public domain), if it is here."""
+    if job.request.image is not None:
+        return job.request.image
+    found = importlib.util.find_spec("skimage")
+    path = Path(found.origin).parent / "data" / "astronaut.png" if found and found.origin else None
+    return path if path is not None and path.is_file() else None
+
+
+def why_no_people(job: Job, image: Path | None) -> str:
+    """Why nobody is looked for; "" where somebody is."""
+    try:
+        check_pose(Artifact(job.path(SPARSE_SO), job.lease.session).manifest)
+    except UsageError:
+        return "no people: its outputs are not those of a pose network"
+    return "" if image is not None else "no people: there is no photograph; give --image"
+
+
+def example(job: Job, artifact: Artifact) -> np.ndarray:
+    """An input, (1, C, H, W) float32: the photograph where there is one, random where not."""
+    image = photograph(job)
+    if image is not None and artifact.manifest.preprocessing:
+        return prepare(artifact.manifest, read_image(image))[0]
+    shape = artifact.manifest.entries[0].input.shape
+    return np.random.default_rng(job.request.seed).uniform(-0.5, 0.5, shape).astype(np.float32)
+
+
+def _kernels(artifact: Artifact, tensor: np.ndarray) -> list[dict[str, Any]]:
+    """Milliseconds of each layer's kernels in launch order; [] where the device's server keeps no log of them."""
+    if artifact.session.function("fleetpose.opencl.profile_start") is None:
+        return []
+    times = artifact.layer_times(tensor)
+    return [{"name": one.code.layer, "schedule": one.code.schedule, "ms": 1e3 * one.secs} for one in times]
+
+
+def compare(job: Job, report: Report) -> str:
+    """The two networks timed in turn on the device, by wall clock."""
+    report("dense and sparse in turn", 0, 0)
+    session = job.lease.session
+    artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
+    tensor = example(job, artifacts["dense"])
+    timed = {name: artifact.timed(tensor) for name, artifact in artifacts.items()}
+    calls = {name: Call(each["function"], (), each["entry"]) for name, each in timed.items()}
+    result = measure_interleaved(session, calls, job.request.rounds, clock="wall", seed=job.request.seed)
+    for name, one in result.measurements.items():
+        if not one.ok:
+            raise FleetposeError(f"timing {ARTIFACTS[name]} failed: {one.error}")
+    ratio = result.ratios["sparse"]
+    times = {name: _times(one) for name, one in result.measurements.items()}
+    speedup = {"median": ratio.median, "low": ratio.low, "high": ratio.high, "rounds": list(ratio.rounds)}
+    conditions = result.measurements["dense"].before
+    write_json(job, COMPARED, {**times, "speedup": speedup, "conditions": conditions})
+    dense, sparse = (times[name]["ms"] for name in ARTIFACTS)
+    return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {ratio.median:.2f} times as fast"
+
+
+def _times(found: Measurement) -> dict[str, Any]:
+    """Milliseconds of an inference: the median, and the quartiles."""
+    samples = 1e3 * np.array(found.wall_secs)
+    low, middle, high = np.quantile(samples, [0.25, 0.5, 0.75])
+    return {"ms": float(middle), "iqr_ms": [float(low), float(high)], "samples": len(samples)}
+
+
+def judge(job: Job, report: Report) -> str:
+    """AP of both networks by Lightweight OpenPose's protocol, in torch, with the paired interval of the change."""
+    request = job.request
+    if request.val is None:
+        write_json(job, ACCURACY, {"ap_dense": None, "ap_sparse": None, "ap_change_interval": None, "images": 0})
+        return "not judged: no --val"
+    job.lease.give_back()
+    found: dict[str, Evaluation] = {}
+    for number, (name, weights) in enumerate((("dense", request.weights), ("sparse", job.path(PRUNED)))):
+        network = create_model(request.model, weights, request.seed)
+
+        def step(done: int, total: int, name: str = name, number: int = number) -> None:
+            report(f"{name}, photograph {done} of {total}", number * total + done, 2 * total)
+
+        found[name] = evaluate_network(network, request.spec, request.val, step)
+    dense, sparse = found["dense"], found["sparse"]
+    counted = any(each.truths for each in sparse.per_image)
+    interval = list(bootstrap_ap(sparse, dense, seed=request.seed)) if counted else None
+    values = {"ap_dense": dense.ap, "ap_sparse": sparse.ap, "ap_change_interval": interval, "images": sparse.images}
+    write_json(job, ACCURACY, values)
+    if dense.ap is None or sparse.ap is None:
+        return f"nobody is annotated in {request.val}"
+    return f"AP {dense.ap:.3f} dense, {sparse.ap:.3f} sparse ({sparse.ap - dense.ap:+.3f}), {sparse.images} photographs"

@@ -1,0 +1,127 @@
+"""Job: what every stage of an optimization works on: the request, the device, the traced network, the files' names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from codegen.build import trace_sizes
+from codegen.tuned import Tuned
+from devices.measure import device_of
+from devices.profile import Profile
+from devices.session import Session
+from fleetpose.files import sha256
+from latency.drift import Patience
+from latency.optimize.request import Request
+from latency.prepare import Recipe
+from latency.rounds import Settings
+from models.graph import Graph
+from models.plan import Plan
+
+#: told what is being done, and how much of how much is done where that is known
+Report = Callable[[str, int, int], None]
+
+TUNED, RECORDS, PREDICTOR, FITTED, PLAN = "tuned.jsonl", "timings.jsonl", "model.predictor", "fit.json", "plan.json"
+PRUNED, DENSE_SO, SPARSE_SO = "pruned.safetensors", "dense.so", "pose.so"
+VERIFIED, PEOPLE, RUN, COMPARED, ACCURACY = "verify.json", "people.png", "run.json", "compare.json", "accuracy.json"
+RESULT = "result.json"
+
+
+class Lease:
+    """The device, opened when it is first asked for and again after it was given back.
+
+    Args:
+        opened: opens a session that this lease closes.
+        session: an open session of the caller's, who closes it, instead.
+    """
+
+    def __init__(self, opened: Callable[[], Session] | None = None, session: Session | None = None) -> None:
+        self._opened, self._session, self._owned = opened, session, session is None
+
+    @property
+    def session(self) -> Session:
+        """The open session. Raises DeviceUnreachable."""
+        if self._session is None:
+            assert self._opened is not None
+            self._session = self._opened()
+        elif not self._session.alive():
+            self._session.reconnect()
+        return self._session
+
+    def give_back(self) -> None:
+        """Let others have the device while it is not needed."""
+        if self._owned and self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+@dataclass
+class Job:
+    """One optimization.
+
+    Attributes:
+        request: what is asked for.
+        lease: the device.
+        deadline: of the stage at hand, on `time.monotonic`; None: it has no end.
+        stages: (name, result in words, seconds) of the stages before it.
+    """
+
+    request: Request
+    lease: Lease
+    deadline: float | None = None
+    stages: list[tuple[str, str, float]] = field(default_factory=list)
+
+    def path(self, name: str) -> Path:
+        """A file of the folder."""
+        return self.request.folder / name
+
+    @cached_property
+    def device(self) -> dict[str, Any]:
+        """What the device says of itself."""
+        return device_of(self.lease.session)
+
+    @cached_property
+    def profile(self) -> Profile:
+        return self.lease.session.profile
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network at the input size that is served, with the weights it is given."""
+        request = self.request
+        return trace_sizes(request.model, request.weights, request.seed, [request.input_size])[0]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, once it is decided."""
+        return Plan.load(self.path(PLAN))
+
+    @property
+    def settings(self) -> Settings:
+        """How layers are timed."""
+        return Settings(
+            self.request.rounds, seed=self.request.seed, patience=Patience(wait_secs=self.request.wait_secs)
+        )
+
+    def recipe(self) -> Recipe:
+        """How layers are compiled: by the tuned data of the folder."""
+        return Recipe(
+            self.profile, Tuned.load(self.path(TUNED).absolute()).choice, self.request.seed, self.request.host
+        )
+
+    def secs_left(self) -> float | None:
+        """Until the deadline; None: no end."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def digests(self, *names: str) -> dict[str, str]:
+        """SHA-256 of files of the folder, by name."""
+        return {name: sha256(self.path(name)) for name in names}
+
+    def about(self) -> dict[str, Any]:
+        """What every stage on the device depends on."""
+        request, device = self.request, self.device
+        named = {name: device.get(name, "") for name in ("profile", "name", "driver")}
+        return {"model": request.model, "size": list(request.input_size), "host": request.host, "device": named}

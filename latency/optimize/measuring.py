@@ -1,0 +1,98 @@
+"""Stages that measure: tuning the network's dense kernels and families of sparse ones, collecting layers' times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from codegen.tasks import Task, tasks_of
+from codegen.tuned import Tuned, read_rows, tuned_path, update
+from codegen.tuner import Tuner
+from latency.around import sample_around
+from latency.collector import Collector
+from latency.journal import Journal
+from latency.optimize.job import RECORDS, TUNED, Job, Report
+from latency.space import Group, default_sparsities, network_groups, network_workloads
+from latency.whole import wholes
+from models.plan import Plan
+from models.sparsity import Sparsity
+
+DTYPES = ("float32",)
+#: zeros that one variant of each family is tuned under; others take what is most similar
+TUNED_ZEROS = 0.75
+
+
+def tune(job: Job, report: Report) -> str:
+    """Extend a copy of the profile's tuned data by what of the network it lacks: dense kernels first, then sparse."""
+    out, own = job.path(TUNED), tuned_path(job.profile.name)
+    if not out.exists():
+        update(out, read_rows(own) if own.exists() else [])
+    tasks = tasks_for(job)
+    tuner = Tuner(
+        job.lease.session, out, rounds=job.request.rounds, seed=job.request.seed,
+        budget_secs=job.secs_left(), host=job.request.host,
+    )  # fmt: skip
+    tuner.run(tasks, report)
+    tuned = Tuned.load(out.absolute())
+    known = sum(tuner.done(task, tuned) for task in tasks)
+    return f"{known} of {len(tasks)} workloads tuned, the rest by the most similar" if tasks else "nothing to choose"
+
+
+def tasks_for(job: Job) -> list[Task]:
+    """The network's workloads: dense ones, those of the plan that is given, then one of each sparse family."""
+    graphs, dense = [job.graph], tasks_of([job.graph], job.profile)
+    if job.request.plan is not None:
+        sparse: list[Sparsity] = list(dict.fromkeys(Plan.load(job.request.plan).sparsities.values()))
+    else:
+        sparse = _families(job)
+    known = {task.key for task in dense}
+    return dense + [task for task in tasks_of(graphs, job.profile, sparse) if task.key not in known]
+
+
+def _families(job: Job) -> list[Sparsity]:
+    """Every pattern and block that layers may have, once, with TUNED_ZEROS."""
+    wanted: Sequence[Sparsity] = job.request.sparsities
+    if not wanted:
+        layers = [layer for layer in job.graph.layers if layer.op == "conv"]
+        wanted = [each for layer in layers for each in default_sparsities(layer, job.profile)]
+    return list(dict.fromkeys(replace(each, zeros=TUNED_ZEROS) for each in wanted))
+
+
+def collect(job: Job, report: Report) -> str:
+    """Bring the file of records up to the network, its layers under every sparsity, and layers around these."""
+    session, request = job.lease.session, job.request
+    groups = groups_of(job)
+    plans = [Plan.load(request.plan)] if request.plan is not None else []
+    networks = wholes([job.graph], plans, DTYPES)
+    with Journal(job.path(RECORDS)) as journal:
+        collector = Collector(journal, job.recipe(), job.settings, report, job.secs_left())
+        collector.networks(networks, session)
+        collector.layers(groups, session)
+        left = collector.count_left(groups, session)
+        failed = sum(record.failure is not None for record in journal.records)
+        count = len(journal.records)
+    said = f"{count} records" + (f", {failed} of them failures" if failed else "")
+    return said + (f"; the time was over with {left} variants left" if left else "")
+
+
+def groups_of(job: Job) -> list[Group]:
+    """What is to be timed: the network's layers, those of a given plan with its zeros first, then layers around."""
+    request = job.request
+    own = _planned(job, network_groups([job.graph], job.profile, request.sparsities, DTYPES))
+    return own + sample_around(own, request.around, job.profile, DTYPES, request.seed)
+
+
+def _planned(job: Job, groups: list[Group]) -> list[Group]:
+    if job.request.plan is None:
+        return groups
+    plan = Plan.load(job.request.plan)
+    plan.check(job.graph.layers)
+    wanted: dict[tuple, dict[Sparsity | None, None]] = {}
+    for name, workload in network_workloads(job.graph, job.profile):
+        if name in plan.sparsities:
+            key = Group(workload, ()).key
+            wanted.setdefault(key, {})[plan.sparsities[name]] = None
+    return [
+        replace(group, sparsities=tuple(dict.fromkeys((None, *wanted.get(group.key, ()), *group.sparsities[1:]))))
+        for group in groups
+    ]

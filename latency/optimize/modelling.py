@@ -1,0 +1,77 @@
+"""Stages that model: a predictor of the device from the records, and the plan that the goal makes of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output
+from latency.confirm import check_device
+from latency.decide import Measuring, decide
+from latency.fit import best_of, fit, save_fitted
+from latency.fitting import Options
+from latency.forecast import Forecaster
+from latency.model import measured
+from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job, Report
+from latency.predictor import Predictor
+from models.plan import Plan
+
+
+def write_json(job: Job, name: str, value: dict[str, Any]) -> None:
+    """Write a file of the folder, whole or not at all."""
+    with atomic_output(job.path(name), force=True) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(job: Job, name: str) -> dict[str, Any]:
+    """The inverse of `write_json`."""
+    return json.loads(job.path(name).read_text())
+
+
+def fit_model(job: Job, report: Report) -> str:
+    """Fit a predictor to the records of this device; its held-out predictions are kept for the report."""
+    report("trying settings on held-out shapes", 0, 0)
+    where = [f"profile={job.device['profile']}", f"device={job.device['name']}"]
+    try:
+        fitted, _, networks = fit([job.path(RECORDS)], Options(seed=job.request.seed), where)
+    except UsageError as error:
+        raise UsageError(f"{error}\ntime more layers: --budget-minutes, --around") from error
+    save_fitted(fitted, job.path(PREDICTOR), force=True)
+    found = best_of(fitted)
+    pairs = [
+        {"predicted_ms": float(predicted), "measured_ms": float(real)}
+        for predicted, real in zip(found.predicted, measured(found.samples), strict=True)
+    ]
+    metrics = fitted.predictor.metadata["metrics"]
+    write_json(job, FITTED, {"metrics": metrics, "split": found.split, "pairs": pairs, "networks": len(networks)})
+    return f"{metrics['mape']:.1%} mean error on held-out {found.split}, {len(pairs)} samples"
+
+
+def decide_plan(job: Job, report: Report) -> str:
+    """The plan: the one that was given, or what the goal makes of predictions, those left open measured first."""
+    request = job.request
+    if request.plan is not None:
+        plan = Plan.load(request.plan)
+        plan.check(job.graph.layers)
+        plan.save(job.path(PLAN), force=True)
+        return f"as given: {_counted(plan)}"
+    predictor, session = Predictor.load(job.path(PREDICTOR)), job.lease.session
+    check_device(predictor, session)
+    forecaster = forecaster_of(job, predictor)
+    measuring = Measuring(session, job.settings, request.host, job.secs_left())
+    plan = decide(
+        job.graph, forecaster, request.goal, list(request.sparsities), request.sensitivity,
+        measuring=measuring, report=report,
+    )  # fmt: skip
+    plan.save(job.path(PLAN), force=True)
+    return f"{_counted(plan)}, {plan.network}"
+
+
+def forecaster_of(job: Job, predictor: Predictor) -> Forecaster:
+    """A forecaster that knows schedules from the folder's tuned data."""
+    return Forecaster(predictor, job.profile, job.recipe().choose)
+
+
+def _counted(plan: Plan) -> str:
+    return f"{len(plan.sparsities)} of {len(plan.choices)} convolutions sparse"

@@ -1,0 +1,149 @@
+"""The last stage: everything that is known of an optimization as one JSON object, `result.json`, and its report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from devices.measurement import versions
+from latency.deciding import Goal
+from latency.optimize.checking import ARTIFACTS
+from latency.optimize.job import (
+    ACCURACY,
+    COMPARED,
+    FITTED,
+    PLAN,
+    PREDICTOR,
+    PRUNED,
+    RESULT,
+    RUN,
+    SPARSE_SO,
+    VERIFIED,
+    Job,
+    Report,
+)
+from latency.optimize.layers import Layers, speedup
+from latency.optimize.modelling import forecaster_of, read_json, write_json
+from latency.predictor import Predictor
+from models.plan import Plan
+
+FORMAT = "fleetpose.result/1"
+
+
+def write_result(job: Job, report: Report) -> str:
+    """Gather the result, write it, and turn it into the report for people."""
+    report("gathering the result", 0, 0)
+    result = gathered(job)
+    write_json(job, RESULT, result)
+    from latency.report import write_report
+
+    write_report(result, job.request.folder)
+    return f"{job.path(RESULT)} and the report beside it"
+
+
+def gathered(job: Job) -> dict[str, Any]:
+    """The JSON object of the format FORMAT."""
+    request, plan = job.request, job.plan
+    forecaster = forecaster_of(job, Predictor.load(job.path(PREDICTOR)))
+    layers, fitted, ran = Layers(job, forecaster, plan), read_json(job, FITTED), read_json(job, RUN)
+    sensitivity = json.loads(request.sensitivity.read_text()) if request.sensitivity else None
+    return {
+        "format": FORMAT,
+        "model": request.model,
+        "weights": None if request.weights is None else str(request.weights),
+        "size": list(request.input_size),
+        "device": device_facts(job),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "goal": goal_facts(request.goal),
+        "headline": headline(job, plan, forecaster),
+        "layers": layers.rows(),
+        "curves": layers.curves(),
+        "sensitivity": sensitivity,
+        "kernels": ran["kernels"],
+        "predictor": {"metrics": fitted["metrics"], "split": fitted["split"], "pairs": fitted["pairs"]},
+        "people": ran["people"],
+        "verify": read_json(job, VERIFIED),
+        "commands": commands(job),
+        "environment": environment(job),
+        "stages": [{"name": name, "secs": secs, "said": said} for name, said, secs in job.stages],
+    }
+
+
+def headline(job: Job, plan: Plan, forecaster: Any) -> dict[str, Any]:
+    """Dense against planned: measured, predicted, accuracy, size."""
+    timed, accuracy, graph = read_json(job, COMPARED), read_json(job, ACCURACY), job.graph
+    totals = [forecaster.total(forecaster.steps(graph, zeros)) for zeros in ({}, plan.sparsities)]
+    predicted, interval = speedup(*totals)
+    return {
+        "dense_ms": timed["dense"]["ms"],
+        "dense_iqr_ms": timed["dense"]["iqr_ms"],
+        "sparse_ms": timed["sparse"]["ms"],
+        "sparse_iqr_ms": timed["sparse"]["iqr_ms"],
+        "speedup": timed["speedup"]["median"],
+        "speedup_interval": [timed["speedup"]["low"], timed["speedup"]["high"]],
+        "predicted_dense_ms": totals[0].ms,
+        "predicted_sparse_ms": totals[1].ms,
+        "predicted_speedup": predicted,
+        "predicted_interval": interval,
+        **{name: accuracy[name] for name in ("ap_dense", "ap_sparse", "ap_change_interval")},
+        "params_dense": graph.params,
+        "params_kept": graph.params - plan.removed_weights(graph.layers),
+        "macs_dense": graph.macs,
+        "macs_kept": graph.macs - plan.removed_macs(graph.layers),
+        "sparse_layers": len(plan.sparsities),
+        "convolutions": len(plan.choices),
+        "conditions": timed["conditions"],
+    }
+
+
+def device_facts(job: Job) -> dict[str, Any]:
+    """What the result says of the device."""
+    device, spec = job.device, job.lease.session.spec
+    driver = device.get("driver") or None
+    return {
+        "name": device.get("name", ""), "profile": device["profile"], "driver": driver, "host": spec == "host",
+        "spec": spec, "platform": device.get("platform_version") or device.get("platform") or None,
+    }  # fmt: skip
+
+
+def goal_facts(goal: Goal) -> dict[str, Any] | None:
+    """The goal by its kind; None where every layer was decided for itself."""
+    set_ = [{"kind": kind, "value": value} for kind, value in vars(goal).items() if value is not None]
+    return set_[0] if set_ else None
+
+
+def environment(job: Job) -> dict[str, str]:
+    """What measured and built."""
+    named = versions()
+    opencl = job.device.get("platform_version") or job.device.get("platform") or ""
+    packages = {"tvm": "apache-tvm", "torch": "torch", "fleetpose": "fleetpose"}
+    found = {name: importlib.metadata.version(package) for name, package in packages.items()}
+    return {**named, "python": platform.python_version(), **found, "opencl": str(opencl), "cpu": _cpu()}
+
+
+def _cpu() -> str:
+    """This machine's processor as it calls itself, as far as it does."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
+
+
+def commands(job: Job) -> list[str]:
+    """What to type to use, check or repeat what was made."""
+    request, device = job.request, f"--device {job.lease.session.spec}"
+    artifact, weights = job.path(SPARSE_SO), f"--weights {job.path(PRUNED)}"
+    plan = f"--plan {job.path(PLAN)}"
+    height, width = request.input_size
+    return [
+        f"python -m codegen.run --artifact {artifact} {device} --image photo.jpg -o people.png --layers",
+        f"python -m codegen.verify --artifact {artifact} {device} {weights}",
+        f"python -m codegen.build --model {request.model} {weights} {plan} {device} --host {request.host} "
+        f"--size {height}x{width} -o other.so",
+        *(f"python -m codegen.run --artifact {job.path(file)} {device} --image photo.jpg --no-people --layers"
+          for name, file in ARTIFACTS.items() if name == "dense"),
+    ]  # fmt: skip

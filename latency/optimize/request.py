@@ -1,0 +1,141 @@
+"""Request: what an optimization is asked for, as plain values that were looked at before any work."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from codegen.build import check_sizes
+from fleetpose.errors import UsageError, unknown_name
+from latency.deciding import Goal
+from latency.losses import read_losses
+from models.plan import Plan
+from models.pose.decoders import decoder_for
+from models.registry import model_spec
+from models.sparsity import Sparsity
+from models.spec import ModelSpec
+
+#: every layer is decided for itself
+ANY_GAIN = Goal()
+#: parts of the budget: tuning, collecting, confirming what predictions leave open, and training
+SHARES = {"tune": 0.3, "collect": 0.4, "decide": 0.1, "prune": 0.2}
+#: a training shorter than this is not begun
+LEAST_MINUTES = 0.1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be made of a network for a device.
+
+    Attributes:
+        model: a registered name, or a replaced network's .json.
+        folder: everything is written there.
+        weights: file; None is random weights, for times only.
+        goal: of the plan; an empty one decides every layer for itself.
+        size: input (height, width) that is served; the model's own without.
+        plan: file of a plan to take instead of deciding.
+        sparsities: that layers may have; a default set of each without.
+        sensitivity: file that says what zeros cost; a rule without.
+        data: folders of photographs to prune and train on; the smallest weights go without.
+        photographs: how many of them layers are reconstructed on.
+        val: COCO folder that both networks' accuracy is judged on; none without.
+        image: photograph to find people in; one that comes with scikit-image without.
+        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        around: layers between and around the network's own that are timed, too.
+        rounds: samples of each variant, and of the two networks.
+        wait_secs: how long a device that has slowed down is waited for, each time.
+        budget_minutes: of measuring and training together, cut by SHARES; None: until all is measured, no training.
+        seed: of all that is drawn.
+    """
+
+    model: str
+    folder: Path
+    weights: Path | None = None
+    goal: Goal = ANY_GAIN
+    size: tuple[int, int] | None = None
+    plan: Path | None = None
+    sparsities: tuple[Sparsity, ...] = ()
+    sensitivity: Path | None = None
+    data: tuple[Path, ...] = ()
+    photographs: int = 32
+    val: Path | None = None
+    image: Path | None = None
+    host: str = "native"
+    around: int = 40
+    rounds: int = 15
+    wait_secs: float = 20.0
+    budget_minutes: float | None = 60.0
+    seed: int = 0
+
+    @property
+    def spec(self) -> ModelSpec:
+        return model_spec(self.model)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.size or self.spec.size
+
+    def secs(self, stage: str) -> float | None:
+        """A stage's part of the budget; what no training needs is collecting's. None: no end."""
+        if self.budget_minutes is None:
+            return None
+        shares = {**SHARES, "collect": SHARES["collect"] + (0.0 if self.data else SHARES["prune"])}
+        return 60 * self.budget_minutes * shares[stage]
+
+    @property
+    def training_minutes(self) -> float | None:
+        """How long the pruned network is trained; None: not at all."""
+        secs = self.secs("prune") if self.data else None
+        return secs / 60 if secs is not None and secs >= 60 * LEAST_MINUTES else None
+
+    def check(self) -> None:
+        """Raise UsageError for values, files and combinations that make no sense, before any work."""
+        check_sizes(self.spec, [self.input_size])
+        self._check_numbers()
+        self._check_files()
+        if self.plan is not None:
+            _check_plan(self.plan, self.model)
+            if self.goal != ANY_GAIN or self.sensitivity is not None:
+                raise UsageError("--network-plan is what a goal and --sensitivity would decide; leave these out")
+        if self.sensitivity is not None:
+            read_losses(self.sensitivity, self.model, (), self.spec.blocks)
+        if self.val is not None:
+            decoder_for(self.spec.outputs)
+
+    def _check_numbers(self) -> None:
+        from codegen.target import HOSTS
+
+        if self.host not in HOSTS:
+            raise unknown_name("host", self.host, HOSTS)
+        for name, value in (("target-ms", self.goal.target_ms), ("speedup", self.goal.speedup)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"--{name} {value:g}: it is a number above 0")
+        loss = self.goal.max_loss
+        if loss is not None and not (math.isfinite(loss) and loss >= 0):
+            raise UsageError(f"--max-loss {loss:g}: it is a number of at least 0")
+        if self.budget_minutes is not None and not (math.isfinite(self.budget_minutes) and self.budget_minutes > 0):
+            raise UsageError(f"--budget-minutes {self.budget_minutes:g}: it is a number above 0")
+        for name, least in (("around", 0), ("rounds", 1), ("photographs", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name} is at least {least}, not {getattr(self, name)}")
+
+    def _check_files(self) -> None:
+        for name in ("weights", "image", "sensitivity", "plan"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                flag = "network-plan" if name == "plan" else name
+                raise UsageError(f"--{flag} {path}: no such file")
+        for name, folders in (("data", self.data), ("val", (self.val,) if self.val else ())):
+            for folder in folders:
+                if not folder.is_dir():
+                    raise UsageError(f"--{name} {folder}: no such folder")
+        if self.val is not None and not (self.val / "person_keypoints.json").is_file():
+            raise UsageError(f"--val {self.val} has no person_keypoints.json; it is a COCO folder, with images/")
+
+
+def _check_plan(path: Path, model: str) -> None:
+    plan = Plan.load(path)
+    if plan.model != model:
+        raise UsageError(f"{path} is a plan of {plan.model}, not of {model}")

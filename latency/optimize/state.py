@@ -1,0 +1,132 @@
+"""State: which stages are done, from which inputs, with which outputs; `state.json` in the folder of an optimization.
+
+A stage is done where the digest of its inputs is what it was and its outputs are there, with the content they had. The
+file is written whole after each change, so that whatever kills the process, the next one knows what there is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output, make_folder, sha256
+
+FORMAT = "fleetpose.optimize/1"
+NAME = "state.json"
+
+
+@dataclass
+class Entry:
+    """What is known of one stage.
+
+    Attributes:
+        digest: of its inputs.
+        outputs: file name in the folder -> SHA-256; {} while it is not done.
+        said: its result in words; "" while it is not done.
+        secs: spent on these inputs, over all runs.
+    """
+
+    digest: str
+    outputs: dict[str, str] = field(default_factory=dict)
+    said: str = ""
+    secs: float = 0.0
+
+
+class State:
+    """The state of one folder.
+
+    Args:
+        folder: made where it is not there.
+        about: what the folder is of, such as the model's name; a folder of another is refused.
+        force: take over a folder of something else, or with other files; those in the way are replaced.
+
+    Raises:
+        UsageError: the folder is of something else, holds other files, or its state is damaged.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any], force: bool = False) -> None:
+        self.folder, self.path, self.about = folder, folder / NAME, dict(about)
+        self.entries: dict[str, Entry] = {}
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; give a folder")
+        if not self.path.exists():
+            if folder.exists() and any(folder.iterdir()) and not force:
+                raise UsageError(f"{folder} has files of something else; give another -o, or --force to write there")
+            return
+        found, entries = _read(self.path)
+        if found == self.about:
+            self.entries = entries
+        elif not force:
+            said = ", ".join(f"{name} {value}" for name, value in found.items())
+            raise UsageError(f"{folder} is of {said}; give another -o, or --force to begin anew there")
+
+    def done(self, stage: str, digest: str) -> Entry | None:
+        """The entry of a stage that need not be done again; None of one that must."""
+        entry = self.entries.get(stage)
+        if entry is None or not entry.said or entry.digest != digest:
+            return None
+        whole = all(_digest_of(self.folder / name) == wanted for name, wanted in entry.outputs.items())
+        return entry if whole else None
+
+    def spent(self, stage: str, digest: str) -> float:
+        """Seconds that runs which were interrupted spent on a stage with these inputs."""
+        entry = self.entries.get(stage)
+        return entry.secs if entry is not None and entry.digest == digest and not entry.said else 0.0
+
+    def keep(self, stage: str, digest: str, secs: float, said: str = "", outputs: Sequence[str] = ()) -> None:
+        """Note what a stage took, and, where it is done, what came of it."""
+        files = {name: sha256(self.folder / name) for name in outputs}
+        self.entries[stage] = Entry(digest, files, said, round(secs, 3))
+        make_folder(self.folder)
+        values = {name: asdict(entry) for name, entry in self.entries.items()}
+        with atomic_output(self.path, force=True) as temporary:
+            temporary.write_text(json.dumps({"format": FORMAT, **self.about, "stages": values}, indent=1) + "\n")
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """Hex digest of JSON values; equal for equal ones."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """Hex digest of the names and sizes of all files below a folder, which tells data from other data quickly."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest_of({str(path.relative_to(folder)): path.stat().st_size for path in files})
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is made, for this process alone. Raises UsageError where another one has it."""
+    handle = os.open(make_folder(folder), os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise UsageError(f"{folder} is being worked on by another latency.optimize; give another -o") from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _digest_of(path: Path) -> str | None:
+    return sha256(path) if path.is_file() else None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
+    """What a state is of, and its entries. Raises UsageError for what is no state."""
+    try:
+        values = json.loads(path.read_text())
+        if values.pop("format") != FORMAT:
+            raise ValueError("it has another format")
+        return values, {name: Entry(**entry) for name, entry in values.pop("stages").items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is no state of latency.optimize ({error}); give another -o, or remove it") from error
