@@ -1,0 +1,86 @@
+"""Layer by layer: what each is, its best dense and sparse kernels, their ratio, and what was decided and why."""
+
+from __future__ import annotations
+
+from math import prod
+
+from latency.report.document import Cell, Column, Section, Table
+from latency.report.formats import ARROW, NOTHING, TIMES, Number, fixed, interval, layer_ms, shape, times
+from latency.report.result import Values
+
+COLUMNS = (
+    Column("Layer"),
+    Column("Shape", "channels, height, width"),
+    Column("Best dense kernel"),
+    Column("Dense", "ms, IQR", "number"),
+    Column("Sparse kernel", "variant"),
+    Column("Sparse", "ms, IQR", "number"),
+    Column("Ratio", f"measured, {TIMES}", "number"),
+    Column("Ratio", f"predicted, {TIMES}, interval", "number"),
+    Column("Break-even", "zeros", "number"),
+    Column("Decision", "zeros"),
+    Column("Reason", "", "words"),
+)
+
+
+def layers_section(result: Values) -> Section | None:
+    """The section; None for a network without layers."""
+    layers = result["layers"]
+    if not layers:
+        return None
+    sparse = sum(layer["decision"] == "sparse" for layer in layers)
+    lead = (
+        f"{sparse} of {len(layers)} layers are sparse. A ratio is the dense time over the sparse one, each by its best "
+        f"kernel: above 1 sparse is faster. IQR is the middle half of the samples."
+    )
+    table = Table("Layers", COLUMNS, tuple(map(_row, layers)), tuple(layer["name"] for layer in layers), sortable=True)
+    return Section("layers", "Layer by layer", lead, (table,))
+
+
+def _row(layer: Values) -> tuple[Cell, ...]:
+    sparse = layer["decision"] == "sparse"
+    tone = "sparse" if sparse else ""
+    zeros = layer.get("zeros") or 0.0
+    return (
+        Cell(layer["name"], kind_of(layer), layer["name"]),
+        Cell(f"{shape(layer['in_shape'])} {ARROW} {shape(layer['out_shape'])}", _work(layer), prod(layer["out_shape"])),
+        Cell(layer.get("dense_schedule") or NOTHING),
+        _time(layer, "dense"),
+        Cell(layer.get("variant") or NOTHING, layer.get("sparse_schedule") or "", tone="" if sparse else "quiet"),
+        _time(layer, "sparse", tone or "quiet"),
+        _number(layer.get("measured_ratio"), times(layer.get("measured_ratio")), "measured", tone),
+        _number(
+            layer.get("predicted_ratio"), times(layer.get("predicted_ratio")), "predicted", tone,
+            interval(layer.get("predicted_interval")),
+        ),
+        _number(layer.get("break_even"), fixed(layer.get("break_even"), 2)),
+        Cell(layer["decision"], f"{zeros:.2f} zeros" if sparse else "", zeros if sparse else 0.0, tone=tone),
+        Cell(layer.get("reason") or NOTHING),
+    )  # fmt: skip
+
+
+def kind_of(layer: Values) -> str:
+    """ "3x3 conv", "3x3 depthwise conv", "max_pool"."""
+    kernel, groups = layer.get("kernel"), layer.get("groups") or 1
+    name = layer.get("op") or "layer"
+    if groups > 1:
+        name = f"depthwise {name}" if groups == layer["out_shape"][0] else f"{name} of {groups} groups"
+    sides = f"{shape(kernel)} " if kernel else ""
+    return f"{sides}{name}"
+
+
+def _work(layer: Values) -> str:
+    return f"{layer['macs'] / 1e6:.1f} MMACs" if layer.get("macs") else ""
+
+
+def _time(layer: Values, which: str, tone: str = "") -> Cell:
+    """The measured time with its IQR, else the predicted one, which says so."""
+    measured, predicted = layer.get(f"{which}_ms"), layer.get(f"predicted_{which}_ms")
+    if measured is not None or predicted is None:
+        iqr = interval(layer.get(f"{which}_iqr_ms"), 3)
+        return _number(measured, layer_ms(measured), "measured", tone, iqr)
+    return _number(predicted, layer_ms(predicted), "predicted", tone, "predicted")
+
+
+def _number(key: Number, said: str, mark: str = "", tone: str = "", note: str = "") -> Cell:
+    return Cell(said, note, key, mark if said != NOTHING else "", tone)

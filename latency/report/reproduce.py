@@ -1,0 +1,91 @@
+"""How the result can be had again: photograph, checks, commands, stages, environment."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from latency.report.document import Cell, Column, Listing, Part, Photograph, Section, Table
+from latency.report.formats import NOTHING, duration
+from latency.report.result import Values
+
+#: how a picture's bytes begin -> its type
+SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
+
+
+def people_section(result: Values, folder: Path) -> Section | None:
+    """The photograph that the sparse artifact found people in; None where none was run."""
+    people = result.get("people")
+    if not people:
+        return None
+    count = people.get("count")
+    found = "People" if count is None else f"{count} {'person' if count == 1 else 'people'}"
+    trust = (
+        "" if result.get("weights") else " The weights are random, so that this shows that it runs, and nothing else."
+    )
+    lead = f"{found} found by the sparse artifact on the device.{trust}"
+    name = Path(str(people["image"])).name
+    source = data_uri(folder / name)
+    part: Part = Photograph(source, name, lead) if source else f"The picture {name} is not in the folder of the report."
+    return Section("people", "What it sees", lead, (part,))
+
+
+def data_uri(path: Path) -> str | None:
+    """A picture file's content as a URI; None where there is no such file, or it is no PNG, JPEG or WebP."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    kind = next((kind for start, kind in SIGNATURES.items() if content.startswith(start)), None)
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}" if kind else None
+
+
+def reproduce_section(result: Values) -> Section:
+    """Commands, checks, stages and environment, as far as there are any."""
+    parts: list[Part] = []
+    if result.get("commands"):
+        parts.append(Listing("Commands", tuple(map(str, result["commands"]))))
+    verified = result.get("verify") or {}
+    if verified:
+        parts.append(_pairs("Check against float64 PyTorch", dict(flat(verified))))
+    stages = result.get("stages") or ()
+    if stages:
+        parts.append(_stages(stages))
+    if result.get("environment"):
+        parts.append(_pairs("Environment", result["environment"]))
+    lead = "Times are of one machine at one time; measure again before you rely on them."
+    return Section("reproduce", "To reproduce this", lead, tuple(parts))
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested objects as (name, value) pairs, names joined by a space."""
+    for name, value in values.items():
+        full = f"{above} {name}" if above else str(name)
+        if isinstance(value, Mapping):
+            yield from flat(value, full)
+        else:
+            yield full, value
+
+
+def _pairs(title: str, values: Mapping[str, Any]) -> Table:
+    rows = tuple((Cell(name.replace("_", " ")), Cell(_said(value))) for name, value in values.items())
+    return Table(title, (Column(title), Column("", "", "words")), rows)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(_said, value)) or "none"
+    return NOTHING if value is None or value == "" else str(value)
+
+
+def _stages(stages: Any) -> Table:
+    total = sum(stage["secs"] for stage in stages)
+    rows = [(Cell(stage["name"]), Cell(duration(stage["secs"]))) for stage in stages]
+    rows.append((Cell("in all"), Cell(duration(total))))
+    return Table("Stages", (Column("Stages"), Column("", "", "number")), tuple(rows))

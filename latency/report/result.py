@@ -1,0 +1,46 @@
+"""The result of an optimization as a JSON value, read from its file and looked at before a report is made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fleetpose.errors import UsageError
+
+FORMAT, NAME = "fleetpose.result/1", "result.json"
+
+#: what no report can do without
+NEEDED = {"model": str, "device": dict, "headline": dict, "layers": list}
+
+Values = Mapping[str, Any]
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The content of result.json in a folder. Raises UsageError for a missing, damaged or other file."""
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = f"{folder} is to be a folder that latency.optimize wrote"
+        raise UsageError(f"cannot read {path}: {error.strerror}; {hint}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}; latency.optimize writes it anew") from error
+    check_result(content, str(path))
+    return content
+
+
+def check_result(content: Any, where: str = "the result") -> None:
+    """Raise UsageError for what is no result."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError(f"{where} is no result of latency.optimize: its format is not {FORMAT!r}")
+    for name, kind in NEEDED.items():
+        if not isinstance(content.get(name), kind):
+            raise UsageError(f"{where} has no {name!r}; latency.optimize writes it anew")
+
+
+def device_label(result: Values) -> str:
+    """What a device is called beside a number: its profile where it has one, else its name."""
+    device = result["device"]
+    return str(device.get("profile") or device.get("name") or "an unnamed device")

@@ -1,0 +1,62 @@
+"""A result as a document, and the document as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fleetpose.files import atomic_output
+from latency.report.accuracy import accuracy_section
+from latency.report.beside_paper import paper_section
+from latency.report.document import Document
+from latency.report.headline import headline_of
+from latency.report.layers import layers_section
+from latency.report.markdown import as_markdown
+from latency.report.model import model_section
+from latency.report.page import as_html
+from latency.report.reproduce import people_section, reproduce_section
+from latency.report.result import check_result, device_label
+from latency.report.times import times_section
+
+HTML, MARKDOWN = "report.html", "report.md"
+
+
+def write_report(result: dict[str, Any], folder: Path) -> Path:
+    """Write report.html and report.md of a result into its folder, in place of those that are there.
+
+    Args:
+        result: the content of result.json ("fleetpose.result/1"); what is None in it is said to be missing.
+        folder: where the result's picture of people is, too.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UsageError: no result, or a folder that cannot be written to.
+    """
+    check_result(result)
+    document = document_of(result, folder)
+    for name, text in ((MARKDOWN, as_markdown(document)), (HTML, as_html(document))):
+        with atomic_output(folder / name, force=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return folder / HTML
+
+
+def document_of(result: dict[str, Any], folder: Path) -> Document:
+    """The report of a checked result; sections that have nothing to say are left out."""
+    sections = (
+        times_section(result),
+        layers_section(result),
+        model_section(result),
+        accuracy_section(result),
+        people_section(result, folder),
+        paper_section(result),
+        reproduce_section(result),
+    )
+    return Document(
+        title=f"{result['model']} on {device_label(result)}",
+        device=device_label(result),
+        made=str(result.get("date") or "").replace("T", " ").partition(".")[0],
+        headline=headline_of(result),
+        sections=tuple(section for section in sections if section is not None),
+    )
