@@ -67,6 +67,9 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 def _add_effort(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--budget-minutes", type=float, default=60.0, metavar="N",
                        help="of tuning, timing and training together; other stages take what they take")  # fmt: skip
+    group.add_argument(
+        "--no-tune", dest="tune", action="store_false", default=True, help="take the tuned data there are as they are"
+    )
     group.add_argument("--around", type=int, default=40, help="layers like the network's that are timed besides")
     group.add_argument("--rounds", type=int, default=15, help="samples of each variant, and of both networks")
     group.add_argument("--wait-secs", type=float, default=20.0, help="wait so long for a device that has slowed down")
@@ -79,7 +82,8 @@ def request_of(arguments: argparse.Namespace) -> Request:
     if arguments.sparsity and not sparsities:
         raise UsageError("--sparsity dense leaves nothing to decide; name sparsities, or none for a default set")
     same = ("model", "weights", "size", "sensitivity", "photographs", "val", "image", "host", "around", "rounds",
-            "wait_secs", "budget_minutes", "seed")  # fmt: skip
+            "wait_secs",
+        "tune", "budget_minutes", "seed")  # fmt: skip
     return Request(
         folder=arguments.out,
         goal=Goal(arguments.target_ms, arguments.speedup, arguments.max_loss),

@@ -29,6 +29,7 @@ from latency.optimize.job import (
     Report,
 )
 from latency.optimize.modelling import write_json
+from latency.whole import SAMPLES_PER_ROUND
 from models.accuracy import evaluate_network
 from models.oks import Evaluation, bootstrap_ap
 from models.pose.draw import draw_people
@@ -115,7 +116,9 @@ def compare(job: Job, report: Report) -> str:
     tensor = example(job, artifacts["dense"])
     timed = {name: artifact.timed(tensor) for name, artifact in artifacts.items()}
     calls = {name: Call(each["function"], (), each["entry"]) for name, each in timed.items()}
-    result = measure_interleaved(session, calls, job.request.rounds, clock="wall", seed=job.request.seed)
+    result = measure_interleaved(
+        session, calls, SAMPLES_PER_ROUND * job.request.rounds, clock="wall", seed=job.request.seed
+    )
     for name, one in result.measurements.items():
         if not one.ok:
             raise FleetposeError(f"timing {ARTIFACTS[name]} failed: {one.error}")

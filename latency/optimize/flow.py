@@ -45,7 +45,7 @@ class Stage:
 
 
 STAGES = (
-    Stage("tune", measuring.tune, (), (files.TUNED,), ("plan", "sparsities", "rounds", "seed", "budget")),
+    Stage("tune", measuring.tune, (), (files.TUNED,), ("plan", "sparsities", "tune", "rounds", "seed", "budget")),
     Stage(
         "collect", measuring.collect, (files.TUNED,), (files.RECORDS,),
         ("plan", "sparsities", "around", "rounds", "seed", "budget"),

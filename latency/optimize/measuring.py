@@ -27,6 +27,8 @@ def tune(job: Job, report: Report) -> str:
     out, own = job.path(TUNED), tuned_path(job.profile.name)
     if not out.exists():
         update(out, read_rows(own) if own.exists() else [])
+    if not job.request.tune:
+        return f"{len(Tuned.load(out.absolute()).rows)} workloads known, none tuned anew"
     tasks = tasks_for(job)
     tuner = Tuner(
         job.lease.session, out, rounds=job.request.rounds, seed=job.request.seed,

@@ -41,6 +41,7 @@ class Request:
         photographs: how many of them layers are reconstructed on.
         val: COCO folder that both networks' accuracy is judged on; none without.
         image: photograph to find people in; one that comes with scikit-image without.
+        tune: extend the tuned data by what of the network it lacks, before layers are timed.
         host: the processor that serves the device, a key of codegen.target.HOSTS.
         around: layers between and around the network's own that are timed, too.
         rounds: samples of each variant, and of the two networks.
@@ -61,6 +62,7 @@ class Request:
     photographs: int = 32
     val: Path | None = None
     image: Path | None = None
+    tune: bool = True
     host: str = "native"
     around: int = 40
     rounds: int = 15
@@ -78,11 +80,13 @@ class Request:
         return self.size or self.spec.size
 
     def secs(self, stage: str) -> float | None:
-        """A stage's part of the budget; what no training needs is collecting's. None: no end."""
+        """A stage's part of the budget; what tuning or training has no use for is collecting's. None: no end."""
         if self.budget_minutes is None:
             return None
-        shares = {**SHARES, "collect": SHARES["collect"] + (0.0 if self.data else SHARES["prune"])}
-        return 60 * self.budget_minutes * shares[stage]
+        share = SHARES[stage]
+        if stage == "collect":
+            share += (0.0 if self.data else SHARES["prune"]) + (0.0 if self.tune else SHARES["tune"])
+        return 60 * self.budget_minutes * share
 
     @property
     def training_minutes(self) -> float | None:

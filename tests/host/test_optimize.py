@@ -1,0 +1,238 @@
+"""latency.optimize on this machine: the whole way, stopped at several stages and resumed, from Python, and refusals."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import latency
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from latency import optimize
+from latency.optimize import __main__ as command
+from latency.optimize import request as requests
+from latency.optimize.flow import STAGES
+from latency.records import read_records
+from models.plan import Plan
+from models.registry import create_model
+from models.trace import trace
+from models.weights import save_weights
+from tests.tiny_pose import register_tiny, write_coco
+
+MODEL = register_tiny()
+SPARSE = "columns:0.5:4x1"
+FLAGS = ("--model", MODEL, "--sparsity", SPARSE, "--no-tune", "--around", "6", "--rounds", "3", "--wait-secs", "0")
+NAMES = [stage.name for stage in STAGES]
+WAIT_SECS = 120.0
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["latency.optimize.__main__", "tests.tiny_pose"])
+
+
+class Optimization:
+    """`python -m latency.optimize` in a process of its own, forked from one that has imported everything."""
+
+    def __init__(self, out: Path, *flags: str) -> None:
+        self.out, self.said = out, out.with_suffix(".err")
+        self.printed = out.with_suffix(".out")
+        work = ([*FLAGS, "-o", str(out), *flags], str(self.printed), str(self.said))
+        self.process = FORKS.Process(target=optimize_in_child, args=work, daemon=True)
+        self.process.start()
+
+    def wait_for(self, happened) -> None:
+        limit = time.monotonic() + WAIT_SECS
+        while not happened():
+            assert self.process.is_alive(), self.said.read_text()
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+
+    def end(self) -> tuple[int, str]:
+        """Exit status and standard error."""
+        self.process.join(WAIT_SECS)
+        return self.process.exitcode, self.said.read_text()
+
+
+def optimize_in_child(flags: list[str], out: str, err: str) -> None:
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    register_tiny()
+    sys.exit(cli.run(command.main, command.make_parser(), flags))
+
+
+def state_of(folder: Path) -> dict:
+    path = folder / "state.json"
+    return json.loads(path.read_text())["stages"] if path.exists() else {}
+
+
+def done(folder: Path, stage: str) -> bool:
+    return bool(state_of(folder).get(stage, {}).get("said"))
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory) -> tuple[Path, Path]:
+    """Weights, and a plan of two sparse layers."""
+    folder = tmp_path_factory.mktemp("given")
+    network = create_model(MODEL, seed=3)
+    save_weights(network, folder / "w.safetensors")
+    graph = trace(network, (3, 64, 64), MODEL)
+    names = [layer.name for layer in graph.layers if layer.op == "conv" and layer.kernel == (3, 3)][1:3]
+    sparsity = requests.Sparsity.parse(SPARSE)
+    Plan.of(MODEL, graph.layers, dict.fromkeys(names, sparsity)).save(folder / "plan.json")
+    return folder / "w.safetensors", folder / "plan.json"
+
+
+@pytest.fixture(scope="module")
+def whole(host, given, tmp_path_factory) -> Path:
+    """The folder of an uninterrupted run under the given plan."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    status, said = Optimization(out, "--weights", str(given[0]), "--network-plan", str(given[1])).end()
+    assert status == 0, said
+    return out
+
+
+def test_everything_is_there(whole, given):
+    assert [name for name in NAMES if done(whole, name)] == NAMES
+    result = json.loads((whole / "result.json").read_text())
+    assert result["format"] == "fleetpose.result/1"
+    assert (result["model"], result["size"], result["weights"]) == (MODEL, [64, 64], str(given[0]))
+    assert result["device"]["host"] is True
+    head = result["headline"]
+    assert min(head["dense_ms"], head["sparse_ms"], head["speedup"], head["predicted_speedup"]) > 0
+    assert head["params_kept"] < head["params_dense"]
+    assert result["verify"]["ok"]
+    assert result["people"]["image"] == "people.png"
+    assert (whole / "people.png").is_file()
+    sparse = [layer for layer in result["layers"] if layer["decision"] == "sparse"]
+    assert [layer["variant"] for layer in sparse] == [SPARSE, SPARSE]
+    for layer in sparse:
+        assert layer["zeros"] == pytest.approx(0.5)
+        assert min(layer[name] for name in ("dense_ms", "sparse_ms", "measured_ratio", "predicted_ratio")) > 0
+    assert all({"ratios", "speedups", "measured"} <= curve.keys() for curve in result["curves"])
+    assert {"report.html", "report.md"} <= {path.name for path in whole.iterdir()}
+
+
+def test_the_terminal_says_what_came_of_each_stage(whole):
+    printed = whole.with_suffix(".out").read_text()
+    assert all(f"\n{name} " in printed for name in NAMES[1:])
+    assert "times as fast, measured" in printed
+    assert str(whole / "pose.so") in printed
+
+
+def test_stopped_at_several_stages_it_ends_as_if_never_stopped(whole, given, tmp_path):
+    out = tmp_path / "out"
+    flags = ("--weights", str(given[0]), "--network-plan", str(given[1]))
+    moments = (
+        ("collect", signal.SIGINT, lambda: (out / "timings.jsonl").exists() and (out / "timings.jsonl").stat().st_size),
+        ("fit", signal.SIGTERM, lambda: done(out, "collect")),
+        ("build", signal.SIGINT, lambda: done(out, "prune")),
+    )
+    kept = b""
+    for stage, sent, moment in moments:
+        running = Optimization(out, *flags)
+        running.wait_for(moment)
+        os.kill(running.process.pid, sent)
+        status, said = running.end()
+        assert status == 130, said
+        assert f", {stage}; the same command goes on from here" in said
+        assert not done(out, stage)
+        records = (out / "timings.jsonl").read_bytes()
+        assert records.startswith(kept), "what was measured is never measured again"
+        kept = records
+    status, said = Optimization(out, *flags).end()
+    assert status == 0, said
+    assert said.count("done before") == NAMES.index("build")
+    same = [{record.id for record in read_records(folder / "timings.jsonl")} for folder in (out, whole)]
+    assert same[0] == same[1]
+    for name in ("plan.json", "pruned.safetensors"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert (
+        json.loads((out / "verify.json").read_text()).keys() == json.loads((whole / "verify.json").read_text()).keys()
+    )
+
+
+def test_again_nothing_is_done_but_the_report(whole, given):
+    before = state_of(whole)
+    status, said = Optimization(whole, "--weights", str(given[0]), "--network-plan", str(given[1]), "--json").end()
+    assert status == 0, said
+    assert said.count("done before") == len(NAMES) - 1
+    assert {name: each["digest"] for name, each in state_of(whole).items()} == {
+        name: each["digest"] for name, each in before.items()
+    }
+    printed = json.loads(whole.with_suffix(".out").read_text())
+    assert printed["ok"] is True
+    assert printed["headline"]["params_kept"] < printed["headline"]["params_dense"]
+
+
+def test_from_python_with_photographs(host, given, tmp_path, monkeypatch):
+    """Decided by measurement, reconstructed and trained on photographs, judged on others."""
+    monkeypatch.setattr(requests, "LEAST_MINUTES", 0.0)
+    monkeypatch.setitem(requests.SHARES, "prune", 0.005)
+    model = create_model(MODEL, weights=given[0])
+    result = optimize(
+        model, host, out=tmp_path / "out", max_loss=1.0, tune=False, around=6, rounds=3, wait_secs=0.0,
+        budget_minutes=10.0, sparsities=(requests.Sparsity.parse(SPARSE),),
+        data=[write_coco(tmp_path / "data", images=3)], val=write_coco(tmp_path / "val", images=2, seed=5),
+    )  # fmt: skip
+    assert host.alive(), "the caller's session stays open"
+    assert result.ok
+    assert result.artifact.is_file()
+    assert "convolution" in result.plan.explain() or MODEL in result.plan.explain()
+    assert result.facts["goal"] == {"kind": "max_loss", "value": 1.0}
+    assert result.facts["headline"]["ap_dense"] is not None
+    assert any("reconstructed" in said or "nothing is sparse" in said for name, said, _ in result.stages)
+
+
+def test_the_package_is_the_function():
+    assert latency.optimize is optimize
+    assert callable(optimize)
+    assert optimize.__name__ == "latency.optimize"
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (("--speedup", "-1"), "above 0"),
+        (("--speedup", "2", "--target-ms", "3"), "not allowed with"),
+        (("--budget-minutes", "0"), "--budget-minutes 0"),
+        (("--rounds", "0"), "--rounds is at least 1"),
+        (("--weights", "nowhere.safetensors"), "--weights nowhere.safetensors: no such file"),
+        (("--data", "nowhere"), "--data nowhere: no such folder"),
+        (("--val", "."), "no person_keypoints.json"),
+        (("--size", "65x64"), "multiples of 8"),
+        (("--sparsity", "dense"), "leaves nothing to decide"),
+        (("--host", "androids"), "unknown host"),
+        (("--device", "null"), "null"),
+        (("--model", "resnet"), "did you mean"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_work(capsys, tmp_path, flags, text):
+    out = tmp_path / "out"
+    status = cli.run(command.main, command.make_parser(), [*FLAGS, "-o", str(out), *flags])
+    printed = capsys.readouterr()
+    assert (status, printed.out) == (2, "")
+    assert text in printed.err
+    assert len(printed.err.strip().splitlines()) <= 2
+    assert not out.exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(capsys, tmp_path, whole):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    for out, text in ((tmp_path / "mine", "--force"), (whole, "give another -o")):
+        argv = [*FLAGS, "-o", str(out), "--size", "72x64"]
+        assert cli.run(command.main, command.make_parser(), argv) == 2
+        assert text in capsys.readouterr().err
+
+
+def test_a_network_of_nobody_has_no_name(host, tmp_path):
+    from torch import nn
+
+    with pytest.raises(UsageError, match="create_model"):
+        optimize(nn.Conv2d(3, 3, 1), host, out=tmp_path / "out")
+    with pytest.raises(UsageError, match="no option 'speed'"):
+        optimize(MODEL, host, out=tmp_path / "out", speed=2)
