@@ -122,7 +122,8 @@ def _check_image_arguments(arguments: argparse.Namespace) -> None:
 
 def _load(arguments: argparse.Namespace, session: Session) -> Artifact:
     artifact = Artifact(arguments.artifact, session)
-    check_pose(artifact.manifest)
+    if arguments.video is not None or not arguments.no_people:  # times are to be had of any network
+        check_pose(artifact.manifest)
     return artifact
 
 

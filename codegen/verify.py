@@ -81,9 +81,10 @@ class Reference:
     def run(self, tensor: np.ndarray) -> Maps:
         """(1, C, H, W) -> output maps, in float64."""
         import torch
+        from torch.utils import _pytree as pytree
 
         with torch.inference_mode():
-            outputs = self.network.double()(torch.from_numpy(tensor).double())
+            outputs = pytree.tree_leaves(self.network.double()(torch.from_numpy(tensor).double()))
         return {name: output.numpy() for name, output in zip(self.spec.outputs, outputs, strict=True)}
 
 

@@ -33,6 +33,7 @@ def evaluate_network(
         UsageError: data that is missing or damaged, or outputs no decoder takes.
     """
     import torch
+    from torch.utils import _pytree as pytree
 
     decode = decoder_for(spec.outputs).decode
 
@@ -40,7 +41,7 @@ def evaluate_network(
         size = free_size((image.shape[0], image.shape[1]), spec.size[0], spec.stride)
         tensor, placement = fit(image, size, spec.preprocessing)
         with torch.inference_mode():
-            maps = network(torch.from_numpy(tensor))
+            maps = pytree.tree_leaves(network(torch.from_numpy(tensor)))
         return decode({name: one.numpy() for name, one in zip(spec.outputs, maps, strict=True)}, placement)
 
     folder = Path(data)

@@ -44,6 +44,8 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
         raise UsageError("--dry-run writes nothing; leave out one of -o and --dry-run")
     if arguments.out:
         check_writable(arguments.out, description(arguments.out), force=arguments.force)
+    if arguments.model.endswith(".pt2"):
+        raise UsageError("an exported program has no modules to replace; give its module as package.module:factory")
     spec = model_spec(arguments.model)
     shape = (3, *(arguments.size or spec.size))
     network = create_model(arguments.model, arguments.weights, arguments.seed)

@@ -1,0 +1,62 @@
+"""Networks from outside the registry on this machine's OpenCL: built, compared with PyTorch, timed."""
+
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from codegen import build, run, verify
+from fleetpose import cli
+
+SOURCE = """
+from tests.small_network import Small
+class Own(Small):
+    fleetpose = {"size": [32, 48], "preprocessing": {"mean": [0, 0, 0], "scale": 1.0, "channels": "RGB"}}
+    def forward(self, x):
+        return {"pooled": super().forward(x)[1]}
+"""
+
+
+@pytest.fixture(params=["module", "program"])
+def model(request, tmp_path, monkeypatch):
+    """A network with one output and a key, by import path and as an exported program."""
+    (tmp_path / "own_small.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from own_small import Own  # type: ignore[import-not-found]
+
+    if request.param == "module":
+        yield "own_small:Own"
+    else:
+        program = torch.export.export(Own().eval(), (torch.zeros(1, 3, 32, 48),))
+        torch.export.save(program, "own.pt2", extra_files={"fleetpose.json": json.dumps(Own.fleetpose)})
+        yield "own.pt2"
+    sys.modules.pop("own_small", None)
+
+
+def said(capsys, command, *argv) -> dict:
+    capsys.readouterr()
+    assert cli.run(command.main, command.make_parser(), [*argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_it_is_built_verified_and_timed(model, host, capsys):
+    built = said(capsys, build, "--model", model, "--device", "host", "--size", "32x48", "-o", "own.so")
+    assert built["preprocessing"]["channels"] == "RGB"
+    assert said(capsys, verify, "--artifact", "own.so")["max_relative_error_pooled"] < 1e-5
+    cv2.imwrite("x.png", np.full((32, 48, 3), 100, np.uint8))
+    flags = ("--artifact", "own.so", "--image", "x.png", "--repeats", "2")
+    assert said(capsys, run, *flags, "--no-people", "--layers")["layers"]
+    assert cli.run(run.main, run.make_parser(), list(flags)) == 2
+    assert "is no pose network" in capsys.readouterr().err
+
+
+def test_a_program_serves_the_size_it_was_exported_for(model, host, capsys):
+    if not model.endswith(".pt2"):
+        pytest.skip("a module takes every size")
+    argv = ["--model", model, "--device", "host", "--size", "32x64", "-o", "own.so"]
+    assert cli.run(build.main, build.make_parser(), argv) == 2
+    assert "own.pt2 was exported for 32x48 only" in capsys.readouterr().err
