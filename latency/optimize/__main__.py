@@ -67,9 +67,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 def _add_effort(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--budget-minutes", type=float, default=60.0, metavar="N",
                        help="of tuning, timing and training together; other stages take what they take")  # fmt: skip
-    group.add_argument(
-        "--no-tune", dest="tune", action="store_false", default=True, help="take the tuned data there are as they are"
-    )
+    group.add_argument("--no-tune", dest="tune", action="store_false", help="take the tuned data there are as they are")
     group.add_argument("--around", type=int, default=40, help="layers like the network's that are timed besides")
     group.add_argument("--rounds", type=int, default=15, help="samples of each variant, and of both networks")
     group.add_argument("--wait-secs", type=float, default=20.0, help="wait so long for a device that has slowed down")
