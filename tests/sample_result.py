@@ -61,7 +61,10 @@ def layer_of(shape: tuple, rng: random.Random) -> dict[str, Any]:
         "reason": "no sparsity fits: a convolution of so many groups has few channels per filter",
     }  # fmt: skip
     if groups > 1 or name == "model.0" or outer < 40:
-        return {**found, "reason": "an output head: its maps are the network's answer"} if outer < 40 else found
+        why = {3: "the first convolution: all else hangs on what it sees"}.get(
+            inner, "an output head: it makes the maps"
+        )
+        return found if groups > 1 else {**found, "reason": why}
     return {**found, **_pruned(found, rng)}
 
 
@@ -99,7 +102,7 @@ def curve_of(layer: dict[str, Any]) -> dict[str, Any]:
 
 
 def sensitivity_of(blocks: list[str]) -> dict[str, Any]:
-    steepness = {block: 0.04 + 0.03 * index for index, block in enumerate(blocks)}
+    steepness = {block: 0.01 + 0.006 * index for index, block in enumerate(blocks)}
     losses = {
         b: {f"{z:g}": s * (math.exp(2.2 * z) - 1) for z in (0.25, 0.5, 0.75, 0.875)} for b, s in steepness.items()
     }

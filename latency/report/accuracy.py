@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from latency.report.axes import Scale, line, path, plain, spanning, svg, text
+from latency.report.axes import Scale, line, path, plain, shortened, spanning, svg, text
 from latency.report.document import Cell, Column, Figure, Section, Table
 from latency.report.formats import fixed
 from latency.report.markup import Html, element
@@ -45,6 +45,11 @@ def _curve(curve: Mapping[str, float]) -> Curve:
     return sorted((float(zeros), float(loss)) for zeros, loss in curve.items())
 
 
+def _drawn(curve: Curve, x: Scale, y: Scale) -> list[tuple[float, float]]:
+    """Pixels of a curve, from the dense network on, which loses nothing."""
+    return [(x(zeros), y(loss)) for zeros, loss in [(0.0, 0.0), *curve]]
+
+
 def _panels(blocks: Mapping[str, Curve], lost: str) -> Html:
     points = [point for curve in blocks.values() for point in curve]
     x = spanning([0.0, *(zeros for zeros, _ in points)], LEFT, SIZE[0] - RIGHT)
@@ -53,20 +58,16 @@ def _panels(blocks: Mapping[str, Curve], lost: str) -> Html:
 
 
 def _panel(name: str, blocks: Mapping[str, Curve], x: Scale, y: Scale, lost: str) -> Html:
-    own = [(x(zeros), y(loss)) for zeros, loss in blocks[name]]
-    others = [
-        path([(x(zeros), y(loss)) for zeros, loss in curve], "others")
-        for other, curve in blocks.items()
-        if other != name
-    ]
-    drawn = [text((2, 12), name, "label")]
+    own = _drawn(blocks[name], x, y)
+    others = [path(_drawn(curve, x, y), "others") for other, curve in blocks.items() if other != name]
+    drawn = [text((2, 12), shortened(name, 26), "label")]
     for tick in y.ticks(3):
         drawn += [line((LEFT, y(tick)), (SIZE[0] - RIGHT, y(tick)), "grid"),
                   text((LEFT - 5, y(tick) + 4), plain(tick), "small", "end")]  # fmt: skip
     drawn += [text((x(tick), SIZE[1] - 6), plain(tick), "small", "middle") for tick in x.ticks(4)]
     zeros, loss = blocks[name][-1]
     label = f"{name}: {lost} {loss:.3g} at {zeros:g} zeros"
-    dots = [element("circle", cx=left, cy=top, r=2.4, class_="dot") for left, top in own]
+    dots = [element("circle", cx=left, cy=top, r=2.4, class_="dot") for left, top in own[1:]]
     return svg(*SIZE, label, drawn, others, element("g", path(own, "stroke"), dots, class_="curve pruned"))
 
 

@@ -60,7 +60,7 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 4, 6), (1, 2, 5), (1, 3), (1,)):
+    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 4, 6, 8), (1, 2, 4, 6), (1, 2, 5), (1, 3), (1,)):
         found = [step * 10.0**decade for decade in decades for step in steps]
         found = [value for value in found if low * 0.999 <= value <= high * 1.001]
         if len(found) <= most:
@@ -71,6 +71,11 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
 def plain(value: float) -> str:
     """A tick's number without needless digits."""
     return f"{value:.6g}"
+
+
+def shortened(name: str, letters: int) -> str:
+    """A name of at most so many letters; of a longer one the end, which tells layers apart."""
+    return name if len(name) <= letters else f"\N{HORIZONTAL ELLIPSIS}{name[1 - letters :]}"
 
 
 def text(at: tuple[float, float], said: str, class_: str = "", anchor: str = "start", **more: Any) -> Html:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from latency.report.document import Cell, Column, Section, Table
-from latency.report.formats import NOTHING, TIMES, Number, fixed, times
+from latency.report.formats import NOTHING, TIMES, Number, fixed, printed, times
 from latency.report.result import Values
 from models.paper import FIGURE_3, FIGURE_3_DEVICE, TABLE_1, TABLE_2, Published
 
@@ -25,8 +25,8 @@ def paper_section(result: Values) -> Section:
     """The section."""
     lead = (
         "The paper: Towards Fast and Accurate Multi-Person Pose Estimation on Mobile Devices, IJCAI-21. Its GFLOPs are "
-        "multiply-adds with biases and batch norm, ours are those of the convolutions. Its AP is on COCO's validation "
-        "photographs, ours on those that were given."
+        "multiply-adds with biases and batch norm, ours are those of the convolutions. Its AP is on COCO, "
+        "ours on the photographs that were given."
     )
     caveat = (
         f"The paper's speeds are of its own compiler and its own Lightweight OpenPose on a {FIGURE_3_DEVICE}; they do "
@@ -44,8 +44,8 @@ def _ours(value: Number, said: str, mark: str) -> Cell:
     return Cell(said, mark=mark, tone="sparse") if value is not None else Cell(NOTHING)
 
 
-def _name(said: str) -> Cell:
-    return Cell(said, "this result", tone="sparse")
+def _name(said: str, note: str = "this result") -> Cell:
+    return Cell(said, note, tone="sparse")
 
 
 def _with_own(published: Sequence[tuple[str, Row]], model: str, own: Callable[[], Sequence[Row]]) -> tuple[Row, ...]:
@@ -59,8 +59,8 @@ def _table_1(result: Values) -> Table:
     published = [
         (
             model,
-            (Cell(TITLES[model]), _paper(facts.layers, str(facts.layers)), _paper(facts.gmacs, fixed(facts.gmacs, 2)),
-             _paper(facts.ap, fixed(facts.ap, 3)), _paper(facts.map, fixed(facts.map, 3))),
+            (Cell(TITLES[model]), _paper(facts.layers, str(facts.layers)), _paper(facts.gmacs, printed(facts.gmacs)),
+             _paper(facts.ap, printed(facts.ap, 2)), _paper(facts.map, printed(facts.map, 2))),
         )
         for model, facts in TABLE_1.items()
     ]  # fmt: skip
@@ -93,8 +93,8 @@ def _table_2(result: Values) -> Table:
     published = [
         (
             row.model,
-            (Cell(_with_sign(row.name)), _paper(row.side, str(row.side)), _paper(row.params_m, fixed(row.params_m, 2)),
-             _paper(row.gmacs, fixed(row.gmacs, 1)), _paper(row.ap, fixed(row.ap, 3))),
+            (Cell(_with_sign(row.name)), _paper(row.side, str(row.side)), _paper(row.params_m, printed(row.params_m)),
+             _paper(row.gmacs, printed(row.gmacs)), _paper(row.ap, printed(row.ap, 2))),
         )
         for row in TABLE_2
     ]  # fmt: skip
@@ -134,7 +134,7 @@ def _figure_3(result: Values) -> Table:
     dense = next(row.over_lwop for row in FIGURE_3 if row.model == "resnet50_3" and row.ratio == "dense")
     published = [(row.model, _paper_3(row, dense)) for row in FIGURE_3]
     columns = (
-        Column("Network"), Column("On"), Column("Over Lightweight OpenPose", TIMES, "number"),
+        Column("Network"), Column("On", "", "brief"), Column("Over Lightweight OpenPose", TIMES, "number"),
         Column("Over the same network dense", TIMES, "number"),
     )  # fmt: skip
     return Table("Figure 3: speed", columns, _with_own(published, result["model"], lambda: _own_3(result)), marked=True)
@@ -146,7 +146,7 @@ def _paper_3(row: Published, dense: float | None) -> Row:
         Cell(_with_sign(row.name)),
         Cell(FIGURE_3_DEVICE),
         _paper(row.over_lwop, times(row.over_lwop)),
-        Cell(times(own), "of the two beside it", mark="paper") if own else Cell(NOTHING),
+        Cell(times(own), "ratio of two bars", mark="paper") if own else Cell(NOTHING),
     )
 
 
@@ -157,7 +157,12 @@ def _own_3(result: Values) -> list[Row]:
 
     def row(value: Number, mark: str) -> Row:
         speed = _ours(value, times(value), mark)
-        return (_name(name), Cell(device), speed if baseline else Cell(NOTHING, "not timed beside it"), speed)
+        return (
+            _name(name, f"this result, {mark}"),
+            Cell(device),
+            speed if baseline else Cell(NOTHING, "not timed beside it"),
+            speed,
+        )
 
     return [row(found.get("speedup"), "measured"), row(found.get("predicted_speedup"), "predicted")]
 

@@ -45,7 +45,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's title and, quieter, its unit. `kind`: "text", "number" (right-aligned) or "words" (wrapped)."""
+    """A column's title and, quieter, its unit. `kind`: "text", "number" (right-aligned), "brief" or "words"
+    (both wrapped)."""
 
     title: str
     unit: str = ""
@@ -132,7 +133,7 @@ class Headline:
 
     Attributes:
         above: what was optimized, small.
-        value: the one number, such as 1.32x.
+        value: the one number, such as 1.32x; "" where there is none.
         sentence: what it says.
         note: what the device is, and what it is not.
         picture: both times as bars.

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 DASH, TIMES, MINUS, ARROW = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}", "\N{RIGHTWARDS ARROW}"
+#: a space that no line ends at
+TIED = "\N{NO-BREAK SPACE}"
 #: where there is no number
 NOTHING = DASH
 
@@ -19,16 +21,23 @@ def fixed(value: Number, digits: int, sign: bool = False) -> str:
     return format(value, f"{'+' if sign else ''}.{digits}f").replace("-", MINUS)
 
 
+def printed(value: Number, least: int = 0) -> str:
+    """A number of the paper with no more digits than it prints, and at least so many decimals."""
+    if value is None:
+        return NOTHING
+    decimals = len(f"{value:g}".partition(".")[2])
+    return fixed(value, max(decimals, least))
+
+
 def layer_ms(value: Number) -> str:
     """Milliseconds of a layer: 0.637."""
     return fixed(value, 3)
 
 
-def network_ms(value: Number) -> str:
-    """Milliseconds of a network: 70.6, 7.06, 706."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    return fixed(value, 0 if value >= 200 else 1 if value >= 20 else 2)
+def network_digits(*values: Number) -> int:
+    """Decimals of networks' milliseconds that are read beside each other: three digits of the smallest or more."""
+    least = min((value for value in values if value), default=0.0)
+    return 0 if least >= 500 else 1 if least >= 20 else 2
 
 
 def times(value: Number) -> str:
@@ -38,7 +47,7 @@ def times(value: Number) -> str:
 
 def share(value: Number) -> str:
     """A fraction as per cent: 17.3 %."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{fixed(100 * value, 1)} %"
+    return NOTHING if value is None or not math.isfinite(value) else f"{fixed(100 * value, 1)}{TIED}%"
 
 
 def millions(value: Number) -> str:

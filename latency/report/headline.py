@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from latency.report.axes import Scale, line, svg, text
+from collections.abc import Callable
+
 from latency.report.document import Fact, Headline
 from latency.report.formats import (
     ARROW,
@@ -12,16 +13,15 @@ from latency.report.formats import (
     fixed,
     interval,
     millions,
-    network_ms,
+    network_digits,
     shape,
     times,
 )  # fmt: skip
-from latency.report.markup import Html, element
+from latency.report.headline_picture import picture
 from latency.report.result import Values, device_label
 
 #: a speed-up this near to 1 is none
 NO_CHANGE = 0.005
-WIDTH, LEFT, END = 460, 62, 385
 
 
 def headline_of(result: Values) -> Headline:
@@ -31,20 +31,28 @@ def headline_of(result: Values) -> Headline:
     above = f"{result['model']} at {shape(result.get('size'))}, batch 1, {result.get('weights') or 'random weights'}"
     return Headline(
         above=above,
-        value=times(found.get("speedup")),
+        value=_value(found),
         sentence=_sentence(result),
         note=device_note(device),
-        picture=_picture(found),
+        picture=picture(found),
         goal=goal,
         reached=reached,
         facts=_facts(result),
     )
 
 
+def _value(found: Values) -> str:
+    """The speed-up, measured or else predicted; "" where there is none."""
+    speedup = found.get("predicted_speedup") if found.get("speedup") is None else found["speedup"]
+    return "" if speedup is None else times(speedup)
+
+
 def _sentence(result: Values) -> str:
     speedup, label = result["headline"].get("speedup"), device_label(result)
+    if speedup is None and result["headline"].get("predicted_speedup") is None:
+        return f"The speed-up on {label} is not known: nothing was measured"
     if speedup is None:
-        return f"was not measured on {label}"
+        return f"as fast as the same network dense, predicted for {label}: it was not measured"
     if not any(layer["decision"] == "sparse" for layer in result["layers"]):
         return f"of the dense network's speed on {label}: no layer was pruned, because none was to gain by it"
     if abs(speedup - 1) <= NO_CHANGE:
@@ -97,68 +105,43 @@ def _verdict(
 
 
 def _facts(result: Values) -> tuple[Fact, ...]:
-    found, weights = result["headline"], result.get("weights")
-    predicted = found.get("predicted_speedup")
-    bounds = interval(found.get("predicted_interval"))
-    spread = interval(found.get("speedup_interval"))
-    dense, sparse = found.get("ap_dense"), found.get("ap_sparse")
-    aps = dense is not None and sparse is not None
-    change = interval(found.get("ap_change_interval"), 3)
-    missing = "not measured: no annotated photographs" if weights else "random weights have none"
-    compared = _joined(f"{fixed(dense, 3)} {ARROW} {fixed(sparse, 3)}", change and f"interval {change}")
+    found = result["headline"]
+    bounds, spread = interval(found.get("predicted_interval")), interval(found.get("speedup_interval"))
+    said = _joined(bounds and f"interval {bounds}", spread and f"measured {spread}")
     return (
-        Fact("Speed-up, measured", times(found.get("speedup")), f"interval {spread}" if spread else "no interval"),
-        Fact("Speed-up, predicted", times(predicted), f"interval {bounds}" if bounds else ""),
-        Fact("Change of AP", fixed(sparse - dense, 3, sign=True) if aps else NOTHING,
-             compared if aps else missing),
+        _latency(found),
+        Fact("Predicted speed-up", times(found.get("predicted_speedup")), said),
+        _accuracy(found, bool(result.get("weights"))),
         _kept("Parameters", found.get("params_dense"), found.get("params_kept"), millions),
         _kept("Multiply-adds", found.get("macs_dense"), found.get("macs_kept"), billions),
-    )  # fmt: skip
+    )
+
+
+def _latency(found: Values) -> Fact:
+    """The sparse network's time."""
+    digits = network_digits(found.get("dense_ms"), found.get("sparse_ms"))
+    iqr, ms = interval(found.get("sparse_iqr_ms"), digits), found.get("sparse_ms")
+    dense = f"dense {fixed(found['dense_ms'], digits)} ms" if found.get("dense_ms") is not None else "not measured"
+    return Fact(
+        "Latency", f"{fixed(ms, digits)} ms" if ms is not None else NOTHING, _joined(dense, iqr and f"IQR {iqr}")
+    )
+
+
+def _accuracy(found: Values, trained: bool) -> Fact:
+    """The change of AP, or why there is none."""
+    dense, sparse = found.get("ap_dense"), found.get("ap_sparse")
+    if dense is None or sparse is None:
+        why = "not measured: no annotated photographs" if trained else "random weights have none"
+        return Fact("Change of AP", NOTHING, why)
+    change = interval(found.get("ap_change_interval"), 3)
+    aps = f"{fixed(dense, 3)} {ARROW} {fixed(sparse, 3)}"
+    return Fact("Change of AP", fixed(sparse - dense, 3, sign=True), _joined(aps, change and f"interval {change}"))
 
 
 def _joined(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _kept(label: str, dense: Number, kept: Number, said) -> Fact:
+def _kept(label: str, dense: Number, kept: Number, said: Callable[[Number], str]) -> Fact:
     ratio = f"dense / kept {times(dense / kept)}" if dense and kept else ""
     return Fact(f"{label}, kept", said(kept), _joined(f"of {said(dense)}" if dense else "", ratio))
-
-
-def _picture(found: Values) -> Html:
-    """Both times as bars with their IQR, and a hollow mark where they were predicted."""
-    rows = [(which, found.get(f"{which}_ms"), found.get(f"predicted_{which}_ms"), found.get(f"{which}_iqr_ms"))
-            for which in ("dense", "sparse")]  # fmt: skip
-    longest = max(
-        [value for _, *values, iqr in rows for value in (*values, *(iqr or ())) if value is not None] or [1.0]
-    )
-    x = Scale(0.0, longest, LEFT, END)
-    drawn = [_bar(row, x, 8 + 46 * index) for index, row in enumerate(rows)]
-    label = "; ".join(
-        f"{which} {network_ms(ms)} ms, predicted {network_ms(predicted)}" for which, ms, predicted, _ in rows
-    )
-    return svg(WIDTH, 124, label, drawn, _legend(112), class_="bars")
-
-
-def _bar(row: tuple, x: Scale, top: float) -> list[Html]:
-    which, ms, predicted, iqr = row
-    drawn = [text((0, top + 22), which, "label")]
-    if ms is not None:
-        drawn.append(element("rect", x=x.start, y=top, width=max(x(ms) - x.start, 1), height=32, class_=which))
-        drawn.append(text((WIDTH, top + 22), f"{network_ms(ms)} ms", "value", "end"))
-    else:
-        drawn.append(text((WIDTH, top + 22), "not measured", "small", "end"))
-    if iqr and None not in iqr:
-        drawn.append(line((x(iqr[0]), top + 16), (x(iqr[1]), top + 16), "whisker"))
-    if predicted is not None:
-        drawn.append(element("circle", cx=x(predicted), cy=top + 16, r=4.5, class_="hollow"))
-    return drawn
-
-
-def _legend(at: float) -> list[Html]:
-    return [
-        line((LEFT, at - 4), (LEFT + 14, at - 4), "whisker plain"),
-        text((LEFT + 20, at), "middle half of samples", "small"),
-        element("circle", cx=LEFT + 172, cy=at - 4, r=4.5, class_="hollow"),
-        text((LEFT + 182, at), "predicted", "small"),
-    ]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from math import prod
 
 from latency.report.document import Cell, Column, Section, Table
-from latency.report.formats import ARROW, NOTHING, TIMES, Number, fixed, interval, layer_ms, shape, times
+from latency.report.formats import NOTHING, TIMES, Number, fixed, interval, layer_ms, shape, times
 from latency.report.result import Values
 
 COLUMNS = (
     Column("Layer"),
-    Column("Shape", "channels, height, width"),
-    Column("Best dense kernel"),
+    Column("Shape", "of the output"),
+    Column("Best dense kernel", "", "brief"),
     Column("Dense", "ms, IQR", "number"),
-    Column("Sparse kernel", "variant"),
+    Column("Sparse kernel", "", "brief"),
     Column("Sparse", "ms, IQR", "number"),
     Column("Ratio", f"measured, {TIMES}", "number"),
-    Column("Ratio", f"predicted, {TIMES}, interval", "number"),
+    Column("Ratio", f"predicted, {TIMES}", "number"),
     Column("Break-even", "zeros", "number"),
     Column("Decision", "zeros"),
     Column("Reason", "", "words"),
@@ -42,8 +42,8 @@ def _row(layer: Values) -> tuple[Cell, ...]:
     tone = "sparse" if sparse else ""
     zeros = layer.get("zeros") or 0.0
     return (
-        Cell(layer["name"], kind_of(layer), layer["name"]),
-        Cell(f"{shape(layer['in_shape'])} {ARROW} {shape(layer['out_shape'])}", _work(layer), prod(layer["out_shape"])),
+        Cell(layer["name"], _joined(kind_of(layer), _work(layer)), layer["name"]),
+        Cell(shape(layer["out_shape"]), f"from {shape(layer['in_shape'])}", prod(layer["out_shape"])),
         Cell(layer.get("dense_schedule") or NOTHING),
         _time(layer, "dense"),
         Cell(layer.get("variant") or NOTHING, layer.get("sparse_schedule") or "", tone="" if sparse else "quiet"),
@@ -60,17 +60,22 @@ def _row(layer: Values) -> tuple[Cell, ...]:
 
 
 def kind_of(layer: Values) -> str:
-    """ "3x3 conv", "3x3 depthwise conv", "max_pool"."""
-    kernel, groups = layer.get("kernel"), layer.get("groups") or 1
-    name = layer.get("op") or "layer"
-    if groups > 1:
-        name = f"depthwise {name}" if groups == layer["out_shape"][0] else f"{name} of {groups} groups"
-    sides = f"{shape(kernel)} " if kernel else ""
-    return f"{sides}{name}"
+    """ "3x3" of a convolution, "3x3 depthwise", "3x3, 8 groups", "3x3 max_pool"."""
+    groups, op = layer.get("groups") or 1, layer.get("op") or "layer"
+    parts = [shape(layer["kernel"])] if layer.get("kernel") else []
+    if op != "conv":
+        parts.append(op)
+    elif groups > 1 and groups == layer["out_shape"][0]:
+        parts.append("depthwise")
+    return " ".join(parts or [op]) + (f", {groups} groups" if groups > 1 and "depthwise" not in parts else "")
 
 
 def _work(layer: Values) -> str:
     return f"{layer['macs'] / 1e6:.1f} MMACs" if layer.get("macs") else ""
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def _time(layer: Values, which: str, tone: str = "") -> Cell:

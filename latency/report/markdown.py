@@ -38,7 +38,8 @@ def escaped(said: str) -> str:
 
 def _headline(headline: Headline) -> Iterator[str]:
     yield escaped(headline.above)
-    yield f"**{escaped(headline.value)}** {escaped(headline.sentence)}."
+    value = f"**{escaped(headline.value)}** " if headline.value else ""
+    yield f"{value}{escaped(headline.sentence)}."
     yield escaped(headline.note)
     yield f"**{escaped(headline.goal)}**"
     rows = [f"| {escaped(fact.label)} | {escaped(fact.value)} | {escaped(fact.note)} |" for fact in headline.facts]
@@ -60,8 +61,7 @@ def _part(part: Part, device: str) -> Iterator[str]:
         yield _table(part, device)
     elif isinstance(part, Figure):
         if part.table is not None:
-            yield f"### {escaped(part.title)}"
-            yield escaped(part.table.caption) + "."
+            yield f"### {escaped(part.table.caption)}"
             yield _table(part.table, device)
     elif isinstance(part, Photograph):
         yield f"![{escaped(part.caption)}](<{re.sub(r'[<>]', '', part.file)}>)"

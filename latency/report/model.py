@@ -9,7 +9,7 @@ from typing import Any
 
 from latency.report.axes import MARGINS, Scale, framed, line, path, spanning, text
 from latency.report.document import Cell, Column, Figure, Part, Section, Table
-from latency.report.formats import TIMES, fixed, share, times
+from latency.report.formats import TIED, TIMES, fixed, share, times
 from latency.report.markup import Html, element
 from latency.report.result import Values
 
@@ -124,7 +124,7 @@ def predicted_and_measured(pairs: Sequence[Mapping[str, float]]) -> Figure:
     errors = sorted(abs(pair["predicted_ms"] / pair["measured_ms"] - 1) for pair in pairs)
     label = f"Predicted against measured milliseconds of {len(pairs)} kernels; median error {share(median(errors))}"
     picture = framed(SIZE, (x, y), ("measured, ms", "predicted, ms"), label, drawn)
-    caption = f"{len(pairs)} kernels that the predictor had not seen; the band is ±10 %."
+    caption = f"{len(pairs)} kernels that the predictor had not seen; the band is ±10{TIED}%."
     return Figure("Predicted against measured", caption, picture)
 
 
@@ -142,10 +142,8 @@ def metrics_table(metrics: Values, count: int) -> Table | None:
             rows.append((Cell(words), Cell(share(value) if per_cent else fixed(value, 3))))
     if count:
         rows.append((Cell("kernels held out"), Cell(str(count))))
-    columns = (Column("How good predictions are"), Column("", "", "number"))
-    return (
-        Table("How good predictions are on kernels the predictor had not seen", columns, tuple(rows)) if rows else None
-    )
+    columns = (Column("On held-out kernels"), Column("", "", "number"))
+    return Table("How good predictions are", columns, tuple(rows)) if rows else None
 
 
 def _is_number(value: Any) -> bool:

@@ -5,6 +5,7 @@ Readable without scripts; with them tables sort, layers can be searched, and a l
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 
 from latency.report.document import (
@@ -65,7 +66,11 @@ def _headline(headline: Headline) -> Html:
     words = element(
         "div",
         element("p", headline.above, class_="above"),
-        element("h1", element("strong", headline.value), " ", element("span", headline.sentence)),
+        element(
+            "h1",
+            element("strong", f"{headline.value} ") if headline.value else None,
+            element("span", headline.sentence),
+        ),
         element("p", headline.goal, class_=tone),
     )
     beside = element("div", headline.picture, element("p", headline.note, class_="note"))
@@ -74,8 +79,19 @@ def _headline(headline: Headline) -> Html:
 
 
 def _fact(fact: Fact) -> Html:
-    note = element("dd", fact.note, class_="note") if fact.note else None
+    note = element("dd", _clauses(fact.note), class_="note") if fact.note else None
     return element("div", element("dt", fact.label), element("dd", fact.value), note)
+
+
+def _clauses(said: str) -> Html:
+    """What stands between commas stays on one line where there is room for it, so that ranges are not torn."""
+    *clauses, last = said.split(", ")
+    return escape([*(element("span", f"{clause}, ") for clause in clauses), element("span", last)])
+
+
+def _breakable(name: str) -> Html:
+    """A dotted name that may be broken behind its dots and underscores."""
+    return Html(re.sub(r"([._:])(?=\w)", r"\1<wbr>", escape(name)))
 
 
 def _contents(sections: tuple[Section, ...]) -> Html:
@@ -84,18 +100,31 @@ def _contents(sections: tuple[Section, ...]) -> Html:
 
 
 def _section(section: Section, device: str) -> Html:
-    """Figures that are not wide, and tables after them, stand beside each other."""
+    """Figures that are not wide, and narrow tables, stand beside each other, up to three in a row."""
     title = element("h2", section.title, id=f"{section.ident}-title")
     parts = [_part(part, device) for part in section.parts]
+    beside = sum(not _is_full(part) for part in section.parts)
+    lead, laid = element("p", section.lead, class_="lead"), element("div", parts, class_=f"parts of-{min(beside, 3)}")
     return element(
-        "section", title, element("p", section.lead, class_="lead"), element("div", parts, class_="parts"),
+        "section", title, lead, laid,
         id=section.ident, aria_labelledby=f"{section.ident}-title",
     )  # fmt: skip
 
 
+def _is_full(part: Part) -> bool:
+    """Whether a part takes the whole width."""
+    if isinstance(part, Table):
+        return len(part.columns) > 3
+    return part.wide if isinstance(part, Figure) else True
+
+
+def _full(part: Part) -> str | None:
+    return "full" if _is_full(part) else None
+
+
 def _part(part: Part, device: str) -> Html:
     if isinstance(part, str):
-        return element("p", part, class_="text full")
+        return element("p", part, class_="aside full")
     if isinstance(part, Table):
         return _standing(part, device)
     if isinstance(part, Figure):
@@ -108,8 +137,7 @@ def _part(part: Part, device: str) -> Html:
 def _standing(table: Table, device: str) -> Html:
     """A table under its title; a wide one takes the whole width."""
     title = None if table.sortable else element("h3", table.caption)
-    full = len(table.columns) > 3
-    return element("div", title, _search(table), _table(table, device), class_="standing full" if full else "standing")
+    return element("div", title, _search(table), _table(table, device), class_=_full(table))
 
 
 def _search(table: Table) -> Html | None:
@@ -127,7 +155,7 @@ def _figure(figure: Figure, device: str) -> Html:
         numbers = element("details", summary, _table(figure.table, device))
     title, caption = element("h3", figure.title), element("figcaption", figure.caption)
     drawing = element("div", figure.picture, class_="drawing", tabindex="0") if figure.wide else figure.picture
-    return element("figure", title, drawing, caption, numbers, class_="full" if figure.wide else None)
+    return element("figure", title, drawing, caption, numbers, class_=_full(figure))
 
 
 def _listing(listing: Listing) -> Html:
@@ -152,7 +180,7 @@ def _table(table: Table, device: str) -> Html:
 
 
 def _title(column: Column, sortable: bool) -> Html:
-    said = [column.title, element("small", column.unit) if column.unit else None]
+    said = [element("span", column.title), element("small", column.unit) if column.unit else None]
     inner = element("button", said, type="button") if sortable else said
     return element("th", inner, scope="col", class_=column.kind)
 
@@ -162,7 +190,7 @@ def _cell(cell: Cell, column: Column, first: bool, device: str, marked: bool) ->
     where = mark_text(cell.mark, device)
     key = (cell.text if cell.key is None else cell.key) if cell.text != NOTHING else None
     children = [
-        cell.text,
+        _breakable(cell.text) if first or column.kind == "brief" else cell.text,
         element("small", cell.note) if cell.note else None,
         element("small", where, class_=f"mark {cell.mark}") if marked and where else None,
     ]

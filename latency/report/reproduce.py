@@ -71,7 +71,7 @@ def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
 
 def _pairs(title: str, values: Mapping[str, Any]) -> Table:
     rows = tuple((Cell(name.replace("_", " ")), Cell(_said(value))) for name, value in values.items())
-    return Table(title, (Column(title), Column("", "", "words")), rows)
+    return Table(title, (Column("Name"), Column("Value", "", "words")), rows)
 
 
 def _said(value: Any) -> str:
@@ -88,4 +88,4 @@ def _stages(stages: Any) -> Table:
     total = sum(stage["secs"] for stage in stages)
     rows = [(Cell(stage["name"]), Cell(duration(stage["secs"]))) for stage in stages]
     rows.append((Cell("in all"), Cell(duration(total))))
-    return Table("Stages", (Column("Stages"), Column("", "", "number")), tuple(rows))
+    return Table("Stages", (Column("Stage"), Column("Time", "", "number")), tuple(rows))

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from latency.report.axes import Scale, line, spanning, svg, text
+from latency.report.axes import Scale, line, shortened, spanning, svg, text
 from latency.report.document import Cell, Column, Figure, Section, Table
-from latency.report.formats import fixed, layer_ms
+from latency.report.formats import TIED, fixed, layer_ms
 from latency.report.markup import Html, element
 from latency.report.result import Values
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1160, 270, 44, 26, 58
+#: about how wide a letter is
+LETTER = 6.6
 #: of paired bars: the drawing's width, where bars end, a row's height
 PAIRED, END, ROW = 380, 318, 46
 OTHER = "copies and what else is no layer"
 LONGEST = 8
+#: letters over a bar
+LONGEST_NAME = 52
 
 Pair = tuple[str, float | None, float | None]
 
@@ -86,21 +90,21 @@ def _column(left: float, width: float, value: float | None, y: Scale, class_: st
 
 
 def _block_labels(layers: Sequence[Values], step: float) -> list[Html]:
-    """Brackets below, with a block's name where there is room for it."""
-    drawn, first, base = [], 0, HEIGHT - BOTTOM + 8
+    """Brackets below, with the blocks' names in one row, in a second one where they would touch, else left out."""
+    drawn: list[Html] = []
+    first, base, taken = 0, HEIGHT - BOTTOM + 8, [0.0, 0.0]
     for block, members in groupby(layers, key=lambda layer: layer.get("block") or ""):
         count = len(list(members))
-        left, right = LEFT + 4 + first * step, LEFT + 4 + (first + count) * step - step * 0.28
+        left, right = LEFT + 4 + first * step, LEFT + 4 + (first + count - 0.28) * step
         first += count
-        if not block:
-            continue
-        drawn.append(line((left, base), (right, base), "axis"))
-        room = len(block) * 6.4 < right - left
-        words = block.split() if not room else [block]
-        if max(map(len, words)) * 6.4 < right - left + step:
-            drawn += [
-                text(((left + right) / 2, base + 17 + 14 * row), word, "", "middle") for row, word in enumerate(words)
-            ]
+        width = LETTER * len(block)
+        middle = min((left + right) / 2, WIDTH - width / 2)
+        row = next((row for row in (0, 1) if middle - width / 2 > taken[row]), None)
+        if block:
+            drawn.append(line((left, base), (right, base), "axis"))
+        if block and row is not None:
+            taken[row] = middle + width / 2 + LETTER
+            drawn.append(text((middle, base + 17 + 15 * row), block, "", "middle"))
     return drawn
 
 
@@ -132,7 +136,7 @@ def _longest_caption(pairs: Sequence[Pair]) -> str:
     total, shown = (
         sum(max(dense or 0.0, sparse or 0.0) for _, dense, sparse in some) for some in (pairs, pairs[:LONGEST])
     )
-    return f"{min(LONGEST, len(pairs))} of {len(pairs)}, {100 * shown / (total or 1):.0f} % of the time."
+    return f"{min(LONGEST, len(pairs))} of {len(pairs)}, {100 * shown / (total or 1):.0f}{TIED}% of the time."
 
 
 def _bars(title: str, pairs: Sequence[Pair], caption: str) -> Figure:
@@ -151,7 +155,7 @@ def _bars(title: str, pairs: Sequence[Pair], caption: str) -> Figure:
 
 def _pair(pair: Pair, x: Scale, top: float, digits: int) -> Html:
     name, dense, sparse = pair
-    drawn: list[Any] = [text((0, top + 13), name, "label")]
+    drawn: list[Any] = [element("title", name), text((0, top + 13), shortened(name, LONGEST_NAME), "label")]
     for row, (value, class_) in enumerate(((dense, "dense"), (sparse, "sparse"))):
         if value is not None:
             at = top + 19 + 11 * row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,12 @@ def document_of(result: dict[str, Any], folder: Path) -> Document:
     return Document(
         title=f"{result['model']} on {device_label(result)}",
         device=device_label(result),
-        made=str(result.get("date") or "").replace("T", " ").partition(".")[0],
+        made=_moment(str(result.get("date") or "")),
         headline=headline_of(result),
         sections=tuple(section for section in sections if section is not None),
     )
+
+
+def _moment(date: str) -> str:
+    """An ISO date for people, without fractions of seconds."""
+    return re.sub(r"\.\d+", "", date).replace("T", " ").replace("+00:00", " UTC")
