@@ -57,7 +57,7 @@ def layer_of(shape: tuple, rng: random.Random) -> dict[str, Any]:
         "dense_ms": dense, "dense_iqr_ms": [0.97 * dense, 1.04 * dense], "sparse_schedule": None,
         "sparse_ms": None, "sparse_iqr_ms": None, "variant": None, "zeros": 0.0, "measured_ratio": None,
         "predicted_ratio": None, "predicted_interval": None, "predicted_dense_ms": dense * rng.uniform(0.9, 1.1),
-        "predicted_sparse_ms": None, "break_even": None, "decision": "dense", "block": block,
+        "predicted_sparse_ms": None, "break_even": None, "decision": "dense", "block": block, "fastest_tried": None,
         "reason": "no sparsity fits: a convolution of so many groups has few channels per filter",
     }  # fmt: skip
     if groups > 1 or name == "model.0" or outer < 40:
@@ -75,16 +75,21 @@ def _pruned(layer: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     measured = predicted * rng.uniform(0.88, 1.1)
     wins, known = measured > 1.15, rng.random() < 0.8
     sparse = layer["dense_ms"] / measured
+    variant = f"columns:{zeros}:8x1"
+    found = {
+        "break_even": 0.58 if layer["kernel"][0] == 3 else 0.12,
+        "fastest_tried": {"variant": variant, "ms": sparse, "measured_ratio": measured} if known else None,
+        "reason": f"no gain survives its interval: {variant} takes {1 / measured:.2f} of the dense time",
+    }
+    if not wins:
+        return found
     return {
-        "sparse_schedule": "columns F8V3", "variant": f"columns:{zeros}:8x1", "zeros": zeros if wins else 0.0,
+        **found, "decision": "sparse", "variant": variant, "zeros": zeros, "sparse_schedule": "columns F8V3",
         "sparse_ms": sparse if known else None, "sparse_iqr_ms": [0.98 * sparse, 1.03 * sparse] if known else None,
         "measured_ratio": measured if known else None, "predicted_ratio": predicted,
         "predicted_interval": [0.86 * predicted, 1.15 * predicted],
         "predicted_sparse_ms": layer["predicted_dense_ms"] / predicted,
-        "break_even": 0.58 if layer["kernel"][0] == 3 else 0.12,
-        "decision": "sparse" if wins else "dense",
-        "reason": f"{1 / measured:.2f} of the dense time, at most {1.1 / measured:.2f}, measured" if wins else
-        f"no gain survives its interval: columns:{zeros}:8x1 takes {1 / measured:.2f} of the dense time",
+        "reason": f"{1 / measured:.2f} of the dense time, at most {1.1 / measured:.2f}, measured",
     }  # fmt: skip
 
 
@@ -96,9 +101,16 @@ def speed_up(layer: dict[str, Any], ratio: float) -> float:
 
 def curve_of(layer: dict[str, Any]) -> dict[str, Any]:
     ratios = [1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]
-    measured = [{"ratio": 4.0, "speedup": layer["measured_ratio"]}] if layer["measured_ratio"] else []
+    tried = layer["fastest_tried"]
+    measured = [{"ratio": 1 / (1 - float(tried["variant"].split(":")[1])), "speedup": tried["measured_ratio"]}]
     speedups = [speed_up(layer, ratio) * (1 + layer["out_shape"][0] / 4096) for ratio in ratios]
-    return {"layer": layer["name"], "ratios": ratios, "speedups": speedups, "measured": measured}
+    return {
+        "layer": layer["name"],
+        "family": "columns:8x1",
+        "ratios": ratios,
+        "speedups": speedups,
+        "measured": measured,
+    }
 
 
 def sensitivity_of(blocks: list[str]) -> dict[str, Any]:
@@ -144,9 +156,10 @@ def sample_result(seed: int = 0) -> dict[str, Any]:
     measured = [math.exp(rng.uniform(-3, 2.3)) for _ in range(300)]
     return {
         "format": "fleetpose.result/1", "model": "lwop", "weights": "w.safetensors", "size": [368, 368],
-        "device": {"name": "pthread-haswell-AMD EPYC 7763", "profile": "host-avx2", "driver": "PoCL 3.1", "host": True},
+        "device": {"name": "pthread-haswell-AMD EPYC 7763", "profile": "host-avx2", "driver": "3.1", "host": True,
+                   "spec": "host", "platform": "OpenCL 3.0 PoCL 3.1"},
         "date": "2026-11-26T06:45:54+00:00", "goal": {"kind": "speedup", "value": 1.3}, "headline": headline_of(layers),
-        "layers": layers, "curves": [curve_of(layer) for layer in layers if layer["variant"]],
+        "layers": layers, "curves": [curve_of(layer) for layer in layers if layer["fastest_tried"]],
         "sensitivity": sensitivity_of(list(dict.fromkeys(layer["block"] for layer in layers))), "kernels": kernels,
         "predictor": {
             "metrics": {"mape": 0.121, "median_ape": 0.083, "within_10": 0.58, "interval_coverage": 0.91,
@@ -159,6 +172,7 @@ def sample_result(seed: int = 0) -> dict[str, Any]:
         "commands": ["python -m latency.optimize --model lwop --weights w.safetensors --speedup 1.3 -o build/lwop",
                      "python -m latency.report build/lwop"],
         "environment": {"fleetpose": "0.1.0", "apache-tvm": "0.27.0.post1", "OpenCL": "PoCL 3.1", "Python": "3.11.2"},
-        "stages": [{"name": "tune", "secs": 812.0}, {"name": "collect", "secs": 1480.5}, {"name": "fit", "secs": 41.2},
+        "stages": [{"name": "tune", "secs": 812.0, "said": "38 workloads tuned"},
+                   {"name": "collect", "secs": 1480.5}, {"name": "fit", "secs": 41.2},
                    {"name": "report", "secs": 0.4}],
     }  # fmt: skip

@@ -84,7 +84,7 @@ def _dense_1(result: Values) -> Row:
         _name(f"{result['model']}, dense"),
         _ours(backbone, str(backbone), "counted"),
         _ours(macs, fixed((macs or 0) / 1e9, 2), "counted"),
-        _ours(ap, fixed(ap, 3), "measured"),
+        _ours(ap, fixed(ap, 3), "torch"),
         Cell(NOTHING),
     )
 
@@ -124,7 +124,7 @@ def _own_2(result: Values) -> list[Row]:
                 Cell(side or NOTHING, tone="sparse"),
                 _ours(params, fixed((params or 0) / 1e6, 2), "counted"),
                 _ours(macs, fixed((macs or 0) / 1e9, 1), "counted"),
-                _ours(ap, fixed(ap, 3), "measured"),
+                _ours(ap, fixed(ap, 3), "torch"),
             )
         )
     return rows

@@ -12,6 +12,7 @@ from latency.report.markup import Html
 #: a cell's mark -> what it says
 MARKS = {
     "measured": "measured here on {device}",
+    "torch": "measured here in PyTorch",
     "predicted": "predicted for {device}",
     "counted": "counted here",
     "paper": "paper",

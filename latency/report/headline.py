@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from latency.report.document import Fact, Headline
 from latency.report.formats import (
@@ -28,7 +29,8 @@ def headline_of(result: Values) -> Headline:
     """The headline of a result."""
     found, device = result["headline"], result["device"]
     goal, reached = goal_text(result)
-    above = f"{result['model']} at {shape(result.get('size'))}, batch 1, {result.get('weights') or 'random weights'}"
+    weights = Path(result["weights"]).name if result.get("weights") else "random weights"
+    above = f"{result['model']} at {shape(result.get('size'))}, batch 1, {weights}"
     return Headline(
         above=above,
         value=_value(found),
@@ -64,14 +66,13 @@ def _sentence(result: Values) -> str:
 
 def device_note(device: Values) -> str:
     """What the device is; a host device says what it is not."""
-    name = device.get("name") or "unnamed device"
-    driver = f", {device['driver']}" if device.get("driver") else ""
+    name = _joined(*(str(device.get(key) or "") for key in ("name", "platform", "driver"))) or "unnamed device"
     if device.get("host"):
         return (
-            f"Device: {name}{driver}. This is the CPU of the machine the report was made on, through OpenCL. "
-            f"It is not a phone, and its times say nothing about one."
+            f"Device: {name}. This is the CPU of the machine that optimized, through OpenCL (PoCL). It is not a phone, "
+            f"and its times say nothing about one."
         )
-    return f"Device: {name}{driver}, over RPC."
+    return f"Device: {name}, over RPC."
 
 
 def goal_text(result: Values) -> tuple[str, bool | None]:

@@ -29,32 +29,43 @@ def layers_section(result: Values) -> Section | None:
     if not layers:
         return None
     sparse = sum(layer["decision"] == "sparse" for layer in layers)
+    convolutions = sum(layer.get("op") == "conv" for layer in layers)
     lead = (
-        f"{sparse} of {len(layers)} layers are sparse. A ratio is the dense time over the sparse one, each by its best "
-        f"kernel: above 1 sparse is faster. IQR is the middle half of the samples."
+        f"{sparse} of {convolutions} convolutions are sparse. A ratio is the dense time over the sparse one, each by "
+        f"its best kernel: above 1 sparse is faster. IQR is the middle half of the samples. In grey stands the fastest "
+        f"sparse kernel that was tried and not chosen."
     )
     table = Table("Layers", COLUMNS, tuple(map(_row, layers)), tuple(layer["name"] for layer in layers), sortable=True)
     return Section("layers", "Layer by layer", lead, (table,))
 
 
+def with_tried(layer: Values) -> Values:
+    """A layer that stays dense with its fastest measured variant as the sparse one, where nothing else stands there."""
+    tried = layer.get("fastest_tried")
+    if layer["decision"] == "sparse" or not tried or layer.get("variant"):
+        return layer
+    return {**layer, "variant": tried["variant"], "sparse_ms": tried["ms"], "measured_ratio": tried["measured_ratio"]}
+
+
 def _row(layer: Values) -> tuple[Cell, ...]:
+    layer = with_tried(layer)
     sparse = layer["decision"] == "sparse"
-    tone = "sparse" if sparse else ""
+    tone = "sparse" if sparse else "quiet"
     zeros = layer.get("zeros") or 0.0
     return (
         Cell(layer["name"], _joined(kind_of(layer), _work(layer)), layer["name"]),
         Cell(shape(layer["out_shape"]), f"from {shape(layer['in_shape'])}", prod(layer["out_shape"])),
         Cell(layer.get("dense_schedule") or NOTHING),
         _time(layer, "dense"),
-        Cell(layer.get("variant") or NOTHING, layer.get("sparse_schedule") or "", tone="" if sparse else "quiet"),
-        _time(layer, "sparse", tone or "quiet"),
+        Cell(layer.get("variant") or NOTHING, layer.get("sparse_schedule") or "", tone="" if sparse else tone),
+        _time(layer, "sparse", tone),
         _number(layer.get("measured_ratio"), times(layer.get("measured_ratio")), "measured", tone),
         _number(
             layer.get("predicted_ratio"), times(layer.get("predicted_ratio")), "predicted", tone,
             interval(layer.get("predicted_interval")),
         ),
         _number(layer.get("break_even"), fixed(layer.get("break_even"), 2)),
-        Cell(layer["decision"], f"{zeros:.2f} zeros" if sparse else "", zeros if sparse else 0.0, tone=tone),
+        Cell("sparse", f"{zeros:.2f} zeros", zeros, tone=tone) if sparse else Cell("dense", key=0.0),
         Cell(layer.get("reason") or NOTHING),
     )  # fmt: skip
 
@@ -62,7 +73,8 @@ def _row(layer: Values) -> tuple[Cell, ...]:
 def kind_of(layer: Values) -> str:
     """ "3x3" of a convolution, "3x3 depthwise", "3x3, 8 groups", "3x3 max_pool"."""
     groups, op = layer.get("groups") or 1, layer.get("op") or "layer"
-    parts = [shape(layer["kernel"])] if layer.get("kernel") else []
+    kernel = layer.get("kernel")
+    parts = [shape(kernel)] if kernel and (op == "conv" or max(kernel) > 1) else []
     if op != "conv":
         parts.append(op)
     elif groups > 1 and groups == layer["out_shape"][0]:

@@ -33,7 +33,7 @@ def model_section(result: Values) -> Section | None:
     predictor = result.get("predictor") or {}
     pairs = [pair for pair in predictor.get("pairs") or () if pair["predicted_ms"] > 0 and pair["measured_ms"] > 0]
     parts: list[Part] = [break_even_curves(curves, result["layers"])] if curves else []
-    parts += [predicted_and_measured(pairs)] if pairs else []
+    parts += [predicted_and_measured(pairs, predictor.get("split"))] if pairs else []
     metrics = metrics_table(predictor.get("metrics") or {}, len(pairs))
     parts += [metrics] if metrics else []
     lead = (
@@ -66,14 +66,14 @@ def break_even_curves(curves: Sequence[Values], layers: Sequence[Values]) -> Fig
     titles = (f"dense / kept weights, {TIMES}", f"speed-up over best dense, {TIMES}")
     picture = framed(SIZE, (x, y), titles, label, level, drawn)
     caption = (
-        f"Predicted curves of {len(curves)} layers, those that were pruned in the accent; dots are measured. Over the "
+        f"Predicted curves of {len(curves)} layers, pruned ones in the accent; dots are measured. Over the "
         f"line the sparse kernel is faster."
     )
     return Figure("Break-even", caption, picture, _crossings(curves, sparse))
 
 
 def _curve(curve: Values, x: Scale, y: Scale, pruned: bool) -> Html:
-    points = [(x(ratio), y(speed)) for ratio, speed in zip(curve["ratios"], curve["speedups"], strict=True)]
+    points = [(x(ratio), y(speed)) for ratio, speed in sorted(zip(curve["ratios"], curve["speedups"], strict=True))]
     dots = [
         element("circle", cx=x(point["ratio"]), cy=y(point["speedup"]), r=2.6, class_="dot")
         for point in curve.get("measured") or ()
@@ -88,7 +88,7 @@ def _crossings(curves: Sequence[Values], sparse: set[str]) -> Table:
     columns = (Column("Layer"), Column("Faster from", TIMES, "number"), Column("At most", TIMES, "number"))
     rows = tuple(
         (
-            Cell(curve["layer"], tone="sparse" if curve["layer"] in sparse else ""),
+            Cell(curve["layer"], curve.get("family") or "", tone="sparse" if curve["layer"] in sparse else ""),
             Cell(times(crossing(curve["ratios"], curve["speedups"])), mark="predicted"),
             Cell(times(max(curve["speedups"])), mark="predicted"),
         )
@@ -110,8 +110,8 @@ def crossing(ratios: Sequence[float], speedups: Sequence[float]) -> float | None
     return points[-1][0]
 
 
-def predicted_and_measured(pairs: Sequence[Mapping[str, float]]) -> Figure:
-    """Held-out predictions against measurements, both logarithmic."""
+def predicted_and_measured(pairs: Sequence[Mapping[str, float]], split: str | None = None) -> Figure:
+    """Predictions against measurements, both logarithmic. `split`: what was held out together, such as "shape"."""
     (left, right), (bottom, top) = _plane()
     values = [value for pair in pairs for value in (pair["predicted_ms"], pair["measured_ms"])]
     x, y = (spanning(values, *ends, log=True, pad=0.03) for ends in ((left, right), (bottom, top)))
@@ -121,10 +121,11 @@ def predicted_and_measured(pairs: Sequence[Mapping[str, float]]) -> Figure:
         line((x(x.low), y(y.low)), (x(x.high), y(y.high)), "level"),
         _dots([(x(pair["measured_ms"]), y(pair["predicted_ms"])) for pair in pairs]),
     ]
+    held = f", held out by {split}" if split else ""
     errors = sorted(abs(pair["predicted_ms"] / pair["measured_ms"] - 1) for pair in pairs)
     label = f"Predicted against measured milliseconds of {len(pairs)} kernels; median error {share(median(errors))}"
     picture = framed(SIZE, (x, y), ("measured, ms", "predicted, ms"), label, drawn)
-    caption = f"{len(pairs)} kernels that the predictor had not seen; the band is ±10{TIED}%."
+    caption = f"{len(pairs)} kernels that the predictor had not seen{held}; the band is ±10{TIED}%."
     return Figure("Predicted against measured", caption, picture)
 
 

@@ -50,6 +50,9 @@ def reproduce_section(result: Values) -> Section:
     verified = result.get("verify") or {}
     if verified:
         parts.append(_pairs("Check against float64 PyTorch", dict(flat(verified))))
+    conditions = result["headline"].get("conditions")
+    if isinstance(conditions, Mapping) and conditions:
+        parts.append(_pairs("Conditions of the timing", dict(flat(conditions))))
     stages = result.get("stages") or ()
     if stages:
         parts.append(_stages(stages))
@@ -86,6 +89,6 @@ def _said(value: Any) -> str:
 
 def _stages(stages: Any) -> Table:
     total = sum(stage["secs"] for stage in stages)
-    rows = [(Cell(stage["name"]), Cell(duration(stage["secs"]))) for stage in stages]
-    rows.append((Cell("in all"), Cell(duration(total))))
-    return Table("Stages", (Column("Stage"), Column("Time", "", "number")), tuple(rows))
+    rows = [(Cell(each["name"]), Cell(duration(each["secs"])), Cell(each.get("said") or "")) for each in stages]
+    rows.append((Cell("in all"), Cell(duration(total)), Cell("")))
+    return Table("Stages", (Column("Stage"), Column("Time", "", "number"), Column("Result", "", "words")), tuple(rows))

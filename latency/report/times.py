@@ -9,6 +9,7 @@ from typing import Any
 from latency.report.axes import Scale, line, shortened, spanning, svg, text
 from latency.report.document import Cell, Column, Figure, Section, Table
 from latency.report.formats import TIED, fixed, layer_ms
+from latency.report.layers import with_tried
 from latency.report.markup import Html, element
 from latency.report.result import Values
 
@@ -27,7 +28,7 @@ Pair = tuple[str, float | None, float | None]
 
 def times_section(result: Values) -> Section | None:
     """The section; None without a time."""
-    layers = [layer for layer in result["layers"] if dense_ms(layer) is not None]
+    layers = [with_tried(layer) for layer in result["layers"] if dense_ms(layer) is not None]
     pairs = kernel_pairs(result)
     parts = [latency_by_layer(layers)] if layers else []
     if pairs:

@@ -14,6 +14,7 @@ from latency.report import write_report
 from latency.report.__main__ import main, make_parser
 from latency.report.formats import MINUS, TIMES, printed
 from latency.report.headline import goal_text
+from latency.report.markdown import escaped
 from models.paper import TABLE_1, TABLE_2
 from tests.sample_result import sample_result
 
@@ -154,7 +155,7 @@ def without(result: dict) -> dict:
             "measured_ratio", "predicted_ratio", "predicted_interval", "predicted_dense_ms", "predicted_sparse_ms",
             "break_even", "block")  # fmt: skip
     for layer in result["layers"]:
-        layer.update(dict.fromkeys(bare), decision="dense", zeros=0.0)
+        layer.update(dict.fromkeys((*bare, "fastest_tried")), decision="dense", zeros=0.0)
     result["headline"].update(dict.fromkeys(result["headline"]))
     result["device"]["driver"] = None
     empty = dict.fromkeys(("weights", "goal", "sensitivity", "people", "date"))
@@ -214,6 +215,16 @@ def test_goals(goal, changes, said, reached):
     assert verdict is reached
 
 
+def test_what_was_tried_and_not_chosen_stands_in_grey(tmp_path):
+    result = sample_result()
+    page, markdown = made(result, tmp_path)
+    layer = next(each for each in result["layers"] if each["decision"] == "dense" and each["fastest_tried"])
+    row = next(line for line in markdown.splitlines() if line.startswith(f"| {escaped(layer['name'])} "))
+    tried = layer["fastest_tried"]
+    assert f"| {tried['variant']} | {tried['ms']:.3f} | {tried['measured_ratio']:.2f}{TIMES} |" in row
+    assert any(cell.get("class") == "number quiet" for cell in page.named("td"))
+
+
 def test_a_slower_network_and_one_that_stays_dense_are_called_so(tmp_path):
     result = sample_result()
     result["headline"]["speedup"] = 0.9
@@ -239,7 +250,7 @@ def test_a_phone_is_not_called_a_host(tmp_path):
     result["device"] = {"name": "Mali-G76", "profile": "mali-g76", "driver": "r26", "host": False}
     page, _ = made(result, tmp_path)
     assert "Device: Mali-G76, r26, over RPC." in page.text
-    assert "PoCL" not in page.text.split("To reproduce this")[0]
+    assert "(PoCL)" not in page.text.split("To reproduce this")[0]
 
 
 def test_numbers_of_the_paper_bear_its_name_and_ours_the_device(tmp_path):
@@ -255,6 +266,7 @@ def test_numbers_of_the_paper_bear_its_name_and_ours_the_device(tmp_path):
     own = next(line for line in paper.splitlines() if "this result, measured" in line)
     assert own.count(f"{speed} *measured here on host-avx2*") == 2
     assert "*paper*" not in own
+    assert "0.431 *measured here in PyTorch*" in paper
     assert f"1.46{TIMES} (ratio of two bars) *paper*" in paper
     result["model"] = "resnet50_3"
     _, markdown = made(result, tmp_path)
