@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 IMAGE ?=
-WEIGHTS ?= $(wildcard ../shared/data/lwop/human_pose_0001.safetensors)
+WEIGHTS ?= $(firstword $(wildcard ../shared/data/lwop/human_pose_0001.safetensors) models/trained/resnet50_3.safetensors)
 MODEL ?=
 
 .DEFAULT_GOAL := help

@@ -4,8 +4,12 @@
 set -euo pipefail
 python=$1 image=$2 weights=$3 model=$4
 if [ -z "$model" ]; then
-  # published checkpoints of Lightweight OpenPose are .pth; trained safetensors at hand are of its sister network
-  case $weights in *.pth | "") model=lwop ;; *) model=human_pose_0001 ;; esac
+  # published checkpoints of Lightweight OpenPose are .pth; other trained weights at hand are of its sister network
+  case $weights in
+    models/trained/*) model=$(basename "$weights" .safetensors) ;;
+    *.pth | "") model=lwop ;;
+    *) model=human_pose_0001 ;;
+  esac
 fi
 # scikit-image ships this NASA photograph (public domain)
 [ -n "$image" ] || image=$("$python" -c 'import pathlib, skimage; print(pathlib.Path(skimage.__file__).parent / "data" / "astronaut.png")')
