@@ -1,0 +1,49 @@
+"""docs/tutorial.md, carried out as it stands: its files written, its commands run in order on this machine's OpenCL."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "tutorial.md").read_text()
+#: ("python", name of the file, its text) or ("sh", "", commands)
+BLOCKS = re.findall(r"^```(python|sh) ?(\S*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def test_every_block_is_a_file_or_commands():
+    assert TEXT.count("```") == 2 * len(BLOCKS)
+    assert all(bool(name) == (kind == "python") for kind, name, _ in BLOCKS)
+
+
+def test_the_tutorial(host, tmp_path):
+    random = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / "photo.jpg"), random.integers(0, 255, (96, 128, 3), dtype=np.uint8))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    said = []
+    for kind, name, text in BLOCKS:
+        if kind == "python":
+            (tmp_path / name).write_text(text)
+            continue
+        for command in text.splitlines():
+            done = subprocess.run(
+                command,
+                shell=True,
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=600,
+                check=False,
+            )
+            if done.returncode:
+                pytest.fail(f"$ {command}\n{done.stdout}\n{done.stderr}")
+            said.append(done.stdout)
+    assert "times as fast" in said[-1]
+    assert {"dense.so", "dense.json", "people.png", "plan.json", "sparse.so"} <= set(os.listdir(tmp_path))
