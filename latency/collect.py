@@ -156,7 +156,8 @@ def make_collector(
         arguments.host,
         runs_nothing=arguments.device == "null",
     )
-    settings = Settings(arguments.rounds, seed=arguments.seed, patience=Patience(wait_secs=arguments.wait_secs))
+    patience = Patience(wait_secs=arguments.wait_secs)
+    settings = Settings(arguments.rounds, seed=arguments.seed, patience=patience, host=arguments.host)
     order = by_worth(Predictor.load(arguments.active), recipe) if arguments.active else None
     return Collector(journal, recipe, settings, report, arguments.budget_secs, order)
 

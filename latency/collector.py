@@ -81,7 +81,7 @@ class Collector:
             return
         if not session.alive():
             session.reconnect()
-        reference = Reference(session, self.settings.patience, self._say)
+        reference = Reference(session, self.settings.patience, self._say, host=self.settings.host)
         for whole in waiting:
             if self.expired():
                 return

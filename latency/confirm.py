@@ -204,7 +204,7 @@ def with_measured_whole(
     Raises:
         UsageError: it failed. DeviceUnreachable: the device is gone.
     """
-    reference = Reference(session, settings.patience, log.info)
+    reference = Reference(session, settings.patience, log.info, host=settings.host)
     record = network_record(session, Whole(network.graph, None, dtype), recipe, settings, reference)
     record = steady(record, reference_ms)
     if record.failure is not None or record.wall_ms is None:

@@ -45,14 +45,12 @@ class Measuring:
 
     Attributes:
         session: an open session of the predictor's device; see `latency.confirm.check_device`.
-        settings: of every run.
-        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        settings: of every run, and the processor that serves the device.
         budget_secs: no layer is begun later than this; None: no end.
     """
 
     session: Session
     settings: Settings = field(default_factory=Settings)
-    host: str = "native"
     budget_secs: float | None = None
 
 
@@ -160,8 +158,8 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.measure:
             session = opened.enter_context(open_device(arguments.device or "host", profile))
             check_device(predictor, session)
-            settings = Settings(arguments.rounds or Settings.rounds)
-            measuring = Measuring(session, settings, arguments.host or "native", arguments.budget_secs)
+            settings = Settings(arguments.rounds or Settings.rounds, host=arguments.host or "native")
+            measuring = Measuring(session, settings, arguments.budget_secs)
         plan = decide(
             graph, forecaster, goal, sparsities, arguments.sensitivity, arguments.margin, measuring, progress
         )  # fmt: skip
@@ -179,7 +177,7 @@ def _measured(
 ) -> tuple[Network, list[str]]:
     """The network with what was open timed, and what the plan is to say of that."""
     session, settings, null = measuring.session, measuring.settings, measuring.session.spec == "null"
-    recipe = replace(forecaster.recipe, host=measuring.host, runs_nothing=null)
+    recipe = replace(forecaster.recipe, host=settings.host, runs_nothing=null)
     about = forecaster.predictor.metadata
     clock, pace = about.get("clock", "auto"), about.get("reference_ms")
     found = confirm(network, session, recipe, settings, clock, pace, measuring.budget_secs, report)

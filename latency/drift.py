@@ -71,6 +71,7 @@ class Reference:
         patience: see Patience.
         say: told what is waited for.
         stop: once set, nothing is waited for.
+        host: the processor that serves the device, a key of codegen.target.HOSTS.
     """
 
     def __init__(
@@ -79,12 +80,13 @@ class Reference:
         patience: Patience,
         say: Callable[[str], None] = log.info,
         stop: threading.Event | None = None,
+        host: str = "native",
     ) -> None:
         self.session, self.patience, self.say, self.stop = session, patience, say, stop or threading.Event()
         lanes = session.profile.lanes_of("float32")
         workload = standalone_planes(REFERENCE, lanes)
         inputs, weights = random_operands(REFERENCE, 0)
-        self._compiled, self._inputs = compile_layer(workload, weights, session.profile), inputs
+        self._compiled, self._inputs = compile_layer(workload, weights, session.profile, host), inputs
         self._call: Call | None = None
         self.best_secs: float | None = None
         self._accepted = 1.0

@@ -34,6 +34,7 @@ class Settings:
         timeout_secs: for each step, the first run with its compiling on the device among them.
         seed: of the bootstrap.
         patience: see Patience.
+        host: the processor that serves the device, a key of codegen.target.HOSTS; the reference kernel is for it.
     """
 
     rounds: int = 15
@@ -41,6 +42,7 @@ class Settings:
     timeout_secs: float = 60.0
     seed: int = 0
     patience: Patience = field(default_factory=Patience)
+    host: str = "native"
 
 
 class Broken(Exception):
@@ -77,7 +79,7 @@ class Rounds:
     def __init__(self, session: Session, settings: Settings, say: Callable[[str], None], stop: threading.Event) -> None:
         self.session, self.settings = session, settings
         nothing = session.spec == "null"
-        self.reference = None if nothing else Reference(session, settings.patience, say, stop)
+        self.reference = None if nothing else Reference(session, settings.patience, say, stop, settings.host)
 
     def forget(self) -> None:
         """The session's connection is a new one."""

@@ -102,9 +102,9 @@ class Job:
     @property
     def settings(self) -> Settings:
         """How layers are timed."""
-        return Settings(
-            self.request.rounds, seed=self.request.seed, patience=Patience(wait_secs=self.request.wait_secs)
-        )
+        request = self.request
+        patience = Patience(wait_secs=request.wait_secs)
+        return Settings(request.rounds, seed=request.seed, patience=patience, host=request.host)
 
     def recipe(self) -> Recipe:
         """How layers are compiled: by the tuned data of the folder."""

@@ -59,7 +59,7 @@ def decide_plan(job: Job, report: Report) -> str:
     predictor, session = Predictor.load(job.path(PREDICTOR)), job.lease.session
     check_device(predictor, session)
     forecaster = forecaster_of(job, predictor)
-    measuring = Measuring(session, job.settings, request.host, job.secs_left())
+    measuring = Measuring(session, job.settings, job.secs_left())
     plan = decide(
         job.graph, forecaster, request.goal, list(request.sparsities), request.sensitivity,
         measuring=measuring, report=report,
