@@ -61,12 +61,15 @@ def _sentence(result: Values) -> str:
         return f"the dense network's speed on {label}: zeros gained nothing there"
     if speedup < 1:
         return f"of the dense network's speed on {label}: the sparse network is the slower one"
-    return f"as fast as the same network dense, each layer by its best kernel, measured on {label}"
+    spread = interval(result["headline"].get("speedup_interval"))
+    measured = f"measured on {label}" + (f", interval {spread}" if spread else "")
+    return f"as fast as the same network dense, each layer by its best kernel, {measured}"
 
 
 def device_note(device: Values) -> str:
     """What the device is; a host device says what it is not."""
-    name = _joined(*(str(device.get(key) or "") for key in ("name", "platform", "driver"))) or "unnamed device"
+    platform, driver = str(device.get("platform") or "").partition(",")[0], str(device.get("driver") or "")
+    name = _joined(str(device.get("name") or "unnamed device"), platform, "" if driver in platform else driver)
     if device.get("host"):
         return (
             f"Device: {name}. This is the CPU of the machine that optimized, through OpenCL (PoCL). It is not a phone, "
@@ -107,11 +110,10 @@ def _verdict(
 
 def _facts(result: Values) -> tuple[Fact, ...]:
     found = result["headline"]
-    bounds, spread = interval(found.get("predicted_interval")), interval(found.get("speedup_interval"))
-    said = _joined(bounds and f"interval {bounds}", spread and f"measured {spread}")
+    bounds = interval(found.get("predicted_interval"))
     return (
         _latency(found),
-        Fact("Predicted speed-up", times(found.get("predicted_speedup")), said),
+        Fact("Predicted speed-up", times(found.get("predicted_speedup")), bounds and f"interval {bounds}"),
         _accuracy(found, bool(result.get("weights"))),
         _kept("Parameters", found.get("params_dense"), found.get("params_kept"), millions),
         _kept("Multiply-adds", found.get("macs_dense"), found.get("macs_kept"), billions),
@@ -124,7 +126,7 @@ def _latency(found: Values) -> Fact:
     iqr, ms = interval(found.get("sparse_iqr_ms"), digits), found.get("sparse_ms")
     dense = f"dense {fixed(found['dense_ms'], digits)} ms" if found.get("dense_ms") is not None else "not measured"
     return Fact(
-        "Latency", f"{fixed(ms, digits)} ms" if ms is not None else NOTHING, _joined(dense, iqr and f"IQR {iqr}")
+        "Latency", f"{fixed(ms, digits)} ms" if ms is not None else NOTHING, _joined(iqr and f"IQR {iqr}", dense)
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from latency.report.axes import MARGINS, Scale, framed, line, path, spanning, text
 from latency.report.document import Cell, Column, Figure, Part, Section, Table
-from latency.report.formats import TIED, TIMES, fixed, share, times
+from latency.report.formats import TIMES, fixed, share, times
 from latency.report.markup import Html, element
 from latency.report.result import Values
 
 SIZE = (380, 320)
+#: the factor that the band around predicted = measured reaches to
+BAND = 1.25
 #: a predictor's metrics by their names in `latency.metrics`: (in words, as per cent)
 METRICS = {
     "mape": ("mean error", True),
@@ -115,7 +117,7 @@ def predicted_and_measured(pairs: Sequence[Mapping[str, float]], split: str | No
     (left, right), (bottom, top) = _plane()
     values = [value for pair in pairs for value in (pair["predicted_ms"], pair["measured_ms"])]
     x, y = (spanning(values, *ends, log=True, pad=0.03) for ends in ((left, right), (bottom, top)))
-    band = [(x.low, 0.9), (x.high, 0.9), (x.high, 1.1), (x.low, 1.1)]
+    band = [(x.low, 1 / BAND), (x.high, 1 / BAND), (x.high, BAND), (x.low, BAND)]
     drawn = [
         path([(x(at), y(at * factor)) for at, factor in band], "band"),
         line((x(x.low), y(y.low)), (x(x.high), y(y.high)), "level"),
@@ -125,7 +127,7 @@ def predicted_and_measured(pairs: Sequence[Mapping[str, float]], split: str | No
     errors = sorted(abs(pair["predicted_ms"] / pair["measured_ms"] - 1) for pair in pairs)
     label = f"Predicted against measured milliseconds of {len(pairs)} kernels; median error {share(median(errors))}"
     picture = framed(SIZE, (x, y), ("measured, ms", "predicted, ms"), label, drawn)
-    caption = f"{len(pairs)} kernels that the predictor had not seen{held}; the band is ±10{TIED}%."
+    caption = f"{len(pairs)} kernels that the predictor had not seen{held}; the band is a factor of {BAND}."
     return Figure("Predicted against measured", caption, picture)
 
 

@@ -69,7 +69,7 @@ def _headline(headline: Headline) -> Html:
         element(
             "h1",
             element("strong", f"{headline.value} ") if headline.value else None,
-            element("span", headline.sentence),
+            element("span", _clauses(headline.sentence)),
         ),
         element("p", headline.goal, class_=tone),
     )

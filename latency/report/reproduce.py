@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from latency.report.document import Cell, Column, Listing, Part, Photograph, Sec
 from latency.report.formats import NOTHING, duration
 from latency.report.result import Values
 
+#: of what checks found: the device and the network, which the report begins with
+SAID_ELSEWHERE = ("device", "model")
 #: how a picture's bytes begin -> its type
 SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 
@@ -49,10 +51,10 @@ def reproduce_section(result: Values) -> Section:
         parts.append(Listing("Commands", tuple(map(str, result["commands"]))))
     verified = result.get("verify") or {}
     if verified:
-        parts.append(_pairs("Check against float64 PyTorch", dict(flat(verified))))
+        parts.append(_checks(verified))
     conditions = result["headline"].get("conditions")
     if isinstance(conditions, Mapping) and conditions:
-        parts.append(_pairs("Conditions of the timing", dict(flat(conditions))))
+        parts.append(_pairs("Conditions of the timing", dict(flat(conditions, but=("time_unix_secs",)))))
     stages = result.get("stages") or ()
     if stages:
         parts.append(_stages(stages))
@@ -62,18 +64,43 @@ def reproduce_section(result: Values) -> Section:
     return Section("reproduce", "To reproduce this", lead, tuple(parts))
 
 
-def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested objects as (name, value) pairs, names joined by a space."""
+def flat(values: Mapping[str, Any], above: str = "", but: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Nested objects as (name, value) pairs, names joined by a space, without those called as in `but`."""
     for name, value in values.items():
+        if name in but:
+            continue
         full = f"{above} {name}" if above else str(name)
         if isinstance(value, Mapping):
-            yield from flat(value, full)
+            yield from flat(value, full, but)
         else:
             yield full, value
 
 
+def _checks(verified: Mapping[str, Any]) -> Table:
+    """What checking the artifacts found: one column for each where there are several, what is said of both last."""
+    title = "Check against float64 PyTorch"
+    artifacts = {name: dict(flat(found, but=SAID_ELSEWHERE)) for name, found in verified.items()
+                 if name in ("dense", "sparse") and isinstance(found, Mapping)}  # fmt: skip
+    rest = dict(flat({name: each for name, each in verified.items() if name not in artifacts}, but=SAID_ELSEWHERE))
+    if not artifacts:
+        return _pairs(title, rest)
+    names = dict.fromkeys(name for found in artifacts.values() for name in found)
+    rows = [(Cell(_words(name)), *(Cell(_said(found.get(name))) for found in artifacts.values())) for name in names]
+    rows += [
+        (Cell(_words(name)), *[Cell(_said(value))] * len(artifacts))
+        for name, value in rest.items()
+        if name not in names
+    ]
+    columns = (Column("Name"), *(Column(name.capitalize(), "", "number") for name in artifacts))
+    return Table(title, columns, tuple(rows))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _pairs(title: str, values: Mapping[str, Any]) -> Table:
-    rows = tuple((Cell(name.replace("_", " ")), Cell(_said(value))) for name, value in values.items())
+    rows = tuple((Cell(_words(name)), Cell(_said(value))) for name, value in values.items())
     return Table(title, (Column("Name"), Column("Value", "", "words")), rows)
 
 

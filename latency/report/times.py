@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from latency.report.axes import Scale, line, shortened, spanning, svg, text
+from latency.report.axes import Scale, line, shortened, svg, text
 from latency.report.document import Cell, Column, Figure, Section, Table
 from latency.report.formats import TIED, fixed, layer_ms
 from latency.report.layers import with_tried
@@ -20,6 +20,8 @@ LETTER = 6.6
 PAIRED, END, ROW = 380, 318, 46
 OTHER = "copies and what else is no layer"
 LONGEST = 8
+#: layers that take longer than so many times what nine in ten do not exceed are cut in the drawing
+CUT = 3.0
 #: letters over a bar
 LONGEST_NAME = 52
 
@@ -52,8 +54,8 @@ def sparse_ms(layer: Values) -> float | None:
 
 def latency_by_layer(layers: Sequence[Values]) -> Figure:
     """All layers side by side, in the network's order."""
-    ends = [value for layer in layers for value in (dense_ms(layer), sparse_ms(layer)) if value is not None]
-    y = spanning([0.0, *ends], HEIGHT - BOTTOM, TOP)
+    most, cut = _height(layers)
+    y = Scale(0.0, most, HEIGHT - BOTTOM, TOP)
     step = (WIDTH - LEFT - 8) / len(layers)
     drawn: list[Html] = [text((2, 12), "ms", "title")]
     for tick in y.ticks(5):
@@ -67,7 +69,15 @@ def latency_by_layer(layers: Sequence[Values]) -> Figure:
         f"Latency of {len(layers)} layers, dense and sparse, in the network's order; the table by layer has the numbers"
     )
     caption = "In the network's order. A stroke over a dense bar is the fastest sparse kernel that was not chosen."
+    caption += " Bars that are cut bear their time." if cut else ""
     return Figure("By layer", caption, svg(WIDTH, HEIGHT, label, drawn, class_="wide"), wide=True)
+
+
+def _height(layers: Sequence[Values]) -> tuple[float, bool]:
+    """Milliseconds that the drawing reaches to, and whether bars are cut: few very long ones would hide the others."""
+    ends = sorted(value for layer in layers for value in (dense_ms(layer), sparse_ms(layer)) if value is not None)
+    usual = CUT * ends[int(0.9 * (len(ends) - 1))]
+    return (usual, True) if 0 < usual < ends[-1] else (ends[-1] or 1.0, False)
 
 
 def _columns(layer: Values, left: float, step: float, y: Scale) -> Html:
@@ -81,6 +91,9 @@ def _columns(layer: Values, left: float, step: float, y: Scale) -> Html:
         found.append(_column(left + width * 0.22, width * 0.56, sparse, y, how))
     elif sparse is not None:
         found.append(line((left - 0.1 * width, y(sparse)), (left + 1.1 * width, y(sparse)), "unchosen"))
+    longest = max(dense or 0.0, sparse or 0.0)
+    if longest > y.high:
+        found.append(text((left + width / 2, TOP - 6), fixed(longest, 1), "small", "middle"))
     said = f"{layer['name']}: dense {layer_ms(dense)} ms, sparse {layer_ms(sparse)} ms, {layer['decision']}"
     return element("g", element("title", said), found, data_layer=layer["name"])
 

@@ -215,6 +215,26 @@ def test_goals(goal, changes, said, reached):
     assert verdict is reached
 
 
+def test_a_layer_far_longer_than_the_others_is_cut_and_bears_its_time(tmp_path):
+    result = sample_result()
+    page, _ = made(result, tmp_path)
+    assert "Bars that are cut" not in page.text
+    result["layers"][4]["dense_ms"] = 432.1
+    page, _ = made(result, tmp_path)
+    assert "Bars that are cut bear their time." in page.text
+    assert page.texts.count("432.1") == 1
+
+
+def test_checks_of_two_artifacts_stand_beside_each_other(tmp_path):
+    result = sample_result()
+    one = result["verify"]
+    result["verify"] = {"dense": one, "sparse": {**one, "max_abs_error": 0.5}, "ok": True}
+    _, markdown = made(result, tmp_path)
+    assert "| max abs error | 8.1e-06 | 0.5 |" in markdown
+    assert "| ok | yes | yes |" in markdown
+    assert "device driver" not in markdown
+
+
 def test_what_was_tried_and_not_chosen_stands_in_grey(tmp_path):
     result = sample_result()
     page, markdown = made(result, tmp_path)
