@@ -1,7 +1,7 @@
 """Reads a file of torch.export.save back into a torch module, with the modules, names and weights it was exported from.
 
 torch's `unflatten` restores the hierarchy of modules, whose forwards are graphs. Convolutions and batch norms become
-torch's own again, so that layers are called as in the original, and can be pruned and trained.
+torch's own again, so that layers are called as in the original, and can be pruned.
 """
 
 from __future__ import annotations
@@ -39,10 +39,15 @@ class Program:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             network: nn.Module = unflatten(self.program)
+        for part in network.modules():  # what tracing noted of values cannot be copied where their sides are symbols
+            graph = getattr(part, "graph", None)
+            for node in graph.nodes if isinstance(graph, fx.Graph) else ():
+                node.meta.pop("val", None)
         for path, part in list(network.named_modules()):
             own = _own_module(part)
             if own is not None:
                 network.set_submodule(path, own)
+        network.register_forward_pre_hook(_refuse_batches, prepend=True)
         return network.eval()
 
 
@@ -81,6 +86,15 @@ def _example_size(program: ExportedProgram, sides: tuple[Any, ...]) -> tuple[int
     seen = tuple(examples[0][0].shape[2:]) if examples and examples[0] else DEFAULT_SIZE
     height, width = (side if isinstance(side, int) else int(example) for side, example in zip(sides, seen, strict=True))
     return height, width
+
+
+def _refuse_batches(_network: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """Training's batches end here, in words: the program was exported for one picture at a time."""
+    if inputs[0].shape[0] != 1:
+        raise UsageError(
+            f"an exported program takes one picture at a time, not {inputs[0].shape[0]}; to train, give its module as "
+            f"package.module:factory"
+        )
 
 
 def _own_module(part: nn.Module) -> nn.Module | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import textwrap
@@ -167,15 +168,19 @@ def test_an_exported_program_is_the_network_it_was(folder, dynamic):
         assert all(torch.equal(one, other) for one, other in zip(network(x), read(x), strict=True))
 
 
-def test_an_exported_program_can_be_pruned_and_trained(folder):
-    name = export(create_model("own_net:net"), "net.pt2")
-    network = create_model(name)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_an_exported_program_can_be_pruned_and_copied(folder, dynamic):
+    network = create_model(export(create_model("own_net:net"), "net.pt2", dynamic=dynamic))
     found = homes(network, trace(network, (3, 32, 32)))
     assert {home.name: home.norm is not None for home in found.values()} == {
         "stem.0": True, "heatmaps": False, "pafs": False,
     }  # fmt: skip
-    assert all(parameter.requires_grad for parameter in network.parameters())
-    network.train()
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
+        copied.heatmaps.weight.zero_()
+        assert torch.all(copied(torch.rand(1, 3, 32, 32))[0] == copied.heatmaps.bias[:, None, None])
+    with pytest.raises(UsageError, match=r"one picture at a time, not 2; to train, give its module"):
+        network(torch.rand(2, 3, 32, 32))
 
 
 def test_a_program_carries_its_description(folder):
