@@ -117,9 +117,10 @@ def predicted_and_measured(pairs: Sequence[Mapping[str, float]], split: str | No
     (left, right), (bottom, top) = _plane()
     values = [value for pair in pairs for value in (pair["predicted_ms"], pair["measured_ms"])]
     x, y = (spanning(values, *ends, log=True, pad=0.03) for ends in ((left, right), (bottom, top)))
-    band = [(x.low, 1 / BAND), (x.high, 1 / BAND), (x.high, BAND), (x.low, BAND)]
+    low, high = x.low, x.high
+    band = [(low, low), (low, low * BAND), (high / BAND, high), (high, high), (high, high / BAND), (low * BAND, low)]
     drawn = [
-        path([(x(at), y(at * factor)) for at, factor in band], "band"),
+        path([(x(across), y(up)) for across, up in band], "band"),
         line((x(x.low), y(y.low)), (x(x.high), y(y.high)), "level"),
         _dots([(x(pair["measured_ms"]), y(pair["predicted_ms"])) for pair in pairs]),
     ]
