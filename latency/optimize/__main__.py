@@ -15,6 +15,7 @@ from latency.deciding import Goal
 from latency.optimize.api import Result, carried_out
 from latency.optimize.job import Lease
 from latency.optimize.request import Request
+from models.registry import MODEL_HELP
 from models.sparsity import parse_variant
 
 DESCRIPTION = (
@@ -27,7 +28,7 @@ DESCRIPTION = (
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.optimize", DESCRIPTION)
-    parser.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="random ones without, for times only")
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input to serve; the model's own without")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of all that is written")

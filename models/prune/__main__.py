@@ -24,6 +24,7 @@ from fleetpose.progress import status
 from models.graph import Graph
 from models.plan import Plan
 from models.prune.pruning import LR, Pruning, prune
+from models.registry import MODEL_HELP
 from models.train.photographs import read_photographs
 from models.train.settings import Settings
 
@@ -32,7 +33,7 @@ _METHODS = ("oneshot", "magnitude", "admm", "reweighted")
 
 def make_parser() -> argparse.ArgumentParser:
     made = cli.parser("models.prune", "Give a network's weights the zeros of a plan.")
-    made.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    made.add_argument("--model", required=True, help=MODEL_HELP)
     made.add_argument("--weights", required=True, help="to start from: safetensors or published checkpoint")
     made.add_argument("--plan", type=Path, required=True, metavar="FILE", help="which layers are sparse, and how")
     made.add_argument("--method", choices=_METHODS, default="oneshot", help="how zeros are chosen and learnt")

@@ -22,6 +22,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
+from models.registry import MODEL_HELP
 from models.train.log import CsvLog
 from models.train.photographs import read_photographs
 from models.train.settings import PRECISIONS, RECIPES, Augmentation, Settings
@@ -36,7 +37,7 @@ _AUGMENTATION, _SETTINGS = Augmentation(), Settings(steps=1)
 
 def make_parser() -> argparse.ArgumentParser:
     made = cli.parser("models.train", "Train a network from annotated photographs, from a teacher, or from both.")
-    made.add_argument("--model", required=True, help="a registered network, or a replaced one's .json")
+    made.add_argument("--model", required=True, help=MODEL_HELP)
     made.add_argument("--weights", help="to start from; random ones without")
     made.add_argument("--teacher", help="a registered network to learn from")
     made.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
