@@ -24,7 +24,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Help that names defaults, where there is one to name."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        nothing = action.default is None or action.default is False or action.default in ([], (), 0)
+        nothing = action.default is None or isinstance(action.default, bool) or action.default in ([], (), 0)
         return action.help if nothing else super()._get_help_string(action)
 
 
