@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from models.catalogue import CATALOGUE
 from models.preprocess import Preprocessing
-from models.registry import create_model, model_names
+from models.registry import create_model
 from models.train.average import Average
 from models.train.hints import Pupil, channels_at, feature_places
 from models.train.initial import calm
@@ -239,8 +240,8 @@ def test_where_networks_are_comparable():
     assert theirs.keys() == {"stride 2", "stride 4", "backbone", "features"}
     assert [channels_at(resnet, mine[name]) for name in ("stride 4", "backbone", "features")] == [256, 512, 88]
     assert [channels_at(lwop, theirs[name]) for name in ("stride 4", "backbone", "features")] == [128, 512, 128]
-    for name in model_names():
-        places = feature_places(create_model(name))
+    for spec in CATALOGUE:
+        places = feature_places(create_model(spec.name))
         assert {"stride 4", "backbone", "features"} <= places.keys()
     assert feature_places(nn.Conv2d(3, 57, 1)) == {}
 
