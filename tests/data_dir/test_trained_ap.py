@@ -1,0 +1,17 @@
+"""The AP that the card of the project's own weights states (needs ../shared)."""
+
+from pathlib import Path
+
+import pytest
+
+import models
+from models.accuracy import evaluate_network
+from models.registry import create_model, model_spec
+
+FOLDER = Path(models.__file__).parent / "trained"
+
+
+def test_ap_is_what_the_card_says(shared_dir):
+    network = create_model("resnet50_3", FOLDER / "resnet50_3.safetensors")
+    found = evaluate_network(network, model_spec("resnet50_3"), shared_dir / "data/photos_val")
+    assert found.ap == pytest.approx(0.311, abs=0.003)
