@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import nn
 
 #: Coefficients of the quintic iteration, and how often it is applied: singular values end between 0.7 and 1.2.
 _QUINTIC, _ITERATIONS = (3.4445, -4.7750, 2.0315), 5
@@ -39,24 +40,34 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One step; there is no closure."""
         for group in self.param_groups:
+            by_shape: dict[tuple[int, int], list[nn.Parameter]] = {}
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonal(parameter.grad.lerp(momentum, group["momentum"]).flatten(1))
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(update.view_as(parameter), alpha=-group["lr"] * _RMS * max(update.shape) ** 0.5)
+                if parameter.grad is not None:
+                    rows = parameter.shape[0]
+                    by_shape.setdefault((rows, parameter.numel() // rows), []).append(parameter)
+            for parameters in by_shape.values():  # matrices of one shape together: a GPU waits for launches otherwise
+                updates = orthogonal(torch.stack([self._direction(each, group["momentum"]) for each in parameters]))
+                step = group["lr"] * _RMS * max(updates.shape[1:]) ** 0.5
+                for parameter, update in zip(parameters, updates, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(update.view_as(parameter), alpha=-step)
+
+    def _direction(self, parameter: nn.Parameter, decay: float) -> torch.Tensor:
+        """The gradient with Nesterov momentum, as a matrix."""
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        assert parameter.grad is not None
+        momentum = state["momentum"].lerp_(parameter.grad, 1 - decay)
+        return parameter.grad.lerp(momentum, decay).flatten(1)
 
 
-def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """About U V^T of a matrix U S V^T, by a Newton-Schulz iteration; the shape stays."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide / (wide.norm() + 1e-7)
+def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
+    """About U V^T of each matrix U S V^T of (..., rows, columns), by a Newton-Schulz iteration; the shape stays."""
+    wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
+    x = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-7)
     a, b, c = _QUINTIC
     for _ in range(_ITERATIONS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x if wide is matrix else x.T
+    return x if wide is matrices else x.mT
