@@ -20,12 +20,14 @@ from scipy.optimize import nnls
 from latency.feature_names import IN_FLIGHT, NAMES
 from latency.runtimes import PARENTS
 
-#: columns of `latency.feature_names` that cost time: launches, arithmetic, traffic of tiles, memory, the longest core
+#: columns of `latency.feature_names` that cost time: launches, arithmetic, traffic of tiles, memory, the longest core.
+#: Epilogues are none: what they cost is little and not told apart from a launch on small layers alone, so that a line
+#: through these is far out on large ones
 TERMS = (
     "one", "grids", "macs_kept", "macs_slices", "macs_tiles", "winograd_macs", "loads_input", "loads_weights",
     "bytes_in", "bytes_out", "bytes_weights", "bytes_index", "bytes_addends", "bytes_scratch",
     "item_macs", "wave_macs", "turn_macs", "turn_loads", "work_groups", "group_turns", "work_items", "item_weights",
-    "depth", "root_work", "steps_volume", "smooth_volume",
+    "depth", "root_work",
     *(f"{name}_{least}" for name in ("items", "outputs") for least in IN_FLIGHT),
 )  # fmt: skip
 

@@ -23,10 +23,10 @@ from fleetpose.files import check_writable
 from fleetpose.progress import status
 from models.graph import Graph
 from models.plan import Plan
-from models.prune.pruning import LR, Pruning, prune
+from models.prune.pruning import EMA, LR, Pruning, prune
 from models.registry import MODEL_HELP
 from models.train.photographs import read_photographs
-from models.train.settings import Settings
+from models.train.settings import RECIPES, Settings
 
 _METHODS = ("oneshot", "magnitude", "admm", "reweighted")
 
@@ -57,7 +57,9 @@ def _add_training(made: argparse.ArgumentParser) -> None:
     made.add_argument("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
     made.add_argument("--crop", type=int, default=256, help="side of a view in pixels")
     made.add_argument("--batch", type=int, default=8, help="views per step")
+    made.add_argument("--recipe", choices=RECIPES, default="adamw", help="optimizer and learning rates")
     made.add_argument("--lr", type=float, default=LR, help="highest learning rate")
+    made.add_argument("--ema", type=float, default=EMA, help="decay of the averaged weights")
     made.add_argument("--share", type=float, default=0.5, help="of the training in which zeros are found")
     made.add_argument("--rho", type=float, default=1e-4, help="of --method admm, at first; it rises 1000-fold")
     made.add_argument("--lasso", type=float, default=0.1, help="strength of --method reweighted")
@@ -82,11 +84,16 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _wanted(arguments: argparse.Namespace) -> Pruning:
+    if bool(arguments.teacher) != bool(arguments.teacher_weights):
+        raise UsageError("--teacher NAME and --teacher-weights FILE go together")
+    if arguments.teacher and not _trains(arguments):
+        raise UsageError("a --teacher needs a training; give --minutes, --steps or --epochs")
     same = ("model", "plan", "out", "method", "photographs", "share", "rho", "lasso", "seed", "device", "restart")
     wanted = Pruning(
         weights=Path(arguments.weights),
         data=tuple(map(Path, arguments.data)),
         annotations=tuple(map(Path, arguments.annotations)),
+        teacher=(arguments.teacher, Path(arguments.teacher_weights)) if arguments.teacher else None,
         force=arguments.force,
         **{name: getattr(arguments, name) for name in same},
     )
@@ -103,8 +110,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         steps = math.ceil(arguments.epochs * photographs / arguments.batch)
     elif arguments.epochs is not None:
         raise UsageError("a training needs photographs; give --data")
-    same = {name: getattr(arguments, name) for name in ("minutes", "crop", "batch", "lr", "seed", "checkpoint_secs")}
-    return Settings(steps=steps, **same)
+    names = ("minutes", "crop", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
+    return Settings(steps=steps, **{name: getattr(arguments, name) for name in names})
 
 
 def _report(arguments: argparse.Namespace, graph: Graph, plan: Plan) -> None:

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
     from models.graph import Graph
     from models.spec import ModelSpec
+    from models.train.loop import Teacher
     from models.train.settings import Settings
 
 #: of a training that starts from trained weights: far below what random ones start with
 LR = 3e-4
+#: decay of its averaged weights
+EMA = 0.999
 
 Report = Callable[[str, int, int], None]
 
@@ -45,6 +48,7 @@ class Pruning:
         annotations: COCO keypoints of files in them.
         photographs: how many of them layers are reconstructed on.
         training: what follows; None: nothing.
+        teacher: a registered network and its weights to learn from; None: the dense network itself.
         share, rho, lasso: see models.prune.methods.Strength.
         seed: of all that is drawn from the photographs.
         device: what trains: "auto", "cpu" or "cuda".
@@ -61,6 +65,7 @@ class Pruning:
     annotations: tuple[Path, ...] = ()
     photographs: int = 32
     training: Settings | None = None
+    teacher: tuple[str, Path] | None = None
     share: float = 0.5
     rho: float = 1e-4
     lasso: float = 0.1
@@ -150,13 +155,12 @@ def _train(
     inputs: np.ndarray | None,
     report: Report,
 ) -> None:
-    """Train `network`, taught by what it was when dense, in place."""
+    """Train `network`, in place."""
     from models.prune.methods import Strength, constraint_for
-    from models.registry import create_model
     from models.trace import trace
     from models.train.checkpoint import checkpoint_path
     from models.train.log import CsvLog
-    from models.train.loop import Step, Teacher, train
+    from models.train.loop import Step, train
     from models.train.photographs import read_photographs
 
     data = read_photographs(wanted.data, wanted.annotations, unlabelled=True)
@@ -174,10 +178,19 @@ def _train(
         spec,
         data,
         settings,
-        teacher=Teacher(create_model(wanted.model, wanted.weights, wanted.seed), spec.preprocessing),
+        teacher=_teacher(wanted),
         constraint=constraint,
         checkpoint=checkpoint_path(wanted.out),
         report=told,
         device=wanted.device,
         restart=wanted.restart,
     )
+
+
+def _teacher(wanted: Pruning) -> Teacher:
+    """The one that is named, else what the network was when dense."""
+    from models.registry import create_model, model_spec
+    from models.train.loop import Teacher
+
+    name, weights = wanted.teacher or (wanted.model, wanted.weights)
+    return Teacher(create_model(name, weights, wanted.seed), model_spec(name).preprocessing)

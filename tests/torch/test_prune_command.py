@@ -165,3 +165,25 @@ def test_existing_files_stay(place, tmp_path, capsys):
     assert out.read_bytes() == b"mine"
     assert run(place, out, "--force") == 0
     assert np.isfinite(load_file(out)["neck.conv.weight"].numpy()).all()
+
+
+def test_a_teacher_of_another_network_is_learnt_from(place, tmp_path):
+    save_weights(create_model(NAME, seed=3), tmp_path / "teacher.safetensors")
+    taught, untaught = tmp_path / "taught.safetensors", tmp_path / "untaught.safetensors"
+    teacher = ("--teacher", NAME, "--teacher-weights", tmp_path / "teacher.safetensors")
+    assert run(place, taught, *training(place, "--steps", 4), *teacher) == 0
+    assert run(place, untaught, *training(place, "--steps", 4)) == 0
+    first, second = load_file(taught), load_file(untaught)
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--teacher", NAME, "--steps", "4"), "go together"),
+        (("--teacher", NAME, "--teacher-weights", "t.safetensors"), "needs a training"),
+    ],
+)
+def test_half_a_teacher_is_refused(place, tmp_path, capsys, more, said):
+    assert run(place, tmp_path / "p.safetensors", *more) == 2
+    assert said in capsys.readouterr().err
