@@ -56,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_training(made: argparse.ArgumentParser) -> None:
     made.add_argument("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
     made.add_argument("--crop", type=int, default=256, help="side of a view in pixels")
+    made.add_argument("--first-crop", type=int, help="side at the beginning; --crop if not given")
     made.add_argument("--batch", type=int, default=8, help="views per step")
     made.add_argument("--recipe", choices=RECIPES, default="adamw", help="optimizer and learning rates")
     made.add_argument("--lr", type=float, default=LR, help="highest learning rate")
@@ -110,7 +111,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         steps = math.ceil(arguments.epochs * photographs / arguments.batch)
     elif arguments.epochs is not None:
         raise UsageError("a training needs photographs; give --data")
-    names = ("minutes", "crop", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
+    names = ("minutes", "crop", "first_crop", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
     return Settings(steps=steps, **{name: getattr(arguments, name) for name in names})
 
 
