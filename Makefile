@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 IMAGE ?=
-WEIGHTS ?= $(firstword $(wildcard ../shared/data/lwop/human_pose_0001.safetensors) models/trained/resnet50_3.safetensors)
+WEIGHTS ?= models/trained/resnet50_3.safetensors
 MODEL ?=
 
 .DEFAULT_GOAL := help
@@ -20,7 +20,7 @@ $(READY): FORCE
 	@tools/setup.sh $(VENV)
 FORCE:
 
-demo: $(READY) ## the main job on a photograph: build, run over RPC, picture, per-layer times (IMAGE=, WEIGHTS=, MODEL=)
+demo: $(READY) ## the main job on this machine, small: measured, decided, pruned, built, compared (IMAGE=, WEIGHTS=, MODEL=)
 	@tools/demo.sh $(PYTHON) "$(IMAGE)" "$(WEIGHTS)" "$(MODEL)"
 
 test: lint ## everything CI checks: lint, then all tests

@@ -240,7 +240,7 @@ def main(arguments: argparse.Namespace) -> int:
             judged(make_cell(cell, arguments), arguments)
             cell.save(arguments.out)
     rows = [
-        row(each, judged(Path(f"{each.name}.safetensors"), arguments), dense, _reached(each, arguments))
+        row(each, judged(arguments.out / f"{each.name}.safetensors", arguments), dense, _reached(each, arguments))
         for each in finished(arguments.out)
     ]
     write_table(arguments.out / "pruning.csv", rows)

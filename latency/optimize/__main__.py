@@ -13,7 +13,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency.deciding import Goal
 from latency.optimize.api import Result, carried_out
-from latency.optimize.job import Lease
+from latency.optimize.job import PEOPLE, Lease
 from latency.optimize.request import Request
 from models.registry import MODEL_HELP
 from models.sparsity import parse_variant
@@ -61,6 +61,7 @@ def _add_goals(parser: argparse.ArgumentParser) -> None:
 def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR",
                        help="to prune and train on; without, the smallest weights go")  # fmt: skip
+    group.add_argument("--no-train", dest="train", action="store_false", help="reconstruct layers on --data, no more")
     group.add_argument("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
     group.add_argument("--val", type=Path, metavar="DIR", help="COCO folder that accuracy is judged on; not of --data")
     group.add_argument("--image", type=Path, metavar="PHOTO", help="with people; scikit-image's astronaut without")
@@ -83,7 +84,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         raise UsageError("--sparsity dense leaves nothing to decide; name sparsities, or none for a default set")
     same = ("model", "weights", "size", "sensitivity", "photographs", "val", "image", "host", "around", "rounds",
             "wait_secs",
-        "tune", "budget_minutes", "seed")  # fmt: skip
+        "tune", "train", "budget_minutes", "seed")  # fmt: skip
     return Request(
         folder=arguments.out,
         goal=Goal(arguments.target_ms, arguments.speedup, arguments.max_loss),
@@ -148,6 +149,9 @@ def _print(result: Result) -> None:
     kept = found["params_dense"] / found["params_kept"]
     print(f"{kept:.2f}x fewer parameters, {found['macs_dense'] / found['macs_kept']:.2f}x fewer multiply-adds")
     print(f"artifact: {result.artifact}; plan, weights and result.json beside it in {result.folder}")
+    if (result.folder / PEOPLE).is_file():
+        print(f"picture: {result.folder / PEOPLE}")
+    print(f"report: {result.report}")
 
 
 if __name__ == "__main__":

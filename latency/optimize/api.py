@@ -15,6 +15,7 @@ from latency.optimize.flow import run
 from latency.optimize.job import PRUNED, RESULT, SPARSE_SO, VERIFIED, Job, Lease
 from latency.optimize.request import Request
 from latency.optimize.state import State, locked
+from latency.report import HTML
 from models.plan import Plan
 from models.registry import model_name
 from models.weights import save_weights
@@ -47,6 +48,11 @@ class Result:
     facts: dict[str, Any]
     stages: tuple[tuple[str, str, float], ...]
     ok: bool
+
+    @property
+    def report(self) -> Path:
+        """For people, in one file; report.md beside it says the same."""
+        return self.folder / HTML
 
 
 def optimize(

@@ -42,6 +42,7 @@ class Request:
         val: COCO folder that both networks' accuracy is judged on; none without.
         image: photograph to find people in; one that comes with scikit-image without.
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
+        train: after reconstruction, by what the budget has for it.
         host: the processor that serves the device, a key of codegen.target.HOSTS.
         around: layers between and around the network's own that are timed, too.
         rounds: samples of each variant, and of the two networks.
@@ -63,6 +64,7 @@ class Request:
     val: Path | None = None
     image: Path | None = None
     tune: bool = True
+    train: bool = True
     host: str = "native"
     around: int = 40
     rounds: int = 15
@@ -85,13 +87,18 @@ class Request:
             return None
         share = SHARES[stage]
         if stage == "collect":
-            share += (0.0 if self.data else SHARES["prune"]) + (0.0 if self.tune else SHARES["tune"])
+            share += (0.0 if self.trains else SHARES["prune"]) + (0.0 if self.tune else SHARES["tune"])
         return 60 * self.budget_minutes * share
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train on, and training is wanted."""
+        return bool(self.data) and self.train
 
     @property
     def training_minutes(self) -> float | None:
         """How long the pruned network is trained; None: not at all."""
-        secs = self.secs("prune") if self.data else None
+        secs = self.secs("prune") if self.trains else None
         return secs / 60 if secs is not None and secs >= 60 * LEAST_MINUTES else None
 
     def check(self) -> None:

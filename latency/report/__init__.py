@@ -6,6 +6,6 @@ and `reproduce` turn its parts into a `document`, which `page` writes as HTML an
 measures, predicts or decides.
 """
 
-from latency.report.write import write_report
+from latency.report.write import HTML, write_report
 
-__all__ = ["write_report"]
+__all__ = ["HTML", "write_report"]
