@@ -1,5 +1,7 @@
 """Trained weights pruned on real photographs: accuracy is kept, and the artifact has it, too (needs ../shared)."""
 
+import json
+
 import pytest
 import torch
 
@@ -43,14 +45,29 @@ def test_reconstruction_keeps_what_magnitude_loses(pruned):
     assert aps["reconstructed"] >= max(0.30, aps["magnitude"] + 0.05), aps  # 0.35 to 0.42, by the photographs drawn
 
 
-def test_the_artifact_has_the_pruned_networks_ap(pruned, shared_dir):
+@pytest.fixture
+def few(shared_dir, tmp_path):
+    """A COCO folder of ten of the photographs, which float64 is done with in a fraction of the time."""
+    source = shared_dir / "data/photos_val"
+    told = json.loads((source / "person_keypoints.json").read_text())
+    told["images"] = sorted(told["images"], key=lambda image: image["id"])[:10]
+    kept = {image["id"] for image in told["images"]}
+    told["annotations"] = [each for each in told["annotations"] if each["image_id"] in kept]
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few/person_keypoints.json").write_text(json.dumps(told))
+    (tmp_path / "few/images").symlink_to((source / "images").resolve())
+    return tmp_path / "few"
+
+
+def test_the_artifact_has_the_pruned_networks_ap(pruned, few):
     folder, _ = pruned
     weights, path = folder / "reconstructed.safetensors", folder / "pose.so"
     with open_device("host") as session:
         destination = Destination(session.profile, session.info.to_dict())
         sizes = [(368, 280), (368, 656)]
         manifest = build(MODEL, path, destination, weights=weights, sizes=sizes, plan=folder / "plan.json")
-        found = verify(Artifact(path, session), weights, shared_dir / "data/photos_val")
+        found = verify(Artifact(path, session), weights, few)
+    assert found["ap_reference"] > 0.2
     assert manifest.plan["zeros"] == "given"
     assert abs(found["ap_artifact"] - found["ap_reference"]) <= 0.002
 
