@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from models.train.settings import Settings
 
 #: of a training that starts from trained weights: far below what random ones start with
-LR = 3e-4
+LR = 1e-4
 #: decay of its averaged weights
 EMA = 0.999
 
