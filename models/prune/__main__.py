@@ -26,7 +26,7 @@ from models.plan import Plan
 from models.prune.pruning import EMA, LR, Pruning, prune
 from models.registry import MODEL_HELP
 from models.train.photographs import read_photographs
-from models.train.settings import RECIPES, Settings
+from models.train.settings import RECIPES, Settings, check_teacher
 
 _METHODS = ("oneshot", "magnitude", "admm", "reweighted")
 
@@ -85,8 +85,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _wanted(arguments: argparse.Namespace) -> Pruning:
-    if bool(arguments.teacher) != bool(arguments.teacher_weights):
-        raise UsageError("--teacher NAME and --teacher-weights FILE go together")
+    check_teacher(arguments.teacher, arguments.teacher_weights)
     if arguments.teacher and not _trains(arguments):
         raise UsageError("a --teacher needs a training; give --minutes, --steps or --epochs")
     same = ("model", "plan", "out", "method", "photographs", "share", "rho", "lasso", "seed", "device", "restart")

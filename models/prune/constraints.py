@@ -7,6 +7,7 @@ which progress is counted in stages, so that an interrupted training goes on wit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
@@ -46,7 +47,7 @@ class HardMasks:
         self.masks.apply()
 
 
-class _Staged:
+class _Staged(ABC):
     """A method that acts at `stages` moments spread evenly over the first `share` of the training."""
 
     def __init__(self, targets: Sequence[Target], stages: int, share: float) -> None:
@@ -76,9 +77,9 @@ class _Staged:
             self.act()
         self.masks.apply()
 
+    @abstractmethod
     def act(self) -> None:
         """What happens when `stage` has just been reached."""
-        raise NotImplementedError
 
     def harden(self) -> None:
         """Choose the plan's masks by what the weights are now, and hold them."""
@@ -99,7 +100,7 @@ class _Staged:
         """What a checkpoint keeps besides."""
         return {}
 
-    def load_tensors(self, found: Mapping[str, torch.Tensor]) -> None:
+    def load_tensors(self, found: Mapping[str, torch.Tensor]) -> None:  # noqa: B027  a method without tensors has none
         """The inverse of `tensors`."""
 
 

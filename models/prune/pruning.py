@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from models.graph import Graph
     from models.spec import ModelSpec
-    from models.train.loop import Teacher
     from models.train.settings import Settings
 
 #: of a training that starts from trained weights: far below what random ones start with
@@ -160,7 +159,7 @@ def _train(
     from models.trace import trace
     from models.train.checkpoint import checkpoint_path
     from models.train.log import CsvLog
-    from models.train.loop import Step, train
+    from models.train.loop import Step, Teacher, train
     from models.train.photographs import read_photographs
 
     data = read_photographs(wanted.data, wanted.annotations, unlabelled=True)
@@ -178,19 +177,10 @@ def _train(
         spec,
         data,
         settings,
-        teacher=_teacher(wanted),
+        teacher=Teacher.named(*(wanted.teacher or (wanted.model, wanted.weights)), wanted.seed),
         constraint=constraint,
         checkpoint=checkpoint_path(wanted.out),
         report=told,
         device=wanted.device,
         restart=wanted.restart,
     )
-
-
-def _teacher(wanted: Pruning) -> Teacher:
-    """The one that is named, else what the network was when dense."""
-    from models.registry import create_model, model_spec
-    from models.train.loop import Teacher
-
-    name, weights = wanted.teacher or (wanted.model, wanted.weights)
-    return Teacher(create_model(name, weights, wanted.seed), model_spec(name).preprocessing)

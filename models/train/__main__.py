@@ -25,7 +25,7 @@ from fleetpose.progress import status
 from models.registry import MODEL_HELP
 from models.train.log import CsvLog
 from models.train.photographs import read_photographs
-from models.train.settings import PRECISIONS, RECIPES, Augmentation, Settings
+from models.train.settings import PRECISIONS, RECIPES, Augmentation, Settings, check_teacher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,15 +102,10 @@ def _settings(arguments: argparse.Namespace, photographs: int) -> Settings:
 
 
 def _teacher(arguments: argparse.Namespace) -> Teacher | None:
-    from models.registry import create_model, model_spec
     from models.train.loop import Teacher
 
-    if bool(arguments.teacher) != bool(arguments.teacher_weights):
-        raise UsageError("--teacher NAME and --teacher-weights FILE go together")
-    if not arguments.teacher:
-        return None
-    network = create_model(arguments.teacher, arguments.teacher_weights)
-    return Teacher(network, model_spec(arguments.teacher).preprocessing)
+    check_teacher(arguments.teacher, arguments.teacher_weights)
+    return Teacher.named(arguments.teacher, arguments.teacher_weights) if arguments.teacher else None
 
 
 def _halved(network: nn.Module) -> nn.Module:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from models.preprocess import Preprocessing
+from models.registry import create_model, model_spec
 from models.train.device import placed
 from models.train.hints import Pupil, Tapped, channels_at, feature_places
 from models.train.samples import normalised
@@ -19,6 +21,15 @@ class Teacher:
 
     network: nn.Module
     preprocessing: Preprocessing
+
+    @classmethod
+    def named(cls, model: str, weights: Path | str | None, seed: int = 0) -> Teacher:
+        """The registered network `model` with a file of weights; None is random ones, drawn from `seed`.
+
+        Raises:
+            UsageError: no such network or file, or one that does not fit the other.
+        """
+        return cls(create_model(model, weights, seed), model_spec(model).preprocessing)
 
 
 class Lesson:

@@ -130,6 +130,12 @@ class Settings:
         return {**mine, **{f"augmentation.{name}": _plain(value) for name, value in asdict(self.augmentation).items()}}
 
 
+def check_teacher(model: str | None, weights: object) -> None:
+    """Raise UsageError for a teacher without weights, or weights without a teacher."""
+    if bool(model) != bool(weights):
+        raise UsageError("--teacher NAME and --teacher-weights FILE go together")
+
+
 def _plain(value: Any) -> Any:
     """Tuples as lists, as they come back from a file."""
     return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
