@@ -30,8 +30,8 @@ from benchmarks.kernel_summary import summary
 from benchmarks.kernel_timing import LayerBench
 from benchmarks.networks import pocl_threads
 from codegen.build import trace_sizes
+from codegen.hosts import HOSTS, host_for
 from codegen.schedules import RULES
-from codegen.target import HOSTS
 from codegen.tuned import tuned_for
 from devices import open_device
 from devices.conditions import conditions
@@ -99,9 +99,8 @@ def result(
         tuned_for(session.profile, arguments.tuned),
     )
     stock, before = arguments.stock and session.spec == "host", conditions()
-    rows = benchmark(
-        session, cases, selection, rounds=arguments.rounds, stock=stock, host=arguments.host, progress=progress
-    )
+    host = host_for(session.profile, session.spec, arguments.host)
+    rows = benchmark(session, cases, selection, rounds=arguments.rounds, stock=stock, host=host, progress=progress)
     return {
         "model": arguments.model,
         "device": device_of(session),
@@ -120,7 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size, instead of the network's own")
     parser.add_argument("--device", default="host", help="host or rpc:KEY; peers run on host only")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    parser.add_argument("--host", default="native", help=f"the device's processor: {', '.join(HOSTS)}")
+    parser.add_argument("--host", help=f"the device's processor: {', '.join(HOSTS)}; as its profile says without")
     parser.add_argument("--threads", type=int, default=2, help="of this machine's OpenCL and of oneDNN")
     parser.add_argument("--rounds", type=int, default=15, help="samples of each kernel; stock TVM gets 3 at most")
     parser.add_argument(
@@ -152,7 +151,7 @@ def check_flags(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--ratio {ratio:g} is not above 1 (dense / kept weights) and at most 1000")
     for kind, names, known in (
         ("schedule", arguments.schedule, [rule.name for rule in RULES]),
-        ("host", [arguments.host], HOSTS),
+        ("host", [arguments.host] if arguments.host else [], HOSTS),
     ):
         for name in names:
             if name not in known:

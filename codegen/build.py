@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codegen.elf import ElfReport, check_artifact
+from codegen.hosts import host_for
 from codegen.manifest import Manifest, manifest_path, parameters_path
 from devices import open_device
 from devices.profile import ITEM_BYTES, Profile, load_profile
@@ -33,7 +34,7 @@ class Destination:
     Attributes:
         profile: the device's facts, which shape the kernels.
         device: the device's own description, {} when built from a profile alone.
-        host: the processor that will load it, a key of codegen.target.HOSTS.
+        host: the processor that will load it, a key of codegen.hosts.HOSTS.
         linker: "lld" or "cc".
     """
 
@@ -203,9 +204,10 @@ def destination_of(arguments: argparse.Namespace) -> Destination:
     if arguments.device is None:
         if profile is None:
             raise UsageError("give --device host, --device rpc:KEY, or --profile NAME to build without a device")
-        return Destination(profile, {}, arguments.host, arguments.linker)
+        return Destination(profile, {}, host_for(profile, None, arguments.host), arguments.linker)
     with open_device(arguments.device, profile) as session:
-        return Destination(session.profile, session.info.to_dict(), arguments.host, arguments.linker)
+        host = host_for(session.profile, session.spec, arguments.host)
+        return Destination(session.profile, session.info.to_dict(), host, arguments.linker)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -216,7 +218,9 @@ def make_parser() -> argparse.ArgumentParser:
     source.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--device", help="host or rpc:KEY: build for this device")
     parser.add_argument("--profile", help="profile name or TOML file; with --device, instead of the device's own")
-    parser.add_argument("--host", default="native", help="native, linux-arm64 or android-arm64: who loads the artifact")
+    parser.add_argument(
+        "--host", help="who loads the artifact: native, linux-arm64, android-arm64; as the profile says without"
+    )
     parser.add_argument("--linker", default="lld", help="lld (needs no compiler) or cc")
     parser.add_argument(
         "--size", type=cli.image_size, action="append", metavar="HxW", help="input size to serve; may be repeated"

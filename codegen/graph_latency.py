@@ -31,7 +31,7 @@ def measured_latency(
         session: an open device session; must outlive the function.
         repeats: timed inferences; the answer is the least of their wall times, inputs and outputs on the device.
             Graphs are timed minutes apart here, not interleaved, and the least time is the one least disturbed.
-        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
         tuned: tuned data to choose schedules by; that of the session's profile without.
 
     The function raises FleetposeError where a graph fails to run there.
@@ -56,7 +56,7 @@ def loaded_network(session: Session, lowered: NetworkModule, executable: Any, ho
 
     Args:
         lowered: the network; `executable`: what `tvm.compile` made of its module.
-        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
 
     Raises DeviceUnreachable where the device goes away.
     """

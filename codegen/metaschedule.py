@@ -47,7 +47,7 @@ class Search:
         session: where programs are measured; reconnected after one that broke it.
         layer: a dense "conv"; its epilogue is left out.
         weights, x: its parameters, and an input (C, H, W).
-        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
         expired: whether no more programs are to be measured.
 
     Attributes:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import tvm
 
+from codegen.hosts import HOSTS
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
-
-#: LLVM triples of the hosts an artifact can be linked for; None is this machine
-HOSTS: dict[str, str | None] = {
-    "native": None,
-    "linux-arm64": "aarch64-linux-gnu",
-    "android-arm64": "aarch64-linux-android",
-}
 
 
 def make_target(profile: Profile, host: str = "native") -> tvm.target.Target:

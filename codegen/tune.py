@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from codegen.build import check_sizes, trace_sizes
+from codegen.hosts import host_for
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice
 from codegen.tasks import Task, tasks_of
@@ -51,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", nargs="+", required=True, help=f"networks, each {MODEL_HELP}")
     parser.add_argument("--device", default="host", help="host or rpc:KEY: where they are timed")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    parser.add_argument("--host", default="native", help="processor that serves the device, as for codegen.build")
+    parser.add_argument("--host", help="processor that serves the device, as for codegen.build")
     parser.add_argument(
         "--size",
         type=cli.image_size,
@@ -90,7 +91,7 @@ def main(arguments: argparse.Namespace) -> int:
         check_writable(out, force=True)
         tuner = Tuner(
             session, out, arguments.tuner, arguments.trials, arguments.rounds,
-            arguments.seed, arguments.budget_secs, arguments.force, arguments.host,
+            arguments.seed, arguments.budget_secs, arguments.force, host_for(profile, session.spec, arguments.host),
         )  # fmt: skip
         progress("tracing")
         tasks = tasks_for(arguments, profile)

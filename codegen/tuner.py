@@ -37,7 +37,7 @@ class Tuner:
         seed: of the random operands and of MetaSchedule's search.
         budget_secs: no candidate is begun later than this after the start; None: no end.
         force: measure again what is in the file.
-        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
         measured: workloads whose row was written.
     """
 

@@ -7,14 +7,14 @@ over the rounds, with a bootstrap interval, is what a decision between two kerne
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from devices.measure import Probe
-from devices.measurement import Measurement
+from devices.measurement import Measurement, median_error
 from devices.session import Session
 from devices.timers import Call, Sample
 from fleetpose.errors import UsageError
@@ -77,6 +77,8 @@ def measure_interleaved(
     clock: str | None = None,
     rest_secs: float = 0.0,
     seed: int = 0,
+    most_rounds: int = 0,
+    precision: float = 0.02,
 ) -> Interleaved:
     """Time several calls in turn, one sample of each per round, the order reversed every other round.
 
@@ -89,6 +91,8 @@ def measure_interleaved(
         clock: which clock to compare on; None: events where every call has them, else wall.
         rest_secs: to wait before each sample, until threads that the one before left spinning sleep.
         seed: of the bootstrap.
+        most_rounds: go on beyond `rounds` until every median is known to `precision` or there are so many.
+        precision: relative standard error of a median that will do.
 
     Raises:
         UsageError: fewer than two calls, no rounds, or a `clock` that one of them lacks.
@@ -99,7 +103,9 @@ def measure_interleaved(
     for probe in probes.values():
         probe.prepare(number, min_repeat_secs)
     taken: dict[str, list[Sample | None]] = {name: [] for name in calls}
-    for turn in range(rounds):
+    for turn in range(max(rounds, most_rounds)):
+        if turn and turn % rounds == 0 and _precise(probes.values(), precision):
+            break
         for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
             time.sleep(rest_secs)
             taken[name].append(probes[name].sample())
@@ -111,6 +117,12 @@ def measure_interleaved(
         if name != reference and found[name].ok and found[reference].ok:
             ratios[name] = _ratio(taken[reference], taken[name], chosen, seed)
     return Interleaved(reference, chosen, found, ratios)
+
+
+def _precise(probes: Iterable[Probe], precision: float) -> bool:
+    """Whether every call that did not fail has a median that is known to `precision`."""
+    walls = [[each.wall_secs for each in probe.taken if each.wall_secs] for probe in probes if probe.error is None]
+    return all(median_error(samples) <= precision for samples in walls)
 
 
 def _clock(wanted: str | None, found: Mapping[str, Measurement]) -> str:

@@ -53,6 +53,8 @@ class Profile:
         registers_per_thread: 32-bit registers of one work-item up to which at least half of the work-items that the
             device can hold at once are held; beyond it too few hide the latency of memory, or values spill.
         cache_bytes: the last cache that only the GPU uses (L2), None where not known.
+        host: who loads what is built for the device: "native" (a machine like this one), "linux-arm64" or
+            "android-arm64".
         opencl_device: PLATFORM[:DEVICE], each a part of its name or its index, where several are installed; None: the
             backend's own choice. Read as FLEETPOSE_OPENCL_DEVICE by the process that runs the kernels.
         peak_gflops_fp32: peak arithmetic rate in 1e9 FLOP/s (2 per multiply-add), None where not known.
@@ -78,6 +80,7 @@ class Profile:
     compute_units: int | None = None
     registers_per_thread: int | None = None
     cache_bytes: int | None = None
+    host: str = "native"
     opencl_device: str | None = None
     peak_gflops_fp32: float | None = None
     peak_gbytes_per_sec: float | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.build import check_sizes, trace_sizes
+from codegen.hosts import host_for
 from codegen.tuned import tuned_for
 from devices import open_device
 from devices.measure import device_of
@@ -60,13 +61,14 @@ def make_parser() -> argparse.ArgumentParser:
                         help="with --networks, also pruned by these plans")  # fmt: skip
     parser.add_argument("--device", default="host", help="host, rpc:KEY, or null for pseudo times")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    parser.add_argument("--host", default="native", help="processor that serves the device, as for codegen.build")
+    parser.add_argument("--host", help="processor that serves the device, as for codegen.build")
     parser.add_argument("--workers", type=int, default=1, metavar="N",
                         help="devices behind rpc:KEY that share the work")  # fmt: skip
     parser.add_argument("--dtype", nargs="+", choices=tuple(ITEM_BYTES), default=["float32"], help="element types")
     parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")
     parser.add_argument("--budget-secs", type=float, metavar="S", help="begin no run later than this")
-    parser.add_argument("--rounds", type=int, default=15, help="samples of each variant")
+    parser.add_argument("--rounds", type=int, default=15,
+                        help="samples of each variant; up to 4 times as many where they scatter")  # fmt: skip
     parser.add_argument("--wait-secs", type=float, default=20.0, metavar="S",
                         help="wait so long for a device that has slowed down, then go on and say so")  # fmt: skip
     parser.add_argument("--active", metavar="PREDICTOR",
@@ -149,15 +151,16 @@ def make_collector(
     arguments: argparse.Namespace, journal: Journal, session: Session, report: Callable[[str, int, int], None]
 ) -> Collector:
     """The collector that the flags describe. Raises UsageError for --tuned or --active files that are none."""
+    host = host_for(session.profile, session.spec, arguments.host)
     recipe = Recipe(
         session.profile,
         tuned_for(session.profile, arguments.tuned).choice,
         arguments.seed,
-        arguments.host,
+        host,
         runs_nothing=arguments.device == "null",
     )
     patience = Patience(wait_secs=arguments.wait_secs)
-    settings = Settings(arguments.rounds, seed=arguments.seed, patience=patience, host=arguments.host)
+    settings = Settings(arguments.rounds, seed=arguments.seed, patience=patience, host=host)
     order = by_worth(Predictor.load(arguments.active), recipe) if arguments.active else None
     return Collector(journal, recipe, settings, report, arguments.budget_secs, order)
 

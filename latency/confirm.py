@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from codegen.workload import Workload
 from devices.measure import device_of
-from devices.measurement import Measurement
+from devices.measurement import Measurement, median_error
 from devices.session import Session
 from fleetpose.errors import UsageError
 from latency.choose import LayerOptions, Option, is_uncertain
@@ -32,6 +32,8 @@ from models.sparsity import Sparsity
 log = logging.getLogger("latency.confirm")
 
 Report = Callable[[str, int, int], None]
+#: standard errors to either side that hold 90 % of a normal distribution
+Z = 1.645
 #: what a device says to be the one a predictor was fitted on: (what, of the predictor's metadata, of the device)
 SAME = (("profile", "device", "profile"), ("device", "gpu", "name"))
 
@@ -143,8 +145,7 @@ class Found:
         return self
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
-        """Times of a later run are scaled by dense's in the first over dense's in that one, so that drift cancels."""
-        factor = 1.0
+        """A variant's time is the dense one's of the first run times their ratio, in which drift cancels."""
         for outcome in outcomes:  # dense comes first
             sparsity = outcome.prepared.sparsity
             if outcome.failure is not None or outcome.measurement is None:
@@ -154,9 +155,13 @@ class Found:
             self.timed += 1
             found = times(outcome.measurement, self.clock, self._pace(outcome))
             if sparsity is None:
-                factor = self.options.setdefault(None, found)[0] / found[0]
+                self.options.setdefault(None, found)
+            elif outcome.ratio is not None and None in self.options:
+                dense_ms = self.options[None][0]
+                low, high = dense_ms * outcome.ratio.low, dense_ms * outcome.ratio.high
+                self.options[sparsity] = (dense_ms * outcome.ratio.median, low, high)
             else:
-                self.options[sparsity] = (factor * found[0], factor * found[1], factor * found[2])
+                self.options[sparsity] = found
 
     def _pace(self, outcome: Outcome) -> float:
         """What brings a measurement to the pace that times are wanted at."""
@@ -182,12 +187,12 @@ class Found:
 
 
 def times(measurement: Measurement, clock: str, factor: float = 1.0) -> tuple[float, float, float]:
-    """The median in milliseconds, and half an interquartile range to either side of it, all times `factor`."""
+    """The median in milliseconds, and what it may be off by (Z standard errors) to either side, all times `factor`."""
     event = clock == "event" or (clock == "auto" and measurement.event_median_secs is not None)
     middle = measurement.event_median_secs if event else measurement.wall_median_secs
-    spread = measurement.event_iqr_secs if event else measurement.wall_iqr_secs
     assert middle is not None
-    half, scale = min((spread or 0.0) / 2, middle / 2), 1e3 * factor
+    off = Z * median_error(measurement.event_secs if event else measurement.wall_secs)
+    half, scale = min(off, 0.5) * middle, 1e3 * factor
     return scale * middle, scale * (middle - half), scale * (middle + half)
 
 

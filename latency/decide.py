@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from codegen.hosts import host_for
 from codegen.tuned import tuned_for
 from devices import open_device
 from devices.measure import device_of
@@ -158,7 +159,8 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.measure:
             session = opened.enter_context(open_device(arguments.device or "host", profile))
             check_device(predictor, session)
-            settings = Settings(arguments.rounds or Settings.rounds, host=arguments.host or "native")
+            host = host_for(profile, session.spec, arguments.host)
+            settings = Settings(arguments.rounds or Settings.rounds, host=host)
             measuring = Measuring(session, settings, arguments.budget_secs)
         plan = decide(
             graph, forecaster, goal, sparsities, arguments.sensitivity, arguments.margin, measuring, progress

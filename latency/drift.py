@@ -7,14 +7,13 @@ goes on, and every record says how slow the device was. Ratios come from interle
 from __future__ import annotations
 
 import logging
-import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from codegen.compile import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
 from devices.measure import measure
-from devices.measurement import Measurement
+from devices.measurement import Measurement, faster_half
 from devices.session import Session
 from devices.timers import Call
 from fleetpose.errors import DeviceUnreachable
@@ -40,13 +39,15 @@ class Patience:
     Attributes:
         threshold: a reference kernel slower than this many times its best so far is waited for.
         wait_secs: at most, each time.
-        rough: interquartile range / median above which a run is repeated once.
-        useless: that above which the repeated run's variant is a failure of kind "noise".
+        precision: relative standard error of a median beyond which more rounds are taken, `extend` times as many at
+            most.
+        useless: interquartile range / median above which a variant is a failure of kind "noise".
     """
 
     threshold: float = 1.25
     wait_secs: float = 20.0
-    rough: float = 0.25
+    precision: float = 0.02
+    extend: int = 4
     useless: float = 1.0
 
 
@@ -56,7 +57,7 @@ class Pace:
 
     Attributes:
         drift: see `latency.record.Record`.
-        reference_ms: milliseconds of the reference kernel in the run, the median.
+        reference_ms: milliseconds of the reference kernel in the run, of its faster half.
     """
 
     drift: float | None = None
@@ -71,7 +72,7 @@ class Reference:
         patience: see Patience.
         say: told what is waited for.
         stop: once set, nothing is waited for.
-        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Reference:
 
     def pace_of(self, timing: Measurement) -> Pace:
         """The pace that a measurement of the kernel says. Raises DeviceUnreachable where it failed."""
-        drift, secs = self.drift_of(timing), timing.wall_median_secs
+        drift, secs = self.drift_of(timing), faster_half(timing.wall_secs)
         return Pace(drift, None if secs is None else 1e3 * secs)
 
     def drift(self) -> float:
@@ -142,7 +143,6 @@ class Reference:
 
 
 def to_reference(timing: Measurement, reference: Measurement) -> float | None:
-    """A kernel's wall time / the reference kernel's in the same round, the median over rounds; None of a failure."""
-    if not (timing.ok and reference.ok) or len(timing.wall_secs) != len(reference.wall_secs):
-        return None
-    return statistics.median(one / other for one, other in zip(timing.wall_secs, reference.wall_secs, strict=True))
+    """A kernel's wall time / the reference kernel's in the same run, each of its faster half; None of a failure."""
+    one, other = faster_half(timing.wall_secs), faster_half(reference.wall_secs)
+    return one / other if one and other and timing.ok and reference.ok else None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from latency.calibration import Calibration
-from latency.pace import steady
+from latency.pace import at_usual_pace
 from latency.record import Record
 from latency.records import read_records
 
@@ -63,7 +63,7 @@ def network_records(
     for path in map(Path, paths):
         if path.suffix == ".csv":
             continue
-        for record in (steady(each, reference_ms) for each in read_records(path)):
+        for record in at_usual_pace(read_records(path), reference_ms):
             if record.ok and record.kind == "layer":
                 layers.append(record)
             elif record.ok and record.wall_ms is not None and _passes(record, where):

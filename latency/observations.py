@@ -17,7 +17,7 @@ from devices.profile import load_profile
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import sha256
 from latency.hardware import Hardware
-from latency.pace import steady, usual_reference
+from latency.pace import at_usual_pace, usual_reference
 from latency.record import Record
 from latency.records import read_records
 from latency.sample import OWN, Sample, pairs
@@ -68,8 +68,7 @@ def read_samples(
     tables = [Path(path) for path in paths if is_table(path)]
     samples = [sample for path in tables for sample in read_table(path, where or {}, every_op)]
     records = [record for path in map(Path, paths) if path not in tables for record in _records(path, where or {})]
-    pace = reference_ms or usual_reference(records)
-    samples += [sample_of_record(steady(record, pace), clock) for record in records]
+    samples += [sample_of_record(record, clock) for record in at_usual_pace(records, reference_ms)]
     if not samples:
         chosen = " ".join(f"{name}={'|'.join(values)}" for name, values in (where or {}).items())
         what = f"no row with a time passes --where {chosen}" if chosen else "no row has a time"

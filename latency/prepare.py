@@ -58,7 +58,7 @@ class Recipe:
         profile: the device's.
         choose: the schedule of a workload, such as `Tuned.choice`; where it knows none, the default one.
         seed: of the random operands.
-        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
         runs_nothing: for the null device: schedules are chosen, nothing is compiled.
     """
 

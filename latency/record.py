@@ -72,10 +72,10 @@ class Record:
         conditions: clocks, temperatures and load of the device's machine before the run, as far as readable.
         drift: time of a reference kernel around the run / at the start; 1 is steady, 1.2 a device 20 % slower. None
             where there was no reference.
-        reference_ms: milliseconds of the reference kernel within the run, by wall_ms's clock, the median. None where
-            it was not among the variants.
-        to_reference: wall time / the reference kernel's in the same round, the median over the rounds: what is left
-            when the device's pace is taken out. None with reference_ms.
+        reference_ms: milliseconds of the reference kernel within the run, by wall_ms's clock, the mean of the faster
+            half of its samples. None where it was not among the variants.
+        to_reference: wall time / the reference kernel's in the same run, each of the faster half: what is left when
+            the device's pace is taken out. None with reference_ms.
         date: ISO 8601, UTC.
         network: the network's name; "" for a layer.
         size: the network's input, (height, width); None for a layer.

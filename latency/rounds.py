@@ -29,12 +29,12 @@ class Settings:
     """How a run is timed.
 
     Attributes:
-        rounds: samples of each variant.
+        rounds: samples of each variant; more where these scatter (`Patience.precision`).
         sample_secs: a sample has as many runs as last this long.
         timeout_secs: for each step, the first run with its compiling on the device among them.
         seed: of the bootstrap.
         patience: see Patience.
-        host: the processor that serves the device, a key of codegen.target.HOSTS; the reference kernel is for it.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS; the reference kernel is for it.
     """
 
     rounds: int = 15
@@ -60,11 +60,6 @@ class Run(NamedTuple):
     ratios: dict[int, RatioToDense]
     pace: Pace
     to_reference: dict[int, float | None]
-
-    @property
-    def roughness(self) -> float:
-        """That of the roughest measurement."""
-        return max((roughness(one) for one in self.found.values()), default=0.0)
 
 
 class Rounds:
@@ -101,6 +96,7 @@ class Rounds:
         result = measure_interleaved(
             self.session, named, settings.rounds, warmup=1, min_repeat_secs=settings.sample_secs,
             timeout_secs=settings.timeout_secs, clock="wall", seed=settings.seed,
+            most_rounds=settings.rounds * settings.patience.extend, precision=settings.patience.precision,
         )  # fmt: skip
         found = {int(name): one for name, one in result.measurements.items() if name != REFERENCE_NAME}
         self._check_alive(found, None)

@@ -102,9 +102,6 @@ class Bench:
         if not calls:
             return [Outcome(one, failure=failures[number]) for number, one in enumerate(prepared)], Pace()
         run = self.rounds.run(calls, alone)
-        if run.roughness > self.settings.patience.rough and not self.stop.is_set():
-            log.info("%s: a rough run is repeated", group.workload.label)
-            run = min(run, self.rounds.run(calls, alone), key=lambda each: each.roughness)
         outcomes = [
             replace(
                 self._outcome(one, failures.get(number), run.found.get(number), run.ratios.get(number)),
@@ -151,7 +148,7 @@ class Bench:
         if failure is None and measured is not None and not measured.ok:
             failure = Failure(measured.failure or "error", brief(measured.error))
         if failure is None and measured is not None and (rough := roughness(measured)) > self.settings.patience.useless:
-            failure = Failure("noise", f"its samples scatter by {rough:.2f} of their median, twice")
+            failure = Failure("noise", f"its samples scatter by {rough:.2f} of their median")
         if failure is not None:
             return Outcome(prepared, measured, failure=failure)
         return Outcome(prepared, measured, ratio)

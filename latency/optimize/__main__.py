@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_device(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", default="host", help="host or rpc:KEY")
     group.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    group.add_argument("--host", default="native", help="processor that serves the device, as for codegen.build")
+    group.add_argument("--host", help="processor that serves the device, as for codegen.build")
 
 
 def _add_goals(parser: argparse.ArgumentParser) -> None:

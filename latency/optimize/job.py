@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.build import trace_sizes
+from codegen.hosts import host_for
 from codegen.tuned import Tuned
 from devices.measure import device_of
 from devices.profile import Profile
@@ -89,6 +90,11 @@ class Job:
         return self.lease.session.profile
 
     @cached_property
+    def host(self) -> str:
+        """The processor that serves the device."""
+        return host_for(self.profile, self.lease.session.spec, self.request.host)
+
+    @cached_property
     def graph(self) -> Graph:
         """The network at the input size that is served, with the weights it is given."""
         request = self.request
@@ -104,12 +110,12 @@ class Job:
         """How layers are timed."""
         request = self.request
         patience = Patience(wait_secs=request.wait_secs)
-        return Settings(request.rounds, seed=request.seed, patience=patience, host=request.host)
+        return Settings(request.rounds, seed=request.seed, patience=patience, host=self.host)
 
     def recipe(self) -> Recipe:
         """How layers are compiled: by the tuned data of the folder."""
         return Recipe(
-            self.profile, Tuned.load(self.path(TUNED).absolute()).choice, self.request.seed, self.request.host
+            self.profile, Tuned.load(self.path(TUNED).absolute()).choice, self.request.seed, self.host
         )
 
     def secs_left(self) -> float | None:
@@ -124,4 +130,4 @@ class Job:
         """What every stage on the device depends on."""
         request, device = self.request, self.device
         named = {name: device.get(name, "") for name in ("profile", "name", "driver")}
-        return {"model": request.model, "size": list(request.input_size), "host": request.host, "device": named}
+        return {"model": request.model, "size": list(request.input_size), "host": self.host, "device": named}

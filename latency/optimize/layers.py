@@ -14,7 +14,7 @@ from codegen.workload import Workload
 from devices.measure import device_of
 from latency.forecast import Forecaster, Step
 from latency.optimize.job import RECORDS, Job
-from latency.pace import steady
+from latency.pace import at_usual_pace
 from latency.predict import bound
 from latency.predictor import Prediction
 from latency.record import Record
@@ -42,7 +42,7 @@ class Layers:
     def __init__(self, job: Job, forecaster: Forecaster, plan: Plan) -> None:
         self.job, self.forecaster, self.plan, self.graph = job, forecaster, plan, job.graph
         pace = forecaster.predictor.metadata.get("reference_ms")
-        self._records = {each.id: steady(each, pace) for each in read_records(job.path(RECORDS)) if each.ok}
+        self._records = {each.id: each for each in at_usual_pace(read_records(job.path(RECORDS)), pace) if each.ok}
         self._device = device_of(job.lease.session)
         self._workloads: dict[str, list[Workload]] = {}
         for name, workload in network_workloads(self.graph, job.profile):

@@ -40,7 +40,7 @@ def prune_weights(job: Job, report: Report) -> str:
 def build_artifacts(job: Job, report: Report) -> str:
     """The dense and the planned network for the device, by the tuned data of the folder."""
     request, about = job.request, {name: job.device[name] for name in DeviceInfo("").to_dict()}
-    destination = Destination(job.profile, about, request.host)
+    destination = Destination(job.profile, about, job.host)
     for name, weights, plan in ((DENSE_SO, request.weights, None), (SPARSE_SO, job.path(PRUNED), job.path(PLAN))):
         build(
             request.model,

@@ -32,7 +32,7 @@ def tune(job: Job, report: Report) -> str:
     tasks = tasks_for(job)
     tuner = Tuner(
         job.lease.session, out, rounds=job.request.rounds, seed=job.request.seed,
-        budget_secs=job.secs_left(), host=job.request.host,
+        budget_secs=job.secs_left(), host=job.host,
     )  # fmt: skip
     tuner.run(tasks, report)
     tuned = Tuned.load(out.absolute())

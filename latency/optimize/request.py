@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.build import check_sizes
+from codegen.hosts import HOSTS
 from fleetpose.errors import UsageError, unknown_name
 from latency.deciding import Goal
 from latency.losses import read_losses
@@ -43,7 +44,7 @@ class Request:
         image: photograph to find people in; one that comes with scikit-image without.
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
         train: after reconstruction, by what the budget has for it.
-        host: the processor that serves the device, a key of codegen.target.HOSTS.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS; None: `host_for` the device.
         around: layers between and around the network's own that are timed, too.
         rounds: samples of each variant, and of the two networks.
         wait_secs: how long a device that has slowed down is waited for, each time.
@@ -65,7 +66,7 @@ class Request:
     image: Path | None = None
     tune: bool = True
     train: bool = True
-    host: str = "native"
+    host: str | None = None
     around: int = 40
     rounds: int = 15
     wait_secs: float = 20.0
@@ -116,9 +117,7 @@ class Request:
             decoder_for(self.spec.outputs)
 
     def _check_numbers(self) -> None:
-        from codegen.target import HOSTS
-
-        if self.host not in HOSTS:
+        if self.host is not None and self.host not in HOSTS:
             raise unknown_name("host", self.host, HOSTS)
         for name, value in (("target-ms", self.goal.target_ms), ("speedup", self.goal.speedup)):
             if value is not None and not (math.isfinite(value) and value > 0):

@@ -8,7 +8,7 @@ import pytest
 
 from devices.interleaved import bootstrap_median, measure_interleaved
 from devices.measure import measure
-from devices.measurement import Measurement, interquartile_range
+from devices.measurement import Measurement, faster_half, interquartile_range, median_error
 from devices.null import NullKernel
 from devices.opening import open_device
 from devices.timers import Call, Sample
@@ -121,6 +121,33 @@ def test_the_order_is_reversed_every_other_round(session, monkeypatch):
     monkeypatch.setattr(NullKernel, "samples", samples)
     measure_interleaved(session, {name: Call(NullKernel(name)) for name in "abc"}, rounds=2, number=1)
     assert "".join(order) == "abccba"
+
+
+@pytest.mark.parametrize(("scatter", "rounds"), [(0.0, 5), (0.08, 15), (2.0, 20)])
+def test_rounds_go_on_until_medians_are_known_or_there_are_too_many(session, monkeypatch, scatter, rounds):
+    """A median of n that are 1.0 and 1.08 in turn is known to 0.07 / sqrt(n), so that 15 do for 0.02 and 10 do not."""
+    taken = iter(range(10_000))
+
+    def samples(self, count, start=0):
+        return [(1.0, 1.0 + scatter * (next(taken) % 4) / 3)] * count
+
+    monkeypatch.setattr(NullKernel, "samples", samples)
+    calls = {name: Call(NullKernel(name)) for name in "ab"}
+    found = measure_interleaved(session, calls, rounds=5, number=1, warmup=0, most_rounds=20, precision=0.02)
+    assert [len(each.wall_secs) for each in found.measurements.values()] == [rounds, rounds]
+
+
+def test_the_error_of_a_median_is_that_of_many_repetitions():
+    drawn = np.random.default_rng(3).normal(10.0, 1.0, size=(2000, 45))
+    expected = np.median(drawn, axis=1).std() / 10
+    assert np.median([median_error(row.tolist()) for row in drawn]) == pytest.approx(expected, rel=0.08)
+    assert median_error([1.0]) == math.inf
+
+
+def test_the_faster_half_leaves_delays_out():
+    assert faster_half([9.0, 1.0, 2.0, 50.0, 3.0]) == 2.0
+    assert faster_half([4.0]) == 4.0
+    assert faster_half([]) is None
 
 
 def test_the_bootstrap_covers_the_true_median_about_as_often_as_it_says():

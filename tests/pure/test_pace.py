@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from latency.drift import to_reference
-from latency.pace import steady, usual_reference
+from latency.pace import at_usual_pace, steady, usual_reference
+from latency.record import RatioToDense
 from tests.pure.test_records import failed, network, record
 
 
@@ -18,6 +19,20 @@ def test_a_slow_moment_is_taken_out():
     for one in (calm, busy):
         found = steady(one, pace)
         assert (found.event_ms, found.wall_ms, found.event_iqr_ms) == pytest.approx((1.0, 1.2, 0.1))
+
+
+def test_a_variant_is_the_dense_one_times_their_ratio():
+    """What it took itself was in another run, of another pace, which the reference kernel does not say exactly."""
+    dense = record(sparsity="dense", wall_ms=2.0, event_ms=1.8, reference_ms=0.4, to_reference=5.0, group="g")
+    ratio = RatioToDense(0.5, 0.48, 0.52)
+    times = {"wall_ms": 1.4, "event_ms": 1.3, "reference_ms": 0.5, "to_reference": 2.7}
+    sparse = record("columns:0.75:8x1", ratio_to_dense=ratio, group="g", **times)
+    found = at_usual_pace([sparse, dense], 0.4)
+    assert found[1].wall_ms == pytest.approx(2.0)
+    assert (found[0].wall_ms, found[0].event_ms) == pytest.approx((1.0, 1.3 / 1.4))
+    assert at_usual_pace([sparse], 0.4) == [steady(sparse, 0.4)]
+    other = replace(dense, group="another")
+    assert at_usual_pace([sparse, other], 0.4)[0] == steady(sparse, 0.4)
 
 
 def test_what_has_no_reference_stays_as_it_is():
@@ -32,8 +47,9 @@ def test_a_networks_time_has_no_events():
     assert (found.wall_ms, found.event_ms) == (pytest.approx(40.0), None)
 
 
-def test_ratios_are_of_the_same_round():
-    one = SimpleNamespace(ok=True, wall_secs=(1.0, 4.0, 3.0))
-    reference = SimpleNamespace(ok=True, wall_secs=(0.5, 2.0, 1.0))
+def test_what_only_delays_is_left_out():
+    """Of three samples the two faster ones count."""
+    one = SimpleNamespace(ok=True, wall_secs=(1.0, 40.0, 3.0))
+    reference = SimpleNamespace(ok=True, wall_secs=(0.5, 1.5, 10.0))
     assert to_reference(one, reference) == 2.0
     assert to_reference(one, SimpleNamespace(ok=False, wall_secs=())) is None

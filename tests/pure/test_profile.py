@@ -35,6 +35,7 @@ def test_figures_of_a_phone_agree_with_each_other(name):
     assert phone.work_group <= phone.max_threads_per_block
     assert phone.registers_per_thread
     assert phone.lanes * phone.accumulators < phone.registers_per_thread, "operands and addresses need some too"
+    assert phone.host == "android-arm64"
     assert phone.image2d_max >= 8192, "OpenCL's least"
 
 
