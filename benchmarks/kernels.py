@@ -29,9 +29,9 @@ from benchmarks.kernel_rows import make_row
 from benchmarks.kernel_summary import summary
 from benchmarks.kernel_timing import LayerBench
 from benchmarks.networks import pocl_threads
-from codegen.build import trace_sizes
 from codegen.hosts import HOSTS, host_for
 from codegen.schedules import RULES
+from codegen.sizes import trace_sizes
 from codegen.tuned import tuned_for
 from devices import open_device
 from devices.conditions import conditions

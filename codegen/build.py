@@ -9,21 +9,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from codegen.elf import ElfReport, check_artifact
 from codegen.hosts import host_for
 from codegen.manifest import Manifest, manifest_path, parameters_path
+from codegen.sizes import check_sizes, default_sizes, trace_sizes
 from devices import open_device
 from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, make_folder, sha256
 from fleetpose.progress import status
-from models.graph import Graph
-from models.registry import MODEL_HELP, ModelSpec, create_model, model_spec
+from models.registry import MODEL_HELP, ModelSpec, build_model, model_spec
 
-#: widths at height 368 for upright, square, 4:3, 3:2 and 16:9 photographs
-DEFAULT_WIDTHS = (280, 368, 496, 560, 656)
 DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
 
 
@@ -42,40 +41,6 @@ class Destination:
     device: dict
     host: str = "native"
     linker: str = "lld"
-
-
-def default_sizes(spec: ModelSpec) -> list[tuple[int, int]]:
-    """Input sizes served unless the user names some: the model's height, widths of the usual photographs."""
-    if spec.fixed_size:
-        return [spec.size]
-    return [(spec.size[0], round(width * spec.size[0] / 368 / spec.stride) * spec.stride) for width in DEFAULT_WIDTHS]
-
-
-def check_sizes(spec: ModelSpec, sizes: Sequence[tuple[int, int]]) -> None:
-    """Raises UsageError for a size given twice, one that output cells do not fill (keypoints would shift), or another
-    one than an exported program takes."""
-    if len(set(sizes)) != len(sizes):
-        raise UsageError("the same input size is given twice")
-    for height, width in sizes:
-        if spec.fixed_size and (height, width) != spec.size:
-            only = f"{spec.name} was exported for {spec.size[0]}x{spec.size[1]} only"
-            raise UsageError(f"input size {height}x{width}: {only}; dynamic_shapes of torch.export.export allow more")
-        if height % spec.stride or width % spec.stride:
-            near = "x".join(str(-(-extent // spec.stride) * spec.stride) for extent in (height, width))
-            wanted = f"{spec.name} wants multiples of {spec.stride}, such as {near}"
-            raise UsageError(f"input size {height}x{width}: {wanted}")
-
-
-def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tuple[int, int]]) -> list[Graph]:
-    """The model's graph at each input (height, width).
-
-    Raises:
-        UsageError: an unknown model, weights that do not fit, or a size the network cannot take.
-    """
-    from models.trace import trace
-
-    network = create_model(model, weights, seed)
-    return [trace(network, (3, *size), model) for size in sizes]
 
 
 def build(
@@ -157,7 +122,7 @@ def build(
         tuple(lowered.entries),
         preprocessing=spec.preprocessing.to_dict(),
         stride=spec.stride,
-        weights={"file": weights.name, "sha256": sha256(weights)} if weights else {"seed": seed},
+        weights=_weights_facts(spec, weights, seed),
         parameters=tuple(lowered.parameters),
         device=destination.device,
         profile=destination.profile.name,
@@ -185,6 +150,16 @@ def build(
     if dump:
         _dump(dump, lowered.module.script(), opencl_source(executable.mod), manifest)
     return manifest
+
+
+def _weights_facts(spec: ModelSpec, weights: Path | None, seed: int) -> dict[str, Any]:
+    """What the manifest says of the weights."""
+    from models.weights import weights_digest
+
+    if weights is not None:
+        return {"file": weights.name, "sha256": sha256(weights)}
+    own = {"own": weights_digest(build_model(spec, None, seed))} if spec.own_weights else {}
+    return {**own, "seed": seed}
 
 
 def _plan_facts(plan: Path, pruned: bool) -> dict[str, str]:

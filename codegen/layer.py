@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from codegen.build import trace_sizes
 from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.link import opencl_source
+from codegen.sizes import trace_sizes
 from codegen.tuned import Tuned, tuned_for
 from devices import open_device
 from devices.measure import measure

@@ -73,7 +73,8 @@ class Manifest:
         entries: one per input size.
         preprocessing: mean, scale, channels (models.preprocess.Preprocessing); empty if the model has none.
         stride: input pixels per output cell.
-        weights: {"file", "sha256"} of the weights it was built from; empty for random weights, whose "seed" it has.
+        weights: {"file", "sha256"} of the weights it was built from; else {"seed"} of random ones, and {"own"}, the
+            digest of those that the network brought, from outside the registry.
         parameters: names of the packed constants in `parameters_file`, in argument order; empty where they are inside.
         parameters_file: {"file", "sha256"} of the safetensors beside the artifact, or empty.
         device, profile, host: what it was built for: its description, the profile's name, the host.

@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from codegen.build import check_sizes, trace_sizes
 from codegen.hosts import host_for
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice
+from codegen.sizes import check_sizes, trace_sizes
 from codegen.tasks import Task, tasks_of
 from codegen.tuned import CANDIDATES, METASCHEDULE, Row, Tuned, tuned_path
 from codegen.tuner import Tuner

@@ -70,12 +70,16 @@ class Reference:
     """
 
     def __init__(self, manifest: Manifest, weights: Path | None) -> None:
+        from models.weights import weights_digest
+
         wanted = manifest.weights
         if "file" in wanted and weights is None:
             raise UsageError(f"the artifact was built from {wanted['file']}; give it with --weights")
         if weights is not None and (digest := sha256_of(weights)) != wanted.get("sha256"):
             raise UsageError(f"{weights} (sha256 {digest[:12]}...) is not what the artifact was built from: {wanted}")
         self.network = create_model(manifest.model, weights, seed=wanted.get("seed", 0))
+        if "own" in wanted and weights_digest(self.network) != wanted["own"]:
+            raise UsageError(f"the weights that {manifest.model} brings are not those of the artifact; build it again")
         self.spec = model_spec(manifest.model)
 
     def run(self, tensor: np.ndarray) -> Maps:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from codegen.build import trace_sizes
+from codegen.sizes import trace_sizes
 from codegen.tuned import tuned_for
 from codegen.workload import Workload
 from fleetpose.errors import UsageError

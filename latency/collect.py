@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.build import check_sizes, trace_sizes
 from codegen.hosts import host_for
+from codegen.sizes import check_sizes, trace_sizes
 from codegen.tuned import tuned_for
 from devices import open_device
 from devices.measure import device_of

@@ -4,7 +4,8 @@ A device's speed wanders: a phone grows hot, a shared machine has other work. Wh
 kernel took in the same round does not. Times are that ratio times the reference kernel's usual time.
 
 What a sparse variant took over the dense one in the same rounds is known better still, since the two are alike. It
-decides what the variant's time is, so that variants from several runs of a layer compare as if they were from one.
+decides what the variant's time is, so that variants from several runs of a layer compare as if they were from one. The
+dense one's own time is the mean over these runs, in each of which it took part.
 """
 
 from __future__ import annotations
@@ -31,15 +32,37 @@ def at_usual_pace(records: Iterable[Record], reference_ms: float | None = None) 
     given = list(records)
     pace = reference_ms or usual_reference(given)
     found = [steady(record, pace) for record in given]
-    dense = {record.group: record for record in found if record.kind == "layer" and record.ok and not record.variant}
+    groups: dict[str, list[Record]] = {}
+    for record in found:
+        if record.kind == "layer" and record.ok and record.wall_ms:
+            groups.setdefault(record.group, []).append(record)
+    dense = {name: ms for name, group in groups.items() if (ms := _dense_ms(group)) is not None}
     return [_tied(record, dense.get(record.group)) for record in found]
 
 
-def _tied(record: Record, dense: Record | None) -> Record:
-    """The record with the times that its ratio to the dense one says; as it is where it has none."""
-    if dense is None or not record.ok or record.ratio_to_dense is None or not (record.wall_ms and dense.wall_ms):
+def _dense_ms(group: Iterable[Record]) -> float | None:
+    """Wall milliseconds of a layer's dense kernel, the geometric mean over the runs; None where it has no record.
+
+    A run is known by what the reference kernel took in it; a variant's time over its ratio is the dense one's there.
+    """
+    runs: dict[float | None, list[float]] = {}
+    dense = None
+    for record in group:
+        assert record.wall_ms is not None
+        if not record.variant:
+            dense = record
+            runs.setdefault(record.reference_ms, []).append(record.wall_ms)
+        elif record.ratio_to_dense is not None and record.reference_ms is not None:
+            runs.setdefault(record.reference_ms, []).append(record.wall_ms / record.ratio_to_dense.median)
+    return None if dense is None else statistics.geometric_mean(map(statistics.median, runs.values()))
+
+
+def _tied(record: Record, dense_ms: float | None) -> Record:
+    """The record with the dense kernel's time, or that times its ratio; as it is where it has no ratio."""
+    ratio = record.ratio_to_dense.median if record.ratio_to_dense else None
+    if dense_ms is None or not record.ok or not record.wall_ms or (record.variant and ratio is None):
         return record
-    return _scaled(record, record.ratio_to_dense.median * dense.wall_ms / record.wall_ms)
+    return _scaled(record, (ratio if record.variant and ratio else 1.0) * dense_ms / record.wall_ms)
 
 
 def steady(record: Record, reference_ms: float | None) -> Record:

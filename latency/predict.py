@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.build import check_sizes, trace_sizes
 from codegen.planned import read_plan
+from codegen.sizes import check_sizes, trace_sizes
 from codegen.tuned import tuned_for
 from devices.profile import ITEM_BYTES
 from fleetpose import cli

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,21 @@ class Graph:
     def shape(self, tensor: str) -> Shape:
         """(C, H, W) of the input or of a layer's output."""
         return self.input_shape if tensor == self.input else self.layer(tensor).out_shape
+
+    @cached_property
+    def structure(self) -> str:
+        """SHA-256 of all but the name and the weights: of a network that is read anew, whether it is still the same."""
+        said = (self.input, self.input_shape, self.outputs, self.layers)
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 of the weights, by name."""
+        found = hashlib.sha256()
+        for name in sorted(self.weights):
+            found.update(name.encode())
+            found.update(np.ascontiguousarray(self.weights[name]))
+        return found.hexdigest()
 
     @property
     def macs(self) -> int:

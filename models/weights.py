@@ -6,6 +6,7 @@ A module may carry `layouts`: functions that answer a foreign file's tensors und
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -62,6 +63,15 @@ def save_weights(module: nn.Module, path: Path | str, *, force: bool = False) ->
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in _weights_of(module).items()}
     with atomic_output(path, force=force) as temporary:
         save_file(tensors, temporary)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 of a network's parameters and buffers, by name."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codegen.build import trace_sizes
 from codegen.hosts import host_for
+from codegen.sizes import trace_sizes
 from codegen.tuned import Tuned
 from devices.measure import device_of
 from devices.profile import Profile
@@ -114,9 +114,7 @@ class Job:
 
     def recipe(self) -> Recipe:
         """How layers are compiled: by the tuned data of the folder."""
-        return Recipe(
-            self.profile, Tuned.load(self.path(TUNED).absolute()).choice, self.request.seed, self.host
-        )
+        return Recipe(self.profile, Tuned.load(self.path(TUNED).absolute()).choice, self.request.seed, self.host)
 
     def secs_left(self) -> float | None:
         """Until the deadline; None: no end."""
@@ -130,4 +128,6 @@ class Job:
         """What every stage on the device depends on."""
         request, device = self.request, self.device
         named = {name: device.get(name, "") for name in ("profile", "name", "driver")}
-        return {"model": request.model, "size": list(request.input_size), "host": self.host, "device": named}
+        own = self.graph.weights_digest if request.spec.own_weights and request.weights is None else None
+        network = {"model": request.model, "structure": self.graph.structure, "own_weights": own}
+        return {**network, "size": list(request.input_size), "host": self.host, "device": named}

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen.build import check_sizes
 from codegen.hosts import HOSTS
+from codegen.sizes import check_sizes
 from fleetpose.errors import UsageError, unknown_name
 from latency.deciding import Goal
 from latency.losses import read_losses

@@ -10,6 +10,7 @@ import torch
 
 from codegen import build, run, verify
 from fleetpose import cli
+from tests.small_network import Small
 
 SOURCE = """
 from tests.small_network import Small
@@ -52,6 +53,20 @@ def test_it_is_built_verified_and_timed(model, host, capsys):
     assert said(capsys, run, *flags, "--no-people", "--layers")["layers"]
     assert cli.run(run.main, run.make_parser(), list(flags)) == 2
     assert "is no pose network" in capsys.readouterr().err
+
+
+def test_other_weights_than_those_that_were_built_in_are_refused(host, capsys, tmp_path, monkeypatch):
+    """A file that is exported anew under the same name, after training, say."""
+    monkeypatch.chdir(tmp_path)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        program = torch.export.export(Small().eval(), (torch.zeros(1, 3, 32, 48),))
+        torch.export.save(program, "own.pt2")
+        if seed == 1:
+            said(capsys, build, "--model", "own.pt2", "--device", "host", "-o", "own.so")
+            assert said(capsys, verify, "--artifact", "own.so")["ok"]
+    assert cli.run(verify.main, verify.make_parser(), ["--artifact", "own.so"]) == 2
+    assert "the weights that own.pt2 brings are not those of the artifact" in capsys.readouterr().err
 
 
 def test_a_program_serves_the_size_it_was_exported_for(model, host, capsys):

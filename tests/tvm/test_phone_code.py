@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tvm
 
-from codegen.build import trace_sizes
 from codegen.compile import compile_layer, random_operands, standalone_planes
 from codegen.layout import assign_layout
 from codegen.link import opencl_source
 from codegen.network import Options, lower_network
 from codegen.schedules import RULES, candidates
+from codegen.sizes import trace_sizes
 from codegen.target import make_target
 from codegen.workload import Weights, Workload
 from devices.profile import load_profile

@@ -1,0 +1,48 @@
+"""Input sizes of a network: those that are served, and its graph at each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fleetpose.errors import UsageError
+from models.graph import Graph
+from models.registry import create_model
+from models.spec import ModelSpec
+
+#: widths at height 368 for upright, square, 4:3, 3:2 and 16:9 photographs
+DEFAULT_WIDTHS = (280, 368, 496, 560, 656)
+
+
+def default_sizes(spec: ModelSpec) -> list[tuple[int, int]]:
+    """Input sizes served unless the user names some: the model's height, widths of the usual photographs."""
+    if spec.fixed_size:
+        return [spec.size]
+    return [(spec.size[0], round(width * spec.size[0] / 368 / spec.stride) * spec.stride) for width in DEFAULT_WIDTHS]
+
+
+def check_sizes(spec: ModelSpec, sizes: Sequence[tuple[int, int]]) -> None:
+    """Raises UsageError for a size given twice, one that output cells do not fill (keypoints would shift), or another
+    one than an exported program takes."""
+    if len(set(sizes)) != len(sizes):
+        raise UsageError("the same input size is given twice")
+    for height, width in sizes:
+        if spec.fixed_size and (height, width) != spec.size:
+            only = f"{spec.name} was exported for {spec.size[0]}x{spec.size[1]} only"
+            raise UsageError(f"input size {height}x{width}: {only}; dynamic_shapes of torch.export.export allow more")
+        if height % spec.stride or width % spec.stride:
+            near = "x".join(str(-(-extent // spec.stride) * spec.stride) for extent in (height, width))
+            wanted = f"{spec.name} wants multiples of {spec.stride}, such as {near}"
+            raise UsageError(f"input size {height}x{width}: {wanted}")
+
+
+def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tuple[int, int]]) -> list[Graph]:
+    """The model's graph at each input (height, width).
+
+    Raises:
+        UsageError: an unknown model, weights that do not fit, or a size the network cannot take.
+    """
+    from models.trace import trace
+
+    network = create_model(model, weights, seed)
+    return [trace(network, (3, *size), model) for size in sizes]
