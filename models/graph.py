@@ -56,7 +56,7 @@ class Graph:
         found = hashlib.sha256()
         for name in sorted(self.weights):
             found.update(name.encode())
-            found.update(np.ascontiguousarray(self.weights[name]))
+            found.update(self.weights[name].tobytes())
         return found.hexdigest()
 
     @property

@@ -49,7 +49,7 @@ def test_every_figure_of_a_phone_names_its_source(name):
     sources = {line[2:5] for line in lines if line.startswith("# [")}
     for line in lines:
         key, _, comment = line.partition("#")
-        if "=" in key and not key.startswith(("description", "gpu")):
+        if "=" in key and not key.startswith(("description", "gpu", "host")):
             assert "derived: " in comment or any(source in comment for source in sources), line
 
 
