@@ -102,8 +102,7 @@ _SUMMARIES = ("event_median_secs", "event_iqr_secs", "wall_median_secs", "wall_i
 def faster_half(samples: Sequence[float]) -> float | None:
     """Mean of the faster half (rounded up), None of nothing.
 
-    Other work on a device only ever delays, so that fast samples repeat better than a median: on a shared machine,
-    60 samples scatter by 3.7 % from run to run (by 5.4 % the median), beside a reference kernel's.
+    Other work on a device only ever delays, so that fast samples repeat better from run to run than a median.
     """
     kept = sorted(samples)[: (len(samples) + 1) // 2]
     return statistics.fmean(kept) if kept else None

@@ -67,8 +67,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", nargs="+", choices=tuple(ITEM_BYTES), default=["float32"], help="element types")
     parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")
     parser.add_argument("--budget-secs", type=float, metavar="S", help="begin no run later than this")
-    parser.add_argument("--rounds", type=int, default=15,
-                        help="samples of each variant; up to 4 times as many where they scatter")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=15, metavar="N",
+                        help=f"samples of each variant; up to {Patience.extend}N where they scatter")  # fmt: skip
     parser.add_argument("--wait-secs", type=float, default=20.0, metavar="S",
                         help="wait so long for a device that has slowed down, then go on and say so")  # fmt: skip
     parser.add_argument("--active", metavar="PREDICTOR",

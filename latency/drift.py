@@ -34,7 +34,7 @@ REFERENCE_NAME = "reference"
 
 @dataclass(frozen=True)
 class Patience:
-    """When to wait for a device, and how long.
+    """What is done about a device that is slow or unsteady.
 
     Attributes:
         threshold: a reference kernel slower than this many times its best so far is waited for.

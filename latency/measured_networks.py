@@ -56,7 +56,7 @@ def network_records(
 
     Args:
         where: column -> values; of networks those of device, profile, spec, network and dtype are looked at.
-        reference_ms: pace that times are brought to (`latency.pace`).
+        reference_ms: pace that times are brought to (`latency.pace`); the usual one of each file without.
     """
     networks: list[Record] = []
     layers: list[Record] = []

@@ -34,7 +34,7 @@ def at_usual_pace(records: Iterable[Record], reference_ms: float | None = None) 
     found = [steady(record, pace) for record in given]
     groups: dict[str, list[Record]] = {}
     for record in found:
-        if record.kind == "layer" and record.ok and record.wall_ms:
+        if record.group and record.ok and record.wall_ms:
             groups.setdefault(record.group, []).append(record)
     dense = {name: ms for name, group in groups.items() if (ms := _dense_ms(group)) is not None}
     return [_tied(record, dense.get(record.group)) for record in found]
@@ -49,7 +49,7 @@ def _dense_ms(group: Iterable[Record]) -> float | None:
     dense = None
     for record in group:
         assert record.wall_ms is not None
-        if not record.variant:
+        if record.variant is None:
             dense = record
             runs.setdefault(record.reference_ms, []).append(record.wall_ms)
         elif record.ratio_to_dense is not None and record.reference_ms is not None:
@@ -59,10 +59,12 @@ def _dense_ms(group: Iterable[Record]) -> float | None:
 
 def _tied(record: Record, dense_ms: float | None) -> Record:
     """The record with the dense kernel's time, or that times its ratio; as it is where it has no ratio."""
-    ratio = record.ratio_to_dense.median if record.ratio_to_dense else None
-    if dense_ms is None or not record.ok or not record.wall_ms or (record.variant and ratio is None):
+    if dense_ms is None or not record.ok or not record.wall_ms:
         return record
-    return _scaled(record, (ratio if record.variant and ratio else 1.0) * dense_ms / record.wall_ms)
+    if record.variant is None:
+        return _scaled(record, dense_ms / record.wall_ms)
+    ratio = record.ratio_to_dense
+    return record if ratio is None else _scaled(record, ratio.median * dense_ms / record.wall_ms)
 
 
 def steady(record: Record, reference_ms: float | None) -> Record:

@@ -50,15 +50,6 @@ class Graph:
         said = (self.input, self.input_shape, self.outputs, self.layers)
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
-    @cached_property
-    def weights_digest(self) -> str:
-        """SHA-256 of the weights, by name."""
-        found = hashlib.sha256()
-        for name in sorted(self.weights):
-            found.update(name.encode())
-            found.update(self.weights[name].tobytes())
-        return found.hexdigest()
-
     @property
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)

@@ -22,6 +22,8 @@ from latency.prepare import Recipe
 from latency.rounds import Settings
 from models.graph import Graph
 from models.plan import Plan
+from models.registry import create_model
+from models.weights import weights_digest
 
 #: told what is being done, and how much of how much is done where that is known
 Report = Callable[[str, int, int], None]
@@ -100,6 +102,14 @@ class Job:
         request = self.request
         return trace_sizes(request.model, request.weights, request.seed, [request.input_size])[0]
 
+    @cached_property
+    def _own_weights(self) -> str | None:
+        """Digest of the weights that a network from outside the registry brings; None where a file has them."""
+        request = self.request
+        if not request.spec.own_weights or request.weights is not None:
+            return None
+        return weights_digest(create_model(request.model, None, request.seed))
+
     @property
     def plan(self) -> Plan:
         """The plan, once it is decided."""
@@ -128,6 +138,5 @@ class Job:
         """What every stage on the device depends on."""
         request, device = self.request, self.device
         named = {name: device.get(name, "") for name in ("profile", "name", "driver")}
-        own = self.graph.weights_digest if request.spec.own_weights and request.weights is None else None
-        network = {"model": request.model, "structure": self.graph.structure, "own_weights": own}
+        network = {"model": request.model, "structure": self.graph.structure, "own_weights": self._own_weights}
         return {**network, "size": list(request.input_size), "host": self.host, "device": named}
