@@ -1,7 +1,9 @@
 """Confirm: what predictions leave open is timed on the device, dense and sparse of a layer in one interleaved run.
 
-A layer is timed where the interval of a variant's ratio to dense holds 1, or a prediction is in doubt; certain ones
-stay predicted. What fails on the device is no option any more. Layers with equal workloads are timed once.
+A layer is timed where the interval of a variant's ratio to dense holds 1, or a prediction is in doubt; others stay
+predicted. Of a layer that is timed, what may be faster than its fastest measured option is timed, too, so that the
+choice between variants is between measured times. What fails on the device is no option any more. Layers with equal
+workloads are timed once.
 """
 
 from __future__ import annotations
@@ -119,6 +121,13 @@ def open_variants(layer: LayerOptions) -> list[Sparsity]:
     return [each.sparsity for each in layer.variants if each.sparsity and is_uncertain(each, layer.dense)]
 
 
+def rivals(layer: LayerOptions) -> list[Sparsity]:
+    """The predicted sparsities of a layer that may be faster than its fastest measured option; none of one untimed."""
+    measured = [each.ms for each in (layer.dense, *layer.variants) if each.measured]
+    fastest = min(measured, default=0.0)
+    return [each.sparsity for each in layer.variants if each.sparsity and not each.measured and each.low < fastest]
+
+
 class Found:
     """What the device says of one workload: times by sparsity, and what failed."""
 
@@ -133,9 +142,9 @@ class Found:
         return [f"{sparsity or 'dense'}: {why}" for sparsity, why in self.failed.items()]
 
     def of(self, workload: Workload, layer: LayerOptions) -> Found:
-        """Time what is open of a layer; once dense is measured, what is open beside that, too."""
+        """Time what is open of a layer, then what is open or may be faster beside the measured times."""
         known = layer
-        while wanted := open_variants(known):
+        while wanted := open_variants(known) or rivals(known):
             for part in runs([Group(workload, (None, *wanted))]):
                 outcomes, _ = self.bench.time(part, self.recipe.prepare(part))
                 self._keep(outcomes)

@@ -56,10 +56,18 @@ class Parent:
         self.group += self.group[0].children(recursive=True)
         assert what == "exit" or len(self.group) == 3  # tracker, server, session
 
+    def ended(self):
+        """What it wrote to standard error; killed where it does not end within WAIT_SECS, which fails the test."""
+        try:
+            return self.process.communicate(timeout=WAIT_SECS)[1]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
     def left(self):
         """What is still there after up to WAIT_SECS."""
         if self.process.poll() is None:
-            self.process.communicate(timeout=WAIT_SECS)
+            self.ended()
         return self.left_of_group()
 
     def left_of_group(self):
@@ -118,8 +126,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_parent_alone_and_all_end():
     parent = Parent("sleep")
     assert os.getpgid(parent.group[0].pid) != os.getpgid(parent.process.pid)
     parent.process.send_signal(signal.SIGINT)
-    _, error = parent.process.communicate(timeout=WAIT_SECS)
-    assert "KeyboardInterrupt" in error
+    assert "KeyboardInterrupt" in parent.ended()
     assert parent.left() == []
 
 
