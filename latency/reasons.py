@@ -11,6 +11,9 @@ from models.plan import Choice, Plan
 
 #: what a rule leaves dense although a variant survives
 BEYOND = "the goal is reached without"
+SLOWER, DOUBTED, UNSURE = "no variant is faster", "the predictions are in doubt", "no gain survives its interval"
+#: how reasons begin by which a layer is dense for its times' sake, as opposed to accuracy's
+DECIDED_BY_TIME = (SLOWER, DOUBTED, UNSURE)
 
 
 def plan_of(
@@ -75,11 +78,11 @@ def dense_reason(layer: LayerOptions, margin: float) -> str:
         return f"{BEYOND}: {_compared(best, layer.dense)}"
     best = min(layer.variants, key=lambda each: each.ms)
     if best.ms >= layer.dense.ms:
-        return f"no variant is faster: {_compared(best, layer.dense)}"
+        return f"{SLOWER}: {_compared(best, layer.dense)}"
     if best.doubt or layer.dense.doubt:
-        return f"the predictions are in doubt: {best.doubt or layer.dense.doubt}"
+        return f"{DOUBTED}: {best.doubt or layer.dense.doubt}"
     beyond = f" and the margin of {margin:g}" if margin else ""
-    return f"no gain survives its interval{beyond}: {_compared(best, layer.dense)}"
+    return f"{UNSURE}{beyond}: {_compared(best, layer.dense)}"
 
 
 def _compared(best: Option, dense: Option) -> str:

@@ -1,0 +1,186 @@
+"""Whether a plan's decisions were right, by times measured afterwards: `python -m latency.audit`.
+
+    python -m latency.collect --model resnet50_3 --sparsity columns:0.5:4x1 --device host -o after.jsonl
+    python -m latency.audit   --plan plan.json --data after.jsonl
+
+The times should not be those the plan was made of: the best of several noisy times is always flattered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fleetpose import cli
+from fleetpose.errors import UsageError
+from fleetpose.progress import status
+from latency.observations import parse_where, read_samples
+from latency.predict import traced
+from latency.reasons import DECIDED_BY_TIME
+from latency.sample import Sample, shape_text
+from models.layer import Layer
+from models.plan import Choice, Plan
+from models.registry import MODEL_HELP
+from models.sparsity import variant_text
+
+DENSE = variant_text(None)
+#: what is measured of a layer: milliseconds by variant, each in the fastest of its schedules
+Times = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision beside the measured times of its layer.
+
+    Attributes:
+        layer: its name.
+        variant: that was chosen; `best`: the fastest of those it was chosen from.
+        dense_ms, chosen_ms, best_ms: measured milliseconds.
+        right: the layer is sparse just where the measured times say that this is faster.
+    """
+
+    layer: str
+    variant: str
+    best: str
+    dense_ms: float
+    chosen_ms: float
+    best_ms: float
+    right: bool
+
+    @property
+    def lost_ms(self) -> float:
+        return self.chosen_ms - self.best_ms
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The verdicts on a plan.
+
+    Attributes:
+        verdicts: on each decision that was about time and whose variants were measured.
+        other: layers that are dense for another reason: first layers, output heads, goals reached without them.
+        unmeasured: layers whose dense or chosen kernel has no measured time.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    other: tuple[str, ...]
+    unmeasured: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """accuracy: share of right decisions; regret: time lost / time of the best choices; None where n is 0."""
+        n, best = len(self.verdicts), sum(each.best_ms for each in self.verdicts)
+        return {
+            "n": n,
+            "accuracy": sum(each.right for each in self.verdicts) / n if n else None,
+            "regret": sum(each.lost_ms for each in self.verdicts) / best if n else None,
+            "lost_ms": sum(each.lost_ms for each in self.verdicts),
+            "best_ms": best,
+            "verdicts": [{**asdict(each), "lost_ms": each.lost_ms} for each in self.verdicts],
+            "other": list(self.other),
+            "unmeasured": list(self.unmeasured),
+        }
+
+
+def audit(plan: Plan, layers: Iterable[Layer], samples: Sequence[Sample]) -> Audit:
+    """Compare each choice of a plan with measured times.
+
+    A sparse layer could have been dense. One that is dense because no gain was foreseen, or none that its interval
+    left beyond doubt, could have had any measured variant. What is dense for accuracy was no such decision.
+
+    Args:
+        layers: of the plan's network.
+        samples: with measured times, all of one device.
+
+    Raises:
+        UsageError: a plan of another network.
+    """
+    layers = tuple(layers)
+    plan.check(layers)
+    measured = _times(samples)
+    dtype = samples[0].dtype if samples else "float32"
+    verdicts, other, unmeasured = [], [], []
+    for layer in layers:
+        if layer.op != "conv":
+            continue
+        choice = plan[layer.name]
+        if choice.sparsity is None and not choice.reason.startswith(DECIDED_BY_TIME):
+            other.append(layer.name)
+            continue
+        times = measured.get(_key(layer.blank, dtype), {})
+        if DENSE not in times or variant_text(choice.sparsity) not in times:
+            unmeasured.append(layer.name)
+            continue
+        verdicts.append(_verdict(choice, times))
+    return Audit(tuple(verdicts), tuple(other), tuple(unmeasured))
+
+
+def _key(layer: Layer, dtype: str) -> tuple[str, tuple[str, ...]]:
+    return shape_text(layer, dtype), tuple(step.kind for step in layer.epilogue)
+
+
+def _times(samples: Sequence[Sample]) -> dict[tuple[str, tuple[str, ...]], dict[str, float]]:
+    found: dict[tuple[str, tuple[str, ...]], dict[str, float]] = {}
+    for sample in samples:
+        times = found.setdefault(_key(sample.layer, sample.dtype), {})
+        variant = variant_text(sample.sparsity)
+        assert sample.ms is not None
+        times[variant] = min(sample.ms, times.get(variant, sample.ms))
+    return found
+
+
+def _verdict(choice: Choice, times: Times) -> Verdict:
+    variant = variant_text(choice.sparsity)
+    rivals = times if choice.sparsity is None else {name: times[name] for name in (DENSE, variant)}
+    best = min(rivals, key=lambda name: rivals[name])
+    right = (best == DENSE) == (variant == DENSE)
+    return Verdict(choice.layer, variant, best, times[DENSE], times[variant], rivals[best], right)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = cli.parser("latency.audit", "Compare the decisions of a plan with times measured afterwards.")
+    parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="what latency.decide wrote")
+    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="what latency.collect wrote since")
+    parser.add_argument("--model", help=f"{MODEL_HELP}; the plan's own without")
+    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size; the model's own without")
+    parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="of --data, as for latency.fit")
+    parser.add_argument("--clock", choices=("auto", "event", "wall"), default="auto", help="of the times")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> int:
+    plan = Plan.load(arguments.plan)
+    with status("auditing") as progress:
+        progress("tracing")
+        graph = traced(arguments.model or plan.model, arguments.size)
+        samples = read_samples(arguments.data, parse_where(arguments.where), arguments.clock)
+        found = audit(plan, graph.layers, samples)
+    if not found.verdicts:
+        raise UsageError(f"{', '.join(arguments.data)}: no layer of the plan was measured dense and as it was chosen")
+    if arguments.json:
+        cli.print_json(found.to_json())
+    else:
+        print_audit(found)
+    return 0
+
+
+def print_audit(found: Audit) -> None:
+    """The audit for people, the costliest decisions first."""
+    said = found.to_json()
+    print(f"{said['n']} decisions: {said['accuracy']:.1%} right, {said['regret']:.2%} of the time lost")
+    print(f"{len(found.other)} layers are dense for other reasons, {len(found.unmeasured)} were not measured")
+    worst = sorted((each for each in found.verdicts if each.lost_ms > 0), key=lambda each: -each.lost_ms)[:10]
+    if worst:
+        print()
+        rows = [
+            [each.layer, each.variant, f"{each.chosen_ms:.3f}", each.best, f"{each.best_ms:.3f}", f"{each.lost_ms:.3f}"]
+            for each in worst
+        ]
+        cli.print_table(["layer", "chosen", "ms", "best", "ms", "lost ms"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, make_parser()))

@@ -1,0 +1,73 @@
+"""A plan's decisions beside measured times."""
+
+import pytest
+
+from fleetpose.errors import UsageError
+from latency.audit import audit
+from latency.reasons import BEYOND, SLOWER
+from latency.sample import Sample
+from models.layer import Layer
+from models.plan import Choice, Plan
+from models.sparsity import Sparsity
+
+HALF, MOST = Sparsity.parse("columns:0.5:4x1"), Sparsity.parse("columns:0.75:4x1")
+
+
+def conv(name, channels):
+    return Layer(
+        name, "conv", ("x",), ((channels, 8, 8),), (16, 8, 8), kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0),
+        dilation=(1, 1), groups=1, bias=True,
+    )  # fmt: skip
+
+
+def timed(layer, sparsity, ms, kernel="direct"):
+    return Sample(layer.blank, kernel, sparsity, ms=ms)
+
+
+LAYERS = [conv("a", 8), conv("b", 16), conv("c", 24), conv("d", 32), conv("e", 40)]
+PLAN = Plan(
+    "net",
+    (
+        Choice("a", HALF, "0.60 of the dense time"),
+        Choice("b", MOST, "0.60 of the dense time"),
+        Choice("c", None, f"{SLOWER}: columns takes 1.2"),
+        Choice("d", None, f"{BEYOND}: columns takes 0.5"),
+        Choice("e", HALF, "0.60 of the dense time"),
+    ),
+)
+
+
+def samples():
+    a, b, c, d, e = LAYERS
+    return [
+        timed(a, None, 4.0), timed(a, None, 2.0, "winograd4"), timed(a, HALF, 1.5),  # right
+        timed(b, None, 3.0), timed(b, MOST, 3.5), timed(b, HALF, 1.0),  # wrong, by 0.5: milder zeros were not at stake
+        timed(c, None, 5.0), timed(c, HALF, 6.0), timed(c, MOST, 4.0),  # wrong, by 1.0
+        timed(d, None, 9.0), timed(d, MOST, 1.0),  # dense for accuracy
+        timed(e, None, 1.0), timed(e, MOST, 0.5),  # the chosen variant has no time
+    ]  # fmt: skip
+
+
+def test_each_decision_is_judged_by_what_it_was_about():
+    found = audit(PLAN, LAYERS, samples())
+    assert [(v.layer, v.best, v.right, v.lost_ms) for v in found.verdicts] == [
+        ("a", "columns:0.5:4x1", True, 0.0),
+        ("b", "dense", False, 0.5),
+        ("c", "columns:0.75:4x1", False, 1.0),
+    ]
+    assert (found.other, found.unmeasured) == (("d",), ("e",))
+    said = found.to_json()
+    assert said["n"] == 3
+    assert said["accuracy"] == pytest.approx(1 / 3)
+    assert said["regret"] == pytest.approx(1.5 / (1.5 + 3.0 + 4.0))
+
+
+def test_nothing_measured_has_no_figures():
+    said = audit(PLAN, LAYERS, []).to_json()
+    assert (said["n"], said["accuracy"], said["regret"]) == (0, None, None)
+    assert said["unmeasured"] == ["a", "b", "c", "e"]
+
+
+def test_a_plan_of_another_network():
+    with pytest.raises(UsageError, match="did you mean"):
+        audit(PLAN, [*LAYERS[:4], conv("ee", 40)], samples())
