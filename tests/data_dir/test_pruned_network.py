@@ -1,7 +1,5 @@
 """Trained weights pruned on real photographs: accuracy is kept, and the artifact has it, too (needs ../shared)."""
 
-import json
-
 import pytest
 import torch
 
@@ -43,20 +41,6 @@ def pruned(shared_dir, tmp_path_factory):
 def test_reconstruction_keeps_what_magnitude_loses(pruned):
     _, aps = pruned
     assert aps["reconstructed"] >= max(0.30, aps["magnitude"] + 0.05), aps  # 0.35 to 0.42, by the photographs drawn
-
-
-@pytest.fixture
-def few(shared_dir, tmp_path):
-    """A COCO folder of ten of the photographs, which float64 is done with in a fraction of the time."""
-    source = shared_dir / "data/photos_val"
-    told = json.loads((source / "person_keypoints.json").read_text())
-    told["images"] = sorted(told["images"], key=lambda image: image["id"])[:10]
-    kept = {image["id"] for image in told["images"]}
-    told["annotations"] = [each for each in told["annotations"] if each["image_id"] in kept]
-    (tmp_path / "few").mkdir()
-    (tmp_path / "few/person_keypoints.json").write_text(json.dumps(told))
-    (tmp_path / "few/images").symlink_to((source / "images").resolve())
-    return tmp_path / "few"
 
 
 def test_the_artifact_has_the_pruned_networks_ap(pruned, few):
