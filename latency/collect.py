@@ -32,7 +32,7 @@ from latency.journal import Journal
 from latency.predictor import Predictor
 from latency.prepare import Recipe
 from latency.rounds import Settings
-from latency.space import Group, network_groups
+from latency.space import Group, network_groups, with_plans
 from latency.whole import wholes
 from models.graph import Graph
 from models.plan import Plan
@@ -58,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
                         help="also time N layers between and around those of the networks")  # fmt: skip
     parser.add_argument("--networks", action="store_true", help="also time the whole networks")
     parser.add_argument("--plan", type=Path, nargs="+", default=[], metavar="FILE",
-                        help="with --networks, also pruned by these plans")  # fmt: skip
+                        help="also time layers as these have them; with --networks, networks too")  # fmt: skip
     parser.add_argument("--device", default="host", help="host, rpc:KEY, or null for pseudo times")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
     parser.add_argument("--host", help="processor that serves the device, as for codegen.build")
@@ -91,8 +91,9 @@ def main(arguments: argparse.Namespace) -> int:
     ):
         progress("tracing")
         graphs = trace_models(arguments)
-        groups = wanted_groups(arguments, graphs, sparsities, session)
-        networks = wholes(graphs, plans, arguments.dtype) if arguments.networks else []
+        networks = wholes(graphs, plans, arguments.dtype)
+        groups = wanted_groups(arguments, graphs, sparsities, plans, session)
+        networks = networks if arguments.networks else []
         collector = make_collector(arguments, journal, session, progress)
         interrupted, lost = False, None
         try:
@@ -124,8 +125,6 @@ def check_flags(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--around is a number of layers, not {arguments.around}")
     if arguments.workers > 1 and not arguments.device.startswith("rpc:"):
         raise UsageError(f"--workers needs several devices behind rpc:KEY; {arguments.device} is one device")
-    if arguments.plan and not arguments.networks:
-        raise UsageError("--plan is of whole networks; add --networks")
     if arguments.networks:
         refuse_null(arguments.device)
 
@@ -139,10 +138,15 @@ def trace_models(arguments: argparse.Namespace) -> list[Graph]:
 
 
 def wanted_groups(
-    arguments: argparse.Namespace, graphs: Sequence[Graph], sparsities: Sequence[Sparsity | None], session: Session
+    arguments: argparse.Namespace,
+    graphs: Sequence[Graph],
+    sparsities: Sequence[Sparsity | None],
+    plans: Sequence[Plan],
+    session: Session,
 ) -> list[Group]:
     """What is to be timed, the networks' layers first. With --active there are more candidates than time."""
     groups = network_groups(graphs, session.profile, sparsities, arguments.dtype, arguments.layer)
+    groups = with_plans(groups, graphs, plans, session.profile, arguments.dtype)
     count = arguments.around * (CANDIDATES if arguments.active else 1)
     return groups + sample_around(groups, count, session.profile, arguments.dtype, arguments.seed)
 

@@ -19,6 +19,7 @@ from fleetpose.errors import unknown_name
 from latency.identity import layer_id
 from models.graph import Graph
 from models.layer import Layer
+from models.plan import Plan
 from models.sparsity import Sparsity, variant_text
 
 #: zeros that convolutions are timed under where nothing else is asked for
@@ -110,6 +111,27 @@ def network_groups(
                 networks = tuple(dict.fromkeys((*have.networks, graph.name)))
                 found[group.key] = replace(have, networks=networks, share=have.share + group.share)
     return sorted(found.values(), key=lambda group: -group.share)
+
+
+def with_plans(
+    groups: Sequence[Group], graphs: Sequence[Graph], plans: Sequence[Plan], profile: Profile, dtypes: Sequence[str]
+) -> list[Group]:
+    """The groups of `graphs`, with the zeros their layers have in `plans` timed first after dense.
+
+    Raises:
+        UsageError: a plan that does not fit the graph of its name; a device that does not compute in one of `dtypes`.
+    """
+    wanted: dict[tuple, dict[Sparsity | None, None]] = {}
+    for graph, plan in ((graph, plan) for graph in graphs for plan in plans if plan.model == graph.name):
+        plan.check(graph.layers)
+        for dtype in dtypes:
+            for name, workload in network_workloads(graph, profile, dtype):
+                if name in plan.sparsities:
+                    wanted.setdefault(Group(workload, ()).key, {})[plan.sparsities[name]] = None
+    return [
+        replace(group, sparsities=tuple(dict.fromkeys((None, *wanted.get(group.key, ()), *group.sparsities[1:]))))
+        for group in groups
+    ]
 
 
 def variants_of(layer: Layer, sparsities: Sequence[Sparsity | None], profile: Profile) -> tuple[Sparsity | None, ...]:

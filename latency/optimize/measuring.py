@@ -12,7 +12,7 @@ from latency.around import sample_around
 from latency.collector import Collector
 from latency.journal import Journal
 from latency.optimize.job import RECORDS, TUNED, Job, Report
-from latency.space import Group, default_sparsities, network_groups, network_workloads
+from latency.space import Group, default_sparsities, network_groups, with_plans
 from latency.whole import wholes
 from models.plan import Plan
 from models.sparsity import Sparsity
@@ -80,21 +80,7 @@ def collect(job: Job, report: Report) -> str:
 def groups_of(job: Job) -> list[Group]:
     """What is to be timed: the network's layers, those of a given plan with its zeros first, then layers around."""
     request = job.request
-    own = _planned(job, network_groups([job.graph], job.profile, request.sparsities, DTYPES))
+    own = network_groups([job.graph], job.profile, request.sparsities, DTYPES)
+    if request.plan is not None:
+        own = with_plans(own, [job.graph], [Plan.load(request.plan)], job.profile, DTYPES)
     return own + sample_around(own, request.around, job.profile, DTYPES, request.seed)
-
-
-def _planned(job: Job, groups: list[Group]) -> list[Group]:
-    if job.request.plan is None:
-        return groups
-    plan = Plan.load(job.request.plan)
-    plan.check(job.graph.layers)
-    wanted: dict[tuple, dict[Sparsity | None, None]] = {}
-    for name, workload in network_workloads(job.graph, job.profile):
-        if name in plan.sparsities:
-            key = Group(workload, ()).key
-            wanted.setdefault(key, {})[plan.sparsities[name]] = None
-    return [
-        replace(group, sparsities=tuple(dict.fromkeys((None, *wanted.get(group.key, ()), *group.sparsities[1:]))))
-        for group in groups
-    ]
