@@ -25,15 +25,28 @@ def template(family: str) -> Sparsity:
 def labels_for(model: str, wanted: Sequence[str]) -> list[str]:
     """The plans of `wanted` that a network has, each once: all of the paper's where nothing is wanted, dense always.
 
-    Raises UsageError for what is neither a file nor a plan of any network.
+    Raises UsageError for what is neither a file with a plan nor a plan of any network.
     """
     own = PAPER_PLANS.get(model, {})
     known = {DENSE, *(label for plans in PAPER_PLANS.values() for label in plans)}
     for label in wanted:
         if label not in known and not label.endswith(".json"):
             raise unknown_name("plan", label, [*sorted(known), "FILE.json"])
-    found = [label for label in wanted if label in own or label.endswith(".json")] if wanted else [*own]
+    found = [label for label in wanted if label in own or _is_file_of(label, model)] if wanted else [*own]
     return list(dict.fromkeys([DENSE, *found]))
+
+
+def _is_file_of(label: str, model: str) -> bool:
+    return label.endswith(".json") and Plan.load(Path(label)).model == model
+
+
+def check_plans(models: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise UsageError for what is no plan, and for a file with the plan of none of `models`."""
+    for model in models:
+        labels_for(model, wanted)
+    for label in wanted:
+        if label.endswith(".json") and not any(_is_file_of(label, model) for model in models):
+            raise UsageError(f"{label} is a plan of {Plan.load(Path(label)).model}, not of {' or '.join(models)}")
 
 
 def plans_called(
@@ -42,8 +55,6 @@ def plans_called(
     """The plans a label means for a network: none for dense, that of a file, or the paper's once for each family.
 
     All make the same layers sparse; the n-th has the n-th of `pointwise` and of `spatial`, or their last.
-
-    Raises UsageError where a file holds no plan of the network.
     """
     if label == DENSE:
         return []
@@ -53,7 +64,4 @@ def plans_called(
             for number in range(max(len(pointwise), len(spatial)))
         ]
         return [paper_plan(model, graph.layers, label, *pair) for pair in pairs]
-    plan = Plan.load(Path(label))
-    if plan.model != model:
-        raise UsageError(f"{label} is a plan of {plan.model}, not of {model}")
-    return [plan]
+    return [Plan.load(Path(label))]

@@ -24,7 +24,7 @@ from benchmarks import rows_out
 from benchmarks.engines import ENGINES, Job, engine, engine_versions
 from benchmarks.network_comparison import Comparison, Contender
 from benchmarks.network_families import fastest_plan
-from benchmarks.network_plans import POINTWISE, SPATIAL, labels_for, plans_called, template
+from benchmarks.network_plans import POINTWISE, SPATIAL, check_plans, labels_for, plans_called, template
 from devices import open_device
 from devices.conditions import conditions
 from devices.measurement import versions
@@ -152,8 +152,7 @@ def main(arguments: argparse.Namespace) -> int:
         model_spec(name)
     for name in engines:
         engine(name)
-    for name in models:
-        labels_for(name, arguments.plan)
+    check_plans(models, arguments.plan)
     cores = len(os.sched_getaffinity(0))
     if arguments.rounds < 1 or not 1 <= arguments.threads <= cores:
         raise UsageError(f"--rounds is at least 1 and --threads 1 to {cores}, this machine's cores")
@@ -172,7 +171,7 @@ def main(arguments: argparse.Namespace) -> int:
         )
     rows = found["rows"]
     if arguments.csv:
-        rows_out.write_csv(rows, arguments.csv)
+        rows_out.write_csv(rows, found["conditions"], arguments.csv)
     if arguments.plot:
         rows_out.plot(rows, arguments.plot)
     if arguments.json:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engines import engine
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable
@@ -16,7 +17,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 _COLUMNS = ("network", "plan", "engine", "threads", "height", "width", "rounds", "median_ms", "min_ms")
 _RATIO = ("time_over_ours", "time_over_ours_low", "time_over_ours_high")
-COLUMNS = (*_COLUMNS, *_RATIO, "max_abs_error", "error")
+COLUMNS = (*_COLUMNS, *_RATIO, "max_abs_error", "error", "version", "device")
 
 
 def check(table: Path | None, drawing: Path | None) -> None:
@@ -44,15 +45,22 @@ def print_rows(rows: Rows) -> None:
             print(f"{row['network']} on {row['engine']}: {row['error']}")
 
 
-def write_csv(rows: Rows, path: Path) -> None:
-    """One line per row under COLUMNS; empty where there is no value."""
+def write_csv(rows: Rows, conditions: Mapping[str, Any], path: Path) -> None:
+    """One line per row under COLUMNS; empty where there is no value.
+
+    Args:
+        conditions: of the run, with "device" and "versions" of packages by name.
+    """
     with atomic_output(path, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         for row in rows:
             over = row["time_over_ours"] or {}
             ratio = dict(zip(_RATIO, (over.get(key) for key in ("median", "low", "high")), strict=True))
-            writer.writerow({**row, "height": row["size"][0], "width": row["size"][1], **ratio})
+            packages = engine(row["engine"]).distributions
+            version = " ".join(f"{name} {conditions['versions'].get(name, '')}" for name in packages)
+            size = {"height": row["size"][0], "width": row["size"][1]}
+            writer.writerow({**row, **size, **ratio, "version": version, "device": conditions["device"]["name"]})
 
 
 def plot(rows: Rows, path: Path) -> None:

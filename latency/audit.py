@@ -1,6 +1,6 @@
 """Whether a plan's decisions were right, by times measured afterwards: `python -m latency.audit`.
 
-    python -m latency.collect --model resnet50_3 --sparsity columns:0.5:4x1 --device host -o after.jsonl
+    python -m latency.collect --model resnet50_3 --plan plan.json --device host -o after.jsonl
     python -m latency.audit   --plan plan.json --data after.jsonl
 
 The times should not be those the plan was made of: the best of several noisy times is always flattered.

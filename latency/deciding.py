@@ -176,7 +176,7 @@ def option_of(step: Step, layer: Layer, losses: Losses) -> Option:
     """A predicted step as an option of its layer."""
     kept = 1.0 if step.sparsity is None else step.sparsity.kept_fraction(layer.weight_shape)
     found = step.prediction
-    loss = 0.0 if step.sparsity is None else losses.of(layer, kept)
+    loss = 0.0 if step.sparsity is None else losses.of(layer, step.sparsity)
     doubt = "; ".join(found.doubts)
     return Option(
         step.sparsity, found.ms, found.low, found.high, kept, loss, False, doubt, step.kernel, step.launches

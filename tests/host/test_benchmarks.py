@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from benchmarks import networks, rows_out
 from benchmarks.engines import ENGINES, engine, job
 from benchmarks.engines.pytorch import onednn_conv
 from benchmarks.engines.stock_tvm import stock_conv
-from benchmarks.network_plans import labels_for
+from benchmarks.network_plans import check_plans, labels_for
 from benchmarks.networks import compare
 from codegen.compile import random_operands
 from devices.measure import measure
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError
-from models.plan import Plan
+from models.plan import Choice, Plan
 from models.reference import run_single
 from models.registry import create_model
 from models.sparsity import Sparsity
@@ -109,6 +110,16 @@ def test_plans_by_label():
     assert labels_for("lwop", ["2.15x", "dense"]) == ["dense"]
     with pytest.raises(UsageError, match=r"did you mean '2\.15x'"):
         labels_for("lwop", ["2.16x"])
+
+
+def test_a_plan_in_a_file_is_of_the_network_it_names(tmp_path):
+    path = str(tmp_path / "plan.json")
+    Plan("resnet50_3", (Choice("neck.0"),)).save(Path(path))
+    assert labels_for("resnet50_3", [path]) == ["dense", path]
+    assert labels_for("lwop", [path, "2.15x"]) == ["dense"]
+    check_plans(["lwop", "resnet50_3"], [path])
+    with pytest.raises(UsageError, match="a plan of resnet50_3, not of lwop or efficientnet"):
+        check_plans(["lwop", "efficientnet"], [path])
 
 
 def test_wrong_flags(capsys):

@@ -7,6 +7,7 @@ import pytest
 from fleetpose.errors import UsageError
 from latency.losses import Losses, read_losses
 from models.layer import Layer
+from models.sparsity import Sparsity
 
 TABLE = (("backbone", "backbone"), ("head.pafs", "PAF branch"))
 
@@ -24,12 +25,26 @@ def write(path, **values):
     return path
 
 
-def test_the_rule_grows_with_zeros_and_with_the_block():
+def fine(zeros):
+    return Sparsity.parse(f"columns:{zeros}:4x1")
+
+
+def test_the_rule_grows_with_zeros_and_with_the_block_and_not_with_the_layer():
     losses = Losses(LAYERS, TABLE)
-    assert losses.of(LAYERS[0], 1.0) == 0
-    mild, harsh = losses.of(LAYERS[0], 0.5), losses.of(LAYERS[0], 0.25)
-    assert 0 < mild < harsh
-    assert losses.of(LAYERS[2], 0.5) == pytest.approx(4 * mild), "as many weights, in the PAF branch"
+    mild, harsh = losses.of(LAYERS[0], fine(0.5)), losses.of(LAYERS[0], fine(0.75))
+    assert mild == pytest.approx(1 / 3), "half over half, of three layers"
+    assert harsh == pytest.approx(3 * mild)
+    assert losses.of(LAYERS[1], fine(0.5)) == pytest.approx(mild), "four times the weights"
+    assert losses.of(LAYERS[2], fine(0.5)) == pytest.approx(4 * mild), "as many weights, in the PAF branch"
+
+
+def test_coarse_units_are_dearer():
+    losses = Losses(LAYERS, TABLE)
+    texts = ("columns:0.5:1x1", "columns:0.5:4x1", "columns:0.5:8x1", "block_punched:0.5:8x4", "connectivity:0.5:8x1")
+    found = [losses.of(LAYERS[0], Sparsity.parse(text)) for text in texts]
+    assert found == sorted(found)
+    assert found[3] / found[1] == pytest.approx(8**0.3), "32 weights at a time, not 4"
+    assert found[4] / found[1] == pytest.approx(18**0.3), "kernels of nine weights, eight at a time"
 
 
 def test_curves_of_blocks_are_shared_by_weights_and_a_layers_own_goes_first(tmp_path):
@@ -42,11 +57,19 @@ def test_curves_of_blocks_are_shared_by_weights_and_a_layers_own_goes_first(tmp_
     losses = read_losses(path, "m", LAYERS, TABLE)
     assert losses.measure == "AP"
     share = 16 * 16 / (16 * 16 + 8 * 8)
-    assert losses.of(LAYERS[1], 0.5) == pytest.approx(0.1 * share)
-    assert losses.of(LAYERS[1], 0.375) == pytest.approx(0.2 * share), "between two points"
-    assert losses.of(LAYERS[1], 0.125) == pytest.approx(0.4 * share), "beyond the last"
-    assert losses.of(LAYERS[0], 0.5) == pytest.approx(0.05)
-    assert losses.of(LAYERS[2], 0.5) > 0, "no curve: the rule"
+    assert losses.of(LAYERS[1], fine(0.5)) == pytest.approx(0.1 * share)
+    assert losses.of(LAYERS[1], fine(0.625)) == pytest.approx(0.2 * share), "between two points"
+    assert losses.of(LAYERS[1], fine(0.875)) == pytest.approx(0.4 * share), "beyond the last"
+    assert losses.of(LAYERS[0], fine(0.5)) == pytest.approx(0.05)
+    assert losses.of(LAYERS[2], fine(0.5)) > 0, "no curve: the rule"
+
+
+def test_curves_are_of_the_family_the_file_names(tmp_path):
+    coarse, layers = Sparsity.parse("block_punched:0.5:8x4"), {"backbone.0": {"0.5": 0.06}}
+    path = write(tmp_path / "s.json", layers=layers, divergence={"block_punched:8x4": {}, "columns:4x1": {}})
+    losses = read_losses(path, "m", LAYERS, TABLE)
+    assert losses.of(LAYERS[0], coarse) == pytest.approx(0.06)
+    assert losses.of(LAYERS[0], fine(0.5)) == pytest.approx(0.06 / 8**0.3)
 
 
 @pytest.mark.parametrize(
