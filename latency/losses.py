@@ -125,12 +125,12 @@ def read_losses(path: Path, model: str, layers: Sequence[Layer], table: BlockTab
         raise UsageError(f"{path} is no sensitivity: its format is not {FORMAT!r}")
     if values.get("model") != model:
         raise UsageError(f"{path} is the sensitivity of {values.get('model')}, not of {model}")
-    curves = [
+    blocks, curves = (
         {name: _curve(points, f"{path}, {name!r}") for name, points in values.get(part, {}).items()}
         for part in ("blocks", "layers")
-    ]
+    )
     families = [parse_family(text) for text in values.get("divergence") or {}]
-    return Losses(layers, table, str(values.get("measure", "")), *curves, next(iter(families), None))
+    return Losses(layers, table, str(values.get("measure", "")), blocks, curves, next(iter(families), None))
 
 
 def _curve(points: Any, where: str) -> Curve:
