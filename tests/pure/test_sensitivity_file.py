@@ -12,8 +12,10 @@ from latency.losses import read_losses
 from models.layer import Layer
 from models.prune.curves import FamilyCurves, read_divergence, relation, to_json, write_curves
 from models.prune.journal import Journal
+from models.sparsity import Sparsity
 
 LAYER = Layer("head.0", "conv", ("x",), ((8, 8, 8),), (8, 8, 8), (3, 3), padding=(1, 1), module="head.0")
+HALF = Sparsity.parse("columns:0.5:4x1")
 ANNOTATED = FamilyCurves(
     blocks={"head": {0.25: 0.02, 0.5: 0.1, 0.75: 0.5}},
     layers={"head.0": {0.25: 0.01, 0.5: 0.05}},
@@ -28,7 +30,7 @@ def test_latency_decide_reads_losses_in_ap(tmp_path):
     assert content["measure"] == "AP"
     losses = read_losses(tmp_path / "s.json", "m", [LAYER], (("head", "head block"),))
     assert losses.measure == "AP"
-    assert losses.of(LAYER, 0.5) == pytest.approx(0.05 * content["relation"]["ap_per_divergence"])
+    assert losses.of(LAYER, HALF) == pytest.approx(0.05 * content["relation"]["ap_per_divergence"])
     assert content["blocks"]["head"]["0.5"] == pytest.approx(0.05)
 
 
@@ -37,7 +39,7 @@ def test_without_annotations_losses_are_divergences(tmp_path):
     write_curves(content, tmp_path / "s.json")
     assert content["measure"] == "output divergence"
     assert content["relation"] is None
-    assert read_losses(tmp_path / "s.json", "m", [LAYER], ()).of(LAYER, 0.5) == pytest.approx(0.05)
+    assert read_losses(tmp_path / "s.json", "m", [LAYER], ()).of(LAYER, HALF) == pytest.approx(0.05)
 
 
 def test_divergences_are_read_back_by_family(tmp_path):

@@ -71,7 +71,8 @@ def test_curves_rise_and_are_read_by_latency_decide(place):
         assert 0 < curve["0.25"] < curve["0.5"] < curve["0.75"]
     graph = trace(create_model(NAME), (3, 64, 64), NAME)
     losses = read_losses(place / "s.json", NAME, graph.layers, model_spec(NAME).blocks)
-    assert losses.of(graph.layer("neck"), 0.5) == pytest.approx(content["layers"]["neck"]["0.5"])
+    half = Sparsity.parse("columns:0.5:4x1")
+    assert losses.of(graph.layer("neck"), half) == pytest.approx(content["layers"]["neck"]["0.5"])
     assert (place / "s.png").stat().st_size > 10_000
     assert not (place / "s.journal").exists()
 
