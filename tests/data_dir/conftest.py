@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def few(shared_dir, tmp_path_factory):
-    """A COCO folder of every third photograph, upright and wide ones, which float64 is done with in a fraction of the time."""
+    """A COCO folder of every third photograph, upright and wide: float64 is done with it in a fraction of the time."""
     source, folder = shared_dir / "data/photos_val", tmp_path_factory.mktemp("few")
     told = json.loads((source / "person_keypoints.json").read_text())
     told["images"] = sorted(told["images"], key=lambda image: image["id"])[::3]
