@@ -20,6 +20,7 @@ from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, make_folder, sha256
+from fleetpose.interrupt import kept_interrupt
 from fleetpose.progress import status
 from models.registry import MODEL_HELP, ModelSpec, build_model, model_spec
 
@@ -43,6 +44,7 @@ class Destination:
     linker: str = "lld"
 
 
+@kept_interrupt()
 def build(
     model: str,
     out: Path,

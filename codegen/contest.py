@@ -22,6 +22,7 @@ from devices.measure import measure
 from devices.session import Session
 from devices.timers import Call
 from fleetpose.errors import reason
+from fleetpose.interrupt import kept_interrupt
 
 log = logging.getLogger("codegen.contest")
 
@@ -83,6 +84,7 @@ class Contest:
         self.trials: list[Trial] = []
         self.expected: np.ndarray | None = None
 
+    @kept_interrupt()
     def enter(self, choice: Choice) -> Trial:
         """Compile, check and screen one candidate. Raises DeviceUnreachable where the device does not come back."""
         trial = Trial(choice)

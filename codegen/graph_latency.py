@@ -19,6 +19,7 @@ from devices.measure import measure
 from devices.session import Session
 from devices.timers import Call
 from fleetpose.errors import FleetposeError
+from fleetpose.interrupt import kept_interrupt
 from models.graph import Graph
 
 
@@ -39,6 +40,7 @@ def measured_latency(
 
     options = Options(choose=(tuned_for(session.profile) if tuned is None else tuned).choice)
 
+    @kept_interrupt()
     def latency_of(graph: Graph) -> float:
         lowered = lower_network([graph], session.profile, options)
         executable = tvm.compile(lowered.module, make_target(session.profile, host))

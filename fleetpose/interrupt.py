@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 @contextmanager
@@ -51,3 +52,39 @@ def terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def kept_interrupt() -> Iterator[None]:
+    """An interrupt that is swallowed inside, or turned into another error, is a KeyboardInterrupt at the end.
+
+    Foreign code does so where it calls back into Python: Ctrl-C while TVM compiles may arrive as a RuntimeError, which
+    would pass for a failure of what is compiled. Signals whose handler is not Python's are left as they are, and
+    outside the main thread nothing changes. Also a decorator.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came = threading.Event()
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def noted(number: int, frame: FrameType | None) -> None:
+        came.set()
+        handler = before[signal.Signals(number)]
+        assert callable(handler)
+        handler(number, frame)
+
+    watched = [each for each, handler in before.items() if callable(handler)]
+    for each in watched:
+        signal.signal(each, noted)
+    try:
+        yield
+    except Exception as error:
+        if came.is_set():
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        for each in watched:
+            signal.signal(each, before[each])
+    if came.is_set():
+        raise KeyboardInterrupt

@@ -18,6 +18,7 @@ from codegen.schedules.rule import Choice
 from codegen.workload import Weights, Workload
 from devices.profile import Profile
 from fleetpose.errors import reason
+from fleetpose.interrupt import kept_interrupt
 from latency.record import Failure
 from latency.space import Group
 from models.layer import Layer
@@ -88,6 +89,7 @@ class Recipe:
             return Prepared(workload.sparsity, failure=Failure("compile", str(error)))
         return Prepared(workload.sparsity, choice)
 
+    @kept_interrupt()
     def _prepared(
         self, dense: Workload, sparsity: Sparsity | None, inputs: list[np.ndarray], weights: Weights
     ) -> Prepared:

@@ -22,6 +22,7 @@ from devices.measure import device_of
 from devices.measurement import versions
 from devices.session import Session
 from fleetpose.errors import DeviceUnreachable, UsageError, reason
+from fleetpose.interrupt import kept_interrupt
 from latency.drift import REFERENCE_NAME, Reference, to_reference
 from latency.identity import network_id
 from latency.outcomes import now, rounded, times
@@ -76,6 +77,7 @@ def wholes(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]
     ]
 
 
+@kept_interrupt()
 def network_record(session: Session, whole: Whole, recipe: Recipe, settings: Settings, reference: Reference) -> Record:
     """Compile, time, tell. What fails is the record's failure; DeviceUnreachable where the device is gone."""
     device = device_of(session)

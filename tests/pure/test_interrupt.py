@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
-from fleetpose.interrupt import until_interrupted
+from fleetpose.interrupt import kept_interrupt, until_interrupted
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
@@ -45,3 +46,36 @@ def test_other_threads_are_never_interrupted():
     thread.start()
     thread.join()
     assert answers == [False]
+
+
+def interrupted(then):
+    """What swallows an interrupt, as foreign code does that calls back into Python."""
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    except KeyboardInterrupt:
+        then()
+
+
+def fail():
+    raise RuntimeError("RuntimeError")
+
+
+@pytest.mark.parametrize("then", [fail, lambda: None])
+def test_an_interrupt_that_is_swallowed_is_one_at_the_end(then):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), kept_interrupt():
+        interrupted(then)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_errors_and_ignored_signals_pass():
+    with pytest.raises(RuntimeError), kept_interrupt():
+        fail()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with kept_interrupt():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
