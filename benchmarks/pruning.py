@@ -172,9 +172,10 @@ def plot(path: Path, rows: Sequence[dict[str, Any]], dense: float, title: str) -
     from matplotlib.figure import Figure
 
     families = list(dict.fromkeys(each["family"] for each in rows))
-    figure = Figure(figsize=(5.2 * len(families), 4.6), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(families), 5.4), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(families), sharex=True, sharey=True, squeeze=False)[0]
+    shown: dict[str, Any] = {}
     for panel, family in zip(panels, families, strict=True):
         lines: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
         for each in rows:
@@ -184,13 +185,13 @@ def plot(path: Path, rows: Sequence[dict[str, Any]], dense: float, title: str) -
             x, ap, low, high = (np.array([float(p[key]) for p in points]) for key in ("reached", "ap", "low", "high"))
             label = f"{method}, {zeros}" + (f", {minutes:g} min" if minutes else "")
             colour, style = f"C{[*METHODS].index(method)}", "-" if zeros == "allocated" else "--"
-            panel.errorbar(
-                x, ap, (ap - low, high - ap), color=colour, linestyle=style, marker="o", label=label, capsize=2
+            shown[label] = panel.errorbar(
+                x, ap, (ap - low, high - ap), color=colour, linestyle=style, marker="o", capsize=2
             )
         panel.axhline(dense, color="black", linewidth=0.8)
         panel.set(xlabel="dense / kept parameters", title=family)
-        panel.legend(fontsize=7)
     panels[0].set(ylabel="OKS AP")
+    figure.legend(shown.values(), shown.keys(), fontsize=8, loc="outside lower center", ncols=4)
     figure.suptitle(title)
     with atomic_output(path, force=True) as temporary:
         figure.savefig(temporary, dpi=130, format="png")
