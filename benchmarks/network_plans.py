@@ -46,7 +46,8 @@ def check_plans(models: Sequence[str], wanted: Sequence[str]) -> None:
         labels_for(model, wanted)
     for label in wanted:
         if label.endswith(".json") and not any(_is_file_of(label, model) for model in models):
-            raise UsageError(f"{label} is a plan of {Plan.load(Path(label)).model}, not of {' or '.join(models)}")
+            model = Plan.load(Path(label)).model
+            raise UsageError(f"{label} is a plan of {model}, not of {' or '.join(models)}; add --model {model}")
 
 
 def plans_called(

@@ -41,8 +41,10 @@ WEIGHT_OF_BLOCK = {
     "PAF branch": 4.0,
 }
 
-#: weights that go together in FINE, and how the loss grows with their number; see `coarseness`
-FINE_UNIT, COARSE_EXPONENT = 4, 0.3
+#: what curves are of where a file does not say; the rule's, too
+FINE = parse_family("columns:4x1")
+#: how losses grow with the weights that go together; see `coarseness`
+COARSE_EXPONENT = 0.3
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -50,15 +52,13 @@ Curve = tuple[tuple[float, float], ...]
 def coarseness(sparsity: Sparsity, layer: Layer) -> float:
     """How much dearer zeros are than as many of columns:4x1: (weights that go or stay together / 4) ** 0.3.
 
-    The larger these units, the more of the large weights go with the small ones. The exponent is between those of the
-    squared weights that go in trained weights of human_pose_0001 and resnet50_3 at half (0.3 to 0.4) and at three
-    quarters zeros (0.15 to 0.25), nearer to what AP showed: block_punched:8x4 lost 1.95 times as much as columns:4x1
-    at 1.85x (docs/pruning.md), where this says 1.87. At 1.32x it lost 6 times as much and columns:8x1 3 times (this:
-    1.23): where zeros are few, coarse ones are dearer still.
+    The larger these units, the more of the large weights go with the small ones. The exponent is what AP showed at
+    1.85x (docs/pruning.md: block_punched:8x4 lost twice as much as columns:4x1); at 1.32x both coarser families lost
+    several times as much, so that where zeros are few, coarse ones are dearer still.
     """
     positions = prod(layer.kernel) if sparsity.pattern == "connectivity" else 1
     unit = PATTERN_ENTRIES if sparsity.pattern == "pattern" else prod(sparsity.block) * positions
-    return (unit / FINE_UNIT) ** COARSE_EXPONENT
+    return (unit / prod(FINE.block)) ** COARSE_EXPONENT
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Losses:
         table: which block a layer belongs to.
         measure: what a loss is in: "AP", ...; "zeros / kept" by the rule.
         blocks, curves: curves by block, and by layer: (zeros, loss), ascending from (0, 0).
-        family: of the sparsities that the curves are of; None: columns:4x1.
+        family: any sparsity of the family that the curves are of.
     """
 
     layers: Sequence[Layer]
@@ -78,20 +78,19 @@ class Losses:
     measure: str = "zeros / kept"
     blocks: Mapping[str, Curve] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
-    family: Sparsity | None = None
+    family: Sparsity = FINE
 
     def of(self, layer: Layer, sparsity: Sparsity) -> float:
         """The loss of a layer with a sparsity.
 
         By the rule: the fraction of its weights that go over the fraction kept, times a factor of the block, over the
-        number of layers. How many weights the layer has does not count: of 39 layers of human_pose_0001 (2,048 to
-        262,144 weights, 20 to 85 % zeros, reconstructed) the outputs' divergence follows zeros / kept with a rank
-        correlation of 0.71, and with the number of removed weights in it, 0.26.
+        number of layers. How many weights the layer has does not count: the curves of `models.sensitivity` for
+        human_pose_0001 are much alike from layers of 2,048 weights to such of 262,144.
         """
         kept = sparsity.kept_fraction(layer.weight_shape)
         zeros, dearer = 1 - kept, coarseness(sparsity, layer)
         block = block_of(layer.module or layer.name, self.table)
-        measured = dearer / coarseness(self.family, layer) if self.family else dearer
+        measured = dearer / coarseness(self.family, layer)
         if layer.name in self.curves:
             return measured * _at(self.curves[layer.name], zeros)
         if block in self.blocks:
@@ -131,7 +130,7 @@ def read_losses(path: Path, model: str, layers: Sequence[Layer], table: BlockTab
         for part in ("blocks", "layers")
     )
     families = [parse_family(text) for text in values.get("divergence") or {}]
-    return Losses(layers, table, str(values.get("measure", "")), blocks, curves, next(iter(families), None))
+    return Losses(layers, table, str(values.get("measure", "")), blocks, curves, next(iter(families), FINE))
 
 
 def _curve(points: Any, where: str) -> Curve:
