@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fleetpose import cli
-from latency import collect, decide, fit, predict
+from latency import audit, collect, decide, fit, predict
 from models.plan import Plan
 from tests.small_network import register_small
 
@@ -65,6 +65,23 @@ def test_the_first_and_the_last_stay_dense(capsys, predictor, tmp_path):
         if choice.sparsity is not None:
             assert choice.sparse.high < choice.dense.low or choice.sparse.ms < choice.dense.ms
     assert MODEL in plan.explain() or "times as fast" in plan.explain()
+
+
+def test_layers_are_timed_as_a_plan_has_them_and_its_decisions_audited(capsys, predictor, tmp_path):
+    plan, after = tmp_path / "plan.json", tmp_path / "after.jsonl"
+    said(capsys, decide, "--model", MODEL, "--predictor", predictor, "--sparsity", *SPARSITIES, "-o", plan)
+    sparsities = Plan.load(plan).sparsities
+    assert sparsities
+    run(collect, "--model", MODEL, "--plan", plan, "--sparsity", "dense", "--device", "null", "--profile", "mali-g76",
+        "-o", after)  # fmt: skip
+    timed = {json.loads(line)["sparsity"] for line in after.read_text().splitlines()}
+    assert timed == {"dense", *map(str, sparsities.values())}
+    found = said(capsys, audit, "--plan", plan, "--data", after)
+    assert set(sparsities) <= {verdict["layer"] for verdict in found["verdicts"]}
+    assert not found["unmeasured"]
+    assert found["lost_ms"] == pytest.approx(sum(each["chosen_ms"] - each["best_ms"] for each in found["verdicts"]))
+    run(audit, "--plan", plan, "--data", after)
+    assert f"{found['n']} decisions" in capsys.readouterr().out
 
 
 def test_a_target_is_met_or_said_to_be_out_of_reach(capsys, predictor, tmp_path):
