@@ -74,8 +74,8 @@ class Record:
             where there was no reference.
         reference_ms: milliseconds of the reference kernel within the run, by wall_ms's clock, the mean of the faster
             half of its samples. None where it was not among the variants.
-        to_reference: wall time / the reference kernel's in the same run, each of the faster half: what is left when
-            the device's pace is taken out. None with reference_ms.
+        to_reference: wall time / the reference kernel's in the same run: what is left when the device's pace is taken
+            out. Of a layer, each of the faster half; of a network, the median over rounds. None with reference_ms.
         date: ISO 8601, UTC.
         network: the network's name; "" for a layer.
         size: the network's input, (height, width); None for a layer.
