@@ -29,6 +29,7 @@ from latency.predict import add_network_flags, traced
 from latency.predictor import Predictor
 from latency.reasons import plan_of
 from latency.rounds import Settings
+from latency.trial import Stand, tried
 from models.graph import Graph
 from models.plan import Plan
 from models.registry import model_spec
@@ -47,7 +48,7 @@ class Measuring:
     Attributes:
         session: an open session of the predictor's device; see `latency.confirm.check_device`.
         settings: of every run, and the processor that serves the device.
-        budget_secs: no layer is begun later than this; None: no end.
+        budget_secs: no layer is begun later than this; None: no end. Whole networks are timed whatever the time.
     """
 
     session: Session
@@ -86,8 +87,16 @@ def decide(
     notes: list[str] = []
     if measuring is not None:
         network, notes = _measured(network, forecaster, goal, measuring, report)
-    report("choosing", 0, 0)
-    return planned(network, goal, sensitivity, margin, notes)
+
+    def plan_of(network: Network) -> Plan:
+        report("choosing", 0, 0)
+        return planned(network, goal, sensitivity, margin, notes)
+
+    if measuring is None or network.whole is None:
+        return plan_of(network)
+    recipe = replace(forecaster.recipe, host=measuring.settings.host)
+    stand = Stand(measuring.session, graph, recipe, measuring.settings, forecaster.dtype, report)
+    return tried(network, goal, plan_of, stand.time)
 
 
 def options(
@@ -134,7 +143,11 @@ def make_parser() -> argparse.ArgumentParser:
                         help="of the dense time that a gain has to exceed, such as 0.05")  # fmt: skip
     parser.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
                         help="what layers may have, e.g. columns:0.75:8x1; a default set without")  # fmt: skip
-    parser.add_argument("--measure", action="store_true", help="time what the predictor leaves open, then decide")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="time what the predictor leaves open, decide, and time the planned network, too, for a goal of time",
+    )
     parser.add_argument("--device", help="with --measure: host (without the flag, too), rpc:KEY, or null")
     parser.add_argument("--host", help="with --measure: processor that serves the device, as for codegen.build")
     parser.add_argument("--rounds", type=int, help="with --measure: samples of each variant (default: 15)")

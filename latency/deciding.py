@@ -57,6 +57,8 @@ class Network:
         workloads: of each convolution, dense, by name.
         calibration: from kernels to the whole; None: the plain sum.
         whole: time of the dense network, where it was measured; other times are then scaled to it.
+        saved: what plans were seen to save of the dense network's time / what they were predicted to; 1 where none was
+            timed as a whole.
     """
 
     graph: Graph
@@ -65,10 +67,12 @@ class Network:
     workloads: Mapping[str, Workload]
     calibration: Calibration | None = None
     whole: Cost | None = None
+    saved: float = 1.0
 
     def total(self, chosen: Sequence[Option]) -> Total:
         """The network's time under one option for each of `layers`."""
-        found, factor = self._predicted(chosen), self.factor
+        found, dense = self._predicted(chosen), self._predicted(self.dense).ms
+        factor = self.factor * (dense - self.saved * (dense - found.ms)) / found.ms
         return replace(found, ms=found.ms * factor, low=found.low * factor, high=found.high * factor)
 
     @property
@@ -226,18 +230,20 @@ def target_of(network: Network, goal: Goal) -> float | None:
 
 
 def _budget(network: Network, counted: Sequence[LayerOptions], goal: Goal, margin: float) -> float:
-    """What the convolutions may take of the target, before `factor`."""
-    target = target_of(network, goal)
+    """What the convolutions may take of the target, before `factor` and `saved`."""
+    target, dense = target_of(network, goal), network.total(network.dense).ms
     assert target is not None
-    least = network.rest_ms + network.factor * sum(option.ms for option in fastest(counted, margin))
+    convolutions = sum(layer.dense.ms for layer in counted)
+    most = convolutions - sum(option.ms for option in fastest(counted, margin))
+    a_ms = network.factor * network.saved  # what one predicted millisecond less is worth
+    least = dense - a_ms * most
     if least > target:
-        dense = network.total(network.dense).ms
         raise UsageError(
             f"{network.graph.name} cannot take {target:.4g} ms: it takes {dense:.4g} dense, and {least:.4g} with the "
             f"fastest that survives its intervals\n"
             f"allow more zeros (--sparsity), a smaller --margin, or measure what is uncertain (--measure)"
         )
-    return (target - network.rest_ms) / network.factor
+    return convolutions - (dense - target) / a_ms
 
 
 def _same(layer: LayerOptions, counted: Option) -> Option:

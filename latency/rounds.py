@@ -44,6 +44,11 @@ class Settings:
     patience: Patience = field(default_factory=Patience)
     host: str = "native"
 
+    @property
+    def network_timeout_secs(self) -> float:
+        """For each step where whole networks are timed."""
+        return 10 * self.timeout_secs
+
 
 class Broken(Exception):
     """The session is over; `number` is the variant that is to blame, None where that is not known."""

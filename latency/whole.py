@@ -63,6 +63,40 @@ class Whole:
         return network_id(device_of(session), self.graph.name, self.size, self.variants, self.dtype)
 
 
+@dataclass(frozen=True)
+class Compiled:
+    """A network compiled to be timed, with zeros wherever its plan asks for some, whatever its weights.
+
+    Attributes:
+        lowered: its kernels; `executable`: what TVM made of them.
+        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+    """
+
+    lowered: NetworkModule
+    executable: Any
+    host: str
+
+    @staticmethod
+    @kept_interrupt()
+    def of(whole: Whole, recipe: Recipe) -> Compiled:
+        """Compile it, by the schedules that its layers are timed with. Raises what lowering or TVM raises."""
+        graphs = [whole.graph]
+        if whole.plan is not None:
+            graphs, _ = planned_graphs(graphs, whole.plan, prune=True)
+        sparsities = whole.plan.sparsities if whole.plan else {}
+        lowered = lower_network(graphs, recipe.profile, Options(whole.dtype, sparsities, recipe.choose))
+        return Compiled(lowered, tvm.compile(lowered.module, make_target(recipe.profile, recipe.host)), recipe.host)
+
+    @property
+    def launches(self) -> int:
+        """Kernels launched for an inference."""
+        return sum(len(code.kernels) for code in self.lowered.entries[0].layers)
+
+    def load(self, session: Session) -> Call:
+        """It on the session's device, ready to be timed. Raises DeviceUnreachable."""
+        return loaded_network(session, self.lowered, self.executable, self.host)
+
+
 def wholes(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]) -> list[Whole]:
     """Every graph dense and under each plan that is of it. Raises UsageError where a plan is of none."""
     names = {graph.name for graph in graphs}
@@ -88,14 +122,12 @@ def network_record(session: Session, whole: Whole, recipe: Recipe, settings: Set
         plan=whole.variants, device=device, versions=versions(), date=now(), failure=Failure("error", "not run yet"),
     )  # fmt: skip
     try:
-        lowered = _lowered(whole, recipe)
-        compiled = tvm.compile(lowered.module, make_target(recipe.profile, recipe.host))
+        made = Compiled.of(whole, recipe)
     except Exception as error:
         return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
-    grids, drift = sum(len(code.kernels) for code in lowered.entries[0].layers), reference.settle()
-    record = replace(record, grids=grids, drift=rounded(drift))
+    record = replace(record, grids=made.launches, drift=rounded(reference.settle()))
     try:
-        found = _timed(session, loaded_network(session, lowered, compiled, recipe.host), settings, reference)
+        found = _timed(session, made.load(session), settings, reference)
     except DeviceUnreachable as error:
         failure = Failure("device", reason(error))
     except Exception as error:  # whatever it is, it is this network's result
@@ -116,7 +148,7 @@ def _timed(session: Session, call: Call, settings: Settings, reference: Referenc
     A sample of the reference kernel is as long as one inference, and the two are compared round by round: on a machine
     with other work, short samples find quiet moments that an inference of a tenth of a second never has.
     """
-    timeout_secs = 10 * settings.timeout_secs
+    timeout_secs = settings.network_timeout_secs
     first = measure(session, call.function, entry=call.entry, warmup=1, repeats=SAMPLES_PER_ROUND,
                     timeout_secs=timeout_secs)  # fmt: skip
     if not first.ok:
@@ -137,11 +169,3 @@ def _timed(session: Session, call: Call, settings: Settings, reference: Referenc
         "to_reference": rounded(result.ratios[REFERENCE_NAME].median),
         **times(found),
     }
-
-
-def _lowered(whole: Whole, recipe: Recipe) -> NetworkModule:
-    graphs = [whole.graph]
-    if whole.plan is not None:
-        graphs, _ = planned_graphs(graphs, whole.plan, prune=True)
-    sparsities = whole.plan.sparsities if whole.plan else {}
-    return lower_network(graphs, recipe.profile, Options(whole.dtype, sparsities, recipe.choose))

@@ -57,6 +57,7 @@ class Outlook:
 
     Attributes:
         dense, planned: the whole network's time without and with the plan.
+        predicted: what `planned` was predicted to be, where it is measured.
         rest_ms: of it, what is spent in what the plan cannot change: other layers, copies at the ends, launches.
         rule: how variants were chosen, in words.
         notes: further sentences for people, such as what a time is made of.
@@ -67,6 +68,7 @@ class Outlook:
     rest_ms: float
     rule: str
     notes: tuple[str, ...] = ()
+    predicted: Cost | None = None
 
     def __str__(self) -> str:
         times = self.dense.ms / self.planned.ms
@@ -79,14 +81,15 @@ class Outlook:
             "rest_ms": self.rest_ms,
             "rule": self.rule,
             "notes": list(self.notes),
+            **({"predicted_ms": self.predicted.to_json()} if self.predicted else {}),
         }
 
     @staticmethod
     def from_json(value: Any) -> Outlook:
         """The inverse of `to_json`. Raises UsageError for what is none."""
         where = "the plan's network"
-        values = _entries(value, ("dense_ms", "planned_ms", "rest_ms", "rule", "notes"), where)
-        notes = values.get("notes", [])
+        values = _entries(value, ("dense_ms", "planned_ms", "predicted_ms", "rest_ms", "rule", "notes"), where)
+        notes, predicted = values.get("notes", []), values.get("predicted_ms")
         if not isinstance(values.get("rule"), str) or not isinstance(notes, list) or not all(map(_is_text, notes)):
             raise UsageError(f"{where}: its rule is a text, its notes are a list of texts")
         return Outlook(
@@ -95,6 +98,7 @@ class Outlook:
             number(values.get("rest_ms"), f"{where}: rest_ms", zero=True),
             values["rule"],
             tuple(notes),
+            Cost.from_json(predicted, f"{where}: predicted_ms") if predicted is not None else None,
         )
 
 

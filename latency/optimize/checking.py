@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from codegen.artifact import Artifact
 from codegen.pose import check_pose, find_people, prepare
 from codegen.run import write_picture
 from codegen.verify import verify
-from devices.interleaved import measure_interleaved
+from devices.interleaved import Interleaved, measure_interleaved
+from devices.measure import measure
 from devices.measurement import Measurement
 from devices.timers import Call
 from fleetpose.errors import FleetposeError, UsageError
+from latency.drift import REFERENCE_NAME, Reference
 from latency.optimize.job import (
     ACCURACY,
     COMPARED,
@@ -109,26 +112,41 @@ def _kernels(artifact: Artifact, tensor: np.ndarray) -> list[dict[str, Any]]:
 
 
 def compare(job: Job, report: Report) -> str:
-    """The two networks timed in turn on the device, by wall clock."""
+    """The two networks and the reference kernel timed in turn on the device, by wall clock."""
     report("dense and sparse in turn", 0, 0)
     session = job.lease.session
     artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
     timed = {name: artifact.timed(tensor) for name, artifact in artifacts.items()}
     calls = {name: Call(each["function"], (), each["entry"]) for name, each in timed.items()}
-    result = measure_interleaved(
-        session, calls, SAMPLES_PER_ROUND * job.request.rounds, clock="wall", seed=job.request.seed
-    )
-    for name, one in result.measurements.items():
-        if not one.ok:
-            raise FleetposeError(f"timing {ARTIFACTS[name]} failed: {one.error}")
+    result = _in_turn(job, calls)
     ratio = result.ratios["sparse"]
-    times = {name: _times(one) for name, one in result.measurements.items()}
+    times = {name: _times(result.measurements[name]) for name in ARTIFACTS}
     speedup = {"median": ratio.median, "low": ratio.low, "high": ratio.high, "rounds": list(ratio.rounds)}
     conditions = result.measurements["dense"].before
-    write_json(job, COMPARED, {**times, "speedup": speedup, "conditions": conditions})
     dense, sparse = (times[name]["ms"] for name in ARTIFACTS)
+    reference_ms = dense / result.ratios[REFERENCE_NAME].median
+    facts = {**times, "speedup": speedup, "conditions": conditions, "reference_ms": reference_ms}
+    write_json(job, COMPARED, facts)
     return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {ratio.median:.2f} times as fast"
+
+
+def _in_turn(job: Job, calls: Mapping[str, Call]) -> Interleaved:
+    """Calls by the names of ARTIFACTS and the reference kernel, whose samples are as long as the first one's."""
+    session, settings = job.lease.session, job.settings
+    reference = Reference(session, settings.patience, host=job.host)
+    first = next(iter(calls.values()))
+    secs = measure(session, first.function, entry=first.entry, warmup=1, repeats=SAMPLES_PER_ROUND,
+                   timeout_secs=settings.network_timeout_secs)  # fmt: skip
+    result = measure_interleaved(
+        session, {**calls, REFERENCE_NAME: reference.call()}, SAMPLES_PER_ROUND * settings.rounds, clock="wall",
+        min_repeat_secs=min(secs.wall_secs, default=settings.sample_secs),
+        timeout_secs=settings.network_timeout_secs, seed=settings.seed,
+    )  # fmt: skip
+    for name, one in result.measurements.items():
+        if not one.ok:
+            raise FleetposeError(f"timing {ARTIFACTS.get(name, 'the reference kernel')} failed: {one.error}")
+    return result
 
 
 def _times(found: Measurement) -> dict[str, Any]:

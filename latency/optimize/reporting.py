@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import platform
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from devices.measurement import versions
 from latency.deciding import Goal
+from latency.forecast import Forecaster
 from latency.optimize.checking import ARTIFACTS
 from latency.optimize.job import (
     ACCURACY,
@@ -28,7 +30,8 @@ from latency.optimize.job import (
 )
 from latency.optimize.layers import Layers, speedup
 from latency.optimize.modelling import forecaster_of, read_json, write_json
-from latency.predictor import Predictor
+from latency.predictor import Prediction, Predictor
+from latency.totals import Total
 from models.plan import Plan
 
 FORMAT = "fleetpose.result/1"
@@ -73,11 +76,17 @@ def gathered(job: Job) -> dict[str, Any]:
     }
 
 
-def headline(job: Job, plan: Plan, forecaster: Any) -> dict[str, Any]:
-    """Dense against planned: measured, predicted, accuracy, size."""
+def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
+    """Dense against planned: measured, predicted, accuracy, size.
+
+    Predicted times are at the pace of the measured ones, that of the reference kernel beside them: its time there over
+    its usual one is "pace".
+    """
     timed, accuracy, graph = read_json(job, COMPARED), read_json(job, ACCURACY), job.graph
-    totals = [forecaster.total(forecaster.steps(graph, zeros)) for zeros in ({}, plan.sparsities)]
+    totals = foretold(job, plan, forecaster)
     predicted, interval = speedup(*totals)
+    usual_ms = forecaster.predictor.metadata.get("reference_ms")
+    pace = timed["reference_ms"] / usual_ms if usual_ms else 1.0
     return {
         "dense_ms": timed["dense"]["ms"],
         "dense_iqr_ms": timed["dense"]["iqr_ms"],
@@ -85,8 +94,9 @@ def headline(job: Job, plan: Plan, forecaster: Any) -> dict[str, Any]:
         "sparse_iqr_ms": timed["sparse"]["iqr_ms"],
         "speedup": timed["speedup"]["median"],
         "speedup_interval": [timed["speedup"]["low"], timed["speedup"]["high"]],
-        "predicted_dense_ms": totals[0].ms,
-        "predicted_sparse_ms": totals[1].ms,
+        "pace": pace,
+        "predicted_dense_ms": pace * totals[0].ms,
+        "predicted_sparse_ms": pace * totals[1].ms,
         "predicted_speedup": predicted,
         "predicted_interval": interval,
         **{name: accuracy[name] for name in ("ap_dense", "ap_sparse", "ap_change_interval")},
@@ -98,6 +108,18 @@ def headline(job: Job, plan: Plan, forecaster: Any) -> dict[str, Any]:
         "convolutions": len(plan.choices),
         "conditions": timed["conditions"],
     }
+
+
+def foretold(job: Job, plan: Plan, forecaster: Forecaster) -> list[Prediction] | list[Total]:
+    """The dense and the planned network's time as known before the plan was measured, of a plan decided here.
+
+    Of a plan that was given, as predicted.
+    """
+    outlook = plan.network
+    if outlook is None or job.request.plan is not None:
+        return [forecaster.total(forecaster.steps(job.graph, zeros)) for zeros in ({}, plan.sparsities)]
+    costs = outlook.dense, outlook.predicted or outlook.planned
+    return [Prediction(each.ms, each.low or 0.0, math.inf if each.high is None else each.high) for each in costs]
 
 
 def device_facts(job: Job) -> dict[str, Any]:

@@ -1,0 +1,39 @@
+"""A planned network beside the dense one on this machine."""
+
+import pytest
+
+from codegen.tuned import Tuned
+from fleetpose.errors import UsageError
+from latency.prepare import Recipe
+from latency.rounds import Settings
+from latency.trial import Stand
+from models.plan import Plan
+from models.registry import create_model
+from models.sparsity import Sparsity
+from models.trace import trace
+from tests.small_network import register_small
+
+MODEL = register_small()
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return trace(create_model(MODEL, seed=1), (3, 64, 64), MODEL)
+
+
+@pytest.fixture(scope="module")
+def stand(host, graph) -> Stand:
+    return Stand(host, graph, Recipe(host.profile, Tuned(()).choice), Settings(rounds=4), "float32")
+
+
+@pytest.mark.parametrize("layers", [(), ("one", "two")])
+def test_a_plan_is_timed_whatever_the_weights(stand, graph, layers):
+    plan = Plan.of(MODEL, graph.layers, dict.fromkeys(layers, Sparsity.parse("columns:0.75:4x1")))
+    found = stand.time(plan)
+    assert len(found.rounds) == 12
+    assert 0 < found.low <= found.median <= found.high
+
+
+def test_a_plan_of_another_network(stand, graph):
+    with pytest.raises(UsageError, match="other"):
+        stand.time(Plan("other", ()))

@@ -1,0 +1,155 @@
+"""Plans tried as whole networks: what was saved decides the next one."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from devices.interleaved import Ratio
+from fleetpose.errors import UsageError
+from latency.choose import LayerOptions, Option, allowed
+from latency.deciding import Goal, Network, choose, target_of
+from latency.forecast import Step
+from latency.predictor import Prediction
+from latency.reasons import plan_of
+from latency.trial import NEAR, TRIALS, tried
+from models.cost import Cost, Outlook
+from models.graph import Graph
+from models.plan import Plan
+from models.sparsity import Sparsity
+
+GOAL = Goal(speedup=1.5)
+GRAPH = Graph("net", "x", (3, 8, 8), ("x",), (), {})
+
+
+def option(ms: float, zeros: float = 0.0, loss: float = 0.0) -> Option:
+    sparsity = Sparsity("columns", zeros, (4, 1)) if zeros else None
+    return Option(sparsity, ms, ms / 1.01, ms * 1.01, 1 - zeros, loss)
+
+
+def network(seed: int = 0, count: int = 12, whole_ms: float = 60.0) -> Network:
+    """Layers of random times, measured as a whole, in which zeros save in proportion to what they cost in accuracy."""
+    random = np.random.default_rng(seed)
+    layers = []
+    for number in range(count):
+        ms = float(random.uniform(1, 6))
+        variants = [
+            option(ms * (1 - 0.9 * z), z, z / (1 - z) * random.uniform(0.8, 1.2)) for z in (0.3, 0.5, 0.7, 0.85)
+        ]
+        layers.append(LayerOptions(f"l{number}", option(ms), tuple(variants)))
+    steps = [
+        Step(each.layer, "conv", "k", None, Prediction(each.dense.ms, each.dense.low, each.dense.high), 1, 0, number)
+        for number, each in enumerate(layers)
+    ]
+    rest = Step("pool", "pool", "k", None, Prediction(4.0, 3.9, 4.1), 1, 0, "pool")
+    found = Network(GRAPH, (*steps, rest), tuple(layers), {})
+    return replace(found, whole=Cost(whole_ms, measured=True))
+
+
+class Device:
+    """Saves `worth` of what layers alone say; keeps the plans that it ran."""
+
+    def __init__(self, of: Network, worth: float) -> None:
+        self.network, self.worth, self.plans = of, worth, list[Plan]()
+
+    def time(self, plan: Plan) -> Ratio:
+        self.plans.append(plan)
+        chosen = [
+            next(each for each in (layer.dense, *layer.variants) if each.sparsity == plan[layer.layer].sparsity)
+            for layer in self.network.layers
+        ]
+        dense, alone = (self.network.total(each).ms for each in (self.network.dense, chosen))
+        ratio = dense / (dense - self.worth * (dense - alone))
+        return Ratio(ratio, 0.98 * ratio, 1.02 * ratio, (ratio,))
+
+
+def decided(of: Network, goal: Goal = GOAL) -> Plan:
+    return plan_of("net", of, choose(of, goal), goal, 0.0)
+
+
+def outlook(plan: Plan) -> Outlook:
+    assert plan.network is not None
+    return plan.network
+
+
+def loss(plan: Plan, of: Network) -> float:
+    return sum(
+        each.loss
+        for layer in of.layers
+        for each in layer.variants
+        if each.sparsity is not None and each.sparsity == plan[layer.layer].sparsity
+    )
+
+
+@pytest.mark.parametrize("worth", [0.75, 0.9, 1.25])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_second_plan_does_what_the_first_was_to(seed, worth):
+    start = network(seed)
+    device = Device(start, worth)
+    plan = tried(start, GOAL, decided, device.time)
+    found = outlook(plan)
+    assert found.planned.measured
+    assert found.dense.ms / found.planned.ms == pytest.approx(GOAL.speedup, rel=NEAR)
+    assert 2 <= len(device.plans) <= TRIALS
+    assert found.predicted is not None
+    assert found.predicted.ms == pytest.approx(found.planned.ms, rel=0.02)
+    assert found.notes[-1].count("predicted") == len(device.plans)
+    first, last = (loss(each, start) for each in (device.plans[0], plan))
+    assert (last > first) == (worth < 1), "too little was saved: more zeros; too much: fewer"
+
+
+def test_what_holds_is_tried_once():
+    start = network()
+    device = Device(start, 1.0)
+    plan = tried(start, GOAL, decided, device.time)
+    assert len(device.plans) == 1
+    assert plan.sparsities == decided(start).sparsities
+    assert outlook(Plan.from_json(plan.to_json())) == outlook(plan)
+
+
+def test_out_of_reach_the_fastest_is_kept():
+    start = network()
+    goal = Goal(speedup=3.0)
+    device = Device(start, 0.7)
+    plan = tried(start, goal, lambda of: decided(of, goal), device.time)
+    found = outlook(plan)
+    assert found.dense.ms / found.planned.ms < 0.9 * 3.0
+    assert plan.sparsities in [each.sparsities for each in device.plans]
+    assert "3.0" in found.notes[-1]
+
+
+@pytest.mark.parametrize("worth", [0.0, -0.5])
+def test_zeros_that_save_nothing_end_the_trials(worth):
+    start = network()
+    device = Device(start, worth)
+    assert outlook(tried(start, GOAL, decided, device.time)).planned.ms >= 0.99 * 60
+    assert len(device.plans) == 1
+
+
+def test_nothing_sparse_is_not_timed():
+    start = network()
+    device = Device(start, 1.0)
+    goal = Goal(target_ms=70.0)
+    plan = tried(start, goal, lambda of: decided(of, goal), device.time)
+    assert not plan.sparsities
+    assert not device.plans
+    assert not outlook(plan).planned.measured
+
+
+@pytest.mark.parametrize("saved", [0.6, 1.0, 1.4])
+def test_a_choice_by_what_is_saved_is_the_best_of_all(saved):
+    start = replace(network(5, count=4), saved=saved)
+    target = target_of(start, GOAL)
+    assert target is not None
+    every = [list(each) for each in itertools.product(*(allowed(layer) for layer in start.layers))]
+    reach = [each for each in every if start.total(each).ms <= target + 1e-9]
+    if not reach:
+        with pytest.raises(UsageError, match="cannot take"):
+            choose(start, GOAL)
+        return
+    found = choose(start, GOAL)
+    assert start.total(found).ms <= target + 1e-6
+    assert sum(each.loss for each in found) == pytest.approx(min(sum(e.loss for e in each) for each in reach))
+    dense, alone = start.total(start.dense).ms, replace(start, saved=1.0).total(found).ms
+    assert start.total(found).ms == pytest.approx(dense - saved * (dense - alone))
