@@ -54,7 +54,9 @@ def reproduce_section(result: Values) -> Section:
         parts.append(_checks(verified))
     conditions = result["headline"].get("conditions")
     if isinstance(conditions, Mapping) and conditions:
-        parts.append(_pairs("Conditions of the timing", dict(flat(conditions, but=("time_unix_secs",)))))
+        pace = result["headline"].get("pace")
+        told = {} if pace is None else {"reference kernel's time over its usual one": round(pace, 2)}
+        parts.append(_pairs("Conditions of the timing", told | dict(flat(conditions, but=("time_unix_secs",)))))
     stages = result.get("stages") or ()
     if stages:
         parts.append(_stages(stages))

@@ -235,6 +235,13 @@ def test_checks_of_two_artifacts_stand_beside_each_other(tmp_path):
     assert "device driver" not in markdown
 
 
+def test_the_pace_stands_with_the_conditions(tmp_path):
+    result = sample_result()
+    result["headline"] |= {"pace": 1.2345, "conditions": {"gpu_clock_mhz": 800}}
+    _, markdown = made(result, tmp_path)
+    assert "| reference kernel's time over its usual one | 1.23 |" in markdown
+
+
 def test_what_was_tried_and_not_chosen_stands_in_grey(tmp_path):
     result = sample_result()
     page, markdown = made(result, tmp_path)
