@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import mean
 
 from codegen.contest import brief
 from devices.interleaved import Ratio, measure_interleaved
@@ -20,7 +21,7 @@ from latency.deciding import Goal, Network, target_of
 from latency.prepare import Recipe
 from latency.rounds import Settings
 from latency.whole import SAMPLES_PER_ROUND, Compiled, Whole
-from models.cost import Cost
+from models.cost import Cost, Outlook
 from models.graph import Graph
 from models.plan import Plan
 
@@ -36,39 +37,51 @@ class Trial:
 
     Attributes:
         plan: as decided, its network's times not all measured.
+        alone_ms: what its zeros save by the layers' times, no trial considered.
         ratio: dense time / planned time, of interleaved rounds.
     """
 
     plan: Plan
+    alone_ms: float
     ratio: Ratio
 
     @property
-    def foretold(self) -> float:
-        """The ratio that was predicted."""
+    def outlook(self) -> Outlook:
+        """The plan's network."""
         assert self.plan.network is not None
-        return self.plan.network.dense.ms / self.plan.network.planned.ms
+        return self.plan.network
+
+    @property
+    def saved(self) -> float:
+        """What was saved / what the layers' times say."""
+        return (self.outlook.dense.ms - self.ms(self.ratio.median)) / self.alone_ms
 
     def ms(self, ratio: float) -> float:
         """Milliseconds of the planned network at a ratio."""
-        assert self.plan.network is not None
-        return self.plan.network.dense.ms / ratio
+        return self.outlook.dense.ms / ratio
+
+    def expected_ms(self, saved: float) -> float:
+        """Milliseconds of the planned network where so much is saved of what the layers' times say."""
+        return self.outlook.dense.ms - saved * self.alone_ms
 
     @property
     def measured(self) -> Plan:
         """The plan with the planned network's time measured."""
-        assert self.plan.network is not None
-        found = self.ratio
+        found, outlook = self.ratio, self.outlook
         cost = Cost.of(self.ms(found.median), self.ms(found.high), self.ms(found.low), measured=True)
-        outlook = self.plan.network
         return replace(self.plan, network=replace(outlook, planned=cost, predicted=outlook.planned))
 
     def __str__(self) -> str:
-        found = self.ratio
-        return f"{found.median:.2f} times as fast ({found.low:.2f} to {found.high:.2f}), {self.foretold:.2f} predicted"
+        found, foretold = self.ratio, self.outlook.dense.ms / self.outlook.planned.ms
+        return f"{found.median:.2f} times as fast ({found.low:.2f} to {found.high:.2f}), {foretold:.2f} predicted"
 
 
 def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time: Callable[[Plan], Ratio]) -> Plan:
-    """The plan of a goal of time after trials: the one nearest to the target of those that reach it, else the fastest.
+    """The plan of a goal of time after trials.
+
+    What is saved is taken as the mean over the trials, for each of them is noisy. They end once that mean brings the
+    plan at hand near the target, and at TRIALS; then the plan nearest to the target of those that reach it is taken,
+    or the fastest.
 
     Args:
         network: its dense time measured.
@@ -83,9 +96,9 @@ def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time
     assert target is not None
     plan, trials = plan_of(network), list[Trial]()
     while plan.sparsities and not any(plan.sparsities == each.plan.sparsities for each in trials):
-        trials.append(Trial(plan, time(plan)))
-        saved = _saved(network, trials[-1])
-        if len(trials) == TRIALS or saved <= 0 or abs(trials[-1].ms(trials[-1].ratio.median) / target - 1) <= NEAR:
+        trials.append(_trial(plan, network, time(plan)))
+        saved = mean(each.saved for each in trials)
+        if len(trials) == TRIALS or saved <= 0 or abs(trials[-1].expected_ms(saved) / target - 1) <= NEAR:
             break
         network = replace(network, saved=saved)
         try:
@@ -94,25 +107,21 @@ def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time
             break
     if not trials:
         return plan
-    best = _best(trials, target)
-    found = best.measured
-    assert found.network is not None
-    return replace(found, network=replace(found.network, notes=(*found.network.notes, _sentence(trials))))
+    best = _best(trials, target).measured
+    assert best.network is not None
+    return replace(best, network=replace(best.network, notes=(*best.network.notes, _sentence(trials))))
 
 
-def _saved(network: Network, trial: Trial) -> float:
-    """What was saved / what the layers' times say."""
-    outlook = trial.plan.network
-    assert outlook is not None
-    foretold = (outlook.dense.ms - outlook.planned.ms) / network.saved
-    return (outlook.dense.ms - trial.ms(trial.ratio.median)) / foretold
+def _trial(plan: Plan, network: Network, ratio: Ratio) -> Trial:
+    assert plan.network is not None
+    return Trial(plan, (plan.network.dense.ms - plan.network.planned.ms) / network.saved, ratio)
 
 
 def _best(trials: Sequence[Trial], target: float) -> Trial:
-    reach = [each for each in trials if each.ms(each.ratio.median) <= target * (1 + NEAR)]
-    if reach:
-        return min(reach, key=lambda each: each.ratio.median)
-    return max(trials, key=lambda each: each.ratio.median)
+    saved = mean(each.saved for each in trials)
+    times = {number: each.expected_ms(saved) for number, each in enumerate(trials)}
+    reach = [number for number, ms in times.items() if ms <= target * (1 + NEAR)]
+    return trials[max(reach, key=times.__getitem__) if reach else min(times, key=times.__getitem__)]
 
 
 def _sentence(trials: Sequence[Trial]) -> str:
@@ -156,12 +165,12 @@ class Stand:
         Raises:
             UsageError: a network failed. DeviceUnreachable: the device is gone.
         """
-        settings = self.settings
+        settings, rounds = self.settings, SAMPLES_PER_ROUND * self.settings.rounds
         self.report("the whole network, planned and dense in turn", 0, 0)
         result = measure_interleaved(
-            self.session, {"dense": self._dense, "planned": self._loaded(plan)}, SAMPLES_PER_ROUND * settings.rounds,
-            warmup=1, clock="wall", min_repeat_secs=settings.sample_secs,
-            timeout_secs=settings.network_timeout_secs, seed=settings.seed,
+            self.session, {"dense": self._dense, "planned": self._loaded(plan)}, rounds, warmup=1, clock="wall",
+            min_repeat_secs=settings.sample_secs, timeout_secs=settings.network_timeout_secs, seed=settings.seed,
+            most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
         )  # fmt: skip
         for name, found in result.measurements.items():
             if not found.ok:

@@ -16,7 +16,6 @@ import tvm
 from codegen.contest import brief
 from codegen.graph_latency import loaded_network
 from codegen.network import NetworkModule, Options, lower_network
-from codegen.planned import planned_graphs
 from codegen.target import make_target
 from devices.interleaved import measure_interleaved
 from devices.measure import device_of, measure
@@ -33,6 +32,7 @@ from latency.record import Failure, Record
 from latency.rounds import Settings
 from models.graph import Graph
 from models.plan import Plan
+from models.prune.oneshot import prune_graph
 
 log = logging.getLogger("latency.whole")
 
@@ -80,11 +80,9 @@ class Compiled:
     @kept_interrupt()
     def of(whole: Whole, recipe: Recipe) -> Compiled:
         """Compile it, by the schedules that its layers are timed with. Raises what lowering or TVM raises."""
-        graphs = [whole.graph]
-        if whole.plan is not None:
-            graphs, _ = planned_graphs(graphs, whole.plan, prune=True)
+        graph = prune_graph(whole.graph, whole.plan) if whole.plan else whole.graph
         sparsities = whole.plan.sparsities if whole.plan else {}
-        lowered = lower_network(graphs, recipe.profile, Options(whole.dtype, sparsities, recipe.choose))
+        lowered = lower_network([graph], recipe.profile, Options(whole.dtype, sparsities, recipe.choose))
         return Compiled(lowered, tvm.compile(lowered.module, make_target(recipe.profile, recipe.host)), recipe.host)
 
     @property

@@ -133,15 +133,16 @@ def compare(job: Job, report: Report) -> str:
 
 def _in_turn(job: Job, calls: Mapping[str, Call]) -> Interleaved:
     """Calls by the names of ARTIFACTS and the reference kernel, whose samples are as long as the first one's."""
-    session, settings = job.lease.session, job.settings
+    session, settings, rounds = job.lease.session, job.settings, SAMPLES_PER_ROUND * job.request.rounds
     reference = Reference(session, settings.patience, host=job.host)
     first = next(iter(calls.values()))
     secs = measure(session, first.function, entry=first.entry, warmup=1, repeats=SAMPLES_PER_ROUND,
                    timeout_secs=settings.network_timeout_secs)  # fmt: skip
     result = measure_interleaved(
-        session, {**calls, REFERENCE_NAME: reference.call()}, SAMPLES_PER_ROUND * settings.rounds, clock="wall",
+        session, {**calls, REFERENCE_NAME: reference.call()}, rounds, clock="wall",
         min_repeat_secs=min(secs.wall_secs, default=settings.sample_secs),
         timeout_secs=settings.network_timeout_secs, seed=settings.seed,
+        most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
     )  # fmt: skip
     for name, one in result.measurements.items():
         if not one.ok:

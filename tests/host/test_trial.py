@@ -30,7 +30,7 @@ def stand(host, graph) -> Stand:
 def test_a_plan_is_timed_whatever_the_weights(stand, graph, layers):
     plan = Plan.of(MODEL, graph.layers, dict.fromkeys(layers, Sparsity.parse("columns:0.75:4x1")))
     found = stand.time(plan)
-    assert len(found.rounds) == 12
+    assert 12 <= len(found.rounds) <= 48
     assert 0 < found.low <= found.median <= found.high
 
 
