@@ -15,6 +15,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from fleetpose.errors import UsageError
+from fleetpose.native import without_native_output
 from latency.totals import exp
 from models.sparsity import Sparsity
 
@@ -185,13 +186,14 @@ def _assign(layers: Sequence[LayerOptions], margin: float, cost, weight, budget:
     one_each = csr_array((np.ones(len(flat)), (owner, np.arange(len(flat)))), shape=(len(options), len(flat)))
     weights = np.array([[weight(option) for option in flat]])
     slack = 1e-9 * max(1.0, abs(budget))
-    found = milp(
-        np.array([cost(option) for option in flat]),
-        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(weights, -np.inf, budget + slack)],
-        integrality=np.ones(len(flat)),
-        bounds=Bounds(0, 1),
-        options={"mip_rel_gap": 0.0},
-    )
+    with without_native_output():  # HiGHS prints a line now and then, whatever its options
+        found = milp(
+            np.array([cost(option) for option in flat]),
+            constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(weights, -np.inf, budget + slack)],
+            integrality=np.ones(len(flat)),
+            bounds=Bounds(0, 1),
+            options={"mip_rel_gap": 0.0},
+        )
     if found.x is None:
         raise UsageError(f"no choice of variants fits: {found.message}")
     chosen = found.x > 0.5
