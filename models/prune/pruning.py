@@ -177,7 +177,7 @@ def _train(
         spec,
         data,
         settings,
-        teacher=Teacher.named(*(wanted.teacher or (wanted.model, wanted.weights)), wanted.seed),
+        teacher=Teacher.named(*(wanted.teacher or (wanted.model, wanted.weights)), wanted.seed, wanted.teacher is None),
         constraint=constraint,
         checkpoint=checkpoint_path(wanted.out),
         report=told,

@@ -103,14 +103,17 @@ class Pupil(nn.Module):
     Args:
         network: what is trained.
         places: name -> path in `network` of what is to imitate the teacher.
-        channels: name -> the teacher's channels there.
+        channels: name -> the teacher's channels there; places without are answered as they are.
     """
 
     def __init__(self, network: nn.Module, places: Mapping[str, str], channels: Mapping[str, int]) -> None:
         super().__init__()
         self.tapped = Tapped(network, places)
         self.adaptors = nn.ModuleDict(
-            {_key(name): nn.Conv2d(channels_at(network, path), channels[name], 1) for name, path in places.items()}
+            {
+                _key(name): nn.Conv2d(channels_at(network, path), channels[name], 1) if name in channels else nn.Identity()
+                for name, path in places.items()
+            }
         )
 
     def forward(self, x: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:

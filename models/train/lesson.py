@@ -1,4 +1,4 @@
-"""What a teacher says about views: its last maps as targets, its features as hints; and the pupil that answers both."""
+"""What a teacher says about views: its maps as targets, its features as hints; and the pupil that answers both."""
 
 from __future__ import annotations
 
@@ -17,48 +17,61 @@ from models.train.samples import normalised
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network and what it expects of its input; training puts it into eval mode and freezes it."""
+    """A trained network and what it expects of its input; training puts it into eval mode and freezes it.
+
+    Attributes:
+        itself: whether this is the pupil as it was before pruning. Then each stage's maps are its targets, not the last
+            one's all stages', and its features are imitated as they are, without adaptors: where nothing is damaged,
+            nothing is to be learnt. An adaptor's random start would say otherwise.
+    """
 
     network: nn.Module
     preprocessing: Preprocessing
+    itself: bool = False
 
     @classmethod
-    def named(cls, model: str, weights: Path | str | None, seed: int = 0) -> Teacher:
+    def named(cls, model: str, weights: Path | str | None, seed: int = 0, itself: bool = False) -> Teacher:
         """The registered network `model` with a file of weights; None is random ones, drawn from `seed`.
 
         Raises:
             UsageError: no such network or file, or one that does not fit the other.
         """
-        return cls(create_model(model, weights, seed), model_spec(model).preprocessing)
+        return cls(create_model(model, weights, seed), model_spec(model).preprocessing, itself)
 
 
 class Lesson:
     """A teacher at work.
 
-    Called with (N, 3, H, W) uint8 images it answers ((heatmaps, PAFs) of its last stage, {place: features}), all
-    float32 and without gradients.
+    Called with (N, 3, H, W) uint8 images it answers ([heatmaps, PAFs] of its last stage, or of every stage where it
+    teaches itself, {place: features}), all float32 and without gradients.
     """
 
     def __init__(self, teacher: Teacher, device: torch.device) -> None:
         self.network = placed(teacher.network, device).eval().requires_grad_(False)
-        self.preprocessing = teacher.preprocessing
+        self.preprocessing, self.itself = teacher.preprocessing, teacher.itself
         self.places = feature_places(self.network)
         self.tapped = Tapped(self.network, self.places)
 
     @torch.no_grad()
-    def __call__(self, images: torch.Tensor) -> tuple[tuple[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]:
+    def __call__(self, images: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
         stages, features = self.tapped(normalised(images, self.preprocessing))
-        return (stages[-2].float(), stages[-1].float()), {name: found.float() for name, found in features.items()}
+        taught = stages if self.itself else stages[-2:]
+        return [maps.float() for maps in taught], {name: found.float() for name, found in features.items()}
 
 
 def make_pupil(network: nn.Module, lesson: Lesson | None, seed: int, device: torch.device) -> Pupil:
-    """`network` with an adaptor, drawn from `seed`, at every place the lesson's teacher has, too; None: without any."""
+    """`network` with an adaptor, drawn from `seed`, at every place the lesson's teacher has, too; None: without any.
+
+    A network that is taught by itself needs none: its features are answered as they are.
+    """
     mine = feature_places(network) if lesson is not None else {}
     theirs = lesson.places if lesson is not None else {}
     shared = [name for name in mine if name in theirs]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        channels = {name: channels_at(lesson.network, theirs[name]) for name in shared} if lesson is not None else {}
+        channels = {}
+        if lesson is not None and not lesson.itself:
+            channels = {name: channels_at(lesson.network, theirs[name]) for name in shared}
         pupil = Pupil(network, {name: mine[name] for name in shared}, channels)
     placed(pupil, device)
     return pupil

@@ -57,7 +57,7 @@ def train(
         model: a network with heatmaps and part-affinity fields; a constraint may hold on to its parameters.
         spec: the network's preprocessing and stride.
         data: what it learns from; photographs without labels need a teacher.
-        teacher: its last maps are targets of every stage, its features are hints.
+        teacher: its maps are targets, its features are hints; see `Teacher`.
         constraint: what pruning adds.
         checkpoint: kept up to date; training goes on from it where it exists. Its owner removes it.
         report: called after every step, in the first process only.
@@ -173,12 +173,12 @@ class _Training:
             stages, features = self.wrapped(normalised(batch.images, self.preprocessing))
             taught = self.lesson(batch.images) if self.lesson is not None else None
         if settings.label_weight and batch.weight.any():
-            terms["labels"] = settings.label_weight * map_loss(stages, batch.heatmaps, batch.pafs, batch.weight)
-        if taught is not None:
+            terms["labels"] = settings.label_weight * map_loss(stages, (batch.heatmaps, batch.pafs), batch.weight)
+        if taught is not None and self.lesson is not None:
             maps, hints = taught
-            terms["soft"] = settings.soft_weight * map_loss(stages, *maps, torch.ones_like(batch.weight))
+            terms["soft"] = settings.soft_weight * map_loss(stages, maps, torch.ones_like(batch.weight))
             if features:
-                terms["hints"] = settings.hint_weight * hint_loss(features, hints)
+                terms["hints"] = settings.hint_weight * hint_loss(features, hints, alike=self.lesson.itself)
         penalty = self.constraint.penalty() if self.constraint is not None else None
         if penalty is not None:
             terms["penalty"] = penalty
@@ -246,4 +246,6 @@ def _check(
 
 def _digests(model: nn.Module, teacher: Teacher | None) -> dict[str, Any]:
     weights = {"weights": tensors_digest(model.state_dict())}
-    return weights if teacher is None else {**weights, "teacher": tensors_digest(teacher.network.state_dict())}
+    if teacher is None:
+        return weights
+    return {**weights, "teacher": tensors_digest(teacher.network.state_dict()), "teacher is itself": teacher.itself}

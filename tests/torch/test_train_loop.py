@@ -96,6 +96,23 @@ def test_teacher_is_imitated_without_labels(data, tmp_path):
         assert sum(each[name] for each in losses[-10:]) < left * sum(each[name] for each in losses[:10])
 
 
+@pytest.mark.parametrize("itself", [True, False])
+def test_what_is_not_damaged_has_nothing_to_learn_from_itself(data, itself):
+    """One step of a network (without batch norm) that is its own teacher: nothing to mend, unless adaptors are drawn."""
+    spec = model_spec("human_pose_0001")
+    pupil, teacher = (create_model("human_pose_0001", seed=0) for _ in range(2))
+    unlabelled = type(data)(tuple(type(item)(item.path) for item in data.items))
+    losses = []
+    settings = Settings(steps=1, crop=64, batch=2)
+    taught = Teacher(teacher, spec.preprocessing, itself)
+    train(pupil, spec, unlabelled, settings, teacher=taught, report=lambda s: losses.append(s.losses), device="cpu")
+    if itself:
+        assert losses[0]["soft"] < 1e-9
+        assert losses[0]["hints"] < 1e-9
+    else:
+        assert losses[0]["hints"] > 0.1
+
+
 def test_no_labels_and_no_teacher(data):
     unlabelled = type(data)(tuple(type(item)(item.path) for item in data.items))
     with pytest.raises(UsageError, match="--teacher"):

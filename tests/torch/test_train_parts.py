@@ -112,14 +112,24 @@ def test_map_loss_is_half_the_squared_error_per_cell():
                     target = (heatmaps, pafs)[index % 2]
                     error = maps[view, :, row, column] - target[view, :, row, column]
                     wanted += 0.5 * float(weight[view, 0, row, column]) * float(error.square().sum())
-    assert float(map_loss(stages, heatmaps, pafs, weight)) == pytest.approx(wanted / 24, rel=1e-5)
+    assert float(map_loss(stages, (heatmaps, pafs), weight)) == pytest.approx(wanted / 24, rel=1e-5)
+
+
+def test_every_stage_may_have_targets_of_its_own():
+    generator = torch.Generator().manual_seed(0)
+    stages, targets = (
+        [torch.rand(2, channels, 3, 4, generator=generator) for channels in (19, 38, 19, 38)] for _ in range(2)
+    )
+    wanted = sum(float((a - b).double().square().sum()) for a, b in zip(stages, targets, strict=True)) / 2 / 24
+    assert float(map_loss(stages, targets, torch.ones(2, 1, 3, 4))) == pytest.approx(wanted, rel=1e-5)
+    assert float(map_loss(stages, stages, torch.ones(2, 1, 3, 4))) == 0
 
 
 def test_masked_cells_teach_nothing():
     stages = [torch.zeros(1, 19, 4, 4, requires_grad=True), torch.zeros(1, 38, 4, 4, requires_grad=True)]
     weight = torch.ones(1, 1, 4, 4)
     weight[..., 1, 2] = 0
-    map_loss(stages, torch.ones(1, 19, 4, 4), torch.ones(1, 38, 4, 4), weight).backward()
+    map_loss(stages, (torch.ones(1, 19, 4, 4), torch.ones(1, 38, 4, 4)), weight).backward()
     for maps in stages:
         assert not maps.grad[..., 1, 2].any()
         assert maps.grad[..., 0, 0].all()
@@ -137,6 +147,14 @@ def test_hint_loss_is_the_unexplained_variance():
     assert float(hint_loss({"a": 0 * wanted}, {"a": teacher})) == pytest.approx(1, abs=0.1)
     both = hint_loss({"a": wanted / 2, "b": wanted}, {"a": teacher, "b": teacher})
     assert float(both) == pytest.approx(0.125, abs=0.01)
+
+
+def test_features_that_are_alike_are_standardised_alike():
+    teacher = 7 + 5 * torch.randn(4, 5, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert float(hint_loss({"a": teacher}, {"a": teacher}, alike=True)) == 0
+    means = teacher.mean(dim=(0, 2, 3), keepdim=True).expand_as(teacher)
+    assert float(hint_loss({"a": means}, {"a": teacher}, alike=True)) == pytest.approx(1, abs=0.02)
+    assert float(hint_loss({"a": 7 + 2 * (teacher - 7)}, {"a": teacher}, alike=True)) == pytest.approx(1, abs=0.02)
 
 
 def test_a_dead_channel_is_no_hint():
