@@ -23,7 +23,7 @@ from fleetpose.files import check_writable
 from fleetpose.progress import status
 from models.graph import Graph
 from models.plan import Plan
-from models.prune.pruning import EMA, LR, Pruning, prune
+from models.prune.pruning import EMA, LR, RECIPE, Pruning, prune
 from models.registry import MODEL_HELP
 from models.train.photographs import read_photographs
 from models.train.settings import RECIPES, Settings, check_teacher
@@ -57,8 +57,9 @@ def _add_training(made: argparse.ArgumentParser) -> None:
     made.add_argument("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
     made.add_argument("--crop", type=int, default=256, help="side of a view in pixels")
     made.add_argument("--first-crop", type=int, help="side at the beginning; --crop if not given")
+    made.add_argument("--growth", type=float, default=0.7, help="fraction of the training views grow in")
     made.add_argument("--batch", type=int, default=8, help="views per step")
-    made.add_argument("--recipe", choices=RECIPES, default="adamw", help="optimizer and learning rates")
+    made.add_argument("--recipe", choices=RECIPES, default=RECIPE, help="optimizer and learning rates")
     made.add_argument("--lr", type=float, default=LR, help="highest learning rate")
     made.add_argument("--ema", type=float, default=EMA, help="decay of the averaged weights")
     made.add_argument("--share", type=float, default=0.5, help="of the training in which zeros are found")
@@ -110,7 +111,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         steps = math.ceil(arguments.epochs * photographs / arguments.batch)
     elif arguments.epochs is not None:
         raise UsageError("a training needs photographs; give --data")
-    names = ("minutes", "crop", "first_crop", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
+    names = ("minutes", "crop", "first_crop", "growth", "batch", "recipe", "lr", "ema", "seed", "workers",
+             "checkpoint_secs")  # fmt: skip
     return Settings(steps=steps, **{name: getattr(arguments, name) for name in names})
 
 

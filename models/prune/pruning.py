@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
     from models.train.settings import Settings
 
-#: of a training that starts from trained weights: far below what random ones start with
-LR = 1e-4
+#: of a training that starts from trained weights
+RECIPE = "muon"
+#: its highest learning rate, far below what random weights start with; of six tried the best (docs/pruning.md)
+LR = 3e-4
 #: decay of its averaged weights
 EMA = 0.999
 

@@ -109,12 +109,9 @@ class Pupil(nn.Module):
     def __init__(self, network: nn.Module, places: Mapping[str, str], channels: Mapping[str, int]) -> None:
         super().__init__()
         self.tapped = Tapped(network, places)
-        self.adaptors = nn.ModuleDict(
-            {
-                _key(name): nn.Conv2d(channels_at(network, path), channels[name], 1) if name in channels else nn.Identity()
-                for name, path in places.items()
-            }
-        )
+        self.adaptors = nn.ModuleDict({_key(name): nn.Identity() for name in places})
+        for name, count in channels.items():
+            self.adaptors[_key(name)] = nn.Conv2d(channels_at(network, places[name]), count, 1)
 
     def forward(self, x: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
         stages, seen = self.tapped(x)

@@ -98,7 +98,7 @@ def test_teacher_is_imitated_without_labels(data, tmp_path):
 
 @pytest.mark.parametrize("itself", [True, False])
 def test_what_is_not_damaged_has_nothing_to_learn_from_itself(data, itself):
-    """One step of a network (without batch norm) that is its own teacher: nothing to mend, unless adaptors are drawn."""
+    """A network (without batch norm) that is its own teacher: nothing to mend, unless adaptors are drawn."""
     spec = model_spec("human_pose_0001")
     pupil, teacher = (create_model("human_pose_0001", seed=0) for _ in range(2))
     unlabelled = type(data)(tuple(type(item)(item.path) for item in data.items))
