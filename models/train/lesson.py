@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from models.preprocess import Preprocessing
 from models.registry import create_model, model_spec
 from models.train.device import placed
 from models.train.hints import Pupil, Tapped, channels_at, feature_places
+from models.train.losses import Maps, hint_loss, map_loss
 from models.train.samples import normalised
 
 
@@ -39,12 +41,31 @@ class Teacher:
         return cls(create_model(model, weights, seed), model_spec(model).preprocessing, itself)
 
 
-class Lesson:
-    """A teacher at work.
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher says about a batch, all float32 and without gradients.
 
-    Called with (N, 3, H, W) uint8 images it answers ([heatmaps, PAFs] of its last stage, or of every stage where it
-    teaches itself, {place: features}), all float32 and without gradients.
+    maps: [heatmaps, PAFs] of its last stage; or of every stage, where it is the pupil itself.
+    hints: place -> features.
+    itself: see Teacher.
     """
+
+    maps: list[torch.Tensor]
+    hints: dict[str, torch.Tensor]
+    itself: bool
+
+    def losses(
+        self, stages: Maps, features: Mapping[str, torch.Tensor], soft_weight: float, hint_weight: float
+    ) -> dict[str, torch.Tensor]:
+        """The terms of the loss by name, weighted, for what a pupil makes of the batch."""
+        terms = {"soft": soft_weight * map_loss(stages, self.maps, torch.ones_like(self.maps[0][:, :1]))}
+        if features:
+            terms["hints"] = hint_weight * hint_loss(features, self.hints, alike=self.itself)
+        return terms
+
+
+class Lesson:
+    """A teacher at work: called with (N, 3, H, W) uint8 images, it answers what it has to say about them."""
 
     def __init__(self, teacher: Teacher, device: torch.device) -> None:
         self.network = placed(teacher.network, device).eval().requires_grad_(False)
@@ -53,10 +74,10 @@ class Lesson:
         self.tapped = Tapped(self.network, self.places)
 
     @torch.no_grad()
-    def __call__(self, images: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+    def __call__(self, images: torch.Tensor) -> Taught:
         stages, features = self.tapped(normalised(images, self.preprocessing))
-        taught = stages if self.itself else stages[-2:]
-        return [maps.float() for maps in taught], {name: found.float() for name, found in features.items()}
+        maps = [each.float() for each in (stages if self.itself else stages[-2:])]
+        return Taught(maps, {name: found.float() for name, found in features.items()}, self.itself)
 
 
 def make_pupil(network: nn.Module, lesson: Lesson | None, seed: int, device: torch.device) -> Pupil:

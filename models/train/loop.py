@@ -24,7 +24,7 @@ from models.train.constraint import Constraint
 from models.train.device import arithmetic, device_named, placed
 from models.train.lesson import Lesson, Teacher, make_pupil
 from models.train.log import Report, Step
-from models.train.losses import hint_loss, map_loss
+from models.train.losses import map_loss
 from models.train.memory import keep_freed_memory
 from models.train.optimise import make_optimizers, set_rate
 from models.train.photographs import Photographs
@@ -174,11 +174,8 @@ class _Training:
             taught = self.lesson(batch.images) if self.lesson is not None else None
         if settings.label_weight and batch.weight.any():
             terms["labels"] = settings.label_weight * map_loss(stages, (batch.heatmaps, batch.pafs), batch.weight)
-        if taught is not None and self.lesson is not None:
-            maps, hints = taught
-            terms["soft"] = settings.soft_weight * map_loss(stages, maps, torch.ones_like(batch.weight))
-            if features:
-                terms["hints"] = settings.hint_weight * hint_loss(features, hints, alike=self.lesson.itself)
+        if taught is not None:
+            terms.update(taught.losses(stages, features, settings.soft_weight, settings.hint_weight))
         penalty = self.constraint.penalty() if self.constraint is not None else None
         if penalty is not None:
             terms["penalty"] = penalty
