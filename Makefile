@@ -24,7 +24,7 @@ demo: $(READY) ## the main job on this machine, small: measured, decided, pruned
 	@tools/demo.sh $(PYTHON) "$(IMAGE)" "$(WEIGHTS)" "$(MODEL)"
 
 test: lint ## everything CI checks: lint, then all tests
-	@$(PYTHON) -m pytest -q -n auto --dist loadfile
+	@$(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## ruff (lint and format) and mypy
 	@$(PYTHON) -m ruff check .

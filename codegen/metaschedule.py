@@ -1,19 +1,19 @@
 """What TVM's own tuner makes of a convolution: MetaSchedule with the gradient-boosted cost model, over our sessions.
 
 It is there to compare with; its programs work on dense (N, C, H, W) tensors and are never part of an artifact. The
-convolution and its bias are tuned, without the epilogue. The first search of a process takes TVM longer: it imports its
-intrinsics for tensor cores.
+convolution and its bias are tuned, without the epilogue.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
+import sys
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import tvm
@@ -85,9 +85,8 @@ class Search:
         """The fastest of `trials` programs, loaded and ready to time; None where none ran."""
         module = tvm.IRModule({ENTRY: convolution(self.layer).with_attr("global_symbol", ENTRY)})
         logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
-        _import_intrinsics()
         cores = os.cpu_count() or 1
-        with tempfile.TemporaryDirectory(prefix="fleetpose-metaschedule-") as folder:
+        with _no_intrinsics(), tempfile.TemporaryDirectory(prefix="fleetpose-metaschedule-") as folder:
             database = ms.tir_integration.tune_tir(
                 module,
                 self.target,
@@ -150,14 +149,21 @@ class Search:
         return error
 
 
-def _import_intrinsics() -> None:
-    """Import what TVM's TuneContext would, from a thread of its own.
+@contextmanager
+def _no_intrinsics() -> Iterator[None]:
+    """Keep TVM's TuneContext from importing its intrinsics for other processors' tensor units.
 
-    Each of the 250 intrinsics is parsed with a look at the source of every frame of the stack, which takes minutes
-    where that is deep, as in a test; a new thread's is short.
+    OpenCL has no use for them, and to parse all 250 takes a minute or two.
     """
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(importlib.import_module, "tvm.s_tir.tensor_intrin").result()
+    name = "tvm.s_tir.tensor_intrin"
+    absent = name not in sys.modules
+    if absent:
+        sys.modules[name] = ModuleType(name)
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[name]
 
 
 def _strategy(trials: int) -> ms.search_strategy.SearchStrategy:

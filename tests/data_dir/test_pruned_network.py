@@ -21,7 +21,7 @@ LAYERS = [f"model.{index}.pointwise" for index in (8, 9, 10, 11)] + ["refinement
 
 
 @pytest.fixture(scope="module")
-def pruned(shared_dir, tmp_path_factory):
+def pruned(shared_dir, few, tmp_path_factory):
     """(folder with plan.json, magnitude.safetensors and reconstructed.safetensors, AP by their names)."""
     folder, data = tmp_path_factory.mktemp("pruned"), shared_dir / "data"
     weights = data / "lwop/human_pose_0001.safetensors"
@@ -34,7 +34,7 @@ def pruned(shared_dir, tmp_path_factory):
         flags = ["--model", MODEL, "--weights", weights, "--plan", folder / "plan.json", "-o", out, *more]
         assert cli.run(main, make_parser(), [str(flag) for flag in flags]) == 0
         network = create_model(MODEL, out)
-        aps[name] = evaluate_network(network, model_spec(MODEL), data / "photos_val").ap
+        aps[name] = evaluate_network(network, model_spec(MODEL), few).ap
     return folder, aps
 
 

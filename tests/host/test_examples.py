@@ -15,7 +15,7 @@ RUNS = {
     "photo.py": (["grey.png"], ""),
     "own_network.py": ([], "largest difference from PyTorch: "),
     "layer_break_even.py": (["32", "16", "3"], "zeros pay "),
-    "decide.py": (["kept", "60"], "of 7 convolutions become sparse: "),
+    "decide.py": (["kept", "30"], "of 7 convolutions become sparse: "),
 }
 
 
