@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from devices import open_device
 from devices.null import refuse_null
@@ -15,6 +14,7 @@ from latency.deciding import Goal
 from latency.optimize.api import Result, carried_out
 from latency.optimize.job import PEOPLE, Lease
 from latency.optimize.request import Request
+from latency.report.headline import goal_text
 from models.registry import MODEL_HELP
 from models.sparsity import parse_variant
 
@@ -113,17 +113,6 @@ def main(arguments: argparse.Namespace) -> int:
     return 0 if result.ok else 1
 
 
-def _missed(goal: dict[str, Any] | None, found: dict[str, Any]) -> str:
-    """What to say where the goal, a time, was decided for and is not what was measured; "" where it is."""
-    if goal is None or goal["kind"] == "max_loss":
-        return ""
-    wanted, faster = goal["value"], goal["kind"] == "speedup"
-    if found["speedup"] >= wanted if faster else found["sparse_ms"] <= wanted:
-        return ""
-    text = f"{wanted:g} times as fast" if faster else f"{wanted:g} ms"
-    return f"the goal, {text}, was not reached as measured: more --budget-minutes make the predictions better"
-
-
 def _files(result: Result) -> dict[str, str]:
     named = {"folder": result.folder, "artifact": result.artifact, "pruned_weights": result.weights}
     return {name: str(path) for name, path in named.items()}
@@ -139,9 +128,9 @@ def _print(result: Result) -> None:
         f"{found['sparse_ms']:.4g} ms; {found['speedup']:.2f} times as fast, measured ({interval}); "
         f"{found['predicted_speedup']:.2f} predicted"
     )
-    missed = _missed(result.facts["goal"], found)
-    if missed:
-        print(missed)
+    said, reached = goal_text(result.facts)
+    if result.facts["goal"]:
+        print(said + (" More --budget-minutes make the predictions better." if reached is False else ""))
     if found["ap_dense"] is not None and found["ap_sparse"] is not None:
         change, low_high = found["ap_sparse"] - found["ap_dense"], found["ap_change_interval"]
         within = f" ({low_high[0]:+.3f} to {low_high[1]:+.3f})" if low_high else ""
