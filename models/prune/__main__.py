@@ -55,10 +55,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_training(made: argparse.ArgumentParser) -> None:
     made.add_argument("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
-    made.add_argument("--crop", type=int, default=256, help="side of a view in pixels")
+    made.add_argument("--crop", type=int, default=Settings.crop, help="side of a view in pixels")
     made.add_argument("--first-crop", type=int, help="side at the beginning; --crop if not given")
-    made.add_argument("--growth", type=float, default=0.7, help="fraction of the training views grow in")
-    made.add_argument("--batch", type=int, default=8, help="views per step")
+    made.add_argument("--growth", type=float, default=Settings.growth, help="fraction of it views grow in")
+    made.add_argument("--batch", type=int, default=Settings.batch, help="views per step")
     made.add_argument("--recipe", choices=RECIPES, default=RECIPE, help="optimizer and learning rates")
     made.add_argument("--lr", type=float, default=LR, help="highest learning rate")
     made.add_argument("--ema", type=float, default=EMA, help="decay of the averaged weights")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: of a training that starts from trained weights
 RECIPE = "muon"
-#: its highest learning rate, far below what random weights start with; of six tried the best (docs/pruning.md)
+#: its highest learning rate, far below what random weights start with
 LR = 3e-4
 #: decay of its averaged weights
 EMA = 0.999

@@ -45,8 +45,8 @@ class Teacher:
 class Taught:
     """What a teacher says about a batch, all float32 and without gradients.
 
-    maps: [heatmaps, PAFs] of its last stage; or of every stage, where it is the pupil itself.
-    hints: place -> features.
+    maps: [heatmaps, PAFs] of its last stage, each (N, C, h, w); or of every stage, where it is the pupil itself.
+    hints: place -> features, (N, C, h, w).
     itself: see Teacher.
     """
 
@@ -57,7 +57,13 @@ class Taught:
     def losses(
         self, stages: Maps, features: Mapping[str, torch.Tensor], soft_weight: float, hint_weight: float
     ) -> dict[str, torch.Tensor]:
-        """The terms of the loss by name, weighted, for what a pupil makes of the batch."""
+        """The terms of the loss by name, scalars, for what a pupil makes of the batch.
+
+        Args:
+            stages: the pupil's [heatmaps 0, PAFs 0, heatmaps 1, ...], each (N, C, h, w).
+            features: place -> the pupil's, through its adaptor where it has one.
+            soft_weight, hint_weight: of the terms.
+        """
         terms = {"soft": soft_weight * map_loss(stages, self.maps, torch.ones_like(self.maps[0][:, :1]))}
         if features:
             terms["hints"] = hint_weight * hint_loss(features, self.hints, alike=self.itself)

@@ -177,6 +177,24 @@ def test_a_teacher_of_another_network_is_learnt_from(place, tmp_path):
     assert any(not torch.equal(first[name], second[name]) for name in first)
 
 
+def test_without_a_teacher_it_is_taught_by_itself(tmp_path):
+    """Its own weights, given as a teacher's, are another network's: adaptors then start at random, and say so."""
+    register_tiny()
+    write_coco(tmp_path / "coco")
+    weights, plan = tmp_path / "w.safetensors", tmp_path / "plan.json"
+    save_weights(create_model(NORMLESS), weights)
+    layers = trace(create_model(NORMLESS), (3, 64, 64), NORMLESS).layers
+    Plan.of(NORMLESS, layers, {"backbone.1": Sparsity.parse("columns:0.05:4x1")}).save(plan)
+    hints = []
+    for name, teacher in (("own", ()), ("other", ("--teacher", NORMLESS, "--teacher-weights", weights))):
+        out = tmp_path / f"{name}.safetensors"
+        given = ("--model", NORMLESS, "--weights", weights, "--plan", plan, "-o", out, *teacher)
+        assert cli.run(main, make_parser(), [str(each) for each in (*given, *training(tmp_path, "--steps", 1))]) == 0
+        with open(out.with_suffix(".csv"), newline="") as stream:
+            hints.append(float(next(csv.DictReader(stream))["hints"]))
+    assert hints[0] < 0.5 * hints[1], hints
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
