@@ -40,7 +40,7 @@ def pruned(shared_dir, few, tmp_path_factory):
 
 def test_reconstruction_keeps_what_magnitude_loses(pruned):
     _, aps = pruned
-    assert aps["reconstructed"] >= max(0.17, aps["magnitude"] + 0.05), aps  # 0.25; the dense network has 0.34
+    assert aps["reconstructed"] >= max(0.20, aps["magnitude"] + 0.05), aps  # 0.25; the dense network has 0.34
 
 
 def test_the_artifact_has_the_pruned_networks_ap(pruned, few):
