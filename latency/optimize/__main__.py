@@ -130,7 +130,7 @@ def _print(result: Result) -> None:
     )
     said, reached = goal_text(result.facts)
     if result.facts["goal"]:
-        print(said + (" More --budget-minutes make the predictions better." if reached is False else ""))
+        print(said + (" A larger --budget-minutes measures and trains more." if reached is False else ""))
     if found["ap_dense"] is not None and found["ap_sparse"] is not None:
         change, low_high = found["ap_sparse"] - found["ap_dense"], found["ap_change_interval"]
         within = f" ({low_high[0]:+.3f} to {low_high[1]:+.3f})" if low_high else ""
