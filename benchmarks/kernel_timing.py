@@ -18,12 +18,12 @@ from benchmarks.kernel_contenders import Case
 from benchmarks.kernel_rows import ONEDNN_PREPACKED, STOCK, Contender, LayerTimes, Timed
 from codegen.compile import CompiledLayer, LoadedLayer, compile_layer, random_operands
 from codegen.workload import Weights
-from devices.connection import bounded
-from devices.interleaved import measure_interleaved
-from devices.measure import measure
-from devices.measurement import Measurement
+from devices.rpc.connection import bounded
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.interleaved import measure_interleaved
+from devices.timing.measure import measure
+from devices.timing.measurement import Measurement
+from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
 from models.reference import run_single
 from models.sparsity import Sparsity

@@ -35,9 +35,9 @@ from codegen.sizes import trace_sizes
 from codegen.tuned import tuned_for
 from devices import open_device
 from devices.conditions import conditions
-from devices.measure import device_of
-from devices.measurement import versions
 from devices.session import Session
+from devices.timing.measure import device_of
+from devices.timing.measurement import versions
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.progress import status

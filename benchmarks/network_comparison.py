@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.engines import Job, Prepared, engine, prepare
-from devices.interleaved import Interleaved, bootstrap_median, measure_interleaved
-from devices.measure import measure
-from devices.measurement import Measurement
+from devices.timing.interleaved import Interleaved, bootstrap_median, measure_interleaved
+from devices.timing.measure import measure
+from devices.timing.measurement import Measurement
 from fleetpose.errors import reason
 from models.sparsity import DENSE
 

@@ -13,9 +13,9 @@ from codegen.key import Key
 from codegen.layout import assign_layout
 from codegen.tuned import Tuned, tuned_for
 from codegen.workload import Workload
-from devices.interleaved import measure_interleaved
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.interleaved import measure_interleaved
+from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError
 from models.graph import Graph
 from models.plan import Plan

@@ -27,8 +27,8 @@ from benchmarks.network_families import fastest_plan
 from benchmarks.network_plans import POINTWISE, SPATIAL, check_plans, labels_for, plans_called, template
 from devices import open_device
 from devices.conditions import conditions
-from devices.measurement import versions
 from devices.session import Session
+from devices.timing.measurement import versions
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status

@@ -92,7 +92,7 @@ class Artifact:
         return {spec.name: tensor.numpy() for spec, tensor in zip(entry.outputs, tensors, strict=True)}
 
     def timed(self, tensor: np.ndarray) -> dict[str, Any]:
-        """What `devices.measure.measure` is to be given to time inferences on `tensor`, (1, C, H, W) float32.
+        """What `devices.timing.measure.measure` is to be given to time inferences on `tensor`, (1, C, H, W) float32.
 
         The input stays on the device: sending it and fetching the outputs are not timed.
         """

@@ -132,5 +132,5 @@ class LoadedLayer:
             return arguments[-1].numpy()
 
     def timed(self, inputs: Sequence[np.ndarray]) -> dict[str, Any]:
-        """What `devices.measure.measure` is to be given to time the layer on `inputs`."""
+        """What `devices.timing.measure.measure` is to be given to time the layer on `inputs`."""
         return {"function": self.module, "args": self.arguments(inputs), "entry": ENTRY}

@@ -16,11 +16,11 @@ import numpy as np
 from codegen.compile import ENTRY, CompiledLayer, LoadedLayer, compile_layer
 from codegen.schedules.rule import Choice
 from codegen.workload import Weights, Workload
-from devices.connection import bounded
-from devices.interleaved import Interleaved, measure_interleaved
-from devices.measure import measure
+from devices.rpc.connection import bounded
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.interleaved import Interleaved, measure_interleaved
+from devices.timing.measure import measure
+from devices.timing.timers import Call
 from fleetpose.errors import reason
 from fleetpose.interrupt import kept_interrupt
 

@@ -15,9 +15,9 @@ from codegen.link import export_shared
 from codegen.network import NetworkModule, Options, lower_network
 from codegen.target import make_target
 from codegen.tuned import Tuned, tuned_for
-from devices.measure import measure
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.measure import measure
+from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError
 from fleetpose.interrupt import kept_interrupt
 from models.graph import Graph

@@ -15,8 +15,8 @@ from codegen.link import opencl_source
 from codegen.sizes import trace_sizes
 from codegen.tuned import Tuned, tuned_for
 from devices import open_device
-from devices.measure import measure
 from devices.session import Session
+from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder

@@ -24,9 +24,9 @@ from tvm.s_tir import meta_schedule as ms
 from codegen.link import export_shared
 from codegen.target import make_target
 from codegen.workload import Weights
-from devices.measure import measure
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.measure import measure
+from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError, reason
 from models.layer import Layer
 

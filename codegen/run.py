@@ -14,10 +14,11 @@ from codegen import follow
 from codegen.artifact import Artifact, LayerTime
 from codegen.pose import PoseResult, check_pose, find_people, prepare
 from codegen.video import VideoReader
-from devices import lean, open_device
-from devices.measure import measure
-from devices.measurement import Measurement
+from devices import open_device
 from devices.null import refuse_null
+from devices.rpc import lean
+from devices.timing.measure import measure
+from devices.timing.measurement import Measurement
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.files import atomic_output, check_writable

@@ -14,10 +14,10 @@ from codegen.compile import LoadedLayer, compile_layer
 from codegen.contest import TIMEOUT_SECS, Contest
 from codegen.tasks import Task
 from codegen.tuned import CANDIDATES, METASCHEDULE, Row, Tuned, update
-from devices.interleaved import measure_interleaved
-from devices.measurement import versions
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.interleaved import measure_interleaved
+from devices.timing.measurement import versions
+from devices.timing.timers import Call
 
 log = logging.getLogger("codegen.tuner")
 

@@ -4,16 +4,16 @@
         module = session.load("kernel.so")
         module["main"](...)
 
-TVM is imported when a session is opened, with its compiler or without (`devices.lean`).
+TVM is imported when a session is opened, with its compiler or without (`devices.rpc.lean`).
 """
 
 from __future__ import annotations
 
-from devices import tracker
-from devices.connection import RpcConnection
-from devices.loopback import KEY, Loopback
 from devices.null import NullSession
 from devices.profile import Profile, load_profile
+from devices.rpc import tracker
+from devices.rpc.connection import RpcConnection
+from devices.rpc.loopback import KEY, Loopback
 from devices.session import Session
 from fleetpose.errors import DeviceUnreachable, UsageError, unknown_name
 

@@ -11,9 +11,9 @@ import socket
 import sys
 import threading
 
-from devices.lean import without_compiler
-from devices.loopback import KEY
-from devices.tracker import Address, bind, connected, serve_tracker
+from devices.rpc.lean import without_compiler
+from devices.rpc.loopback import KEY
+from devices.rpc.tracker import Address, bind, connected, serve_tracker
 from fleetpose.cli import parser, run
 from fleetpose.errors import UsageError
 
@@ -61,7 +61,7 @@ def serve(
         UsageError: a port is taken, or the key cannot stand in a device's name.
         DeviceUnreachable: no tracker there.
     """
-    from devices.server import Server
+    from devices.rpc.server import Server
 
     if not key or any(mark.isspace() or mark == ":" for mark in key):
         raise UsageError(f"key {key!r} must be one word without ':'")
@@ -134,7 +134,7 @@ def _announce(tracker: Address, key: str, listening: socket.socket) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     without_compiler()
-    logging.getLogger("devices.server").setLevel(logging.INFO)
+    logging.getLogger("devices.rpc.server").setLevel(logging.INFO)
     if arguments.opencl_device:
         os.environ["FLEETPOSE_OPENCL_DEVICE"] = arguments.opencl_device
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind

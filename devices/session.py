@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from devices.connection import RpcConnection, bounded
 from devices.info import DeviceInfo, profile_for
-from devices.loopback import Loopback
 from devices.profile import Profile
+from devices.rpc.connection import RpcConnection, bounded
+from devices.rpc.loopback import Loopback
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
 
 log = logging.getLogger("devices.session")

@@ -8,8 +8,8 @@ import sys
 from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.tuned import tuned_for
 from devices import open_device
-from devices.interleaved import measure_interleaved
-from devices.timers import Call
+from devices.timing.interleaved import measure_interleaved
+from devices.timing.timers import Call
 from models.layer import Layer, Step
 from models.sparsity import Sparsity
 

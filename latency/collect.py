@@ -16,10 +16,10 @@ from codegen.hosts import host_for
 from codegen.sizes import check_sizes, trace_sizes
 from codegen.tuned import tuned_for
 from devices import open_device
-from devices.measure import device_of
 from devices.null import refuse_null
 from devices.profile import ITEM_BYTES
 from devices.session import Session
+from devices.timing.measure import device_of
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
 from fleetpose.files import check_writable

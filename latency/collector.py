@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from devices.measure import device_of
 from devices.session import Session
+from devices.timing.measure import device_of
 from latency.drift import Pace, Reference
 from latency.journal import Journal
 from latency.outcomes import layer_records

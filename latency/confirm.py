@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.workload import Workload
-from devices.measure import device_of
-from devices.measurement import Measurement, median_error
 from devices.session import Session
+from devices.timing.measure import device_of
+from devices.timing.measurement import Measurement, median_error
 from fleetpose.errors import UsageError
 from latency.choose import LayerOptions, Option, is_uncertain
 from latency.deciding import Network

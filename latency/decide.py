@@ -14,8 +14,8 @@ from typing import Any
 from codegen.hosts import host_for
 from codegen.tuned import tuned_for
 from devices import open_device
-from devices.measure import device_of
 from devices.session import Session
+from devices.timing.measure import device_of
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable

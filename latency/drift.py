@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from codegen.compile import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
-from devices.measure import measure
-from devices.measurement import Measurement, faster_half
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.measure import measure
+from devices.timing.measurement import Measurement, faster_half
+from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable
 from models.layer import Layer, Step
 

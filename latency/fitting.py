@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devices.measurement import versions
+from devices.timing.measurement import versions
 from fleetpose.errors import UsageError
 from latency.conformal import Conformal
 from latency.hardware import Hardware

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from devices.measure import device_of
-from devices.measurement import Measurement, versions
 from devices.session import Session
+from devices.timing.measure import device_of
+from devices.timing.measurement import Measurement, versions
 from latency.drift import Pace
 from latency.record import Record
 from latency.space import Group

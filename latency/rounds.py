@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from codegen.contest import brief
-from devices.interleaved import Ratio, measure_interleaved
-from devices.measure import measure
-from devices.measurement import Measurement
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.interleaved import Ratio, measure_interleaved
+from devices.timing.measure import measure
+from devices.timing.measurement import Measurement
+from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
 from latency.drift import REFERENCE_NAME, Pace, Patience, Reference, to_reference
 from latency.record import Failure, RatioToDense
@@ -154,5 +154,5 @@ def roughness(measured: Measurement) -> float:
 
 
 def ratio_to_dense(ratio: Ratio) -> RatioToDense:
-    """devices.interleaved says how many times as fast as the reference; records say the share of its time."""
+    """devices.timing.interleaved says how many times as fast as the reference; records say the share of its time."""
     return RatioToDense(1 / ratio.median, 1 / ratio.high, 1 / ratio.low)

@@ -16,10 +16,10 @@ import numpy as np
 
 from codegen.compile import ENTRY, LoadedLayer
 from codegen.contest import TOLERANCES, brief, relative_difference
-from devices.connection import bounded
-from devices.measurement import Measurement
+from devices.rpc.connection import bounded
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.measurement import Measurement
+from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
 from latency.drift import Pace
 from latency.prepare import Prepared

@@ -13,9 +13,9 @@ from functools import cached_property
 from statistics import mean
 
 from codegen.contest import brief
-from devices.interleaved import Ratio, measure_interleaved
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.interleaved import Ratio, measure_interleaved
+from devices.timing.timers import Call
 from fleetpose.errors import UsageError
 from latency.deciding import Goal, Network, target_of
 from latency.prepare import Recipe

@@ -17,11 +17,11 @@ from codegen.contest import brief
 from codegen.graph_latency import loaded_network
 from codegen.network import NetworkModule, Options, lower_network
 from codegen.target import make_target
-from devices.interleaved import measure_interleaved
-from devices.measure import device_of, measure
-from devices.measurement import versions
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.interleaved import measure_interleaved
+from devices.timing.measure import device_of, measure
+from devices.timing.measurement import versions
+from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, UsageError, reason
 from fleetpose.interrupt import kept_interrupt
 from latency.drift import REFERENCE_NAME, Reference

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from devices.measure import device_of
 from devices.session import Session
+from devices.timing.measure import device_of
 from fleetpose.errors import DeviceUnreachable, UsageError
 from latency.drift import Pace
 from latency.identity import IDENTITY

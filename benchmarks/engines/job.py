@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError
 from models.graph import Graph
 from models.plan import Plan

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.engines.job import Job, Prepared
 from codegen.artifact import Artifact
 from codegen.build import Destination, build
-from devices.timers import Call
+from devices.timing.timers import Call
 
 
 def prepare(job: Job) -> Prepared:

@@ -22,7 +22,7 @@ from codegen.link import export_shared
 from codegen.target import make_target
 from codegen.workload import Weights
 from devices.session import Session
-from devices.timers import Call
+from devices.timing.timers import Call
 from models.layer import Layer
 
 

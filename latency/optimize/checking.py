@@ -13,10 +13,10 @@ from codegen.artifact import Artifact
 from codegen.pose import check_pose, find_people, prepare
 from codegen.run import write_picture
 from codegen.verify import verify
-from devices.interleaved import Interleaved, measure_interleaved
-from devices.measure import measure
-from devices.measurement import Measurement
-from devices.timers import Call
+from devices.timing.interleaved import Interleaved, measure_interleaved
+from devices.timing.measure import measure
+from devices.timing.measurement import Measurement
+from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError, UsageError
 from latency.drift import REFERENCE_NAME, Reference
 from latency.optimize.job import (

@@ -12,9 +12,9 @@ from typing import Any
 from codegen.hosts import host_for
 from codegen.sizes import trace_sizes
 from codegen.tuned import Tuned
-from devices.measure import device_of
 from devices.profile import Profile
 from devices.session import Session
+from devices.timing.measure import device_of
 from fleetpose.files import sha256
 from latency.drift import Patience
 from latency.optimize.request import Request

@@ -11,7 +11,7 @@ from typing import Any
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice as Schedule
 from codegen.workload import Workload
-from devices.measure import device_of
+from devices.timing.measure import device_of
 from latency.forecast import Forecaster, Step
 from latency.optimize.job import RECORDS, Job
 from latency.pace import at_usual_pace

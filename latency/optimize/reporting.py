@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from devices.measurement import versions
+from devices.timing.measurement import versions
 from latency.deciding import Goal
 from latency.forecast import Forecaster
 from latency.optimize.checking import ARTIFACTS

@@ -13,7 +13,7 @@ from codegen.artifact import Artifact
 from codegen.build import Destination, build
 from codegen.manifest import manifest_path, parameters_path, read_manifest
 from codegen.verify import verify
-from devices.measure import measure
+from devices.timing.measure import measure
 from fleetpose.errors import UsageError
 from tests.small_network import register_small
 

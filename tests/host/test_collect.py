@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices import tracker
+from devices.rpc import tracker
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable
 from latency import collect

@@ -5,8 +5,8 @@ import json
 import subprocess
 import sys
 
-from devices import checks
-from devices.checks import CHECKS, Check, Missing
+from devices.diagnosis import checks
+from devices.diagnosis.checks import CHECKS, Check, Missing
 from devices.doctor import doctor, healthy
 
 
@@ -73,7 +73,7 @@ def test_a_wrong_pin_is_named(monkeypatch):
 
 
 def test_a_wrong_kernel_result_is_a_failure(monkeypatch):
-    from devices import small_kernel
+    from devices.diagnosis import small_kernel
 
     monkeypatch.setattr(small_kernel, "error_on", lambda session, module: float("nan"))
     chosen = [check for check in CHECKS if check.name in ("RPC session", "small kernel")]

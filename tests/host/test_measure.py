@@ -10,11 +10,12 @@ import tvm
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
-from devices import open_device, small_kernel
-from devices.interleaved import measure_interleaved
-from devices.measure import measure
-from devices.measurement import Measurement
-from devices.timers import Call
+from devices import open_device
+from devices.diagnosis import small_kernel
+from devices.timing.interleaved import measure_interleaved
+from devices.timing.measure import measure
+from devices.timing.measurement import Measurement
+from devices.timing.timers import Call
 
 MANY = 4000
 FAR = 1 << 36  # in vectors of 64 bytes

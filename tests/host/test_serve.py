@@ -10,7 +10,9 @@ import time
 import psutil
 import pytest
 
-from devices import open_device, small_kernel, tracker
+from devices import open_device
+from devices.diagnosis import small_kernel
+from devices.rpc import tracker
 from fleetpose.errors import DeviceUnreachable
 
 WAIT_SECS = 20.0

@@ -11,8 +11,10 @@ import psutil
 import pytest
 import tvm
 
-from devices import DeviceInfo, open_device, small_kernel, tracker
-from devices.loopback import Loopback
+from devices import DeviceInfo, open_device
+from devices.diagnosis import small_kernel
+from devices.rpc import tracker
+from devices.rpc.loopback import Loopback
 from fleetpose.errors import DeviceUnreachable, UsageError
 
 

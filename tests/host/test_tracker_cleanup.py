@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devices import small_kernel
+from devices.diagnosis import small_kernel
 
 WAIT_SECS = 20.0
 

@@ -23,14 +23,14 @@ def session():
 
 @pytest.fixture(scope="module")
 def module(session, tmp_path_factory):
-    from devices import small_kernel
+    from devices.diagnosis import small_kernel
 
     path = tmp_path_factory.mktemp("kernel") / "small.so"
     return session.load(small_kernel.build(path, machine=small_kernel.machine_of(session)))
 
 
 def test_a_small_kernel_is_right(session, module):
-    from devices import small_kernel
+    from devices.diagnosis import small_kernel
 
     assert small_kernel.error_on(session, module) == 0
 
@@ -38,7 +38,7 @@ def test_a_small_kernel_is_right(session, module):
 def test_it_can_be_timed(session, module):
     import tvm
 
-    from devices.measure import measure
+    from devices.timing.measure import measure
 
     args = [tvm.runtime.tensor(np.zeros(1000, "float32"), device=session.device) for _ in range(2)]
     found = measure(session, module, args)

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from devices.connection import bounded, reason
-from devices.tracker import Address, bind
+from devices.rpc.connection import bounded, reason
+from devices.rpc.tracker import Address, bind
 from fleetpose.errors import UsageError
 
 

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from devices.interleaved import bootstrap_median, measure_interleaved
-from devices.measure import measure
-from devices.measurement import Measurement, faster_half, interquartile_range, median_error
 from devices.null import NullKernel
 from devices.opening import open_device
-from devices.timers import Call, Sample
+from devices.timing.interleaved import bootstrap_median, measure_interleaved
+from devices.timing.measure import measure
+from devices.timing.measurement import Measurement, faster_half, interquartile_range, median_error
+from devices.timing.timers import Call, Sample
 from fleetpose.errors import UsageError
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from devices.interleaved import Ratio
+from devices.timing.interleaved import Ratio
 from fleetpose.errors import UsageError
 from latency.choose import LayerOptions, Option, allowed
 from latency.deciding import Goal, Network, choose, target_of

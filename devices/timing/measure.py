@@ -11,15 +11,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from devices.connection import bounded
-from devices.measurement import Measurement, versions
+from devices.rpc.connection import bounded
 from devices.session import Session
-from devices.timers import Call, Sample, Timer, timer
+from devices.timing.measurement import Measurement, versions
+from devices.timing.timers import Call, Sample, Timer, timer
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
 
 Value = TypeVar("Value")
 
-log = logging.getLogger("devices.measure")
+log = logging.getLogger("devices.timing.measure")
 
 MAX_NUMBER = 10_000
 CONDITIONS_SECS = 5.0

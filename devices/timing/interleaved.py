@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from devices.measure import Probe
-from devices.measurement import Measurement, median_error
 from devices.session import Session
-from devices.timers import Call, Sample
+from devices.timing.measure import Probe
+from devices.timing.measurement import Measurement, median_error
+from devices.timing.timers import Call, Sample
 from fleetpose.errors import UsageError
 
 RESAMPLES = 2000

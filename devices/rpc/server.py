@@ -5,7 +5,7 @@ crashed (a kernel that segfaults), never notices a client that has gone while a 
 each session is a forked process in a folder of its own; it is killed when its client is gone, its time is up, or this
 process ends.
 
-Runs with TVM's runtime alone (`devices.lean`). Nothing here may touch OpenCL before the fork.
+Runs with TVM's runtime alone (`devices.rpc.lean`). Nothing here may touch OpenCL before the fork.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from devices.tracker import PENDING_MATCHKEYS, PUT, SUCCESS, UPDATE_INFO, Address, Connection, receive
+from devices.rpc.tracker import PENDING_MATCHKEYS, PUT, SUCCESS, UPDATE_INFO, Address, Connection, receive
 
-log = logging.getLogger("devices.server")
+log = logging.getLogger("devices.rpc.server")
 
 RPC_MAGIC = 0xFF271
 RPC_MISMATCH = RPC_MAGIC + 2

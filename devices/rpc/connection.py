@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from devices import tracker
-from devices.lean import import_rpc
+from devices.rpc import tracker
+from devices.rpc.lean import import_rpc
 from fleetpose.errors import DeviceUnreachable, reason
 
 Value = TypeVar("Value")

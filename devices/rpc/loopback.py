@@ -24,14 +24,14 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from devices.lean import import_rpc, without_compiler
-from devices.tracker import Address, bind, serve_tracker
+from devices.rpc.lean import import_rpc, without_compiler
+from devices.rpc.tracker import Address, bind, serve_tracker
 from fleetpose.errors import DeviceUnreachable
 
 HOST = "127.0.0.1"
 KEY = "host"
 LOG_LINES = 8
-CHILD = "from devices.loopback import child; child()"
+CHILD = "from devices.rpc.loopback import child; child()"
 
 
 class Loopback:
@@ -137,7 +137,7 @@ def child() -> None:
 
 def _serve(listening: socket.socket, tracker: Address, folder: Path) -> NoReturn:
     """The forked server. Never returns."""
-    from devices.server import Server
+    from devices.rpc.server import Server
 
     try:
         os.close(0)

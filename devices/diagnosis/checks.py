@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devices import tracker
 from devices.opening import open_device
+from devices.rpc import tracker
 from devices.session import Session
 
 PING_RUNS = 50
@@ -170,7 +170,7 @@ def kernel(patient: Patient) -> str:
     session = patient.opened()
     if not session.info.name:
         raise Skipped("no OpenCL device")
-    from devices import small_kernel
+    from devices.diagnosis import small_kernel
 
     with tempfile.TemporaryDirectory() as folder:
         path = small_kernel.build(Path(folder) / "small.so", machine=small_kernel.machine_of(session))
