@@ -14,9 +14,9 @@ from codegen.tuned import Tuned
 from codegen.workload import Workload
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
-from models.graph import Graph
-from models.layer import Layer
-from models.sparsity import PATTERN_ENTRIES, Sparsity
+from models.graph.layer import Layer
+from models.graph.network import Graph
+from models.plans.sparsity import PATTERN_ENTRIES, Sparsity
 
 #: sparse families that are timed unless told otherwise: sparsities without their fraction of zeros
 DEFAULT_FAMILIES = ("columns:8x1", "block_punched:8x4", "connectivity:8x1")

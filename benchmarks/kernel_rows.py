@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.kernel_break_even import best_break_even, median_ratio
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
 
 if TYPE_CHECKING:
     from codegen.schedules.rule import Choice

@@ -25,8 +25,8 @@ from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
-from models.reference import run_single
-from models.sparsity import Sparsity
+from models.graph.reference import run_single
+from models.plans.sparsity import Sparsity
 
 log = logging.getLogger("benchmarks.kernels")
 

@@ -13,7 +13,7 @@ from devices.timing.interleaved import Interleaved, bootstrap_median, measure_in
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from fleetpose.errors import reason
-from models.sparsity import DENSE
+from models.plans.sparsity import DENSE
 
 log = logging.getLogger("benchmarks.networks")
 

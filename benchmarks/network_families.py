@@ -17,9 +17,9 @@ from devices.session import Session
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError
-from models.graph import Graph
-from models.plan import Plan
-from models.sparsity import Sparsity
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 
 ROUNDS = 7
 

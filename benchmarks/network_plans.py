@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleetpose.errors import UsageError, unknown_name
-from models.graph import Graph
-from models.paper_plan import PAPER_PLANS, paper_plan
-from models.plan import Plan
-from models.sparsity import DENSE, Sparsity
+from models.graph.network import Graph
+from models.plans.paper_plan import PAPER_PLANS, paper_plan
+from models.plans.plan import Plan
+from models.plans.sparsity import DENSE, Sparsity
 
 #: what the paper's ratios are made of, the fastest for each layer: sparsities without their fraction of zeros
 POINTWISE = ("columns:4x1", "columns:6x1", "columns:12x1")

@@ -32,8 +32,8 @@ from devices.timing.measurement import versions
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
-from models.registry import create_model, model_spec
-from models.sparsity import DENSE, Sparsity
+from models.plans.sparsity import DENSE, Sparsity
+from models.zoo.registry import create_model, model_spec
 
 log = logging.getLogger("benchmarks.networks")
 

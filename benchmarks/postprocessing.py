@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 from fleetpose import cli  # noqa: E402
 from fleetpose.errors import UsageError  # noqa: E402
 from fleetpose.progress import status  # noqa: E402
-from models.pose.decoders import decoder, decoder_names  # noqa: E402
+from models.pose.decoding.decoders import decoder, decoder_names  # noqa: E402
 from models.pose.synthetic import RENDERERS, Account, compare, crowd, hide  # noqa: E402
 from models.preprocess import Placement  # noqa: E402
 

@@ -26,7 +26,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, make_folder
 from fleetpose.progress import status
-from models.oks import Evaluation, ImageResult, bootstrap_ap
+from models.accuracy.oks import Evaluation, ImageResult, bootstrap_ap
 
 #: what a cell's method is called, and the flags of models.prune that make it
 METHODS: dict[str, tuple[str, ...]] = {
@@ -117,8 +117,8 @@ def _run(main: Any, parser: argparse.ArgumentParser, flags: Sequence[str]) -> No
 
 def judged(weights: Path, arguments: argparse.Namespace) -> Evaluation:
     """The evaluation of a weight file on --val; kept beside it."""
-    from models.accuracy import evaluate_network
-    from models.registry import create_model, model_spec
+    from models.accuracy.protocol import evaluate_network
+    from models.zoo.registry import create_model, model_spec
 
     kept = arguments.out / f"{weights.stem}.npz"
     if not kept.exists():
@@ -160,7 +160,7 @@ def row(cell: Cell, found: Evaluation, dense: Evaluation, reached: float) -> dic
 
 def _reached(cell: Cell, arguments: argparse.Namespace) -> float:
     """Dense parameters / nonzero ones, counted in the file."""
-    from models.weights import read_tensors
+    from models.zoo.weights import read_tensors
 
     tensors = read_tensors(arguments.out / f"{cell.name}.safetensors")
     return sum(t.numel() for t in tensors.values()) / sum(int((t != 0).sum()) for t in tensors.values())

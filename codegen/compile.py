@@ -21,8 +21,8 @@ from codegen.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from devices.profile import Profile
 from devices.session import Session
 from fleetpose.errors import UsageError
-from models.layer import Layer
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.plans.sparsity import Sparsity
 
 ENTRY = "layer"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tvm.tirx.script import builder as T
 
 from codegen.builder import put, when
-from models.layer import Layer, Step
+from models.graph.layer import Layer, Step
 
 Number = Callable[[float], object]
 

@@ -22,10 +22,10 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import Progress, status
-from models.pose.draw import draw_people
+from models.pose.drawing.draw import draw_people
 from models.pose.person import Person
-from models.pose.smooth import OneEuroSettings, Smoother
-from models.pose.track import Tracker
+from models.pose.tracking.smooth import OneEuroSettings, Smoother
+from models.pose.tracking.track import Tracker
 from models.preprocess import contained
 
 log = logging.getLogger("fleetpose.follow")
@@ -48,7 +48,7 @@ class Followed:
 
 
 def follow(artifact: Artifact, frames: Iterable[Frame], smooth: bool = True) -> Iterator[Followed]:
-    """Find the people in every frame, say who is who (`models.pose.track`), steady them (`models.pose.smooth`).
+    """Find the people in every frame, say who is who (`models.pose.tracking.track`), steady them (`models.pose.tracking.smooth`).
 
     Frames are of one size, so the artifact serves them all at one input size. The smoothing's speeds are those in the
     network's input, so that the same scene is smoothed alike at any resolution of the video.

@@ -20,7 +20,7 @@ from devices.timing.measure import measure
 from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError
 from fleetpose.interrupt import kept_interrupt
-from models.graph import Graph
+from models.graph.network import Graph
 
 
 def measured_latency(

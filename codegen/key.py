@@ -15,8 +15,8 @@ from typing import Any
 
 from codegen.workload import Workload
 from fleetpose.errors import UsageError
-from models.layer import Shape
-from models.sparsity import Sparsity
+from models.graph.layer import Shape
+from models.plans.sparsity import Sparsity
 
 #: fractions of zeros further apart than this may have different best schedules
 CLOSE_ZEROS = 0.1

@@ -20,9 +20,9 @@ from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
-from models.layer import STEPS, Layer, Step
-from models.registry import MODEL_HELP, model_spec
-from models.sparsity import Sparsity, parse_variant, variant_text
+from models.graph.layer import STEPS, Layer, Step
+from models.plans.sparsity import Sparsity, parse_variant, variant_text
+from models.zoo.registry import MODEL_HELP, model_spec
 
 #: errors relative to the largest result that are put down to rounding; half precision has 11 bits and rounds each sum
 MAX_ERRORS = {"float32": 1e-4, "float16": 2e-2}
@@ -94,7 +94,7 @@ def check_layer(
         UsageError: a dtype that the device does not have, or a sparsity that the layer cannot have.
         FleetposeError: the timing failed.
     """
-    from models.reference import run_single
+    from models.graph.reference import run_single
 
     inputs, weights = random_operands(layer, seed)
     if sparsity is not None:

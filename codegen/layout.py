@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from codegen.plane import Plane
-from models.graph import Graph
-from models.layer import Layer
+from models.graph.layer import Layer
+from models.graph.network import Graph
 
 
 @dataclass(frozen=True)

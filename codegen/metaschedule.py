@@ -28,7 +28,7 @@ from devices.session import Session
 from devices.timing.measure import measure
 from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError, reason
-from models.layer import Layer
+from models.graph.layer import Layer
 
 log = logging.getLogger("codegen.metaschedule")
 

@@ -27,9 +27,9 @@ from codegen.target import make_target
 from codegen.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
-from models.graph import Graph
-from models.layer import Layer, Shape
-from models.sparsity import Sparsity, variant_text
+from models.graph.layer import Layer, Shape
+from models.graph.network import Graph
+from models.plans.sparsity import Sparsity, variant_text
 
 
 @dataclass

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetpose.errors import UsageError
-from models.prune.masks import CANDIDATES
-from models.sparsity import PATTERN_ENTRIES, Sparsity, WeightShape
+from models.plans.sparsity import PATTERN_ENTRIES, Sparsity, WeightShape
+from models.prune.masks.build import CANDIDATES
 
 #: how a group's columns are sorted: by (channel, ky, kx), or by (ky, kx, channel)
 ORDERS = ("channel", "position")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.layer import Shape
+from models.graph.layer import Shape
 
 #: the largest overrun of a vector load past the last plane, in vectors
 SLACK_VECTORS = 16

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from codegen.pack import departure
 from fleetpose.errors import UsageError
-from models.graph import Graph
-from models.plan import Plan
+from models.graph.network import Graph
+from models.plans.plan import Plan
 from models.prune.oneshot import prune_graph
 
 log = logging.getLogger("codegen.planned")

@@ -11,7 +11,7 @@ import numpy as np
 from codegen.artifact import Artifact
 from codegen.manifest import Manifest
 from fleetpose.errors import UsageError
-from models.pose.decoders import decoder_for
+from models.pose.decoding.decoders import decoder_for
 from models.pose.person import Person
 from models.preprocess import Placement, Preprocessing, choose_size, fit
 

@@ -22,7 +22,7 @@ from devices.timing.measurement import Measurement
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.files import atomic_output, check_writable
-from models.pose.draw import draw_people
+from models.pose.drawing.draw import draw_people
 from models.preprocess import read_image
 
 if TYPE_CHECKING:

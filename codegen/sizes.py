@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleetpose.errors import UsageError
-from models.graph import Graph
-from models.registry import create_model
-from models.spec import ModelSpec
+from models.graph.network import Graph
+from models.zoo.registry import create_model
+from models.zoo.spec import ModelSpec
 
 #: widths at height 368 for upright, square, 4:3, 3:2 and 16:9 photographs
 DEFAULT_WIDTHS = (280, 368, 496, 560, 656)
@@ -42,7 +42,7 @@ def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tup
     Raises:
         UsageError: an unknown model, weights that do not fit, or a size the network cannot take.
     """
-    from models.trace import trace
+    from models.frontend.trace import trace
 
     network = create_model(model, weights, seed)
     return [trace(network, (3, *size), model) for size in sizes]

@@ -15,8 +15,8 @@ from codegen.schedules.rule import Choice
 from codegen.workload import Weights, Workload
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
-from models.graph import Graph
-from models.sparsity import Sparsity
+from models.graph.network import Graph
+from models.plans.sparsity import Sparsity
 
 #: rates where a profile knows none; they order the work and decide nothing
 GFLOPS, GBYTES_PER_SEC = 50.0, 10.0

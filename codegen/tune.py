@@ -24,8 +24,8 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from models.registry import MODEL_HELP, model_spec
-from models.sparsity import Sparsity, parse_variant
+from models.plans.sparsity import Sparsity, parse_variant
+from models.zoo.registry import MODEL_HELP, model_spec
 
 
 def tasks_for(arguments: argparse.Namespace, profile: Profile) -> list[Task]:

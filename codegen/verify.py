@@ -20,10 +20,10 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
 from fleetpose.progress import status
-from models.accuracy import evaluate_network
+from models.accuracy.protocol import evaluate_network
 from models.evaluate import evaluate_keypoints
 from models.pose.person import Person
-from models.registry import create_model, model_spec
+from models.zoo.registry import create_model, model_spec
 
 Maps = dict[str, np.ndarray]
 Report = Callable[[str, int, int], None]
@@ -70,7 +70,7 @@ class Reference:
     """
 
     def __init__(self, manifest: Manifest, weights: Path | None) -> None:
-        from models.weights import weights_digest
+        from models.zoo.weights import weights_digest
 
         wanted = manifest.weights
         if "file" in wanted and weights is None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codegen.plane import Plane
-from models.layer import Layer
-from models.prune.masks import mask
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.plans.sparsity import Sparsity
+from models.prune.masks.build import mask
 
 if TYPE_CHECKING:
     from codegen.schedules.rule import Choice
@@ -116,7 +116,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Weights:
-    """A layer's own parameters, as in models.graph.Graph.weights; both None for layers without."""
+    """A layer's own parameters, as in models.graph.network.Graph.weights; both None for layers without."""
 
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fleetpose import cli
 from latency import collect, decide, fit, predict
-from models.plan import Plan
+from models.plans.plan import Plan
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/example/decide")
 seconds = float(sys.argv[2] if len(sys.argv) > 2 else 60)

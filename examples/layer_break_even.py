@@ -10,8 +10,8 @@ from codegen.tuned import tuned_for
 from devices import open_device
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.timers import Call
-from models.layer import Layer, Step
-from models.sparsity import Sparsity
+from models.graph.layer import Layer, Step
+from models.plans.sparsity import Sparsity
 
 numbers = [int(text) for text in sys.argv[1:]]
 channels, side, rounds = (*numbers, *(128, 46, 15)[len(numbers) :])

@@ -14,7 +14,7 @@ from codegen.artifact import Artifact
 from codegen.build import Destination, build
 from codegen.pose import find_people
 from devices import open_device
-from models.pose.draw import draw_people
+from models.pose.drawing.draw import draw_people
 from models.preprocess import read_image
 
 photograph = Path(sys.argv[1])

@@ -17,8 +17,8 @@ from scipy.stats import qmc
 from codegen.compile import standalone_planes
 from devices.profile import Profile
 from latency.space import Group
-from models.layer import Layer
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.plans.sparsity import Sparsity
 
 #: channels and sides are scaled by a factor from 1 / SCALE to SCALE
 SCALE = 2.0

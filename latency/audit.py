@@ -22,10 +22,10 @@ from latency.observations import parse_where, read_samples
 from latency.predict import traced
 from latency.reasons import DECIDED_BY_TIME
 from latency.sample import Sample, shape_text
-from models.layer import Layer
-from models.plan import Choice, Plan
-from models.registry import MODEL_HELP
-from models.sparsity import variant_text
+from models.graph.layer import Layer
+from models.plans.plan import Choice, Plan
+from models.plans.sparsity import variant_text
+from models.zoo.registry import MODEL_HELP
 
 DENSE = variant_text(None)
 #: what is measured of a layer: milliseconds by variant, each in the fastest of its schedules

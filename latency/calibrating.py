@@ -22,7 +22,7 @@ from latency.predictor import Predictor
 from latency.record import Record
 from latency.search import Found
 from latency.space import Group, network_workloads
-from models.sparsity import Sparsity, parse_variant
+from models.plans.sparsity import Sparsity, parse_variant
 
 log = logging.getLogger("latency.calibrating")
 

@@ -6,8 +6,8 @@ from codegen.schedules.rule import Choice
 from codegen.workload import Workload
 from latency.observations import class_of_schedule
 from latency.sample import OWN, Sample, pairs
-from models.layer import Layer
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.plans.sparsity import Sparsity
 
 #: OpenCL kernels that a schedule launches, where it is not one
 GRIDS = {"winograd": 3, "winograd_sparse": 3, "phases": 2}

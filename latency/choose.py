@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from fleetpose.errors import UsageError
 from fleetpose.native import without_native_output
 from latency.totals import exp
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,10 @@ from latency.prepare import Recipe
 from latency.rounds import Settings
 from latency.space import Group, network_groups, with_plans
 from latency.whole import wholes
-from models.graph import Graph
-from models.plan import Plan
-from models.registry import MODEL_HELP, model_spec
-from models.sparsity import Sparsity, parse_variant
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity, parse_variant
+from models.zoo.registry import MODEL_HELP, model_spec
 
 #: of --active: how many times as many sampled layers as --around are candidates
 CANDIDATES = 8

@@ -28,8 +28,8 @@ from latency.rounds import Settings
 from latency.space import Group, runs
 from latency.timing import Bench, Outcome
 from latency.whole import Whole, network_record
-from models.cost import Cost
-from models.sparsity import Sparsity
+from models.plans.cost import Cost
+from models.plans.sparsity import Sparsity
 
 log = logging.getLogger("latency.confirm")
 

@@ -30,10 +30,10 @@ from latency.predictor import Predictor
 from latency.reasons import plan_of
 from latency.rounds import Settings
 from latency.trial import Stand, tried
-from models.graph import Graph
-from models.plan import Plan
-from models.registry import model_spec
-from models.sparsity import Sparsity, parse_variant
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity, parse_variant
+from models.zoo.registry import model_spec
 
 #: without a goal every layer is decided for itself
 ANY_GAIN = Goal()

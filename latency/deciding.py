@@ -18,11 +18,11 @@ from latency.forecast import Forecaster, Step
 from latency.losses import Losses
 from latency.space import default_sparsities, network_workloads, variants_of
 from latency.totals import Part, Total, contribution, total
-from models.blocks import BlockTable, block_of
-from models.cost import Cost
-from models.graph import Graph
-from models.layer import Layer
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.graph.network import Graph
+from models.plans.cost import Cost
+from models.plans.sparsity import Sparsity
+from models.zoo.blocks import BlockTable, block_of
 
 #: the block that has its mildest zeros only, where no sensitivity says otherwise
 MILD_BLOCK = "PAF branch"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from latency.sample import Sample
-from models.sparsity import variant_text
+from models.plans.sparsity import variant_text
 
 
 def decisions(samples: Sequence[Sample], predicted: np.ndarray) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from devices.timing.measure import measure
 from devices.timing.measurement import Measurement, faster_half
 from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable
-from models.layer import Layer, Step
+from models.graph.layer import Layer, Step
 
 log = logging.getLogger("latency.drift")
 

@@ -23,9 +23,9 @@ from latency.runtimes import kernel_class
 from latency.sample import OWN, Sample
 from latency.space import Group, network_workloads
 from latency.totals import Part, Total, total
-from models.graph import Graph
-from models.layer import Shape
-from models.sparsity import Sparsity
+from models.graph.layer import Shape
+from models.graph.network import Graph
+from models.plans.sparsity import Sparsity
 
 #: the copies at a network's ends are no layers and are not fitted: they are taken to move at the device's memory rate,
 #: give or take this factor

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from models.layer import Layer, Shape, Step
+from models.graph.layer import Layer, Shape, Step
 
 #: what of a device's description says whether two times are of the same device
 IDENTITY = ("profile", "name", "driver")

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 from fleetpose.errors import UsageError
-from models.blocks import BlockTable, block_of
-from models.layer import Layer
-from models.prune.families import parse_family
-from models.sparsity import PATTERN_ENTRIES, Sparsity
+from models.graph.layer import Layer
+from models.plans.sparsity import PATTERN_ENTRIES, Sparsity
+from models.prune.masks.families import parse_family
+from models.zoo.blocks import BlockTable, block_of
 
 FORMAT = "fleetpose.sensitivity/1"
 

@@ -22,7 +22,7 @@ from latency.record import Record
 from latency.records import read_records
 from latency.sample import OWN, Sample, pairs
 from latency.tables import read_table
-from models.catalogue import CATALOGUE
+from models.zoo.catalogue import CATALOGUE
 
 log = logging.getLogger("latency.observations")
 

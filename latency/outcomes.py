@@ -13,7 +13,7 @@ from latency.drift import Pace
 from latency.record import Record
 from latency.space import Group
 from latency.timing import Outcome
-from models.sparsity import variant_text
+from models.plans.sparsity import variant_text
 
 #: digits kept of a time
 DIGITS = 6

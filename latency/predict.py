@@ -19,9 +19,9 @@ from fleetpose.progress import status
 from latency.forecast import Forecaster, Step, foreign_steps, is_own, profile_of, runtime_of, uniform
 from latency.predictor import Predictor
 from latency.totals import Total, total
-from models.graph import Graph
-from models.registry import MODEL_HELP, model_spec
-from models.sparsity import Sparsity, parse_variant, variant_text
+from models.graph.network import Graph
+from models.plans.sparsity import Sparsity, parse_variant, variant_text
+from models.zoo.registry import MODEL_HELP, model_spec
 
 
 def predict(

@@ -21,9 +21,9 @@ from fleetpose.errors import reason
 from fleetpose.interrupt import kept_interrupt
 from latency.record import Failure
 from latency.space import Group
-from models.layer import Layer
-from models.reference import run_layer
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.graph.reference import run_layer
+from models.plans.sparsity import Sparsity
 
 log = logging.getLogger("latency.prepare")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from latency.choose import LayerOptions, Option, break_even, ratio_interval, survives
 from latency.deciding import Goal, Network, target_of
-from models.cost import Cost, Outlook
-from models.plan import Choice, Plan
+from models.plans.cost import Cost, Outlook
+from models.plans.plan import Choice, Plan
 
 #: what a rule leaves dense although a variant survives
 BEYOND = "the goal is reached without"

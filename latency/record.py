@@ -13,8 +13,8 @@ from typing import Any
 
 from fleetpose.errors import UsageError
 from latency.identity import layer_from_dict, layer_to_dict
-from models.layer import Layer
-from models.sparsity import DENSE, Sparsity, parse_variant
+from models.graph.layer import Layer
+from models.plans.sparsity import DENSE, Sparsity, parse_variant
 
 FORMAT = "fleetpose.record/1"
 KINDS = ("layer", "network")

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from math import ceil, prod
 
-from models.layer import Layer
+from models.graph.layer import Layer
 
 #: names in the `framework` column that mean LiteRT's GPU delegate
 LITERT = ("tflite", "litert")

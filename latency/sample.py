@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from models.layer import Layer
-from models.sparsity import Sparsity, variant_text
+from models.graph.layer import Layer
+from models.plans.sparsity import Sparsity, variant_text
 
 #: our own kernels, as opposed to a foreign runtime's
 OWN = "fleetpose"

@@ -17,10 +17,10 @@ from codegen.workload import Workload
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
 from latency.identity import layer_id
-from models.graph import Graph
-from models.layer import Layer
-from models.plan import Plan
-from models.sparsity import Sparsity, variant_text
+from models.graph.layer import Layer
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity, variant_text
 
 #: zeros that convolutions are timed under where nothing else is asked for
 DEFAULT_ZEROS = (0.5, 0.67, 0.75, 0.875)

@@ -20,7 +20,7 @@ from pathlib import Path
 from fleetpose.errors import UsageError, unknown_name
 from latency.runtimes import kernel_class
 from latency.sample import Sample
-from models.layer import Layer, Step
+from models.graph.layer import Layer, Step
 
 REQUIRED = ("framework", "device", "op", "cin", "cout", "h_in", "h_out", "k", "stride", "groups")
 TIMES = ("ms_median", "ms")

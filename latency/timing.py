@@ -26,7 +26,7 @@ from latency.prepare import Prepared
 from latency.record import Failure, RatioToDense
 from latency.rounds import Broken, Rounds, Settings, roughness
 from latency.space import Group
-from models.sparsity import variant_text
+from models.plans.sparsity import variant_text
 
 log = logging.getLogger("latency.timing")
 

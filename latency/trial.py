@@ -21,9 +21,9 @@ from latency.deciding import Goal, Network, target_of
 from latency.prepare import Recipe
 from latency.rounds import Settings
 from latency.whole import SAMPLES_PER_ROUND, Compiled, Whole
-from models.cost import Cost, Outlook
-from models.graph import Graph
-from models.plan import Plan
+from models.graph.network import Graph
+from models.plans.cost import Cost, Outlook
+from models.plans.plan import Plan
 
 #: plans that are timed at most
 TRIALS = 3

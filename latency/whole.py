@@ -30,8 +30,8 @@ from latency.outcomes import now, rounded, times
 from latency.prepare import Recipe
 from latency.record import Failure, Record
 from latency.rounds import Settings
-from models.graph import Graph
-from models.plan import Plan
+from models.graph.network import Graph
+from models.plans.plan import Plan
 from models.prune.oneshot import prune_graph
 
 log = logging.getLogger("latency.whole")

@@ -16,13 +16,13 @@ from pathlib import Path
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
-from models.graph import Graph
-from models.plan import Plan
-from models.prune.allocate import COUNTED, Option, allocate, dense_option, options, uniform
-from models.prune.curves import Curves, read_divergence
-from models.prune.eligible import prunable
-from models.prune.families import parse_family
-from models.registry import MODEL_HELP
+from models.graph.network import Graph
+from models.plans.knapsack import COUNTED, Option, allocate, dense_option, options, uniform
+from models.plans.plan import Plan
+from models.prune.masks.eligible import prunable
+from models.prune.masks.families import parse_family
+from models.prune.response.curves import Curves, read_divergence
+from models.zoo.registry import MODEL_HELP
 
 
 def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, counted: str = "params") -> Plan:
@@ -104,8 +104,8 @@ def main(arguments: argparse.Namespace) -> int:
     families: dict[str, Curves] = {}
     if arguments.sensitivity:
         families = read_divergence(arguments.sensitivity, arguments.model, arguments.family)
-    from models.registry import create_model, model_spec
-    from models.trace import trace
+    from models.frontend.trace import trace
+    from models.zoo.registry import create_model, model_spec
 
     spec = model_spec(arguments.model)
     graph = trace(create_model(arguments.model), (3, *spec.size), arguments.model)

@@ -1,7 +1,7 @@
 """How deep a network should be at a given budget (section 2.1 of the paper): `python -m models.depth`.
 
 The table behind the paper's Table 1: networks of one family and one budget, from shallow and wide to deep. What finds
-them is in models.depth_candidates; `codegen.depth` is this command with latency measured on a device.
+them is in models.depth_search.candidates; `codegen.depth` is this command with latency measured on a device.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.progress import status
-from models.depth_candidates import AccuracyOf, Candidate, determine_depth, family_members
-from models.depth_families import FAMILIES
-from models.depth_search import Search
-from models.graph import Graph
-from models.paper import TABLE_1, PaperFacts
+from models.depth_search.candidates import AccuracyOf, Candidate, determine_depth, family_members
+from models.depth_search.families import FAMILIES
+from models.depth_search.search import Search
+from models.graph.network import Graph
+from models.zoo.paper import TABLE_1, PaperFacts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,8 +91,8 @@ def _trained(weights: list[str], data: str | None) -> AccuracyOf | None:
         raise UsageError(f"--data {data}: there is no person_keypoints.json in it")
 
     def accuracy_of(module: nn.Module, candidate: Candidate) -> float | None:
-        from models.accuracy import evaluate_network
-        from models.weights import load_weights
+        from models.accuracy.protocol import evaluate_network
+        from models.zoo.weights import load_weights
 
         if candidate.spec.name not in files:
             return None

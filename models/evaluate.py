@@ -17,8 +17,8 @@ from typing import Any
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
-from models.oks import Evaluation, average_precision, bootstrap_ap, evaluate_keypoints
-from models.registry import MODEL_HELP
+from models.accuracy.oks import Evaluation, average_precision, bootstrap_ap, evaluate_keypoints
+from models.zoo.registry import MODEL_HELP
 
 __all__ = ["Evaluation", "average_precision", "bootstrap_ap", "evaluate_keypoints", "gain", "summary"]
 
@@ -47,8 +47,8 @@ def gain(found: Evaluation, baseline: Evaluation, draws: int, coverage: float, s
 
 
 def _evaluated(model: str, weights: str, data: Path, told: Callable[..., None]) -> Evaluation:
-    from models.accuracy import evaluate_network
-    from models.registry import create_model, model_spec
+    from models.accuracy.protocol import evaluate_network
+    from models.zoo.registry import create_model, model_spec
 
     network = create_model(model, weights)
     return evaluate_network(

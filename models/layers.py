@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from models.blocks import UNNAMED
-from models.graph import Graph
-from models.layer import Shape
-from models.receptive import receptive_fields
-from models.registry import MODEL_HELP, create_model, model_spec
-from models.spec import ModelSpec
+from models.graph.layer import Shape
+from models.graph.network import Graph
+from models.graph.receptive import receptive_fields
+from models.zoo.blocks import UNNAMED
+from models.zoo.registry import MODEL_HELP, create_model, model_spec
+from models.zoo.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Row:
     Attributes:
         epilogue: the steps after the op and its bias, e.g. ("relu", "add").
         params: weights and biases after folding.
-        block: of models.blocks.
+        block: of models.zoo.blocks.
         receptive_field: input pixels one output cell can depend on; may exceed the picture.
         receptive_stride: input pixels from one output cell to the next.
     """
@@ -102,7 +102,7 @@ def layers(model: str, size: tuple[int, int] | None = None) -> list[Row]:
     Raises:
         UsageError: an unknown model, or a size it cannot take.
     """
-    from models.trace import trace
+    from models.frontend.trace import trace
 
     spec = model_spec(model)
     if size and min(size) < spec.stride:

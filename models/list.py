@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from fleetpose import cli
-from models.registry import model_names, model_spec
+from models.zoo.registry import model_names, model_spec
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Row:
         backbone_layers: convolutions of the block "backbone"; None for a network without a table of blocks.
         params: all parameters.
         conv_macs: multiply-adds of the convolutions.
-        macs_bn: the paper's "FLOPs"; see models.count.Count.
+        macs_bn: the paper's "FLOPs"; see models.zoo.count.Count.
         paper_params_m, paper_gmacs: as printed, millions and billions.
         params_difference, macs_difference: (ours - paper) / paper, of params and of macs_bn.
         given, inferred: what of the architecture the paper gives and what was found by counting.
@@ -49,8 +49,8 @@ def _difference(ours: float, printed: float | None) -> float | None:
 
 def row(name: str) -> Row:
     """Count one registered network. Raises UsageError for an unknown one."""
-    from models.count import count_model
-    from models.paper import PaperFacts
+    from models.zoo.count import count_model
+    from models.zoo.paper import PaperFacts
 
     spec = model_spec(name)
     counted = count_model(spec)

@@ -24,14 +24,14 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable, sha256
 from fleetpose.progress import status
-from models.graph import Graph
-from models.prune.curves import FamilyCurves, to_json, write_curves
-from models.prune.eligible import prunable
-from models.prune.families import family_text, parse_family
-from models.prune.journal import Journal
-from models.registry import MODEL_HELP
-from models.sparsity import Sparsity
-from models.spec import ModelSpec
+from models.graph.network import Graph
+from models.plans.sparsity import Sparsity
+from models.prune.masks.eligible import prunable
+from models.prune.masks.families import family_text, parse_family
+from models.prune.response.curves import FamilyCurves, to_json, write_curves
+from models.prune.response.journal import Journal
+from models.zoo.registry import MODEL_HELP
+from models.zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,8 +100,8 @@ def _layers(
     bench: Bench, family: Sparsity, zeros: Sequence[float], journal: Journal, told: Told
 ) -> dict[str, dict[float, float]]:
     """Curves of single layers."""
-    from models.prune.layerwise import Settings
-    from models.prune.response import layer_curves
+    from models.prune.reconstruction.layerwise import Settings
+    from models.prune.response.outputs import layer_curves
 
     prefix, names = f"{family_text(family)} layer ", [layer.name for layer in prunable(bench.graph)]
     missing = [name for name in names if prefix + name not in journal.found]
@@ -117,10 +117,10 @@ def _layers(
 
 def _block_point(bench: Bench, sparsity: Sparsity, layers: Sequence[str]) -> dict[str, Any] | None:
     """Divergence, and AP where it is asked for, with `sparsity` in all layers of a block that can have it."""
-    from models.prune.layerwise import Settings
-    from models.prune.reconstruct import reconstruct
-    from models.prune.response import divergence
-    from models.prune.streams import run_outputs
+    from models.prune.reconstruction.layerwise import Settings
+    from models.prune.reconstruction.reconstruct import reconstruct
+    from models.prune.reconstruction.streams import run_outputs
+    from models.prune.response.outputs import divergence
 
     chosen = {name: sparsity for name in layers if sparsity.applies_to(bench.graph.layer(name)) is None}
     if not chosen:
@@ -131,8 +131,8 @@ def _block_point(bench: Bench, sparsity: Sparsity, layers: Sequence[str]) -> dic
 
 
 def _ap(bench: Bench, graph: Graph) -> float:
-    from models.accuracy import evaluate_network
-    from models.prune.binding import adopt
+    from models.accuracy.protocol import evaluate_network
+    from models.prune.masks.binding import adopt
 
     network = copy.deepcopy(bench.network)
     adopt(network, bench.graph, graph)
@@ -159,9 +159,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _bench(arguments: argparse.Namespace) -> Bench:
-    from models.prune.calibration import calibration_inputs
-    from models.registry import create_model, model_spec
-    from models.trace import trace
+    from models.frontend.trace import trace
+    from models.prune.reconstruction.calibration import calibration_inputs
+    from models.zoo.registry import create_model, model_spec
 
     spec = model_spec(arguments.model)
     network = create_model(arguments.model, arguments.weights)
@@ -204,7 +204,7 @@ def main(arguments: argparse.Namespace) -> int:
     content = to_json(arguments.model, curves, measured)
     write_curves(content, arguments.out, arguments.force)
     if arguments.plot:
-        from models.prune.plots import plot_sensitivity
+        from models.prune.response.plots import plot_sensitivity
 
         plot_sensitivity(arguments.plot, arguments.model, curves, content["relation"], force=arguments.force)
     journal_path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from models.preprocess import Preprocessing
-from models.registry import ModelSpec, model_names, register_model
+from models.zoo.registry import ModelSpec, model_names, register_model
 
 NAME = "small_of_the_tests"
 

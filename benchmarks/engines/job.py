@@ -15,11 +15,11 @@ import torch
 from devices.session import Session
 from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError
-from models.graph import Graph
-from models.plan import Plan
+from models.frontend.trace import trace
+from models.graph.network import Graph
+from models.graph.reference import run_graph
+from models.plans.plan import Plan
 from models.prune.oneshot import prune_graph
-from models.reference import run_graph
-from models.trace import trace
 
 #: largest difference from PyTorch in fp32; outputs of the networks are of magnitude 1 to 10
 MAX_ABS_ERROR = 1e-3

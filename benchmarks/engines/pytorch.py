@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from benchmarks.engines.job import Job, Prepared
 from codegen.workload import Weights
-from models.layer import Layer
+from models.graph.layer import Layer
 
 
 def prepare(job: Job) -> Prepared:

@@ -23,7 +23,7 @@ from codegen.target import make_target
 from codegen.workload import Weights
 from devices.session import Session
 from devices.timing.timers import Call
-from models.layer import Layer
+from models.graph.layer import Layer
 
 
 def prepare(job: Job) -> Prepared:

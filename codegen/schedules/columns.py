@@ -23,7 +23,7 @@ from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
 
 #: tiles of more estimated work than this many times the least are not worth timing
 WORTH_TIMING = 1.3

@@ -20,7 +20,7 @@ from codegen.schedules.rule import Rule
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
-from models.layer import Layer
+from models.graph.layer import Layer
 
 #: multiply-add statements of one unrolled turn; beyond, OpenCL compilers take seconds
 UNROLL_LIMIT = 400

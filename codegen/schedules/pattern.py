@@ -22,7 +22,7 @@ from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window, 
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
-from models.sparsity import PATTERN_ENTRIES
+from models.plans.sparsity import PATTERN_ENTRIES
 
 #: configurations worth timing
 MOST_TILES = 4

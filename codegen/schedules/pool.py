@@ -19,7 +19,7 @@ from codegen.schedules.rule import Rule
 from codegen.vectors import Vector
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
-from models.layer import Layer
+from models.graph.layer import Layer
 
 #: kernels of more positions loop over them
 UNROLLED_POSITIONS = 25

@@ -20,7 +20,7 @@ from codegen.schedules.order import TileOrder
 from codegen.vectors import Vector
 from codegen.workload import Weights, Workload
 from devices.profile import Profile
-from models.layer import Layer
+from models.graph.layer import Layer
 
 #: kernels with more positions than this loop over their rows: unrolled, they take the OpenCL compiler seconds
 UNROLLED_POSITIONS = 25

@@ -17,7 +17,7 @@ from codegen.schedules.winograd_grids import Tiling
 from codegen.schedules.winograd_transforms import transform_filters
 from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
 
 
 def sparse_space(workload: Workload, profile: Profile) -> list[WinogradTile]:

@@ -15,8 +15,8 @@ from latency.optimize.api import Result, carried_out
 from latency.optimize.job import PEOPLE, Lease
 from latency.optimize.request import Request
 from latency.report.headline import goal_text
-from models.registry import MODEL_HELP
-from models.sparsity import parse_variant
+from models.plans.sparsity import parse_variant
+from models.zoo.registry import MODEL_HELP
 
 DESCRIPTION = (
     "Make a pose network fast on a device: tune and time its layers there, fit a latency model, decide where zeros "

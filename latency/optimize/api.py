@@ -16,9 +16,9 @@ from latency.optimize.job import PRUNED, RESULT, SPARSE_SO, VERIFIED, Job, Lease
 from latency.optimize.request import Request
 from latency.optimize.state import State, locked
 from latency.report import HTML
-from models.plan import Plan
-from models.registry import model_name
-from models.weights import save_weights
+from models.plans.plan import Plan
+from models.zoo.registry import model_name
+from models.zoo.weights import save_weights
 
 if TYPE_CHECKING:
     from torch import nn

@@ -33,11 +33,11 @@ from latency.optimize.job import (
 )
 from latency.optimize.modelling import write_json
 from latency.whole import SAMPLES_PER_ROUND
-from models.accuracy import evaluate_network
-from models.oks import Evaluation, bootstrap_ap
-from models.pose.draw import draw_people
+from models.accuracy.oks import Evaluation, bootstrap_ap
+from models.accuracy.protocol import evaluate_network
+from models.pose.drawing.draw import draw_people
 from models.preprocess import read_image
-from models.registry import create_model
+from models.zoo.registry import create_model
 
 #: which artifact is which
 ARTIFACTS = {"dense": DENSE_SO, "sparse": SPARSE_SO}

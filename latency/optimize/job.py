@@ -20,10 +20,10 @@ from latency.drift import Patience
 from latency.optimize.request import Request
 from latency.prepare import Recipe
 from latency.rounds import Settings
-from models.graph import Graph
-from models.plan import Plan
-from models.registry import create_model
-from models.weights import weights_digest
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.zoo.registry import create_model
+from models.zoo.weights import weights_digest
 
 #: told what is being done, and how much of how much is done where that is known
 Report = Callable[[str, int, int], None]

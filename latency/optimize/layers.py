@@ -21,11 +21,11 @@ from latency.record import Record
 from latency.records import read_records
 from latency.space import Group, network_workloads, variants_of
 from latency.totals import Total
-from models.blocks import block_of
-from models.cost import Cost
-from models.layer import Layer
-from models.plan import Choice, Plan
-from models.sparsity import Sparsity, variant_text
+from models.graph.layer import Layer
+from models.plans.cost import Cost
+from models.plans.plan import Choice, Plan
+from models.plans.sparsity import Sparsity, variant_text
+from models.zoo.blocks import block_of
 
 #: layers whose curve of speed-up against ratio is kept, and the fractions of zeros a curve is of
 CURVES, CURVE_ZEROS = 6, (0.2, 0.35, 0.5, 0.6, 0.67, 0.75, 0.8, 0.875, 0.9)

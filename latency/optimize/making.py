@@ -6,9 +6,9 @@ from codegen.build import Destination, build
 from devices.info import DeviceInfo
 from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job, Report
 from models.prune.pruning import LR, RECIPE, Pruning, prune
-from models.registry import create_model
 from models.train.settings import Settings
-from models.weights import save_weights
+from models.zoo.registry import create_model
+from models.zoo.weights import save_weights
 
 
 def prune_weights(job: Job, report: Report) -> str:

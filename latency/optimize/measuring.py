@@ -14,8 +14,8 @@ from latency.journal import Journal
 from latency.optimize.job import RECORDS, TUNED, Job, Report
 from latency.space import Group, default_sparsities, network_groups, with_plans
 from latency.whole import wholes
-from models.plan import Plan
-from models.sparsity import Sparsity
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 
 DTYPES = ("float32",)
 #: zeros that one variant of each family is tuned under; others take what is most similar

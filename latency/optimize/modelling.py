@@ -15,7 +15,7 @@ from latency.forecast import Forecaster
 from latency.model import measured
 from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job, Report
 from latency.predictor import Predictor
-from models.plan import Plan
+from models.plans.plan import Plan
 
 
 def write_json(job: Job, name: str, value: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from latency.optimize.layers import Layers, speedup
 from latency.optimize.modelling import forecaster_of, read_json, write_json
 from latency.predictor import Prediction, Predictor
 from latency.totals import Total
-from models.plan import Plan
+from models.plans.plan import Plan
 
 FORMAT = "fleetpose.result/1"
 

@@ -11,11 +11,11 @@ from codegen.sizes import check_sizes
 from fleetpose.errors import UsageError, unknown_name
 from latency.deciding import Goal
 from latency.losses import read_losses
-from models.plan import Plan
-from models.pose.decoders import decoder_for
-from models.registry import model_spec
-from models.sparsity import Sparsity
-from models.spec import ModelSpec
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
+from models.pose.decoding.decoders import decoder_for
+from models.zoo.registry import model_spec
+from models.zoo.spec import ModelSpec
 
 #: every layer is decided for itself
 ANY_GAIN = Goal()

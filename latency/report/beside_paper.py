@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from latency.report.document import Cell, Column, Section, Table
 from latency.report.formats import NOTHING, TIMES, Number, fixed, printed, times
 from latency.report.result import Values
-from models.paper import FIGURE_3, FIGURE_3_DEVICE, TABLE_1, TABLE_2, Published
+from models.zoo.paper import FIGURE_3, FIGURE_3_DEVICE, TABLE_1, TABLE_2, Published
 
 Row = tuple[Cell, ...]
 

@@ -1,1 +1,1 @@
-"""Network families, one file each, as torch modules. Imported only through `models.registry`, so torch stays lazy."""
+"""Network families, one file each, as torch modules. Imported only through `models.zoo.registry`, so torch stays lazy."""

@@ -115,7 +115,7 @@ class Lwop(StagedNetwork):
         refinements: how many refinement stages follow the initial one.
     """
 
-    #: Weight files from elsewhere: functions from their tensors to this tree's names (see models.weights).
+    #: Weight files from elsewhere: functions from their tensors to this tree's names (see models.zoo.weights).
     layouts = (lwop_layouts.published, lwop_layouts.open_model_zoo)
 
     def __init__(self, variant: Variant = LWOP_VARIANT, refinements: int = 1) -> None:

@@ -1,7 +1,7 @@
 """Names of the LWOP family's weights in files from elsewhere, mapped to this project's module tree.
 
 Each function takes a file's tensors by name and answers them under our names, or None where the file is not in its
-layout. They only rename (and fold a bias batch norm makes redundant); shapes are checked by `models.weights`.
+layout. They only rename (and fold a bias batch norm makes redundant); shapes are checked by `models.zoo.weights`.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def render_regression(people: np.ndarray, map_size: Size, noise: float, random: 
     return _noisy(maps, noise, random)
 
 
-#: Decoder (`models.pose.decoders`) -> maps for it.
+#: Decoder (`models.pose.decoding.decoders`) -> maps for it.
 RENDERERS: dict[str, Renderer] = {
     "paf": render_fields,
     "associative_embedding": render_embedding,

@@ -21,12 +21,12 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from models.graph import Graph
-from models.plan import Plan
+from models.graph.network import Graph
+from models.plans.plan import Plan
 from models.prune.pruning import EMA, LR, RECIPE, Pruning, prune
-from models.registry import MODEL_HELP
-from models.train.photographs import read_photographs
+from models.train.data.photographs import read_photographs
 from models.train.settings import RECIPES, Settings, check_teacher
+from models.zoo.registry import MODEL_HELP
 
 _METHODS = ("oneshot", "magnitude", "admm", "reweighted")
 

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError
-from models.prune.groups import energies
-from models.prune.targets import Masks, Target
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
+from models.prune.masks.groups import energies
+from models.prune.masks.targets import Masks, Target
 
 
 class HardMasks:

@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError, unknown_name
-from models.graph import Graph
-from models.plan import Plan
-from models.prune.binding import adopt
+from models.graph.network import Graph
+from models.plans.plan import Plan
 from models.prune.constraints import Admm, HardMasks, IterativeMagnitude, Reweighted
-from models.prune.layerwise import Settings
+from models.prune.masks.binding import adopt
+from models.prune.masks.targets import find_targets
 from models.prune.oneshot import prune_graph
-from models.prune.reconstruct import Report, reconstruct
-from models.prune.streams import forward, torch_weights, with_last_reads
-from models.prune.targets import find_targets
+from models.prune.reconstruction.layerwise import Settings
+from models.prune.reconstruction.reconstruct import Report, reconstruct
+from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 
 if TYPE_CHECKING:
     from models.train.constraint import Constraint

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from models.graph import Graph
-from models.plan import Plan
-from models.prune.masks import mask
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.prune.masks.build import mask
 
 
 def prune_graph(graph: Graph, plan: Plan) -> Graph:

@@ -16,14 +16,14 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable, sha256
-from models.plan import Plan
+from models.plans.plan import Plan
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from models.graph import Graph
-    from models.spec import ModelSpec
+    from models.graph.network import Graph
     from models.train.settings import Settings
+    from models.zoo.spec import ModelSpec
 
 #: of a training that starts from trained weights
 RECIPE = "muon"
@@ -98,11 +98,11 @@ def prune(wanted: Pruning, report: Report = lambda message, done, total: None) -
         KeyboardInterrupt: SIGINT or SIGTERM came while training; the checkpoint was written.
     """
     plan = wanted.check()
-    from models.prune.calibration import calibration_inputs
-    from models.registry import create_model, model_spec
-    from models.trace import trace
-    from models.train.checkpoint import checkpoint_path, remove_checkpoint
-    from models.weights import save_weights
+    from models.frontend.trace import trace
+    from models.prune.reconstruction.calibration import calibration_inputs
+    from models.train.running.checkpoint import checkpoint_path, remove_checkpoint
+    from models.zoo.registry import create_model, model_spec
+    from models.zoo.weights import save_weights
 
     spec = model_spec(wanted.model)
     network = create_model(wanted.model, wanted.weights, wanted.seed)
@@ -131,8 +131,8 @@ def _prune_at_once(
     start: Path,
     report: Report,
 ) -> None:
-    from models.prune.layerwise import Settings
     from models.prune.methods import cached_start, prune_at_once
+    from models.prune.reconstruction.layerwise import Settings
 
     def make() -> None:
         prune_at_once(network, graph, plan, inputs, Settings(seed=wanted.seed), report)
@@ -157,12 +157,12 @@ def _train(
     report: Report,
 ) -> None:
     """Train `network`, in place."""
+    from models.frontend.trace import trace
     from models.prune.methods import Strength, constraint_for
-    from models.trace import trace
-    from models.train.checkpoint import checkpoint_path
-    from models.train.log import CsvLog
+    from models.train.data.photographs import read_photographs
     from models.train.loop import Step, Teacher, train
-    from models.train.photographs import read_photographs
+    from models.train.running.checkpoint import checkpoint_path
+    from models.train.running.log import CsvLog
 
     data = read_photographs(wanted.data, wanted.annotations, unlabelled=True)
     now = trace(network, (3, *spec.size), wanted.model)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import check_writable
-from models.graph import Graph
-from models.registry import MODEL_HELP, create_model, model_spec
+from models.graph.network import Graph
 from models.replace.advice import advise, compare, planned
 from models.replace.apply import replace_operators
 from models.replace.files import description, save_replaced
 from models.replace.report import print_report, to_json
 from models.replace.values import ACTIVATIONS, KINDS
+from models.zoo.registry import MODEL_HELP, create_model, model_spec
 
 
 def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:

@@ -9,14 +9,14 @@ from dataclasses import replace
 from torch import nn
 
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, unknown_name
-from models.graph import Graph
-from models.layer import Shape
+from models.frontend.trace import trace
+from models.graph.layer import Shape
+from models.graph.network import Graph
 from models.replace.apply import replaced_sharing_weights
 from models.replace.cost import cost_of
 from models.replace.program import Program, program
 from models.replace.sites import Site, find_sites
 from models.replace.values import ACTIVATIONS, KINDS, Advice, Cost, Replacement
-from models.trace import trace
 
 log = logging.getLogger("models.replace")
 LatencyOf = Callable[[Graph], float]

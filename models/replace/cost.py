@@ -1,4 +1,4 @@
-"""The account: what a program costs, counted from its operators alone, independently of `models.graph`."""
+"""The account: what a program costs, counted from its operators alone, independently of `models.graph.network`."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from torch import nn
 
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, sha256
-from models.registry import create_model, model_spec
 from models.replace.apply import replace_operators
 from models.replace.values import Cost, Replacement
-from models.spec import ModelSpec
-from models.weights import load_weights, save_weights
+from models.zoo.registry import create_model, model_spec
+from models.zoo.spec import ModelSpec
+from models.zoo.weights import load_weights, save_weights
 
 FORMAT = "fleetpose.replaced/1"
 

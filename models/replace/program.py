@@ -1,6 +1,6 @@
 """What a torch network runs, operator by operator, with shapes and the modules operators come from.
 
-Coarser than `models.trace` on purpose: it also reads networks with operators no Layer expresses, such as the products
+Coarser than `models.frontend.trace` on purpose: it also reads networks with operators no Layer expresses, such as the products
 of squeeze-excite, because those are what is to be replaced.
 """
 
@@ -17,7 +17,7 @@ from torch import fx, nn
 from torch.export.graph_signature import InputKind
 
 from fleetpose.errors import UsageError
-from models.layer import Shape
+from models.graph.layer import Shape
 
 
 @dataclass(frozen=True, eq=False)

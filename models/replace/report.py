@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fleetpose import cli
-from models.layer import Shape
+from models.graph.layer import Shape
 from models.replace.values import Advice, Cost
 
 

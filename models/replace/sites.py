@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from models.layer import Shape
+from models.graph.layer import Shape
 from models.replace.chain import ConvChain, extent, links_needed
 from models.replace.cost import SMOOTH, cost_of, cost_of_ops, params_under
 from models.replace.gates import find_gatings, written_activation

@@ -22,10 +22,10 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from models.registry import MODEL_HELP
-from models.train.log import CsvLog
-from models.train.photographs import read_photographs
+from models.train.data.photographs import read_photographs
+from models.train.running.log import CsvLog
 from models.train.settings import PRECISIONS, RECIPES, Augmentation, Settings, check_teacher
+from models.zoo.registry import MODEL_HELP
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,12 +129,12 @@ def main(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out, force=arguments.force)
     data = read_photographs(arguments.data, arguments.annotations, unlabelled=bool(arguments.teacher))
     settings = _settings(arguments, len(data.items))
-    from models.registry import create_model, model_spec
-    from models.train.checkpoint import checkpoint_path, remove_checkpoint
     from models.train.initial import calm
     from models.train.loop import train
-    from models.train.processes import is_first
-    from models.weights import save_weights
+    from models.train.running.checkpoint import checkpoint_path, remove_checkpoint
+    from models.train.running.processes import is_first
+    from models.zoo.registry import create_model, model_spec
+    from models.zoo.weights import save_weights
 
     spec = model_spec(arguments.model)
     network = create_model(arguments.model, arguments.weights, arguments.seed)

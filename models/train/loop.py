@@ -17,20 +17,20 @@ from torch import nn
 
 from fleetpose.errors import UsageError
 from fleetpose.interrupt import until_interrupted
-from models.spec import ModelSpec
-from models.train.average import Average
-from models.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint, tensors_digest
 from models.train.constraint import Constraint
-from models.train.device import arithmetic, device_named, placed
-from models.train.lesson import Lesson, Teacher, make_pupil
-from models.train.log import Report, Step
-from models.train.losses import map_loss
-from models.train.memory import keep_freed_memory
-from models.train.optimise import make_optimizers, set_rate
-from models.train.photographs import Photographs
-from models.train.processes import Processes, joined
-from models.train.samples import Batch, Views, batches, normalised, padding_colour
+from models.train.data.photographs import Photographs
+from models.train.data.samples import Batch, Views, batches, normalised, padding_colour
+from models.train.optimiser.average import Average
+from models.train.optimiser.groups import make_optimizers, set_rate
+from models.train.running.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint, tensors_digest
+from models.train.running.device import arithmetic, device_named, placed
+from models.train.running.log import Report, Step
+from models.train.running.memory import keep_freed_memory
+from models.train.running.processes import Processes, joined
 from models.train.settings import Settings
+from models.train.teaching.lesson import Lesson, Teacher, make_pupil
+from models.train.teaching.losses import map_loss
+from models.zoo.spec import ModelSpec
 
 __all__ = ["Report", "Step", "Teacher", "train"]
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from fleetpose.errors import UsageError
-from models.reference import run_graph
-from models.registry import create_model, model_spec
-from models.trace import trace
+from models.frontend.trace import trace
+from models.graph.reference import run_graph
+from models.zoo.registry import create_model, model_spec
 
 PARAMS = 4_099_058
 

@@ -4,12 +4,12 @@ from functools import cache
 
 import pytest
 
-from models.accuracy import evaluate_network
+from models.accuracy.protocol import evaluate_network
 from models.evaluate import bootstrap_ap, evaluate_keypoints
-from models.pose.paf import decode
+from models.pose.decoding.paf import decode
 from models.pose.person import Person
 from models.preprocess import fit, free_size
-from models.registry import create_model, model_spec
+from models.zoo.registry import create_model, model_spec
 from tests.pure.reference_decoder import reference_decode
 
 MODEL = "human_pose_0001"

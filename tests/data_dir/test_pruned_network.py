@@ -8,13 +8,13 @@ from codegen.build import Destination, build
 from codegen.verify import verify
 from devices import open_device
 from fleetpose import cli
-from models.accuracy import evaluate_network
-from models.plan import Plan
+from models.accuracy.protocol import evaluate_network
+from models.frontend.trace import trace
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 from models.prune.__main__ import main, make_parser
-from models.prune.calibration import calibration_inputs, find_photographs
-from models.registry import create_model, model_spec
-from models.sparsity import Sparsity
-from models.trace import trace
+from models.prune.reconstruction.calibration import calibration_inputs, find_photographs
+from models.zoo.registry import create_model, model_spec
 
 MODEL = "human_pose_0001"
 LAYERS = [f"model.{index}.pointwise" for index in (8, 9, 10, 11)] + ["refinement_stages.0.trunk.4.trunk.0"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import models
-from models.accuracy import evaluate_network
-from models.registry import create_model, model_spec
+from models.accuracy.protocol import evaluate_network
+from models.zoo.registry import create_model, model_spec
 
 FOLDER = Path(models.__file__).parent / "trained"
 

@@ -1,6 +1,6 @@
 """Layers that kernels must get right: odd channels, sizes, kernels, strides, dilations, groups, epilogues, pools."""
 
-from models.layer import Layer, Step
+from models.graph.layer import Layer, Step
 
 
 def out_extent(extent: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

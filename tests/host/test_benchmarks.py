@@ -19,11 +19,11 @@ from codegen.compile import random_operands
 from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError
-from models.plan import Choice, Plan
-from models.reference import run_single
-from models.registry import create_model
-from models.sparsity import Sparsity
-from models.trace import trace
+from models.frontend.trace import trace
+from models.graph.reference import run_single
+from models.plans.plan import Choice, Plan
+from models.plans.sparsity import Sparsity
+from models.zoo.registry import create_model
 from tests.host.kernel_cases import window
 from tests.small_network import register_small
 

@@ -26,7 +26,7 @@ from latency.records import read_records
 from latency.rounds import Settings
 from latency.space import Group, network_groups
 from latency.timing import Bench
-from models.sparsity import parse_variant
+from models.plans.sparsity import parse_variant
 from tests.small_network import register_small
 
 FLAGS = ("--model", register_small(), "--sparsity", "columns:0.75:4x1", "block_punched:0.5:4x2", "--rounds", "3",
@@ -79,8 +79,8 @@ def wrong(records: list[Record]) -> list[Failure]:
 
 @pytest.fixture(scope="module")
 def groups(host) -> list[Group]:
-    from models.registry import create_model
-    from models.trace import trace
+    from models.frontend.trace import trace
+    from models.zoo.registry import create_model
 
     graph = trace(create_model(register_small()), (3, 32, 32), register_small())
     return network_groups([graph], host.profile, [SPARSE])

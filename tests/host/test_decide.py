@@ -6,7 +6,7 @@ import pytest
 
 from fleetpose import cli
 from latency import audit, collect, decide, fit, predict
-from models.plan import Plan
+from models.plans.plan import Plan
 from tests.small_network import register_small
 
 MODEL = register_small()

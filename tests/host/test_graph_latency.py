@@ -8,8 +8,8 @@ from torch import nn
 
 from codegen.graph_latency import measured_latency
 from fleetpose.errors import UsageError
-from models.layer import Step
-from models.trace import trace
+from models.frontend.trace import trace
+from models.graph.layer import Step
 
 
 def graph_of(width: int):

@@ -19,7 +19,7 @@ from codegen.target import make_target
 from codegen.workload import Weights
 from devices.profile import load_profile
 from fleetpose.files import sha256
-from models.reference import run_graph
+from models.graph.reference import run_graph
 from tests.host.kernel_cases import CONVOLUTIONS, window
 from tests.host.test_kernels import check
 from tests.tvm.test_network import small_graph

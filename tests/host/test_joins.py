@@ -10,7 +10,7 @@ from tvm.runtime.vm import VirtualMachine
 from codegen.link import export_shared
 from codegen.network import lower_network
 from codegen.target import make_target
-from models.trace import trace
+from models.frontend.trace import trace
 from tests.small_network import Fn
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules.rule import Choice
-from models.layer import Layer
-from models.prune.masks import mask
-from models.reference import run_single
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.graph.reference import run_single
+from models.plans.sparsity import Sparsity
+from models.prune.masks.build import mask
 from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
 
 TOLERANCE = 1e-5

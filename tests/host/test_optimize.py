@@ -19,10 +19,10 @@ from latency.optimize import __main__ as command
 from latency.optimize import request as requests
 from latency.optimize.flow import STAGES
 from latency.records import read_records
-from models.plan import Plan
-from models.registry import create_model
-from models.trace import trace
-from models.weights import save_weights
+from models.frontend.trace import trace
+from models.plans.plan import Plan
+from models.zoo.registry import create_model
+from models.zoo.weights import save_weights
 from tests.tiny_pose import register_tiny, write_coco
 
 MODEL = register_tiny()

@@ -8,10 +8,10 @@ import pytest
 from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules import candidates
 from devices import open_device
-from models.layer import Step
-from models.prune.masks import mask
-from models.reference import run_single
-from models.sparsity import Sparsity
+from models.graph.layer import Step
+from models.graph.reference import run_single
+from models.plans.sparsity import Sparsity
+from models.prune.masks.build import mask
 from tests.host.kernel_cases import MOVES, POOLS, window
 
 PHONES = ("mali-g76", "mali-g78", "adreno-640", "adreno-730")

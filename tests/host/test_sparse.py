@@ -13,8 +13,8 @@ from codegen.schedules.columns import COLUMNS, ColumnTile
 from codegen.schedules.pattern import PatternTile
 from codegen.schedules.rule import Choice
 from codegen.workload import Weights
-from models.reference import run_single
-from models.sparsity import Sparsity
+from models.graph.reference import run_single
+from models.plans.sparsity import Sparsity
 from tests.host.kernel_cases import ADD, RELU, window
 from tests.host.test_kernels import TOLERANCE, assert_borders_are_zero, check
 

@@ -7,10 +7,10 @@ from fleetpose.errors import UsageError
 from latency.prepare import Recipe
 from latency.rounds import Settings
 from latency.trial import Stand
-from models.plan import Plan
-from models.registry import create_model
-from models.sparsity import Sparsity
-from models.trace import trace
+from models.frontend.trace import trace
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
+from models.zoo.registry import create_model
 from tests.small_network import register_small
 
 MODEL = register_small()

@@ -16,7 +16,7 @@ from codegen.tasks import tasks_of
 from codegen.tuned import METASCHEDULE, Tuned, read_rows
 from codegen.workload import Kernel, Weights
 from fleetpose import cli
-from models.trace import trace
+from models.frontend.trace import trace
 from tests.small_network import Small, register_small
 
 

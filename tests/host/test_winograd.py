@@ -13,8 +13,8 @@ from codegen.schedules import candidates, default_choice
 from codegen.schedules.rule import Choice
 from codegen.schedules.winograd import WinogradTile, legal
 from codegen.schedules.winograd_transforms import FILTER, transform_filters, transform_input, transform_output
-from models.reference import run_single
-from models.sparsity import Sparsity
+from models.graph.reference import run_single
+from models.plans.sparsity import Sparsity
 from tests.host.kernel_cases import ADD, RELU, window
 from tests.host.test_kernels import check
 

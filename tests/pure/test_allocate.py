@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetpose.errors import UsageError
-from models.layer import Layer
-from models.prune.allocate import Option, allocate, options
-from models.prune.families import family_text, parse_family
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.plans.knapsack import Option, allocate, options
+from models.plans.sparsity import Sparsity
+from models.prune.masks.families import family_text, parse_family
 
 LAYER = Layer("l", "conv", ("x",), ((64, 8, 8),), (32, 8, 8), (3, 3), padding=(1, 1), bias=True)
 

@@ -6,9 +6,9 @@ from fleetpose.errors import UsageError
 from latency.audit import audit
 from latency.reasons import BEYOND, SLOWER
 from latency.sample import Sample
-from models.layer import Layer
-from models.plan import Choice, Plan
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.plans.plan import Choice, Plan
+from models.plans.sparsity import Sparsity
 
 HALF, MOST = Sparsity.parse("columns:0.5:4x1"), Sparsity.parse("columns:0.75:4x1")
 

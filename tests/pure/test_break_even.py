@@ -16,7 +16,7 @@ from benchmarks.kernel_break_even import (
 )
 from benchmarks.kernel_rows import ONEDNN, STOCK, Contender, LayerFacts, LayerTimes, Timed, make_row
 from benchmarks.kernel_summary import summary
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from latency.choose import (
     within_loss,
     within_time,
 )
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
 
 
 def sure(ms: float, kept: float = 1.0, loss: float = 0.0, wide: float = 1.0, **more) -> Option:

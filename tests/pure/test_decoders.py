@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from models.pose.decoders import decoder, decoder_for, decoder_names
+from models.pose.decoding.decoders import decoder, decoder_for, decoder_names
 from models.pose.skeleton import FROM_COCO, PARTS
 from models.pose.synthetic import RENDERERS, compare, crowd, hide, render_embedding
 from models.preprocess import Placement

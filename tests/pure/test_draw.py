@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from models.pose.draw import draw_people as draw_all
+from models.pose.drawing.draw import draw_people as draw_all
 from models.pose.person import Person
 from models.pose.skeleton import PARTS
 from models.pose.synthetic import STANDING

@@ -17,7 +17,7 @@ from codegen.pose import PoseResult
 from codegen.video import Frame, VideoReader, VideoWriter
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from models.pose.paf import decode
+from models.pose.decoding.paf import decode
 from models.pose.synthetic import STANDING, render_fields
 from models.preprocess import Placement
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from models.pose.draw import draw_people
-from models.pose.labels import Label, draw_labels, identity_colour
+from models.pose.drawing.draw import draw_people
+from models.pose.drawing.labels import Label, draw_labels, identity_colour
+from models.pose.drawing.shapes import text_width, write
 from models.pose.person import Person
-from models.pose.shapes import text_width, write
 from models.pose.synthetic import STANDING
 
 

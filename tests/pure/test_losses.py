@@ -6,8 +6,8 @@ import pytest
 
 from fleetpose.errors import UsageError
 from latency.losses import Losses, read_losses
-from models.layer import Layer
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.plans.sparsity import Sparsity
 
 TABLE = (("backbone", "backbone"), ("head.pafs", "PAF branch"))
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetpose.errors import UsageError
-from models.prune.masks import CANDIDATES, kernel_patterns, mask, spread, unit_scores
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
+from models.prune.masks.build import CANDIDATES, kernel_patterns, mask, spread, unit_scores
 
 SHAPES = [(19, 38, 1, 1), (38, 57, 3, 3), (57, 19, 5, 5), (145, 185, 3, 3), (88, 145, 3, 3), (8, 4, 1, 1), (3, 2, 3, 1)]
 TEXTS = [

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from codegen.pack import ORDERS, departure, pack_columns, pack_patterns
 from fleetpose.errors import UsageError
-from models.prune.masks import mask
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
+from models.prune.masks.build import mask
 
 
 def random_weight(shape, seed=0):

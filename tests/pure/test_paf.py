@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from models.pose.paf import PafSettings, decode
-from models.pose.peaks import find_peaks
+from models.pose.decoding.paf import PafSettings, decode
+from models.pose.decoding.peaks import find_peaks
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS, COCO_SIGMAS, FROM_COCO, HEATMAPS, LIMBS, PAF_CHANNELS, PAFS, PARTS
 from models.pose.synthetic import crowd, render_fields

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from models.cost import Cost, Outlook
-from models.graph import Graph
-from models.layer import Layer
-from models.plan import Choice, Plan
+from models.graph.layer import Layer
+from models.graph.network import Graph
+from models.plans.cost import Cost, Outlook
+from models.plans.plan import Choice, Plan
+from models.plans.sparsity import Sparsity
 from models.prune.oneshot import prune_graph
-from models.sparsity import Sparsity
 
 SHAPE = (16, 10, 12)
 LAYER_A = '{"format": "fleetpose.plan/1", "model": "net", "layers": {"a": %s}}'

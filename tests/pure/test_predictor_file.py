@@ -11,7 +11,7 @@ from latency.fitting import Options, fit_predictor
 from latency.hardware import Hardware
 from latency.predictor import Predictor
 from latency.sample import Sample
-from models.layer import Layer
+from models.graph.layer import Layer
 
 
 def conv(cin: int, cout: int, size: int, kernel: int) -> Layer:

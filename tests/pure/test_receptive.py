@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.graph import Graph
-from models.layer import Layer, Step
-from models.receptive import receptive_fields
+from models.graph.layer import Layer, Step
+from models.graph.network import Graph
+from models.graph.receptive import receptive_fields
 
 
 def conv(name, source, shape, kernel=3, stride=1, dilation=1, padding=None, **more):

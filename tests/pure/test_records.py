@@ -14,7 +14,7 @@ from latency.identity import checksum, layer_from_dict, layer_id, layer_to_dict,
 from latency.journal import Journal
 from latency.record import Failure, RatioToDense, Record
 from latency.records import from_line, read_records, to_line
-from models.layer import Layer, Step
+from models.graph.layer import Layer, Step
 
 DEVICE = {"profile": "host", "name": "a CPU", "driver": "3.1", "compute_units": 2}
 LAYER = Layer(

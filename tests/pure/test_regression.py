@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from models.pose.regression import RegressionSettings, decode
+from models.pose.decoding.regression import RegressionSettings, decode
 from models.pose.skeleton import FROM_COCO
 from models.pose.synthetic import compare, crowd, render_regression
 from models.preprocess import Placement

@@ -15,7 +15,7 @@ from latency.report.__main__ import main, make_parser
 from latency.report.formats import MINUS, TIMES, printed
 from latency.report.headline import goal_text
 from latency.report.markdown import escaped
-from models.paper import TABLE_1, TABLE_2
+from models.zoo.paper import TABLE_1, TABLE_2
 from tests.sample_result import sample_result
 
 EVIL = """<script>alert("1")</script>|`*_'&amp;<img src=x onerror=alert(2)>"""

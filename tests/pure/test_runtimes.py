@@ -3,7 +3,7 @@
 import pytest
 
 from latency.runtimes import WorkGroups, kernel_class, tile, work_groups
-from models.layer import Layer
+from models.graph.layer import Layer
 
 MALI, ADRENO, POWERVR = "Mali-G76 MP12", "Adreno 616", "PowerVR GE8320"
 

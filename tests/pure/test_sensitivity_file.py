@@ -9,10 +9,10 @@ import pytest
 
 from fleetpose.errors import UsageError
 from latency.losses import read_losses
-from models.layer import Layer
-from models.prune.curves import FamilyCurves, read_divergence, relation, to_json, write_curves
-from models.prune.journal import Journal
-from models.sparsity import Sparsity
+from models.graph.layer import Layer
+from models.plans.sparsity import Sparsity
+from models.prune.response.curves import FamilyCurves, read_divergence, relation, to_json, write_curves
+from models.prune.response.journal import Journal
 
 LAYER = Layer("head.0", "conv", ("x",), ((8, 8, 8),), (8, 8, 8), (3, 3), padding=(1, 1), module="head.0")
 HALF = Sparsity.parse("columns:0.5:4x1")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from models.pose.person import Person
-from models.pose.smooth import OneEuro, OneEuroSettings, Smoother
 from models.pose.synthetic import STANDING
+from models.pose.tracking.smooth import OneEuro, OneEuroSettings, Smoother
 
 
 def run(values, times, settings=None):

@@ -10,9 +10,9 @@ from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from latency.around import sample_around, sampled_layer
 from latency.space import RUN_VARIANTS, default_sparsities, network_groups, network_workloads, runs, variants_of
-from models.graph import Graph
-from models.layer import Layer, Step
-from models.sparsity import parse_variant
+from models.graph.layer import Layer, Step
+from models.graph.network import Graph
+from models.plans.sparsity import parse_variant
 
 PROFILE = load_profile("host")
 COLUMNS, PATTERN = parse_variant("columns:0.75:8x1"), parse_variant("pattern:0.75")

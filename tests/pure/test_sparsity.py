@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetpose.errors import UsageError
-from models.layer import Layer
-from models.sparsity import Sparsity, parse_variant, variant_text
+from models.graph.layer import Layer
+from models.plans.sparsity import Sparsity, parse_variant, variant_text
 
 
 def conv(out=128, channels=128, kernel=(3, 3), groups=1, size=46):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.prune.masks import spread
-from models.prune.surgeon import Solver, removals, unit_labels
-from models.sparsity import Sparsity
+from models.plans.sparsity import Sparsity
+from models.prune.masks.build import spread
+from models.prune.reconstruction.surgeon import Solver, removals, unit_labels
 
 
 def random_problem(filters: int, columns: int, seed: int = 0, samples: int = 200):

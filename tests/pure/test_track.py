@@ -5,7 +5,7 @@ import pytest
 
 from models.pose.person import Person
 from models.pose.synthetic import STANDING
-from models.pose.track import Tracker, TrackSettings, keypoint_similarity
+from models.pose.tracking.track import Tracker, TrackSettings, keypoint_similarity
 
 FPS = 30.0
 

@@ -6,8 +6,8 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from models.pose.skeleton import PARTS
-from models.train.annotations import Labels
-from models.train.augmentation import MIRRORED, PERSON_HEIGHT, PROTOCOL_HEIGHT, View, draw_view
+from models.train.data.annotations import Labels
+from models.train.data.augmentation import MIRRORED, PERSON_HEIGHT, PROTOCOL_HEIGHT, View, draw_view
 from models.train.settings import Augmentation
 
 GREY = (128.0, 128.0, 128.0)

@@ -9,8 +9,8 @@ import pytest
 from fleetpose.errors import UsageError
 from models.pose.skeleton import PARTS
 from models.pose.synthetic import STANDING
-from models.train.annotations import read_annotations
-from models.train.photographs import read_photographs
+from models.train.data.annotations import read_annotations
+from models.train.data.photographs import read_photographs
 
 SIZE = (100, 140)
 BOX = [20.0, 10.0, 40.0, 60.0]

@@ -7,7 +7,7 @@ import pytest
 
 from models.pose.skeleton import LIMBS, PAF_CHANNELS, PARTS
 from models.pose.synthetic import STANDING
-from models.train.targets import target_maps
+from models.train.data.targets import target_maps
 
 STRIDE, SIGMA = 8, 7.0
 

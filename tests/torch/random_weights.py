@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.graph import Graph
-from models.reference import run_graph
-from models.trace import trace
+from models.frontend.trace import trace
+from models.graph.network import Graph
+from models.graph.reference import run_graph
 
 
 def shake_batch_norms(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -14,13 +14,13 @@ from torch import nn
 
 from codegen.pack import departure
 from fleetpose.errors import UsageError
+from models.frontend.trace import trace
 from models.networks.units import ConvUnit
-from models.plan import Plan
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 from models.prune.constraints import Admm, HardMasks, IterativeMagnitude, Reweighted
-from models.prune.groups import energies
-from models.prune.targets import find_targets
-from models.sparsity import Sparsity
-from models.trace import trace
+from models.prune.masks.groups import energies
+from models.prune.masks.targets import find_targets
 from models.train.constraint import Constraint
 
 METHODS = {"hard": HardMasks, "magnitude": IterativeMagnitude, "admm": Admm, "reweighted": Reweighted}

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from fleetpose.errors import UsageError
-from models.count import count
-from models.trace import trace
+from models.frontend.trace import trace
+from models.zoo.count import count
 
 
 def test_columns_by_hand():

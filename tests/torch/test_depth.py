@@ -11,13 +11,13 @@ import pytest
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from models import depth as command
-from models.count import count_model
 from models.depth import determine_depth, family_members
-from models.depth_families import FAMILIES
-from models.depth_search import Search
-from models.graph import Graph
-from models.registry import create_model, model_spec
-from models.weights import save_weights
+from models.depth_search.families import FAMILIES
+from models.depth_search.search import Search
+from models.graph.network import Graph
+from models.zoo.count import count_model
+from models.zoo.registry import create_model, model_spec
+from models.zoo.weights import save_weights
 
 
 def run(*argv) -> int:

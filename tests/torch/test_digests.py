@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from models.trace import trace
-from models.weights import weights_digest
+from models.frontend.trace import trace
+from models.zoo.weights import weights_digest
 
 
 def made(inner: nn.Module, seed: int) -> nn.Module:

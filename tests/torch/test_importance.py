@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from test_reconstruct import SHAPE, residual, smooth_inputs
 
-from models.layer import Layer
-from models.prune.importance import importances
-from models.prune.problem import problem
-from models.prune.streams import torch_weights, with_last_reads
-from models.reference import run_layer
-from models.trace import trace
+from models.frontend.trace import trace
+from models.graph.layer import Layer
+from models.graph.reference import run_layer
+from models.prune.reconstruction.importance import importances
+from models.prune.reconstruction.problem import problem
+from models.prune.reconstruction.streams import torch_weights, with_last_reads
 
 
 def outputs_with(graph, x, layer, error):

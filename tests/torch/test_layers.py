@@ -10,11 +10,11 @@ import torch
 from fleetpose import cli
 from models import layers as layers_command
 from models import list as list_command
+from models.frontend.trace import trace
+from models.graph.receptive import receptive_fields
 from models.layers import layer_rows, layers
 from models.networks.efficientnet import efficientnet
-from models.receptive import receptive_fields
-from models.registry import model_names, model_spec
-from models.trace import trace
+from models.zoo.registry import model_names, model_spec
 
 
 def run(command, *argv) -> int:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from random_weights import check_traced, shake_batch_norms
 
+from models.frontend.trace import trace
 from models.networks.lwop import Lwop
-from models.registry import create_model
-from models.trace import trace
+from models.zoo.registry import create_model
 
 
 def test_lwop_has_the_parameters_and_macs_of_the_paper():

@@ -16,9 +16,9 @@ from torch.export import Dim
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from models import layers as layers_command
-from models.prune.binding import homes
-from models.registry import create_model, model_spec
-from models.trace import trace
+from models.frontend.trace import trace
+from models.prune.masks.binding import homes
+from models.zoo.registry import create_model, model_spec
 
 SOURCE = """
     import torch
@@ -201,7 +201,7 @@ def test_a_program_of_another_input_is_refused(folder):
 def test_a_name_that_reads_as_a_factory_is_not_registered():
     from dataclasses import replace
 
-    from models.registry import register_model
+    from models.zoo.registry import register_model
 
     with pytest.raises(UsageError, match="reads as a file or a factory"):
         register_model(replace(model_spec("lwop"), name="a:b"))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from models.count import count_model
-from models.paper_plan import PAPER_PLANS, paper_plan
+from models.frontend.trace import trace
+from models.plans.paper_plan import PAPER_PLANS, paper_plan
+from models.plans.sparsity import Sparsity
 from models.prune.oneshot import prune_graph
-from models.registry import create_model, model_spec
-from models.sparsity import Sparsity
-from models.trace import trace
+from models.zoo.count import count_model
+from models.zoo.registry import create_model, model_spec
 
 
 @pytest.fixture(scope="module")

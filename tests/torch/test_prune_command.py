@@ -18,12 +18,12 @@ from safetensors.torch import load_file, save_file
 
 from codegen.planned import planned_graphs
 from fleetpose import cli
-from models.plan import Plan
+from models.frontend.trace import trace
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 from models.prune.__main__ import main, make_parser
-from models.registry import create_model
-from models.sparsity import Sparsity
-from models.trace import trace
-from models.weights import save_weights
+from models.zoo.registry import create_model
+from models.zoo.weights import save_weights
 from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
 
 DRIVER = Path(__file__).with_name("run_tiny.py")

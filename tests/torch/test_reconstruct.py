@@ -12,17 +12,17 @@ from torch import nn
 
 from codegen.pack import departure
 from fleetpose.errors import UsageError
-from models.layer import Layer, Step
+from models.frontend.trace import trace
+from models.graph.layer import Layer, Step
+from models.graph.reference import run_layer
 from models.networks.units import ConvUnit, SeparableUnit, initialise
-from models.plan import Plan
-from models.prune.binding import adopt, homes
-from models.prune.layerwise import Settings
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
+from models.prune.masks.binding import adopt, homes
 from models.prune.oneshot import prune_graph
-from models.prune.problem import problem
-from models.prune.reconstruct import reconstruct
-from models.reference import run_layer
-from models.sparsity import Sparsity
-from models.trace import trace
+from models.prune.reconstruction.layerwise import Settings
+from models.prune.reconstruction.problem import problem
+from models.prune.reconstruction.reconstruct import reconstruct
 
 TEXTS = [
     "columns:0.5:4x1",

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from fleetpose.errors import UsageError
-from models.registry import create_model, model_names, model_spec, register_model
+from models.zoo.registry import create_model, model_names, model_spec, register_model
 
 
 def test_a_spec_is_known_without_torch():
-    code = "import sys; from models.registry import model_spec; model_spec('lwop'); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from models.zoo.registry import model_spec; model_spec('lwop'); sys.exit('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr or "torch was imported"
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.registry import create_model
 from models.replace import advise, planned, read_plan, replace_operators, save_replaced
+from models.zoo.registry import create_model
 
 
 class Scaled(nn.Module):

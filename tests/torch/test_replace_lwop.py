@@ -9,9 +9,8 @@ import torch
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from models.count import count
+from models.frontend.trace import trace
 from models.networks.lwop import Lwop
-from models.registry import build_model, create_model, model_spec
 from models.replace import (
     Replacement,
     advise,
@@ -25,7 +24,8 @@ from models.replace import (
     save_replaced,
 )
 from models.replace.__main__ import main, make_parser
-from models.trace import trace
+from models.zoo.count import count
+from models.zoo.registry import build_model, create_model, model_spec
 
 SHAPE = (3, 368, 368)
 

@@ -11,7 +11,8 @@ from random_weights import check_traced, shake_batch_norms
 from torch import nn
 
 from fleetpose.errors import UsageError
-from models.receptive import receptive_fields
+from models.frontend.trace import trace
+from models.graph.receptive import receptive_fields
 from models.replace import (
     Replacement,
     advise,
@@ -21,7 +22,6 @@ from models.replace import (
     replace_operators,
 )
 from models.replace.chain import ConvChain, chain_extent, extent, links_needed
-from models.trace import trace
 from tests.small_network import Fn
 
 SHAPE = (8, 21, 18)

@@ -16,14 +16,14 @@ import torch
 from fleetpose import cli
 from latency.losses import read_losses
 from models import allocate, evaluate, sensitivity
-from models.plan import Plan
-from models.prune.journal import Journal
-from models.prune.layerwise import Settings
-from models.prune.response import divergence, layer_curves
-from models.registry import create_model, model_spec
-from models.sparsity import Sparsity
-from models.trace import trace
-from models.weights import save_weights
+from models.frontend.trace import trace
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
+from models.prune.reconstruction.layerwise import Settings
+from models.prune.response.journal import Journal
+from models.prune.response.outputs import divergence, layer_curves
+from models.zoo.registry import create_model, model_spec
+from models.zoo.weights import save_weights
 from tests.tiny_pose import NAME, register_tiny, write_coco
 
 DRIVER = Path(__file__).with_name("run_tiny.py")

@@ -12,8 +12,8 @@ from random_weights import check_traced, check_well_formed, random_input, shake_
 from torch import nn
 
 from fleetpose.errors import UsageError
-from models.reference import run_graph
-from models.trace import trace
+from models.frontend.trace import trace
+from models.graph.reference import run_graph
 from tests.small_network import Fn
 
 

@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fleetpose import cli
-from models.registry import create_model
 from models.train.__main__ import main, make_parser
-from models.weights import save_weights
+from models.zoo.registry import create_model
+from models.zoo.weights import save_weights
 from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
 
 DRIVER = Path(__file__).with_name("train_tiny.py")

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from models.catalogue import CATALOGUE
 from models.preprocess import Preprocessing
-from models.registry import create_model
-from models.train.average import Average
-from models.train.hints import Pupil, channels_at, feature_places
+from models.train.data.photographs import read_photographs
+from models.train.data.samples import Views, batches, normalised
 from models.train.initial import calm
-from models.train.losses import hint_loss, map_loss, standardised
-from models.train.muon import Muon, orthogonal
-from models.train.optimise import make_optimizers, rate
-from models.train.photographs import read_photographs
-from models.train.samples import Views, batches, normalised
+from models.train.optimiser.average import Average
+from models.train.optimiser.groups import make_optimizers, rate
+from models.train.optimiser.muon import Muon, orthogonal
 from models.train.settings import Settings
+from models.train.teaching.hints import Pupil, channels_at, feature_places
+from models.train.teaching.losses import hint_loss, map_loss, standardised
+from models.zoo.catalogue import CATALOGUE
+from models.zoo.registry import create_model
 from tests.tiny_pose import TinyPose, write_coco
 
 

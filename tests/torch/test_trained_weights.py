@@ -7,9 +7,9 @@ import pytest
 
 import models
 from codegen.planned import planned_graphs
-from models.plan import Plan
-from models.registry import create_model
-from models.trace import trace
+from models.frontend.trace import trace
+from models.plans.plan import Plan
+from models.zoo.registry import create_model
 
 FOLDER = Path(models.__file__).parent / "trained"
 MODEL = "resnet50_3"

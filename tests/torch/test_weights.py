@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fleetpose.errors import UsageError
-from models.registry import create_model
-from models.weights import load_weights, save_weights
+from models.zoo.registry import create_model
+from models.zoo.weights import load_weights, save_weights
 
 
 def conv(inputs, outputs, kernel=3, padding=1, bn=True, dilation=1, stride=1, relu=True, bias=True, groups=1):

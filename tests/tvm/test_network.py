@@ -15,7 +15,7 @@ from codegen.network import Options, lower_network
 from codegen.plane import Plane
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
-from models.trace import trace
+from models.frontend.trace import trace
 from tests.small_network import Small, register_small
 
 HOST = load_profile("host")

@@ -21,10 +21,10 @@ from codegen.target import make_target
 from codegen.workload import Weights, Workload
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
-from models.layer import Step
-from models.prune.masks import mask
-from models.registry import model_names, model_spec
-from models.sparsity import Sparsity
+from models.graph.layer import Step
+from models.plans.sparsity import Sparsity
+from models.prune.masks.build import mask
+from models.zoo.registry import model_names, model_spec
 from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
 from tests.tvm import opencl_text
 from tests.tvm.test_network import small_graph

@@ -7,9 +7,9 @@ from codegen.network import Options, lower_network
 from codegen.planned import planned_graphs, read_plan
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
-from models.plan import Plan
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 from models.prune.oneshot import prune_graph
-from models.sparsity import Sparsity
 from tests.tvm.test_network import small_graph
 
 SPARSITY = Sparsity.parse("block_punched:0.5:8x4")

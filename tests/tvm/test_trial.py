@@ -14,10 +14,10 @@ from latency.forecast import Step
 from latency.predictor import Prediction
 from latency.reasons import plan_of
 from latency.trial import NEAR, TRIALS, tried
-from models.cost import Cost, Outlook
-from models.graph import Graph
-from models.plan import Plan
-from models.sparsity import Sparsity
+from models.graph.network import Graph
+from models.plans.cost import Cost, Outlook
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 
 GOAL = Goal(speedup=1.5)
 GRAPH = Graph("net", "x", (3, 8, 8), ("x",), (), {})

@@ -17,9 +17,9 @@ from codegen.tasks import tasks_of
 from codegen.tuned import CANDIDATES, METASCHEDULE, Row, Tuned, read_rows, tuned_for, update
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
-from models.layer import Step
-from models.sparsity import Sparsity
-from models.trace import trace
+from models.frontend.trace import trace
+from models.graph.layer import Step
+from models.plans.sparsity import Sparsity
 from tests.host.kernel_cases import CONVOLUTIONS, MOVES, POOLS, window
 from tests.small_network import Small, register_small
 

@@ -1,0 +1,180 @@
+"""The torch operators a network may use, each turned into a Draft (or found to change nothing).
+
+`TABLE` is the whole list: operator name -> function of a `Call`. What a function cannot express exactly in a Layer it
+refuses with `Call.refusal`, which names the operator and the module it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from models.frontend.activations import ACTIVATIONS
+from models.frontend.call import Call
+from models.frontend.draft import Draft, Margins
+from models.graph.layer import Step
+
+Answer = Draft | str
+
+
+def _conv(call: Call) -> Answer:
+    if call.get("transposed"):
+        raise call.refusal("transposed convolution is not supported; use resize and convolution")
+    weight, bias = call["weight"], call.get("bias")
+    if not isinstance(weight, np.ndarray) or weight.ndim != 4 or isinstance(bias, str):
+        raise call.refusal("only 2-D convolution with constant weights is supported")
+    dilation = call.pair("dilation")
+    kernel = weight.shape[2:]
+    if isinstance(call["padding"], str):
+        total = [
+            step * (taps - 1) if call["padding"] == "same" else 0 for step, taps in zip(dilation, kernel, strict=True)
+        ]
+        margins: Margins = (total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2)
+    else:
+        rows, columns = call.pair("padding")
+        margins = (rows, rows, columns, columns)
+    draft = call.draft("conv", [call.tensor("input")], "conv", weight=weight, bias=bias, kernel=kernel)
+    draft.margins, draft.dilation = margins, dilation
+    draft.stride, draft.groups = call.pair("stride"), call["groups"]
+    return draft
+
+
+def _batch_norm(call: Call) -> Answer:
+    mean, variance = call.get("running_mean"), call.get("running_var")
+    if call.get("training") or mean is None or variance is None:
+        raise call.refusal("batch norm needs running statistics and eval mode")
+    scale = 1.0 / np.sqrt(variance + call["eps"])
+    if call.get("weight") is not None:
+        scale = scale * call["weight"]
+    shift = -mean * scale
+    if call.get("bias") is not None:
+        shift = shift + call["bias"]
+    return call.draft("affine", [call.tensor("input")], "batch_norm", weight=scale, bias=shift)
+
+
+def _add(call: Call) -> Answer:
+    if not isinstance(call["self"], str) or not isinstance(call["other"], str):
+        raise call.refusal("the sum with a constant is not supported; put it into a convolution's bias")
+    names = [call.tensor("self"), call.tensor("other")]
+    if call.get("alpha", 1) != 1:
+        raise call.refusal(f"alpha={call['alpha']} is not supported")
+    if any(call.shapes[name] != call.shape for name in names):
+        raise call.refusal(f"broadcasting {[call.shapes[name] for name in names]} is not supported")
+    return call.draft("elementwise", names, "add", epilogue=[Step("add")])
+
+
+def _cat(call: Call) -> Answer:
+    names, dim = call["tensors"], call["dim"]
+    if dim not in (1, -3):
+        raise call.refusal(f"concatenation along dimension {dim} is not supported, only along channels (1)")
+    if not all(isinstance(name, str) for name in names):
+        raise call.refusal("a constant among the tensors is not supported")
+    return names[0] if len(names) == 1 else call.draft("concat", names, "concat")
+
+
+def _pad(call: Call) -> Answer:
+    amounts = [*call["pad"], 0, 0, 0, 0][: max(4, len(call["pad"]))]
+    if call.get("mode", "constant") != "constant" or call.get("value") not in (None, 0):
+        raise call.refusal("only padding with zeros is supported")
+    if min(amounts) < 0 or any(amounts[4:]):
+        raise call.refusal(f"padding {call['pad']} crops, or pads channels or batch; only height and width can grow")
+    left, right, top, bottom = amounts[:4]
+    return call.draft("pad", [call.tensor("self")], "pad", margins=(top, bottom, left, right))
+
+
+def _pool(call: Call, op: str) -> Answer:
+    name = call.tensor("self")
+    kernel = call.pair("kernel_size")
+    stride, (rows, columns) = call.pair("stride", kernel), call.pair("padding")
+    dilation = call.pair("dilation") if "dilation" in call.arguments else (1, 1)
+    if call.get("divisor_override") is not None:
+        raise call.refusal("divisor_override is not supported")
+    sizes = zip(call.shapes[name][1:], (rows, columns), kernel, stride, dilation, strict=True)
+    if call["ceil_mode"] and any((n + 2 * p - d * (k - 1) - 1) % s for n, p, k, s, d in sizes):
+        raise call.refusal(f"ceil_mode on {call.shapes[name][1:]} cuts windows short, which is not supported")
+    draft = call.draft(op, [name], op, kernel=kernel, stride=stride, dilation=dilation)
+    draft.margins = (rows, rows, columns, columns)
+    draft.count_include_pad = bool(call.get("count_include_pad", True))
+    return draft
+
+
+def _adaptive_pool(call: Call, op: str) -> Answer:
+    name = call.tensor("self")
+    (height, width), (rows, columns) = call.shapes[name][1:], call.shape[1:]
+    if height % rows or width % columns:
+        raise call.refusal(
+            f"{(height, width)} to {(rows, columns)} is not a whole ratio, which is all that is supported"
+        )
+    kernel = (height // rows, width // columns)
+    return call.draft(op, [name], op, kernel=kernel, stride=kernel)
+
+
+def _mean(call: Call) -> Answer:
+    if sorted(dim % 4 for dim in call["dim"] or ()) != [2, 3] or not call["keepdim"] or call.get("dtype") is not None:
+        raise call.refusal("only the mean over height and width with keepdim=True is supported")
+    return _adaptive_pool(call, "avg_pool")
+
+
+def _resize(call: Call, mode: str) -> Answer:
+    name = call.tensor("input" if "input" in call.arguments else "self")
+    scales = call.get("scale_factors") or [call.get("scales_h"), call.get("scales_w")]
+    for before, after, scale in zip(call.shapes[name][1:], call.shape[1:], scales, strict=True):
+        if scale is not None and before * scale != after:
+            raise call.refusal(f"scale {scale} of {before} is not whole; give the size instead")
+    return call.draft("resize", [name], "resize", mode=mode, align_corners=bool(call.get("align_corners")))
+
+
+def _identity(call: Call) -> Answer:
+    if call.get("train"):
+        raise call.refusal("dropout in training mode is not supported; call eval()")
+    return call.tensor("input" if "input" in call.arguments else "self")
+
+
+def _cast(call: Call) -> Answer:
+    if call.get("dtype") not in (None, torch.float32, torch.float64):
+        raise call.refusal(f"a cast to {call['dtype']} is not supported")
+    return _identity(call)
+
+
+TABLE: dict[str, Callable[[Call], Answer]] = {
+    "conv2d": _conv,
+    "convolution": _conv,
+    "batch_norm": _batch_norm,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    **ACTIVATIONS,
+    "add": _add,
+    "cat": _cat,
+    "pad": _pad,
+    "constant_pad_nd": _pad,
+    "max_pool2d": lambda call: _pool(call, "max_pool"),
+    "max_pool2d_with_indices": lambda call: _pool(call, "max_pool"),
+    "avg_pool2d": lambda call: _pool(call, "avg_pool"),
+    "adaptive_avg_pool2d": lambda call: _adaptive_pool(call, "avg_pool"),
+    "_adaptive_avg_pool2d": lambda call: _adaptive_pool(call, "avg_pool"),
+    "adaptive_max_pool2d": lambda call: _adaptive_pool(call, "max_pool"),
+    "mean": _mean,
+    "upsample_nearest2d": lambda call: _resize(call, "nearest"),
+    "upsample_bilinear2d": lambda call: _resize(call, "bilinear"),
+    "dropout": _identity,
+    "feature_dropout": _identity,
+    "clone": _identity,
+    "contiguous": _identity,
+    "alias": _identity,
+    "detach": _identity,
+    "to": _cast,
+    "_to_copy": _cast,
+}
+
+
+def convert(call: Call) -> Answer:
+    """The draft of a call, or the name of the tensor it merely passes on.
+
+    Raises:
+        UsageError: an operator not in TABLE, or one used in a way no Layer expresses.
+    """
+    if call.op not in TABLE:
+        known = ", ".join(sorted(name for name in TABLE if not name.startswith("_")))
+        raise call.refusal(f"it is not supported; supported: {known}")
+    return TABLE[call.op](call)

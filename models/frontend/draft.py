@@ -1,0 +1,91 @@
+"""Draft: a network between torch and Graph, its operations still unfused and mutable; torch-free.
+
+`models.frontend.aten` writes drafts, `models.frontend.fuse` rewrites them, `models.frontend.trace` names them and makes Layers of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.graph.layer import Shape, Step
+
+#: (top, bottom, left, right), in pixels
+Margins = tuple[int, int, int, int]
+
+#: ops of a draft that no Layer has; `models.frontend.fuse` removes them
+UNFUSED = ("affine", "pad")
+
+
+@dataclass
+class Draft:
+    """One operation and the one tensor it makes.
+
+    Attributes:
+        name: of the tensor; unique in the network.
+        op: one of models.graph.layer.OPS, "affine" (x * weight + bias by channel) or "pad" (zeros around the planes).
+        inputs: names of tensors, as in Layer.
+        shape: (C, H, W) of the result.
+        path: the module the operation came from, "" for the root.
+        kind: what to call the operation where its module has more than one, e.g. "concat".
+        leaf: the module is nothing but this operation.
+        weight, bias: "conv": (O, I / groups, kh, kw) and (O,) or None; "affine": (C,) both. float64.
+        margins: "conv" and "pad": zeros around the input. "max_pool", "avg_pool": symmetric padding.
+    """
+
+    name: str
+    op: str
+    inputs: list[str]
+    shape: Shape
+    path: str = ""
+    kind: str = ""
+    leaf: bool = False
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    margins: Margins = (0, 0, 0, 0)
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    mode: str = ""
+    align_corners: bool = False
+    count_include_pad: bool = True
+    epilogue: list[Step] = field(default_factory=list)
+
+
+@dataclass
+class Network:
+    """Drafts in an order in which each follows what it reads.
+
+    Attributes:
+        input, input_shape: name and (C, H, W) of the one input.
+        outputs: names of the tensors returned, in order; one may come twice.
+    """
+
+    input: str
+    input_shape: Shape
+    outputs: list[str]
+    drafts: list[Draft]
+
+    def uses(self) -> Counter[str]:
+        """How often each tensor is read, being returned included."""
+        read = Counter(name for draft in self.drafts for name in draft.inputs)
+        return read + Counter(self.outputs)
+
+    def producers(self) -> dict[str, Draft]:
+        """The draft that makes each tensor; the network's input is made by none."""
+        return {draft.name: draft for draft in self.drafts}
+
+    def shapes(self) -> dict[str, Shape]:
+        """(C, H, W) of every tensor, the input included."""
+        return {self.input: self.input_shape, **{draft.name: draft.shape for draft in self.drafts}}
+
+    def drop_dead(self) -> None:
+        """Remove what no output depends on."""
+        live = set(self.outputs)
+        for draft in reversed(self.drafts):
+            if draft.name in live:
+                live.update(draft.inputs)
+        self.drafts = [draft for draft in self.drafts if draft.name in live]

@@ -1,0 +1,178 @@
+"""Fusion: from the operations a network is written in to the layers it is run as; torch-free, exact in float64.
+
+`fuse` runs the passes in `PASSES` in order. Each rewrites a `Network` in place and keeps what it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from models.frontend.draft import Draft, Margins, Network
+from models.graph.layer import Shape
+
+#: ops whose Layer may carry an epilogue
+CARRIERS = ("conv", "elementwise")
+
+
+def fuse(network: Network) -> Network:
+    """Drop dead code, then fold padding, batch norm, activations and sums into the layers before or after them."""
+    for rewrite in PASSES:
+        rewrite(network)
+    return network
+
+
+def split_margins(network: Network) -> None:
+    """A convolution whose margins differ by no whole number of taps (even kernel, "same", dilated) gets a "pad"."""
+    shapes = network.shapes()
+    split: list[Draft] = []
+    for draft in network.drafts:
+        if draft.op == "conv" and not _can_even(draft, draft.margins):
+            top, bottom, left, right = draft.margins
+            channels, height, width = shapes[draft.inputs[0]]
+            shape = (channels, height + top + bottom, width + left + right)
+            split.append(
+                Draft(f"{draft.name}.pad", "pad", draft.inputs, shape, draft.path, "pad", margins=draft.margins)
+            )
+            draft.inputs, draft.margins = [split[-1].name], (0, 0, 0, 0)
+        split.append(draft)
+    network.drafts = split
+
+
+def fold_pads(network: Network) -> None:
+    """A "pad" moves into every convolution that reads it; where one cannot take it, it becomes a layer of its own."""
+    for pad in [draft for draft in network.drafts if draft.op == "pad"]:
+        readers = [draft for draft in network.drafts if pad.name in draft.inputs]
+        for reader in readers:
+            widened = _sum(pad.margins, reader.margins)
+            if reader.op == "conv" and pad.name == reader.inputs[0] and _can_even(reader, widened):
+                reader.inputs[0] = pad.inputs[0]
+                reader.margins = widened
+    network.drop_dead()
+    for draft in network.drafts:
+        if draft.op == "pad":
+            _become_depthwise(draft, np.ones(draft.shape[0]), None)
+
+
+def fold_affines(network: Network) -> None:
+    """A batch norm folds into the convolution it alone follows; any other becomes a depthwise 1x1 convolution."""
+    kept: list[Draft] = []
+    uses, producers = network.uses(), network.producers()
+    for draft in network.drafts:
+        if draft.op != "affine":
+            kept.append(draft)
+            continue
+        before = producers.get(draft.inputs[0])
+        assert draft.weight is not None
+        assert draft.bias is not None
+        if before is None or before.op != "conv" or uses[before.name] > 1:
+            _become_depthwise(draft, draft.weight, draft.bias)
+            kept.append(draft)
+            continue
+        assert before.weight is not None
+        before.weight = before.weight * draft.weight[:, None, None, None]
+        before.bias = (0.0 if before.bias is None else before.bias * draft.weight) + draft.bias
+        _take_name(before, draft, producers)
+    network.drafts = kept
+
+
+def fuse_epilogues(network: Network) -> None:
+    """An activation or sum joins the epilogue of a layer that only it reads: of the last such one, for a sum.
+
+    The joined layer stands where the activation or sum stood, so its addends are there already.
+    """
+    uses, producers = network.uses(), network.producers()
+    place = {draft.name: index for index, draft in enumerate(network.drafts)}
+    slots: list[Draft | None] = list(network.drafts)
+    for index, draft in enumerate(network.drafts):
+        if draft.op != "elementwise" or not draft.epilogue:
+            continue
+        sums = draft.epilogue[0].kind == "add"
+        operands = draft.inputs[:2] if sums else draft.inputs[:1]
+        free = [name for name in operands if uses[name] == 1 and _carries(producers.get(name))]
+        if not free:
+            continue
+        before = producers[max(free, key=lambda name: place[name])]
+        rest = list(draft.inputs)
+        rest.remove(before.name)
+        slots[place[before.name]] = None
+        slots[index] = before
+        before.inputs += rest
+        before.epilogue += draft.epilogue
+        _take_name(before, draft, producers)
+        place[before.name] = index
+    network.drafts = [draft for draft in slots if draft is not None]
+
+
+def even_margins(network: Network) -> None:
+    """Every convolution's margins become symmetric, as Layer.padding is; see `_even`."""
+    shapes = network.shapes()
+    for draft in network.drafts:
+        if draft.op == "conv":
+            _even(draft, shapes[draft.inputs[0]])
+
+
+#: A list in order: what each pass needs, an earlier one has left.
+PASSES: tuple[Callable[[Network], None], ...] = (
+    Network.drop_dead,
+    split_margins,
+    fold_pads,
+    fold_affines,
+    fuse_epilogues,
+    even_margins,
+)
+
+
+def _carries(draft: Draft | None) -> bool:
+    return draft is not None and draft.op in CARRIERS
+
+
+def _take_name(kept: Draft, gone: Draft, producers: dict[str, Draft]) -> None:
+    """`kept` makes the tensor `gone` made; what it made itself nobody read but `gone`."""
+    del producers[kept.name]
+    kept.name = gone.name
+    producers[kept.name] = kept
+
+
+def _become_depthwise(draft: Draft, scale: np.ndarray, shift: np.ndarray | None) -> None:
+    draft.op = "conv"
+    draft.groups = draft.shape[0]
+    draft.weight = np.asarray(scale, np.float64).reshape(-1, 1, 1, 1)
+    draft.bias = shift
+
+
+def _sum(one: Margins, other: Margins) -> Margins:
+    top, bottom, left, right = (a + b for a, b in zip(one, other, strict=True))
+    return top, bottom, left, right
+
+
+def _can_even(draft: Draft, margins: Margins) -> bool:
+    """Whether `_even` can handle a convolution with these margins: the difference is a whole number of taps."""
+    differences = (margins[1] - margins[0], margins[3] - margins[2])
+    return all(difference % step == 0 for difference, step in zip(differences, draft.dilation, strict=True))
+
+
+def _even(draft: Draft, in_shape: Shape) -> None:
+    """Make margins symmetric: drop rows no window reaches, or grow the kernel by taps that are zero.
+
+    Where the stride leaves the same number of windows with the first margin on both sides, that is it. Else, with
+    before < after, the kernel grows at its front by (after - before) / dilation taps and the margin before the plane
+    to `after`: the taps added meet the zeros added. With before > after, the same at the end.
+    """
+    assert draft.weight is not None
+    margins = list(draft.margins)
+    growth = [(0, 0), (0, 0), (0, 0), (0, 0)]
+    for axis in (0, 1):
+        before, after = margins[2 * axis : 2 * axis + 2]
+        step, stride, taps = draft.dilation[axis], draft.stride[axis], draft.weight.shape[2 + axis]
+        windows = (in_shape[1 + axis] + 2 * before - step * (taps - 1) - 1) // stride + 1
+        if windows == draft.shape[1 + axis]:
+            after = before
+        added = (after - before) // step
+        growth[2 + axis] = (max(added, 0), max(-added, 0))
+        margins[2 * axis : 2 * axis + 2] = [max(before, after)] * 2
+    draft.weight = np.pad(draft.weight, growth)
+    top, bottom, left, right = margins
+    draft.margins = (top, bottom, left, right)
+    draft.kernel = (draft.weight.shape[2], draft.weight.shape[3])

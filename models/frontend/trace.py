@@ -1,0 +1,138 @@
+"""From any traceable torch module to a Graph of fused layers, through torch.export.
+
+export -> operator calls (models.frontend.exported) -> drafts (models.frontend.aten) -> fused drafts (models.frontend.fuse) -> named Layers
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from fleetpose.errors import UsageError
+from models.frontend.draft import Draft, Network
+from models.frontend.exported import ProgramReader
+from models.frontend.fuse import fuse
+from models.graph.layer import Layer, Shape
+from models.graph.network import Graph
+
+
+def trace(
+    module: nn.Module | ExportedProgram,
+    input_shape: Shape | None = None,
+    name: str = "network",
+    *,
+    dtype: Any = np.float32,
+) -> Graph:
+    """The graph of fused layers `module` computes in eval mode.
+
+    Batch norms and residual sums fold into convolutions (in float64), activations into epilogues; what no output
+    depends on is dropped. The module's mode and weights are left as they are. Nested outputs come flat, in the order
+    of torch's pytrees.
+
+    Args:
+        module: takes one tensor (1, *input_shape), returns 4-D tensors; or an ExportedProgram of such a module.
+        input_shape: (channels, height, width); needed for a module, taken from an ExportedProgram.
+        name: of the graph.
+        dtype: of the graph's weights; float64 keeps folding exact, for checks.
+
+    Raises:
+        UsageError: the module cannot be exported; it uses an operator, or an operator in a way, that no Layer
+            expresses (named, with the module it came from); inputs or outputs of another form.
+    """
+    if isinstance(module, ExportedProgram):
+        program = module
+    elif input_shape is None:
+        raise UsageError("tracing a module needs its input shape (channels, height, width)")
+    else:
+        program = _export(module, input_shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = program.run_decompositions({})  # in-place operators become plain ones; nothing is decomposed
+    network = fuse(ProgramReader(program).network())
+    return _finish(network, name, dtype)
+
+
+def _export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
+    first = next(module.parameters(), torch.empty(0))
+    example = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)
+    try:
+        with _eval_mode(module), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(module, (example,), strict=False)
+    except Exception as error:  # torch.export documents no base class for what it raises
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UsageError(
+            f"torch.export cannot trace {type(module).__name__} at {input_shape}: {lines[0][:200]}"
+        ) from error
+
+
+@contextmanager
+def _eval_mode(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _finish(network: Network, name: str, dtype: Any) -> Graph:
+    """Name the layers after the modules they came from, and freeze everything."""
+    names = {network.input: network.input}
+    for draft in network.drafts:
+        names[draft.name] = _unique(_layer_name(draft), set(names.values()))
+    shapes = network.shapes()
+    layers, weights = [], {}
+    for draft in network.drafts:
+        layer = _layer(draft, names, tuple(shapes[tensor] for tensor in draft.inputs))
+        layers.append(layer)
+        if draft.op == "conv":
+            weights[f"{layer.name}.weight"] = np.ascontiguousarray(draft.weight, dtype)
+            if draft.bias is not None:
+                weights[f"{layer.name}.bias"] = np.ascontiguousarray(draft.bias, dtype)
+    outputs = tuple(names[tensor] for tensor in network.outputs)
+    return Graph(name, network.input, network.input_shape, outputs, tuple(layers), weights)
+
+
+def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) -> Layer:
+    return Layer(
+        name=names[draft.name],
+        op=draft.op,
+        inputs=tuple(names[tensor] for tensor in draft.inputs),
+        in_shapes=in_shapes,
+        out_shape=draft.shape,
+        kernel=(int(draft.kernel[0]), int(draft.kernel[1])),
+        stride=draft.stride,
+        padding=(draft.margins[0], draft.margins[2]),
+        dilation=draft.dilation,
+        groups=draft.groups,
+        bias=draft.op == "conv" and draft.bias is not None,
+        epilogue=tuple(draft.epilogue),
+        mode=draft.mode,
+        align_corners=draft.align_corners,
+        count_include_pad=draft.count_include_pad,
+        module=draft.path,
+    )
+
+
+def _layer_name(draft: Draft) -> str:
+    """The module's path, without a last ".conv" that says nothing; with the operation where the module has several."""
+    if not draft.leaf:
+        return f"{draft.path}.{draft.kind}" if draft.path else draft.kind
+    return draft.path.removesuffix(".conv")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    candidate, count = name, 1
+    while candidate in taken:
+        count += 1
+        candidate = f"{name}_{count}"
+    return candidate

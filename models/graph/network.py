@@ -1,0 +1,59 @@
+"""Graph: a network as fused layers with their weights; torch-free. `models.frontend.trace` makes one from a torch module."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from models.graph.layer import Layer, Shape
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network at one input size.
+
+    Attributes:
+        name: the network's name.
+        input: name of the one input tensor; float32, (1, *input_shape).
+        input_shape: (channels, height, width).
+        outputs: names of the tensors the network returns, in order.
+        layers: in an order in which every layer follows what it reads.
+        weights: "<layer>.weight" float32 (out, in / groups, kh, kw) and, where Layer.bias, "<layer>.bias" (out,).
+    """
+
+    name: str
+    input: str
+    input_shape: Shape
+    outputs: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    weights: Mapping[str, np.ndarray]
+
+    def layer(self, name: str) -> Layer:
+        """The layer called `name`. Raises KeyError."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    def shape(self, tensor: str) -> Shape:
+        """(C, H, W) of the input or of a layer's output."""
+        return self.input_shape if tensor == self.input else self.layer(tensor).out_shape
+
+    @cached_property
+    def structure(self) -> str:
+        """SHA-256 of all but the name and the weights: of a network that is read anew, whether it is still the same."""
+        said = (self.input, self.input_shape, self.outputs, self.layers)
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def params(self) -> int:
+        return sum(layer.params for layer in self.layers)

@@ -1,0 +1,140 @@
+"""An independent executor of a Graph, in float64 by default: what generated code is verified against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fleetpose.errors import UsageError
+from models.graph.layer import Layer, Step
+from models.graph.network import Graph
+
+
+@overload
+def run_graph(graph: Graph, x: np.ndarray, dtype: Any = ..., tensors: Literal[False] = ...) -> list[np.ndarray]: ...
+@overload
+def run_graph(
+    graph: Graph, x: np.ndarray, dtype: Any = ..., *, tensors: Literal[True]
+) -> tuple[list[np.ndarray], dict[str, np.ndarray]]: ...
+def run_graph(
+    graph: Graph, x: np.ndarray, dtype: Any = np.float64, tensors: bool = False
+) -> list[np.ndarray] | tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    """Run a graph on the CPU.
+
+    Args:
+        graph: what to run.
+        x: (1, *graph.input_shape).
+        dtype: float64 or float32: of the arithmetic and the results.
+        tensors: also answer every tensor of the graph, the input included, by name.
+
+    Returns:
+        The outputs in order, each (1, C, H, W); with `tensors`, (outputs, {name: tensor}).
+
+    Raises:
+        UsageError: `x` has another shape.
+    """
+    if x.shape != (1, *graph.input_shape):
+        raise UsageError(f"{graph.name} takes an input of shape {(1, *graph.input_shape)}, got {x.shape}")
+    held = {graph.input: torch.from_numpy(np.array(x, dtype))}
+    weights = {name: torch.from_numpy(np.array(value, dtype)) for name, value in graph.weights.items()}
+    with torch.no_grad():
+        for layer in graph.layers:
+            made = run_layer(layer, [held[name] for name in layer.inputs], weights)
+            if tuple(made.shape) != (1, *layer.out_shape):
+                raise ValueError(f"layer {layer.name} makes {tuple(made.shape)}, but says {layer.out_shape}")
+            held[layer.name] = made
+    outputs = [held[name].numpy() for name in graph.outputs]
+    return (outputs, {name: value.numpy() for name, value in held.items()}) if tensors else outputs
+
+
+def run_layer(layer: Layer, inputs: list[torch.Tensor], weights: dict[str, torch.Tensor]) -> torch.Tensor:
+    """One layer: its op and bias, then its epilogue. `inputs` as in Layer.inputs; `weights` as in Graph.weights."""
+    operands, addends = inputs[: layer.operands], iter(inputs[layer.operands :])
+    x = _run_op(layer, operands, weights)
+    for step in layer.epilogue:
+        x = x + next(addends) if step.kind == "add" else apply_step(step, x)
+    return x
+
+
+def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch.Tensor]) -> torch.Tensor:
+    x = operands[0]
+    if layer.op == "conv":
+        bias = weights[f"{layer.name}.bias"] if layer.bias else None
+        weight = weights[f"{layer.name}.weight"]
+        return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+    if layer.op == "max_pool":
+        return _max_pool(layer, x)
+    if layer.op == "avg_pool":
+        return F.avg_pool2d(x, layer.kernel, layer.stride, layer.padding, count_include_pad=layer.count_include_pad)
+    if layer.op == "resize":
+        return _resize(layer, x)
+    if layer.op == "concat":
+        return torch.cat(operands, dim=1)
+    return x
+
+
+def _max_pool(layer: Layer, x: torch.Tensor) -> torch.Tensor:
+    rows, columns = layer.padding  # not F.max_pool2d's own padding, which must not exceed half the kernel
+    padded = F.pad(x, (columns, columns, rows, rows), value=-torch.inf)
+    return F.max_pool2d(padded, layer.kernel, layer.stride, 0, layer.dilation)
+
+
+def _resize(layer: Layer, x: torch.Tensor) -> torch.Tensor:
+    """Nearest: source index floor(i * in / out), in whole numbers. Bilinear: as torch, half-pixel or corners."""
+    if layer.mode == "bilinear":
+        return F.interpolate(x, size=layer.out_shape[1:], mode="bilinear", align_corners=layer.align_corners)
+    for axis in (2, 3):
+        before, after = x.shape[axis], layer.out_shape[axis - 1]
+        x = x.index_select(axis, torch.arange(after) * before // after)
+    return x
+
+
+def apply_step(step: Step, x: torch.Tensor) -> torch.Tensor:
+    """An activation, from its definition."""
+    if step.kind == "relu":
+        return x.clamp(min=0)
+    if step.kind == "relu6":
+        return x.clamp(0, 6)
+    if step.kind == "hardtanh":
+        return x.clamp(*step.params)
+    if step.kind == "leaky_relu":
+        return torch.where(x > 0, x, x * step.params[0])
+    if step.kind == "elu":
+        return torch.where(x > 0, x, step.params[0] * torch.expm1(x))
+    if step.kind == "sigmoid":
+        return torch.sigmoid(x)
+    if step.kind == "silu":
+        return x * torch.sigmoid(x)
+    if step.kind == "hardsigmoid":
+        return (x + 3).clamp(0, 6) / 6
+    if step.kind == "hardswish":
+        return x * (x + 3).clamp(0, 6) / 6
+    if step.kind == "gelu":
+        return x * (1 + torch.erf(x / 2**0.5)) / 2
+    raise ValueError(f"no such activation: {step}")
+
+
+def run_single(
+    layer: Layer, inputs: Sequence[np.ndarray], weight: np.ndarray | None = None, bias: np.ndarray | None = None
+) -> np.ndarray:
+    """One layer outside any graph, in float64.
+
+    Args:
+        inputs: one (C, H, W) array per Layer.inputs.
+        weight: (out, in / groups, kh, kw), of a "conv".
+        bias: (out,), where Layer.bias.
+
+    Returns:
+        (C, H, W) float64.
+    """
+    named = {f"{layer.name}.weight": weight, f"{layer.name}.bias": bias}
+    weights = {
+        name: torch.from_numpy(np.array(value, np.float64)) for name, value in named.items() if value is not None
+    }
+    tensors = [torch.from_numpy(np.array(value, np.float64)[None]) for value in inputs]
+    with torch.no_grad():
+        return run_layer(layer, tensors, weights)[0].numpy()

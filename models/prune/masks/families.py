@@ -1,0 +1,21 @@
+"""Families: sparsities that differ in their zeros only, written as a sparsity without them, such as "columns:4x1"."""
+
+from __future__ import annotations
+
+from fleetpose.errors import UsageError
+from models.plans.sparsity import Sparsity
+
+
+def parse_family(text: str) -> Sparsity:
+    """Any member of the family. Raises UsageError, with "did you mean", for what is none."""
+    name, *rest = text.strip().split(":")
+    try:
+        return Sparsity.parse(":".join([name, "0.75", *rest]))
+    except UsageError as error:
+        raise UsageError(f"{text!r} is no family of sparsities, such as columns:4x1 or pattern: {error}") from error
+
+
+def family_text(sparsity: Sparsity) -> str:
+    """The inverse of `parse_family`, for any member."""
+    name, _, *rest = str(sparsity).split(":")
+    return ":".join([name, *rest])

@@ -1,0 +1,84 @@
+"""Layer-wise reconstruction: a graph pruned layer by layer, each layer's weights solved anew so that its output stays.
+
+Calibration inputs run through the network twice, dense and pruned so far, layer after layer. A layer's least squares
+take the pruned inputs and the dense outputs, so later layers make up for the errors of earlier ones; layers that stay
+dense are solved anew, too (He et al. 2017, arXiv:1707.06168).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from models.graph.layer import Layer
+from models.graph.network import Graph
+from models.plans.sparsity import Sparsity
+from models.prune.reconstruction.importance import Importance, importances
+from models.prune.reconstruction.layerwise import DEFAULTS, Settings, solved_layer
+from models.prune.reconstruction.problem import Problem, problem
+from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
+
+#: report(layer, layers done, layers in all)
+Report = Callable[[str, int, int], None]
+
+
+def reconstruct(
+    graph: Graph,
+    sparsities: Mapping[str, Sparsity],
+    inputs: np.ndarray,
+    settings: Settings = DEFAULTS,
+    report: Report | None = None,
+) -> Graph:
+    """The graph with the zeros of `sparsities` and weights that answer nearly what they did on `inputs`.
+
+    Args:
+        sparsities: by layer; every layer must be able to have its own (see Plan.check).
+        inputs: (N, *graph.input_shape) float32.
+        report: called with each layer's name, layers done and layers in all.
+    """
+    weights, known = torch_weights(graph), _importances(graph, inputs, settings)
+    solved, generator = dict(graph.weights), torch.Generator().manual_seed(settings.seed)
+    first = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
+    dense, pruned = {graph.input: first}, {graph.input: first}
+    for index, (layer, finished) in enumerate(with_last_reads(graph), 1):
+        theirs, mine = [dense[name] for name in layer.inputs], [pruned[name] for name in layer.inputs]
+        made, own = forward(layer, theirs, weights), weights
+        changed = any(a is not b for a, b in zip(theirs, mine, strict=True))
+        sparsity = sparsities.get(layer.name)
+        if layer.op == "conv" and (sparsity is not None or (changed and settings.compensate)):
+            matters = known.get(layer.name)
+            drawn = _drawn(layer, theirs, mine, weights, settings, generator, matters)
+            filters = None if matters is None else matters.filters.numpy()
+            new = solved_layer(layer, sparsity, drawn, settings, filters)
+            solved.update({name: value.numpy() for name, value in new.items()})
+            own, changed = {**weights, **new}, True
+        dense[layer.name] = made
+        pruned[layer.name] = forward(layer, mine, own) if changed else made
+        for name in finished:
+            del dense[name], pruned[name]
+        if report is not None:
+            report(layer.name, index, len(graph.layers))
+    return replace(graph, weights=solved)
+
+
+def _importances(graph: Graph, inputs: np.ndarray, settings: Settings) -> dict[str, Importance]:
+    """Of every convolution; none where all positions and filters are to count alike."""
+    convs = [layer.name for layer in graph.layers if layer.op == "conv"]
+    return importances(graph, convs, inputs, settings.seed) if settings.attention else {}
+
+
+def _drawn(
+    layer: Layer,
+    dense: list[torch.Tensor],
+    pruned: list[torch.Tensor],
+    weights: Mapping[str, torch.Tensor],
+    settings: Settings,
+    generator: torch.Generator,
+    matters: Importance | None,
+) -> Problem:
+    samples = settings.samples if layer.groups == 1 else max(1, settings.samples // 4)
+    chances = None if matters is None else 1 - settings.attention + settings.attention * matters.positions
+    return problem(layer, dense, pruned, weights, samples, generator, chances)

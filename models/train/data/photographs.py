@@ -1,0 +1,117 @@
+"""The photographs there are to learn from, annotated or not; torch-free.
+
+Three layouts: a folder with person_keypoints.json and images/; any folder with annotation files given by path, whose
+file names are relative to the folder or to its images/; and any folder of photographs, at any depth, for a teacher.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleetpose.errors import UsageError
+from models.train.data.annotations import Labels, read_annotations
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+#: A JPEG ends with this marker; some cameras put a little more behind it.
+_JPEG_END, _TAIL_BYTES = b"\xff\xd9", 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Photograph:
+    """A file, and what is annotated in it; None where nobody has looked."""
+
+    path: Path
+    labels: Labels | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Photographs:
+    """A set of photographs in a fixed order."""
+
+    items: tuple[Photograph, ...]
+
+    @property
+    def annotated(self) -> int:
+        return sum(item.labels is not None for item in self.items)
+
+    def digest(self) -> str:
+        """Hex digest of names, sizes in bytes and labels: equal for what trains equally."""
+        state = hashlib.sha256()
+        for item in self.items:
+            state.update(f"{item.path.name} {item.path.stat().st_size}\n".encode())
+            if item.labels is not None:
+                state.update(item.labels.people.tobytes())
+                state.update(repr(item.labels.ignored).encode())
+        return state.hexdigest()
+
+
+def read_photographs(
+    folders: Sequence[Path | str], annotations: Sequence[Path | str] = (), unlabelled: bool = False
+) -> Photographs:
+    """Every photograph of `folders`, with its labels.
+
+    Args:
+        annotations: COCO keypoint files; a folder's own person_keypoints.json is read without being named here.
+        unlabelled: also take photographs without an annotated person, for a teacher to label.
+
+    Raises:
+        UsageError: nothing to learn from; folders, annotations or photographs that are missing or damaged.
+    """
+    labels: dict[Path, Labels] = {}
+    found: dict[Path, None] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise UsageError(f"--data {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+        own = folder / "person_keypoints.json"
+        if own.is_file():
+            labels.update(_located(own, [folder]))
+        found.update(dict.fromkeys(sorted(_images_below(folder))))
+    for path in map(Path, annotations):
+        labels.update(_located(path, [Path(folder) for folder in folders]))
+    found.update(dict.fromkeys(labels))
+    items = [Photograph(path, labels.get(path)) for path in found]
+    if not unlabelled:
+        items = [item for item in items if item.labels is not None and len(item.labels.people)]
+    if not items:
+        what = "photographs" if unlabelled else "photographs with annotated people"
+        raise UsageError(
+            f"no {what} in {', '.join(map(str, folders))}; --annotations, or a --teacher for those without"
+        )
+    for item in items:
+        _check_whole(item.path)
+    return Photographs(tuple(items))
+
+
+def _located(annotations: Path, folders: Iterable[Path]) -> dict[Path, Labels]:
+    """The labels of an annotation file by the path of their photograph. Raises UsageError for a missing one."""
+    places = [place for folder in folders for place in (folder, folder / "images")]
+    located = {}
+    for name, labels in read_annotations(annotations).items():
+        path = next((place / name for place in places if (place / name).is_file()), None)
+        if path is None:
+            raise UsageError(f"{annotations} lists {name}, which is not in {' or '.join(map(str, places))}")
+        located[path] = labels
+    return located
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _check_whole(path: Path) -> None:
+    """Raise UsageError for an empty file and for a JPEG whose end is missing, which OpenCV would fill with grey."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(2)
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - _TAIL_BYTES))
+            tail = stream.read()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if not size:
+        raise UsageError(f"{path} is empty; remove it or fetch it again")
+    if start == b"\xff\xd8" and _JPEG_END not in tail:
+        raise UsageError(f"{path} is a truncated JPEG ({size} bytes); remove it or fetch it again")

@@ -1,0 +1,123 @@
+"""What a user says of a network of their own: a small mapping, turned into a ModelSpec; torch-free.
+
+It is the attribute `fleetpose` of a factory or of the module it returns, or the extra file `fleetpose.json` of an
+exported program:
+
+    {"size": [256, 192], "stride": 4, "outputs": ["heatmaps", "tags"],
+     "preprocessing": {"mean": [128, 128, 128], "scale": 0.00390625, "channels": "BGR"},
+     "blocks": {"backbone": "backbone", "head.*": "heatmap branch"}}
+
+Everything may be left out; `complete` says what is then taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fleetpose.errors import UsageError, unknown_name
+from models.graph.layer import Shape
+from models.preprocess import Preprocessing
+from models.zoo.catalogue import PREPROCESSING
+from models.zoo.spec import ModelSpec
+
+log = logging.getLogger("fleetpose.models")
+
+#: the name of the attribute, and with ".json" of the extra file
+ATTRIBUTE = "fleetpose"
+FIELDS = ("size", "stride", "outputs", "preprocessing", "blocks")
+DEFAULT_SIZE = (368, 368)
+#: channels of (heatmaps, pafs) on COCO's 17 keypoints and the neck: 18 parts and the background, 19 limbs of (x, y)
+POSE_CHANNELS = (19, 38)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output as a run shows it: the key it has where the module returns a dict, else ""; its (C, H, W)."""
+
+    key: str
+    shape: Shape
+
+
+def check_description(said: Any, whose: str) -> Mapping[str, Any]:
+    """`said` if it is a description. Raises UsageError, naming `whose` it is, for what is none."""
+    if not isinstance(said, Mapping):
+        raise UsageError(f"{ATTRIBUTE} of {whose} is a {type(said).__name__}, not a dict of {', '.join(FIELDS)}")
+    for key in said:
+        if key not in FIELDS:
+            raise unknown_name(f"field in {ATTRIBUTE} of {whose}:", str(key), FIELDS)
+    return said
+
+
+def described_size(said: Mapping[str, Any], whose: str) -> tuple[int, int] | None:
+    """The input (height, width) that is said, or None. Raises UsageError for what is none."""
+    if "size" not in said:
+        return None
+    size = said["size"]
+    if not isinstance(size, Sequence) or len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise UsageError(f"size {size!r} of {whose} is not (height, width) in pixels")
+    return int(size[0]), int(size[1])
+
+
+def complete(
+    name: str, factory: Any, said: Mapping[str, Any], size: tuple[int, int], outputs: Sequence[Output], **more: Any
+) -> ModelSpec:
+    """The spec of a network of the user's own.
+
+    What is not said: outputs are called by their keys, or "heatmaps" and "pafs" where there are two of 19 and 38
+    channels, or "output_0", ...; the stride is input pixels per cell of the coarsest output; preprocessing is
+    Lightweight OpenPose's, with a warning, as only who trained the weights knows it.
+
+    Args:
+        name: as given to --model.
+        factory: makes the torch module.
+        said: of `check_description`.
+        size: the default input (height, width), at which `outputs` were seen.
+        more: further fields of ModelSpec.
+
+    Raises:
+        UsageError: a field of another form, or names for another number of outputs.
+    """
+    if "preprocessing" in said:
+        given = said["preprocessing"]
+        preprocessing = given if isinstance(given, Preprocessing) else Preprocessing.from_dict(given)
+    else:
+        preprocessing = PREPROCESSING
+        log.warning("%s does not say its preprocessing; taken: (pixel - 128) / 256, BGR (docs/extending.md)", name)
+    stride = said.get("stride", max(-(-size[0] // output.shape[1]) for output in outputs))
+    if not isinstance(stride, int) or stride < 1:
+        raise UsageError(f"stride {stride!r} of {name} is not a number of pixels, 1 or more")
+    return ModelSpec(
+        name,
+        factory,
+        preprocessing,
+        size=size,
+        outputs=_names(name, said.get("outputs"), outputs),
+        stride=stride,
+        summary="a network from outside of the catalogue",
+        family=name,
+        blocks=_blocks(name, said.get("blocks", {})),
+        **more,
+    )
+
+
+def _names(name: str, said: Any, outputs: Sequence[Output]) -> tuple[str, ...]:
+    if said is None:
+        if tuple(output.shape[0] for output in outputs) == POSE_CHANNELS and not any(each.key for each in outputs):
+            return ("heatmaps", "pafs")
+        return tuple(output.key or f"output_{number}" for number, output in enumerate(outputs))
+    if isinstance(said, str) or not isinstance(said, Sequence) or not all(isinstance(one, str) for one in said):
+        raise UsageError(f"outputs {said!r} of {name} is not a list of names")
+    if len(said) != len(outputs) or len(set(said)) != len(said):
+        raise UsageError(f"outputs of {name}: {len(outputs)} different names are wanted, got {', '.join(said)}")
+    return tuple(said)
+
+
+def _blocks(name: str, said: Any) -> tuple[tuple[str, str], ...]:
+    pairs = said.items() if isinstance(said, Mapping) else said
+    try:
+        return tuple((str(pattern), str(block)) for pattern, block in pairs)
+    except (TypeError, ValueError):
+        raise UsageError(f"blocks of {name} is not a mapping from module paths to names of blocks") from None

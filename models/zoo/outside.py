@@ -1,0 +1,148 @@
+"""Networks from outside the registry, by name: "package.module:factory", or a file of torch.export.save, "net.pt2".
+
+What a ModelSpec says of them is what they say themselves (models.zoo.described) and what one run on tensors without
+numbers shows. Imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils import _pytree as pytree
+
+from fleetpose.errors import UsageError, unknown_name
+from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, Output, check_description, complete, described_size
+from models.zoo.spec import ModelSpec
+
+
+@lru_cache
+def factory_spec(name: str) -> ModelSpec:
+    """The spec of "package.module:factory", imported from the current folder or from what is installed.
+
+    The factory is a callable without required arguments (a function, or the module's class) that returns a
+    torch.nn.Module taking (1, 3, H, W); or it is a ModelSpec, which is taken as it is under its own name.
+
+    Raises:
+        UsageError: a module that is not there or fails, a name it has not, something that makes no Module.
+    """
+    module_name, _, attribute = name.partition(":")
+    module = _imported(module_name, name)
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            known = [each for each, value in vars(found).items() if callable(value) and not each.startswith("_")]
+            raise unknown_name(f"factory in {module_name}:", part, known)
+        found = getattr(found, part)
+    if isinstance(found, ModelSpec):
+        return found
+    factory = _factory(found, name)
+    network = factory().eval()
+    said = check_description(getattr(found, ATTRIBUTE, None) or getattr(network, ATTRIBUTE, {}), name)
+    size = described_size(said, name) or DEFAULT_SIZE
+    return complete(name, factory, said, size, outputs_of(network, size, name), own_weights=True)
+
+
+def _imported(module: str, name: str) -> ModuleType:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        if not (module == missing or module.startswith(f"{missing}.")):
+            raise UsageError(f"importing {module} for --model {name} failed: {error}") from error
+        parent = getattr(sys.modules.get(missing.rpartition(".")[0]), "__path__", None) or [str(Path.cwd())]
+        here = [each.name for each in pkgutil.iter_modules(parent)]
+        if not here:
+            raise UsageError(f"no module {missing!r} in {Path.cwd().name}/ or installed, for --model {name}") from None
+        raise unknown_name("module", missing.rpartition(".")[2], here) from None
+    except ValueError as error:  # "" and ".net"
+        raise UsageError(f"--model {name}: {error}; give package.module:factory") from error
+    except Exception as error:
+        raise UsageError(f"importing {module} for --model {name} failed: {type(error).__name__}: {error}") from error
+
+
+def _factory(found: Any, name: str) -> Callable[..., nn.Module]:
+    """`found` with its result checked, on the CPU. Raises UsageError where it cannot be called without arguments."""
+    if isinstance(found, nn.Module) or not callable(found):
+        raise UsageError(f"{name} is a {type(found).__name__}; name a function that returns a torch.nn.Module")
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise UsageError(f"{name} cannot be called without arguments: {error}") from None
+
+    def make(**_parameters: Any) -> nn.Module:
+        try:
+            with torch.device("cpu"):
+                made = found()
+        except Exception as error:
+            raise UsageError(f"{name}() failed: {type(error).__name__}: {error}") from error
+        if not isinstance(made, nn.Module):
+            raise UsageError(f"{name}() returned a {type(made).__name__}, not a torch.nn.Module")
+        return made
+
+    return make
+
+
+def outputs_of(network: nn.Module, size: tuple[int, int], name: str) -> list[Output]:
+    """The outputs of `network` for (1, 3, *size), in the order of torch's pytrees; found without computing them.
+
+    Raises:
+        UsageError: the network does not take such an input, or returns something else than 4-D tensors.
+    """
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            found = network(torch.zeros(1, 3, *size))
+    except Exception as error:  # whatever a network's forward raises
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        hint = f"its attribute {ATTRIBUTE} = {{'size': (H, W)}} says another size"
+        raise UsageError(f"{name} does not run on 1 x 3 x {size[0]} x {size[1]}: {first[:200]}; {hint}") from error
+    outputs: list[Output] = []
+    for path, leaf in pytree.tree_flatten_with_path(found)[0]:
+        shape = tuple(leaf.shape) if isinstance(leaf, torch.Tensor) else ()
+        if len(shape) != 4 or shape[0] != 1:
+            raise UsageError(f"output {len(outputs)} of {name} is not a tensor (1, C, H, W)")
+        key = path[-1].key if path and isinstance(path[-1], pytree.MappingKey) else ""
+        outputs.append(Output(str(key), (int(shape[1]), int(shape[2]), int(shape[3]))))
+    if not outputs:
+        raise UsageError(f"{name} returns no tensor")
+    return outputs
+
+
+def program_spec(path: str) -> ModelSpec:
+    """The spec of an exported program. Raises UsageError for a file that holds none, or one of another form."""
+    try:
+        changed = Path(path).stat().st_mtime_ns
+    except OSError as error:
+        raise UsageError(f"cannot read the exported program {path}: {error.strerror}") from error
+    return _program_spec(path, changed)
+
+
+@lru_cache
+def _program_spec(path: str, _changed: int) -> ModelSpec:
+    from models.zoo.program import read_program
+
+    program = read_program(path)
+    said = check_description(program.said, path)
+    size = described_size(said, path) or program.size
+    if program.fixed and size != program.size:
+        height, width = program.size
+        raise UsageError(f"{path} says another size than the {height}x{width} it was exported for")
+    outputs = outputs_of(program.network(), size, path)
+
+    def make(**_parameters: Any) -> nn.Module:
+        return read_program(path).network()
+
+    return complete(path, make, said, size, outputs, own_weights=True, fixed_size=program.fixed)

@@ -1,0 +1,182 @@
+"""Weights by path: safetensors, and published PyTorch checkpoints. What does not fit leaves the module as it was.
+
+A module may carry `layouts`: functions that answer a foreign file's tensors under the module's own names, or None
+(see models.networks.lwop_layouts).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output
+
+Tensors = Mapping[str, torch.Tensor]
+
+#: Entries that are bookkeeping, not weights: neither required nor refused.
+_IGNORED = ("num_batches_tracked",)
+_SHOWN = 3
+_CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+
+
+def load_weights(module: nn.Module, path: Path | str) -> None:
+    """Load a file into `module`, all of it or nothing.
+
+    Args:
+        module: a network of this project, or any module; its own state-dict names always work.
+        path: *.safetensors, or a checkpoint torch.load(weights_only=True) reads (*.pth, *.pt): a state dict, or a dict
+            holding one under "state_dict". Names may carry DataParallel's "module." prefix.
+
+    Raises:
+        UsageError: missing or unreadable file; missing, unexpected, wrong-shaped, whole-number or non-finite tensors.
+    """
+    path = Path(path)
+    found = read_tensors(path)
+    wanted = _weights_of(module)
+    tensors = _in_our_names(module, found)
+    problem = _mismatch(wanted, tensors)
+    if problem:
+        raise UsageError(f"{path} does not fit {_title(module)}: {problem}{_advice(module, found)}")
+    for name in wanted:
+        if wanted[name].is_floating_point() and not tensors[name].is_floating_point():
+            raise UsageError(f"{path}: tensor {name} is {str(tensors[name].dtype).removeprefix('torch.')}, not floats")
+        if not torch.isfinite(tensors[name]).all():
+            bad = int((~torch.isfinite(tensors[name])).sum())
+            raise UsageError(f"{path}: tensor {name} has {bad} NaN or infinite values of {tensors[name].numel()}")
+    module.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
+
+
+def save_weights(module: nn.Module, path: Path | str, *, force: bool = False) -> None:
+    """Write the module's parameters and buffers to a safetensors file, atomically, under its own names.
+
+    Raises:
+        UsageError: `path` exists and `force` is false, or cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in _weights_of(module).items()}
+    with atomic_output(path, force=force) as temporary:
+        save_file(tensors, temporary)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 of a network's parameters and buffers, by name."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:
+    """Every tensor of a weight file by its name in the file. Raises UsageError if there is none to read."""
+    path = Path(path)
+    if not path.is_file():
+        reason = "it is a directory" if path.is_dir() else "no such file"
+        raise UsageError(f"cannot read weights {path}: {reason}")
+    is_checkpoint = path.suffix.lower() in _CHECKPOINT_SUFFIXES
+    tensors = _read_checkpoint(path) if is_checkpoint else _read_safetensors(path)
+    if not tensors:
+        raise UsageError(f"{path} holds no tensors")
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        known = ", ".join(("*.safetensors", *(f"*{suffix}" for suffix in _CHECKPOINT_SUFFIXES)))
+        raise UsageError(f"{path} is not a safetensors file ({_first_line(error)}); weights are {known}") from error
+
+
+def _read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} is not a PyTorch checkpoint of plain tensors ({_first_line(error)})") from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping):
+        raise UsageError(f"{path} holds a {type(content).__name__}, not a state dict")
+    return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _weights_of(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in module.state_dict().items() if not name.endswith(_IGNORED)}
+
+
+def _in_our_names(module: nn.Module, found: Tensors) -> dict[str, torch.Tensor]:
+    """`found` under the names of `module`: as they are, or through the layout that leaves the least amiss."""
+    wanted = _weights_of(module)
+    layouts: Iterable[Callable[[Tensors], dict[str, torch.Tensor] | None]] = getattr(module, "layouts", ())
+    candidates = [dict(found), *(renamed for layout in layouts if (renamed := layout(found)) is not None)]
+    return min(candidates, key=lambda tensors: len(wanted.keys() ^ _without_ignored(tensors).keys()))
+
+
+def _without_ignored(tensors: Tensors) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(_IGNORED)}
+
+
+def _mismatch(wanted: Tensors, tensors: Tensors) -> str:
+    """What keeps `tensors` from being `wanted`, in words; empty if nothing does. Values are not looked at."""
+    missing = [name for name in wanted if name not in tensors]
+    unexpected = [name for name in _without_ignored(tensors) if name not in wanted]
+    problems = []
+    if missing:
+        problems.append(f"{_counted(missing)} missing of {len(wanted)} ({_some(missing)})")
+    if unexpected:
+        problems.append(f"{_counted(unexpected)} unexpected ({_some(unexpected)})")
+    if not problems:
+        shapes = [
+            f"{name}: expected {tuple(tensor.shape)}, found {tuple(tensors[name].shape)}"
+            for name, tensor in wanted.items()
+            if tensors[name].shape != tensor.shape
+        ]
+        if shapes:
+            problems.append(f"{_counted(shapes)} of the wrong shape ({_some(shapes, '; ')})")
+    return ", ".join(problems)
+
+
+def _advice(module: nn.Module, found: Tensors) -> str:
+    """The registered models the file would fit, as the tail of an error; empty if there is none."""
+    from models.zoo.registry import model_names, model_spec
+
+    fitting = []
+    for name in model_names():
+        with torch.device("meta"):
+            other = model_spec(name).build()
+        if not _mismatch(_weights_of(other), _in_our_names(other, found)):
+            fitting.append(name)
+    return f"; it fits --model {' or '.join(fitting)}" if fitting else ""
+
+
+def _title(module: nn.Module) -> str:
+    """The registered name whose weights have this module's names and shapes, or the module's class."""
+    from models.zoo.registry import model_names, model_spec
+
+    own = _weights_of(module)
+    for name in model_names():
+        with torch.device("meta"):
+            if not _mismatch(own, _weights_of(model_spec(name).build())):
+                return name
+    return type(module).__name__
+
+
+def _counted(names: list[str]) -> str:
+    return f"{len(names)} tensor{'s' * (len(names) != 1)}"
+
+
+def _some(names: list[str], separator: str = ", ") -> str:
+    return separator.join([*names[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
