@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from benchmarks.kernel_rows import ONEDNN, ONEDNN_PREPACKED, WINOGRAD, Contender, LayerFacts
-from codegen.layout import assign_layout
+from codegen.kernels.workload import Workload
+from codegen.layout.assign import assign_layout
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice, Rule
-from codegen.tuned import Tuned
-from codegen.workload import Workload
+from codegen.tuning.database import Tuned
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
 from models.graph.layer import Layer

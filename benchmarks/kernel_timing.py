@@ -16,8 +16,8 @@ from benchmarks.engines.pytorch import onednn_conv
 from benchmarks.engines.stock_tvm import stock_conv
 from benchmarks.kernel_contenders import Case
 from benchmarks.kernel_rows import ONEDNN_PREPACKED, STOCK, Contender, LayerTimes, Timed
-from codegen.compile import CompiledLayer, LoadedLayer, compile_layer, random_operands
-from codegen.workload import Weights
+from codegen.kernels.workload import Weights
+from codegen.lowering.layer import CompiledLayer, LoadedLayer, compile_layer, random_operands
 from devices.rpc.connection import bounded
 from devices.session import Session
 from devices.timing.interleaved import measure_interleaved
@@ -42,7 +42,7 @@ class LayerBench:
     Args:
         case: the layer.
         session: an open session; connected anew where a kernel hangs or crashes.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
         seed: of inputs and weights.
     """
 

@@ -29,10 +29,10 @@ from benchmarks.kernel_rows import make_row
 from benchmarks.kernel_summary import summary
 from benchmarks.kernel_timing import LayerBench
 from benchmarks.networks import pocl_threads
-from codegen.hosts import HOSTS, host_for
+from codegen.lowering.hosts import HOSTS, host_for
+from codegen.lowering.sizes import trace_sizes
 from codegen.schedules import RULES
-from codegen.sizes import trace_sizes
-from codegen.tuned import tuned_for
+from codegen.tuning.database import tuned_for
 from devices import open_device
 from devices.conditions import conditions
 from devices.session import Session

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from codegen.compile import LoadedLayer, compile_layer, random_operands
-from codegen.key import Key
-from codegen.layout import assign_layout
-from codegen.tuned import Tuned, tuned_for
-from codegen.workload import Workload
+from codegen.kernels.workload import Workload
+from codegen.layout.assign import assign_layout
+from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands
+from codegen.tuning.database import Tuned, tuned_for
+from codegen.tuning.key import Key
 from devices.session import Session
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.timers import Call

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from codegen.elf import ElfReport, check_artifact
-from codegen.hosts import host_for
-from codegen.manifest import Manifest, manifest_path, parameters_path
-from codegen.sizes import check_sizes, default_sizes, trace_sizes
+from codegen.artifact.manifest import Manifest, manifest_path, parameters_path
+from codegen.linking.elf import ElfReport, check_artifact
+from codegen.lowering.hosts import host_for
+from codegen.lowering.sizes import check_sizes, default_sizes, trace_sizes
 from devices import open_device
 from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose import cli
@@ -34,7 +34,7 @@ class Destination:
     Attributes:
         profile: the device's facts, which shape the kernels.
         device: the device's own description, {} when built from a profile alone.
-        host: the processor that will load it, a key of codegen.hosts.HOSTS.
+        host: the processor that will load it, a key of codegen.lowering.hosts.HOSTS.
         linker: "lld" or "cc".
     """
 
@@ -85,11 +85,11 @@ def build(
     import tvm
     from safetensors.numpy import save_file
 
-    from codegen.link import export_shared, link_command, opencl_source
-    from codegen.network import Options, lower_network
-    from codegen.planned import planned_graphs, read_plan
-    from codegen.target import make_target
-    from codegen.tuned import tuned_for
+    from codegen.linking.link import export_shared, link_command, opencl_source
+    from codegen.lowering.network import Options, lower_network
+    from codegen.lowering.planned import planned_graphs, read_plan
+    from codegen.lowering.target import make_target
+    from codegen.tuning.database import tuned_for
 
     spec = model_spec(model)
     files = [out, manifest_path(out), *([parameters_path(out)] if weights_file else [])]

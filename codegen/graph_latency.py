@@ -11,10 +11,10 @@ import numpy as np
 import tvm
 from tvm.runtime.vm import VirtualMachine
 
-from codegen.link import export_shared
-from codegen.network import NetworkModule, Options, lower_network
-from codegen.target import make_target
-from codegen.tuned import Tuned, tuned_for
+from codegen.linking.link import export_shared
+from codegen.lowering.network import NetworkModule, Options, lower_network
+from codegen.lowering.target import make_target
+from codegen.tuning.database import Tuned, tuned_for
 from devices.session import Session
 from devices.timing.measure import measure
 from devices.timing.timers import Call
@@ -32,7 +32,7 @@ def measured_latency(
         session: an open device session; must outlive the function.
         repeats: timed inferences; the answer is the least of their wall times, inputs and outputs on the device.
             Graphs are timed minutes apart here, not interleaved, and the least time is the one least disturbed.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
         tuned: tuned data to choose schedules by; that of the session's profile without.
 
     The function raises FleetposeError where a graph fails to run there.
@@ -58,7 +58,7 @@ def loaded_network(session: Session, lowered: NetworkModule, executable: Any, ho
 
     Args:
         lowered: the network; `executable`: what `tvm.compile` made of its module.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
 
     Raises DeviceUnreachable where the device goes away.
     """

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
-from codegen.link import opencl_source
-from codegen.sizes import trace_sizes
-from codegen.tuned import Tuned, tuned_for
+from codegen.linking.link import opencl_source
+from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.lowering.sizes import trace_sizes
+from codegen.tuning.database import Tuned, tuned_for
 from devices import open_device
 from devices.session import Session
 from devices.timing.measure import measure

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from codegen import follow
-from codegen.artifact import Artifact, LayerTime
-from codegen.pose import PoseResult, check_pose, find_people, prepare
-from codegen.video import VideoReader
+from codegen.artifact import follow
+from codegen.artifact.loaded import Artifact, LayerTime
+from codegen.artifact.pose import PoseResult, check_pose, find_people, prepare
+from codegen.artifact.video import VideoReader
 from devices import open_device
 from devices.null import refuse_null
 from devices.rpc import lean

@@ -1,6 +1,6 @@
 """Find the best schedule of every layer of a network on a device, by measuring: `python -m codegen.tune`.
 
-What is found goes into the profile's tuned data (`codegen.tuned`), workload by workload: stopping loses only the
+What is found goes into the profile's tuned data (`codegen.tuning.database`), workload by workload: stopping loses only the
 workload at hand, and starting again goes on behind it.
 """
 
@@ -10,13 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from codegen.hosts import host_for
+from codegen.lowering.hosts import host_for
+from codegen.lowering.sizes import check_sizes, trace_sizes
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice
-from codegen.sizes import check_sizes, trace_sizes
-from codegen.tasks import Task, tasks_of
-from codegen.tuned import CANDIDATES, METASCHEDULE, Row, Tuned, tuned_path
-from codegen.tuner import Tuner
+from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, tuned_path
+from codegen.tuning.tasks import Task, tasks_of
+from codegen.tuning.tuner import Tuner
 from devices import open_device
 from devices.null import refuse_null
 from devices.profile import Profile

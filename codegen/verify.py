@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from codegen.artifact import Artifact
-from codegen.manifest import Manifest
-from codegen.pose import check_pose, decode_maps, prepare
+from codegen.artifact.loaded import Artifact
+from codegen.artifact.manifest import Manifest
+from codegen.artifact.pose import check_pose, decode_maps, prepare
 from devices import open_device
 from fleetpose import cli
 from fleetpose.errors import UsageError

@@ -1,7 +1,7 @@
 """What is known about a device before anything runs on it: the facts code generation shapes kernels by.
 
 A profile is data (`profiles/NAME.toml`, or a file of the user's own), read into a frozen value. It names no network and
-imports no TVM: `codegen.target` turns it into a Target. What a device says of itself at run time is
+imports no TVM: `codegen.lowering.target` turns it into a Target. What a device says of itself at run time is
 `devices.info.DeviceInfo`, and it may disagree; `devices.doctor` shows both.
 """
 

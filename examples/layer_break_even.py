@@ -5,8 +5,8 @@ python examples/layer_break_even.py [CHANNELS [SIDE [ROUNDS]]]
 
 import sys
 
-from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
-from codegen.tuned import tuned_for
+from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.tuning.database import tuned_for
 from devices import open_device
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.timers import Call

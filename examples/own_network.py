@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from codegen.artifact import Artifact
+from codegen.artifact.loaded import Artifact
 from codegen.build import Destination, build
 from devices import open_device
 from models.layers import layers

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import cv2
 
-from codegen.artifact import Artifact
+from codegen.artifact.loaded import Artifact
+from codegen.artifact.pose import find_people
 from codegen.build import Destination, build
-from codegen.pose import find_people
 from devices import open_device
 from models.pose.drawing.draw import draw_people
 from models.preprocess import read_image

@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from codegen.kernels.workload import Workload
 from codegen.schedules.rule import Choice
-from codegen.workload import Workload
 from latency.prepare import Recipe
 from latency.space import Group
 

@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 from scipy.stats import qmc
 
-from codegen.compile import standalone_planes
+from codegen.lowering.layer import standalone_planes
 from devices.profile import Profile
 from latency.space import Group
 from models.graph.layer import Layer

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from codegen.sizes import trace_sizes
-from codegen.tuned import tuned_for
-from codegen.workload import Workload
+from codegen.kernels.workload import Workload
+from codegen.lowering.sizes import trace_sizes
+from codegen.tuning.database import tuned_for
 from fleetpose.errors import UsageError
 from latency.calibration import terms_of
 from latency.forecast import Forecaster, profile_of

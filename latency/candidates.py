@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from codegen.kernels.workload import Workload
 from codegen.schedules.rule import Choice
-from codegen.workload import Workload
 from latency.observations import class_of_schedule
 from latency.sample import OWN, Sample, pairs
 from models.graph.layer import Layer

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.hosts import host_for
-from codegen.sizes import check_sizes, trace_sizes
-from codegen.tuned import tuned_for
+from codegen.lowering.hosts import host_for
+from codegen.lowering.sizes import check_sizes, trace_sizes
+from codegen.tuning.database import tuned_for
 from devices import open_device
 from devices.null import refuse_null
 from devices.profile import ITEM_BYTES

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from codegen.workload import Workload
+from codegen.kernels.workload import Workload
 from devices.session import Session
 from devices.timing.measure import device_of
 from devices.timing.measurement import Measurement, median_error

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from codegen.hosts import host_for
-from codegen.tuned import tuned_for
+from codegen.lowering.hosts import host_for
+from codegen.tuning.database import tuned_for
 from devices import open_device
 from devices.session import Session
 from devices.timing.measure import device_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from codegen.workload import Workload
+from codegen.kernels.workload import Workload
 from fleetpose.errors import UsageError
 from latency.calibration import Calibration
 from latency.choose import LayerOptions, Option, fastest, steepest, within_loss, within_time

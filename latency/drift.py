@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from codegen.compile import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.lowering.layer import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
 from devices.session import Session
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement, faster_half
@@ -72,7 +72,7 @@ class Reference:
         patience: see Patience.
         say: told what is waited for.
         stop: once set, nothing is waited for.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
     """
 
     def __init__(

@@ -11,9 +11,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from codegen.kernels.workload import Workload
 from codegen.schedules.rule import Choice
-from codegen.tasks import GBYTES_PER_SEC
-from codegen.workload import Workload
+from codegen.tuning.tasks import GBYTES_PER_SEC
 from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose.errors import UsageError
 from latency.candidates import of_workload
@@ -68,7 +68,7 @@ class Forecaster:
     Args:
         predictor: fitted on our own records.
         profile: the device's.
-        choose: the schedule of a workload, such as `codegen.tuned.Tuned.choice`.
+        choose: the schedule of a workload, such as `codegen.tuning.database.Tuned.choice`.
         dtype: element type of activations and weights.
     """
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.planned import read_plan
-from codegen.sizes import check_sizes, trace_sizes
-from codegen.tuned import tuned_for
+from codegen.lowering.planned import read_plan
+from codegen.lowering.sizes import check_sizes, trace_sizes
+from codegen.tuning.database import tuned_for
 from devices.profile import ITEM_BYTES
 from fleetpose import cli
 from fleetpose.errors import UsageError

@@ -30,8 +30,8 @@ from latency.sample import OWN, Sample
 from latency.trees import Trees
 
 if TYPE_CHECKING:
+    from codegen.kernels.workload import Workload
     from codegen.schedules.rule import Choice
-    from codegen.workload import Workload
     from latency.active import Estimate
 
 FORMAT = "fleetpose.predictor/1"

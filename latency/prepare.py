@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from codegen.compile import CompiledLayer, compile_layer, random_operands
+from codegen.kernels.workload import Weights, Workload
+from codegen.lowering.layer import CompiledLayer, compile_layer, random_operands
 from codegen.schedules import default_choice
 from codegen.schedules.rule import Choice
-from codegen.workload import Weights, Workload
 from devices.profile import Profile
 from fleetpose.errors import reason
 from fleetpose.interrupt import kept_interrupt
@@ -59,7 +59,7 @@ class Recipe:
         profile: the device's.
         choose: the schedule of a workload, such as `Tuned.choice`; where it knows none, the default one.
         seed: of the random operands.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
         runs_nothing: for the null device: schedules are chosen, nothing is compiled.
     """
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from codegen.contest import brief
+from codegen.tuning.contest import brief
 from devices.session import Session
 from devices.timing.interleaved import Ratio, measure_interleaved
 from devices.timing.measure import measure
@@ -34,7 +34,7 @@ class Settings:
         timeout_secs: for each step, the first run with its compiling on the device among them.
         seed: of the bootstrap.
         patience: see Patience.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS; the reference kernel is for it.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS; the reference kernel is for it.
     """
 
     rounds: int = 15

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.layout import assign_layout, join_copies
-from codegen.tasks import estimated_secs
-from codegen.workload import Workload
+from codegen.kernels.workload import Workload
+from codegen.layout.assign import assign_layout, join_copies
+from codegen.tuning.tasks import estimated_secs
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
 from latency.identity import layer_id

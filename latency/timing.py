@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.compile import ENTRY, LoadedLayer
-from codegen.contest import TOLERANCES, brief, relative_difference
+from codegen.lowering.layer import ENTRY, LoadedLayer
+from codegen.tuning.contest import TOLERANCES, brief, relative_difference
 from devices.rpc.connection import bounded
 from devices.session import Session
 from devices.timing.measurement import Measurement

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import mean
 
-from codegen.contest import brief
+from codegen.tuning.contest import brief
 from devices.session import Session
 from devices.timing.interleaved import Ratio, measure_interleaved
 from devices.timing.timers import Call

@@ -13,10 +13,10 @@ from typing import Any
 
 import tvm
 
-from codegen.contest import brief
 from codegen.graph_latency import loaded_network
-from codegen.network import NetworkModule, Options, lower_network
-from codegen.target import make_target
+from codegen.lowering.network import NetworkModule, Options, lower_network
+from codegen.lowering.target import make_target
+from codegen.tuning.contest import brief
 from devices.session import Session
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import device_of, measure
@@ -69,7 +69,7 @@ class Compiled:
 
     Attributes:
         lowered: its kernels; `executable`: what TVM made of them.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
     """
 
     lowered: NetworkModule

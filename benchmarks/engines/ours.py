@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.engines.job import Job, Prepared
-from codegen.artifact import Artifact
+from codegen.artifact.loaded import Artifact
 from codegen.build import Destination, build
 from devices.timing.timers import Call
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.engines.job import Job, Prepared
-from codegen.workload import Weights
+from codegen.kernels.workload import Weights
 from models.graph.layer import Layer
 
 

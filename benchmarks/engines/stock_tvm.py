@@ -18,9 +18,9 @@ from tvm.relax.frontend.torch import from_exported_program
 from tvm.runtime.vm import VirtualMachine
 
 from benchmarks.engines.job import Job, Prepared
-from codegen.link import export_shared
-from codegen.target import make_target
-from codegen.workload import Weights
+from codegen.kernels.workload import Weights
+from codegen.linking.link import export_shared
+from codegen.lowering.target import make_target
 from devices.session import Session
 from devices.timing.timers import Call
 from models.graph.layer import Layer

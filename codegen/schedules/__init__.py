@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.columns import COLUMNS
 from codegen.schedules.depthwise import DEPTHWISE
 from codegen.schedules.direct import DIRECT
@@ -20,7 +21,6 @@ from codegen.schedules.resize import RESIZE
 from codegen.schedules.rule import Choice, Rule
 from codegen.schedules.winograd import WINOGRAD
 from codegen.schedules.winograd_sparse import WINOGRAD_SPARSE
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 #: in the order in which they are asked where nothing was tuned: most special first

@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from codegen.pack import PackedColumns, pack_columns
+from codegen.kernels.pack import PackedColumns, pack_columns
+from codegen.kernels.workload import Weights, Workload
 from codegen.schedules.phases import Phases
 from codegen.schedules.sparse_tiles import plane_offsets
-from codegen.workload import Weights, Workload
 
 
 @dataclass(frozen=True)

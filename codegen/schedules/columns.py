@@ -13,15 +13,15 @@ from math import ceil, prod
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import function, put, registers
+from codegen.kernels.builder import function, put, registers
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules import phases
 from codegen.schedules.column_lists import ColumnLists
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import MOST_VECTORS, padding
 from codegen.schedules.rule import Rule
 from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window
-from codegen.vectors import Vector
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 from models.plans.sparsity import Sparsity
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codegen.builder import kernel
-from codegen.rows import RowTiles, load_window
+from codegen.kernels.builder import kernel
+from codegen.kernels.rows import RowTiles, load_window
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import (
     Accumulators,
@@ -15,8 +17,6 @@ from codegen.schedules.products import (
     tall_tile,
 )
 from codegen.schedules.rule import Rule
-from codegen.vectors import Vector
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 #: configurations worth timing

@@ -12,14 +12,14 @@ from tvm.ir import Call, Op, PrimType
 from tvm.tirx import IntImm, Shuffle
 from tvm.tirx.script import builder as T
 
-from codegen.builder import kernel, put, registers
-from codegen.rows import RowTiles, load_window
+from codegen.kernels.builder import kernel, put, registers
+from codegen.kernels.rows import RowTiles, load_window
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from codegen.schedules.direct import Tile
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import MOST_VECTORS, Accumulators, FilterBlocks, Load, padding, positions_of
 from codegen.schedules.rule import Rule
-from codegen.vectors import Vector
-from codegen.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from devices.profile import ITEM_BYTES, Profile
 
 TEXEL = 4

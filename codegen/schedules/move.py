@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import Arguments, emit, kernel, put, registers, when
-from codegen.epilogue import finish
-from codegen.plane import Plane
-from codegen.rows import RowTiles
+from codegen.kernels.builder import Arguments, emit, kernel, put, registers, when
+from codegen.kernels.epilogue import finish
+from codegen.kernels.rows import RowTiles
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Kernel, Weights, Workload
+from codegen.layout.plane import Plane
 from codegen.schedules.rule import Rule, Unconfigured
-from codegen.vectors import Vector
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 #: vectors and rows of a work-item on a CPU, where starting one takes as long as moving a few vectors

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import when
-from codegen.rows import RowTiles
-from codegen.workload import Workload
+from codegen.kernels.builder import when
+from codegen.kernels.rows import RowTiles
+from codegen.kernels.workload import Workload
 from devices.profile import Profile
 
 #: of a CPU's core, where the profile does not say

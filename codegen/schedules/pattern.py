@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from tvm.tirx.script import builder as T
 
-from codegen.builder import kernel, put, registers
-from codegen.pack import PackedPatterns, pack_patterns
+from codegen.kernels.builder import kernel, put, registers
+from codegen.kernels.pack import PackedPatterns, pack_patterns
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import TileOrder
 from codegen.schedules.products import MOST_VECTORS, padding
 from codegen.schedules.rule import Rule
 from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window, plane_offsets
-from codegen.vectors import Vector
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 from models.plans.sparsity import PATTERN_ENTRIES
 

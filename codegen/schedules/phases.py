@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import emit, function
-from codegen.plane import BAD_PITCH_BYTES, round_up
-from codegen.rows import RowTiles
+from codegen.kernels.builder import emit, function
+from codegen.kernels.rows import RowTiles
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Kernel, Weights, Workload
+from codegen.layout.plane import BAD_PITCH_BYTES, round_up
 from codegen.schedules.direct import Tile
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import Accumulators, FilterBlocks, choose_filters_and_vectors, filling_tiles
 from codegen.schedules.rule import Rule
-from codegen.vectors import Vector
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 #: configurations worth timing besides the default tile's orders

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import kernel, put, registers
-from codegen.epilogue import finish
-from codegen.plane import SLACK_VECTORS
-from codegen.rows import RowTiles, load_window
+from codegen.kernels.builder import kernel, put, registers
+from codegen.kernels.epilogue import finish
+from codegen.kernels.rows import RowTiles, load_window
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Kernel, Weights, Workload
+from codegen.layout.plane import SLACK_VECTORS
 from codegen.schedules.rule import Rule
-from codegen.vectors import Vector
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 from models.graph.layer import Layer
 

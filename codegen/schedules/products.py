@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from tvm.tirx.script import builder as T
 
-from codegen.builder import put, registers
-from codegen.epilogue import finish, initial_addend
-from codegen.rows import RowTiles
+from codegen.kernels.builder import put, registers
+from codegen.kernels.epilogue import finish, initial_addend
+from codegen.kernels.rows import RowTiles
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Weights, Workload
 from codegen.schedules.order import TileOrder
-from codegen.vectors import Vector
-from codegen.workload import Weights, Workload
 from devices.profile import Profile
 from models.graph.layer import Layer
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import kernel, put, registers
-from codegen.epilogue import finish
-from codegen.rows import RowTiles
+from codegen.kernels.builder import kernel, put, registers
+from codegen.kernels.epilogue import finish
+from codegen.kernels.rows import RowTiles
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.rule import Rule, Unconfigured
-from codegen.vectors import Vector
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 

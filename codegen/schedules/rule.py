@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from codegen.workload import Kernel, Weights, Workload
+from codegen.kernels.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 
 #: fields of configurations that decide how weights are packed; all others are about tiles and orders

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from tvm.tirx.script import builder as T
 
-from codegen.builder import put, registers
-from codegen.epilogue import finish, initial_addend
-from codegen.plane import SLACK_VECTORS, Plane
-from codegen.rows import RowTiles
+from codegen.kernels.builder import put, registers
+from codegen.kernels.epilogue import finish, initial_addend
+from codegen.kernels.rows import RowTiles
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Workload
+from codegen.layout.plane import SLACK_VECTORS, Plane
 from codegen.schedules.phases import Phases
-from codegen.vectors import Vector
-from codegen.workload import Workload
 
 
 class TallTiles(RowTiles):

@@ -12,13 +12,13 @@ from math import ceil
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import emit, put, registers, when
-from codegen.epilogue import finish
-from codegen.plane import BAD_PITCH_BYTES, Plane, round_up
-from codegen.rows import RowTiles
+from codegen.kernels.builder import emit, put, registers, when
+from codegen.kernels.epilogue import finish
+from codegen.kernels.rows import RowTiles
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Workload
+from codegen.layout.plane import BAD_PITCH_BYTES, Plane, round_up
 from codegen.schedules.winograd_transforms import Registers, put_together, take_apart, transform_input, transform_output
-from codegen.vectors import Vector
-from codegen.workload import Workload
 
 LINE_BYTES = 64
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 from tvm.tirx.script import builder as T
 
-from codegen.builder import put, registers
-from codegen.pack import PackedColumns, pack_columns
+from codegen.kernels.builder import put, registers
+from codegen.kernels.pack import PackedColumns, pack_columns
+from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.rule import Rule
 from codegen.schedules.winograd import UNROLL, WinogradTile, space, tiling_of, work_per_product, write
 from codegen.schedules.winograd_grids import Tiling
 from codegen.schedules.winograd_transforms import transform_filters
-from codegen.workload import Kernel, Weights, Workload
 from devices.profile import Profile
 from models.plans.sparsity import Sparsity
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen.builder import put, registers
-from codegen.vectors import Vector
+from codegen.kernels.builder import put, registers
+from codegen.kernels.vectors import Vector
 
 #: G, by m: transforms a filter's three taps
 FILTER = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen.artifact import Artifact
-from codegen.pose import check_pose, find_people, prepare
+from codegen.artifact.loaded import Artifact
+from codegen.artifact.pose import check_pose, find_people, prepare
 from codegen.run import write_picture
 from codegen.verify import verify
 from devices.timing.interleaved import Interleaved, measure_interleaved

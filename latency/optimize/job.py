@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codegen.hosts import host_for
-from codegen.sizes import trace_sizes
-from codegen.tuned import Tuned
+from codegen.lowering.hosts import host_for
+from codegen.lowering.sizes import trace_sizes
+from codegen.tuning.database import Tuned
 from devices.profile import Profile
 from devices.session import Session
 from devices.timing.measure import device_of

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from codegen.kernels.workload import Workload
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice as Schedule
-from codegen.workload import Workload
 from devices.timing.measure import device_of
 from latency.forecast import Forecaster, Step
 from latency.optimize.job import RECORDS, Job

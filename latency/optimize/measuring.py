@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from codegen.tasks import Task, tasks_of
-from codegen.tuned import Tuned, read_rows, tuned_path, update
-from codegen.tuner import Tuner
+from codegen.tuning.database import Tuned, read_rows, tuned_path, update
+from codegen.tuning.tasks import Task, tasks_of
+from codegen.tuning.tuner import Tuner
 from latency.around import sample_around
 from latency.collector import Collector
 from latency.journal import Journal

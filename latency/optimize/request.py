@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from codegen.hosts import HOSTS
-from codegen.sizes import check_sizes
+from codegen.lowering.hosts import HOSTS
+from codegen.lowering.sizes import check_sizes
 from fleetpose.errors import UsageError, unknown_name
 from latency.deciding import Goal
 from latency.losses import read_losses
@@ -44,7 +44,7 @@ class Request:
         image: photograph to find people in; one that comes with scikit-image without.
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
         train: after reconstruction, by what the budget has for it.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS; None: `host_for` the device.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS; None: `host_for` the device.
         around: layers between and around the network's own that are timed, too.
         rounds: samples of each variant, and of the two networks.
         wait_secs: how long a device that has slowed down is waited for, each time.

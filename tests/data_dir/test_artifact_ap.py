@@ -2,7 +2,7 @@
 
 import pytest
 
-from codegen.artifact import Artifact
+from codegen.artifact.loaded import Artifact
 from codegen.build import Destination, build
 from codegen.verify import verify
 from devices import open_device

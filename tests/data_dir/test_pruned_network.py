@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codegen.artifact import Artifact
+from codegen.artifact.loaded import Artifact
 from codegen.build import Destination, build
 from codegen.verify import verify
 from devices import open_device

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from codegen.artifact import Artifact
+from codegen.artifact.follow import follow
+from codegen.artifact.loaded import Artifact
+from codegen.artifact.video import Frame
 from codegen.build import Destination, build
-from codegen.follow import follow
-from codegen.video import Frame
 from devices import open_device
 from models.preprocess import read_image
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codegen.artifact import Artifact
+from codegen.artifact.loaded import Artifact
+from codegen.artifact.manifest import manifest_path, parameters_path, read_manifest
 from codegen.build import Destination, build
-from codegen.manifest import manifest_path, parameters_path, read_manifest
 from codegen.verify import verify
 from devices.timing.measure import measure
 from fleetpose.errors import UsageError
@@ -153,7 +153,7 @@ import sys
 from devices import lean, open_device
 lean.without_compiler()
 import numpy as np
-from codegen.artifact import Artifact
+from codegen.artifact.loaded import Artifact
 with open_device("host") as session:
     Artifact(sys.argv[1], session).run(np.zeros((1, 3, 64, 64), np.float32))
 maps = open("/proc/self/maps").read()

@@ -10,10 +10,10 @@ from benchmarks import kernel_timing, kernels
 from benchmarks.kernel_contenders import Selection, contenders_of, kind_of, unique_convolutions
 from benchmarks.kernel_rows import ONEDNN, Contender, make_row
 from benchmarks.kernel_timing import LayerBench
+from codegen.lowering.sizes import trace_sizes
 from codegen.schedules import RULES, default_choice
 from codegen.schedules.rule import Choice
-from codegen.sizes import trace_sizes
-from codegen.tuned import Tuned
+from codegen.tuning.database import Tuned
 from devices import open_device
 from fleetpose import cli
 from fleetpose.errors import UsageError

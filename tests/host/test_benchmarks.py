@@ -15,7 +15,7 @@ from benchmarks.engines.pytorch import onednn_conv
 from benchmarks.engines.stock_tvm import stock_conv
 from benchmarks.network_plans import check_plans, labels_for
 from benchmarks.networks import compare
-from codegen.compile import random_operands
+from codegen.lowering.layer import random_operands
 from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import tvm
 
-from codegen.compile import random_operands, standalone_planes
+from codegen.lowering.layer import random_operands, standalone_planes
+from codegen.lowering.target import make_target
 from codegen.schedules import schedule
 from codegen.schedules.depthwise import DEPTHWISE
 from codegen.schedules.direct import DIRECT
@@ -14,7 +15,6 @@ from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
 from codegen.schedules.resize import RESIZE
 from codegen.schedules.rule import Choice
-from codegen.target import make_target
 from devices.profile import load_profile
 from tests.host.kernel_cases import ADD, CONVOLUTIONS, MOVES, POOLS, RELU, window
 from tests.host.test_kernels import check

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import tvm
 
-from codegen.artifact import Artifact
-from codegen.compile import standalone_planes
-from codegen.link import export_shared
-from codegen.manifest import Manifest, manifest_path
-from codegen.network import Options, lower_network
+from codegen.artifact.loaded import Artifact
+from codegen.artifact.manifest import Manifest, manifest_path
+from codegen.kernels.workload import Weights
+from codegen.linking.link import export_shared
+from codegen.lowering.layer import standalone_planes
+from codegen.lowering.network import Options, lower_network
+from codegen.lowering.target import make_target
 from codegen.schedules import candidates
 from codegen.schedules.image import IMAGE, TEXEL, image_shape, pack
 from codegen.schedules.products import FilterBlocks
 from codegen.schedules.rule import Choice
-from codegen.target import make_target
-from codegen.workload import Weights
 from devices.profile import load_profile
 from fleetpose.files import sha256
 from models.graph.reference import run_graph

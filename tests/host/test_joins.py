@@ -7,9 +7,9 @@ import tvm
 from torch import nn
 from tvm.runtime.vm import VirtualMachine
 
-from codegen.link import export_shared
-from codegen.network import lower_network
-from codegen.target import make_target
+from codegen.linking.link import export_shared
+from codegen.lowering.network import lower_network
+from codegen.lowering.target import make_target
 from models.frontend.trace import trace
 from tests.small_network import Fn
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules.rule import Choice
 from models.graph.layer import Layer
 from models.graph.reference import run_single

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules import candidates
 from devices import open_device
 from models.graph.layer import Step

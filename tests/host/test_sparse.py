@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codegen.compile import LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.kernels.workload import Weights
+from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules import candidates, default_choice
 from codegen.schedules.columns import COLUMNS, ColumnTile
 from codegen.schedules.pattern import PatternTile
 from codegen.schedules.rule import Choice
-from codegen.workload import Weights
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 from tests.host.kernel_cases import ADD, RELU, window

@@ -2,7 +2,7 @@
 
 import pytest
 
-from codegen.tuned import Tuned
+from codegen.tuning.database import Tuned
 from fleetpose.errors import UsageError
 from latency.prepare import Recipe
 from latency.rounds import Settings

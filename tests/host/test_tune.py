@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from codegen import schedules, tune, tuned
-from codegen.builder import kernel, put
-from codegen.contest import Contest
+from codegen import schedules, tune
+from codegen.kernels.builder import kernel, put
+from codegen.kernels.workload import Kernel, Weights
 from codegen.schedules.direct import DIRECT
 from codegen.schedules.rule import Choice, Rule
-from codegen.tasks import tasks_of
-from codegen.tuned import METASCHEDULE, Tuned, read_rows
-from codegen.workload import Kernel, Weights
+from codegen.tuning import database as tuned
+from codegen.tuning.contest import Contest
+from codegen.tuning.database import METASCHEDULE, Tuned, read_rows
+from codegen.tuning.tasks import tasks_of
 from fleetpose import cli
 from models.frontend.trace import trace
 from tests.small_network import Small, register_small

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from codegen.artifact.video import VideoReader, VideoWriter
 from codegen.build import Destination, build
-from codegen.video import VideoReader, VideoWriter
 
 FRAMES = 400
 

@@ -8,7 +8,7 @@ import tvm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from codegen.compile import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.lowering.layer import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules import candidates, default_choice
 from codegen.schedules.rule import Choice
 from codegen.schedules.winograd import WinogradTile, legal

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from codegen import follow, run
-from codegen.pose import PoseResult
-from codegen.video import Frame, VideoReader, VideoWriter
+from codegen import run
+from codegen.artifact import follow
+from codegen.artifact.pose import PoseResult
+from codegen.artifact.video import Frame, VideoReader, VideoWriter
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from models.pose.decoding.paf import decode

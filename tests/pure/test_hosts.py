@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from codegen.hosts import host_for
+from codegen.lowering.hosts import host_for
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
 

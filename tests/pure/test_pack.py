@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen.pack import ORDERS, departure, pack_columns, pack_patterns
+from codegen.kernels.pack import ORDERS, departure, pack_columns, pack_patterns
 from fleetpose.errors import UsageError
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask

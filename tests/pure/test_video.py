@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from codegen.video import CODECS, VideoReader, VideoWriter, check_suffix, video_writer
+from codegen.artifact.video import CODECS, VideoReader, VideoWriter, check_suffix, video_writer
 from fleetpose.errors import FleetposeError, UsageError
 
 

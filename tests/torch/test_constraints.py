@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from codegen.pack import departure
+from codegen.kernels.pack import departure
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.networks.units import ConvUnit

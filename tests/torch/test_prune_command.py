@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from codegen.planned import planned_graphs
+from codegen.lowering.planned import planned_graphs
 from fleetpose import cli
 from models.frontend.trace import trace
 from models.plans.plan import Plan

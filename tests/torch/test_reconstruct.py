@@ -10,7 +10,7 @@ import torch
 from random_weights import shake_batch_norms
 from torch import nn
 
-from codegen.pack import departure
+from codegen.kernels.pack import departure
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.graph.layer import Layer, Step

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import models
-from codegen.planned import planned_graphs
+from codegen.lowering.planned import planned_graphs
 from models.frontend.trace import trace
 from models.plans.plan import Plan
 from models.zoo.registry import create_model

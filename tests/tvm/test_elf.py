@@ -10,10 +10,10 @@ import pytest
 import tvm_ffi
 
 from codegen import build as command
+from codegen.artifact.manifest import Manifest, read_manifest
 from codegen.build import Destination, build
-from codegen.elf import ElfError, check_artifact
-from codegen.link import link_shared
-from codegen.manifest import Manifest, read_manifest
+from codegen.linking.elf import ElfError, check_artifact
+from codegen.linking.link import link_shared
 from devices.profile import load_profile
 from fleetpose import cli
 from fleetpose.errors import FleetposeError
@@ -120,7 +120,7 @@ def test_the_command_says_what_it_checked(capsys, tmp_path):
 
 
 def test_an_artifact_that_fails_the_check_is_not_left_behind(monkeypatch, tmp_path):
-    monkeypatch.setattr("codegen.elf.RUNTIME_SYMBOLS", ("TVMBackend",))
+    monkeypatch.setattr("codegen.linking.elf.RUNTIME_SYMBOLS", ("TVMBackend",))
     with pytest.raises(ElfError, match="TVM's runtime does not provide TVMFFIErrorSetRaisedFromCStrParts"):
         build(register_small(), tmp_path / "pose.so", Destination(load_profile("host"), {}), sizes=[(32, 32)])
     assert not list(tmp_path.iterdir())

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from codegen.artifact.manifest import read_manifest
 from codegen.build import Destination, build
-from codegen.layout import assign_layout
-from codegen.link import LinkError, link_command
-from codegen.manifest import read_manifest
-from codegen.network import Options, lower_network
-from codegen.plane import Plane
+from codegen.layout.assign import assign_layout
+from codegen.layout.plane import Plane
+from codegen.linking.link import LinkError, link_command
+from codegen.lowering.network import Options, lower_network
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace

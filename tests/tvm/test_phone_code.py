@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import tvm
 
-from codegen.compile import compile_layer, random_operands, standalone_planes
-from codegen.layout import assign_layout
-from codegen.link import opencl_source
-from codegen.network import Options, lower_network
+from codegen.kernels.workload import Weights, Workload
+from codegen.layout.assign import assign_layout
+from codegen.linking.link import opencl_source
+from codegen.lowering.layer import compile_layer, random_operands, standalone_planes
+from codegen.lowering.network import Options, lower_network
+from codegen.lowering.sizes import trace_sizes
+from codegen.lowering.target import make_target
 from codegen.schedules import RULES, candidates
-from codegen.sizes import trace_sizes
-from codegen.target import make_target
-from codegen.workload import Weights, Workload
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from models.graph.layer import Step

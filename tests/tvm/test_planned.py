@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from codegen.network import Options, lower_network
-from codegen.planned import planned_graphs, read_plan
+from codegen.lowering.network import Options, lower_network
+from codegen.lowering.planned import planned_graphs, read_plan
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from models.plans.plan import Plan

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.build import Destination, build
-from codegen.compile import standalone_planes
-from codegen.key import Key
+from codegen.lowering.layer import standalone_planes
 from codegen.schedules import candidates, default_choice
 from codegen.schedules.rule import Choice
-from codegen.tasks import tasks_of
-from codegen.tuned import CANDIDATES, METASCHEDULE, Row, Tuned, read_rows, tuned_for, update
+from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, read_rows, tuned_for, update
+from codegen.tuning.key import Key
+from codegen.tuning.tasks import tasks_of
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace

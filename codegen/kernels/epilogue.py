@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import put, when
+from codegen.kernels.builder import put, when
 from models.graph.layer import Layer, Step
 
 Number = Callable[[float], object]

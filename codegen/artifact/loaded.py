@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codegen.manifest import Entry, LayerCode, Manifest, read_manifest
+from codegen.artifact.manifest import Entry, LayerCode, Manifest, read_manifest
 from fleetpose.errors import FleetposeError, UsageError
 
 if TYPE_CHECKING:

@@ -21,16 +21,16 @@ from tvm import te, topi
 from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
-from codegen.link import export_shared
-from codegen.target import make_target
-from codegen.workload import Weights
+from codegen.kernels.workload import Weights
+from codegen.linking.link import export_shared
+from codegen.lowering.target import make_target
 from devices.session import Session
 from devices.timing.measure import measure
 from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError, reason
 from models.graph.layer import Layer
 
-log = logging.getLogger("codegen.metaschedule")
+log = logging.getLogger("codegen.tuning.metaschedule")
 
 ENTRY = "main"
 #: programs built and measured before the cost model learns from them; TVM's own 100 suit runs of a thousand trials
@@ -47,7 +47,7 @@ class Search:
         session: where programs are measured; reconnected after one that broke it.
         layer: a dense "conv"; its epilogue is left out.
         weights, x: its parameters, and an input (C, H, W).
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
         expired: whether no more programs are to be measured.
 
     Attributes:

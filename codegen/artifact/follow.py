@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from codegen.artifact import Artifact
-from codegen.pose import find_people
-from codegen.video import Frame, VideoReader, check_suffix, video_writer
+from codegen.artifact.loaded import Artifact
+from codegen.artifact.pose import find_people
+from codegen.artifact.video import Frame, VideoReader, check_suffix, video_writer
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from codegen.plane import Plane
+from codegen.layout.plane import Plane
 from models.graph.layer import Layer
 from models.graph.network import Graph
 

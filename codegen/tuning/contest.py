@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.compile import ENTRY, CompiledLayer, LoadedLayer, compile_layer
+from codegen.kernels.workload import Weights, Workload
+from codegen.lowering.layer import ENTRY, CompiledLayer, LoadedLayer, compile_layer
 from codegen.schedules.rule import Choice
-from codegen.workload import Weights, Workload
 from devices.rpc.connection import bounded
 from devices.session import Session
 from devices.timing.interleaved import Interleaved, measure_interleaved
@@ -24,7 +24,7 @@ from devices.timing.timers import Call
 from fleetpose.errors import reason
 from fleetpose.interrupt import kept_interrupt
 
-log = logging.getLogger("codegen.contest")
+log = logging.getLogger("codegen.tuning.contest")
 
 #: candidates in the last, interleaved run, the default among them
 FINALISTS = 4
@@ -74,7 +74,7 @@ class Contest:
     Args:
         session: an open device session; it is reconnected after a candidate that broke it.
         workload, weights, inputs: what to compute, and (C, H, W) operands to compute it on.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
     """
 
     def __init__(

@@ -10,16 +10,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from codegen.compile import LoadedLayer, compile_layer
-from codegen.contest import TIMEOUT_SECS, Contest
-from codegen.tasks import Task
-from codegen.tuned import CANDIDATES, METASCHEDULE, Row, Tuned, update
+from codegen.lowering.layer import LoadedLayer, compile_layer
+from codegen.tuning.contest import TIMEOUT_SECS, Contest
+from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, update
+from codegen.tuning.tasks import Task
 from devices.session import Session
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measurement import versions
 from devices.timing.timers import Call
 
-log = logging.getLogger("codegen.tuner")
+log = logging.getLogger("codegen.tuning.tuner")
 
 Report = Callable[[str, int, int], None]
 
@@ -37,7 +37,7 @@ class Tuner:
         seed: of the random operands and of MetaSchedule's search.
         budget_secs: no candidate is begun later than this after the start; None: no end.
         force: measure again what is in the file.
-        host: the processor that serves the device, a key of codegen.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
         measured: workloads whose row was written.
     """
 
@@ -123,7 +123,7 @@ class Tuner:
 
     def _metaschedule(self, task: Task, step: Callable[[int, str], None]) -> Row | None:
         """MetaSchedule's best program against our default kernel, interleaved."""
-        from codegen.metaschedule import Search
+        from codegen.tuning.metaschedule import Search
 
         inputs, weights = task.operands(self.seed)
         search = Search(

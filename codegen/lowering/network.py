@@ -18,13 +18,13 @@ from tvm.relax import VDevice
 from tvm.relax._ffi_api import MakeTensorConst
 from tvm_ffi import StructuralKey
 
-from codegen.layout import Layout, assign_layout, join_copies
-from codegen.manifest import Entry, LayerCode, TensorSpec
+from codegen.artifact.manifest import Entry, LayerCode, TensorSpec
+from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
+from codegen.layout.assign import Layout, assign_layout, join_copies
+from codegen.lowering.target import make_target
 from codegen.schedules import candidates, default_choice, schedule
 from codegen.schedules.move import export_kernel, import_kernel
 from codegen.schedules.rule import Choice
-from codegen.target import make_target
-from codegen.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
 from models.graph.layer import Layer, Shape
@@ -50,7 +50,7 @@ class NetworkModule:
     textures: tuple[str, ...] = ()
 
 
-log = logging.getLogger("codegen.network")
+log = logging.getLogger("codegen.lowering.network")
 
 
 def function_name(shape: Shape) -> str:
@@ -64,7 +64,7 @@ class Options:
     Attributes:
         dtype: element type of activations and weights on the device; inputs and outputs stay float32.
         sparsity: the pattern of the zeros of each pruned layer, by layer name; the weights must have them.
-        choose: the schedule of a workload, such as `codegen.tuned.Tuned.choice`; None for the default one.
+        choose: the schedule of a workload, such as `codegen.tuning.database.Tuned.choice`; None for the default one.
         weights_inside: False makes packed weights arguments, to be stored beside the artifact.
     """
 

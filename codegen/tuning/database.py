@@ -1,6 +1,6 @@
 """Tuned data: the best schedule of each workload on one device, as measured by `codegen.tune`; one JSON object a line.
 
-`codegen/tuned/PROFILE.jsonl` comes with the package, and what builds code reads it. Rows of the tuner "candidates" are
+`codegen/tuning/data/PROFILE.jsonl` comes with the package, and what builds code reads it. Rows of the tuner "candidates" are
 chosen from; rows of another tuner (TVM's MetaSchedule) are there to compare with.
 """
 
@@ -14,17 +14,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from codegen.key import Key
+from codegen.kernels.workload import Workload
 from codegen.schedules import RULES, candidates
 from codegen.schedules.rule import Choice
-from codegen.workload import Workload
+from codegen.tuning.key import Key
 from devices.profile import Profile
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
 
-log = logging.getLogger("codegen.tuned")
+log = logging.getLogger("codegen.tuning.database")
 
-TUNED_DIR = Path(__file__).parent / "tuned"
+TUNED_DIR = Path(__file__).parent / "data"
 #: the tuner whose rows are chosen from
 CANDIDATES = "candidates"
 #: the tuner whose rows are there to compare with

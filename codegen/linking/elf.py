@@ -65,7 +65,7 @@ def check_artifact(path: Path, host: str = "native") -> ElfReport:
     """Read the shared object at `path` and check that `host` can load it.
 
     Args:
-        host: a key of codegen.hosts.HOSTS.
+        host: a key of codegen.lowering.hosts.HOSTS.
 
     Raises:
         ElfError: no shared object, damaged, for another processor, pages too small, a library or symbol that nobody

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from codegen.compile import random_operands
-from codegen.key import Key
-from codegen.layout import assign_layout
+from codegen.kernels.workload import Weights, Workload
+from codegen.layout.assign import assign_layout
+from codegen.lowering.layer import random_operands
 from codegen.schedules import candidates, default_choice
 from codegen.schedules.rule import Choice
-from codegen.workload import Weights, Workload
+from codegen.tuning.key import Key
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
 from models.graph.network import Graph

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import tvm
 
-from codegen.layout import border_read
-from codegen.link import export_shared
-from codegen.plane import Plane
+from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
+from codegen.layout.assign import border_read
+from codegen.layout.plane import Plane
+from codegen.linking.link import export_shared
+from codegen.lowering.target import make_target
 from codegen.schedules import schedule
 from codegen.schedules.rule import Choice
-from codegen.target import make_target
-from codegen.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from devices.profile import Profile
 from devices.session import Session
 from fleetpose.errors import UsageError

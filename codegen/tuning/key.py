@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from codegen.workload import Workload
+from codegen.kernels.workload import Workload
 from fleetpose.errors import UsageError
 from models.graph.layer import Shape
 from models.plans.sparsity import Sparsity

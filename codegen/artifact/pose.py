@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.artifact import Artifact
-from codegen.manifest import Manifest
+from codegen.artifact.loaded import Artifact
+from codegen.artifact.manifest import Manifest
 from fleetpose.errors import UsageError
 from models.pose.decoding.decoders import decoder_for
 from models.pose.person import Person

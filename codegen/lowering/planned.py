@@ -6,13 +6,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from codegen.pack import departure
+from codegen.kernels.pack import departure
 from fleetpose.errors import UsageError
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.oneshot import prune_graph
 
-log = logging.getLogger("codegen.planned")
+log = logging.getLogger("codegen.lowering.planned")
 
 #: layers that a message names
 MOST_NAMED = 4

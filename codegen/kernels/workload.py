@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codegen.plane import Plane
+from codegen.layout.plane import Plane
 from models.graph.layer import Layer
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
@@ -61,7 +61,7 @@ class Workload:
     def arguments(self, **constants: int | tuple) -> dict[str, tuple]:
         """Arguments of the workload's kernel, name -> (elements, dtype): in0, in1, ..., `constants`, out.
 
-        A constant is its number of elements, of the workload's dtype, or what `codegen.builder.Arguments` takes.
+        A constant is its number of elements, of the workload's dtype, or what `codegen.kernels.builder.Arguments` takes.
         """
         inputs = {f"in{number}": (plane.size, self.dtype) for number, plane in enumerate(self.inputs)}
         packed = {

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from tvm.tirx.script import builder as T
 
-from codegen.builder import emit, put, when
-from codegen.plane import SLACK_VECTORS, Plane
-from codegen.vectors import Vector
-from codegen.workload import Workload
+from codegen.kernels.builder import emit, put, when
+from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Workload
+from codegen.layout.plane import SLACK_VECTORS, Plane
 
 
 def load_window(buffer, workload: Workload, vector: Vector, rows: RowTiles, channel, row, across, number, position):

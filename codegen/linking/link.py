@@ -35,7 +35,7 @@ def link_command(objects: Sequence[str], output: str, host: str = "native", link
     """The command that links `objects` into the shared object `output`.
 
     Args:
-        host: a key of codegen.hosts.HOSTS.
+        host: a key of codegen.lowering.hosts.HOSTS.
         linker: "lld" (any host) or "cc" (this machine only).
 
     Raises:
