@@ -18,10 +18,10 @@ from typing import Any
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
-from latency.observations import parse_where, read_samples
+from latency.dataset.observations import parse_where, read_samples
+from latency.dataset.sample import Sample, shape_text
+from latency.planning.explain_plan import DECIDED_BY_TIME
 from latency.predict import traced
-from latency.reasons import DECIDED_BY_TIME
-from latency.sample import Sample, shape_text
 from models.graph.layer import Layer
 from models.plans.plan import Choice, Plan
 from models.plans.sparsity import variant_text

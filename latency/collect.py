@@ -1,6 +1,6 @@
 """Time layers and networks on a device, for the latency model to learn from: `python -m latency.collect`.
 
-Everything goes into one file of records (`latency.records`), run by run: stopping loses only the run at hand, and the
+Everything goes into one file of records (`latency.records.read`), run by run: stopping loses only the run at hand, and the
 same command goes on behind it. Several devices of a kind behind one tracker key share the work (`--workers`).
 """
 
@@ -24,16 +24,16 @@ from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from latency.active import by_worth
-from latency.around import sample_around
-from latency.collector import Collector
-from latency.drift import Patience
-from latency.journal import Journal
-from latency.predictor import Predictor
-from latency.prepare import Recipe
-from latency.rounds import Settings
-from latency.space import Group, network_groups, with_plans
-from latency.whole import wholes
+from latency.cost_model.predictor import Predictor
+from latency.profiling.active import by_worth
+from latency.profiling.around import sample_around
+from latency.profiling.collector import Collector
+from latency.profiling.interleaved_run import Settings
+from latency.profiling.network_timing import wholes
+from latency.profiling.prepare import Recipe
+from latency.profiling.reference_kernel import Patience
+from latency.profiling.space import Group, network_groups, with_plans
+from latency.records.journal import Journal
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, parse_variant

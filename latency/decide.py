@@ -20,16 +20,16 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from latency.choose import Option
-from latency.confirm import check_device, confirm, sentences, with_measured_whole
-from latency.deciding import MILD_BLOCK, Goal, Network, choose, network_of
-from latency.forecast import Forecaster, profile_of
-from latency.losses import Losses, read_losses
+from latency.cost_model.predictor import Predictor
+from latency.network_model.forecast import Forecaster, profile_of
+from latency.planning.assignment import Option
+from latency.planning.explain_plan import plan_of
+from latency.planning.losses import Losses, read_losses
+from latency.planning.measure_uncertain import check_device, confirm, sentences, with_measured_whole
+from latency.planning.options import MILD_BLOCK, Goal, Network, choose, network_of
+from latency.planning.refine import Stand, tried
 from latency.predict import add_network_flags, traced
-from latency.predictor import Predictor
-from latency.reasons import plan_of
-from latency.rounds import Settings
-from latency.trial import Stand, tried
+from latency.profiling.interleaved_run import Settings
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, parse_variant
@@ -46,7 +46,7 @@ class Measuring:
     """How what the predictor leaves open is timed before it is decided.
 
     Attributes:
-        session: an open session of the predictor's device; see `latency.confirm.check_device`.
+        session: an open session of the predictor's device; see `latency.planning.measure_uncertain.check_device`.
         settings: of every run, and the processor that serves the device.
         budget_secs: no layer is begun later than this; None: no end. Whole networks are timed whatever the time.
     """
@@ -126,7 +126,7 @@ def _losses_text(chosen: list[Option], sensitivity: Path | None) -> str:
     if sensitivity is not None:
         return f"loss {loss:.4g} by {sensitivity.name}, where it has curves"
     return (
-        f"loss {loss:.4g} by the rule of latency.losses (zeros / kept, dearer by block), for want of --sensitivity; "
+        f"loss {loss:.4g} by the rule of latency.planning.losses (zeros / kept, dearer by block), for want of --sensitivity; "
         f"for the same reason the {MILD_BLOCK} has its mildest zeros only"
     )
 

@@ -11,14 +11,14 @@ from typing import Any
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
-from latency.evaluation import cross_validate, judge, report
+from latency.cost_model.fitting import Options
+from latency.cost_model.predictor import Predictor
+from latency.cost_model.transfer import load_bases
+from latency.dataset.observations import hardware_of, parse_where, read_samples
+from latency.dataset.split import SPLITS
+from latency.evaluation.held_out import cross_validate, judge, report
 from latency.fit import add_data_flags, options_of
-from latency.fitting import Options
-from latency.network_calibration import evaluate_networks, read_networks
-from latency.observations import hardware_of, parse_where, read_samples
-from latency.predictor import Predictor
-from latency.split import SPLITS
-from latency.transfer import load_bases
+from latency.network_model.foreign_networks import evaluate_networks, read_networks
 
 
 def evaluate(
@@ -45,7 +45,7 @@ def evaluate(
         networks: CSV of whole networks' latencies, to be predicted from those of their operators.
 
     Returns:
-        See `latency.evaluation.report`; with "networks" where these were asked for.
+        See `latency.evaluation.held_out.report`; with "networks" where these were asked for.
 
     Raises:
         UsageError: files that are missing, damaged or empty, and too little to hold anything out.

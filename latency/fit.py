@@ -15,16 +15,24 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from latency.fitting import Fitted, Options, fit_predictor
-from latency.measured_networks import Measured, account, calibrated, network_records
-from latency.metrics import scores
-from latency.model import measured
-from latency.observations import CLOCKS, data_hash, device_of, hardware_of, parse_where, read_samples, reference_of
-from latency.plots import plot_fit
-from latency.predictor import Predictor
-from latency.search import Found
-from latency.split import SPLITS
-from latency.transfer import Gain, gain, load_bases
+from latency.cost_model.fitting import Fitted, Options, fit_predictor
+from latency.cost_model.metrics import scores
+from latency.cost_model.model import measured
+from latency.cost_model.predictor import Predictor
+from latency.cost_model.search import Found
+from latency.cost_model.transfer import Gain, gain, load_bases
+from latency.dataset.observations import (
+    CLOCKS,
+    data_hash,
+    device_of,
+    hardware_of,
+    parse_where,
+    read_samples,
+    reference_of,
+)
+from latency.dataset.split import SPLITS
+from latency.evaluation.plots import plot_fit
+from latency.network_model.measured_networks import Measured, account, calibrated, network_records
 
 
 def fit(
@@ -41,7 +49,7 @@ def fit(
         data: JSONL of our records, or CSV tables.
         where: COLUMN=VALUE texts that rows must meet; several of one column: any of them.
         base: predictors of other devices to adapt.
-        clock: one of latency.observations.CLOCKS.
+        clock: one of latency.dataset.observations.CLOCKS.
         every_op: of CSV tables, not only convolutions.
 
     Returns:
@@ -67,7 +75,7 @@ def fit(
     networks, layers = network_records(data, parse_where(where), reference_ms)
     if not networks:
         return fitted, worth, []
-    from latency.calibrating import measured_networks  # which takes torch and TVM
+    from latency.network_model.calibration_data import measured_networks  # which takes torch and TVM
 
     measured_whole = measured_networks(networks, layers, fitted.predictor, best_of(fitted), clock)
     predictor = replace(fitted.predictor, calibration=calibrated(measured_whole))

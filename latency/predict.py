@@ -16,9 +16,9 @@ from devices.profile import ITEM_BYTES
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
-from latency.forecast import Forecaster, Step, foreign_steps, is_own, profile_of, runtime_of, uniform
-from latency.predictor import Predictor
-from latency.totals import Total, total
+from latency.cost_model.predictor import Predictor
+from latency.network_model.forecast import Forecaster, Step, foreign_steps, is_own, profile_of, runtime_of, uniform
+from latency.network_model.totals import Total, total
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
 from models.zoo.registry import MODEL_HELP, model_spec

@@ -10,11 +10,11 @@ from devices import open_device
 from devices.null import refuse_null
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from latency.deciding import Goal
 from latency.optimize.api import Result, carried_out
 from latency.optimize.job import PEOPLE, Lease
 from latency.optimize.request import Request
-from latency.report.headline import goal_text
+from latency.planning.options import Goal
+from latency.report.sections.headline import goal_text
 from models.plans.sparsity import parse_variant
 from models.zoo.registry import MODEL_HELP
 

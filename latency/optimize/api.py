@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from devices.null import refuse_null
 from devices.session import Session
 from fleetpose.errors import UsageError
-from latency.deciding import Goal
 from latency.optimize.flow import run
 from latency.optimize.job import PRUNED, RESULT, SPARSE_SO, VERIFIED, Job, Lease
 from latency.optimize.request import Request
 from latency.optimize.state import State, locked
+from latency.planning.options import Goal
 from latency.report import HTML
 from models.plans.plan import Plan
 from models.zoo.registry import model_name

@@ -18,7 +18,6 @@ from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError, UsageError
-from latency.drift import REFERENCE_NAME, Reference
 from latency.optimize.job import (
     ACCURACY,
     COMPARED,
@@ -32,7 +31,8 @@ from latency.optimize.job import (
     Report,
 )
 from latency.optimize.modelling import write_json
-from latency.whole import SAMPLES_PER_ROUND
+from latency.profiling.network_timing import SAMPLES_PER_ROUND
+from latency.profiling.reference_kernel import REFERENCE_NAME, Reference
 from models.accuracy.oks import Evaluation, bootstrap_ap
 from models.accuracy.protocol import evaluate_network
 from models.pose.drawing.draw import draw_people

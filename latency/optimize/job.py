@@ -16,10 +16,10 @@ from devices.profile import Profile
 from devices.session import Session
 from devices.timing.measure import device_of
 from fleetpose.files import sha256
-from latency.drift import Patience
 from latency.optimize.request import Request
-from latency.prepare import Recipe
-from latency.rounds import Settings
+from latency.profiling.interleaved_run import Settings
+from latency.profiling.prepare import Recipe
+from latency.profiling.reference_kernel import Patience
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.zoo.registry import create_model

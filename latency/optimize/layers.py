@@ -12,15 +12,15 @@ from codegen.kernels.workload import Workload
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice as Schedule
 from devices.timing.measure import device_of
-from latency.forecast import Forecaster, Step
+from latency.cost_model.predictor import Prediction
+from latency.network_model.forecast import Forecaster, Step
+from latency.network_model.totals import Total
 from latency.optimize.job import RECORDS, Job
-from latency.pace import at_usual_pace
 from latency.predict import bound
-from latency.predictor import Prediction
-from latency.record import Record
-from latency.records import read_records
-from latency.space import Group, network_workloads, variants_of
-from latency.totals import Total
+from latency.profiling.normalise import at_usual_pace
+from latency.profiling.space import Group, network_workloads, variants_of
+from latency.records.read import read_records
+from latency.records.record import Record
 from models.graph.layer import Layer
 from models.plans.cost import Cost
 from models.plans.plan import Choice, Plan

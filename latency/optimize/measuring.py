@@ -8,12 +8,12 @@ from dataclasses import replace
 from codegen.tuning.database import Tuned, read_rows, tuned_path, update
 from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import Tuner
-from latency.around import sample_around
-from latency.collector import Collector
-from latency.journal import Journal
 from latency.optimize.job import RECORDS, TUNED, Job, Report
-from latency.space import Group, default_sparsities, network_groups, with_plans
-from latency.whole import wholes
+from latency.profiling.around import sample_around
+from latency.profiling.collector import Collector
+from latency.profiling.network_timing import wholes
+from latency.profiling.space import Group, default_sparsities, network_groups, with_plans
+from latency.records.journal import Journal
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 

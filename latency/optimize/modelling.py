@@ -7,14 +7,14 @@ from typing import Any
 
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
-from latency.confirm import check_device
+from latency.cost_model.fitting import Options
+from latency.cost_model.model import measured
+from latency.cost_model.predictor import Predictor
 from latency.decide import Measuring, decide
 from latency.fit import best_of, fit, save_fitted
-from latency.fitting import Options
-from latency.forecast import Forecaster
-from latency.model import measured
+from latency.network_model.forecast import Forecaster
 from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job, Report
-from latency.predictor import Predictor
+from latency.planning.measure_uncertain import check_device
 from models.plans.plan import Plan
 
 

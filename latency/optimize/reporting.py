@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from devices.timing.measurement import versions
-from latency.deciding import Goal
-from latency.forecast import Forecaster
+from latency.cost_model.predictor import Prediction, Predictor
+from latency.network_model.forecast import Forecaster
+from latency.network_model.totals import Total
 from latency.optimize.checking import ARTIFACTS
 from latency.optimize.job import (
     ACCURACY,
@@ -30,8 +31,7 @@ from latency.optimize.job import (
 )
 from latency.optimize.layers import Layers, speedup
 from latency.optimize.modelling import forecaster_of, read_json, write_json
-from latency.predictor import Prediction, Predictor
-from latency.totals import Total
+from latency.planning.options import Goal
 from models.plans.plan import Plan
 
 FORMAT = "fleetpose.result/1"

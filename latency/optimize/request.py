@@ -9,8 +9,8 @@ from pathlib import Path
 from codegen.lowering.hosts import HOSTS
 from codegen.lowering.sizes import check_sizes
 from fleetpose.errors import UsageError, unknown_name
-from latency.deciding import Goal
-from latency.losses import read_losses
+from latency.planning.losses import read_losses
+from latency.planning.options import Goal
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.pose.decoding.decoders import decoder_for

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from fleetpose.files import atomic_output
-from latency.report.accuracy import accuracy_section
-from latency.report.beside_paper import paper_section
-from latency.report.document import Document
-from latency.report.headline import headline_of
-from latency.report.layers import layers_section
-from latency.report.markdown import as_markdown
-from latency.report.model import model_section
-from latency.report.page import as_html
-from latency.report.reproduce import people_section, reproduce_section
+from latency.report.rendering.document import Document
+from latency.report.rendering.markdown import as_markdown
+from latency.report.rendering.page import as_html
 from latency.report.result import check_result, device_label
-from latency.report.times import times_section
+from latency.report.sections.accuracy import accuracy_section
+from latency.report.sections.beside_paper import paper_section
+from latency.report.sections.headline import headline_of
+from latency.report.sections.layers import layers_section
+from latency.report.sections.model import model_section
+from latency.report.sections.reproduce import people_section, reproduce_section
+from latency.report.sections.times import times_section
 
 HTML, MARKDOWN = "report.html", "report.md"
 

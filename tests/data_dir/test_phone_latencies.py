@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from latency.hardware import Hardware
-from latency.model import measured
-from latency.observations import parse_where, read_samples
-from latency.search import search
+from latency.cost_model.model import measured
+from latency.cost_model.search import search
+from latency.dataset.hardware import Hardware
+from latency.dataset.observations import parse_where, read_samples
 
 ADRENO = ["framework=tflite", "device=mi8se", "suspect=0"]
 

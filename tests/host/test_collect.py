@@ -17,15 +17,15 @@ from devices.rpc import tracker
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable
 from latency import collect
-from latency.collector import Collector
-from latency.drift import Patience
-from latency.journal import Journal
-from latency.prepare import Recipe
-from latency.record import Failure, Record
-from latency.records import read_records
-from latency.rounds import Settings
-from latency.space import Group, network_groups
-from latency.timing import Bench
+from latency.profiling.bench import Bench
+from latency.profiling.collector import Collector
+from latency.profiling.interleaved_run import Settings
+from latency.profiling.prepare import Recipe
+from latency.profiling.reference_kernel import Patience
+from latency.profiling.space import Group, network_groups
+from latency.records.journal import Journal
+from latency.records.read import read_records
+from latency.records.record import Failure, Record
 from models.plans.sparsity import parse_variant
 from tests.small_network import register_small
 

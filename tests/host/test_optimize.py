@@ -18,7 +18,7 @@ from latency import optimize
 from latency.optimize import __main__ as command
 from latency.optimize import request as requests
 from latency.optimize.flow import STAGES
-from latency.records import read_records
+from latency.records.read import read_records
 from models.frontend.trace import trace
 from models.plans.plan import Plan
 from models.zoo.registry import create_model

@@ -4,9 +4,9 @@ import pytest
 
 from codegen.tuning.database import Tuned
 from fleetpose.errors import UsageError
-from latency.prepare import Recipe
-from latency.rounds import Settings
-from latency.trial import Stand
+from latency.planning.refine import Stand
+from latency.profiling.interleaved_run import Settings
+from latency.profiling.prepare import Recipe
 from models.frontend.trace import trace
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity

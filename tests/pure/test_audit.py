@@ -4,8 +4,8 @@ import pytest
 
 from fleetpose.errors import UsageError
 from latency.audit import audit
-from latency.reasons import BEYOND, SLOWER
-from latency.sample import Sample
+from latency.dataset.sample import Sample
+from latency.planning.explain_plan import BEYOND, SLOWER
 from models.graph.layer import Layer
 from models.plans.plan import Choice, Plan
 from models.plans.sparsity import Sparsity

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from latency.choose import (
+from latency.planning.assignment import (
     LayerOptions,
     Option,
     allowed,

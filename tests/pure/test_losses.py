@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fleetpose.errors import UsageError
-from latency.losses import Losses, read_losses
+from latency.planning.losses import Losses, read_losses
 from models.graph.layer import Layer
 from models.plans.sparsity import Sparsity
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from latency.drift import to_reference
-from latency.pace import at_usual_pace, steady, usual_reference
-from latency.record import RatioToDense
+from latency.profiling.normalise import at_usual_pace, steady, usual_reference
+from latency.profiling.reference_kernel import to_reference
+from latency.records.record import RatioToDense
 from tests.pure.test_records import failed, network, record
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from latency.fitting import Options, fit_predictor
-from latency.hardware import Hardware
-from latency.predictor import Predictor
-from latency.sample import Sample
+from latency.cost_model.fitting import Options, fit_predictor
+from latency.cost_model.predictor import Predictor
+from latency.dataset.hardware import Hardware
+from latency.dataset.sample import Sample
 from models.graph.layer import Layer
 
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from fleetpose.errors import UsageError
-from latency.identity import checksum, layer_from_dict, layer_id, layer_to_dict, network_id
-from latency.journal import Journal
-from latency.record import Failure, RatioToDense, Record
-from latency.records import from_line, read_records, to_line
+from latency.records.identity import checksum, layer_from_dict, layer_id, layer_to_dict, network_id
+from latency.records.journal import Journal
+from latency.records.read import from_line, read_records, to_line
+from latency.records.record import Failure, RatioToDense, Record
 from models.graph.layer import Layer, Step
 
 DEVICE = {"profile": "host", "name": "a CPU", "driver": "3.1", "compute_units": 2}
@@ -170,7 +170,7 @@ def test_the_same_is_written_once(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from latency.journal import Journal
+from latency.records.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 print("open", flush=True)
 sys.stdin.read()

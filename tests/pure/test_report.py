@@ -12,9 +12,9 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency.report import write_report
 from latency.report.__main__ import main, make_parser
-from latency.report.formats import MINUS, TIMES, printed
-from latency.report.headline import goal_text
-from latency.report.markdown import escaped
+from latency.report.rendering.formats import MINUS, TIMES, printed
+from latency.report.rendering.markdown import escaped
+from latency.report.sections.headline import goal_text
 from models.zoo.paper import TABLE_1, TABLE_2
 from tests.sample_result import sample_result
 

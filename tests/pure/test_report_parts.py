@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from latency.report.axes import Scale, spanning
-from latency.report.formats import DASH, MINUS, NOTHING, TIMES, duration, fixed, interval, network_digits, printed
-from latency.report.layers import kind_of
-from latency.report.markup import Html, element, escape
-from latency.report.model import crossing
+from latency.report.rendering.axes import Scale, spanning
+from latency.report.rendering.formats import (
+    DASH,
+    MINUS,
+    NOTHING,
+    TIMES,
+    duration,
+    fixed,
+    interval,
+    network_digits,
+    printed,
+)
+from latency.report.rendering.markup import Html, element, escape
+from latency.report.sections.layers import kind_of
+from latency.report.sections.model import crossing
 
 
 def test_elements_escape_all_but_elements():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from latency.runtimes import WorkGroups, kernel_class, tile, work_groups
+from latency.dataset.runtimes import WorkGroups, kernel_class, tile, work_groups
 from models.graph.layer import Layer
 
 MALI, ADRENO, POWERVR = "Mali-G76 MP12", "Adreno 616", "PowerVR GE8320"

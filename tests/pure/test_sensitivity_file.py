@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from latency.losses import read_losses
+from latency.planning.losses import read_losses
 from models.graph.layer import Layer
 from models.plans.sparsity import Sparsity
 from models.prune.response.curves import FamilyCurves, read_divergence, relation, to_json, write_curves

@@ -8,8 +8,15 @@ import pytest
 
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
-from latency.around import sample_around, sampled_layer
-from latency.space import RUN_VARIANTS, default_sparsities, network_groups, network_workloads, runs, variants_of
+from latency.profiling.around import sample_around, sampled_layer
+from latency.profiling.space import (
+    RUN_VARIANTS,
+    default_sparsities,
+    network_groups,
+    network_workloads,
+    runs,
+    variants_of,
+)
 from models.graph.layer import Layer, Step
 from models.graph.network import Graph
 from models.plans.sparsity import parse_variant

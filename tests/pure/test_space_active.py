@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from latency.active import Estimate, expected_loss, worth
+from latency.profiling.active import Estimate, expected_loss, worth
 
 
 def estimate(ms: float, spread: float = 1.1) -> Estimate:

@@ -5,8 +5,8 @@ import pytest
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency import evaluate
-from latency.observations import parse_where, read_samples
-from latency.tables import read_table
+from latency.dataset.observations import parse_where, read_samples
+from latency.dataset.tables import read_table
 
 HEADER = "framework,device,gpu,op,cin,cout,h_in,h_out,k,stride,groups,ms_median,ms_min,ms_max,kernels"
 ROW = "tflite,s10,Mali-G76 MP12,conv,64,128,56,28,3,2,1,0.5,0.4,0.6,convolution_2d_16_linked_:_add_17_linked_:_relu_"

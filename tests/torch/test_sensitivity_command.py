@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fleetpose import cli
-from latency.losses import read_losses
+from latency.planning.losses import read_losses
 from models import allocate, evaluate, sensitivity
 from models.frontend.trace import trace
 from models.plans.plan import Plan

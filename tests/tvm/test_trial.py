@@ -8,12 +8,12 @@ import pytest
 
 from devices.timing.interleaved import Ratio
 from fleetpose.errors import UsageError
-from latency.choose import LayerOptions, Option, allowed
-from latency.deciding import Goal, Network, choose, target_of
-from latency.forecast import Step
-from latency.predictor import Prediction
-from latency.reasons import plan_of
-from latency.trial import NEAR, TRIALS, tried
+from latency.cost_model.predictor import Prediction
+from latency.network_model.forecast import Step
+from latency.planning.assignment import LayerOptions, Option, allowed
+from latency.planning.explain_plan import plan_of
+from latency.planning.options import Goal, Network, choose, target_of
+from latency.planning.refine import NEAR, TRIALS, tried
 from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
 from models.plans.plan import Plan

@@ -1,0 +1,117 @@
+"""From samples to a predictor: settings by cross-validation, the model on everything, intervals from what was held out.
+
+`latency.fit` and `latency.evaluate` both come here, so that what is evaluated is what is fitted.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from devices.timing.measurement import versions
+from fleetpose.errors import UsageError
+from latency.cost_model.conformal import Conformal
+from latency.cost_model.metrics import scores
+from latency.cost_model.model import Inputs, Model, measured
+from latency.cost_model.predictor import Predictor
+from latency.cost_model.ranges import Ranges
+from latency.cost_model.search import Found, search
+from latency.cost_model.trees import Settings
+from latency.dataset.hardware import Hardware
+from latency.dataset.sample import Sample, merged
+
+#: fewer samples than this say nothing that could be checked
+LEAST_SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a predictor is fitted.
+
+    Attributes:
+        monotone: hold the residual to rise with work and traffic.
+        seed: of folds and trees.
+        by: what its own cross-validation holds out; what suits the data without.
+        wide: search for the depth of the trees, too, not only for their number.
+        level: nominal coverage of the intervals.
+    """
+
+    monotone: bool = False
+    seed: int = 0
+    by: str = ""
+    wide: bool = True
+    level: float = 0.9
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A predictor and the cross-validation it came from; `scratch` is that of one without bases, to compare with."""
+
+    predictor: Predictor
+    found: Found
+    scratch: Found | None = None
+
+
+def fit_predictor(
+    samples: Sequence[Sample],
+    hardware: Hardware,
+    options: Options,
+    bases: Sequence[Predictor] = (),
+    about: Mapping[str, Any] | None = None,
+) -> Fitted:
+    """Fit a predictor to samples of one device, which all have times.
+
+    Args:
+        bases: predictors of other devices, for transfer. They are left out again where cross-validation says that the
+            predictor is better without.
+        about: what the metadata is to say besides, such as the device and the data's hash.
+
+    Raises:
+        UsageError: too few samples.
+    """
+    if len({sample.key for sample in samples}) < LEAST_SAMPLES:
+        count = len({sample.key for sample in samples})
+        raise UsageError(
+            f"{count} distinct samples are too few to fit and check a predictor; give {LEAST_SAMPLES} or more"
+        )
+    start = Settings(monotone=options.monotone)
+    functions = [base.ms for base in bases]
+    found = search(samples, hardware, functions, start, options.by, options.seed, options.wide)
+    scratch = search(samples, hardware, (), start, options.by, options.seed, options.wide) if bases else None
+    used = tuple(bases)
+    if scratch is not None and min(scratch.scores.values()) < min(found.scores.values()):
+        used = ()
+    best = found if used or scratch is None else scratch
+    rows = merged(samples)
+    inputs = Inputs.of(rows, hardware, [base.ms for base in used])
+    model = Model.fit(inputs, measured(rows), best.settings, options.seed)
+    conformal = Conformal.fit(best.log_errors, [sample.kernel for sample in best.samples], options.level)
+    metadata = {**(about or {}), **_metadata(rows, best, options)}
+    ranges = Ranges.of(inputs.features, inputs.kernels)
+    return Fitted(Predictor(model, conformal, ranges, hardware, metadata, used), found, scratch)
+
+
+def _metadata(rows: Sequence[Sample], found: Found, options: Options) -> dict[str, Any]:
+    return {
+        "rows": len(rows),
+        "shapes": sorted({sample.shape_key for sample in rows}),
+        "split": found.split,
+        "metrics": scores(measured(found.samples), found.predicted),
+        "settings": found.settings.to_json(),
+        "seed": options.seed,
+        "versions": {
+            **versions(),
+            **{name: _version(name) for name in ("xgboost-cpu", "scikit-learn", "scipy", "numpy")},
+        },
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

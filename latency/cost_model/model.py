@@ -1,0 +1,74 @@
+"""The latency model: baseline x exp(trees), with what other devices' predictors say as further inputs, if any.
+
+`Model` is what is fitted and asked; `latency.cost_model.predictor` adds intervals, ranges and the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from latency.cost_model.features import extract
+from latency.cost_model.physical import Baseline
+from latency.cost_model.trees import Settings, Trees
+from latency.dataset.hardware import Hardware
+from latency.dataset.sample import Sample
+
+#: milliseconds of samples on another device
+Base = Callable[[Sequence[Sample]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Samples as numbers.
+
+    Attributes:
+        features: (n, columns of latency.cost_model.features).
+        kernels: class of each.
+        others: milliseconds (n, bases) on other devices; no columns without bases.
+    """
+
+    features: np.ndarray
+    kernels: tuple[str, ...]
+    others: np.ndarray
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], hardware: Hardware, bases: Sequence[Base] = ()) -> Inputs:
+        others = [base(samples) for base in bases]
+        table = np.array(others, np.float64).T.reshape(len(samples), len(others))
+        return cls(extract(samples, hardware), tuple(sample.kernel for sample in samples), table)
+
+    def __getitem__(self, rows: np.ndarray) -> Inputs:
+        return Inputs(self.features[rows], tuple(np.array(self.kernels, object)[rows]), self.others[rows])
+
+    def matrix(self, baseline_ms: np.ndarray) -> np.ndarray:
+        """What trees see: features, the log of the baseline, and logs of the other devices' times over it."""
+        logs = np.log(baseline_ms)[:, None]
+        return np.column_stack([self.features, logs, np.log(self.others) - logs])
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted baseline and trees on its log residual."""
+
+    baseline: Baseline
+    trees: Trees
+
+    @classmethod
+    def fit(cls, inputs: Inputs, ms: np.ndarray, settings: Settings, seed: int = 0) -> Model:
+        """Fit to measured milliseconds (n)."""
+        baseline = Baseline.fit(inputs.features, inputs.kernels, ms, inputs.others)
+        physical = baseline.predict(inputs.features, inputs.kernels, inputs.others)
+        return cls(baseline, Trees.fit(inputs.matrix(physical), np.log(ms / physical), settings, seed))
+
+    def predict(self, inputs: Inputs, rounds: int = 0) -> np.ndarray:
+        """Milliseconds (n), with the first `rounds` trees or all."""
+        physical = self.baseline.predict(inputs.features, inputs.kernels, inputs.others)
+        return physical * np.exp(self.trees.predict(inputs.matrix(physical), rounds))
+
+
+def measured(samples: Sequence[Sample]) -> np.ndarray:
+    """Milliseconds (n) of samples that all have them."""
+    return np.array([sample.ms for sample in samples], np.float64)

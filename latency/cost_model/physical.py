@@ -1,0 +1,119 @@
+"""The physical baseline: milliseconds as a sum of terms that each can only cost time, fitted per class of kernel.
+
+Non-negative least squares on the *relative* error (rows and target divided by the measured time), so that small layers
+count as large ones; reweighted a few times, so that it is the absolute errors whose sum is least and outliers count
+little. A class is drawn towards its parent's coefficients with the weight of a few rows (`PRIOR_ROWS`, ridge
+regression around the parent's in units of what each term is in the class), and every other class's rows count a little,
+so that a class with few rows is nearly its parent, and one with many is its own. It knows features and classes, and
+neither trees nor devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from latency.cost_model.feature_names import IN_FLIGHT, NAMES
+from latency.dataset.runtimes import PARENTS
+
+#: columns of `latency.cost_model.feature_names` that cost time: launches, arithmetic, traffic of tiles, memory, the longest core.
+#: Epilogues are none: what they cost is little and not told apart from a launch on small layers alone, so that a line
+#: through these is far out on large ones
+TERMS = (
+    "one", "grids", "macs_kept", "macs_slices", "macs_tiles", "winograd_macs", "loads_input", "loads_weights",
+    "bytes_in", "bytes_out", "bytes_weights", "bytes_index", "bytes_addends", "bytes_scratch",
+    "item_macs", "wave_macs", "turn_macs", "turn_loads", "work_groups", "group_turns", "work_items", "item_weights",
+    "depth", "root_work",
+    *(f"{name}_{least}" for name in ("items", "outputs") for least in IN_FLIGHT),
+)  # fmt: skip
+
+#: rows that the parent's coefficients count for
+PRIOR_ROWS = 2.0
+#: weight of other classes' rows, and the rows of its own from which on a class gives them less
+OTHERS, ENOUGH_ROWS = 0.02, 40
+#: rounds of reweighting, the relative error at which a row counts once, and that below which it gains no more weight
+ROUNDS, TYPICAL_ERROR, LEAST_ERROR = 5, 0.1, 0.03
+#: name of the fit to all rows, which answers for classes never seen
+EVERY = ""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Coefficients, in milliseconds per unit of each term, by class of kernel; EVERY is of all rows together.
+
+    Terms are TERMS and then the times on other devices, where the model has any: these cost time in proportion too.
+    """
+
+    coefficients: Mapping[str, tuple[float, ...]]
+
+    @classmethod
+    def fit(
+        cls, features: np.ndarray, kernels: Sequence[str], ms: np.ndarray, others: np.ndarray | None = None
+    ) -> Baseline:
+        """Fit to `features` (n, columns), classes, milliseconds (n) and those of other devices (n, devices)."""
+        relative, names = _terms(features, others) / ms[:, None], np.array(kernels, object)
+        fitted = {EVERY: _solve(relative, np.zeros(relative.shape[1]), np.ones(len(ms)))}
+        for kernel in sorted(set(kernels), key=_generation):
+            known = _nearest(PARENTS.get(kernel, EVERY), fitted)
+            fitted[kernel] = _solve(relative, np.array(fitted[known]), _weights(names == kernel))
+        return cls(fitted)
+
+    def predict(self, features: np.ndarray, kernels: Sequence[str], others: np.ndarray | None = None) -> np.ndarray:
+        """Milliseconds (n), above zero. A class never seen is its nearest known ancestor's, or all rows'."""
+        terms = _terms(features, others)
+        known = self.coefficients
+        table = {kernel: np.array(known[_nearest(kernel, known)]) for kernel in set(kernels)}
+        rows = np.array([table[kernel] for kernel in kernels]).reshape(terms.shape)
+        return np.maximum((terms * rows).sum(1), 1e-6)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"terms": list(TERMS), "coefficients": {name: list(row) for name, row in self.coefficients.items()}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Baseline:
+        """The inverse of `to_json`. Raises ValueError where the terms are not those of today."""
+        if values["terms"] != list(TERMS):
+            raise ValueError("its baseline has other terms")
+        return cls({name: tuple(map(float, row)) for name, row in values["coefficients"].items()})
+
+
+def _terms(features: np.ndarray, others: np.ndarray | None) -> np.ndarray:
+    physical = features[:, [NAMES.index(name) for name in TERMS]]
+    return physical if others is None else np.column_stack([physical, others])
+
+
+def _nearest(kernel: str, known: Mapping[str, object]) -> str:
+    """The class itself if it is known, else its nearest known ancestor, else EVERY."""
+    while kernel not in known:
+        kernel = PARENTS.get(kernel, EVERY)
+    return kernel
+
+
+def _generation(kernel: str) -> tuple[int, str]:
+    """Sorts parents before their children."""
+    depth, name = 0, kernel
+    while name in PARENTS:
+        depth, name = depth + 1, PARENTS[name]
+    return depth, kernel
+
+
+def _weights(own: np.ndarray) -> np.ndarray:
+    """Weights of all rows for the fit of a class: 1 of its own, and little of all others."""
+    return np.where(own, 1.0, OTHERS * min(1.0, ENOUGH_ROWS / own.sum()))
+
+
+def _solve(relative: np.ndarray, prior: np.ndarray, weights: np.ndarray) -> tuple[float, ...]:
+    """Non-negative coefficients of terms / ms against 1, near `prior`, by iteratively reweighted least squares."""
+    sizes = np.sqrt(np.average(relative**2, axis=0, weights=weights))
+    sizes[sizes == 0] = 1.0
+    scaled, centre, counted = relative / sizes, prior * sizes, weights
+    pull = np.sqrt(PRIOR_ROWS) * np.eye(len(sizes))
+    for _ in range(ROUNDS):
+        roots = np.sqrt(counted)
+        found = nnls(np.vstack([scaled * roots[:, None], pull]), np.concatenate([roots, pull @ centre]))[0]
+        counted = weights * TYPICAL_ERROR / np.maximum(np.abs(scaled @ found - 1), LEAST_ERROR)
+    return tuple(map(float, found / sizes))

@@ -1,0 +1,175 @@
+"""Predictor: a fitted latency model with its intervals, what it was fitted on, and the one JSON file it lives in.
+
+The file holds xgboost's own JSON and everything needed to refuse it where it does not fit: format, version and names of
+the features, the device, the data's hash, the range of every input. Nothing is pickled. A predictor made by transfer
+contains those of the other devices it asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xgboost
+
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output
+from latency.cost_model.calibration import Calibration
+from latency.cost_model.conformal import Conformal
+from latency.cost_model.feature_names import FEATURES_VERSION, NAMES
+from latency.cost_model.model import Inputs, Model
+from latency.cost_model.physical import Baseline
+from latency.cost_model.ranges import Ranges
+from latency.cost_model.trees import Trees
+from latency.dataset.hardware import Hardware
+from latency.dataset.runtimes import kernel_class
+from latency.dataset.sample import OWN, Sample
+
+if TYPE_CHECKING:
+    from codegen.kernels.workload import Workload
+    from codegen.schedules.rule import Choice
+    from latency.profiling.active import Estimate
+
+FORMAT = "fleetpose.predictor/1"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted latency.
+
+    Attributes:
+        ms: milliseconds; `low` and `high` hold the measurement with the predictor's nominal coverage.
+        doubts: in words, each input outside what the predictor was fitted on; () where there is none.
+    """
+
+    ms: float
+    low: float
+    high: float
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A latency model of one device.
+
+    Attributes:
+        model: baseline and trees.
+        conformal: its intervals.
+        ranges: of the inputs it was fitted on.
+        hardware: facts about the device that features are made with.
+        metadata: "device", "gpu", "framework", "driver", "data" (hash), "shapes" (keys fitted on), "metrics",
+            "settings", "seed", "versions", "date".
+        bases: predictors of other devices whose answers are inputs.
+        calibration: from kernels to whole networks; None where no network was measured.
+    """
+
+    model: Model
+    conformal: Conformal
+    ranges: Ranges
+    hardware: Hardware
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    bases: tuple[Predictor, ...] = ()
+    calibration: Calibration | None = None
+
+    def ms(self, samples: Sequence[Sample]) -> np.ndarray:
+        """Milliseconds (n) of `samples` on this predictor's device, whichever they were measured on."""
+        return self.model.predict(self._inputs(samples)) if samples else np.zeros(0)
+
+    def predict(self, samples: Sequence[Sample]) -> list[Prediction]:
+        """Milliseconds with intervals and doubts, in order."""
+        if not samples:
+            return []
+        inputs = self._inputs(samples)
+        found, factors = self.model.predict(inputs), self.conformal.factors(inputs.kernels)
+        doubts = self.ranges.doubts(inputs.features, inputs.kernels)
+        return [
+            Prediction(float(ms), float(ms / factor), float(ms * factor), doubt)
+            for ms, factor, doubt in zip(found, factors, doubts, strict=True)
+        ]
+
+    def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> list[Estimate]:
+        """Times of our own kernels before they run, with their intervals."""
+        from latency.dataset.candidates import of_workload
+        from latency.profiling.active import Estimate
+
+        samples = [of_workload(workload, choice, self.hardware.profile) for workload, choice in kernels]
+        return [Estimate(found.low, found.ms, found.high) for found in self.predict(samples)]
+
+    def _inputs(self, samples: Sequence[Sample]) -> Inputs:
+        return Inputs.of(
+            [self.localised(sample) for sample in samples], self.hardware, [base.ms for base in self.bases]
+        )
+
+    def localised(self, sample: Sample) -> Sample:
+        """A foreign runtime's sample as this predictor's device would run it: the class of kernel may be another."""
+        framework, gpu = self.metadata.get("framework", OWN), self.metadata.get("gpu", "")
+        if OWN in (sample.framework, framework) or (sample.framework, sample.gpu) == (framework, gpu):
+            return sample
+        return replace(
+            sample, kernel=kernel_class(sample.layer, framework, gpu), framework=framework, gpu=gpu, _keys={}
+        )
+
+    @property
+    def shapes(self) -> frozenset[str]:
+        """Keys of the shapes it was fitted on."""
+        return frozenset(self.metadata.get("shapes", ()))
+
+    def to_json(self) -> dict[str, Any]:
+        calibration = {"calibration": self.calibration.to_json()} if self.calibration else {}
+        return {
+            "format": FORMAT,
+            "features": {"version": FEATURES_VERSION, "names": list(NAMES)},
+            "metadata": dict(self.metadata),
+            "hardware": self.hardware.to_dict(),
+            "conformal": self.conformal.to_json(),
+            "ranges": self.ranges.to_json(),
+            "baseline": self.model.baseline.to_json(),
+            "trees": self.model.trees.to_json(),
+            "bases": [base.to_json() for base in self.bases],
+            **calibration,
+        }
+
+    @classmethod
+    def from_json(cls, values: Any) -> Predictor:
+        """The inverse of `to_json`. Raises UsageError for another format or features, ValueError for damage."""
+        found = values.get("format") if isinstance(values, dict) else type(values).__name__
+        if found != FORMAT:
+            raise UsageError(f"not a predictor: its format is {found!r}, not {FORMAT!r}; fit it again with latency.fit")
+        try:
+            version, names = values["features"]["version"], values["features"]["names"]
+            if version != FEATURES_VERSION or names != list(NAMES):
+                raise UsageError(
+                    f"its features are version {version} ({len(names)} columns), this program's version "
+                    f"{FEATURES_VERSION} ({len(NAMES)}); fit it again with latency.fit"
+                )
+            return cls(
+                Model(Baseline.from_json(values["baseline"]), Trees.from_json(values["trees"])),
+                Conformal.from_json(values["conformal"]),
+                Ranges.from_json(values["ranges"]),
+                Hardware.from_dict(values["hardware"]),
+                values["metadata"],
+                tuple(cls.from_json(base) for base in values["bases"]),
+                Calibration.from_json(values["calibration"]) if "calibration" in values else None,
+            )
+        except (KeyError, TypeError, AttributeError, xgboost.core.XGBoostError) as error:
+            raise ValueError(f"it is damaged ({type(error).__name__} at {str(error).splitlines()[0][:80]})") from error
+
+    def save(self, path: Path | str, *, force: bool = False) -> None:
+        """Write the file. Raises UsageError where it exists and `force` is false, or cannot be written."""
+        with atomic_output(path, force=force) as temporary:
+            temporary.write_text(json.dumps(self.to_json(), allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Predictor:
+        """Read a file. Raises UsageError, with the path, for what is no predictor of today's features."""
+        try:
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise UsageError(f"cannot read predictor {path}: {error.strerror}") from error
+        except (ValueError, UsageError) as error:
+            text = "it is not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
+            raise UsageError(f"predictor {path}: {text}") from error

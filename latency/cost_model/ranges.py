@@ -1,0 +1,53 @@
+"""The range of every input a predictor was fitted on, and in words what lies outside: extrapolation is never silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latency.cost_model.feature_names import NAMES
+
+#: columns that are checked: what of a layer and sparsity a user chooses; the others follow from these
+CHECKED = (
+    "cin", "cout", "h_in", "h_out", "taps", "stride", "dilation", "macs", "zeros", "block_filters", "block_channels",
+    "half",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Least and greatest value of each of CHECKED, and the classes of kernels there were."""
+
+    bounds: Mapping[str, tuple[float, float]]
+    kernels: frozenset[str]
+
+    @classmethod
+    def of(cls, features: np.ndarray, kernels: Sequence[str]) -> Ranges:
+        """The ranges of what a model is fitted on: features (n, columns)."""
+        columns = {name: features[:, NAMES.index(name)] for name in CHECKED}
+        bounds = {name: (float(column.min()), float(column.max())) for name, column in columns.items()}
+        return cls(bounds, frozenset(kernels))
+
+    def doubts(self, features: np.ndarray, kernels: Sequence[str]) -> list[tuple[str, ...]]:
+        """For each row what of it lies outside: "cin 4096 is above 2048, the most it was fitted on"."""
+        found: list[list[str]] = [
+            [] if kernel in self.kernels else [f"no kernel of class {kernel} was fitted on"] for kernel in kernels
+        ]
+        for name, (low, high) in self.bounds.items():
+            column = features[:, NAMES.index(name)]
+            for row in np.flatnonzero(column < low):
+                found[row].append(f"{name} {column[row]:g} is below {low:g}, the least it was fitted on")
+            for row in np.flatnonzero(column > high):
+                found[row].append(f"{name} {column[row]:g} is above {high:g}, the most it was fitted on")
+        return [tuple(texts) for texts in found]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"bounds": {name: list(pair) for name, pair in self.bounds.items()}, "kernels": sorted(self.kernels)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Ranges:
+        bounds = {name: (float(low), float(high)) for name, (low, high) in values["bounds"].items()}
+        return cls(bounds, frozenset(values["kernels"]))

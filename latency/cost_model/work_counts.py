@@ -1,0 +1,169 @@
+"""Work: what a kernel has to do for a sample, counted: multiply-adds, bytes, tiles, work-items, and how evenly.
+
+Everything here is arithmetic on shapes and a schedule's configuration; no time is looked at. `latency.cost_model.features` makes
+columns of it. Symbols: a tile is the output of one work-item, filters x pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, prod
+
+from devices.profile import ITEM_BYTES
+from latency.dataset.hardware import Hardware
+from latency.dataset.runtimes import WorkGroups, depth_loop, winograd_legal, work_groups
+from latency.dataset.runtimes import tile as foreign_tile
+from latency.dataset.sample import OWN, Sample
+
+#: bytes of one entry of a sparse format's list of columns or channels
+INDEX_BYTES = 4
+#: output tile and transformed tile of Winograd's F(m x m, 3x3)
+WINOGRAD_TILES = {2: 4, 4: 6}
+#: filters of a tile where the configuration does not say
+DEFAULT_FILTERS = 4
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a kernel cuts the output: filters x (columns x rows) pixels per tile, `tiles` tiles per work-item."""
+
+    filters: int
+    columns: int
+    rows: int = 1
+    tiles: int = 1
+
+    @classmethod
+    def of(cls, sample: Sample, hardware: Hardware) -> Tiling:
+        """From the schedule's configuration, or what the foreign runtime chooses."""
+        if sample.framework != OWN:
+            across, down, slices = foreign_tile(sample.layer, sample.framework, sample.gpu)
+            return cls(4 * slices, across, down)
+        config = sample.config
+        lanes = hardware.lanes * ITEM_BYTES["float32"] // ITEM_BYTES.get(sample.dtype, 4)
+        per_channel = sample.kernel == "depthwise" or sample.layer.op != "conv"
+        filters = config.get("filters", 1 if per_channel else DEFAULT_FILTERS)
+        vectors, rows, tiles = (max(1, int(config.get(name, 1))) for name in ("vectors", "rows", "tiles"))
+        return cls(max(1, int(filters)), vectors * lanes, rows, tiles)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Counts of one sample; see the descriptions in `latency.cost_model.feature_names.COLUMNS` for what each means."""
+
+    kept: float
+    channels: int
+    taps: int
+    out_pixels: int
+    macs: float
+    macs_kept: float
+    macs_slices: float
+    macs_tiles: float
+    tile_filters: int
+    tile_pixels: int
+    pixel_padding: float
+    filter_padding: float
+    grid: tuple[int, int, int]
+    work_groups: WorkGroups
+    depth_step: int
+    work_items: float
+    item_macs: float
+    loads_input: float
+    loads_weights: float
+    bytes_in: float
+    bytes_out: float
+    bytes_weights: float
+    bytes_index: float
+    bytes_addends: float
+    bytes_scratch: float
+    winograd_tiles: float
+    winograd_macs: float
+
+
+def count(sample: Sample, hardware: Hardware) -> Work:
+    """Count the work of a sample; ops without weights have multiply-adds 0 and everything else."""
+    layer, item = sample.layer, ITEM_BYTES.get(sample.dtype, 4)
+    filters, rows, columns = layer.out_shape
+    conv = layer.op == "conv"
+    pooled = layer.op in ("max_pool", "avg_pool")
+    channels = layer.in_shapes[0][0] // layer.groups if conv else 1
+    taps = prod(layer.kernel) if conv or pooled else 1
+    kept = kept_fraction(sample)
+    tiling = Tiling.of(sample, hardware)
+    blocks_of_group = ceil(filters / layer.groups / tiling.filters) if conv else ceil(filters / tiling.filters)
+    blocks = blocks_of_group * (layer.groups if conv else 1)
+    m = int(sample.config.get("m", 4)) if "winograd" in sample.kernel else 0
+    across, down = ceil(columns / tiling.columns), ceil(rows / tiling.rows)
+    spots = across * down
+    if sample.framework != OWN and layer.groups > 1:  # groups share slices of 4 channels
+        blocks = ceil(filters / tiling.filters)
+    padded = float(spots * tiling.columns * tiling.rows)
+    depth = channels * taps * kept
+    weights = prod(layer.weight_shape) if conv else 0
+    wino_tiles, wino_macs, scratch = _winograd(sample, m or 4, kept)
+    if not m:
+        scratch = prod(layer.in_shapes[0]) * item * 2.0 if sample.grids > 1 else 0.0
+    operands = sum(prod(shape) for shape in layer.in_shapes[: layer.operands])
+    slices = 16 * ceil(channels / 4) * ceil(filters / 4) if layer.groups == 1 else filters * channels
+    return Work(
+        kept=kept,
+        channels=channels,
+        taps=taps,
+        out_pixels=rows * columns,
+        macs=float(layer.macs),
+        macs_kept=layer.macs * kept,
+        macs_slices=float(slices * taps * rows * columns) * kept if conv else 0.0,
+        macs_tiles=blocks * tiling.filters * padded * depth,
+        tile_filters=tiling.filters,
+        tile_pixels=tiling.columns * tiling.rows,
+        pixel_padding=padded / (rows * columns),
+        filter_padding=blocks * tiling.filters / filters,
+        grid=(across, down, blocks),
+        work_groups=work_groups(layer, sample.framework, sample.gpu, (across, down, blocks)),
+        depth_step=depth_loop(layer, sample.framework, sample.gpu, tiling.filters * tiling.columns * tiling.rows // 4),
+        work_items=blocks * ceil(spots / tiling.tiles),
+        item_macs=tiling.filters * tiling.columns * tiling.rows * tiling.tiles * depth,
+        loads_input=blocks * padded * depth,
+        loads_weights=blocks * tiling.filters * spots * depth,
+        bytes_in=float(operands * item),
+        bytes_out=float(prod(layer.out_shape) * item),
+        bytes_weights=float(weights * kept * item),
+        bytes_index=_index_entries(sample) * INDEX_BYTES,
+        bytes_addends=float(sum(prod(shape) for shape in layer.in_shapes[layer.operands :]) * item),
+        bytes_scratch=scratch,
+        winograd_tiles=wino_tiles,
+        winograd_macs=wino_macs,
+    )
+
+
+def kept_fraction(sample: Sample) -> float:
+    """Weights a kernel multiplies by / all weights. Dense kernels multiply by zeros too."""
+    layer, sparsity = sample.layer, sample.sparsity
+    if sparsity is None or layer.op != "conv" or not reads_sparsity(sample.kernel):
+        return 1.0
+    return sparsity.kept_fraction(layer.weight_shape)
+
+
+def reads_sparsity(kernel: str) -> bool:
+    """Whether a class of kernel skips zeros."""
+    return kernel.startswith(("columns", "pattern", "winograd_sparse"))
+
+
+def _index_entries(sample: Sample) -> float:
+    """Entries in the lists a sparse kernel walks: kept units of every filter group."""
+    if sample.sparsity is None or not reads_sparsity(sample.kernel):
+        return 0.0
+    shape = sample.layer.weight_shape
+    per_group = sample.sparsity.kept_units(shape) / (1 if sample.sparsity.balanced else sample.sparsity.groups(shape))
+    return float(per_group * sample.sparsity.groups(shape) * sample.sparsity.block[1])
+
+
+def _winograd(sample: Sample, m: int, kept: float) -> tuple[float, float, float]:
+    """(tiles, multiply-adds of the products, bytes of transformed input and products); 0 where it is not legal."""
+    layer = sample.layer
+    if not winograd_legal(layer):
+        return 0.0, 0.0, 0.0
+    filters, rows, columns = layer.out_shape
+    tiles, points = ceil(rows / m) * ceil(columns / m), WINOGRAD_TILES.get(m, m + 2) ** 2
+    channels, item = layer.in_shapes[0][0], ITEM_BYTES.get(sample.dtype, 4)
+    products = float(tiles * points) * 16 * ceil(channels / 4) * ceil(filters / 4) * kept
+    return float(tiles), products, 2.0 * tiles * points * (channels + filters) * item

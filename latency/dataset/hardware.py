@@ -1,0 +1,64 @@
+"""Hardware: the few facts about a device that features are made of; from a profile, or from a GPU's name alone.
+
+What is not known is 1: a predictor is fitted to one device, on which a constant factor of a term is the fit's to find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from devices.profile import Profile, load_profile, profile_names
+from latency.dataset.runtimes import Gpu
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Facts about a device.
+
+    Attributes:
+        profile: name of the profile they are from; "" for a GPU without one.
+        cores: that run work-groups independently.
+        wave: work-items that a core runs in lockstep.
+        lanes: fp32 elements of a vector load.
+        gflops: peak arithmetic rate, 1e9 FLOP/s of fp32.
+        gbytes_per_sec: peak memory rate, 1e9 bytes/s.
+    """
+
+    profile: str = ""
+    cores: int = 1
+    wave: int = 1
+    lanes: int = 4
+    gflops: float = 1.0
+    gbytes_per_sec: float = 1.0
+
+    @classmethod
+    def of(cls, profile: Profile) -> Hardware:
+        """The facts of a profile."""
+        return cls(
+            profile.name,
+            profile.compute_units or 1,
+            profile.thread_warp_size,
+            profile.lanes,
+            profile.peak_gflops_fp32 or 1.0,
+            profile.peak_gbytes_per_sec or 1.0,
+        )
+
+    @classmethod
+    def of_gpu(cls, name: str) -> Hardware:
+        """Of a GPU by its name in a table, "Mali-G76 MP12": its profile's where one comes with the package."""
+        words = name.lower().replace(" ", "-")
+        for profile in sorted(profile_names(), key=len, reverse=True):
+            if "-" in profile and words.startswith(profile):
+                return cls.of(load_profile(profile))
+        return cls(cores=Gpu.of(name).cores)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Hardware:
+        """The inverse of `to_dict`. Raises TypeError for other fields."""
+        return cls(**values)

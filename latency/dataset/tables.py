@@ -1,0 +1,239 @@
+"""Public tables of phone latencies (CSV) as samples: one row a convolution, or one row an operator of a network.
+
+Columns: framework, device, op, cin, cout, h_in, h_out, k, stride, groups, and `ms_median` (one row per shape) or `ms`
+(one row per operator, with `model` and `family`); gpu is wanted, ms_min, ms_max are used, others may be there. Shapes
+are square; `h_in` may include the padding.
+
+Which kernel ran is not read: a user with a new shape cannot know it. What is fused into a layer is known beforehand,
+from the network; a table has it only in the names of kernels ("convolution_2d_16_linked_:_add_17_linked_:_relu_"), and
+only on devices whose runtime spells it out, so that it is gathered from all devices, before `where` chooses one.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fleetpose.errors import UsageError, unknown_name
+from latency.dataset.runtimes import kernel_class
+from latency.dataset.sample import Sample
+from models.graph.layer import Layer, Step
+
+REQUIRED = ("framework", "device", "op", "cin", "cout", "h_in", "h_out", "k", "stride", "groups")
+TIMES = ("ms_median", "ms")
+
+#: what precedes each fused step in the name of a kernel
+LINKED = "linked_:_"
+#: names of convolutions
+CONVOLUTIONS = ("conv", "dw", "group", "CONV_2D", "CONV_2D_GROUP", "DEPTHWISE_CONV_2D")
+#: other operators that a table may have -> the op they are
+OTHERS = {
+    "FULLY_CONNECTED": "conv",
+    "MEAN": "avg_pool",
+    "aten::adaptive_avg_pool2d": "avg_pool",
+    "AVERAGE_POOL_2D": "avg_pool",
+    "aten::avg_pool2d": "avg_pool",
+    "MAX_POOL_2D": "max_pool",
+    "aten::max_pool2d": "max_pool",
+    "CONCATENATION": "concat",
+    "aten::add": "add",
+    "aten::mul": "add",
+    "aten::relu": "relu",
+    "aten::sigmoid": "sigmoid",
+    "aten::hardswish": "hardswish",
+    "vulkan_prepack::run_batchnorm_context": "relu",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table, with where it stands for errors."""
+
+    values: Mapping[str, str]
+    path: str
+    line: int
+
+    def number(self, name: str, default: int | None = None) -> int:
+        """A positive whole number. Raises UsageError; an empty cell is `default` if there is one."""
+        text = (self.values[name] or "").strip()
+        if not text and default is not None:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (value > 0 and value == int(value)):
+            raise UsageError(f"{self.path}, line {self.line}: {name} is {text!r}, not a whole number above zero")
+        return int(value)
+
+    def ms(self, name: str) -> float:
+        """Milliseconds. Raises UsageError for what is no time."""
+        text = (self.values[name] or "").strip()
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value > 0):
+            raise UsageError(f"{self.path}, line {self.line}: {name} is {text!r}, not milliseconds above zero")
+        return value
+
+
+def read_rows(path: Path | str, required: Sequence[str], where: Mapping[str, Sequence[str]]) -> list[Row]:
+    """The lines of a CSV file.
+
+    Raises:
+        UsageError: no such file, no CSV, empty, a column missing, one of `where` unknown, or a line torn.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            columns = [name for name in reader.fieldnames or () if name]
+            _check_columns(path, columns, required, where)
+            rows = [Row(values, str(path), reader.line_num) for values in reader]
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} is no CSV table: {error}") from error
+    for row in rows:
+        if None in row.values or None in row.values.values():
+            raise UsageError(f"{path}, line {row.line}: not {len(columns)} cells, as the header has")
+    if not rows:
+        raise UsageError(f"{path} has no rows")
+    return rows
+
+
+def _check_columns(
+    path: Path | str, columns: Sequence[str], required: Sequence[str], where: Mapping[str, Sequence[str]]
+) -> None:
+    if not columns:
+        raise UsageError(f"{path} is empty")
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise UsageError(f"{path} has no column {missing[0]!r}; a table of latencies has {', '.join(required)}")
+    for name in where:
+        if name not in columns:
+            raise UsageError(f"{path}: --where: {unknown_name('column', name, columns)}")
+
+
+def read_table(
+    path: Path | str, where: Mapping[str, Sequence[str]] | None = None, every_op: bool = False
+) -> list[Sample]:
+    """The samples of the lines that `where` (column -> values, any of them) lets through.
+
+    Convolutions only, unless `every_op`. Raises UsageError; see `read_rows` and `Row`.
+    """
+    rows = read_rows(path, REQUIRED, where or {})
+    fused = epilogues(rows)
+    return list(_samples([row for row in rows if passes(row, where or {})], fused, every_op))
+
+
+def passes(row: Row, where: Mapping[str, Sequence[str]]) -> bool:
+    """Whether each column of `where` has one of its values."""
+    return all(row.values[name] in values for name, values in where.items())
+
+
+def epilogues(rows: Sequence[Row]) -> dict[tuple, tuple[str, ...]]:
+    """The steps fused into layers, by layer, from those names of kernels that tell them."""
+    found: dict[tuple, tuple[str, ...]] = {}
+    for row in rows:
+        name = (row.values.get("kernels") or row.values.get("kernel") or "").split("|")[0]
+        if LINKED in name:
+            texts = (text.strip("_") for text in name.split(LINKED)[1:])
+            found[_identity(row)] = tuple(_step(text) for text in texts)
+    return found
+
+
+def _identity(row: Row) -> tuple:
+    """What says that rows of several devices are of the same layer."""
+    names = ("framework", "model", "op_index") if "op_index" in row.values else ("framework", *REQUIRED[2:])
+    return tuple(row.values.get(name) for name in names)
+
+
+def _step(text: str) -> str:
+    """The step of an epilogue that a part of a kernel's name means; names may be cut off after a few letters."""
+    for start, kind in (("a", "add"), ("hard", "hardswish"), ("sig", "sigmoid"), ("min", "relu6")):
+        if text.startswith(start):
+            return kind
+    return "relu"
+
+
+def _samples(rows: Sequence[Row], fused: Mapping[tuple, tuple[str, ...]], every_op: bool) -> Iterator[Sample]:
+    for row in rows:
+        op = row.values["op"]
+        if op not in CONVOLUTIONS and op not in OTHERS:
+            raise UsageError(f"{row.path}, line {row.line}: {unknown_name('op', op, [*CONVOLUTIONS, *OTHERS])}")
+        if op in CONVOLUTIONS or every_op:
+            yield sample_of(row, fused.get(_identity(row), ()))
+
+
+def sample_of(row: Row, steps: Sequence[str] = ()) -> Sample:
+    """The sample of one line, `steps` fused into its layer. Raises UsageError for cells that are no shape or time."""
+    values = row.values
+    clock = next((name for name in TIMES if name in values), None)
+    if clock is None:
+        raise UsageError(f"{row.path} has no column {' or '.join(map(repr, TIMES))}")
+    ms = row.ms(clock)
+    spread = (row.ms("ms_max") - row.ms("ms_min")) / ms if {"ms_min", "ms_max"} <= values.keys() else None
+    try:
+        layer = with_steps(layer_of(row), steps)
+    except ValueError as error:
+        raise UsageError(f"{row.path}, line {row.line}: {error}") from error
+    framework, gpu = values["framework"], values.get("gpu", "")
+    return Sample(
+        layer,
+        kernel_class(layer, framework, gpu),
+        ms=ms,
+        spread=spread,
+        networks=(values["model"],) if values.get("model") else (),
+        families=(values["family"],) if values.get("family") else (),
+        framework=framework,
+        device=values["device"],
+        gpu=gpu,
+    )
+
+
+def with_steps(layer: Layer, steps: Sequence[str]) -> Layer:
+    """A convolution with `steps` in its epilogue; each "add" brings an addend of the output's shape."""
+    if layer.op != "conv" or not steps:
+        return layer
+    shapes = layer.in_shapes + (layer.out_shape,) * list(steps).count("add")
+    return replace(layer, inputs=("",) * len(shapes), in_shapes=shapes, epilogue=tuple(Step(kind) for kind in steps))
+
+
+def layer_of(row: Row) -> Layer:
+    """The layer of one line, without names."""
+    op = row.values["op"]
+    if op in CONVOLUTIONS:
+        return _convolution(row)
+    kind, cin = OTHERS[op], row.number("cin")
+    side = row.number("h_in", 1)
+    source = (cin, side, side)
+    if kind == "conv":
+        return Layer("", "conv", ("",), ((cin, 1, 1),), (row.number("cout"), 1, 1), bias=True)
+    if kind == "concat":
+        joined = row.number("cout")
+        more = ((joined - cin, side, side),) if joined > cin else ()
+        return Layer("", "concat", ("",) * (1 + len(more)), (source, *more), (joined, side, side))
+    if op in ("MEAN", "aten::adaptive_avg_pool2d"):
+        return Layer("", "avg_pool", ("",), (source,), (cin, 1, 1), kernel=(side, side))
+    if kind in ("avg_pool", "max_pool"):
+        out, kernel, stride = row.number("h_out"), row.number("k"), row.number("stride")
+        return Layer("", kind, ("",), (source,), (cin, out, out), (kernel, kernel), (stride, stride))
+    shapes = (source, source) if kind == "add" else (source,)
+    return Layer("", "elementwise", ("",) * len(shapes), shapes, source, epilogue=(Step(kind),))
+
+
+def _convolution(row: Row) -> Layer:
+    names = ("cin", "cout", "h_in", "h_out", "k", "stride", "groups")
+    cin, cout, h_in, h_out, k, stride, groups = (row.number(name) for name in names)
+    if cin % groups or cout % groups:
+        raise ValueError(f"{groups} groups do not divide {cin} and {cout} channels")
+    missing = max(0, (h_out - 1) * stride + k - h_in)  # what padding has to add, where h_in does not include it
+    padding = (missing + 1) // 2
+    return Layer(
+        "", "conv", ("",), ((cin, h_in, h_in),), (cout, h_out, h_out),
+        kernel=(k, k), stride=(stride, stride), padding=(padding, padding), groups=groups, bias=True,
+    )  # fmt: skip

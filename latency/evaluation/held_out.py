@@ -1,0 +1,146 @@
+"""Evaluating on held-out shapes, networks or families: the model beside what a user could do without it.
+
+Every fold is fitted anew, settings and intervals included, on its training side alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fleetpose.errors import UsageError
+from latency.cost_model.fitting import Options, fit_predictor
+from latency.cost_model.metrics import bootstrap, scores
+from latency.cost_model.model import measured
+from latency.cost_model.predictor import Prediction, Predictor
+from latency.dataset.hardware import Hardware
+from latency.dataset.sample import Sample, merged
+from latency.dataset.split import Fold, folds, groups_of
+from latency.evaluation.baselines import RIVALS
+from latency.evaluation.decision_accuracy import decisions
+
+#: rows listed as the worst
+WORST = 10
+
+
+@dataclass(frozen=True)
+class Held:
+    """Held-out samples with what was predicted for them.
+
+    Attributes:
+        samples: with measured times.
+        predictions: one for each.
+        rivals: milliseconds by the name of the rival; {} where there was nothing to fit them on.
+        groups: the group of each sample, for the bootstrap.
+    """
+
+    samples: tuple[Sample, ...]
+    predictions: tuple[Prediction, ...]
+    rivals: dict[str, np.ndarray]
+    groups: tuple[str, ...]
+
+
+def cross_validate(
+    samples: Sequence[Sample],
+    hardware: Hardware,
+    by: str,
+    count: int,
+    options: Options,
+    bases: Sequence[Predictor] = (),
+    train_size: int | None = None,
+    repeats: int = 1,
+) -> Held:
+    """Fit and predict every fold.
+
+    Args:
+        by, count: the split, and how many folds.
+        train_size: fit on so many shapes of each training side, drawn at random; all without.
+        repeats: such drawings for each fold.
+
+    Raises:
+        UsageError: too few groups or samples.
+    """
+    held: list[Sample] = []
+    found: list[Prediction] = []
+    rivals: dict[str, list[np.ndarray]] = {name: [] for name in RIVALS}
+    for number, part in enumerate(folds(samples, by, count, options.seed)):
+        for repeat in range(repeats if train_size else 1):
+            train = part.train if train_size is None else drawn(part, train_size, options.seed + 1000 * repeat + number)
+            inner = replace(options, by="shape" if train_size else by)
+            predictor = fit_predictor(train, hardware, inner, bases).predictor
+            held += part.test
+            found += predictor.predict(part.test)
+            for name, rival in RIVALS.items():
+                rivals[name].append(rival(train, part.test, hardware))
+    stacked = {name: np.concatenate(pieces) for name, pieces in rivals.items()}
+    return Held(tuple(held), tuple(found), stacked, tuple(_group(sample, by) for sample in held))
+
+
+def drawn(part: Fold, size: int, seed: int) -> tuple[Sample, ...]:
+    """The training samples of `size` shapes drawn at random. Raises UsageError where there are not so many."""
+    shapes = sorted({sample.shape_key for sample in part.train})
+    if size > len(shapes):
+        raise UsageError(f"--train-size {size}: a fold has {len(shapes)} shapes to train on")
+    kept = set(np.random.default_rng(seed).choice(shapes, size, replace=False))
+    return tuple(sample for sample in part.train if sample.shape_key in kept)
+
+
+def judge(samples: Sequence[Sample], predictor: Predictor, by: str) -> Held:
+    """What a saved predictor says of samples whose shapes it was not fitted on.
+
+    Raises:
+        UsageError: it was fitted on all of them.
+    """
+    fresh = [sample for sample in merged(samples) if sample.shape_key not in predictor.shapes]
+    if not fresh:
+        raise UsageError("the predictor was fitted on every shape of the data, so that nothing is left to judge it by")
+    return Held(tuple(fresh), tuple(predictor.predict(fresh)), {}, tuple(_group(sample, by) for sample in fresh))
+
+
+def _group(sample: Sample, by: str) -> str:
+    """The group to resample by: one of the sample's, or its shape where it has none."""
+    return (*groups_of(sample, by), sample.shape_key)[0]
+
+
+def report(held: Held, seed: int = 0) -> dict[str, Any]:
+    """The figures of `latency.evaluate` as one JSON object: errors and shares are fractions."""
+    times = measured(held.samples)
+    predicted = np.array([found.ms for found in held.predictions])
+    low, high = (np.array([getattr(found, name) for found in held.predictions]) for name in ("low", "high"))
+    covered = ((low <= times) & (times <= high)).astype(float)
+    error = np.abs(predicted / times - 1)
+    means = {
+        "mape": error,
+        "within_5": (error <= 0.05).astype(float),
+        "within_10": (error <= 0.10).astype(float),
+        "interval_coverage": covered,
+    }
+    return {
+        **scores(times, predicted),
+        "interval_coverage": float(covered.mean()),
+        "n": len(times),
+        "baselines": {
+            name: float(np.abs(held.rivals[name] / times - 1).mean()) if name in held.rivals else None
+            for name in RIVALS
+        },
+        "decision": decisions(held.samples, predicted),
+        "intervals": bootstrap(means, held.groups, seed),
+        "worst": [_row(held, int(row), predicted) for row in np.argsort(-error, kind="stable")[:WORST]],
+    }
+
+
+def _row(held: Held, row: int, predicted: np.ndarray) -> dict[str, Any]:
+    sample, found = held.samples[row], held.predictions[row]
+    assert sample.ms is not None
+    return {
+        "sample": sample.label,
+        "group": held.groups[row],
+        "measured_ms": sample.ms,
+        "predicted_ms": found.ms,
+        "error": float(predicted[row] / sample.ms - 1),
+        "spread": sample.spread,
+        "doubts": list(found.doubts),
+    }

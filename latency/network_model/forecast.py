@@ -1,0 +1,188 @@
+"""Forecast: what each layer of a network is predicted to take under the schedule it would be built with, and the whole.
+
+A network's time is that of every kernel it launches: its layers', the members of joins that are copied, and the copies
+between the user's tensors and planes at its ends. There is one layout in between, so a layer made sparse costs its
+neighbours nothing. This module predicts; `latency.decide` chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from codegen.kernels.workload import Workload
+from codegen.schedules.rule import Choice
+from codegen.tuning.tasks import GBYTES_PER_SEC
+from devices.profile import ITEM_BYTES, Profile, load_profile
+from fleetpose.errors import UsageError
+from latency.cost_model.predictor import Prediction, Predictor
+from latency.dataset.candidates import of_workload
+from latency.dataset.runtimes import kernel_class
+from latency.dataset.sample import OWN, Sample
+from latency.network_model.totals import Part, Total, total
+from latency.profiling.prepare import Choose, Recipe
+from latency.profiling.space import Group, network_workloads
+from models.graph.layer import Shape
+from models.graph.network import Graph
+from models.plans.sparsity import Sparsity
+
+#: the copies at a network's ends are no layers and are not fitted: they are taken to move at the device's memory rate,
+#: give or take this factor
+COPY_FACTOR = 2.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of a network with its predicted time.
+
+    Attributes:
+        layer, op: its name and operation; "input" and "output N" for the copies at the ends.
+        kernel: the schedule and its configuration, for people: "winograd F8V2"; the class of a foreign runtime's.
+        sparsity: None is dense.
+        prediction: milliseconds of all its kernels, interval, doubts.
+        launches: kernels it launches.
+        written: elements it writes.
+        key: equal where the same kernels run the same workload.
+    """
+
+    layer: str
+    op: str
+    kernel: str
+    sparsity: Sparsity | None
+    prediction: Prediction
+    launches: int
+    written: int
+    key: Hashable
+
+    @property
+    def part(self) -> Part:
+        """As part of a network's total."""
+        found = self.prediction
+        return Part(found.ms, found.low, found.high, self.launches, self.written, self.key)
+
+
+class Forecaster:
+    """A predictor asked about our own kernels, each workload once.
+
+    Args:
+        predictor: fitted on our own records.
+        profile: the device's.
+        choose: the schedule of a workload, such as `codegen.tuning.database.Tuned.choice`.
+        dtype: element type of activations and weights.
+    """
+
+    def __init__(self, predictor: Predictor, profile: Profile, choose: Choose, dtype: str = "float32") -> None:
+        profile.lanes_of(dtype)  # refuse a type that the device does not have
+        self.predictor, self.profile, self.dtype = predictor, profile, dtype
+        self.recipe = Recipe(profile, choose)
+        self._known: dict[Workload, tuple[Choice, Sample, Prediction] | None] = {}
+
+    def learn(self, workloads: Iterable[Workload]) -> None:
+        """Predict all of these at one go, which is quicker than one by one."""
+        fresh = [workload for workload in dict.fromkeys(workloads) if workload not in self._known]
+        asked: list[tuple[Workload, Choice, Sample]] = []
+        for workload in fresh:
+            self._known[workload] = None
+            for found, choice in self.recipe.choices(Group(workload, (workload.sparsity,))):
+                asked.append((workload, choice, of_workload(found, choice, self.profile.name)))
+        predictions = self.predictor.predict([sample for *_, sample in asked])
+        for (workload, choice, sample), prediction in zip(asked, predictions, strict=True):
+            self._known[workload] = (choice, sample, prediction)
+
+    def step(self, name: str, workload: Workload) -> Step | None:
+        """A layer's predicted time; None where no schedule runs it."""
+        self.learn([workload])
+        found = self._known[workload]
+        if found is None:
+            return None
+        choice, sample, prediction = found
+        layer = workload.layer
+        return Step(
+            name, layer.op, str(choice), workload.sparsity, prediction, sample.grids, prod(layer.out_shape), workload
+        )
+
+    def steps(self, graph: Graph, sparsities: Mapping[str, Sparsity] | None = None) -> list[Step]:
+        """Every layer of a network in launch order, the copies at its ends included.
+
+        Args:
+            sparsities: of the layers that are not dense, by name.
+
+        Raises:
+            UsageError: a layer that no schedule runs.
+        """
+        chosen = sparsities or {}
+        workloads = [
+            (name, replace(workload, sparsity=chosen.get(name)))
+            for name, workload in network_workloads(graph, self.profile, self.dtype)
+        ]
+        self.learn(workload for _, workload in workloads)
+        found = [self.copy("input", graph.input_shape)]
+        for name, workload in workloads:
+            step = self.step(name, workload)
+            if step is None:
+                raise UsageError(f"layer {name}: no schedule runs {workload.label} on {self.profile.name}")
+            found.append(step)
+        return found + [self.copy(f"output {number}", graph.shape(each)) for number, each in enumerate(graph.outputs)]
+
+    def copy(self, name: str, shape: Shape) -> Step:
+        """The copy of a tensor at the network's input or outputs, at the device's memory rate."""
+        elements = prod(shape)
+        moved = elements * (ITEM_BYTES["float32"] + ITEM_BYTES[self.dtype])
+        ms = 1e-6 * moved / (self.profile.peak_gbytes_per_sec or GBYTES_PER_SEC)
+        kind = "import" if name == "input" else "export"
+        prediction = Prediction(ms, ms / COPY_FACTOR, ms * COPY_FACTOR)
+        return Step(name, kind, kind, None, prediction, 1, elements, (kind, shape))
+
+    def total(self, steps: Sequence[Step]) -> Total:
+        """The whole network's time."""
+        return total([step.part for step in steps], self.predictor.calibration)
+
+
+def profile_of(predictor: Predictor, flag: str | None = None) -> Profile:
+    """The profile of a predictor's device: its own by name, or the --profile flag's, which has to be the same.
+
+    Raises UsageError for a predictor of another runtime's kernels, and for a profile of another name.
+    """
+    name = predictor.hardware.profile
+    if not is_own(predictor) or not name:
+        raise UsageError(
+            f"the predictor is of {runtime_of(predictor)}, not of this project's kernels; "
+            f"time these with latency.collect and fit to them"
+        )
+    profile = load_profile(flag or name)
+    if profile.name != name:
+        raise UsageError(f"the predictor is of profile {name!r}, not of {profile.name!r}")
+    return profile
+
+
+def is_own(predictor: Predictor) -> bool:
+    """Whether a predictor is of our own kernels."""
+    return predictor.metadata.get("framework", OWN) == OWN
+
+
+def runtime_of(predictor: Predictor) -> str:
+    """Whose kernels a predictor is of, for people."""
+    about = predictor.metadata
+    return f"{about.get('framework', OWN)} on {about.get('gpu') or about.get('device') or 'an unnamed device'}"
+
+
+def foreign_steps(predictor: Predictor, graph: Graph) -> list[Step]:
+    """Every layer of a dense network as a foreign runtime would run it, by a predictor of that runtime."""
+    framework, gpu = predictor.metadata["framework"], predictor.metadata.get("gpu", "")
+    samples = [
+        Sample(layer.blank, kernel_class(layer, framework, gpu), framework=framework, gpu=gpu) for layer in graph.layers
+    ]
+    found = zip(graph.layers, samples, predictor.predict(samples), strict=True)
+    return [
+        Step(layer.name, layer.op, sample.kernel, None, prediction, 1, prod(layer.out_shape), sample.key)
+        for layer, sample, prediction in found
+    ]
+
+
+def uniform(graph: Graph, sparsity: Sparsity) -> dict[str, Sparsity]:
+    """One sparsity for every convolution that can have it. Raises UsageError where none can."""
+    found = {layer.name: sparsity for layer in graph.layers if sparsity.applies_to(layer) is None}
+    if not found:
+        raise UsageError(f"no convolution of {graph.name} can be {sparsity}")
+    return found

@@ -1,0 +1,200 @@
+"""Which variant each layer gets: thresholds with their uncertainty, and the best assignment under a target.
+
+Knows times, intervals and losses as plain numbers; neither networks nor predictors. `latency.decide` gathers them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+from fleetpose.errors import UsageError
+from fleetpose.native import without_native_output
+from latency.network_model.totals import exp
+from models.plans.sparsity import Sparsity
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to run a layer.
+
+    Attributes:
+        sparsity: None is dense.
+        ms: milliseconds, predicted or measured; `low` and `high` their interval.
+        kept: kept weights / weights.
+        loss: accuracy it is thought to cost, in the unit of the sensitivity; 0 of dense.
+        measured: the time was measured on the device.
+        doubt: why the prediction is not to be relied on, such as an input outside the fitted range; "" where it is.
+        kernel: what runs, for people.
+        launches: kernels it launches.
+    """
+
+    sparsity: Sparsity | None
+    ms: float
+    low: float
+    high: float
+    kept: float = 1.0
+    loss: float = 0.0
+    measured: bool = False
+    doubt: str = ""
+    kernel: str = ""
+    launches: int = 1
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """A layer's options.
+
+    Attributes:
+        layer: its name.
+        dense: the best dense kernel.
+        variants: the sparse ones.
+        fixed: why it stays dense whatever the times say; "" where it may be pruned.
+        others: options that are known but not to be chosen; the break-even is read from these too.
+    """
+
+    layer: str
+    dense: Option
+    variants: tuple[Option, ...] = ()
+    fixed: str = ""
+    others: tuple[Option, ...] = ()
+
+
+def ratio_interval(sparse: Option, dense: Option) -> tuple[float, float, float]:
+    """Sparse time / dense time, and its low and high end.
+
+    The relative errors of the two are taken as independent, so that their half-widths in log time add in quadrature.
+    That overstates the interval where a predictor errs alike on both.
+    """
+    ratio = sparse.ms / dense.ms
+    up = math.hypot(_log(sparse.high, sparse.ms), _log(dense.ms, dense.low))
+    down = math.hypot(_log(sparse.ms, sparse.low), _log(dense.high, dense.ms))
+    return ratio, ratio * math.exp(-down), ratio * exp(up)
+
+
+def _log(more: float, less: float) -> float:
+    """log(more / less), infinite where an interval is unbounded."""
+    return math.log(more / less) if less > 0 and math.isfinite(more) else math.inf
+
+
+def survives(option: Option, dense: Option, margin: float = 0.0) -> bool:
+    """Whether a variant is faster than dense by `margin` (a share of dense time), interval included, beyond doubt."""
+    return not (option.doubt or dense.doubt) and ratio_interval(option, dense)[2] <= 1 - margin
+
+
+def is_uncertain(option: Option, dense: Option) -> bool:
+    """Whether the interval of the ratio holds 1, or the prediction is in doubt: what is worth measuring."""
+    _, low, high = ratio_interval(option, dense)
+    measured = option.measured and dense.measured
+    return not measured and (bool(option.doubt or dense.doubt) or low <= 1 <= high)
+
+
+def break_even(layer: LayerOptions) -> float | None:
+    """The least dense / kept ratio from which on some family of variants is no slower than dense; None: none is.
+
+    A family is a pattern with its block. Its time is taken as linear in the fraction kept, between the options there
+    are; 1.0: no slower even at the mildest option's own rate carried on to everything kept.
+    """
+    families: dict[tuple, list[Option]] = {}
+    for option in (*layer.variants, *layer.others):
+        if option.sparsity is not None:
+            families.setdefault((option.sparsity.pattern, option.sparsity.block), []).append(option)
+    found = [each for options in families.values() if (each := _crossing(options, layer.dense.ms)) is not None]
+    return min(found, default=None)
+
+
+def _crossing(options: Sequence[Option], dense_ms: float) -> float | None:
+    points = sorted((option.kept, option.ms) for option in options)
+    if points[0][1] > dense_ms:
+        return None
+    for (kept, ms), (more, longer) in pairwise(points):
+        if longer > dense_ms:
+            crossing = kept + (more - kept) * (dense_ms - ms) / (longer - ms)
+            return 1 / crossing
+    kept, ms = points[-1]
+    if len(points) == 1:
+        return 1 / kept
+    slope = (ms - points[-2][1]) / max(kept - points[-2][0], 1e-12)
+    carried = kept + (dense_ms - ms) / slope if slope > 0 else 1.0
+    return 1 / min(1.0, carried)
+
+
+def allowed(layer: LayerOptions, margin: float = 0.0) -> list[Option]:
+    """Dense, and the variants whose gain survives; of two that are alike in loss only the faster."""
+    if layer.fixed:
+        return [layer.dense]
+    rest = [option for option in layer.variants if survives(option, layer.dense, margin)]
+    best = [
+        option for option in rest
+        if not any(other.ms < option.ms and other.loss <= option.loss for other in rest)
+    ]  # fmt: skip
+    return [layer.dense, *best]
+
+
+def fastest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Option]:
+    """For each layer its fastest allowed option, whatever it costs in accuracy."""
+    return [min(allowed(layer, margin), key=lambda option: option.ms) for layer in layers]
+
+
+def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Option]:
+    """For each layer the allowed option that saves the most time for what it loses; dense where none is allowed.
+
+    What loses nothing goes first; of several such the fastest.
+    """
+    found = []
+    for layer in layers:
+        sparse = [option for option in allowed(layer, margin) if option.sparsity is not None]
+        free = [option for option in sparse if option.loss <= 0]
+        if free:
+            found.append(min(free, key=lambda option: option.ms))
+        else:
+            rate = [(layer.dense.ms - option.ms) / option.loss for option in sparse]
+            found.append(sparse[int(np.argmax(rate))] if sparse else layer.dense)
+    return found
+
+
+def within_time(layers: Sequence[LayerOptions], target_ms: float, margin: float = 0.0) -> list[Option]:
+    """The allowed options of least loss whose times add up to `target_ms` at most; exact (mixed-integer program).
+
+    Raises UsageError where even the fastest take longer, naming what they take.
+    """
+    least = sum(option.ms for option in fastest(layers, margin))
+    if least > target_ms:
+        raise UsageError(
+            f"the layers cannot take {target_ms:.4g} ms: the fastest that survive their intervals take {least:.4g} ms; "
+            f"allow more zeros (--sparsity), a smaller --margin, or measure (--measure)"
+        )
+    return _assign(layers, margin, lambda option: option.loss, lambda option: option.ms, target_ms)
+
+
+def within_loss(layers: Sequence[LayerOptions], max_loss: float, margin: float = 0.0) -> list[Option]:
+    """The allowed options of least time whose losses add up to `max_loss` at most; exact (mixed-integer program)."""
+    return _assign(layers, margin, lambda option: option.ms, lambda option: option.loss, max_loss)
+
+
+def _assign(layers: Sequence[LayerOptions], margin: float, cost, weight, budget: float) -> list[Option]:
+    """One option per layer, total cost least, total weight within the budget: a multiple-choice knapsack, by HiGHS."""
+    options = [allowed(layer, margin) for layer in layers]
+    flat = [option for each in options for option in each]
+    owner = np.repeat(np.arange(len(options)), [len(each) for each in options])
+    one_each = csr_array((np.ones(len(flat)), (owner, np.arange(len(flat)))), shape=(len(options), len(flat)))
+    weights = np.array([[weight(option) for option in flat]])
+    slack = 1e-9 * max(1.0, abs(budget))
+    with without_native_output():  # HiGHS prints a line now and then, whatever its options
+        found = milp(
+            np.array([cost(option) for option in flat]),
+            constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(weights, -np.inf, budget + slack)],
+            integrality=np.ones(len(flat)),
+            bounds=Bounds(0, 1),
+            options={"mip_rel_gap": 0.0},
+        )
+    if found.x is None:
+        raise UsageError(f"no choice of variants fits: {found.message}")
+    chosen = found.x > 0.5
+    return [option for option, taken in zip(flat, chosen, strict=True) if taken]

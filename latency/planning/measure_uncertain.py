@@ -1,0 +1,239 @@
+"""Confirm: what predictions leave open is timed on the device, dense and sparse of a layer in one interleaved run.
+
+A layer is timed where the interval of a variant's ratio to dense holds 1, or a prediction is in doubt; others stay
+predicted. Of a layer that is timed, what may be faster than its fastest measured option is timed, too, so that the
+choice between variants is between measured times. What fails on the device is no option any more. Layers with equal
+workloads are timed once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.kernels.workload import Workload
+from devices.session import Session
+from devices.timing.measure import device_of
+from devices.timing.measurement import Measurement, median_error
+from fleetpose.errors import UsageError
+from latency.cost_model.predictor import Predictor
+from latency.planning.assignment import LayerOptions, Option, is_uncertain
+from latency.planning.options import Network
+from latency.profiling.bench import Bench, Outcome
+from latency.profiling.interleaved_run import Settings
+from latency.profiling.network_timing import Whole, network_record
+from latency.profiling.normalise import steady
+from latency.profiling.prepare import Recipe
+from latency.profiling.reference_kernel import Reference
+from latency.profiling.space import Group, runs
+from models.plans.cost import Cost
+from models.plans.sparsity import Sparsity
+
+log = logging.getLogger("latency.planning.measure_uncertain")
+
+Report = Callable[[str, int, int], None]
+#: standard errors to either side that hold 90 % of a normal distribution
+Z = 1.645
+#: what a device says to be the one a predictor was fitted on: (what, of the predictor's metadata, of the device)
+SAME = (("profile", "device", "profile"), ("device", "gpu", "name"))
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A network whose open options were timed.
+
+    Attributes:
+        network: it, with measured options in place of predicted ones.
+        timed: variants that were timed, dense ones included; `failed`: texts of those that failed.
+        left: layers that stayed open, for want of time.
+    """
+
+    network: Network
+    timed: int
+    failed: tuple[str, ...]
+    left: int
+
+
+def check_device(predictor: Predictor, session: Session) -> None:
+    """Raise UsageError where a session's device is not the one a predictor is of: their times would not compare."""
+    device = device_of(session)
+    for what, ours, its in SAME:
+        expected, found = predictor.metadata.get(ours, ""), device.get(its, "")
+        if expected and expected != found:
+            raise UsageError(
+                f"the predictor is of {what} {expected!r}, the device is {found!r}; fit to its own records"
+            )
+
+
+def confirm(
+    network: Network,
+    session: Session,
+    recipe: Recipe,
+    settings: Settings,
+    clock: str = "auto",
+    reference_ms: float | None = None,
+    budget_secs: float | None = None,
+    report: Report = lambda message, done, total: None,
+) -> Confirmed:
+    """Time what is open, layers with the largest share of the network first.
+
+    Args:
+        network: with predicted options.
+        session: the device's; see `check_device`.
+        recipe, settings: how layers are compiled and timed.
+        clock: that the predictor's times are of: "event", "wall", or "auto": events where there are any.
+        reference_ms: pace that times are brought to (`latency.profiling.normalise`), the predictor's.
+        budget_secs: no layer is begun later than this; None: no end.
+        report: told what is timed, how many layers are done and how many there are.
+
+    Raises:
+        DeviceUnreachable: the device is gone.
+    """
+    started = time.monotonic()
+    bench = Bench(session, settings)
+    layers = {layer.layer: layer for layer in network.layers}
+    kinds: dict[Workload, list[str]] = {}
+    for name in layers:
+        if open_variants(layers[name]):
+            kinds.setdefault(network.workloads[name], []).append(name)
+    order = sorted(kinds, key=lambda workload: -sum(layers[name].dense.ms for name in kinds[workload]))
+    timed, left, failed = 0, 0, []
+    for number, workload in enumerate(order):
+        names = kinds[workload]
+        if budget_secs is not None and time.monotonic() - started >= budget_secs:
+            left += len(names)
+            continue
+        report(names[0], number, len(order))
+        found = Found(bench, recipe, clock, reference_ms).of(workload, layers[names[0]])
+        timed += found.timed
+        failed += [f"{names[0]} {text}" for text in found.failures]
+        for name in names:
+            layers[name] = found.replaced(layers[name])
+    return Confirmed(replace(network, layers=tuple(layers.values())), timed, tuple(failed), left)
+
+
+def open_variants(layer: LayerOptions) -> list[Sparsity]:
+    """The sparsities of a layer whose gain is open."""
+    if layer.fixed:
+        return []
+    return [each.sparsity for each in layer.variants if each.sparsity and is_uncertain(each, layer.dense)]
+
+
+def rivals(layer: LayerOptions) -> list[Sparsity]:
+    """The predicted sparsities of a layer that may be faster than its fastest measured option; none of one untimed."""
+    measured = [each.ms for each in (layer.dense, *layer.variants) if each.measured]
+    fastest = min(measured, default=0.0)
+    return [each.sparsity for each in layer.variants if each.sparsity and not each.measured and each.low < fastest]
+
+
+class Found:
+    """What the device says of one workload: times by sparsity, and what failed."""
+
+    def __init__(self, bench: Bench, recipe: Recipe, clock: str, reference_ms: float | None) -> None:
+        self.bench, self.recipe, self.clock, self.reference_ms = bench, recipe, clock, reference_ms
+        self.options: dict[Sparsity | None, tuple[float, float, float]] = {}
+        self.failed: dict[Sparsity | None, str] = {}
+        self.timed = 0
+
+    @property
+    def failures(self) -> list[str]:
+        return [f"{sparsity or 'dense'}: {why}" for sparsity, why in self.failed.items()]
+
+    def of(self, workload: Workload, layer: LayerOptions) -> Found:
+        """Time what is open of a layer, then what is open or may be faster beside the measured times."""
+        known = layer
+        while wanted := open_variants(known) or rivals(known):
+            for part in runs([Group(workload, (None, *wanted))]):
+                outcomes, _ = self.bench.time(part, self.recipe.prepare(part))
+                self._keep(outcomes)
+            known = self.replaced(known)
+            if None in self.failed:
+                break
+        return self
+
+    def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        """A variant's time is the dense one's of the first run times their ratio, in which drift cancels."""
+        for outcome in outcomes:  # dense comes first
+            sparsity = outcome.prepared.sparsity
+            if outcome.failure is not None or outcome.measurement is None:
+                why = outcome.failure.reason if outcome.failure else "it was not timed"
+                self.failed[sparsity] = why.splitlines()[0]
+                continue
+            self.timed += 1
+            found = times(outcome.measurement, self.clock, self._pace(outcome))
+            if sparsity is None:
+                self.options.setdefault(None, found)
+            elif outcome.ratio is not None and None in self.options:
+                dense_ms = self.options[None][0]
+                low, high = dense_ms * outcome.ratio.low, dense_ms * outcome.ratio.high
+                self.options[sparsity] = (dense_ms * outcome.ratio.median, low, high)
+            else:
+                self.options[sparsity] = found
+
+    def _pace(self, outcome: Outcome) -> float:
+        """What brings a measurement to the pace that times are wanted at."""
+        wall = outcome.measurement.wall_median_secs if outcome.measurement else None
+        if self.reference_ms is None or outcome.to_reference is None or not wall:
+            return 1.0
+        return 1e-3 * self.reference_ms * outcome.to_reference / wall
+
+    def replaced(self, layer: LayerOptions) -> LayerOptions:
+        """A layer with measured options in place of predicted ones, and without those that failed."""
+        variants = [self._measured(each) for each in layer.variants if each.sparsity not in self.failed]
+        dense = layer.dense
+        if None in self.failed:
+            dense = replace(dense, doubt=f"the dense kernel failed on the device: {self.failed[None]}")
+            variants = [replace(each, doubt=dense.doubt) for each in variants]
+        return replace(layer, dense=self._measured(dense), variants=tuple(variants))
+
+    def _measured(self, option: Option) -> Option:
+        if option.sparsity not in self.options:
+            return option
+        ms, low, high = self.options[option.sparsity]
+        return replace(option, ms=ms, low=low, high=high, measured=True, doubt="")
+
+
+def times(measurement: Measurement, clock: str, factor: float = 1.0) -> tuple[float, float, float]:
+    """The median in milliseconds, and what it may be off by (Z standard errors) to either side, all times `factor`."""
+    event = clock == "event" or (clock == "auto" and measurement.event_median_secs is not None)
+    middle = measurement.event_median_secs if event else measurement.wall_median_secs
+    assert middle is not None
+    off = Z * median_error(measurement.event_secs if event else measurement.wall_secs)
+    half, scale = min(off, 0.5) * middle, 1e3 * factor
+    return scale * middle, scale * (middle - half), scale * (middle + half)
+
+
+def with_measured_whole(
+    network: Network,
+    session: Session,
+    recipe: Recipe,
+    settings: Settings,
+    dtype: str,
+    reference_ms: float | None = None,
+) -> Network:
+    """The network with its dense time measured, at the pace of `reference_ms`.
+
+    Raises:
+        UsageError: it failed. DeviceUnreachable: the device is gone.
+    """
+    reference = Reference(session, settings.patience, log.info, host=settings.host)
+    record = network_record(session, Whole(network.graph, None, dtype), recipe, settings, reference)
+    record = steady(record, reference_ms)
+    if record.failure is not None or record.wall_ms is None:
+        why = record.failure.reason if record.failure else "it has no wall time"
+        raise UsageError(f"the dense network was not timed: {why}")
+    half = min(record.wall_iqr_ms or 0.0, record.wall_ms) / 2
+    return replace(network, whole=Cost.of(record.wall_ms, record.wall_ms - half, record.wall_ms + half, measured=True))
+
+
+def sentences(confirmed: Confirmed, device: Mapping[str, object]) -> list[str]:
+    """What was timed, for the plan's notes."""
+    name = device.get("name") or device.get("spec")
+    found = [f"{confirmed.timed} variants whose gain was open were timed on {name}"]
+    if confirmed.failed:
+        found.append(f"{len(confirmed.failed)} failed and are no options: {'; '.join(confirmed.failed[:3])}")
+    if confirmed.left:
+        found.append(f"{confirmed.left} layers stayed open, for the time was over")
+    return found

@@ -1,0 +1,178 @@
+"""Trial: the planned network timed in turn with the dense one, and the plan decided again by what it saved.
+
+Layers are timed alone, and alone they find a cache that is theirs. What zeros save of a whole network is therefore
+seen before work goes into its weights: no weights are needed for that, only places of zeros. Each trial tells what the
+predicted savings are worth (`Network.saved`), and the next plan is chosen by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import mean
+
+from codegen.tuning.contest import brief
+from devices.session import Session
+from devices.timing.interleaved import Ratio, measure_interleaved
+from devices.timing.timers import Call
+from fleetpose.errors import UsageError
+from latency.planning.options import Goal, Network, target_of
+from latency.profiling.interleaved_run import Settings
+from latency.profiling.network_timing import SAMPLES_PER_ROUND, Compiled, Whole
+from latency.profiling.prepare import Recipe
+from models.graph.network import Graph
+from models.plans.cost import Cost, Outlook
+from models.plans.plan import Plan
+
+#: plans that are timed at most
+TRIALS = 3
+#: of the target: a time that is so near is not decided again
+NEAR = 0.02
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A plan and what it does.
+
+    Attributes:
+        plan: as decided, its network's times not all measured.
+        alone_ms: what its zeros save by the layers' times, no trial considered.
+        ratio: dense time / planned time, of interleaved rounds.
+    """
+
+    plan: Plan
+    alone_ms: float
+    ratio: Ratio
+
+    @property
+    def outlook(self) -> Outlook:
+        """The plan's network."""
+        assert self.plan.network is not None
+        return self.plan.network
+
+    @property
+    def saved(self) -> float:
+        """What was saved / what the layers' times say."""
+        return (self.outlook.dense.ms - self.ms(self.ratio.median)) / self.alone_ms
+
+    def ms(self, ratio: float) -> float:
+        """Milliseconds of the planned network at a ratio."""
+        return self.outlook.dense.ms / ratio
+
+    def expected_ms(self, saved: float) -> float:
+        """Milliseconds of the planned network where so much is saved of what the layers' times say."""
+        return self.outlook.dense.ms - saved * self.alone_ms
+
+    @property
+    def measured(self) -> Plan:
+        """The plan with the planned network's time measured."""
+        found, outlook = self.ratio, self.outlook
+        cost = Cost.of(self.ms(found.median), self.ms(found.high), self.ms(found.low), measured=True)
+        return replace(self.plan, network=replace(outlook, planned=cost, predicted=outlook.planned))
+
+    def __str__(self) -> str:
+        found, foretold = self.ratio, self.outlook.dense.ms / self.outlook.planned.ms
+        return f"{found.median:.2f} times as fast ({found.low:.2f} to {found.high:.2f}), {foretold:.2f} predicted"
+
+
+def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time: Callable[[Plan], Ratio]) -> Plan:
+    """The plan of a goal of time after trials.
+
+    What is saved is taken as the mean over the trials, for each of them is noisy. They end once that mean brings the
+    plan at hand near the target, and at TRIALS; then the plan nearest to the target of those that reach it is taken,
+    or the fastest.
+
+    Args:
+        network: its dense time measured.
+        goal: a target or a speed-up.
+        plan_of: decides; raises UsageError where the goal cannot be reached.
+        time: times a plan's network, dense time / planned time.
+
+    Raises:
+        UsageError: the goal is out of reach as predicted, or a network failed on the device.
+    """
+    target = target_of(network, goal)
+    assert target is not None
+    plan, trials = plan_of(network), list[Trial]()
+    while plan.sparsities and not any(plan.sparsities == each.plan.sparsities for each in trials):
+        trials.append(_trial(plan, network, time(plan)))
+        saved = mean(each.saved for each in trials)
+        if len(trials) == TRIALS or saved <= 0 or abs(trials[-1].expected_ms(saved) / target - 1) <= NEAR:
+            break
+        network = replace(network, saved=saved)
+        try:
+            plan = plan_of(network)
+        except UsageError:  # as far as is known now, nothing reaches it
+            break
+    if not trials:
+        return plan
+    best = _best(trials, target).measured
+    assert best.network is not None
+    return replace(best, network=replace(best.network, notes=(*best.network.notes, _sentence(trials))))
+
+
+def _trial(plan: Plan, network: Network, ratio: Ratio) -> Trial:
+    assert plan.network is not None
+    return Trial(plan, (plan.network.dense.ms - plan.network.planned.ms) / network.saved, ratio)
+
+
+def _best(trials: Sequence[Trial], target: float) -> Trial:
+    saved = mean(each.saved for each in trials)
+    times = {number: each.expected_ms(saved) for number, each in enumerate(trials)}
+    reach = [number for number, ms in times.items() if ms <= target * (1 + NEAR)]
+    return trials[max(reach, key=times.__getitem__) if reach else min(times, key=times.__getitem__)]
+
+
+def _sentence(trials: Sequence[Trial]) -> str:
+    times = "; decided again by that: ".join(map(str, trials))
+    return f"the planned network was timed in turn with the dense one: {times}"
+
+
+class Stand:
+    """The dense network on a device, to time planned ones beside.
+
+    Args:
+        session: an open session of the device.
+        graph: the network.
+        recipe, settings: how it is compiled and timed.
+        dtype: element type.
+        report: told what is done.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        graph: Graph,
+        recipe: Recipe,
+        settings: Settings,
+        dtype: str,
+        report: Callable[[str, int, int], None] = lambda message, done, total: None,
+    ) -> None:
+        self.session, self.graph, self.recipe, self.settings = session, graph, recipe, settings
+        self.dtype, self.report = dtype, report
+
+    @cached_property
+    def _dense(self) -> Call:
+        return self._loaded(None)
+
+    def _loaded(self, plan: Plan | None) -> Call:
+        return Compiled.of(Whole(self.graph, plan, self.dtype), self.recipe).load(self.session)
+
+    def time(self, plan: Plan) -> Ratio:
+        """Dense time / planned time, by wall clock.
+
+        Raises:
+            UsageError: a network failed. DeviceUnreachable: the device is gone.
+        """
+        settings, rounds = self.settings, SAMPLES_PER_ROUND * self.settings.rounds
+        self.report("the whole network, planned and dense in turn", 0, 0)
+        result = measure_interleaved(
+            self.session, {"dense": self._dense, "planned": self._loaded(plan)}, rounds, warmup=1, clock="wall",
+            min_repeat_secs=settings.sample_secs, timeout_secs=settings.network_timeout_secs, seed=settings.seed,
+            most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
+        )  # fmt: skip
+        for name, found in result.measurements.items():
+            if not found.ok:
+                raise UsageError(f"the {name} network was not timed: {brief(found.error)}")
+        return result.ratios["planned"]

@@ -1,0 +1,92 @@
+"""Active collection: of all that could be timed next, first what a predictor's decisions hang on.
+
+A run is worth its time where sparse or dense is not settled, that is, where the predicted ratio's interval holds 1; and
+next to that where intervals are wide. Worth is what a decision by the predicted ratio is expected to lose, the value of
+perfect information (Howard, Information Value Theory, 1966), with the logarithm of the ratio taken as normal.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from codegen.kernels.workload import Workload
+from codegen.schedules.rule import Choice
+from latency.profiling.prepare import Recipe
+from latency.profiling.space import Group
+
+log = logging.getLogger("latency.profiling.active")
+
+#: standard deviations from the middle to either end of a 90 % interval
+NINETY = 1.645
+#: worth of an interval's width, in units of that of an open decision
+WIDTH_WORTH = 0.25
+
+
+class Estimate(NamedTuple):
+    """A predicted time, milliseconds, and its 90 % interval."""
+
+    low: float
+    ms: float
+    high: float
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the time's logarithm."""
+        return math.log(self.high / self.low) / (2 * NINETY)
+
+
+class Estimator(Protocol):
+    """What ordering needs of a predictor."""
+
+    def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> Sequence[Estimate]:
+        """The times of workloads under their schedules, in order."""
+
+
+def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], list[Group]]:
+    """A function that puts runs in order, what is worth most first; what has no schedule comes last."""
+
+    def order(waiting: list[Group]) -> list[Group]:
+        worths = {number: worth(each) for number, each in _estimated(estimator, recipe, waiting).items()}
+        if worths:
+            log.info("worth of runs: %.3f to %.3f", max(worths.values()), min(worths.values()))
+        return [waiting[number] for number in sorted(range(len(waiting)), key=lambda at: -worths.get(at, -1.0))]
+
+    return order
+
+
+def worth(estimates: Sequence[Estimate]) -> float:
+    """That of timing a run, the dense variant's estimate first: of its most open decision and its widest interval."""
+    dense, *sparse = estimates
+    open_decision = max((expected_loss(dense, each) for each in sparse), default=0.0)
+    return open_decision + WIDTH_WORTH * max(each.sigma for each in estimates)
+
+
+def expected_loss(dense: Estimate, sparse: Estimate) -> float:
+    """Share of the time that choosing by the predicted ratio alone is expected to lose: sd (p(z) - z P(-z)).
+
+    z is the distance of the log-ratio from 0 in standard deviations, p and P the normal density and distribution.
+    """
+    distance, sigma = abs(math.log(sparse.ms / dense.ms)), math.hypot(dense.sigma, sparse.sigma)
+    if sigma == 0:
+        return 0.0
+    z = distance / sigma
+    density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    return sigma * (density - z * math.erfc(z / math.sqrt(2)) / 2)
+
+
+def _estimated(estimator: Estimator, recipe: Recipe, groups: Sequence[Group]) -> dict[int, list[Estimate]]:
+    """By the groups' numbers; those whose dense layer has no schedule are left out, as are such variants."""
+    kernels: list[tuple[Workload, Choice]] = []
+    owners: list[int] = []
+    for number, group in enumerate(groups):
+        found = recipe.choices(group)
+        if found and found[0][0].sparsity is None:
+            kernels += found
+            owners += [number] * len(found)
+    estimated: dict[int, list[Estimate]] = {}
+    for number, one in zip(owners, estimator.estimates(kernels) if kernels else [], strict=True):
+        estimated.setdefault(number, []).append(one)
+    return estimated

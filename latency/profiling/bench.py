@@ -1,0 +1,164 @@
+"""The variants of one layer against each other on a device, in one interleaved run, each first checked.
+
+A variant that gives wrong results, fails or hangs is an outcome with its reason. One that ends the device's session is
+tried once more over a new connection, then given up; a device that does not come back is DeviceUnreachable.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codegen.lowering.layer import ENTRY, LoadedLayer
+from codegen.tuning.contest import TOLERANCES, brief, relative_difference
+from devices.rpc.connection import bounded
+from devices.session import Session
+from devices.timing.measurement import Measurement
+from devices.timing.timers import Call
+from fleetpose.errors import DeviceUnreachable, reason
+from latency.profiling.interleaved_run import Broken, Rounds, Settings, roughness
+from latency.profiling.prepare import Prepared
+from latency.profiling.reference_kernel import Pace
+from latency.profiling.space import Group
+from latency.records.record import Failure, RatioToDense
+from models.plans.sparsity import variant_text
+
+log = logging.getLogger("latency.profiling.bench")
+
+#: sessions that a variant may end before it is given up
+STRIKES = 2
+#: sessions that may end in all while one run is timed, before the device is to blame
+MOST_STRIKES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of one variant: a measurement, perhaps with a ratio to dense, or a failure.
+
+    `to_reference`: see `latency.records.record.Record`.
+    """
+
+    prepared: Prepared
+    measurement: Measurement | None = None
+    ratio: RatioToDense | None = None
+    failure: Failure | None = None
+    to_reference: float | None = None
+
+
+class Bench:
+    """A device with its reference kernel, ready to time layers.
+
+    Args:
+        session: an open device session; reconnected after a variant that broke it.
+        say: told what is waited for.
+        stop: once set, a session that ends is not made anew.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        settings: Settings,
+        say: Callable[[str], None] = log.info,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.session, self.settings, self.stop = session, settings, stop or threading.Event()
+        self.rounds = Rounds(session, settings, say, self.stop)
+
+    def time(self, group: Group, prepared: Sequence[Prepared]) -> tuple[list[Outcome], Pace]:
+        """The outcome of each variant, in order, and the device's pace during the run.
+
+        Raises DeviceUnreachable where the device does not come back.
+        """
+        failures = {number: one.failure for number, one in enumerate(prepared) if one.failure is not None}
+        strikes: Counter[int | None] = Counter()
+        while True:
+            try:
+                return self._attempt(group, prepared, failures, alone=strikes[None] >= STRIKES)
+            except Broken as broken:
+                log.info("%s: %s", group.workload.label, broken)
+                if self.stop.is_set() or strikes.total() > MOST_STRIKES:
+                    raise DeviceUnreachable(f"device {self.session.spec!r}: {broken}") from broken
+                self.session.reconnect()
+                self.rounds.forget()
+                strikes[broken.number] += 1
+                final = broken.failure.kind == "timeout" or strikes[broken.number] >= STRIKES
+                if broken.number is not None and final:
+                    failures[broken.number] = broken.failure
+
+    def _attempt(
+        self, group: Group, prepared: Sequence[Prepared], failures: dict[int, Failure], alone: bool
+    ) -> tuple[list[Outcome], Pace]:
+        calls = {}
+        for number, one in enumerate(prepared):
+            if number not in failures:
+                call, failure = self._loaded(group, number, one)
+                calls.update({} if failure is not None or call is None else {number: call})
+                failures.update({number: failure} if failure is not None else {})
+        if not calls:
+            return [Outcome(one, failure=failures[number]) for number, one in enumerate(prepared)], Pace()
+        run = self.rounds.run(calls, alone)
+        outcomes = [
+            replace(
+                self._outcome(one, failures.get(number), run.found.get(number), run.ratios.get(number)),
+                to_reference=run.to_reference.get(number),
+            )
+            for number, one in enumerate(prepared)
+        ]
+        return outcomes, run.pace
+
+    def _loaded(self, group: Group, number: int, one: Prepared) -> tuple[Call | None, Failure | None]:
+        """A variant on the device, run once; or what is wrong with it. Raises Broken."""
+        if self.session.spec == "null":
+            layer, sparsity = group.workload.layer, one.sparsity
+            macs = layer.macs if sparsity is None else sparsity.kept_macs(layer)
+            moved = 4.0 * sum(int(np.prod(shape)) for shape in (*layer.in_shapes, layer.out_shape))
+            key = group.identity(sparsity, {})
+            return Call(self.session.kernel(key, macs, moved)), None  # type: ignore[attr-defined]
+
+        def first_run() -> tuple[Call, np.ndarray]:
+            assert one.compiled is not None
+            with self.session.guard(f"running {variant_text(one.sparsity)}"):
+                loaded = LoadedLayer(one.compiled, self.session)
+                call = Call(loaded.module, loaded.arguments(one.inputs), ENTRY)
+                call.function[ENTRY](*call.args)
+                return call, one.compiled.workload.output.unpack(call.args[-1].numpy())
+
+        try:
+            call, result = bounded(first_run, self.settings.timeout_secs, "its first run")
+        except TimeoutError as error:
+            self.session.abort(f"{error}; the session was cut to stop what ran")
+            raise Broken(number, Failure("timeout", str(error))) from error
+        except DeviceUnreachable as error:
+            raise Broken(number, Failure("device", reason(error))) from error
+        except Exception as error:  # whatever it is, it is this variant's result
+            if not self.session.alive():
+                raise Broken(number, Failure("device", reason(error))) from error
+            return None, Failure("error", f"{type(error).__name__}: {reason(error)}")
+        wrong = departure(result, one.expected, TOLERANCES[group.workload.dtype])
+        return (call, None) if wrong is None else (None, Failure("wrong", wrong))
+
+    def _outcome(
+        self, prepared: Prepared, failure: Failure | None, measured: Measurement | None, ratio: RatioToDense | None
+    ) -> Outcome:
+        if failure is None and measured is not None and not measured.ok:
+            failure = Failure(measured.failure or "error", brief(measured.error))
+        if failure is None and measured is not None and (rough := roughness(measured)) > self.settings.patience.useless:
+            failure = Failure("noise", f"its samples scatter by {rough:.2f} of their median")
+        if failure is not None:
+            return Outcome(prepared, measured, failure=failure)
+        return Outcome(prepared, measured, ratio)
+
+
+def departure(result: np.ndarray, expected: np.ndarray | None, tolerance: float) -> str | None:
+    """What is wrong with a result, in words; None where rounding explains all differences."""
+    if expected is None:
+        return None
+    if not np.isfinite(result).all():
+        return "its result is not finite"
+    difference = relative_difference(result, expected)
+    return f"its result is off by {difference:.2g} of the largest magnitude" if difference > tolerance else None

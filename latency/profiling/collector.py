@@ -1,0 +1,121 @@
+"""Collector: brings a file of records up to a wanted set of layers and networks, from wherever an earlier run stopped.
+
+What has a record is not measured again, failures included. A run's records are written as soon as it is over, so that
+whatever ends the process loses at most the runs that were being timed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from devices.session import Session
+from devices.timing.measure import device_of
+from latency.profiling.bench import Outcome
+from latency.profiling.device_pool import Crew, Feed
+from latency.profiling.interleaved_run import Settings
+from latency.profiling.network_timing import Whole, network_record
+from latency.profiling.outcomes import layer_records
+from latency.profiling.prepare import Recipe
+from latency.profiling.reference_kernel import Pace, Reference
+from latency.profiling.space import Group, runs
+from latency.records.journal import Journal
+from latency.records.record import Record
+
+log = logging.getLogger("latency.profiling.collector")
+
+Report = Callable[[str, int, int], None]
+#: puts runs that wait into the order they are to be done in; may change or drop some
+Order = Callable[[list[Group]], list[Group]]
+
+
+@dataclass
+class Collector:
+    """What is measured on, how, and where to.
+
+    Attributes:
+        journal: the file of records, open.
+        recipe, settings: how layers are compiled and timed.
+        report: told what is being done, the variants done and all variants.
+        budget_secs: no run is begun later than this after the start; None: no end.
+        order: puts the runs into the order they are done in; as they come without.
+        measured: records written.
+        failed: those of them that are failures, by kind.
+    """
+
+    journal: Journal
+    recipe: Recipe
+    settings: Settings
+    report: Report
+    budget_secs: float | None = None
+    order: Order | None = None
+    measured: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+    _total: int = 0
+
+    def layers(self, groups: Sequence[Group], session: Session, others: Sequence[Callable[[], Session]] = ()) -> None:
+        """Time what is left of `groups`, on the session's device and those that `others` open.
+
+        Raises DeviceUnreachable where no device is left, KeyboardInterrupt as it came.
+        """
+        waiting = runs(self.left(groups, session))
+        self._total = self.measured + self.count_left(groups, session)
+        if self.order is not None:
+            waiting = self.order(waiting)
+        feed = Feed(waiting, self.expired)
+
+        def keep(group: Group, outcomes: list[Outcome], pace: Pace, used: Session) -> None:
+            self._keep(layer_records(group, outcomes, pace, used), group.workload.label)
+
+        Crew(feed, self.recipe, self.settings, keep, self._say).run(session, others)
+
+    def networks(self, wanted: Sequence[Whole], session: Session) -> None:
+        """Time the networks that have no record yet. Raises DeviceUnreachable where the device is gone."""
+        waiting = [each for each in wanted if each.identity(session) not in self.journal]
+        self._total = self.measured + len(waiting)
+        if not waiting:
+            return
+        if not session.alive():
+            session.reconnect()
+        reference = Reference(session, self.settings.patience, self._say, host=self.settings.host)
+        for whole in waiting:
+            if self.expired():
+                return
+            self._say(f"{whole.graph.name}, the whole network")
+            record = network_record(session, whole, self.recipe, self.settings, reference)
+            self._keep([record], whole.graph.name)
+
+    def left(self, groups: Sequence[Group], session: Session) -> list[Group]:
+        """The groups with the variants that have no record; the dense one, which ratios need, stays with them."""
+        device, found = device_of(session), []
+        for group in groups:
+            missing = [each for each in group.sparsities if group.identity(each, device) not in self.journal]
+            if missing:
+                sparse = [each for each in missing if each is not None]
+                found.append(replace(group, sparsities=(None, *sparse)))
+        return found
+
+    def count_left(self, groups: Sequence[Group], session: Session) -> int:
+        """Variants without a record."""
+        device = device_of(session)
+        return sum(group.identity(each, device) not in self.journal for group in groups for each in group.sparsities)
+
+    def expired(self) -> bool:
+        """Whether the time is over."""
+        return self.budget_secs is not None and time.monotonic() - self.started >= self.budget_secs
+
+    def _keep(self, records: list[Record], what: str) -> None:
+        written = self.journal.append(records)
+        self.measured += len(written)
+        for record in written:
+            if record.failure is not None:
+                self.failed[record.failure.kind] += 1
+                log.info("%s %s: %s: %s", what, record.sparsity, record.failure.kind, record.failure.reason)
+        self._say(what)
+
+    def _say(self, message: str) -> None:
+        self.report(message, self.measured, self._total)

@@ -1,0 +1,169 @@
+"""Whole networks, timed: what the sum of their layers is calibrated on.
+
+A network is compiled as `codegen.build` does it, by the same schedules as its layers, and run on the device with its
+input and outputs there; what moves them over RPC is not in the time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tvm
+
+from codegen.graph_latency import loaded_network
+from codegen.lowering.network import NetworkModule, Options, lower_network
+from codegen.lowering.target import make_target
+from codegen.tuning.contest import brief
+from devices.session import Session
+from devices.timing.interleaved import measure_interleaved
+from devices.timing.measure import device_of, measure
+from devices.timing.measurement import versions
+from devices.timing.timers import Call
+from fleetpose.errors import DeviceUnreachable, UsageError, reason
+from fleetpose.interrupt import kept_interrupt
+from latency.profiling.interleaved_run import Settings
+from latency.profiling.outcomes import now, rounded, times
+from latency.profiling.prepare import Recipe
+from latency.profiling.reference_kernel import REFERENCE_NAME, Reference
+from latency.records.identity import network_id
+from latency.records.record import Failure, Record
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.prune.oneshot import prune_graph
+
+log = logging.getLogger("latency.profiling.network_timing")
+
+#: inferences timed for each round of a layer's run
+SAMPLES_PER_ROUND = 3
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A network at one size, dense or under a plan."""
+
+    graph: Graph
+    plan: Plan | None = None
+    dtype: str = "float32"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.graph.input_shape[1:]
+
+    @property
+    def variants(self) -> dict[str, str]:
+        """The layers that are not dense."""
+        return {name: str(each) for name, each in (self.plan.sparsities if self.plan else {}).items()}
+
+    def identity(self, session: Session) -> str:
+        """The id of its record."""
+        return network_id(device_of(session), self.graph.name, self.size, self.variants, self.dtype)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A network compiled to be timed, with zeros wherever its plan asks for some, whatever its weights.
+
+    Attributes:
+        lowered: its kernels; `executable`: what TVM made of them.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+    """
+
+    lowered: NetworkModule
+    executable: Any
+    host: str
+
+    @staticmethod
+    @kept_interrupt()
+    def of(whole: Whole, recipe: Recipe) -> Compiled:
+        """Compile it, by the schedules that its layers are timed with. Raises what lowering or TVM raises."""
+        graph = prune_graph(whole.graph, whole.plan) if whole.plan else whole.graph
+        sparsities = whole.plan.sparsities if whole.plan else {}
+        lowered = lower_network([graph], recipe.profile, Options(whole.dtype, sparsities, recipe.choose))
+        return Compiled(lowered, tvm.compile(lowered.module, make_target(recipe.profile, recipe.host)), recipe.host)
+
+    @property
+    def launches(self) -> int:
+        """Kernels launched for an inference."""
+        return sum(len(code.kernels) for code in self.lowered.entries[0].layers)
+
+    def load(self, session: Session) -> Call:
+        """It on the session's device, ready to be timed. Raises DeviceUnreachable."""
+        return loaded_network(session, self.lowered, self.executable, self.host)
+
+
+def wholes(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]) -> list[Whole]:
+    """Every graph dense and under each plan that is of it. Raises UsageError where a plan is of none."""
+    names = {graph.name for graph in graphs}
+    for plan in plans:
+        if plan.model not in names:
+            raise UsageError(f"a plan is of {plan.model}, which is not among --model {' '.join(sorted(names))}")
+    variants: list[Plan | None] = [None, *plans]
+    return [
+        Whole(graph, plan, dtype)
+        for graph in graphs
+        for plan in variants
+        for dtype in dtypes
+        if plan is None or plan.model == graph.name
+    ]
+
+
+@kept_interrupt()
+def network_record(session: Session, whole: Whole, recipe: Recipe, settings: Settings, reference: Reference) -> Record:
+    """Compile, time, tell. What fails is the record's failure; DeviceUnreachable where the device is gone."""
+    device = device_of(session)
+    record = Record(
+        id=whole.identity(session), kind="network", dtype=whole.dtype, network=whole.graph.name, size=whole.size,
+        plan=whole.variants, device=device, versions=versions(), date=now(), failure=Failure("error", "not run yet"),
+    )  # fmt: skip
+    try:
+        made = Compiled.of(whole, recipe)
+    except Exception as error:
+        return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
+    record = replace(record, grids=made.launches, drift=rounded(reference.settle()))
+    try:
+        found = _timed(session, made.load(session), settings, reference)
+    except DeviceUnreachable as error:
+        failure = Failure("device", reason(error))
+    except Exception as error:  # whatever it is, it is this network's result
+        failure = Failure("error", f"{type(error).__name__}: {reason(error)}")
+    else:
+        if not isinstance(found, Failure):
+            return replace(record, failure=None, **found)
+        failure = found
+    if not session.alive():
+        session.reconnect()
+        reference.forget()
+    return replace(record, failure=failure)
+
+
+def _timed(session: Session, call: Call, settings: Settings, reference: Reference) -> dict[str, Any] | Failure:
+    """What a record says of a loaded network's time; the Failure of one that does not run.
+
+    A sample of the reference kernel is as long as one inference, and the two are compared round by round: on a machine
+    with other work, short samples find quiet moments that an inference of a tenth of a second never has.
+    """
+    timeout_secs = settings.network_timeout_secs
+    first = measure(session, call.function, entry=call.entry, warmup=1, repeats=SAMPLES_PER_ROUND,
+                    timeout_secs=timeout_secs)  # fmt: skip
+    if not first.ok:
+        return Failure(first.failure or "error", brief(first.error))
+    result = measure_interleaved(
+        session, {"network": call, REFERENCE_NAME: reference.call()}, SAMPLES_PER_ROUND * settings.rounds,
+        warmup=1, clock="wall", min_repeat_secs=max(settings.sample_secs, min(first.wall_secs)),
+        timeout_secs=timeout_secs, seed=settings.seed,
+    )  # fmt: skip
+    found, beside = (result.measurements[name] for name in ("network", REFERENCE_NAME))
+    if not found.ok:
+        return Failure(found.failure or "error", brief(found.error))
+    pace = reference.pace_of(beside)
+    return {
+        "conditions": found.before,
+        "drift": rounded(pace.drift),
+        "reference_ms": rounded(pace.reference_ms),
+        "to_reference": rounded(result.ratios[REFERENCE_NAME].median),
+        **times(found),
+    }

@@ -1,0 +1,82 @@
+"""From what came of a run to records: which numbers are kept, in which units, and under which conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from devices.session import Session
+from devices.timing.measure import device_of
+from devices.timing.measurement import Measurement, versions
+from latency.profiling.bench import Outcome
+from latency.profiling.reference_kernel import Pace
+from latency.profiling.space import Group
+from latency.records.record import Record
+from models.plans.sparsity import variant_text
+
+#: digits kept of a time
+DIGITS = 6
+
+
+def layer_records(group: Group, outcomes: Sequence[Outcome], pace: Pace, session: Session) -> list[Record]:
+    """One record for each variant of a run."""
+    device = device_of(session)
+    made = []
+    for outcome in outcomes:
+        prepared = outcome.prepared
+        made.append(
+            Record(
+                id=group.identity(prepared.sparsity, device),
+                kind="layer",
+                dtype=group.workload.dtype,
+                layer=group.workload.layer,
+                pitches=group.pitches,
+                sparsity=variant_text(prepared.sparsity),
+                schedule=prepared.choice.to_dict() if prepared.choice else {},
+                grids=prepared.compiled.kernel.grids if prepared.compiled else int(outcome.failure is None),
+                networks=group.networks,
+                group=group.identity(None, device),
+                ratio_to_dense=outcome.ratio,
+                failure=outcome.failure,
+                device=device,
+                versions=versions(),
+                date=now(),
+                **times(outcome.measurement, failed=outcome.failure is not None),
+                conditions=outcome.measurement.before if outcome.measurement else {},
+                drift=rounded(pace.drift),
+                **_relative(outcome, pace),
+            )
+        )
+    return made
+
+
+def _relative(outcome: Outcome, pace: Pace) -> dict[str, Any]:
+    """The fields of a record that hold what the reference kernel took."""
+    if outcome.failure is not None or outcome.to_reference is None:
+        return {}
+    return {"reference_ms": rounded(pace.reference_ms), "to_reference": rounded(outcome.to_reference)}
+
+
+def times(measurement: Measurement | None, failed: bool = False) -> dict[str, Any]:
+    """The fields of a record that hold times, in milliseconds, and the number of samples."""
+    if measurement is None or failed or not measurement.ok:
+        return {}
+    secs = {
+        "event_ms": measurement.event_median_secs,
+        "wall_ms": measurement.wall_median_secs,
+        "event_iqr_ms": measurement.event_iqr_secs,
+        "wall_iqr_ms": measurement.wall_iqr_secs,
+    }
+    found = {name: None if value is None else rounded(1e3 * value) for name, value in secs.items()}
+    return {**found, "samples": len(measurement.wall_secs)}
+
+
+def now() -> str:
+    """ISO 8601, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def rounded(value: float | None) -> float | None:
+    """To DIGITS significant digits."""
+    return None if value is None else float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,116 @@
+"""From a variant of a layer to what can be sent to a device: its schedule, compiled kernels, operands, right result.
+
+Works without a device, so that it can run ahead of measuring. What does not compile is a failure that is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from codegen.kernels.workload import Weights, Workload
+from codegen.lowering.layer import CompiledLayer, compile_layer, random_operands
+from codegen.schedules import default_choice
+from codegen.schedules.rule import Choice
+from devices.profile import Profile
+from fleetpose.errors import reason
+from fleetpose.interrupt import kept_interrupt
+from latency.profiling.space import Group
+from latency.records.record import Failure
+from models.graph.layer import Layer
+from models.graph.reference import run_layer
+from models.plans.sparsity import Sparsity
+
+log = logging.getLogger("latency.profiling.prepare")
+
+Choose = Callable[[Workload, Profile], Choice | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One variant, ready to be loaded, or the reason why it is not.
+
+    Attributes:
+        sparsity: None is dense.
+        choice: the schedule; None where none was found.
+        compiled: None where it failed, and on the null device.
+        inputs: (C, H, W) arrays, shared by the variants of a layer.
+        expected: the right result, (C, H, W) float32.
+        failure: why there is no `compiled`.
+    """
+
+    sparsity: Sparsity | None
+    choice: Choice | None = None
+    compiled: CompiledLayer | None = None
+    inputs: tuple[np.ndarray, ...] = ()
+    expected: np.ndarray | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How variants are to be compiled.
+
+    Attributes:
+        profile: the device's.
+        choose: the schedule of a workload, such as `Tuned.choice`; where it knows none, the default one.
+        seed: of the random operands.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+        runs_nothing: for the null device: schedules are chosen, nothing is compiled.
+    """
+
+    profile: Profile
+    choose: Choose = lambda workload, profile: None
+    seed: int = 0
+    host: str = "native"
+    runs_nothing: bool = False
+
+    def prepare(self, group: Group) -> list[Prepared]:
+        """Every variant of a group, the dense one first."""
+        if self.runs_nothing:
+            return [self._chosen(replace(group.workload, sparsity=each)) for each in group.sparsities]
+        inputs, weights = random_operands(group.workload.layer, self.seed)
+        return [self._prepared(group.workload, each, inputs, weights) for each in group.sparsities]
+
+    def choices(self, group: Group) -> list[tuple[Workload, Choice]]:
+        """What would be timed of a group: its variants under their schedules; those that have none are left out."""
+        workloads = [replace(group.workload, sparsity=each) for each in group.sparsities]
+        found = [(workload, self._chosen(workload).choice) for workload in workloads]
+        return [(workload, choice) for workload, choice in found if choice is not None]
+
+    def _chosen(self, workload: Workload) -> Prepared:
+        try:
+            choice = self.choose(workload, self.profile) or default_choice(workload, self.profile)
+        except LookupError as error:
+            return Prepared(workload.sparsity, failure=Failure("compile", str(error)))
+        return Prepared(workload.sparsity, choice)
+
+    @kept_interrupt()
+    def _prepared(
+        self, dense: Workload, sparsity: Sparsity | None, inputs: list[np.ndarray], weights: Weights
+    ) -> Prepared:
+        workload = replace(dense, sparsity=sparsity)
+        found = self._chosen(workload)
+        if found.failure is not None:
+            return found
+        weights = weights.pruned(sparsity)
+        try:
+            compiled = compile_layer(workload, weights, self.profile, self.host, found.choice)
+        except Exception as error:  # whatever compiling does is the variant's own failure
+            why = Failure("compile", f"{type(error).__name__}: {reason(error)}")
+            log.info("%s %s: %s", workload.label, found.choice, why.reason)
+            return replace(found, failure=why)
+        expected = right_result(workload.layer, inputs, weights)
+        return replace(found, compiled=compiled, inputs=tuple(inputs), expected=expected)
+
+
+def right_result(layer: Layer, inputs: list[np.ndarray], weights: Weights) -> np.ndarray:
+    """What a layer computes, by torch in float32, which is quick: (C, H, W)."""
+    arrays = {f"{layer.name}.weight": weights.weight, f"{layer.name}.bias": weights.bias}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
+    with torch.no_grad():
+        return run_layer(layer, [torch.from_numpy(each[None]) for each in inputs], tensors)[0].numpy()

@@ -1,0 +1,112 @@
+"""Journal: the one writer of a file of records. What it has written stays, whatever kills the process next.
+
+Lines are appended by single writes and are on the disk before anything goes on. The file is locked while a Journal is
+open, so that two collections never measure into it at once; the lock ends with the process that holds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from fleetpose.errors import UsageError
+from fleetpose.files import check_writable, make_folder
+from latency.records.read import parse, to_line
+from latency.records.record import Record
+
+log = logging.getLogger("latency.records.journal")
+
+
+class Journal:
+    """A file of records, open to be extended. A context manager.
+
+    A torn last line is cut off when the file is opened.
+
+    Args:
+        path: made, with its folder, where it is not there.
+
+    Attributes:
+        records: those of the file, and those appended since.
+
+    Raises:
+        UsageError: the file has a line that is no record (it is not touched then), cannot be written to, or is being
+            written to by another process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_writable(path, force=True)
+        make_folder(path.absolute().parent)
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            self._lock()
+            self.records = self._repaired()
+        except BaseException:
+            self.close()
+            raise
+        self._known = {record.id for record in self.records}
+
+    def __contains__(self, identity: str) -> bool:
+        """Whether there is a record of that id."""
+        return identity in self._known
+
+    def append(self, records: Iterable[Record]) -> list[Record]:
+        """Write records, by one write; those whose id is there already are left out. Answers those written.
+
+        Raises UsageError where the disk does not take them all; what it took of them is removed again.
+        """
+        new: dict[str, Record] = {}
+        for record in records:
+            if record.id not in self._known:
+                new.setdefault(record.id, record)
+        content = "".join(map(to_line, new.values())).encode()
+        before = os.fstat(self._file).st_size
+        try:
+            if content and os.write(self._file, content) != len(content):
+                raise OSError(0, "the disk is full")
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, before)
+            raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
+        self.records += new.values()
+        self._known |= new.keys()
+        return list(new.values())
+
+    def close(self) -> None:
+        """Unlock and close the file. Safe to call again."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                f"{self.path} is being written to by another latency.collect; give this one a file of its own (-o)"
+            ) from error
+
+    def _repaired(self) -> list[Record]:
+        """The records there are; a torn last line is cut off, a whole one that lacks its end is given it."""
+        content = self.path.read_bytes()
+        records, whole = parse(content, str(self.path))
+        if whole < len(content):
+            os.ftruncate(self._file, whole)
+        elif content and not content.endswith(b"\n"):
+            os.write(self._file, b"\n")
+        return records

@@ -1,0 +1,150 @@
+"""What a reader sees first: how much faster, what it costs, on which device, and whether the goal was reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from latency.report.rendering.document import Fact, Headline
+from latency.report.rendering.formats import (
+    ARROW,
+    NOTHING,
+    Number,
+    billions,
+    fixed,
+    interval,
+    millions,
+    network_digits,
+    shape,
+    times,
+)  # fmt: skip
+from latency.report.result import Values, device_label
+from latency.report.sections.headline_picture import picture
+
+#: a speed-up this near to 1 is none
+NO_CHANGE = 0.005
+
+
+def headline_of(result: Values) -> Headline:
+    """The headline of a result."""
+    found, device = result["headline"], result["device"]
+    goal, reached = goal_text(result)
+    weights = Path(result["weights"]).name if result.get("weights") else "random weights"
+    above = f"{result['model']} at {shape(result.get('size'))}, batch 1, {weights}"
+    return Headline(
+        above=above,
+        value=_value(found),
+        sentence=_sentence(result),
+        note=device_note(device),
+        picture=picture(found),
+        goal=goal,
+        reached=reached,
+        facts=_facts(result),
+    )
+
+
+def _value(found: Values) -> str:
+    """The speed-up, measured or else predicted; "" where there is none."""
+    speedup = found.get("predicted_speedup") if found.get("speedup") is None else found["speedup"]
+    return "" if speedup is None else times(speedup)
+
+
+def _sentence(result: Values) -> str:
+    speedup, label = result["headline"].get("speedup"), device_label(result)
+    if speedup is None and result["headline"].get("predicted_speedup") is None:
+        return f"The speed-up on {label} is not known: nothing was measured"
+    if speedup is None:
+        return f"as fast as the same network dense, predicted for {label}: it was not measured"
+    if not any(layer["decision"] == "sparse" for layer in result["layers"]):
+        return f"of the dense network's speed on {label}: no layer was pruned, because none was to gain by it"
+    if abs(speedup - 1) <= NO_CHANGE:
+        return f"the dense network's speed on {label}: zeros gained nothing there"
+    if speedup < 1:
+        return f"of the dense network's speed on {label}: the sparse network is the slower one"
+    spread = interval(result["headline"].get("speedup_interval"))
+    measured = f"measured on {label}" + (f", interval {spread}" if spread else "")
+    return f"as fast as the same network dense, each layer by its best kernel, {measured}"
+
+
+def device_note(device: Values) -> str:
+    """What the device is; a host device says what it is not."""
+    platform, driver = str(device.get("platform") or "").partition(",")[0], str(device.get("driver") or "")
+    name = _joined(str(device.get("name") or "unnamed device"), platform, "" if driver in platform else driver)
+    if device.get("host"):
+        return (
+            f"Device: {name}. This is the CPU of the machine that optimized, through OpenCL (PoCL). It is not a phone, "
+            f"and its times say nothing about one."
+        )
+    return f"Device: {name}, over RPC."
+
+
+def goal_text(result: Values) -> tuple[str, bool | None]:
+    """What was asked for with what came of it, and whether it was reached; None where that is not known."""
+    goal, found = result.get("goal"), result["headline"]
+    if not goal:
+        return "No goal was set: every layer was decided for itself.", None
+    kind, value = goal["kind"], goal["value"]
+    if kind == "speedup":
+        return _verdict(f"a speed-up of {value:g}", found.get("speedup"), value, found.get("speedup_interval"), True)
+    if kind == "target_ms":
+        return _verdict(f"{value:g} ms or less", found.get("sparse_ms"), value, found.get("sparse_iqr_ms"), False)
+    asked = f"a loss of {value:g} or less"
+    aps = (found.get("ap_dense"), found.get("ap_sparse"))
+    by_ap = (result.get("sensitivity") or {}).get("measure") == "AP"
+    if aps[0] is None or aps[1] is None or not by_ap:
+        return f"Goal: {asked}, kept by the plan's own account; no measured AP to hold it against.", None
+    return _verdict(asked, aps[0] - aps[1], value, None, False)
+
+
+def _verdict(
+    asked: str, got: Number, value: float, bounds: list[float] | None, larger: bool
+) -> tuple[str, bool | None]:
+    """`larger`: whether more than `value` is better. Bounds that hold `value` leave doubt, and the text says so."""
+    if got is None:
+        return f"Goal: {asked}. Not measured.", None
+    reached = got >= value if larger else got <= value
+    doubt = bool(bounds) and None not in bounds and min(bounds) < value < max(bounds)  # type: ignore[operator, arg-type]
+    tail = ", but within the spread of the measurement" if doubt else ""
+    return f"Goal: {asked}. {'Reached' if reached else 'Not reached'}{tail}.", reached
+
+
+def _facts(result: Values) -> tuple[Fact, ...]:
+    found = result["headline"]
+    bounds = interval(found.get("predicted_interval"))
+    return (
+        _latency(found),
+        Fact("Predicted speed-up", times(found.get("predicted_speedup")), bounds and f"interval {bounds}"),
+        _accuracy(found, bool(result.get("weights"))),
+        _kept("Parameters", found.get("params_dense"), found.get("params_kept"), millions),
+        _kept("Multiply-adds", found.get("macs_dense"), found.get("macs_kept"), billions),
+    )
+
+
+def _latency(found: Values) -> Fact:
+    """The sparse network's time."""
+    digits = network_digits(found.get("dense_ms"), found.get("sparse_ms"))
+    iqr, ms = interval(found.get("sparse_iqr_ms"), digits), found.get("sparse_ms")
+    dense = f"dense {fixed(found['dense_ms'], digits)} ms" if found.get("dense_ms") is not None else "not measured"
+    return Fact(
+        "Latency", f"{fixed(ms, digits)} ms" if ms is not None else NOTHING, _joined(iqr and f"IQR {iqr}", dense)
+    )
+
+
+def _accuracy(found: Values, trained: bool) -> Fact:
+    """The change of AP, or why there is none."""
+    dense, sparse = found.get("ap_dense"), found.get("ap_sparse")
+    if dense is None or sparse is None:
+        why = "not measured: no annotated photographs" if trained else "random weights have none"
+        return Fact("Change of AP", NOTHING, why)
+    change = interval(found.get("ap_change_interval"), 3)
+    aps = f"{fixed(dense, 3)} {ARROW} {fixed(sparse, 3)}"
+    return Fact("Change of AP", fixed(sparse - dense, 3, sign=True), _joined(aps, change and f"interval {change}"))
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _kept(label: str, dense: Number, kept: Number, said: Callable[[Number], str]) -> Fact:
+    ratio = f"dense / kept {times(dense / kept)}" if dense and kept else ""
+    return Fact(f"{label}, kept", said(kept), _joined(f"of {said(dense)}" if dense else "", ratio))

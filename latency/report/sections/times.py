@@ -1,0 +1,178 @@
+"""Where the time goes: both networks layer by layer, by block, and by their longest kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from latency.report.rendering.axes import Scale, line, shortened, svg, text
+from latency.report.rendering.document import Cell, Column, Figure, Section, Table
+from latency.report.rendering.formats import TIED, fixed, layer_ms
+from latency.report.rendering.markup import Html, element
+from latency.report.result import Values
+from latency.report.sections.layers import with_tried
+
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1160, 270, 44, 26, 58
+#: about how wide a letter is
+LETTER = 6.6
+#: of paired bars: the drawing's width, where bars end, a row's height
+PAIRED, END, ROW = 380, 318, 46
+OTHER = "copies and what else is no layer"
+LONGEST = 8
+#: layers that take longer than so many times what nine in ten do not exceed are cut in the drawing
+CUT = 3.0
+#: letters over a bar
+LONGEST_NAME = 52
+
+Pair = tuple[str, float | None, float | None]
+
+
+def times_section(result: Values) -> Section | None:
+    """The section; None without a time."""
+    layers = [with_tried(layer) for layer in result["layers"] if dense_ms(layer) is not None]
+    pairs = kernel_pairs(result)
+    parts = [latency_by_layer(layers)] if layers else []
+    if pairs:
+        parts += [_bars("By block", _by_block(result, pairs), "Kernel time of both networks, by OpenCL's event clock."),
+                  _bars("The longest kernels", pairs[:LONGEST], _longest_caption(pairs))]  # fmt: skip
+    lead = "Pale bars are the dense network, accented ones the sparse; hollow bars are predicted, filled ones measured."
+    return Section("times", "Where the time goes", lead, tuple(parts)) if parts else None
+
+
+def dense_ms(layer: Values) -> float | None:
+    """Of the best dense kernel, measured or else predicted."""
+    measured = layer.get("dense_ms")
+    return layer.get("predicted_dense_ms") if measured is None else measured
+
+
+def sparse_ms(layer: Values) -> float | None:
+    """Of the best sparse kernel, measured or else predicted."""
+    measured = layer.get("sparse_ms")
+    return layer.get("predicted_sparse_ms") if measured is None else measured
+
+
+def latency_by_layer(layers: Sequence[Values]) -> Figure:
+    """All layers side by side, in the network's order."""
+    most, cut = _height(layers)
+    y = Scale(0.0, most, HEIGHT - BOTTOM, TOP)
+    step = (WIDTH - LEFT - 8) / len(layers)
+    drawn: list[Html] = [text((2, 12), "ms", "title")]
+    for tick in y.ticks(5):
+        drawn += [
+            line((LEFT, y(tick)), (WIDTH, y(tick)), "grid"),
+            text((LEFT - 6, y(tick) + 4), f"{tick:g}", "", "end"),
+        ]
+    drawn += [_columns(layer, LEFT + 4 + index * step, step, y) for index, layer in enumerate(layers)]
+    drawn += _block_labels(layers, step)
+    label = (
+        f"Latency of {len(layers)} layers, dense and sparse, in the network's order; the table by layer has the numbers"
+    )
+    caption = "In the network's order. A stroke over a dense bar is the fastest sparse kernel that was not chosen."
+    caption += " Bars that are cut bear their time." if cut else ""
+    return Figure("By layer", caption, svg(WIDTH, HEIGHT, label, drawn, class_="wide"), wide=True)
+
+
+def _height(layers: Sequence[Values]) -> tuple[float, bool]:
+    """Milliseconds that the drawing reaches to, and whether bars are cut: few very long ones would hide the others."""
+    ends = sorted(value for layer in layers for value in (dense_ms(layer), sparse_ms(layer)) if value is not None)
+    usual = CUT * ends[int(0.9 * (len(ends) - 1))]
+    return (usual, True) if 0 < usual < ends[-1] else (ends[-1] or 1.0, False)
+
+
+def _columns(layer: Values, left: float, step: float, y: Scale) -> Html:
+    """One layer: dense behind, and in front sparse, or a stroke where that was not chosen."""
+    width = max(1.5, step * 0.72)
+    dense, sparse, chosen = dense_ms(layer), sparse_ms(layer), layer["decision"] == "sparse"
+    measured = layer.get("dense_ms") is not None
+    found = [_column(left, width, dense, y, "dense" if measured else "dense hollow")]
+    if sparse is not None and chosen:
+        how = "sparse" if layer.get("sparse_ms") is not None else "sparse hollow"
+        found.append(_column(left + width * 0.22, width * 0.56, sparse, y, how))
+    elif sparse is not None:
+        found.append(line((left - 0.1 * width, y(sparse)), (left + 1.1 * width, y(sparse)), "unchosen"))
+    longest = max(dense or 0.0, sparse or 0.0)
+    if longest > y.high:
+        found.append(text((left + width / 2, TOP - 6), fixed(longest, 1), "small", "middle"))
+    said = f"{layer['name']}: dense {layer_ms(dense)} ms, sparse {layer_ms(sparse)} ms, {layer['decision']}"
+    return element("g", element("title", said), found, data_layer=layer["name"])
+
+
+def _column(left: float, width: float, value: float | None, y: Scale, class_: str) -> Html:
+    top = y(value or 0.0)
+    return element("rect", x=left, y=top, width=width, height=max(y.start - top, 0.5), class_=class_)
+
+
+def _block_labels(layers: Sequence[Values], step: float) -> list[Html]:
+    """Brackets below, with the blocks' names in one row, in a second one where they would touch, else left out."""
+    drawn: list[Html] = []
+    first, base, taken = 0, HEIGHT - BOTTOM + 8, [0.0, 0.0]
+    for block, members in groupby(layers, key=lambda layer: layer.get("block") or ""):
+        count = len(list(members))
+        left, right = LEFT + 4 + first * step, LEFT + 4 + (first + count - 0.28) * step
+        first += count
+        width = LETTER * len(block)
+        middle = min((left + right) / 2, WIDTH - width / 2)
+        row = next((row for row in (0, 1) if middle - width / 2 > taken[row]), None)
+        if block:
+            drawn.append(line((left, base), (right, base), "axis"))
+        if block and row is not None:
+            taken[row] = middle + width / 2 + LETTER
+            drawn.append(text((middle, base + 17 + 15 * row), block, "", "middle"))
+    return drawn
+
+
+def kernel_pairs(result: Values) -> list[Pair]:
+    """(kernel, dense ms, sparse ms) of both networks, the longest first; None where one of them lacks it."""
+    kernels = result.get("kernels") or {}
+    sums: dict[str, dict[str, float]] = {}
+    for which in ("dense", "sparse"):
+        for kernel in kernels.get(which) or ():
+            found = sums.setdefault(kernel["name"], {})
+            found[which] = found.get(which, 0.0) + kernel["ms"]
+    pairs = [(name, found.get("dense"), found.get("sparse")) for name, found in sums.items()]
+    return sorted(pairs, key=lambda pair: -max(pair[1] or 0.0, pair[2] or 0.0))
+
+
+def _by_block(result: Values, pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs summed over blocks, in the network's order."""
+    blocks = {layer["name"]: layer.get("block") or "layers of no block" for layer in result["layers"]}
+    names = [*dict.fromkeys(blocks.values()), OTHER]
+    found = {name: [0.0, 0.0] for name in names}
+    for name, dense, sparse in pairs:
+        entry = found[blocks.get(name, OTHER)]
+        entry[0] += dense or 0.0
+        entry[1] += sparse or 0.0
+    return [(name, dense, sparse) for name, (dense, sparse) in found.items() if dense or sparse]
+
+
+def _longest_caption(pairs: Sequence[Pair]) -> str:
+    total, shown = (
+        sum(max(dense or 0.0, sparse or 0.0) for _, dense, sparse in some) for some in (pairs, pairs[:LONGEST])
+    )
+    return f"{min(LONGEST, len(pairs))} of {len(pairs)}, {100 * shown / (total or 1):.0f}{TIED}% of the time."
+
+
+def _bars(title: str, pairs: Sequence[Pair], caption: str) -> Figure:
+    longest = max(max(dense or 0.0, sparse or 0.0) for _, dense, sparse in pairs)
+    x = Scale(0.0, longest or 1.0, 0.0, END)
+    digits = 1 if longest >= 10 else 2 if longest >= 1 else 3
+    drawn = [_pair(pair, x, ROW * index, digits) for index, pair in enumerate(pairs)]
+    columns = (Column("Kernels"), Column("Dense", "ms", "number"), Column("Sparse", "ms", "number"))
+    rows = tuple(
+        (Cell(name), Cell(fixed(dense, digits), mark="measured"), Cell(fixed(sparse, digits), mark="measured"))
+        for name, dense, sparse in pairs
+    )
+    picture = svg(PAIRED, ROW * len(pairs), f"{title}: dense and sparse milliseconds", drawn)
+    return Figure(title, caption, picture, Table(f"{title}, ms", columns, rows))
+
+
+def _pair(pair: Pair, x: Scale, top: float, digits: int) -> Html:
+    name, dense, sparse = pair
+    drawn: list[Any] = [element("title", name), text((0, top + 13), shortened(name, LONGEST_NAME), "label")]
+    for row, (value, class_) in enumerate(((dense, "dense"), (sparse, "sparse"))):
+        if value is not None:
+            at = top + 19 + 11 * row
+            drawn += [element("rect", x=0, y=at, width=max(x(value), 0.5), height=9, class_=class_),
+                      text((x(value) + 6, at + 8.5), fixed(value, digits), "small")]  # fmt: skip
+    return element("g", drawn, data_layer=name)
