@@ -1,7 +1,7 @@
 """Find the best schedule of every layer of a network on a device, by measuring: `python -m codegen.tune`.
 
-What is found goes into the profile's tuned data (`codegen.tuning.database`), workload by workload: stopping loses only the
-workload at hand, and starting again goes on behind it.
+What is found goes into the profile's tuned data (`codegen.tuning.database`), workload by workload: stopping loses only
+the workload at hand, and starting again goes on behind it.
 """
 
 from __future__ import annotations

@@ -57,7 +57,9 @@ class NullKernel:
 
 
 class NullSession(Session):
-    """A Session that runs nothing. `load`, `remote` and `device` are refused; `devices.timing.measure` takes a NullKernel."""
+    """A Session that runs nothing. `load`, `remote` and `device` are refused; `devices.timing.measure` takes a
+    NullKernel.
+    """
 
     def __init__(self, profile: Profile) -> None:
         self.spec = "null"

@@ -1,7 +1,7 @@
 """Time layers and networks on a device, for the latency model to learn from: `python -m latency.collect`.
 
-Everything goes into one file of records (`latency.records.read`), run by run: stopping loses only the run at hand, and the
-same command goes on behind it. Several devices of a kind behind one tracker key share the work (`--workers`).
+Everything goes into one file of records (`latency.records.read`), run by run: stopping loses only the run at hand, and
+the same command goes on behind it. Several devices of a kind behind one tracker key share the work (`--workers`).
 """
 
 from __future__ import annotations

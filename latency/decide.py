@@ -126,7 +126,8 @@ def _losses_text(chosen: list[Option], sensitivity: Path | None) -> str:
     if sensitivity is not None:
         return f"loss {loss:.4g} by {sensitivity.name}, where it has curves"
     return (
-        f"loss {loss:.4g} by the rule of latency.planning.losses (zeros / kept, dearer by block), for want of --sensitivity; "
+        f"loss {loss:.4g} by the rule of latency.planning.losses (zeros / kept, dearer by block), "
+        f"for want of --sensitivity; "
         f"for the same reason the {MILD_BLOCK} has its mildest zeros only"
     )
 

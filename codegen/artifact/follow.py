@@ -48,7 +48,8 @@ class Followed:
 
 
 def follow(artifact: Artifact, frames: Iterable[Frame], smooth: bool = True) -> Iterator[Followed]:
-    """Find the people in every frame, say who is who (`models.pose.tracking.track`), steady them (`models.pose.tracking.smooth`).
+    """Find the people in every frame, say who is who (`models.pose.tracking.track`), steady them
+    (`models.pose.tracking.smooth`).
 
     Frames are of one size, so the artifact serves them all at one input size. The smoothing's speeds are those in the
     network's input, so that the same scene is smoothed alike at any resolution of the video.

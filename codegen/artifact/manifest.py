@@ -82,7 +82,8 @@ class Manifest:
         textures: names of the constants inside that are images on the device, not buffers.
         dtype: element type of activations and weights on the device; inputs and outputs are float32 whatever it is.
         plan: {"file", "sha256", "zeros": "given" or "one-shot"} of the plan it was built by; empty without one.
-        elf: what the shared object is and needs (codegen.linking.elf.ElfReport); empty in manifests from before it was checked.
+        elf: what the shared object is and needs (codegen.linking.elf.ElfReport); empty in manifests from before it was
+            checked.
     """
 
     model: str

@@ -61,7 +61,8 @@ class Workload:
     def arguments(self, **constants: int | tuple) -> dict[str, tuple]:
         """Arguments of the workload's kernel, name -> (elements, dtype): in0, in1, ..., `constants`, out.
 
-        A constant is its number of elements, of the workload's dtype, or what `codegen.kernels.builder.Arguments` takes.
+        A constant is its number of elements, of the workload's dtype, or what `codegen.kernels.builder.Arguments`
+        takes.
         """
         inputs = {f"in{number}": (plane.size, self.dtype) for number, plane in enumerate(self.inputs)}
         packed = {

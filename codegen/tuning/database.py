@@ -1,7 +1,7 @@
 """Tuned data: the best schedule of each workload on one device, as measured by `codegen.tune`; one JSON object a line.
 
-`codegen/tuning/data/PROFILE.jsonl` comes with the package, and what builds code reads it. Rows of the tuner "candidates" are
-chosen from; rows of another tuner (TVM's MetaSchedule) are there to compare with.
+`codegen/tuning/data/PROFILE.jsonl` comes with the package, and what builds code reads it. Rows of the tuner
+"candidates" are chosen from; rows of another tuner (TVM's MetaSchedule) are there to compare with.
 """
 
 from __future__ import annotations

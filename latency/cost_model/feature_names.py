@@ -1,4 +1,6 @@
-"""The columns of features: names, meanings, version. `latency.cost_model.features` computes them; predictors' files list them."""
+"""The columns of features: names, meanings, version. `latency.cost_model.features` computes them; predictors' files
+list them.
+"""
 
 from __future__ import annotations
 

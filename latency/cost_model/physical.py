@@ -20,7 +20,8 @@ from scipy.optimize import nnls
 from latency.cost_model.feature_names import IN_FLIGHT, NAMES
 from latency.dataset.runtimes import PARENTS
 
-#: columns of `latency.cost_model.feature_names` that cost time: launches, arithmetic, traffic of tiles, memory, the longest core.
+#: columns of `latency.cost_model.feature_names` that cost time: launches, arithmetic, traffic of tiles, memory, the
+#: longest core.
 #: Epilogues are none: what they cost is little and not told apart from a launch on small layers alone, so that a line
 #: through these is far out on large ones
 TERMS = (

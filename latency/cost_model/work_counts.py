@@ -1,7 +1,7 @@
 """Work: what a kernel has to do for a sample, counted: multiply-adds, bytes, tiles, work-items, and how evenly.
 
-Everything here is arithmetic on shapes and a schedule's configuration; no time is looked at. `latency.cost_model.features` makes
-columns of it. Symbols: a tile is the output of one work-item, filters x pixels.
+Everything here is arithmetic on shapes and a schedule's configuration; no time is looked at.
+`latency.cost_model.features` makes columns of it. Symbols: a tile is the output of one work-item, filters x pixels.
 """
 
 from __future__ import annotations

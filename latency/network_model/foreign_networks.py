@@ -67,7 +67,8 @@ def evaluate_networks(
         count: folds.
 
     Returns:
-        The metrics of `latency.cost_model.metrics.scores`, "n", and "sum_mape": of the predicted sums against the measured ones.
+        The metrics of `latency.cost_model.metrics.scores`, "n", and "sum_mape": of the predicted sums against the
+        measured ones.
     """
     by_name = {network.name: network for network in networks}
     known = [sample for sample in samples if set(sample.networks) & by_name.keys()]

@@ -1,6 +1,7 @@
 """Measured networks: records of whole networks, and the Calibration that fits them; knows neither torch nor TVM.
 
-`latency.network_model.calibration_data` puts a network's record beside those of its layers. How far off a total is for a network that
+`latency.network_model.calibration_data` puts a network's record beside those of its layers. How far off a total is for
+a network that
 was not measured is judged by leaving each one out in turn, its layers predicted by models without their shapes.
 """
 
@@ -56,7 +57,8 @@ def network_records(
 
     Args:
         where: column -> values; of networks those of device, profile, spec, network and dtype are looked at.
-        reference_ms: pace that times are brought to (`latency.profiling.normalise`); the usual one of each file without.
+        reference_ms: pace that times are brought to (`latency.profiling.normalise`); the usual one of each file
+            without.
     """
     networks: list[Record] = []
     layers: list[Record] = []

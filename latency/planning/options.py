@@ -1,8 +1,9 @@
 """Deciding: the options of every convolution of a network, priced as parts of the whole, and a choice among them.
 
-Options come from a Forecaster (or from the device: `latency.planning.measure_uncertain` replaces some); `latency.planning.assignment` chooses; a plan
-in words is made by `latency.planning.explain_plan`. Choices are made on contributions, what the network's calibrated time grows by
-because of an option, so that a target is one of the whole network.
+Options come from a Forecaster (or from the device: `latency.planning.measure_uncertain` replaces some);
+`latency.planning.assignment` chooses; a plan
+in words is made by `latency.planning.explain_plan`. Choices are made on contributions, what the network's calibrated
+time grows by because of an option, so that a target is one of the whole network.
 """
 
 from __future__ import annotations

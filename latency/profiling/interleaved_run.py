@@ -34,7 +34,8 @@ class Settings:
         timeout_secs: for each step, the first run with its compiling on the device among them.
         seed: of the bootstrap.
         patience: see Patience.
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS; the reference kernel is for it.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS; the reference kernel is for
+            it.
     """
 
     rounds: int = 15

@@ -1,6 +1,7 @@
 """Draft: a network between torch and Graph, its operations still unfused and mutable; torch-free.
 
-`models.frontend.aten` writes drafts, `models.frontend.fuse` rewrites them, `models.frontend.trace` names them and makes Layers of them.
+`models.frontend.aten` writes drafts, `models.frontend.fuse` rewrites them, `models.frontend.trace` names them and
+makes Layers of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """From any traceable torch module to a Graph of fused layers, through torch.export.
 
-export -> operator calls (models.frontend.exported) -> drafts (models.frontend.aten) -> fused drafts (models.frontend.fuse) -> named Layers
+export -> operator calls (models.frontend.exported) -> drafts (models.frontend.aten) -> fused drafts
+(models.frontend.fuse) -> named Layers
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Graph: a network as fused layers with their weights; torch-free. `models.frontend.trace` makes one from a torch module."""
+"""Graph: a network as fused layers with their weights; torch-free. `models.frontend.trace` makes one from a torch
+module.
+"""
 
 from __future__ import annotations
 

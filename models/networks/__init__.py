@@ -1,1 +1,3 @@
-"""Network families, one file each, as torch modules. Imported only through `models.zoo.registry`, so torch stays lazy."""
+"""Network families, one file each, as torch modules. Imported only through `models.zoo.registry`, so torch stays
+lazy.
+"""

@@ -5,8 +5,8 @@
                 "neck.1": {"variant": "dense", "reason": "no variant is faster"}, ...}}
 
 A plan names every convolution of its network, the dense ones too, so that nothing is dense by mistake. A layer may
-also have "break_even" (a fraction of zeros), "dense_ms" and "sparse_ms", and the plan a "network": see models.plans.cost.
-`latency.decide` writes these; what prunes or builds by a plan reads variants only.
+also have "break_even" (a fraction of zeros), "dense_ms" and "sparse_ms", and the plan a "network": see
+models.plans.cost. `latency.decide` writes these; what prunes or builds by a plan reads variants only.
 """
 
 from __future__ import annotations

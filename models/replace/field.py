@@ -1,4 +1,5 @@
-"""How much of its input one cell of a tensor sees; torch-free. `models.graph.receptive` does it for a Graph, with positions.
+"""How much of its input one cell of a tensor sees; torch-free. `models.graph.receptive` does it for a Graph, with
+positions.
 
 The theoretical receptive field: the extent, in input pixels, of all inputs an output can depend on (Araujo et al.
 2019, "Computing receptive fields of convolutional neural networks", eq. 2), which counts padding as input.

@@ -1,7 +1,7 @@
 """What a torch network runs, operator by operator, with shapes and the modules operators come from.
 
-Coarser than `models.frontend.trace` on purpose: it also reads networks with operators no Layer expresses, such as the products
-of squeeze-excite, because those are what is to be replaced.
+Coarser than `models.frontend.trace` on purpose: it also reads networks with operators no Layer expresses, such as the
+products of squeeze-excite, because those are what is to be replaced.
 """
 
 from __future__ import annotations

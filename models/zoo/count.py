@@ -1,7 +1,8 @@
 """Counts of a torch module before any folding: parameters, multiply-adds, and every convolution with its shapes.
 
 The module itself runs, but on torch's meta device, where tensors have shapes and no numbers: milliseconds for any
-network, and the module's own weights are not touched. `models.frontend.trace` counts after folding, where batch norms are gone.
+network, and the module's own weights are not touched. `models.frontend.trace` counts after folding, where batch norms
+are gone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PAF decoding the plain way: upsample every map x8 and loop. Slow, short, and written apart from models.pose.
 
-The yardstick for `models.pose.decoding.paf.decode`: constants and steps of OpenPose / Lightweight OpenPose as pose.md lists
-them, whole-pixel peaks, suppression by score.
+The yardstick for `models.pose.decoding.paf.decode`: constants and steps of OpenPose / Lightweight OpenPose as pose.md
+lists them, whole-pixel peaks, suppression by score.
 """
 
 import cv2

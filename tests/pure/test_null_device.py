@@ -68,7 +68,8 @@ def test_unknown_device_suggests():
 
 def test_neither_tvm_nor_torch_is_imported():
     code = (
-        "import sys; from devices import open_device; from devices.timing.measure import measure; s = open_device('null');"
+        "import sys; from devices import open_device; from devices.timing.measure import measure; "
+        "s = open_device('null');"
         "measure(s, s.kernel('k')); print([m for m in ('tvm', 'tvm_ffi', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

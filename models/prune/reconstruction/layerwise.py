@@ -31,7 +31,8 @@ class Settings:
         ridge: pull towards the old weights, relative to the mean of H's diagonal.
         share: of the units that are left, so many are removed between two looks at the costs.
         rectify: how often the targets before a ReLU are moved.
-        attention: of the samples, so many are drawn by how much their position matters (models.prune.reconstruction.importance), the
+        attention: of the samples, so many are drawn by how much their position matters
+            (models.prune.reconstruction.importance), the
             others evenly; 0 also takes all filters of a layer for equally important.
         compensate: solve dense layers anew, too, once their inputs have changed.
         seed: of the samples.

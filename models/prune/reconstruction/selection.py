@@ -56,8 +56,8 @@ def select(
     """Order the units of a layer for `sparsity`, and for all of its family that have fewer zeros.
 
     Args:
-        h, g: as in models.prune.reconstruction.surgeon, (columns, columns) and (filters, columns); columns beyond the weight's always
-            stay.
+        h, g: as in models.prune.reconstruction.surgeon, (columns, columns) and (filters, columns); columns beyond the
+            weight's always stay.
         share: of the units that are left, so many are removed between two looks at the costs.
         importance: (filters,), what the squared error of each filter counts; 1 without.
     """
