@@ -1,0 +1,1 @@
+"""One kernel's computation and its pieces: workloads, packed weights, loops, vectors, epilogues."""

@@ -1,0 +1,1 @@
+"""Where tensors lie: planes with borders, and the buffer of each tensor of a graph."""

@@ -1,0 +1,1 @@
+"""From a layer or a whole network to compiled code for a target."""

@@ -1,0 +1,1 @@
+"""Records and public tables as samples to learn from, their hardware, their splits."""

@@ -1,0 +1,1 @@
+"""Timing layers and networks for the latency model: what to time, interleaved runs, the reference kernel."""

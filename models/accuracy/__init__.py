@@ -1,0 +1,1 @@
+"""How well a network finds people: OKS average precision by Lightweight OpenPose's protocol."""

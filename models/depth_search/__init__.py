@@ -1,0 +1,1 @@
+"""Depth determination: families of networks, their candidates, and the search among them."""

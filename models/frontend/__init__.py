@@ -1,0 +1,1 @@
+"""From a torch module to a Graph: export, operator calls, drafts, fused drafts."""

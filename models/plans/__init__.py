@@ -1,0 +1,1 @@
+"""Plans: which sparsity each convolution gets and why, what it costs, and the knapsack that chooses."""

@@ -1,0 +1,1 @@
+"""From output maps to people: part affinity fields, associative embedding, keypoint regression."""

@@ -1,0 +1,1 @@
+"""People over time: identities from frame to frame, and smooth keypoints."""

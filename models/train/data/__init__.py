@@ -1,0 +1,1 @@
+"""What training sees: photographs, annotations, augmented views, target maps."""

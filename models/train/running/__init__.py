@@ -1,0 +1,1 @@
+"""What keeps a training going: device, processes, memory, checkpoints, the log."""

@@ -1,0 +1,1 @@
+"""What training is taught: losses, a teacher's maps, hints from its features."""
