@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from latency.network_model.forecast import Forecaster, Step, foreign_steps, is_o
 from latency.network_model.totals import Total, total
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
+from models.plans.time_estimate import TimeEstimate
 from models.zoo.registry import MODEL_HELP, model_spec
 
 
@@ -117,8 +117,7 @@ def summary(
                 "kernel": step.kernel,
                 "variant": variant_text(step.sparsity),
                 "ms": step.prediction.ms,
-                "low_ms": bound(step.prediction.low),
-                "high_ms": bound(step.prediction.high),
+                **_interval(step.prediction),
                 "share": step.prediction.ms / whole.sum_ms,
                 "launches": step.launches,
                 "doubts": list(step.prediction.doubts),
@@ -127,8 +126,7 @@ def summary(
         ],
         "network": {
             "ms": whole.ms,
-            "low_ms": bound(whole.low),
-            "high_ms": bound(whole.high),
+            **_interval(whole),
             "sum_ms": whole.sum_ms,
             "launches": whole.launches,
             "calibrated": predictor.calibration is not None,
@@ -137,9 +135,10 @@ def summary(
     }
 
 
-def bound(ms: float) -> float | None:
-    """An end of an interval as JSON has it: None where the interval is unbounded."""
-    return ms if math.isfinite(ms) and ms > 0 else None
+def _interval(time: TimeEstimate) -> dict[str, float | None]:
+    """The ends of an interval as JSON has them: None where the interval is unbounded."""
+    low, high = time.interval or (None, None)
+    return {"low_ms": low, "high_ms": high}
 
 
 def print_forecast(predictor: Predictor, graph: Graph, steps: Sequence[Step], whole: Total) -> None:

@@ -28,27 +28,23 @@ from latency.cost_model.trees import Trees
 from latency.dataset.hardware import Hardware
 from latency.dataset.runtimes import kernel_class
 from latency.dataset.sample import OWN, Sample
+from models.plans.time_estimate import TimeEstimate
 
 if TYPE_CHECKING:
     from codegen.kernels.workload import Workload
     from codegen.schedules.rule import Choice
-    from latency.profiling.active import Estimate
 
 FORMAT = "fleetpose.predictor/1"
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """A predicted latency.
+class Prediction(TimeEstimate):
+    """A predicted latency, whose interval holds the measurement with the predictor's nominal coverage.
 
     Attributes:
-        ms: milliseconds; `low` and `high` hold the measurement with the predictor's nominal coverage.
         doubts: in words, each input outside what the predictor was fitted on; () where there is none.
     """
 
-    ms: float
-    low: float
-    high: float
     doubts: tuple[str, ...] = ()
 
 
@@ -91,13 +87,12 @@ class Predictor:
             for ms, factor, doubt in zip(found, factors, doubts, strict=True)
         ]
 
-    def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> list[Estimate]:
+    def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> list[Prediction]:
         """Times of our own kernels before they run, with their intervals."""
         from latency.dataset.candidates import of_workload
-        from latency.profiling.active import Estimate
 
         samples = [of_workload(workload, choice, self.hardware.profile) for workload, choice in kernels]
-        return [Estimate(found.low, found.ms, found.high) for found in self.predict(samples)]
+        return self.predict(samples)
 
     def _inputs(self, samples: Sequence[Sample]) -> Inputs:
         return Inputs.of(

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 from latency.cost_model.calibration import Calibration, terms_of
+from models.plans.time_estimate import TimeEstimate, exp_or_inf
 
 #: correlation taken between the log errors of any two different kernels
 CORRELATION = 0.5
@@ -27,38 +28,30 @@ LEVEL = 0.9
 
 
 @dataclass(frozen=True)
-class Part:
-    """One layer's share of a network's time.
+class Part(TimeEstimate):
+    """One layer's share of a network's time: that of its kernels together.
 
     Attributes:
-        ms: milliseconds of its kernels together; `low` and `high` their interval, which may be 0 and infinity.
         launches: kernels it launches.
         written: elements it writes.
         key: equal where the same kernels run the same workload, which then err alike.
     """
 
-    ms: float
-    low: float
-    high: float
     launches: int = 1
     written: float = 0.0
     key: Hashable = None
 
 
 @dataclass(frozen=True)
-class Total:
-    """A network's milliseconds with their interval.
+class Total(TimeEstimate):
+    """A network's milliseconds of one inference with their interval.
 
     Attributes:
-        ms, low, high: of one inference.
         sum_ms: of its kernels alone.
         launches: kernels launched.
         how: in words, where `ms` comes from and what the interval is made of.
     """
 
-    ms: float
-    low: float
-    high: float
     sum_ms: float
     launches: int
     how: str
@@ -75,7 +68,7 @@ def total(parts: Sequence[Part], calibration: Calibration | None = None) -> Tota
         ms = float(calibration.predict(terms[None])[0])
         how = f"{calibration}"
     half, why = _half_width(parts, calibration)
-    return Total(ms, ms * math.exp(-half), ms * exp(half), float(times.sum()), launches, f"{how}; {why}")
+    return Total(ms, ms * math.exp(-half), ms * exp_or_inf(half), float(times.sum()), launches, f"{how}; {why}")
 
 
 def contribution(part: Part, calibration: Calibration | None) -> Part:
@@ -101,11 +94,6 @@ def constant(calibration: Calibration | None) -> float:
     return 0.0 if calibration is None else float(calibration.predict(terms_of(np.zeros(0), 0, 0.0)[None])[0])
 
 
-def exp(half: float) -> float:
-    """exp, infinite where it would overflow."""
-    return math.exp(half) if half < 700 else math.inf
-
-
 def _half_width(parts: Sequence[Part], calibration: Calibration | None) -> tuple[float, str]:
     """Half the interval's width in log time, and in words what it is made of."""
     errors = list(calibration.errors.values()) if calibration else []
@@ -126,10 +114,10 @@ def correlated_half_width(parts: Sequence[Part]) -> float:
     """
     widths: dict[Hashable, float] = {}
     for number, part in enumerate(parts):
-        if not (part.low > 0 and math.isfinite(part.high)):
+        if part.interval is None:
             return math.inf
         key = ("alone", number) if part.key is None else part.key
-        widths[key] = widths.get(key, 0.0) + part.ms * math.log(part.high / part.low) / 2
+        widths[key] = widths.get(key, 0.0) + part.ms * part.half_width
     together = sum(widths.values())
     squares = sum(width**2 for width in widths.values())
     whole = sum(part.ms for part in parts)

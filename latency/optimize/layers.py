@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,11 +11,8 @@ from codegen.kernels.workload import Workload
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice as Schedule
 from devices.timing.measure import device_of
-from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import Forecaster, Step
-from latency.network_model.totals import Total
 from latency.optimize.job import RECORDS, Job
-from latency.predict import bound
 from latency.profiling.normalise import at_usual_pace
 from latency.profiling.space import Group, network_workloads, variants_of
 from latency.records.read import read_records
@@ -90,10 +86,10 @@ class Layers:
         sparse = None
         if dense is not None and sparsity is not None:
             sparse = self.forecaster.step(name, replace(self._workloads[name][0], sparsity=sparsity))
-        ratio, interval = speedup(dense.prediction, sparse.prediction) if dense and sparse else (None, None)
+        speedup = sparse.prediction.speedup_over(dense.prediction) if dense and sparse else None
         return {
-            "predicted_ratio": ratio,
-            "predicted_interval": interval,
+            "predicted_ratio": speedup.times if speedup else None,
+            "predicted_interval": speedup.interval if speedup else None,
             "predicted_dense_ms": dense.prediction.ms if dense else None,
             "predicted_sparse_ms": sparse.prediction.ms if sparse else None,
         }
@@ -163,26 +159,12 @@ class Layers:
         return tuple(dict.fromkeys((*variants, chosen)))
 
 
-def speedup(dense: Prediction | Total, sparse: Prediction | Total) -> tuple[float, list[float] | None]:
-    """Dense / sparse time with its interval; None where that is unbounded.
-
-    The two errors are taken as independent: half-widths in log time add in quadrature.
-    """
-    ratio = dense.ms / sparse.ms
-    ends = [bound(each) for each in (dense.low, dense.high, sparse.low, sparse.high)]
-    if None in ends:
-        return ratio, None
-    up = math.hypot(math.log(dense.high / dense.ms), math.log(sparse.ms / sparse.low))
-    down = math.hypot(math.log(dense.ms / dense.low), math.log(sparse.high / sparse.ms))
-    return ratio, [ratio * math.exp(-down), ratio * math.exp(up)]
-
-
 def _measured(kind: str, record: Record | None, cost: Cost | None) -> dict[str, Any]:
     """Schedule, milliseconds and quartiles: as measured for the decision where that was needed, else as recorded."""
     schedule: str | None
     if cost is not None and cost.measured:
         schedule, ms = cost.kernel, cost.ms
-        iqr = [cost.low, cost.high] if cost.low is not None and cost.high is not None else None
+        iqr = list(cost.interval) if cost.interval else None
     elif record is not None:
         schedule, ms = _schedule(record.schedule), _ms(record)
         spread = (record.wall_iqr_ms if record.event_ms is None else record.event_iqr_ms) or 0.0

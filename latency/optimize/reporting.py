@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import math
 import platform
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from devices.timing.measurement import versions
-from latency.cost_model.predictor import Prediction, Predictor
+from latency.cost_model.predictor import Predictor
 from latency.network_model.forecast import Forecaster
-from latency.network_model.totals import Total
 from latency.optimize.checking import ARTIFACTS
 from latency.optimize.job import (
     ACCURACY,
@@ -29,10 +28,11 @@ from latency.optimize.job import (
     Job,
     Report,
 )
-from latency.optimize.layers import Layers, speedup
+from latency.optimize.layers import Layers
 from latency.optimize.modelling import forecaster_of, read_json, write_json
 from latency.planning.options import Goal
 from models.plans.plan import Plan
+from models.plans.time_estimate import TimeEstimate
 
 FORMAT = "fleetpose.result/1"
 
@@ -84,7 +84,7 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
     """
     timed, accuracy, graph = read_json(job, COMPARED), read_json(job, ACCURACY), job.graph
     totals = foretold(job, plan, forecaster)
-    predicted, interval = speedup(*totals)
+    predicted = totals[1].speedup_over(totals[0])
     usual_ms = forecaster.predictor.metadata.get("reference_ms")
     pace = timed["reference_ms"] / usual_ms if usual_ms else 1.0
     return {
@@ -97,8 +97,8 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
         "pace": pace,
         "predicted_dense_ms": pace * totals[0].ms,
         "predicted_sparse_ms": pace * totals[1].ms,
-        "predicted_speedup": predicted,
-        "predicted_interval": interval,
+        "predicted_speedup": predicted.times,
+        "predicted_interval": predicted.interval,
         **{name: accuracy[name] for name in ("ap_dense", "ap_sparse", "ap_change_interval")},
         "params_dense": graph.params,
         "params_kept": graph.params - plan.removed_weights(graph.layers),
@@ -110,7 +110,7 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
     }
 
 
-def foretold(job: Job, plan: Plan, forecaster: Forecaster) -> list[Prediction] | list[Total]:
+def foretold(job: Job, plan: Plan, forecaster: Forecaster) -> Sequence[TimeEstimate]:
     """The dense and the planned network's time as known before the plan was measured, of a plan decided here.
 
     Of a plan that was given, as predicted.
@@ -118,8 +118,7 @@ def foretold(job: Job, plan: Plan, forecaster: Forecaster) -> list[Prediction] |
     outlook = plan.network
     if outlook is None or job.request.plan is not None:
         return [forecaster.total(forecaster.steps(job.graph, zeros)) for zeros in ({}, plan.sparsities)]
-    costs = outlook.dense, outlook.predicted or outlook.planned
-    return [Prediction(each.ms, each.low or 0.0, math.inf if each.high is None else each.high) for each in costs]
+    return outlook.dense, outlook.predicted or outlook.planned
 
 
 def device_facts(job: Job) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Knows times, intervals and losses as plain numbers; neither networks nor predict
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,17 +15,16 @@ from scipy.sparse import csr_array
 
 from fleetpose.errors import UsageError
 from fleetpose.native import without_native_output
-from latency.network_model.totals import exp
 from models.plans.sparsity import Sparsity
+from models.plans.time_estimate import TimeEstimate
 
 
 @dataclass(frozen=True)
-class Option:
-    """One way to run a layer.
+class Option(TimeEstimate):
+    """One way to run a layer, with its time, predicted or measured.
 
     Attributes:
         sparsity: None is dense.
-        ms: milliseconds, predicted or measured; `low` and `high` their interval.
         kept: kept weights / weights.
         loss: accuracy it is thought to cost, in the unit of the sensitivity; 0 of dense.
         measured: the time was measured on the device.
@@ -36,9 +34,6 @@ class Option:
     """
 
     sparsity: Sparsity | None
-    ms: float
-    low: float
-    high: float
     kept: float = 1.0
     loss: float = 0.0
     measured: bool = False
@@ -66,33 +61,16 @@ class LayerOptions:
     others: tuple[Option, ...] = ()
 
 
-def ratio_interval(sparse: Option, dense: Option) -> tuple[float, float, float]:
-    """Sparse time / dense time, and its low and high end.
-
-    The relative errors of the two are taken as independent, so that their half-widths in log time add in quadrature.
-    That overstates the interval where a predictor errs alike on both.
-    """
-    ratio = sparse.ms / dense.ms
-    up = math.hypot(_log(sparse.high, sparse.ms), _log(dense.ms, dense.low))
-    down = math.hypot(_log(sparse.ms, sparse.low), _log(dense.high, dense.ms))
-    return ratio, ratio * math.exp(-down), ratio * exp(up)
-
-
-def _log(more: float, less: float) -> float:
-    """log(more / less), infinite where an interval is unbounded."""
-    return math.log(more / less) if less > 0 and math.isfinite(more) else math.inf
-
-
 def survives(option: Option, dense: Option, margin: float = 0.0) -> bool:
     """Whether a variant is faster than dense by `margin` (a share of dense time), interval included, beyond doubt."""
-    return not (option.doubt or dense.doubt) and ratio_interval(option, dense)[2] <= 1 - margin
+    return not (option.doubt or dense.doubt) and option.speedup_over(dense).low * (1 - margin) >= 1
 
 
 def is_uncertain(option: Option, dense: Option) -> bool:
-    """Whether the interval of the ratio holds 1, or the prediction is in doubt: what is worth measuring."""
-    _, low, high = ratio_interval(option, dense)
+    """Whether the interval of the speed-up holds 1, or the prediction is in doubt: what is worth measuring."""
+    speedup = option.speedup_over(dense)
     measured = option.measured and dense.measured
-    return not measured and (bool(option.doubt or dense.doubt) or low <= 1 <= high)
+    return not measured and (bool(option.doubt or dense.doubt) or speedup.low <= 1 <= speedup.high)
 
 
 def break_even(layer: LayerOptions) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from latency.planning.assignment import LayerOptions, Option, break_even, ratio_interval, survives
+from latency.planning.assignment import LayerOptions, Option, break_even, survives
 from latency.planning.options import Goal, Network, target_of
 from models.plans.cost import Cost, Outlook
 from models.plans.plan import Choice, Plan
@@ -31,8 +31,8 @@ def plan_of(
     ]
     dense, planned = network.total(network.dense), network.total(chosen)
     outlook = Outlook(
-        network.whole or Cost.of(dense.ms, dense.low, dense.high),
-        Cost.of(planned.ms, planned.low, planned.high),
+        network.whole or Cost.of(dense),
+        Cost.of(planned),
         max(0.0, network.rest_ms),
         rule_text(network, goal, margin),
         (*notes, *_notes(network, dense.how)),
@@ -57,14 +57,14 @@ def choice_of(layer: LayerOptions, option: Option, counted: LayerOptions, margin
 
 def cost_of(option: Option) -> Cost:
     """An option's time as plans have it."""
-    return Cost.of(option.ms, option.low, option.high, option.kernel, option.measured)
+    return Cost.of(option, option.kernel, option.measured)
 
 
 def sparse_reason(option: Option, counted: LayerOptions) -> str:
     """Why a layer is pruned."""
     own = next(each for each in counted.variants if each.sparsity == option.sparsity)
-    ratio, _, high = ratio_interval(own, counted.dense)
-    return f"{ratio:.2f} of the dense time, at most {high:.2f}{_how(own, counted.dense)}"
+    share, _, most = own.speedup_over(counted.dense).shares
+    return f"{share:.2f} of the dense time, at most {most:.2f}{_how(own, counted.dense)}"
 
 
 def dense_reason(layer: LayerOptions, margin: float) -> str:
@@ -86,8 +86,8 @@ def dense_reason(layer: LayerOptions, margin: float) -> str:
 
 
 def _compared(best: Option, dense: Option) -> str:
-    ratio, low, high = ratio_interval(best, dense)
-    return f"{best.sparsity} takes {ratio:.2f} of the dense time, {low:.2f} to {high:.2f}{_how(best, dense)}"
+    share, least, most = best.speedup_over(dense).shares
+    return f"{best.sparsity} takes {share:.2f} of the dense time, {least:.2f} to {most:.2f}{_how(best, dense)}"
 
 
 def _how(option: Option, dense: Option) -> str:

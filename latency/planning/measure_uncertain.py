@@ -30,6 +30,7 @@ from latency.profiling.reference_kernel import Reference
 from latency.profiling.space import Group, runs
 from models.plans.cost import Cost
 from models.plans.sparsity import Sparsity
+from models.plans.time_estimate import TimeEstimate
 
 log = logging.getLogger("latency.planning.measure_uncertain")
 
@@ -133,7 +134,7 @@ class Found:
 
     def __init__(self, bench: Bench, recipe: Recipe, clock: str, reference_ms: float | None) -> None:
         self.bench, self.recipe, self.clock, self.reference_ms = bench, recipe, clock, reference_ms
-        self.options: dict[Sparsity | None, tuple[float, float, float]] = {}
+        self.options: dict[Sparsity | None, TimeEstimate] = {}
         self.failed: dict[Sparsity | None, str] = {}
         self.timed = 0
 
@@ -166,9 +167,8 @@ class Found:
             if sparsity is None:
                 self.options.setdefault(None, found)
             elif outcome.ratio is not None and None in self.options:
-                dense_ms = self.options[None][0]
-                low, high = dense_ms * outcome.ratio.low, dense_ms * outcome.ratio.high
-                self.options[sparsity] = (dense_ms * outcome.ratio.median, low, high)
+                relative = TimeEstimate(outcome.ratio.median, outcome.ratio.low, outcome.ratio.high)
+                self.options[sparsity] = relative.scaled(self.options[None].ms)
             else:
                 self.options[sparsity] = found
 
@@ -191,18 +191,17 @@ class Found:
     def _measured(self, option: Option) -> Option:
         if option.sparsity not in self.options:
             return option
-        ms, low, high = self.options[option.sparsity]
-        return replace(option, ms=ms, low=low, high=high, measured=True, doubt="")
+        return replace(option.with_time(self.options[option.sparsity]), measured=True, doubt="")
 
 
-def times(measurement: Measurement, clock: str, factor: float = 1.0) -> tuple[float, float, float]:
+def times(measurement: Measurement, clock: str, factor: float = 1.0) -> TimeEstimate:
     """The median in milliseconds, and what it may be off by (Z standard errors) to either side, all times `factor`."""
     event = clock == "event" or (clock == "auto" and measurement.event_median_secs is not None)
     middle = measurement.event_median_secs if event else measurement.wall_median_secs
     assert middle is not None
     off = Z * median_error(measurement.event_secs if event else measurement.wall_secs)
     half, scale = min(off, 0.5) * middle, 1e3 * factor
-    return scale * middle, scale * (middle - half), scale * (middle + half)
+    return TimeEstimate(scale * middle, scale * (middle - half), scale * (middle + half))
 
 
 def with_measured_whole(
@@ -225,7 +224,7 @@ def with_measured_whole(
         why = record.failure.reason if record.failure else "it has no wall time"
         raise UsageError(f"the dense network was not timed: {why}")
     half = min(record.wall_iqr_ms or 0.0, record.wall_ms) / 2
-    return replace(network, whole=Cost.of(record.wall_ms, record.wall_ms - half, record.wall_ms + half, measured=True))
+    return replace(network, whole=Cost(record.wall_ms, record.wall_ms - half, record.wall_ms + half, measured=True))
 
 
 def sentences(confirmed: Confirmed, device: Mapping[str, object]) -> list[str]:

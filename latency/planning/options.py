@@ -74,7 +74,7 @@ class Network:
         """The network's time under one option for each of `layers`."""
         found, dense = self._predicted(chosen), self._predicted(self.dense).ms
         factor = self.factor * (dense - self.saved * (dense - found.ms)) / found.ms
-        return replace(found, ms=found.ms * factor, low=found.low * factor, high=found.high * factor)
+        return found.scaled(factor)
 
     @property
     def factor(self) -> float:
@@ -108,8 +108,7 @@ class Network:
 
     def _counted(self, layer: LayerOptions, option: Option) -> Option:
         step = next(step for step in self.steps if step.layer == layer.layer)
-        part = contribution(self._part(step, option), self.calibration)
-        return replace(option, ms=part.ms, low=part.low, high=part.high)
+        return option.with_time(contribution(self._part(step, option), self.calibration))
 
     def _part(self, step: Step, option: Option) -> Part:
         key = (step.key, option.sparsity)
@@ -184,7 +183,7 @@ def option_of(step: Step, layer: Layer, losses: Losses) -> Option:
     loss = 0.0 if step.sparsity is None else losses.of(layer, step.sparsity)
     doubt = "; ".join(found.doubts)
     return Option(
-        step.sparsity, found.ms, found.low, found.high, kept, loss, False, doubt, step.kernel, step.launches
+        found.ms, found.low, found.high, step.sparsity, kept, loss, False, doubt, step.kernel, step.launches
     )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ class Trial:
     def measured(self) -> Plan:
         """The plan with the planned network's time measured."""
         found, outlook = self.ratio, self.outlook
-        cost = Cost.of(self.ms(found.median), self.ms(found.high), self.ms(found.low), measured=True)
+        cost = Cost(self.ms(found.median), self.ms(found.high), self.ms(found.low), measured=True)
         return replace(self.plan, network=replace(outlook, planned=cost, predicted=outlook.planned))
 
     def __str__(self) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from codegen.kernels.workload import Workload
 from codegen.schedules.rule import Choice
 from latency.profiling.prepare import Recipe
 from latency.profiling.space import Group
+from models.plans.time_estimate import TimeEstimate
 
 log = logging.getLogger("latency.profiling.active")
 
@@ -25,24 +26,11 @@ NINETY = 1.645
 WIDTH_WORTH = 0.25
 
 
-class Estimate(NamedTuple):
-    """A predicted time, milliseconds, and its 90 % interval."""
-
-    low: float
-    ms: float
-    high: float
-
-    @property
-    def sigma(self) -> float:
-        """Standard deviation of the time's logarithm."""
-        return math.log(self.high / self.low) / (2 * NINETY)
-
-
 class Estimator(Protocol):
     """What ordering needs of a predictor."""
 
-    def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> Sequence[Estimate]:
-        """The times of workloads under their schedules, in order."""
+    def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> Sequence[TimeEstimate]:
+        """The times of workloads under their schedules, in order, with their 90 % intervals."""
 
 
 def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], list[Group]]:
@@ -57,27 +45,32 @@ def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], li
     return order
 
 
-def worth(estimates: Sequence[Estimate]) -> float:
+def worth(estimates: Sequence[TimeEstimate]) -> float:
     """That of timing a run, the dense variant's estimate first: of its most open decision and its widest interval."""
     dense, *sparse = estimates
     open_decision = max((expected_loss(dense, each) for each in sparse), default=0.0)
-    return open_decision + WIDTH_WORTH * max(each.sigma for each in estimates)
+    return open_decision + WIDTH_WORTH * max(map(sigma, estimates))
 
 
-def expected_loss(dense: Estimate, sparse: Estimate) -> float:
+def expected_loss(dense: TimeEstimate, sparse: TimeEstimate) -> float:
     """Share of the time that choosing by the predicted ratio alone is expected to lose: sd (p(z) - z P(-z)).
 
     z is the distance of the log-ratio from 0 in standard deviations, p and P the normal density and distribution.
     """
-    distance, sigma = abs(math.log(sparse.ms / dense.ms)), math.hypot(dense.sigma, sparse.sigma)
-    if sigma == 0:
+    distance, deviation = abs(math.log(sparse.ms / dense.ms)), math.hypot(sigma(dense), sigma(sparse))
+    if deviation == 0:
         return 0.0
-    z = distance / sigma
+    z = distance / deviation
     density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    return sigma * (density - z * math.erfc(z / math.sqrt(2)) / 2)
+    return deviation * (density - z * math.erfc(z / math.sqrt(2)) / 2)
 
 
-def _estimated(estimator: Estimator, recipe: Recipe, groups: Sequence[Group]) -> dict[int, list[Estimate]]:
+def sigma(time: TimeEstimate) -> float:
+    """Standard deviation of a time's logarithm, from its 90 % interval."""
+    return time.half_width / NINETY
+
+
+def _estimated(estimator: Estimator, recipe: Recipe, groups: Sequence[Group]) -> dict[int, list[TimeEstimate]]:
     """By the groups' numbers; those whose dense layer has no schedule are left out, as are such variants."""
     kernels: list[tuple[Workload, Choice]] = []
     owners: list[int] = []
@@ -86,7 +79,7 @@ def _estimated(estimator: Estimator, recipe: Recipe, groups: Sequence[Group]) ->
         if found and found[0][0].sparsity is None:
             kernels += found
             owners += [number] * len(found)
-    estimated: dict[int, list[Estimate]] = {}
+    estimated: dict[int, list[TimeEstimate]] = {}
     for number, one in zip(owners, estimator.estimates(kernels) if kernels else [], strict=True):
         estimated.setdefault(number, []).append(one)
     return estimated

@@ -8,36 +8,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
+from models.plans.time_estimate import TimeEstimate
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(TimeEstimate):
     """Milliseconds of one run.
 
     Attributes:
-        ms: the most likely value; `low` and `high` its interval, None where that is unbounded.
         kernel: the schedule and its configuration, for people: "winograd m4 F8V2"; "" of a network.
         measured: on the device, rather than predicted.
     """
 
-    ms: float
-    low: float | None = None
-    high: float | None = None
+    low: float = 0.0
+    high: float = math.inf
     kernel: str = ""
     measured: bool = False
 
     @staticmethod
-    def of(ms: float, low: float, high: float, kernel: str = "", measured: bool = False) -> Cost:
-        """A cost whose interval may reach to 0 or infinity, which is unbounded."""
-        bounded = low > 0 and math.isfinite(high)
-        return Cost(ms, low if bounded else None, high if bounded else None, kernel, measured)
+    def of(time: TimeEstimate, kernel: str = "", measured: bool = False) -> Cost:
+        """The cost of a time; an interval that is open at one end counts as unbounded."""
+        return Cost(time.ms, *(time.interval or (0.0, math.inf)), kernel, measured)
 
     def __str__(self) -> str:
-        interval = "unbounded" if self.low is None or self.high is None else f"{self.low:.3g} to {self.high:.3g}"
+        interval = "{:.3g} to {:.3g}".format(*self.interval) if self.interval else "unbounded"
         return f"{self.ms:.3g} ms {'measured' if self.measured else 'predicted'} ({interval})"
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self)}
+        low, high = self.interval or (None, None)
+        return {"ms": self.ms, "low": low, "high": high, "kernel": self.kernel, "measured": self.measured}
 
     @staticmethod
     def from_json(value: Any, where: str) -> Cost:
@@ -48,7 +47,7 @@ class Cost:
                 number(values.get(name), f"{where}: {name}")
         if not isinstance(values.get("kernel", ""), str) or not isinstance(values.get("measured", False), bool):
             raise UsageError(f"{where}: kernel is a text, measured is true or false")
-        return Cost(**values)
+        return Cost(**{name: entry for name, entry in values.items() if entry is not None})
 
 
 @dataclass(frozen=True)

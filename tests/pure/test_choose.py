@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from latency.planning.assignment import (
     break_even,
     fastest,
     is_uncertain,
-    ratio_interval,
     survives,
     within_loss,
     within_time,
@@ -24,7 +24,7 @@ from models.plans.sparsity import Sparsity
 
 def sure(ms: float, kept: float = 1.0, loss: float = 0.0, wide: float = 1.0, **more) -> Option:
     sparsity = Sparsity("columns", 1 - kept, (8, 1)) if kept < 1 else None
-    return Option(sparsity, ms, ms / wide, ms * wide, kept, loss, **more)
+    return Option(ms, ms / wide, ms * wide, sparsity, kept, loss, **more)
 
 
 def random_layers(seed: int, count: int = 5) -> list[LayerOptions]:
@@ -40,10 +40,13 @@ def random_layers(seed: int, count: int = 5) -> list[LayerOptions]:
     return layers
 
 
-def test_ratio_and_its_interval():
-    ratio, low, high = ratio_interval(sure(1, 0.5, wide=1.1), sure(2, wide=1.2))
+def test_speedup_and_its_interval():
+    speedup = sure(1, 0.5, wide=1.1).speedup_over(sure(2, wide=1.2))
     half = math.hypot(math.log(1.1), math.log(1.2))
-    assert (ratio, low, high) == pytest.approx((0.5, 0.5 * math.exp(-half), 0.5 * math.exp(half)))
+    assert speedup == pytest.approx((2, 2 * math.exp(-half), 2 * math.exp(half)))
+    assert speedup.shares == pytest.approx((0.5, 0.5 * math.exp(-half), 0.5 * math.exp(half)))
+    assert speedup.interval == speedup[1:]
+    assert replace(sure(1), low=0.0, high=math.inf).speedup_over(sure(2)).interval is None
 
 
 def test_a_gain_has_to_survive_its_interval_and_the_margin():

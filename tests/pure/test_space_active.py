@@ -4,11 +4,12 @@ import math
 
 import pytest
 
-from latency.profiling.active import Estimate, expected_loss, worth
+from latency.profiling.active import expected_loss, sigma, worth
+from models.plans.time_estimate import TimeEstimate
 
 
-def estimate(ms: float, spread: float = 1.1) -> Estimate:
-    return Estimate(ms / spread, ms, ms * spread)
+def estimate(ms: float, spread: float = 1.1) -> TimeEstimate:
+    return TimeEstimate(ms, ms / spread, ms * spread)
 
 
 def test_an_open_decision_is_worth_most():
@@ -28,8 +29,8 @@ def test_the_expected_loss_is_that_of_drawn_ratios(ratio):
     import numpy as np
 
     dense, sparse = estimate(2.0, 1.2), estimate(2.0 * ratio, 1.1)
-    sigma = math.hypot(dense.sigma, sparse.sigma)
-    drawn = math.log(ratio) + sigma * np.random.default_rng(0).standard_normal(400_000)
+    deviation = math.hypot(sigma(dense), sigma(sparse))
+    drawn = math.log(ratio) + deviation * np.random.default_rng(0).standard_normal(400_000)
     chosen = drawn if ratio < 1 else 0 * drawn
     lost = (chosen - np.minimum(drawn, 0)).mean()
     assert expected_loss(dense, sparse) == pytest.approx(lost, rel=0.03, abs=2e-5)

@@ -25,7 +25,7 @@ GRAPH = Graph("net", "x", (3, 8, 8), ("x",), (), {})
 
 def option(ms: float, zeros: float = 0.0, loss: float = 0.0) -> Option:
     sparsity = Sparsity("columns", zeros, (4, 1)) if zeros else None
-    return Option(sparsity, ms, ms / 1.01, ms * 1.01, 1 - zeros, loss)
+    return Option(ms, ms / 1.01, ms * 1.01, sparsity, 1 - zeros, loss)
 
 
 def network(seed: int = 0, count: int = 12, whole_ms: float = 60.0) -> Network:
