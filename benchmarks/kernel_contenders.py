@@ -31,7 +31,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Selection:
+class KernelSelection:
     """Which kernels are timed.
 
     Attributes:
@@ -95,7 +95,9 @@ def kind_of(layer: Layer) -> str:
     return "depthwise" if layer.groups == layer.in_shapes[0][0] else "grouped"
 
 
-def contenders_of(workload: Workload, profile: Profile, selection: Selection) -> tuple[list[Contender], dict[str, str]]:
+def contenders_of(
+    workload: Workload, profile: Profile, selection: KernelSelection
+) -> tuple[list[Contender], dict[str, str]]:
     """The kernels of one layer that are timed in one interleaved run, and why others are not: name -> reason."""
     dense = [
         Contender(str(choice), choice=choice)
@@ -108,7 +110,7 @@ def contenders_of(workload: Workload, profile: Profile, selection: Selection) ->
     return [*dense, *peers, *sparse], declined
 
 
-def _choices(rule: Rule, workload: Workload, profile: Profile, selection: Selection) -> list[Choice]:
+def _choices(rule: Rule, workload: Workload, profile: Profile, selection: KernelSelection) -> list[Choice]:
     """The first configurations of a schedule, a tuned one before them."""
     space = [Choice(rule.name, config) for config in rule.space(workload, profile)]
     tuned = selection.tuned.choice(workload, profile)
@@ -117,7 +119,7 @@ def _choices(rule: Rule, workload: Workload, profile: Profile, selection: Select
 
 
 def _sparse_contenders(
-    workload: Workload, profile: Profile, selection: Selection
+    workload: Workload, profile: Profile, selection: KernelSelection
 ) -> tuple[list[Contender], dict[str, str]]:
     """For each ratio and family, each sparse schedule that answers."""
     readers = [rule for rule in RULES if rule.reads_sparsity and selection.allows(rule)]

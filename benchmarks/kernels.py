@@ -20,7 +20,7 @@ from benchmarks.engines import engine_versions
 from benchmarks.kernel_contenders import (
     DEFAULT_FAMILIES,
     Case,
-    Selection,
+    KernelSelection,
     contenders_of,
     sparsity_of,
     unique_convolutions,
@@ -49,7 +49,7 @@ Progress = Callable[..., None]
 def benchmark(
     session: Session,
     cases: Sequence[Case],
-    selection: Selection,
+    selection: KernelSelection,
     *,
     rounds: int,
     stock: bool,
@@ -90,7 +90,7 @@ def result(
 ) -> dict[str, Any]:
     """The JSON object the command prints."""
     peers = arguments.peers and session.spec == "host"
-    selection = Selection(
+    selection = KernelSelection(
         tuple(dict.fromkeys(arguments.ratio)),
         tuple(dict.fromkeys(arguments.family)),
         frozenset(arguments.schedule),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.engines import Job, Prepared, engine, prepare
+from benchmarks.engines import EngineJob, PreparedEngine, engine, prepare
 from devices.timing.interleaved import Interleaved, bootstrap_median, measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
@@ -21,7 +21,7 @@ REST_SECS = 0.03
 
 
 @dataclass(frozen=True)
-class Contender:
+class NetworkContender:
     """What one row is about: a network's weights as planned ("dense": as they are), on an engine."""
 
     engine: str
@@ -32,7 +32,7 @@ class Contender:
 
 
 @dataclass
-class Row:
+class EngineRow:
     """One contender's times on one network.
 
     Attributes:
@@ -56,7 +56,7 @@ class Row:
     error: str | None = None
 
 
-class Comparison:
+class EngineComparison:
     """One network on several contenders. The first that works is the one ratios are of, if it is ours.
 
     Args:
@@ -65,16 +65,18 @@ class Comparison:
         progress: told what is going on.
     """
 
-    def __init__(self, jobs: Mapping[str, Job], contenders: Sequence[Contender], progress: Callable[..., None]) -> None:
+    def __init__(
+        self, jobs: Mapping[str, EngineJob], contenders: Sequence[NetworkContender], progress: Callable[..., None]
+    ) -> None:
         self.jobs, self.job, self.progress = jobs, jobs[DENSE], progress
         height, width = self.job.tensor.shape[2:]
         self.rows = {
-            one: Row(self.job.model, one.plan, one.engine, self.job.threads, (height, width))
+            one: EngineRow(self.job.model, one.plan, one.engine, self.job.threads, (height, width))
             for one in sorted(contenders, key=lambda one: (one.engine != "ours", one.plan != DENSE))
         }
-        self.prepared: dict[Contender, Prepared] = {}
+        self.prepared: dict[NetworkContender, PreparedEngine] = {}
 
-    def run(self, rounds: int) -> list[Row]:
+    def run(self, rounds: int) -> list[EngineRow]:
         """Time all, the slow ones after the others and in turn with the reference alone."""
         slow = [one for one in self.rows if engine(one.engine).most_rounds is not None]
         fast = [one for one in self.rows if one not in slow]
@@ -89,7 +91,7 @@ class Comparison:
                 del self.prepared[one]
         return list(self.rows.values())
 
-    def _prepare(self, contenders: Sequence[Contender]) -> None:
+    def _prepare(self, contenders: Sequence[NetworkContender]) -> None:
         for one in contenders:
             self.progress(f"{self.job.model}: preparing {one}")
             try:
@@ -99,7 +101,7 @@ class Comparison:
                 log.debug("%s", one, exc_info=True)
                 self.rows[one].error = reason(error)
 
-    def _time(self, contenders: Sequence[Contender], rounds: int) -> None:
+    def _time(self, contenders: Sequence[NetworkContender], rounds: int) -> None:
         if not contenders:
             return
         self.progress(f"{self.job.model}: timing {', '.join(map(str, contenders))}, {rounds} rounds")
@@ -114,10 +116,10 @@ class Comparison:
         for one in contenders:
             if not self.rows[one].rounds:
                 self._fill(self.rows[one], found.measurements[str(one)])
-            if str(one) in found.ratios and contenders[0] == Contender("ours"):
+            if str(one) in found.ratios and contenders[0] == NetworkContender("ours"):
                 self.rows[one].time_over_ours = _over(found.ratios[str(one)].rounds)
 
-    def _fill(self, row: Row, timing: Measurement) -> None:
+    def _fill(self, row: EngineRow, timing: Measurement) -> None:
         if not timing.ok:
             row.error = timing.error
             return

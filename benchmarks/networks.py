@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from benchmarks import rows_out
-from benchmarks.engines import ENGINES, Job, engine, engine_versions
-from benchmarks.network_comparison import Comparison, Contender
+from benchmarks.engines import ENGINES, EngineJob, engine, engine_versions
+from benchmarks.network_comparison import EngineComparison, NetworkContender
 from benchmarks.network_families import fastest_plan
 from benchmarks.network_plans import POINTWISE, SPATIAL, check_plans, labels_for, plans_called, template
 from devices import open_device
@@ -57,18 +57,18 @@ def pocl_threads(threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def make_job(model: str, size: tuple[int, int] | None, threads: int, session: Session) -> Job:
+def make_job(model: str, size: tuple[int, int] | None, threads: int, session: Session) -> EngineJob:
     """A registered network with random weights and a random input, of the model's own size without `size`."""
     height, width = size or model_spec(model).size
     tensor = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
-    return Job(model, create_model(model), tensor, threads, session)
+    return EngineJob(model, create_model(model), tensor, threads, session)
 
 
-def contenders_of(model: str, engines: Sequence[str], plans: Sequence[str]) -> list[Contender]:
+def contenders_of(model: str, engines: Sequence[str], plans: Sequence[str]) -> list[NetworkContender]:
     """Every engine dense, and ours under each plan the network has; other engines make no use of zeros."""
-    found = [Contender(name) for name in engines]
+    found = [NetworkContender(name) for name in engines]
     if "ours" in engines:
-        found += [Contender("ours", label) for label in labels_for(model, plans) if label != DENSE]
+        found += [NetworkContender("ours", label) for label in labels_for(model, plans) if label != DENSE]
     return list(dict.fromkeys(found))
 
 
@@ -84,7 +84,7 @@ def compare(
     size: tuple[int, int] | None = None,
     progress: Callable[..., None] = lambda *message: None,
 ) -> dict[str, Any]:
-    """Time networks on engines. The JSON object the command prints: "rows" as Row, and "conditions".
+    """Time networks on engines. The JSON object the command prints: "rows" as EngineRow, and "conditions".
 
     Args:
         models, engines: registered names of each.
@@ -107,7 +107,7 @@ def compare(
             for label in dict.fromkeys(one.plan for one in contenders if one.plan != DENSE):
                 meant = plans_called(label, job.graph, model, *families)
                 jobs[label] = replace(job, plan=fastest_plan(session, job.graph, meant, progress))
-            rows += Comparison(jobs, contenders, progress).run(rounds)
+            rows += EngineComparison(jobs, contenders, progress).run(rounds)
     return {
         "rows": [asdict(row) for row in rows],
         "conditions": {

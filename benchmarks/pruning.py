@@ -55,7 +55,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """One pruned network. minutes: of training; 0 for methods without."""
 
     family: str
@@ -75,13 +75,13 @@ class Cell:
         (folder / f"{self.name}.cell.json").write_text(json.dumps(asdict(self)) + "\n")
 
 
-def finished(folder: Path) -> list[Cell]:
+def finished(folder: Path) -> list[StudyCell]:
     """Every finished cell, in the order of the table."""
-    found = [Cell(**json.loads(path.read_text())) for path in folder.glob("*.cell.json")]
+    found = [StudyCell(**json.loads(path.read_text())) for path in folder.glob("*.cell.json")]
     return sorted(found, key=lambda c: (c.family, c.sharing, [*METHODS].index(c.method), c.minutes, c.ratio))
 
 
-def make_cell(cell: Cell, arguments: argparse.Namespace) -> Path:
+def make_cell(cell: StudyCell, arguments: argparse.Namespace) -> Path:
     """The weights of a cell, made where they are not there yet. Raises UsageError where a step fails."""
     from models import allocate
     from models.prune import __main__ as prune
@@ -147,7 +147,7 @@ def _evaluation(arrays: dict[str, np.ndarray]) -> Evaluation:
     return Evaluation(ap, ap_50, None, None, None, ar, tuple(images))
 
 
-def row(cell: Cell, found: Evaluation, dense: Evaluation, reached: float) -> dict[str, Any]:
+def row(cell: StudyCell, found: Evaluation, dense: Evaluation, reached: float) -> dict[str, Any]:
     """A row of the table."""
     low, high = bootstrap_ap(found)
     gains = bootstrap_ap(found, dense)
@@ -158,7 +158,7 @@ def row(cell: Cell, found: Evaluation, dense: Evaluation, reached: float) -> dic
     return {**what, "method": cell.method, "minutes": cell.minutes, **{key: f"{value:.3f}" for key, value in named}}
 
 
-def _reached(cell: Cell, arguments: argparse.Namespace) -> float:
+def _reached(cell: StudyCell, arguments: argparse.Namespace) -> float:
     """Dense parameters / nonzero ones, counted in the file."""
     from models.zoo.weights import read_tensors
 
@@ -221,10 +221,10 @@ def make_parser() -> argparse.ArgumentParser:
     return made
 
 
-def _cells(arguments: argparse.Namespace) -> list[Cell]:
+def _cells(arguments: argparse.Namespace) -> list[StudyCell]:
     wanted = itertools.product(arguments.family, arguments.ratio, arguments.zeros, arguments.method)
     return [
-        Cell(family, ratio, zeros, method, arguments.minutes if "--minutes" in METHODS[method] else 0.0)
+        StudyCell(family, ratio, zeros, method, arguments.minutes if "--minutes" in METHODS[method] else 0.0)
         for family, ratio, zeros, method in wanted
     ]
 

@@ -18,7 +18,7 @@ from fleetpose.errors import UsageError, unknown_name
 from fleetpose.progress import status
 from models.depth_search.candidates import AccuracyOf, Candidate, determine_depth, family_members
 from models.depth_search.families import FAMILIES
-from models.depth_search.search import Search
+from models.depth_search.search import DepthSearch
 from models.graph.network import Graph
 from models.zoo.paper import TABLE_1, PaperFacts
 
@@ -102,7 +102,7 @@ def _trained(weights: list[str], data: str | None) -> AccuracyOf | None:
     return accuracy_of if weights else None
 
 
-def _print(found: list[Candidate], search: Search, with_paper: bool) -> None:
+def _print(found: list[Candidate], search: DepthSearch, with_paper: bool) -> None:
     cli.print_table(
         HEADER + (PAPER_HEADER if with_paper else ()), [_cells(candidate, with_paper) for candidate in found]
     )
@@ -119,7 +119,9 @@ def _print(found: list[Candidate], search: Search, with_paper: bool) -> None:
 def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | None = None) -> int:
     """The command; `latency_of` as for `determine_depth`."""
     blocks = tuple(dict.fromkeys(arguments.blocks))
-    search = Search(arguments.gmacs, arguments.tolerance, arguments.step, blocks, arguments.all_splits, arguments.size)
+    search = DepthSearch(
+        arguments.gmacs, arguments.tolerance, arguments.step, blocks, arguments.all_splits, arguments.size
+    )
     if arguments.weights:
         listed = determine_depth(arguments.family, search, include_members=arguments.members)
         names = [each.spec.name for each in listed]

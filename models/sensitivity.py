@@ -29,7 +29,7 @@ from models.plans.sparsity import Sparsity
 from models.prune.masks.eligible import prunable
 from models.prune.masks.families import family_text, parse_family
 from models.prune.response.curves import FamilyCurves, to_json, write_curves
-from models.prune.response.journal import Journal
+from models.prune.response.journal import ResponseJournal
 from models.zoo.registry import MODEL_HELP
 from models.zoo.spec import ModelSpec
 
@@ -71,7 +71,12 @@ def blocks_of(graph: Graph, spec: ModelSpec) -> dict[str, list[str]]:
 
 
 def measure_family(
-    bench: Bench, family: Sparsity, zeros: Sequence[float], block_zeros: Sequence[float], journal: Journal, told: Told
+    bench: Bench,
+    family: Sparsity,
+    zeros: Sequence[float],
+    block_zeros: Sequence[float],
+    journal: ResponseJournal,
+    told: Told,
 ) -> FamilyCurves:
     """Every curve of one family of sparsities; what the journal has is not measured again."""
     name = family_text(family)
@@ -97,16 +102,16 @@ def measure_family(
 
 
 def _layers(
-    bench: Bench, family: Sparsity, zeros: Sequence[float], journal: Journal, told: Told
+    bench: Bench, family: Sparsity, zeros: Sequence[float], journal: ResponseJournal, told: Told
 ) -> dict[str, dict[float, float]]:
     """Curves of single layers."""
-    from models.prune.reconstruction.layerwise import Settings
+    from models.prune.reconstruction.layerwise import ReconstructionSettings
     from models.prune.response.outputs import layer_curves
 
     prefix, names = f"{family_text(family)} layer ", [layer.name for layer in prunable(bench.graph)]
     missing = [name for name in names if prefix + name not in journal.found]
     for done, (name, curve) in enumerate(
-        layer_curves(bench.graph, missing, family, zeros, bench.fitted, bench.judged, Settings(**QUICK)),
+        layer_curves(bench.graph, missing, family, zeros, bench.fitted, bench.judged, ReconstructionSettings(**QUICK)),
         len(names) - len(missing) + 1,
     ):
         journal.add(prefix + name, {f"{share:g}": loss for share, loss in curve.items()})
@@ -117,7 +122,7 @@ def _layers(
 
 def _block_point(bench: Bench, sparsity: Sparsity, layers: Sequence[str]) -> dict[str, Any] | None:
     """Divergence, and AP where it is asked for, with `sparsity` in all layers of a block that can have it."""
-    from models.prune.reconstruction.layerwise import Settings
+    from models.prune.reconstruction.layerwise import ReconstructionSettings
     from models.prune.reconstruction.reconstruct import reconstruct
     from models.prune.reconstruction.streams import run_outputs
     from models.prune.response.outputs import divergence
@@ -125,7 +130,7 @@ def _block_point(bench: Bench, sparsity: Sparsity, layers: Sequence[str]) -> dic
     chosen = {name: sparsity for name in layers if sparsity.applies_to(bench.graph.layer(name)) is None}
     if not chosen:
         return None
-    pruned = reconstruct(bench.graph, chosen, bench.fitted, Settings(**QUICK))
+    pruned = reconstruct(bench.graph, chosen, bench.fitted, ReconstructionSettings(**QUICK))
     found = divergence(run_outputs(pruned, bench.judged), run_outputs(bench.graph, bench.judged))
     return {"divergence": found, "ap": _ap(bench, pruned) if bench.annotated else None}
 
@@ -196,7 +201,7 @@ def main(arguments: argparse.Namespace) -> int:
     }
     identity = {**measured, "model": arguments.model, "data": arguments.data}
     identity |= {"zeros": arguments.zeros, "block_zeros": arguments.block_zeros}
-    with status("sensitivity") as told, Journal(journal_path, identity) as journal:
+    with status("sensitivity") as told, ResponseJournal(journal_path, identity) as journal:
         curves = {
             family_text(family): measure_family(bench, family, arguments.zeros, arguments.block_zeros, journal, told)
             for family in families

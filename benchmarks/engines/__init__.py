@@ -1,4 +1,4 @@
-"""What is compared: one module per engine, each with `prepare(job) -> Prepared` for whole networks in fp32.
+"""What is compared: one module per engine, each with `prepare(job) -> PreparedEngine` for whole networks in fp32.
 
 `stock_tvm` and `pytorch` also prepare single convolutions, for `benchmarks.kernels`.
 """
@@ -9,7 +9,7 @@ import importlib
 import importlib.metadata
 from dataclasses import dataclass
 
-from benchmarks.engines.job import Job, Prepared
+from benchmarks.engines.job import EngineJob, PreparedEngine
 from fleetpose.errors import FleetposeError, unknown_name
 
 
@@ -45,7 +45,7 @@ def engine(name: str) -> Engine:
     return ENGINES[name]
 
 
-def prepare(name: str, job: Job) -> Prepared:
+def prepare(name: str, job: EngineJob) -> PreparedEngine:
     """Make `job` ready to run on the engine called `name`, and compare its outputs with PyTorch's.
 
     Raises:

@@ -26,7 +26,7 @@ MAX_ABS_ERROR = 1e-3
 
 
 @dataclass(frozen=True)
-class Job:
+class EngineJob:
     """One network at one input size, to be run by an engine.
 
     Attributes:
@@ -70,7 +70,7 @@ class Job:
             torch.onnx.export(self.network, example, str(path), dynamo=True, verbose=False, external_data=False)
             return path.read_bytes()
 
-    def check(self, prepared: Prepared) -> None:
+    def check(self, prepared: PreparedEngine) -> None:
         """Run once and keep the largest absolute error. Raises FleetposeError where it exceeds MAX_ABS_ERROR."""
         prepared.max_abs_error = max_abs_error(prepared.outputs(), self.expected)
         if not prepared.max_abs_error <= MAX_ABS_ERROR:
@@ -78,7 +78,7 @@ class Job:
 
 
 @dataclass
-class Prepared:
+class PreparedEngine:
     """Something ready to be timed.
 
     Attributes:
@@ -92,7 +92,7 @@ class Prepared:
     max_abs_error: float = float("nan")
 
     @classmethod
-    def of_callable(cls, run: Callable[[], Sequence[np.ndarray]]) -> Prepared:
+    def of_callable(cls, run: Callable[[], Sequence[np.ndarray]]) -> PreparedEngine:
         """A callable of this process that runs once and answers the outputs."""
         return cls(Call(run), run)
 

@@ -12,13 +12,13 @@ import numpy as np
 import pnnx
 import torch
 
-from benchmarks.engines.job import Job, Prepared
+from benchmarks.engines.job import EngineJob, PreparedEngine
 from fleetpose.errors import FleetposeError
 
 _HALF_PRECISION = tuple(f"use_{kind}" for kind in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"))
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: EngineJob) -> PreparedEngine:
     """A net of pnnx's making (weights stored as fp32), one extractor per inference as ncnn wants it.
 
     Raises:
@@ -41,10 +41,10 @@ def prepare(job: Job) -> Prepared:
             extractor.input(source, ncnn.Mat(image))
             return [np.array(extractor.extract(name)[1])[None] for name in results]
 
-    return Prepared.of_callable(run)
+    return PreparedEngine.of_callable(run)
 
 
-def _convert(job: Job, folder: Path) -> tuple[Path, Path]:
+def _convert(job: EngineJob, folder: Path) -> tuple[Path, Path]:
     """ncnn's .param and .bin of the network. pnnx writes them, and more, beside the trace."""
     path = folder / "network.pt"
     with torch.no_grad(), warnings.catch_warnings():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import onnxruntime
 
-from benchmarks.engines.job import Job, Prepared
+from benchmarks.engines.job import EngineJob, PreparedEngine
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: EngineJob) -> PreparedEngine:
     """A session on the ONNX export."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = job.threads
@@ -17,4 +17,4 @@ def prepare(job: Job) -> Prepared:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(job.onnx, options, providers=["CPUExecutionProvider"])
     feed = {session.get_inputs()[0].name: job.tensor}
-    return Prepared.of_callable(lambda: session.run(None, feed))
+    return PreparedEngine.of_callable(lambda: session.run(None, feed))

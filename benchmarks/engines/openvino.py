@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import openvino
 
-from benchmarks.engines.job import Job, Prepared
+from benchmarks.engines.job import EngineJob, PreparedEngine
 from fleetpose.errors import FleetposeError
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: EngineJob) -> PreparedEngine:
     """A compiled model of the ONNX export, one stream, tuned for latency.
 
     Raises:
@@ -32,4 +32,4 @@ def prepare(job: Job) -> Prepared:
         request.infer([job.tensor], share_inputs=True)
         return [request.get_output_tensor(number).data.copy() for number in range(len(compiled.outputs))]
 
-    return Prepared.of_callable(run)
+    return PreparedEngine.of_callable(run)

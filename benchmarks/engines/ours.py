@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks.engines.job import Job, Prepared
+from benchmarks.engines.job import EngineJob, PreparedEngine
 from codegen.artifact.loaded import Artifact
 from codegen.build import Destination, build
 from devices.timing.timers import Call
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: EngineJob) -> PreparedEngine:
     """Build for the session's device at the job's input size, and load it there.
 
     Timed from the first launch until the queue is empty, by the serving process; the input is on the device.
@@ -25,4 +25,4 @@ def prepare(job: Job) -> Prepared:
             job.plan.save(plan)
         build(job.model, path, destination, sizes=[(height, width)], plan=plan, prune=plan is not None)
         artifact = Artifact(path, job.session)
-    return Prepared(Call(**artifact.timed(job.tensor)), lambda: list(artifact.run(job.tensor).values()))
+    return PreparedEngine(Call(**artifact.timed(job.tensor)), lambda: list(artifact.run(job.tensor).values()))

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.engines.job import Job, Prepared
+from benchmarks.engines.job import EngineJob, PreparedEngine
 from codegen.kernels.workload import Weights
 from models.graph.layer import Layer
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: EngineJob) -> PreparedEngine:
     """The module as it is. Sets the process's number of PyTorch threads."""
     torch.set_num_threads(job.threads)
     tensor = torch.from_numpy(job.tensor)
@@ -24,7 +24,7 @@ def prepare(job: Job) -> Prepared:
             outputs = job.network(tensor)
         return [one.numpy() for one in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
 
-    return Prepared.of_callable(run)
+    return PreparedEngine.of_callable(run)
 
 
 def onednn_conv(

@@ -17,7 +17,7 @@ from tvm import relax
 from tvm.relax.frontend.torch import from_exported_program
 from tvm.runtime.vm import VirtualMachine
 
-from benchmarks.engines.job import Job, Prepared
+from benchmarks.engines.job import EngineJob, PreparedEngine
 from codegen.kernels.workload import Weights
 from codegen.linking.link import export_shared
 from codegen.lowering.target import make_target
@@ -26,7 +26,7 @@ from devices.timing.timers import Call
 from models.graph.layer import Layer
 
 
-def prepare(job: Job) -> Prepared:
+def prepare(job: EngineJob) -> PreparedEngine:
     """The whole network, imported from torch.export."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's, of its own interface
@@ -35,7 +35,7 @@ def prepare(job: Job) -> Prepared:
     return _load(module, job.session, job.tensor)
 
 
-def stock_conv(layer: Layer, session: Session, inputs: Sequence[np.ndarray], weights: Weights) -> Prepared:
+def stock_conv(layer: Layer, session: Session, inputs: Sequence[np.ndarray], weights: Weights) -> PreparedEngine:
     """A "conv" layer's convolution and bias, without its epilogue, as TVM schedules it by default.
 
     Args:
@@ -55,7 +55,7 @@ def stock_conv(layer: Layer, session: Session, inputs: Sequence[np.ndarray], wei
     return _load(builder.get(), session, inputs[0][None])
 
 
-def _load(module: tvm.IRModule, session: Session, tensor: np.ndarray) -> Prepared:
+def _load(module: tvm.IRModule, session: Session, tensor: np.ndarray) -> PreparedEngine:
     """Compile `main` by the default pipeline and load it with its input on the device."""
     executable = tvm.compile(module, make_target(session.profile))
     with tempfile.TemporaryDirectory(prefix="fleetpose-stock-") as folder:
@@ -74,4 +74,4 @@ def _load(module: tvm.IRModule, session: Session, tensor: np.ndarray) -> Prepare
             found = machine.get_outputs("main")
             return [one.numpy() for one in ([found] if hasattr(found, "numpy") else found)]
 
-    return Prepared(Call(machine, entry="timed"), outputs)
+    return PreparedEngine(Call(machine, entry="timed"), outputs)

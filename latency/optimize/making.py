@@ -6,7 +6,7 @@ from codegen.build import Destination, build
 from devices.info import DeviceInfo
 from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job, Report
 from models.prune.pruning import LR, RECIPE, Pruning, prune
-from models.train.settings import Settings
+from models.train.settings import TrainSettings
 from models.zoo.registry import create_model
 from models.zoo.weights import save_weights
 
@@ -26,7 +26,7 @@ def prune_weights(job: Job, report: Report) -> str:
         out,
         data=request.data,
         photographs=request.photographs,
-        training=None if minutes is None else Settings(minutes=minutes, recipe=RECIPE, lr=LR, seed=request.seed),
+        training=None if minutes is None else TrainSettings(minutes=minutes, recipe=RECIPE, lr=LR, seed=request.seed),
         seed=request.seed,
         force=True,
     )

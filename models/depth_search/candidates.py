@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from fleetpose.errors import DeviceUnreachable, FleetposeError
-from models.depth_search.families import Cost, DepthFamily, Numbers, depth_family
-from models.depth_search.search import Search, shapes
+from models.depth_search.families import DepthCost, DepthFamily, Numbers, depth_family
+from models.depth_search.search import DepthSearch, shapes
 from models.graph.network import Graph
 from models.zoo.registry import build_model, model_names, model_spec
 from models.zoo.spec import ModelSpec
@@ -61,7 +61,7 @@ AccuracyOf = Callable[["nn.Module", Candidate], "float | None"]
 
 def determine_depth(
     family: str,
-    search: Search,
+    search: DepthSearch,
     latency_of: Callable[[Graph], float] | None = None,
     accuracy_of: AccuracyOf | None = None,
     progress: Callable[[str, int, int], None] = lambda message, done, total: None,
@@ -96,7 +96,9 @@ def determine_depth(
     return judged
 
 
-def _candidate(family: DepthFamily, depths: Numbers, widths: Numbers, search: Search, fixed: Cost) -> Candidate:
+def _candidate(
+    family: DepthFamily, depths: Numbers, widths: Numbers, search: DepthSearch, fixed: DepthCost
+) -> Candidate:
     cost = fixed.plus(family.cost(depths, widths, search.size))
     base = model_spec(family.model)
     return Candidate(
@@ -166,12 +168,12 @@ def family_members(family: str, size: tuple[int, int]) -> list[Candidate]:
 
 
 @functools.cache
-def _fixed(family: DepthFamily, size: tuple[int, int]) -> Cost:
+def _fixed(family: DepthFamily, size: tuple[int, int]) -> DepthCost:
     """What of the real base network depths and widths do not change; `convs` are the backbone's."""
     from models.zoo.count import count_model
 
     spec = model_spec(family.model)
     counted = count_model(spec, size)
     backbone = sum(spec.block(conv.module) == "backbone" for conv in counted.convs)
-    whole = Cost(backbone, counted.macs, counted.macs_bn, counted.params)
+    whole = DepthCost(backbone, counted.macs, counted.macs_bn, counted.params)
     return whole.plus(family.cost(family.depths, family.widths, size), -1)

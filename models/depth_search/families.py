@@ -16,7 +16,7 @@ from fleetpose.errors import unknown_name
 Numbers = tuple[int, ...]
 
 
-class Cost(NamedTuple):
+class DepthCost(NamedTuple):
     """Convolutions, and what they come to: the fields of models.zoo.count.Count by the same names."""
 
     convs: int
@@ -24,11 +24,11 @@ class Cost(NamedTuple):
     macs_bn: int
     params: int
 
-    def plus(self, other: Cost, times: int = 1) -> Cost:
-        return Cost(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
+    def plus(self, other: DepthCost, times: int = 1) -> DepthCost:
+        return DepthCost(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-NOTHING = Cost(0, 0, 0, 0)
+NOTHING = DepthCost(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class DepthFamily:
     depths: Numbers
     widths: Numbers
     totals: Numbers
-    cost: Callable[[Numbers, Numbers, tuple[int, int]], Cost]
+    cost: Callable[[Numbers, Numbers, tuple[int, int]], DepthCost]
 
 
 def _cells(size: tuple[int, int], stride: int) -> int:
@@ -54,13 +54,13 @@ def _cells(size: tuple[int, int], stride: int) -> int:
     return -(-size[0] // stride) * -(-size[1] // stride)
 
 
-def _conv(inputs: int, outputs: int, cells: int, kernel: int = 1, groups: int = 1) -> Cost:
+def _conv(inputs: int, outputs: int, cells: int, kernel: int = 1, groups: int = 1) -> DepthCost:
     """A convolution with batch norm and no bias; `cells` of its output."""
     weights = inputs // groups * outputs * kernel**2
-    return Cost(1, weights * cells, (weights + 2 * outputs) * cells, weights + 2 * outputs)
+    return DepthCost(1, weights * cells, (weights + 2 * outputs) * cells, weights + 2 * outputs)
 
 
-def _resnet_cost(depths: Numbers, widths: Numbers, size: tuple[int, int]) -> Cost:
+def _resnet_cost(depths: Numbers, widths: Numbers, size: tuple[int, int]) -> DepthCost:
     total, inputs = NOTHING, 64
     for index, (depth, width) in enumerate(zip(depths, widths, strict=True)):
         outputs, before, after = 256 << index, _cells(size, 4 << max(index - 1, 0)), _cells(size, 4 << index)
@@ -75,13 +75,13 @@ def _resnet_cost(depths: Numbers, widths: Numbers, size: tuple[int, int]) -> Cos
 _B3 = ((1, 3, 1, 2), (6, 3, 1, 2), (6, 5, 2, 4), (6, 3, 2, 8))
 
 
-def _inverted(inputs: int, outputs: int, expansion: int, kernel: int, before: int, after: int) -> Cost:
+def _inverted(inputs: int, outputs: int, expansion: int, kernel: int, before: int, after: int) -> DepthCost:
     width = inputs * expansion
     cost = _conv(width, width, after, kernel, groups=width).plus(_conv(width, outputs, after))
     return cost.plus(_conv(inputs, width, before)) if expansion > 1 else cost
 
 
-def _efficientnet_cost(depths: Numbers, widths: Numbers, size: tuple[int, int]) -> Cost:
+def _efficientnet_cost(depths: Numbers, widths: Numbers, size: tuple[int, int]) -> DepthCost:
     total, inputs = NOTHING, 40
     for (expansion, kernel, step, stride), depth, outputs in zip(_B3, depths, widths, strict=True):
         before, after = _cells(size, stride // step), _cells(size, stride)
@@ -89,7 +89,7 @@ def _efficientnet_cost(depths: Numbers, widths: Numbers, size: tuple[int, int]) 
         total = total.plus(_inverted(outputs, outputs, expansion, kernel, after, after), depth - 1)
         inputs = outputs
     neck = 9 * inputs * 256  # the neck's first 3x3; its bias does not depend on the widths
-    return total.plus(Cost(0, neck * _cells(size, 8), neck * _cells(size, 8), neck))
+    return total.plus(DepthCost(0, neck * _cells(size, 8), neck * _cells(size, 8), neck))
 
 
 FAMILIES = {

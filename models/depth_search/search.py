@@ -20,7 +20,7 @@ COMPOSITIONS = 200_000
 
 
 @dataclass(frozen=True)
-class Search:
+class DepthSearch:
     """What is asked for.
 
     Attributes:
@@ -53,7 +53,7 @@ class Search:
         return self.tolerance * self.gmacs * 1e9
 
 
-def shapes(family: DepthFamily, total: int, search: Search, fixed_macs: int) -> list[tuple[Numbers, Numbers]]:
+def shapes(family: DepthFamily, total: int, search: DepthSearch, fixed_macs: int) -> list[tuple[Numbers, Numbers]]:
     """(depths, widths) of `total` blocks within the budget: the one nearest to the base's proportions, or all.
 
     Where none is, the base's proportions at the widths nearest to the budget.
@@ -108,7 +108,7 @@ def _splits(base: Numbers, total: int) -> list[Numbers]:
     return sorted(compositions(total, len(base)), key=lambda depths: _spread(depths, base))
 
 
-def _widths(family: DepthFamily, depths: Numbers, budget: float, search: Search) -> tuple[Numbers, float]:
+def _widths(family: DepthFamily, depths: Numbers, budget: float, search: DepthSearch) -> tuple[Numbers, float]:
     """The widths nearest to a common shrinking that hold the budget, or else the nearest to it; and how far off."""
 
     def off(widths: Numbers) -> float:

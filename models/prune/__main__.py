@@ -25,7 +25,7 @@ from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.pruning import EMA, LR, RECIPE, Pruning, prune
 from models.train.data.photographs import read_photographs
-from models.train.settings import RECIPES, Settings, check_teacher
+from models.train.settings import RECIPES, TrainSettings, check_teacher
 from models.zoo.registry import MODEL_HELP
 
 _METHODS = ("oneshot", "magnitude", "admm", "reweighted")
@@ -55,10 +55,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_training(made: argparse.ArgumentParser) -> None:
     made.add_argument("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
-    made.add_argument("--crop", type=int, default=Settings.crop, help="side of a view in pixels")
+    made.add_argument("--crop", type=int, default=TrainSettings.crop, help="side of a view in pixels")
     made.add_argument("--first-crop", type=int, help="side at the beginning; --crop if not given")
-    made.add_argument("--growth", type=float, default=Settings.growth, help="fraction of it views grow in")
-    made.add_argument("--batch", type=int, default=Settings.batch, help="views per step")
+    made.add_argument("--growth", type=float, default=TrainSettings.growth, help="fraction of it views grow in")
+    made.add_argument("--batch", type=int, default=TrainSettings.batch, help="views per step")
     made.add_argument("--recipe", choices=RECIPES, default=RECIPE, help="optimizer and learning rates")
     made.add_argument("--lr", type=float, default=LR, help="highest learning rate")
     made.add_argument("--ema", type=float, default=EMA, help="decay of the averaged weights")
@@ -104,7 +104,7 @@ def _wanted(arguments: argparse.Namespace) -> Pruning:
     return replace(wanted, training=_settings(arguments))
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _settings(arguments: argparse.Namespace) -> TrainSettings:
     steps = arguments.steps
     if arguments.epochs is not None and arguments.data:
         photographs = len(read_photographs(arguments.data, arguments.annotations, unlabelled=True).items)
@@ -113,7 +113,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise UsageError("a training needs photographs; give --data")
     names = ("minutes", "crop", "first_crop", "growth", "batch", "recipe", "lr", "ema", "seed", "workers",
              "checkpoint_secs")  # fmt: skip
-    return Settings(steps=steps, **{name: getattr(arguments, name) for name in names})
+    return TrainSettings(steps=steps, **{name: getattr(arguments, name) for name in names})
 
 
 def _report(arguments: argparse.Namespace, graph: Graph, plan: Plan) -> None:

@@ -18,7 +18,7 @@ from models.prune.constraints import Admm, HardMasks, IterativeMagnitude, Reweig
 from models.prune.masks.binding import adopt
 from models.prune.masks.targets import find_targets
 from models.prune.oneshot import prune_graph
-from models.prune.reconstruction.layerwise import Settings
+from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.reconstruction.reconstruct import Report, reconstruct
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 
@@ -49,7 +49,7 @@ def prune_at_once(
     graph: Graph,
     plan: Plan,
     inputs: np.ndarray | None,
-    settings: Settings = Settings(),  # noqa: B008  frozen
+    settings: ReconstructionSettings = ReconstructionSettings(),  # noqa: B008  frozen
     report: Report | None = None,
 ) -> None:
     """Give `network` the plan's zeros, in place: by reconstruction on `inputs`, by magnitude without.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from models.graph.network import Graph
-    from models.train.settings import Settings
+    from models.train.settings import TrainSettings
     from models.zoo.spec import ModelSpec
 
 #: of a training that starts from trained weights
@@ -65,7 +65,7 @@ class Pruning:
     data: tuple[Path, ...] = ()
     annotations: tuple[Path, ...] = ()
     photographs: int = 32
-    training: Settings | None = None
+    training: TrainSettings | None = None
     teacher: tuple[str, Path] | None = None
     share: float = 0.5
     rho: float = 1e-4
@@ -132,10 +132,10 @@ def _prune_at_once(
     report: Report,
 ) -> None:
     from models.prune.methods import cached_start, prune_at_once
-    from models.prune.reconstruction.layerwise import Settings
+    from models.prune.reconstruction.layerwise import ReconstructionSettings
 
     def make() -> None:
-        prune_at_once(network, graph, plan, inputs, Settings(seed=wanted.seed), report)
+        prune_at_once(network, graph, plan, inputs, ReconstructionSettings(seed=wanted.seed), report)
 
     if wanted.training is None:
         make()
@@ -149,7 +149,7 @@ def _prune_at_once(
 
 def _train(
     wanted: Pruning,
-    settings: Settings,
+    settings: TrainSettings,
     network: nn.Module,
     spec: ModelSpec,
     plan: Plan,
@@ -160,7 +160,7 @@ def _train(
     from models.frontend.trace import trace
     from models.prune.methods import Strength, constraint_for
     from models.train.data.photographs import read_photographs
-    from models.train.loop import Step, Teacher, train
+    from models.train.loop import Teacher, TrainStep, train
     from models.train.running.checkpoint import checkpoint_path
     from models.train.running.log import CsvLog
 
@@ -170,7 +170,7 @@ def _train(
     constraint = constraint_for(wanted.method, network, now, plan, inputs, strength)
     log = CsvLog(wanted.out.with_suffix(".csv"))
 
-    def told(step: Step) -> None:
+    def told(step: TrainStep) -> None:
         log.add(step)
         report(f"training, step {step.step}, loss {step.losses['loss']:.4g}", round(1e4 * step.progress), 10_000)
 

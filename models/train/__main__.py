@@ -24,15 +24,15 @@ from fleetpose.files import check_writable
 from fleetpose.progress import status
 from models.train.data.photographs import read_photographs
 from models.train.running.log import CsvLog
-from models.train.settings import PRECISIONS, RECIPES, Augmentation, Settings, check_teacher
+from models.train.settings import PRECISIONS, RECIPES, Augmentation, TrainSettings, check_teacher
 from models.zoo.registry import MODEL_HELP
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from models.train.loop import Step, Teacher
+    from models.train.loop import Teacher, TrainStep
 
-_AUGMENTATION, _SETTINGS = Augmentation(), Settings(steps=1)
+_AUGMENTATION, _SETTINGS = Augmentation(), TrainSettings(steps=1)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_settings(made: argparse.ArgumentParser) -> None:
-    """Flags named as the fields of Settings and Augmentation."""
+    """Flags named as the fields of TrainSettings and Augmentation."""
     made.add_argument("--crop", type=int, default=_SETTINGS.crop, help="side of a view in pixels")
     made.add_argument(
         "--first-crop", type=int, help="side at the beginning, from where views grow; --crop if not given"
@@ -85,11 +85,11 @@ def _add_settings(made: argparse.ArgumentParser) -> None:
         made.add_argument(f"--{name}", type=float, default=getattr(_AUGMENTATION, name), help="augmentation")
 
 
-def _settings(arguments: argparse.Namespace, photographs: int) -> Settings:
+def _settings(arguments: argparse.Namespace, photographs: int) -> TrainSettings:
     steps = arguments.steps
     if arguments.epochs is not None:
         steps = math.ceil(arguments.epochs * photographs / arguments.batch)
-    same = [field.name for field in fields(Settings) if field.name not in ("steps", "augmentation")]
+    same = [field.name for field in fields(TrainSettings) if field.name not in ("steps", "augmentation")]
     augmentation = Augmentation(
         tuple(arguments.scale),
         tuple(arguments.photograph_scale),
@@ -98,7 +98,7 @@ def _settings(arguments: argparse.Namespace, photographs: int) -> Settings:
         arguments.flip,
         arguments.colour,
     )
-    return Settings(steps=steps, augmentation=augmentation, **{name: getattr(arguments, name) for name in same})
+    return TrainSettings(steps=steps, augmentation=augmentation, **{name: getattr(arguments, name) for name in same})
 
 
 def _teacher(arguments: argparse.Namespace) -> Teacher | None:
@@ -161,12 +161,12 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _reporting(log: CsvLog) -> Iterator[Callable[[Step], None]]:
+def _reporting(log: CsvLog) -> Iterator[Callable[[TrainStep], None]]:
     """What is called after each step: a row in the log now and then, and a line with the time left."""
-    last: Step | None = None
+    last: TrainStep | None = None
     with status("train") as progress:
 
-        def report(step: Step) -> None:
+        def report(step: TrainStep) -> None:
             nonlocal last
             if last is None:
                 progress.started = time.monotonic() - step.secs  # earlier runs count

@@ -1,7 +1,7 @@
 """The training loop: losses, steps, averaged weights, checkpoints; for one process or several.
 
 `train` knows no command line and writes nothing but its checkpoint. What it learns from comes as `Photographs`, how as
-`Settings`, pruning as a `Constraint`.
+`TrainSettings`, pruning as a `Constraint`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from models.train.optimiser.average import Average
 from models.train.optimiser.groups import make_optimizers, set_rate
 from models.train.running.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint, tensors_digest
 from models.train.running.device import arithmetic, device_named, placed
-from models.train.running.log import Report, Step
+from models.train.running.log import Report, TrainStep
 from models.train.running.memory import keep_freed_memory
 from models.train.running.processes import Processes, joined
-from models.train.settings import Settings
+from models.train.settings import TrainSettings
 from models.train.teaching.lesson import Lesson, Teacher, make_pupil
 from models.train.teaching.losses import map_loss
 from models.zoo.spec import ModelSpec
 
-__all__ = ["Report", "Step", "Teacher", "train"]
+__all__ = ["Report", "Teacher", "TrainStep", "train"]
 
 
 def train(
     model: nn.Module,
     spec: ModelSpec,
     data: Photographs,
-    settings: Settings,
+    settings: TrainSettings,
     *,
     teacher: Teacher | None = None,
     constraint: Constraint | None = None,
@@ -90,7 +90,7 @@ class _Training:
         model: nn.Module,
         spec: ModelSpec,
         data: Photographs,
-        settings: Settings,
+        settings: TrainSettings,
         teacher: Teacher | None,
         constraint: Constraint | None,
         device: torch.device,
@@ -142,7 +142,7 @@ class _Training:
             self.secs, stop = processes.agreed((time.monotonic() - begun, interrupted()))
             self._after_step()
             if report is not None and processes.first:
-                report(Step(self.step, self.progress, self.secs, settings.batch, lr, losses))
+                report(TrainStep(self.step, self.progress, self.secs, settings.batch, lr, losses))
             if stop or time.monotonic() - saved > settings.checkpoint_secs:
                 self.save(checkpoint)
                 saved = time.monotonic()
@@ -230,7 +230,7 @@ class _Training:
 
 
 def _check(
-    spec: ModelSpec, data: Photographs, settings: Settings, teacher: Teacher | None, processes: Processes
+    spec: ModelSpec, data: Photographs, settings: TrainSettings, teacher: Teacher | None, processes: Processes
 ) -> None:
     """Raise UsageError for what cannot be trained together."""
     if tuple(spec.outputs) != ("heatmaps", "pafs"):

@@ -45,7 +45,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainSettings:
     """One training; `steps` or `minutes` says how long it is, the other is None.
 
     Attributes:

@@ -11,7 +11,7 @@ from fleetpose import cli
 from models.train.__main__ import main, make_parser
 from models.train.data.photographs import read_photographs
 from models.train.data.samples import Damaged, Views
-from models.train.settings import Settings
+from models.train.settings import TrainSettings
 from models.zoo.registry import create_model
 
 
@@ -36,7 +36,7 @@ def test_photographs_without_annotations(data):
 
 
 def test_real_views(data):
-    views = Views(read_photographs([data / "photos_train"]), Settings(steps=1), 8, (128.0, 128.0, 128.0))
+    views = Views(read_photographs([data / "photos_train"]), TrainSettings(steps=1), 8, (128.0, 128.0, 128.0))
     for position in range(20):
         view = views[position, 256]
         assert not isinstance(view, Damaged)

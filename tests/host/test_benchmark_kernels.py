@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import kernel_timing, kernels
-from benchmarks.kernel_contenders import Selection, contenders_of, kind_of, unique_convolutions
+from benchmarks.kernel_contenders import KernelSelection, contenders_of, kind_of, unique_convolutions
 from benchmarks.kernel_rows import ONEDNN, Contender, make_row
 from benchmarks.kernel_timing import LayerBench
 from codegen.lowering.sizes import trace_sizes
@@ -67,7 +67,7 @@ def test_kinds():
 
 def test_contenders(graph, host):
     case = unique_convolutions(graph, host.profile.lanes)[1]
-    every = Selection(ratios=(2, 4), families=("columns:4x1", "block_punched:4x2", "pattern"), configurations=2)
+    every = KernelSelection(ratios=(2, 4), families=("columns:4x1", "block_punched:4x2", "pattern"), configurations=2)
     contenders, declined = contenders_of(case.workload, host.profile, every)
     names = [one.name for one in contenders]
     assert len(set(names)) == len(names)
@@ -80,7 +80,7 @@ def test_contenders(graph, host):
             assert one.kept == pytest.approx(one.sparsity.kept_fraction(case.workload.layer.weight_shape))
     assert all(declined.values())
     assert {one.family for one in contenders if one.ratio == 2} <= {"columns:4x1", "block_punched:4x2"}
-    few, _ = contenders_of(case.workload, host.profile, Selection(ratios=(), schedules={"direct"}, peers=False))
+    few, _ = contenders_of(case.workload, host.profile, KernelSelection(ratios=(), schedules={"direct"}, peers=False))
     assert [one.schedule for one in few] == ["direct"]
 
 
@@ -93,7 +93,7 @@ def test_a_tuned_configuration_comes_first(graph, host):
         def choice(self, workload, profile):
             return last
 
-    selection = Selection(ratios=(), schedules={"direct"}, peers=False, tuned=Known())
+    selection = KernelSelection(ratios=(), schedules={"direct"}, peers=False, tuned=Known())
     assert [one.choice for one in contenders_of(case.workload, host.profile, selection)[0]] == [last]
 
 

@@ -83,11 +83,11 @@ def test_an_engine_that_is_missing_is_a_row_with_the_reason(host, monkeypatch):
 def test_other_outputs_are_refused():
     with pytest.raises(FleetposeError, match="shapes"):
         job.max_abs_error([np.zeros((1, 2))], [np.zeros((2, 1))])
-    made = job.Job("", torch.nn.Identity(), np.ones((1, 1, 2, 2), np.float32), 1, None)
+    made = job.EngineJob("", torch.nn.Identity(), np.ones((1, 1, 2, 2), np.float32), 1, None)
     with pytest.raises(FleetposeError, match=r"largest error 0\.5"):
-        made.check(job.Prepared.of_callable(lambda: [made.tensor + 0.5]))
+        made.check(job.PreparedEngine.of_callable(lambda: [made.tensor + 0.5]))
     with pytest.raises(FleetposeError, match="largest error nan"):
-        made.check(job.Prepared.of_callable(lambda: [made.tensor * np.nan]))
+        made.check(job.PreparedEngine.of_callable(lambda: [made.tensor * np.nan]))
 
 
 def test_a_plan_of_ours_computes_what_pytorch_does_with_its_zeros(host, tmp_path):

@@ -12,7 +12,7 @@ from latency.planning.losses import read_losses
 from models.graph.layer import Layer
 from models.plans.sparsity import Sparsity
 from models.prune.response.curves import FamilyCurves, read_divergence, relation, to_json, write_curves
-from models.prune.response.journal import Journal
+from models.prune.response.journal import ResponseJournal
 
 LAYER = Layer("head.0", "conv", ("x",), ((8, 8, 8),), (8, 8, 8), (3, 3), padding=(1, 1), module="head.0")
 HALF = Sparsity.parse("columns:0.5:4x1")
@@ -80,11 +80,11 @@ def test_the_relation_is_a_slope_where_little_is_lost():
 
 def test_a_journal_goes_on_after_a_torn_line(tmp_path):
     path = tmp_path / "s.journal"
-    with Journal(path, {"seed": 0}) as journal:
+    with ResponseJournal(path, {"seed": 0}) as journal:
         journal.add("a", {"0.5": 1.0})
         journal.add("b", None)
     path.write_bytes(path.read_bytes() + b'["c", {"0.')
-    with Journal(path, {"seed": 0}) as journal:
+    with ResponseJournal(path, {"seed": 0}) as journal:
         assert journal.found == {"a": {"0.5": 1.0}, "b": None}
         journal.add("c", 2)
     assert [json.loads(line) for line in path.read_text().splitlines()][1:] == [
@@ -96,14 +96,14 @@ def test_a_journal_goes_on_after_a_torn_line(tmp_path):
 
 def test_a_journal_of_another_measurement_stays_as_it_is(tmp_path):
     path = tmp_path / "s.journal"
-    with Journal(path, {"seed": 0, "data": ["d"]}) as journal:
+    with ResponseJournal(path, {"seed": 0, "data": ["d"]}) as journal:
         journal.add("a", 1)
     before = path.read_bytes()
     with pytest.raises(UsageError, match=r"seed.*--restart"):
-        Journal(path, {"seed": 1, "data": ["d"]})
+        ResponseJournal(path, {"seed": 1, "data": ["d"]})
     path.write_bytes(b"\x00\xff\n")
     with pytest.raises(UsageError, match="no journal"):
-        Journal(path, {"seed": 1})
+        ResponseJournal(path, {"seed": 1})
     path.write_bytes(before)
-    with Journal(path, {"seed": 0, "data": ("d",)}) as journal:
+    with ResponseJournal(path, {"seed": 0, "data": ("d",)}) as journal:
         assert journal.found == {"a": 1}

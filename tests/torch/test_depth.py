@@ -13,7 +13,7 @@ from fleetpose.errors import UsageError
 from models import depth as command
 from models.depth import determine_depth, family_members
 from models.depth_search.families import FAMILIES
-from models.depth_search.search import Search
+from models.depth_search.search import DepthSearch
 from models.graph.network import Graph
 from models.zoo.count import count_model
 from models.zoo.registry import create_model, model_spec
@@ -27,11 +27,11 @@ def run(*argv) -> int:
 @pytest.mark.parametrize(
     ("family", "search"),
     [
-        ("resnet", Search(16.4)),
-        ("resnet", Search(9.7, step=4, blocks=(2, 9, 17))),
-        ("resnet", Search(4, tolerance=0.05, blocks=(7, 12), size=(201, 266), all_splits=True)),
-        ("efficientnet", Search(9.3)),
-        ("efficientnet", Search(6, step=4, blocks=(4, 17))),
+        ("resnet", DepthSearch(16.4)),
+        ("resnet", DepthSearch(9.7, step=4, blocks=(2, 9, 17))),
+        ("resnet", DepthSearch(4, tolerance=0.05, blocks=(7, 12), size=(201, 266), all_splits=True)),
+        ("efficientnet", DepthSearch(9.3)),
+        ("efficientnet", DepthSearch(6, step=4, blocks=(4, 17))),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{value.gmacs:g}",
 )
@@ -48,7 +48,7 @@ def test_closed_forms_equal_the_built_network(family, search):
 @pytest.mark.parametrize(("gmacs", "step"), [(7, 8), (9, 4), (16.4, 8)])
 def test_what_holds_is_within_the_tolerance_and_shrunk(family, gmacs, step):
     members = FAMILIES[family]
-    candidates = determine_depth(family, Search(gmacs, step=step))
+    candidates = determine_depth(family, DepthSearch(gmacs, step=step))
     assert [sum(found.depths) for found in candidates] == list(members.totals)
     for found in candidates:
         assert found.holds == (abs(found.macs_bn / 1e9 - gmacs) <= 0.02 * gmacs)
@@ -59,7 +59,7 @@ def test_what_holds_is_within_the_tolerance_and_shrunk(family, gmacs, step):
 
 
 def test_the_base_network_is_found_at_its_own_budget():
-    (found,) = determine_depth("resnet", Search(13.677, blocks=(7,)))
+    (found,) = determine_depth("resnet", DepthSearch(13.677, blocks=(7,)))
     assert (found.depths, found.widths, found.holds) == ((3, 4), (64, 128), True)
     assert found.layers == 24
 
@@ -67,20 +67,20 @@ def test_the_base_network_is_found_at_its_own_budget():
 def test_the_papers_other_networks_are_among_all_splits():
     for name, gmacs in (("resnet50_2", 16.05), ("resnet50_3", 16.38)):
         parameters = model_spec(name).parameters
-        search = Search(gmacs, tolerance=0.02, step=8, blocks=(sum(parameters["depths"]),), all_splits=True)
+        search = DepthSearch(gmacs, tolerance=0.02, step=8, blocks=(sum(parameters["depths"]),), all_splits=True)
         depths = [found.depths for found in determine_depth("resnet", search)]
         assert parameters["depths"] in depths
 
 
 def test_all_splits_are_different_and_hold():
-    found = determine_depth("resnet", Search(16.4, blocks=(23,), all_splits=True))
+    found = determine_depth("resnet", DepthSearch(16.4, blocks=(23,), all_splits=True))
     assert len(found) > 5
     assert all(candidate.holds for candidate in found)
     assert max(Counter(candidate.depths for candidate in found).values()) == 1
 
 
 def test_nothing_holds_a_budget_above_the_full_widths():
-    (found,) = determine_depth("resnet", Search(40, blocks=(7,)))
+    (found,) = determine_depth("resnet", DepthSearch(40, blocks=(7,)))
     assert (found.holds, found.depths, found.widths) == (False, (3, 4), (64, 128))
 
 
@@ -92,7 +92,7 @@ def test_latency_and_accuracy_are_the_callers():
         seen.append(graph.macs)
         return 0.125
 
-    search = Search(0.5, blocks=(7,), size=(64, 64))
+    search = DepthSearch(0.5, blocks=(7,), size=(64, 64))
     (found,) = determine_depth("resnet", search, latency_of, lambda module, candidate: float(module.training))
     assert (found.latency_secs, found.accuracy) == (0.125, 0.0)
     assert seen == [found.macs]
@@ -106,7 +106,7 @@ def test_latency_and_accuracy_are_the_callers():
 )
 def test_senseless_searches(gmacs, tolerance, step):
     with pytest.raises(UsageError, match="must be above 0"):
-        Search(gmacs, tolerance, step)
+        DepthSearch(gmacs, tolerance, step)
 
 
 def test_the_command_line(capsys):

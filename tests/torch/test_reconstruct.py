@@ -20,7 +20,7 @@ from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.masks.binding import adopt, homes
 from models.prune.oneshot import prune_graph
-from models.prune.reconstruction.layerwise import Settings
+from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.reconstruction.problem import problem
 from models.prune.reconstruction.reconstruct import reconstruct
 
@@ -83,7 +83,7 @@ def plan_for(graph, text: str) -> Plan:
 def test_errors_on_other_inputs_are_smaller_than_plain_maskings(text, norm):
     graph = trace(residual(norm), SHAPE, "residual")
     plan = plan_for(graph, text)
-    found = reconstruct(graph, plan.sparsities, smooth_inputs(24), Settings(samples=3000))
+    found = reconstruct(graph, plan.sparsities, smooth_inputs(24), ReconstructionSettings(samples=3000))
     x = smooth_inputs(8, seed=99)
     wanted = output(graph, x)
     mine, plain = (np.square(output(g, x) - wanted).mean() for g in (found, prune_graph(graph, plan)))
@@ -94,7 +94,7 @@ def test_errors_on_other_inputs_are_smaller_than_plain_maskings(text, norm):
 def test_zeros_are_those_that_packing_expects(text):
     graph = trace(residual(), SHAPE, "residual")
     plan = plan_for(graph, text)
-    found = reconstruct(graph, plan.sparsities, smooth_inputs(6), Settings(samples=500))
+    found = reconstruct(graph, plan.sparsities, smooth_inputs(6), ReconstructionSettings(samples=500))
     assert plan.sparsities
     for name, sparsity in plan.sparsities.items():
         weight = found.weights[f"{name}.weight"]
@@ -104,14 +104,16 @@ def test_zeros_are_those_that_packing_expects(text):
 
 def test_nothing_to_prune_changes_nothing():
     graph = trace(residual(), SHAPE, "residual")
-    found = reconstruct(graph, {}, smooth_inputs(2), Settings(samples=100))
+    found = reconstruct(graph, {}, smooth_inputs(2), ReconstructionSettings(samples=100))
     assert all(np.array_equal(found.weights[name], graph.weights[name]) for name in graph.weights)
 
 
 def test_dense_layers_make_up_for_pruned_ones():
     graph = trace(residual(), SHAPE, "residual")
     sparsities, x = plan_for(graph, "columns:0.6:4x1").sparsities, smooth_inputs(24)
-    alone, helped = (reconstruct(graph, sparsities, x, Settings(3000, compensate=each)) for each in (False, True))
+    alone, helped = (
+        reconstruct(graph, sparsities, x, ReconstructionSettings(3000, compensate=each)) for each in (False, True)
+    )
     assert np.array_equal(alone.weights["out.weight"], graph.weights["out.weight"])
     test = smooth_inputs(8, seed=99)
     errors = [np.square(output(g, test) - output(graph, test)).mean() for g in (alone, helped)]
@@ -123,7 +125,7 @@ def test_a_relu_leaves_room_for_what_is_negative():
     sparsities = {"separable.pointwise": Sparsity.parse("columns:0.6:4x1")}
     x, errors = smooth_inputs(24), {}
     for rectify in (0, 10):
-        found = reconstruct(graph, sparsities, x, Settings(4000, rectify=rectify, compensate=False))
+        found = reconstruct(graph, sparsities, x, ReconstructionSettings(4000, rectify=rectify, compensate=False))
         cut = replace(found, outputs=("separable.pointwise",))
         errors[rectify] = np.square(output(cut, x) - output(replace(graph, outputs=cut.outputs), x)).mean()
     assert errors[10] < errors[0]
@@ -175,7 +177,9 @@ def test_targets_make_up_for_an_addend_that_changed():
 def test_a_network_takes_a_changed_graph(norm):
     network = residual(norm)
     graph = trace(network, SHAPE, "residual")
-    found = reconstruct(graph, plan_for(graph, "columns:0.5:4x1").sparsities, smooth_inputs(6), Settings(samples=800))
+    found = reconstruct(
+        graph, plan_for(graph, "columns:0.5:4x1").sparsities, smooth_inputs(6), ReconstructionSettings(samples=800)
+    )
     adopt(network, graph, found)
     again = trace(network, SHAPE, "residual")
     for name, value in found.weights.items():

@@ -19,8 +19,8 @@ from models import allocate, evaluate, sensitivity
 from models.frontend.trace import trace
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-from models.prune.reconstruction.layerwise import Settings
-from models.prune.response.journal import Journal
+from models.prune.reconstruction.layerwise import ReconstructionSettings
+from models.prune.response.journal import ResponseJournal
 from models.prune.response.outputs import divergence, layer_curves
 from models.zoo.registry import create_model, model_spec
 from models.zoo.weights import save_weights
@@ -115,9 +115,9 @@ def test_layers_curves_are_what_pruning_just_that_layer_does():
     graph = trace(create_model(NAME), (3, 64, 64), NAME)
     x = np.random.default_rng(0).standard_normal((6, 3, 64, 64)).astype(np.float32)
     family = Sparsity.parse("columns:0.5:4x1")
-    found = dict(layer_curves(graph, LAYERS, family, [0.5, 0.75], x[:4], x[4:], Settings(samples=400)))
+    found = dict(layer_curves(graph, LAYERS, family, [0.5, 0.75], x[:4], x[4:], ReconstructionSettings(samples=400)))
     assert list(found) == LAYERS
-    again = dict(layer_curves(graph, ["neck"], family, [0.75], x[:4], x[4:], Settings(samples=400)))
+    again = dict(layer_curves(graph, ["neck"], family, [0.75], x[:4], x[4:], ReconstructionSettings(samples=400)))
     assert again["neck"][0.75] == pytest.approx(found["neck"][0.75], rel=0.3), "other samples"
     few = dict(layer_curves(graph, ["neck"], Sparsity.parse("pattern:0.75"), [0.5, 0.7], x[:4], x[4:]))
     assert list(few["neck"]) == [0.7], "kernel patterns have 5/9 zeros at the least"
@@ -166,7 +166,7 @@ def test_sensitivity_refuses_before_it_works(place, tmp_path, capsys):
     for more, message in cases:
         assert measure(place, out, *more) == 2
         assert message in capsys.readouterr().err
-    with Journal(out.with_suffix(".journal"), {"seed": 99}):
+    with ResponseJournal(out.with_suffix(".journal"), {"seed": 99}):
         pass
     assert measure(place, out) == 2
     assert "--restart" in capsys.readouterr().err

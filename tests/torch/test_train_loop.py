@@ -8,7 +8,7 @@ import torch
 from fleetpose.errors import UsageError
 from models.train.data.photographs import read_photographs
 from models.train.loop import Teacher, train
-from models.train.settings import Settings
+from models.train.settings import TrainSettings
 from models.zoo.registry import create_model, model_spec
 from tests.tiny_pose import TinyPose, register_tiny, write_coco
 
@@ -27,7 +27,7 @@ def fit(data, network=None, **arguments):
     loop = {
         name: arguments.pop(name) for name in ("teacher", "constraint", "checkpoint", "report") if name in arguments
     }
-    settings = Settings(**{"steps": 12, "crop": 64, "batch": 3, "ema": 0.5, **arguments})
+    settings = TrainSettings(**{"steps": 12, "crop": 64, "batch": 3, "ema": 0.5, **arguments})
     return train(network, model_spec(register_tiny()), data, settings, device="cpu", **loop)
 
 
@@ -103,7 +103,7 @@ def test_what_is_not_damaged_has_nothing_to_learn_from_itself(data, itself):
     pupil, teacher = (create_model("human_pose_0001", seed=0) for _ in range(2))
     unlabelled = type(data)(tuple(type(item)(item.path) for item in data.items))
     losses = []
-    settings = Settings(steps=1, crop=64, batch=2)
+    settings = TrainSettings(steps=1, crop=64, batch=2)
     taught = Teacher(teacher, spec.preprocessing, itself)
     train(pupil, spec, unlabelled, settings, teacher=taught, report=lambda s: losses.append(s.losses), device="cpu")
     if itself:

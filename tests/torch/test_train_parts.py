@@ -16,7 +16,7 @@ from models.train.initial import calm
 from models.train.optimiser.average import Average
 from models.train.optimiser.groups import make_optimizers, rate
 from models.train.optimiser.muon import Muon, orthogonal
-from models.train.settings import Settings
+from models.train.settings import TrainSettings
 from models.train.teaching.hints import Pupil, channels_at, feature_places
 from models.train.teaching.losses import hint_loss, map_loss, standardised
 from models.zoo.catalogue import CATALOGUE
@@ -27,7 +27,7 @@ from tests.tiny_pose import TinyPose, write_coco
 @pytest.fixture(scope="module")
 def views(tmp_path_factory):
     data = read_photographs([write_coco(tmp_path_factory.mktemp("coco"))])
-    return Views(data, Settings(steps=1, crop=64, batch=4), 8, (128.0, 128.0, 128.0))
+    return Views(data, TrainSettings(steps=1, crop=64, batch=4), 8, (128.0, 128.0, 128.0))
 
 
 def take(source, number):
@@ -75,7 +75,9 @@ def test_shapes(views):
 
 def test_views_grow(views):
     """The same views, more pixels; from --first-crop to --crop, in steps of the stride."""
-    growing = Views(views.photographs, Settings(steps=1, crop=64, first_crop=32, growth=0.5, batch=4), 8, views.padding)
+    growing = Views(
+        views.photographs, TrainSettings(steps=1, crop=64, first_crop=32, growth=0.5, batch=4), 8, views.padding
+    )
     sides = []
     for step in range(11):
         batch = next(batches(growing, step, lambda step: step / 10))
@@ -195,13 +197,13 @@ def test_average_is_the_formula():
 
 
 def test_rates():
-    cosine = Settings(steps=1, warmup=0.1)
+    cosine = TrainSettings(steps=1, warmup=0.1)
     assert rate(cosine, 0) == 0.01
     assert rate(cosine, 0.05) == pytest.approx(0.5)
     assert rate(cosine, 0.1) == pytest.approx(1)
     assert rate(cosine, 0.55) == pytest.approx(0.5)
     assert rate(cosine, 1) == pytest.approx(0, abs=1e-12)
-    lwop = Settings(steps=1, recipe="lwop")
+    lwop = TrainSettings(steps=1, recipe="lwop")
     rates = [rate(lwop, epoch / 280) for epoch in (0, 99, 100, 199, 200, 259, 260, 279)]
     np.testing.assert_allclose(rates, [1, 1, 1 / 3, 1 / 3, 1 / 9, 1 / 9, 1 / 27, 1 / 27], rtol=4e-3)
 
@@ -209,7 +211,7 @@ def test_rates():
 @pytest.mark.parametrize("recipe", ["muon", "adamw", "lwop"])
 def test_every_parameter_is_learnt_once(recipe):
     network = TinyPose()
-    optimizers = make_optimizers(network, Settings(steps=1, recipe=recipe))
+    optimizers = make_optimizers(network, TrainSettings(steps=1, recipe=recipe))
     found = [id(p) for one in optimizers for group in one.param_groups for p in group["params"]]
     assert sorted(found) == sorted(map(id, network.parameters()))
     for one in optimizers:
@@ -220,7 +222,7 @@ def test_every_parameter_is_learnt_once(recipe):
 
 def test_lwop_learns_refinement_faster():
     network = TinyPose()
-    (adam,) = make_optimizers(network, Settings(steps=1, recipe="lwop"))
+    (adam,) = make_optimizers(network, TrainSettings(steps=1, recipe="lwop"))
     rates = {id(p): group["lr"] for group in adam.param_groups for p in group["params"]}
     for name, parameter in network.named_parameters():
         assert rates[id(parameter)] == pytest.approx(1.6e-4 if "refinement" in name else 4e-5)

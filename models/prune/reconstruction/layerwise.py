@@ -22,7 +22,7 @@ from models.prune.reconstruction.surgeon import Solver
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReconstructionSettings:
     """How layers are reconstructed.
 
     Attributes:
@@ -47,14 +47,14 @@ class Settings:
     seed: int = 0
 
 
-DEFAULTS = Settings()
+DEFAULTS = ReconstructionSettings()
 
 
 def solved_layer(
     layer: Layer,
     sparsity: Sparsity | None,
     drawn: Problem,
-    settings: Settings,
+    settings: ReconstructionSettings,
     importance: np.ndarray | None = None,
 ) -> dict[str, torch.Tensor]:
     """The layer's new weight and bias, by their names in the graph; `importance` as for `select`."""
@@ -76,7 +76,7 @@ def _solve_one(
     shape: WeightShape,
     sparsity: Sparsity | None,
     drawn: Problem,
-    settings: Settings,
+    settings: ReconstructionSettings,
     importance: np.ndarray | None,
 ) -> torch.Tensor:
     """(1, filters, columns) of a layer of one group."""
@@ -99,7 +99,7 @@ def solved_with(
     return _rectified(drawn, ridge, lambda cross: torch.from_numpy(solver(cross[0].numpy()))[None], rectify)
 
 
-def _solve_groups(drawn: Problem, settings: Settings) -> torch.Tensor:
+def _solve_groups(drawn: Problem, settings: ReconstructionSettings) -> torch.Tensor:
     """(groups, filters, columns) of a layer of several groups, dense."""
     h, ridge = inputs_moment(drawn, settings.ridge)
     factor = torch.linalg.cholesky(h)
@@ -126,7 +126,7 @@ def inputs_moment(drawn: Problem, ridge: float) -> tuple[torch.Tensor, torch.Ten
     """H per sample, (groups, columns, columns) float64, with its ridge; and what was added, (groups, 1, 1).
 
     Args:
-        ridge: as in Settings.
+        ridge: as in ReconstructionSettings.
     """
     plain = (drawn.inputs.transpose(1, 2) @ drawn.inputs).double() / drawn.samples
     diagonal = plain.diagonal(dim1=1, dim2=2)

@@ -17,7 +17,7 @@ from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
 from models.prune.reconstruction.importance import Importance, importances
-from models.prune.reconstruction.layerwise import DEFAULTS, Settings, solved_layer
+from models.prune.reconstruction.layerwise import DEFAULTS, ReconstructionSettings, solved_layer
 from models.prune.reconstruction.problem import Problem, problem
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 
@@ -29,7 +29,7 @@ def reconstruct(
     graph: Graph,
     sparsities: Mapping[str, Sparsity],
     inputs: np.ndarray,
-    settings: Settings = DEFAULTS,
+    settings: ReconstructionSettings = DEFAULTS,
     report: Report | None = None,
 ) -> Graph:
     """The graph with the zeros of `sparsities` and weights that answer nearly what they did on `inputs`.
@@ -64,7 +64,7 @@ def reconstruct(
     return replace(graph, weights=solved)
 
 
-def _importances(graph: Graph, inputs: np.ndarray, settings: Settings) -> dict[str, Importance]:
+def _importances(graph: Graph, inputs: np.ndarray, settings: ReconstructionSettings) -> dict[str, Importance]:
     """Of every convolution; none where all positions and filters are to count alike."""
     convs = [layer.name for layer in graph.layers if layer.op == "conv"]
     return importances(graph, convs, inputs, settings.seed) if settings.attention else {}
@@ -75,7 +75,7 @@ def _drawn(
     dense: list[torch.Tensor],
     pruned: list[torch.Tensor],
     weights: Mapping[str, torch.Tensor],
-    settings: Settings,
+    settings: ReconstructionSettings,
     generator: torch.Generator,
     matters: Importance | None,
 ) -> Problem:

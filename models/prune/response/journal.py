@@ -13,7 +13,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import make_folder
 
 
-class Journal:
+class ResponseJournal:
     """JSON lines: first what is being measured, then [key, value] after [key, value]. A context manager.
 
     Args:
@@ -66,7 +66,7 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> ResponseJournal:
         return self
 
     def __exit__(

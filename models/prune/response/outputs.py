@@ -15,7 +15,14 @@ import torch
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
-from models.prune.reconstruction.layerwise import DEFAULTS, Settings, cross_moment, inputs_moment, named, solved_with
+from models.prune.reconstruction.layerwise import (
+    DEFAULTS,
+    ReconstructionSettings,
+    cross_moment,
+    inputs_moment,
+    named,
+    solved_with,
+)
 from models.prune.reconstruction.problem import problem
 from models.prune.reconstruction.selection import select
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
@@ -39,7 +46,7 @@ def layer_curves(
     zeros: Sequence[float],
     fitted: np.ndarray,
     judged: np.ndarray,
-    settings: Settings = DEFAULTS,
+    settings: ReconstructionSettings = DEFAULTS,
 ) -> Iterator[tuple[str, dict[float, float]]]:
     """Divergence by fraction of zeros, layer after layer, in the order of the graph.
 
@@ -76,7 +83,7 @@ def _pruned(
     zeros: Sequence[float],
     fit: Tensors,
     weights: Tensors,
-    settings: Settings,
+    settings: ReconstructionSettings,
     generator: torch.Generator,
 ) -> Iterator[tuple[float, dict[str, torch.Tensor]]]:
     """(zeros, weights and bias of the layer with them), for those it can have."""

@@ -20,7 +20,7 @@ _JPEG_END, _TAIL_BYTES = b"\xff\xd9", 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
-class Photograph:
+class TrainingPhotograph:
     """A file, and what is annotated in it; None where nobody has looked."""
 
     path: Path
@@ -31,7 +31,7 @@ class Photograph:
 class Photographs:
     """A set of photographs in a fixed order."""
 
-    items: tuple[Photograph, ...]
+    items: tuple[TrainingPhotograph, ...]
 
     @property
     def annotated(self) -> int:
@@ -72,7 +72,7 @@ def read_photographs(
     for path in map(Path, annotations):
         labels.update(_located(path, [Path(folder) for folder in folders]))
     found.update(dict.fromkeys(labels))
-    items = [Photograph(path, labels.get(path)) for path in found]
+    items = [TrainingPhotograph(path, labels.get(path)) for path in found]
     if not unlabelled:
         items = [item for item in items if item.labels is not None and len(item.labels.people)]
     if not items:

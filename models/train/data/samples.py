@@ -21,7 +21,7 @@ from models.preprocess import Preprocessing, read_image
 from models.train.data.augmentation import draw_view
 from models.train.data.photographs import Photographs
 from models.train.data.targets import target_maps
-from models.train.settings import Settings
+from models.train.settings import TrainSettings
 
 _ORDER, _VIEW = 0, 1  # streams of random numbers
 
@@ -61,7 +61,7 @@ class Views(Dataset):
     """
 
     def __init__(
-        self, photographs: Photographs, settings: Settings, stride: int, padding: tuple[float, float, float]
+        self, photographs: Photographs, settings: TrainSettings, stride: int, padding: tuple[float, float, float]
     ) -> None:
         for flag, side in (("--crop", settings.crop), ("--first-crop", settings.first_crop)):
             if side is not None and side % stride:

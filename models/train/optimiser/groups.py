@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Adam, AdamW
 
 from models.train.optimiser.muon import Muon
-from models.train.settings import Settings
+from models.train.settings import TrainSettings
 
 _LR = {"muon": 5e-3, "adamw": 2e-3, "lwop": 4e-5}
 _DECAY = {"muon": 1e-2, "adamw": 1e-2, "lwop": 5e-4}
@@ -22,7 +22,7 @@ _REFINEMENT, _FALL, _FALLS = 4.0, 0.333, (100 / 280, 200 / 280, 260 / 280)
 _COLD = 0.01
 
 
-def make_optimizers(module: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
+def make_optimizers(module: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
     """The recipe's optimizers: AdamW; Muon for matrices and AdamW for the rest; or Lightweight OpenPose's Adam.
 
     Biases, norms' parameters and depthwise kernels, which are no matrices, do not decay.
@@ -47,7 +47,7 @@ def _kind(recipe: str, matrix: bool) -> _Kind:
     return Muon if recipe == "muon" and matrix else AdamW
 
 
-def set_rate(optimizers: list[torch.optim.Optimizer], settings: Settings, progress: float) -> float:
+def set_rate(optimizers: list[torch.optim.Optimizer], settings: TrainSettings, progress: float) -> float:
     """Set every group's learning rate for `progress` (0 to 1); answers the first group's."""
     factor = rate(settings, progress)
     for optimizer in optimizers:
@@ -56,7 +56,7 @@ def set_rate(optimizers: list[torch.optim.Optimizer], settings: Settings, progre
     return optimizers[0].param_groups[0]["lr"]
 
 
-def rate(settings: Settings, progress: float) -> float:
+def rate(settings: TrainSettings, progress: float) -> float:
     """The learning rate at `progress`, as a fraction of the highest."""
     if settings.recipe == "lwop":
         return _FALL ** sum(progress >= fall for fall in _FALLS)

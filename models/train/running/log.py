@@ -15,7 +15,7 @@ COLUMNS = ("step", "progress", "secs", "views_per_sec", "lr", "loss", "labels", 
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainStep:
     """One step that was taken, for a log or a progress line.
 
     step: counted from 1. progress: fraction of the training done. secs: of training so far, earlier runs included.
@@ -30,7 +30,7 @@ class Step:
     losses: dict[str, float]
 
 
-Report = Callable[[Step], None]
+Report = Callable[[TrainStep], None]
 
 
 class CsvLog:
@@ -41,10 +41,10 @@ class CsvLog:
 
     def __init__(self, path: Path, every: int = 10) -> None:
         self.path, self.every = path, every
-        self.pending: list[Step] = []
+        self.pending: list[TrainStep] = []
         self.last_secs: float | None = None
 
-    def add(self, step: Step) -> None:
+    def add(self, step: TrainStep) -> None:
         """Take in one step. Raises UsageError if the file cannot be written."""
         if self.last_secs is None:
             self._begin(step.step)
