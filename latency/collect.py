@@ -28,8 +28,8 @@ from latency.cost_model.predictor import Predictor
 from latency.profiling.active import by_worth
 from latency.profiling.around import sample_around
 from latency.profiling.collector import Collector
-from latency.profiling.interleaved_run import Settings
-from latency.profiling.network_timing import wholes
+from latency.profiling.interleaved_run import RunSettings
+from latency.profiling.network_timing import network_variants
 from latency.profiling.prepare import Recipe
 from latency.profiling.reference_kernel import Patience
 from latency.profiling.space import Group, network_groups, with_plans
@@ -91,7 +91,7 @@ def main(arguments: argparse.Namespace) -> int:
     ):
         progress("tracing")
         graphs = trace_models(arguments)
-        networks = wholes(graphs, plans, arguments.dtype)
+        networks = network_variants(graphs, plans, arguments.dtype)
         groups = wanted_groups(arguments, graphs, sparsities, plans, session)
         networks = networks if arguments.networks else []
         collector = make_collector(arguments, journal, session, progress)
@@ -164,7 +164,7 @@ def make_collector(
         runs_nothing=arguments.device == "null",
     )
     patience = Patience(wait_secs=arguments.wait_secs)
-    settings = Settings(arguments.rounds, seed=arguments.seed, patience=patience, host=host)
+    settings = RunSettings(arguments.rounds, seed=arguments.seed, patience=patience, host=host)
     order = by_worth(Predictor.load(arguments.active), recipe) if arguments.active else None
     return Collector(journal, recipe, settings, report, arguments.budget_secs, order)
 

@@ -29,7 +29,7 @@ from latency.planning.measure_uncertain import check_device, confirm, sentences,
 from latency.planning.options import MILD_BLOCK, Goal, Network, choose, network_of
 from latency.planning.refine import Stand, tried
 from latency.predict import add_network_flags, traced
-from latency.profiling.interleaved_run import Settings
+from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, parse_variant
@@ -52,7 +52,7 @@ class Measuring:
     """
 
     session: Session
-    settings: Settings = field(default_factory=Settings)
+    settings: RunSettings = field(default_factory=RunSettings)
     budget_secs: float | None = None
 
 
@@ -174,7 +174,7 @@ def main(arguments: argparse.Namespace) -> int:
             session = opened.enter_context(open_device(arguments.device or "host", profile))
             check_device(predictor, session)
             host = host_for(profile, session.spec, arguments.host)
-            settings = Settings(arguments.rounds or Settings.rounds, host=host)
+            settings = RunSettings(arguments.rounds or RunSettings.rounds, host=host)
             measuring = Measuring(session, settings, arguments.budget_secs)
         plan = decide(
             graph, forecaster, goal, sparsities, arguments.sensitivity, arguments.margin, measuring, progress

@@ -11,7 +11,7 @@ from typing import Any
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
-from latency.cost_model.fitting import Options
+from latency.cost_model.fitting import FitOptions
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.transfer import load_bases
 from latency.dataset.observations import hardware_of, parse_where, read_samples
@@ -25,7 +25,7 @@ def evaluate(
     data: Sequence[Path | str],
     split: str,
     count: int,
-    options: Options,
+    options: FitOptions,
     where: Sequence[str] = (),
     predictor: Path | str | None = None,
     base: Sequence[Path | str] = (),

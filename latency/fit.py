@@ -15,11 +15,11 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from latency.cost_model.fitting import Fitted, Options, fit_predictor
+from latency.cost_model.fitting import FitOptions, Fitted, fit_predictor
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import measured
 from latency.cost_model.predictor import Predictor
-from latency.cost_model.search import Found
+from latency.cost_model.search import CrossValidation
 from latency.cost_model.transfer import Gain, gain, load_bases
 from latency.dataset.observations import (
     CLOCKS,
@@ -32,17 +32,17 @@ from latency.dataset.observations import (
 )
 from latency.dataset.split import SPLITS
 from latency.evaluation.plots import plot_fit
-from latency.network_model.measured_networks import Measured, account, calibrated, network_records
+from latency.network_model.measured_networks import MeasuredNetwork, account, calibrated, network_records
 
 
 def fit(
     data: Sequence[Path | str],
-    options: Options,
+    options: FitOptions,
     where: Sequence[str] = (),
     base: Sequence[Path | str] = (),
     clock: str = "auto",
     every_op: bool = False,
-) -> tuple[Fitted, Gain | None, list[Measured]]:
+) -> tuple[Fitted, Gain | None, list[MeasuredNetwork]]:
     """Fit to files of measurements.
 
     Args:
@@ -120,11 +120,11 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of folds and trees")
 
 
-def options_of(arguments: argparse.Namespace) -> Options:
+def options_of(arguments: argparse.Namespace) -> FitOptions:
     """The options that the flags say. Raises UsageError for a negative seed."""
     if arguments.seed < 0:
         raise UsageError(f"--seed {arguments.seed}: a seed is 0 or more")
-    return Options(arguments.monotone, arguments.seed, arguments.split or "", arguments.search)
+    return FitOptions(arguments.monotone, arguments.seed, arguments.split or "", arguments.search)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -161,12 +161,12 @@ def save_fitted(fitted: Fitted, out: Path, *, force: bool = False) -> None:
     )  # fmt: skip
 
 
-def best_of(fitted: Fitted) -> Found:
+def best_of(fitted: Fitted) -> CrossValidation:
     """The cross-validation of what the predictor is: with bases, or from scratch."""
     return fitted.found if fitted.predictor.bases or fitted.scratch is None else fitted.scratch
 
 
-def by_class(found: Found) -> dict[str, dict[str, Any]]:
+def by_class(found: CrossValidation) -> dict[str, dict[str, Any]]:
     """Scores of held-out samples by class of kernel, the most frequent first, and of all under "all"."""
     names = np.array([sample.kernel for sample in found.samples], object)
     times, rows = measured(found.samples), {}
@@ -177,7 +177,7 @@ def by_class(found: Found) -> dict[str, dict[str, Any]]:
 
 
 def summary(
-    fitted: Fitted, worth: Gain | None, networks: Sequence[Measured], out: Path, picture: Path
+    fitted: Fitted, worth: Gain | None, networks: Sequence[MeasuredNetwork], out: Path, picture: Path
 ) -> dict[str, Any]:
     """What was fitted, as one JSON object."""
     predictor, found = fitted.predictor, best_of(fitted)
@@ -198,7 +198,7 @@ def summary(
     }
 
 
-def _calibration_of(predictor: Predictor, networks: Sequence[Measured]) -> dict[str, Any] | None:
+def _calibration_of(predictor: Predictor, networks: Sequence[MeasuredNetwork]) -> dict[str, Any] | None:
     """The calibration on whole networks as JSON; None where none was measured."""
     found = predictor.calibration
     return None if found is None else {**found.to_json(), "networks": account(networks, found)}
@@ -211,7 +211,9 @@ def _half_width(fitted: Fitted) -> float | None:
     return width if np.isfinite(width) else None
 
 
-def print_summary(fitted: Fitted, worth: Gain | None, networks: Sequence[Measured], out: Path, picture: Path) -> None:
+def print_summary(
+    fitted: Fitted, worth: Gain | None, networks: Sequence[MeasuredNetwork], out: Path, picture: Path
+) -> None:
     """The same for people."""
     predictor, found = fitted.predictor, best_of(fitted)
     table = [
@@ -234,7 +236,7 @@ def print_summary(fitted: Fitted, worth: Gain | None, networks: Sequence[Measure
     print(f"{out}; {picture}")
 
 
-def _print_calibration(predictor: Predictor, networks: Sequence[Measured]) -> None:
+def _print_calibration(predictor: Predictor, networks: Sequence[MeasuredNetwork]) -> None:
     if predictor.calibration is None:
         print("whole networks are plain sums: the data has none to calibrate on (latency.collect --networks)")
         return

@@ -16,7 +16,15 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from latency.cost_model.predictor import Predictor
-from latency.network_model.forecast import Forecaster, Step, foreign_steps, is_own, profile_of, runtime_of, uniform
+from latency.network_model.forecast import (
+    Forecaster,
+    PredictedStep,
+    foreign_steps,
+    is_own,
+    profile_of,
+    runtime_of,
+    uniform,
+)
 from latency.network_model.totals import Total, total
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
@@ -31,7 +39,7 @@ def predict(
     profile: str | None = None,
     tuned: str | None = None,
     dtype: str = "float32",
-) -> tuple[list[Step], Total]:
+) -> tuple[list[PredictedStep], Total]:
     """Every layer of a network with its predicted time, and the whole.
 
     Args:
@@ -101,7 +109,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def summary(
-    arguments: argparse.Namespace, predictor: Predictor, graph: Graph, steps: Sequence[Step], whole: Total
+    arguments: argparse.Namespace, predictor: Predictor, graph: Graph, steps: Sequence[PredictedStep], whole: Total
 ) -> dict[str, Any]:
     """The JSON object the command prints; a bound that is not known is null."""
     return {
@@ -141,7 +149,7 @@ def _interval(time: TimeEstimate) -> dict[str, float | None]:
     return {"low_ms": low, "high_ms": high}
 
 
-def print_forecast(predictor: Predictor, graph: Graph, steps: Sequence[Step], whole: Total) -> None:
+def print_forecast(predictor: Predictor, graph: Graph, steps: Sequence[PredictedStep], whole: Total) -> None:
     """The same for people."""
     rows = []
     for step in steps:

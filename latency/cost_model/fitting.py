@@ -18,8 +18,8 @@ from latency.cost_model.metrics import scores
 from latency.cost_model.model import Inputs, Model, measured
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.ranges import Ranges
-from latency.cost_model.search import Found, search
-from latency.cost_model.trees import Settings
+from latency.cost_model.search import CrossValidation, search
+from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample, merged
 
@@ -28,7 +28,7 @@ LEAST_SAMPLES = 20
 
 
 @dataclass(frozen=True)
-class Options:
+class FitOptions:
     """How a predictor is fitted.
 
     Attributes:
@@ -51,14 +51,14 @@ class Fitted:
     """A predictor and the cross-validation it came from; `scratch` is that of one without bases, to compare with."""
 
     predictor: Predictor
-    found: Found
-    scratch: Found | None = None
+    found: CrossValidation
+    scratch: CrossValidation | None = None
 
 
 def fit_predictor(
     samples: Sequence[Sample],
     hardware: Hardware,
-    options: Options,
+    options: FitOptions,
     bases: Sequence[Predictor] = (),
     about: Mapping[str, Any] | None = None,
 ) -> Fitted:
@@ -77,7 +77,7 @@ def fit_predictor(
         raise UsageError(
             f"{count} distinct samples are too few to fit and check a predictor; give {LEAST_SAMPLES} or more"
         )
-    start = Settings(monotone=options.monotone)
+    start = TreeSettings(monotone=options.monotone)
     functions = [base.ms for base in bases]
     found = search(samples, hardware, functions, start, options.by, options.seed, options.wide)
     scratch = search(samples, hardware, (), start, options.by, options.seed, options.wide) if bases else None
@@ -94,7 +94,7 @@ def fit_predictor(
     return Fitted(Predictor(model, conformal, ranges, hardware, metadata, used), found, scratch)
 
 
-def _metadata(rows: Sequence[Sample], found: Found, options: Options) -> dict[str, Any]:
+def _metadata(rows: Sequence[Sample], found: CrossValidation, options: FitOptions) -> dict[str, Any]:
     return {
         "rows": len(rows),
         "shapes": sorted({sample.shape_key for sample in rows}),

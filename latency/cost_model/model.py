@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from latency.cost_model.features import extract
-from latency.cost_model.physical import Baseline
-from latency.cost_model.trees import Settings, Trees
+from latency.cost_model.physical import PhysicalModel
+from latency.cost_model.trees import Trees, TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
 
@@ -53,13 +53,13 @@ class Inputs:
 class Model:
     """A fitted baseline and trees on its log residual."""
 
-    baseline: Baseline
+    baseline: PhysicalModel
     trees: Trees
 
     @classmethod
-    def fit(cls, inputs: Inputs, ms: np.ndarray, settings: Settings, seed: int = 0) -> Model:
+    def fit(cls, inputs: Inputs, ms: np.ndarray, settings: TreeSettings, seed: int = 0) -> Model:
         """Fit to measured milliseconds (n)."""
-        baseline = Baseline.fit(inputs.features, inputs.kernels, ms, inputs.others)
+        baseline = PhysicalModel.fit(inputs.features, inputs.kernels, ms, inputs.others)
         physical = baseline.predict(inputs.features, inputs.kernels, inputs.others)
         return cls(baseline, Trees.fit(inputs.matrix(physical), np.log(ms / physical), settings, seed))
 

@@ -43,7 +43,7 @@ EVERY = ""
 
 
 @dataclass(frozen=True)
-class Baseline:
+class PhysicalModel:
     """Coefficients, in milliseconds per unit of each term, by class of kernel; EVERY is of all rows together.
 
     Terms are TERMS and then the times on other devices, where the model has any: these cost time in proportion too.
@@ -54,7 +54,7 @@ class Baseline:
     @classmethod
     def fit(
         cls, features: np.ndarray, kernels: Sequence[str], ms: np.ndarray, others: np.ndarray | None = None
-    ) -> Baseline:
+    ) -> PhysicalModel:
         """Fit to `features` (n, columns), classes, milliseconds (n) and those of other devices (n, devices)."""
         relative, names = _terms(features, others) / ms[:, None], np.array(kernels, object)
         fitted = {EVERY: _solve(relative, np.zeros(relative.shape[1]), np.ones(len(ms)))}
@@ -75,7 +75,7 @@ class Baseline:
         return {"terms": list(TERMS), "coefficients": {name: list(row) for name, row in self.coefficients.items()}}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Baseline:
+    def from_json(cls, values: Mapping[str, Any]) -> PhysicalModel:
         """The inverse of `to_json`. Raises ValueError where the terms are not those of today."""
         if values["terms"] != list(TERMS):
             raise ValueError("its baseline has other terms")

@@ -22,7 +22,7 @@ from latency.cost_model.calibration import Calibration
 from latency.cost_model.conformal import Conformal
 from latency.cost_model.feature_names import FEATURES_VERSION, NAMES
 from latency.cost_model.model import Inputs, Model
-from latency.cost_model.physical import Baseline
+from latency.cost_model.physical import PhysicalModel
 from latency.cost_model.ranges import Ranges
 from latency.cost_model.trees import Trees
 from latency.dataset.hardware import Hardware
@@ -142,7 +142,7 @@ class Predictor:
                     f"{FEATURES_VERSION} ({len(NAMES)}); fit it again with latency.fit"
                 )
             return cls(
-                Model(Baseline.from_json(values["baseline"]), Trees.from_json(values["trees"])),
+                Model(PhysicalModel.from_json(values["baseline"]), Trees.from_json(values["trees"])),
                 Conformal.from_json(values["conformal"]),
                 Ranges.from_json(values["ranges"]),
                 Hardware.from_dict(values["hardware"]),

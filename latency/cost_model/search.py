@@ -13,7 +13,7 @@ from sklearn.model_selection import ParameterGrid
 
 from fleetpose.errors import UsageError
 from latency.cost_model.model import Base, Inputs, Model, measured
-from latency.cost_model.trees import Settings
+from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
 from latency.dataset.split import Fold, folds, groups_of
@@ -27,7 +27,7 @@ PLAIN = {"depth": (6,)}
 
 
 @dataclass(frozen=True)
-class Found:
+class CrossValidation:
     """What cross-validation says.
 
     Attributes:
@@ -38,7 +38,7 @@ class Found:
         scores: mean absolute relative error by candidate, for the account.
     """
 
-    settings: Settings
+    settings: TreeSettings
     split: str
     samples: tuple[Sample, ...]
     predicted: np.ndarray
@@ -61,11 +61,11 @@ def search(
     samples: Sequence[Sample],
     hardware: Hardware,
     bases: Sequence[Base] = (),
-    start: Settings | None = None,
+    start: TreeSettings | None = None,
     by: str = "",
     seed: int = 0,
     wide: bool = True,
-) -> Found:
+) -> CrossValidation:
     """Choose settings for `samples`.
 
     Args:
@@ -76,7 +76,7 @@ def search(
     Raises:
         UsageError: fewer than two groups to hold out.
     """
-    start, by = start or Settings(), by or usual_split(samples)
+    start, by = start or TreeSettings(), by or usual_split(samples)
     groups = {name for sample in samples for name in groups_of(sample, by)}
     if len(groups) < 2:
         raise UsageError(f"{len(groups)} to hold out by {by} is too few to fit and check a predictor")
@@ -91,11 +91,11 @@ def search(
     best = min(errors, key=lambda key: errors[key])
     settings = replace(candidates[best[0]], rounds=best[1], bags=start.bags)
     scores = {f"depth {candidates[key[0]].depth}, {key[1]} rounds": error for key, error in errors.items()}
-    return Found(settings, by, held, tables[best], scores)
+    return CrossValidation(settings, by, held, tables[best], scores)
 
 
 def _held_out(
-    parts: Sequence[Fold], candidates: Sequence[Settings], hardware: Hardware, bases: Sequence[Base], seed: int
+    parts: Sequence[Fold], candidates: Sequence[TreeSettings], hardware: Hardware, bases: Sequence[Base], seed: int
 ) -> dict[tuple[int, int], np.ndarray]:
     """Predictions for all held-out samples, by (candidate, rounds)."""
     pieces: dict[tuple[int, int], list[np.ndarray]] = {}

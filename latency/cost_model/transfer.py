@@ -16,7 +16,7 @@ from fleetpose.errors import UsageError
 from latency.cost_model.fitting import Fitted
 from latency.cost_model.model import measured
 from latency.cost_model.predictor import Predictor
-from latency.cost_model.search import Found
+from latency.cost_model.search import CrossValidation
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ def gain(fitted: Fitted, bases: Sequence[Predictor]) -> Gain:
     )  # fmt: skip
 
 
-def _mape(found: Found) -> float:
+def _mape(found: CrossValidation) -> float:
     return float(np.abs(found.predicted / measured(found.samples) - 1).mean())
 
 
-def _scaled(found: Found, base: Predictor) -> float:
+def _scaled(found: CrossValidation, base: Predictor) -> float:
     """The error of a base whose answers are all multiplied by one number, the median ratio."""
     ratio = base.ms(found.samples) / measured(found.samples)
     return float(np.abs(ratio / np.median(ratio) - 1).mean())

@@ -19,7 +19,7 @@ MONOTONE = ("macs_kept", "macs_slices", "bytes_in", "bytes_out", "bytes_weights"
 
 
 @dataclass(frozen=True)
-class Settings:
+class TreeSettings:
     """How trees are grown.
 
     Attributes:
@@ -75,7 +75,7 @@ class Trees:
     boosters: tuple[xgboost.Booster, ...]
 
     @classmethod
-    def fit(cls, matrix: np.ndarray, target: np.ndarray, settings: Settings, seed: int) -> Trees:
+    def fit(cls, matrix: np.ndarray, target: np.ndarray, settings: TreeSettings, seed: int) -> Trees:
         """Grow trees on `matrix` (n, columns) for `target` (n)."""
         data = xgboost.DMatrix(matrix, target)
         seeds = range(seed * settings.bags, (seed + 1) * settings.bags)

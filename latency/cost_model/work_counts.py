@@ -24,7 +24,7 @@ DEFAULT_FILTERS = 4
 
 
 @dataclass(frozen=True)
-class Tiling:
+class OutputTiling:
     """How a kernel cuts the output: filters x (columns x rows) pixels per tile, `tiles` tiles per work-item."""
 
     filters: int
@@ -33,7 +33,7 @@ class Tiling:
     tiles: int = 1
 
     @classmethod
-    def of(cls, sample: Sample, hardware: Hardware) -> Tiling:
+    def of(cls, sample: Sample, hardware: Hardware) -> OutputTiling:
         """From the schedule's configuration, or what the foreign runtime chooses."""
         if sample.framework != OWN:
             across, down, slices = foreign_tile(sample.layer, sample.framework, sample.gpu)
@@ -88,7 +88,7 @@ def count(sample: Sample, hardware: Hardware) -> Work:
     channels = layer.in_shapes[0][0] // layer.groups if conv else 1
     taps = prod(layer.kernel) if conv or pooled else 1
     kept = kept_fraction(sample)
-    tiling = Tiling.of(sample, hardware)
+    tiling = OutputTiling.of(sample, hardware)
     blocks_of_group = ceil(filters / layer.groups / tiling.filters) if conv else ceil(filters / tiling.filters)
     blocks = blocks_of_group * (layer.groups if conv else 1)
     m = int(sample.config.get("m", 4)) if "winograd" in sample.kernel else 0

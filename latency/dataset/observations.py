@@ -19,7 +19,7 @@ from fleetpose.files import sha256
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import OWN, Sample, pairs
 from latency.dataset.tables import read_table
-from latency.profiling.normalise import at_usual_pace, usual_reference
+from latency.profiling.normalise import normalise_records, usual_reference
 from latency.records.read import read_records
 from latency.records.record import Record
 from models.zoo.catalogue import CATALOGUE
@@ -68,7 +68,7 @@ def read_samples(
     tables = [Path(path) for path in paths if is_table(path)]
     samples = [sample for path in tables for sample in read_table(path, where or {}, every_op)]
     records = [record for path in map(Path, paths) if path not in tables for record in _records(path, where or {})]
-    samples += [sample_of_record(record, clock) for record in at_usual_pace(records, reference_ms)]
+    samples += [sample_of_record(record, clock) for record in normalise_records(records, reference_ms)]
     if not samples:
         chosen = " ".join(f"{name}={'|'.join(values)}" for name, values in (where or {}).items())
         what = f"no row with a time passes --where {chosen}" if chosen else "no row has a time"

@@ -49,7 +49,7 @@ OTHERS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line of a table, with where it stands for errors."""
 
     values: Mapping[str, str]
@@ -81,7 +81,7 @@ class Row:
         return value
 
 
-def read_rows(path: Path | str, required: Sequence[str], where: Mapping[str, Sequence[str]]) -> list[Row]:
+def read_rows(path: Path | str, required: Sequence[str], where: Mapping[str, Sequence[str]]) -> list[TableRow]:
     """The lines of a CSV file.
 
     Raises:
@@ -92,7 +92,7 @@ def read_rows(path: Path | str, required: Sequence[str], where: Mapping[str, Seq
             reader = csv.DictReader(stream, strict=True)
             columns = [name for name in reader.fieldnames or () if name]
             _check_columns(path, columns, required, where)
-            rows = [Row(values, str(path), reader.line_num) for values in reader]
+            rows = [TableRow(values, str(path), reader.line_num) for values in reader]
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -123,19 +123,19 @@ def read_table(
 ) -> list[Sample]:
     """The samples of the lines that `where` (column -> values, any of them) lets through.
 
-    Convolutions only, unless `every_op`. Raises UsageError; see `read_rows` and `Row`.
+    Convolutions only, unless `every_op`. Raises UsageError; see `read_rows` and `TableRow`.
     """
     rows = read_rows(path, REQUIRED, where or {})
     fused = epilogues(rows)
     return list(_samples([row for row in rows if passes(row, where or {})], fused, every_op))
 
 
-def passes(row: Row, where: Mapping[str, Sequence[str]]) -> bool:
+def passes(row: TableRow, where: Mapping[str, Sequence[str]]) -> bool:
     """Whether each column of `where` has one of its values."""
     return all(row.values[name] in values for name, values in where.items())
 
 
-def epilogues(rows: Sequence[Row]) -> dict[tuple, tuple[str, ...]]:
+def epilogues(rows: Sequence[TableRow]) -> dict[tuple, tuple[str, ...]]:
     """The steps fused into layers, by layer, from those names of kernels that tell them."""
     found: dict[tuple, tuple[str, ...]] = {}
     for row in rows:
@@ -146,7 +146,7 @@ def epilogues(rows: Sequence[Row]) -> dict[tuple, tuple[str, ...]]:
     return found
 
 
-def _identity(row: Row) -> tuple:
+def _identity(row: TableRow) -> tuple:
     """What says that rows of several devices are of the same layer."""
     names = ("framework", "model", "op_index") if "op_index" in row.values else ("framework", *REQUIRED[2:])
     return tuple(row.values.get(name) for name in names)
@@ -160,7 +160,7 @@ def _step(text: str) -> str:
     return "relu"
 
 
-def _samples(rows: Sequence[Row], fused: Mapping[tuple, tuple[str, ...]], every_op: bool) -> Iterator[Sample]:
+def _samples(rows: Sequence[TableRow], fused: Mapping[tuple, tuple[str, ...]], every_op: bool) -> Iterator[Sample]:
     for row in rows:
         op = row.values["op"]
         if op not in CONVOLUTIONS and op not in OTHERS:
@@ -169,7 +169,7 @@ def _samples(rows: Sequence[Row], fused: Mapping[tuple, tuple[str, ...]], every_
             yield sample_of(row, fused.get(_identity(row), ()))
 
 
-def sample_of(row: Row, steps: Sequence[str] = ()) -> Sample:
+def sample_of(row: TableRow, steps: Sequence[str] = ()) -> Sample:
     """The sample of one line, `steps` fused into its layer. Raises UsageError for cells that are no shape or time."""
     values = row.values
     clock = next((name for name in TIMES if name in values), None)
@@ -203,7 +203,7 @@ def with_steps(layer: Layer, steps: Sequence[str]) -> Layer:
     return replace(layer, inputs=("",) * len(shapes), in_shapes=shapes, epilogue=tuple(Step(kind) for kind in steps))
 
 
-def layer_of(row: Row) -> Layer:
+def layer_of(row: TableRow) -> Layer:
     """The layer of one line, without names."""
     op = row.values["op"]
     if op in CONVOLUTIONS:
@@ -226,7 +226,7 @@ def layer_of(row: Row) -> Layer:
     return Layer("", "elementwise", ("",) * len(shapes), shapes, source, epilogue=(Step(kind),))
 
 
-def _convolution(row: Row) -> Layer:
+def _convolution(row: TableRow) -> Layer:
     names = ("cin", "cout", "h_in", "h_out", "k", "stride", "groups")
     cin, cout, h_in, h_out, k, stride, groups = (row.number(name) for name in names)
     if cin % groups or cout % groups:

@@ -15,7 +15,7 @@ from latency.cost_model.model import measured
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
 
-Rival = Callable[[Sequence[Sample], Sequence[Sample], Hardware], np.ndarray]
+BaselineModel = Callable[[Sequence[Sample], Sequence[Sample], Hardware], np.ndarray]
 #: columns that say how near two shapes are; times scale by their work
 NEARNESS = ("cin", "cout", "out_pixels", "taps", "stride", "groups", "dilation", "kept", "grids")
 
@@ -68,4 +68,4 @@ def lookup(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware) 
     return found
 
 
-RIVALS: dict[str, Rival] = {"macs": macs, "roofline": roofline, "lookup": lookup}
+BASELINES: dict[str, BaselineModel] = {"macs": macs, "roofline": roofline, "lookup": lookup}

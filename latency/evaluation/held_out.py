@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from fleetpose.errors import UsageError
-from latency.cost_model.fitting import Options, fit_predictor
+from latency.cost_model.fitting import FitOptions, fit_predictor
 from latency.cost_model.metrics import bootstrap, scores
 from latency.cost_model.model import measured
 from latency.cost_model.predictor import Prediction, Predictor
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample, merged
 from latency.dataset.split import Fold, folds, groups_of
-from latency.evaluation.baselines import RIVALS
+from latency.evaluation.baselines import BASELINES
 from latency.evaluation.decision_accuracy import decisions
 
 #: rows listed as the worst
@@ -27,7 +27,7 @@ WORST = 10
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldOut:
     """Held-out samples with what was predicted for them.
 
     Attributes:
@@ -48,11 +48,11 @@ def cross_validate(
     hardware: Hardware,
     by: str,
     count: int,
-    options: Options,
+    options: FitOptions,
     bases: Sequence[Predictor] = (),
     train_size: int | None = None,
     repeats: int = 1,
-) -> Held:
+) -> HeldOut:
     """Fit and predict every fold.
 
     Args:
@@ -65,7 +65,7 @@ def cross_validate(
     """
     held: list[Sample] = []
     found: list[Prediction] = []
-    rivals: dict[str, list[np.ndarray]] = {name: [] for name in RIVALS}
+    rivals: dict[str, list[np.ndarray]] = {name: [] for name in BASELINES}
     for number, part in enumerate(folds(samples, by, count, options.seed)):
         for repeat in range(repeats if train_size else 1):
             train = part.train if train_size is None else drawn(part, train_size, options.seed + 1000 * repeat + number)
@@ -73,10 +73,10 @@ def cross_validate(
             predictor = fit_predictor(train, hardware, inner, bases).predictor
             held += part.test
             found += predictor.predict(part.test)
-            for name, rival in RIVALS.items():
+            for name, rival in BASELINES.items():
                 rivals[name].append(rival(train, part.test, hardware))
     stacked = {name: np.concatenate(pieces) for name, pieces in rivals.items()}
-    return Held(tuple(held), tuple(found), stacked, tuple(_group(sample, by) for sample in held))
+    return HeldOut(tuple(held), tuple(found), stacked, tuple(_group(sample, by) for sample in held))
 
 
 def drawn(part: Fold, size: int, seed: int) -> tuple[Sample, ...]:
@@ -88,7 +88,7 @@ def drawn(part: Fold, size: int, seed: int) -> tuple[Sample, ...]:
     return tuple(sample for sample in part.train if sample.shape_key in kept)
 
 
-def judge(samples: Sequence[Sample], predictor: Predictor, by: str) -> Held:
+def judge(samples: Sequence[Sample], predictor: Predictor, by: str) -> HeldOut:
     """What a saved predictor says of samples whose shapes it was not fitted on.
 
     Raises:
@@ -97,7 +97,7 @@ def judge(samples: Sequence[Sample], predictor: Predictor, by: str) -> Held:
     fresh = [sample for sample in merged(samples) if sample.shape_key not in predictor.shapes]
     if not fresh:
         raise UsageError("the predictor was fitted on every shape of the data, so that nothing is left to judge it by")
-    return Held(tuple(fresh), tuple(predictor.predict(fresh)), {}, tuple(_group(sample, by) for sample in fresh))
+    return HeldOut(tuple(fresh), tuple(predictor.predict(fresh)), {}, tuple(_group(sample, by) for sample in fresh))
 
 
 def _group(sample: Sample, by: str) -> str:
@@ -105,7 +105,7 @@ def _group(sample: Sample, by: str) -> str:
     return (*groups_of(sample, by), sample.shape_key)[0]
 
 
-def report(held: Held, seed: int = 0) -> dict[str, Any]:
+def report(held: HeldOut, seed: int = 0) -> dict[str, Any]:
     """The figures of `latency.evaluate` as one JSON object: errors and shares are fractions."""
     times = measured(held.samples)
     predicted = np.array([found.ms for found in held.predictions])
@@ -124,7 +124,7 @@ def report(held: Held, seed: int = 0) -> dict[str, Any]:
         "n": len(times),
         "baselines": {
             name: float(np.abs(held.rivals[name] / times - 1).mean()) if name in held.rivals else None
-            for name in RIVALS
+            for name in BASELINES
         },
         "decision": decisions(held.samples, predicted),
         "intervals": bootstrap(means, held.groups, seed),
@@ -132,7 +132,7 @@ def report(held: Held, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _row(held: Held, row: int, predicted: np.ndarray) -> dict[str, Any]:
+def _row(held: HeldOut, row: int, predicted: np.ndarray) -> dict[str, Any]:
     sample, found = held.samples[row], held.predictions[row]
     assert sample.ms is not None
     return {

@@ -16,10 +16,10 @@ from codegen.tuning.database import tuned_for
 from fleetpose.errors import UsageError
 from latency.cost_model.calibration import terms_of
 from latency.cost_model.predictor import Predictor
-from latency.cost_model.search import Found
+from latency.cost_model.search import CrossValidation
 from latency.dataset.observations import sample_of_record
 from latency.network_model.forecast import Forecaster, profile_of
-from latency.network_model.measured_networks import Measured
+from latency.network_model.measured_networks import MeasuredNetwork
 from latency.profiling.space import Group, network_workloads
 from latency.records.record import Record
 from models.plans.sparsity import Sparsity, parse_variant
@@ -28,8 +28,8 @@ log = logging.getLogger("latency.network_model.calibration_data")
 
 
 def measured_networks(
-    networks: Sequence[Record], layers: Sequence[Record], predictor: Predictor, found: Found, clock: str
-) -> list[Measured]:
+    networks: Sequence[Record], layers: Sequence[Record], predictor: Predictor, found: CrossValidation, clock: str
+) -> list[MeasuredNetwork]:
     """The terms of measured networks.
 
     Those that cannot be traced here, because no model of that name is registered, are left out with a log line.
@@ -57,7 +57,7 @@ def measured_networks(
 
 def _measured(
     record: Record, by_id: Mapping[str, Record], unseen: Mapping[str, float], forecaster: Forecaster, clock: str
-) -> Measured:
+) -> MeasuredNetwork:
     assert record.size is not None
     (graph,) = trace_sizes(record.network, None, 0, [record.size])
     sparsities = {name: each for name, text in record.plan.items() if (each := parse_variant(text)) is not None}
@@ -74,7 +74,7 @@ def _measured(
         held_out.append(unseen.get(sample.key, step.prediction.ms) if sample else step.prediction.ms)
     launches, written = sum(step.launches for step in steps), float(sum(step.written for step in steps))
     terms, without = (terms_of(np.array(each), launches, written) for each in (times, held_out))
-    return Measured(record, terms, without, covered / sum(times))
+    return MeasuredNetwork(record, terms, without, covered / sum(times))
 
 
 def _records_of(

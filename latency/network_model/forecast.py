@@ -33,7 +33,7 @@ COPY_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
-class Step:
+class PredictedStep:
     """One layer of a network with its predicted time.
 
     Attributes:
@@ -90,7 +90,7 @@ class Forecaster:
         for (workload, choice, sample), prediction in zip(asked, predictions, strict=True):
             self._known[workload] = (choice, sample, prediction)
 
-    def step(self, name: str, workload: Workload) -> Step | None:
+    def step(self, name: str, workload: Workload) -> PredictedStep | None:
         """A layer's predicted time; None where no schedule runs it."""
         self.learn([workload])
         found = self._known[workload]
@@ -98,11 +98,11 @@ class Forecaster:
             return None
         choice, sample, prediction = found
         layer = workload.layer
-        return Step(
+        return PredictedStep(
             name, layer.op, str(choice), workload.sparsity, prediction, sample.grids, prod(layer.out_shape), workload
         )
 
-    def steps(self, graph: Graph, sparsities: Mapping[str, Sparsity] | None = None) -> list[Step]:
+    def steps(self, graph: Graph, sparsities: Mapping[str, Sparsity] | None = None) -> list[PredictedStep]:
         """Every layer of a network in launch order, the copies at its ends included.
 
         Args:
@@ -125,16 +125,16 @@ class Forecaster:
             found.append(step)
         return found + [self.copy(f"output {number}", graph.shape(each)) for number, each in enumerate(graph.outputs)]
 
-    def copy(self, name: str, shape: Shape) -> Step:
+    def copy(self, name: str, shape: Shape) -> PredictedStep:
         """The copy of a tensor at the network's input or outputs, at the device's memory rate."""
         elements = prod(shape)
         moved = elements * (ITEM_BYTES["float32"] + ITEM_BYTES[self.dtype])
         ms = 1e-6 * moved / (self.profile.peak_gbytes_per_sec or GBYTES_PER_SEC)
         kind = "import" if name == "input" else "export"
         prediction = Prediction(ms, ms / COPY_FACTOR, ms * COPY_FACTOR)
-        return Step(name, kind, kind, None, prediction, 1, elements, (kind, shape))
+        return PredictedStep(name, kind, kind, None, prediction, 1, elements, (kind, shape))
 
-    def total(self, steps: Sequence[Step]) -> Total:
+    def total(self, steps: Sequence[PredictedStep]) -> Total:
         """The whole network's time."""
         return total([step.part for step in steps], self.predictor.calibration)
 
@@ -167,7 +167,7 @@ def runtime_of(predictor: Predictor) -> str:
     return f"{about.get('framework', OWN)} on {about.get('gpu') or about.get('device') or 'an unnamed device'}"
 
 
-def foreign_steps(predictor: Predictor, graph: Graph) -> list[Step]:
+def foreign_steps(predictor: Predictor, graph: Graph) -> list[PredictedStep]:
     """Every layer of a dense network as a foreign runtime would run it, by a predictor of that runtime."""
     framework, gpu = predictor.metadata["framework"], predictor.metadata.get("gpu", "")
     samples = [
@@ -175,7 +175,7 @@ def foreign_steps(predictor: Predictor, graph: Graph) -> list[Step]:
     ]
     found = zip(graph.layers, samples, predictor.predict(samples), strict=True)
     return [
-        Step(layer.name, layer.op, sample.kernel, None, prediction, 1, prod(layer.out_shape), sample.key)
+        PredictedStep(layer.name, layer.op, sample.kernel, None, prediction, 1, prod(layer.out_shape), sample.key)
         for layer, sample, prediction in found
     ]
 

@@ -14,20 +14,20 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from latency.cost_model.calibration import Calibration, terms_of
-from latency.cost_model.fitting import Options
+from latency.cost_model.fitting import FitOptions
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import Inputs, Model, measured
-from latency.cost_model.trees import Settings
+from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample, merged
 from latency.dataset.split import folds, groups_of
-from latency.dataset.tables import Row, read_rows
+from latency.dataset.tables import TableRow, read_rows
 
 COLUMNS = ("framework", "device", "model", "family", "e2e_ms")
 
 
 @dataclass(frozen=True)
-class Network:
+class ForeignNetwork:
     """A measured network: name, family and milliseconds of one inference."""
 
     name: str
@@ -40,7 +40,7 @@ def network_terms(samples: Sequence[Sample], ms: np.ndarray) -> np.ndarray:
     return terms_of(ms, len(samples), float(sum(prod(sample.layer.out_shape) for sample in samples)))
 
 
-def read_networks(path: Path | str, where: Mapping[str, Sequence[str]]) -> list[Network]:
+def read_networks(path: Path | str, where: Mapping[str, Sequence[str]]) -> list[ForeignNetwork]:
     """The networks of a CSV table (COLUMNS) that pass those of `where`'s columns that it has. Raises UsageError."""
     rows = read_rows(path, COLUMNS, {})
     known = [name for name in where if name in rows[0].values]
@@ -50,12 +50,17 @@ def read_networks(path: Path | str, where: Mapping[str, Sequence[str]]) -> list[
     return [_network(row) for row in kept]
 
 
-def _network(row: Row) -> Network:
-    return Network(row.values["model"], row.values["family"], row.ms("e2e_ms"))
+def _network(row: TableRow) -> ForeignNetwork:
+    return ForeignNetwork(row.values["model"], row.values["family"], row.ms("e2e_ms"))
 
 
 def evaluate_networks(
-    samples: Sequence[Sample], networks: Sequence[Network], hardware: Hardware, by: str, count: int, options: Options
+    samples: Sequence[Sample],
+    networks: Sequence[ForeignNetwork],
+    hardware: Hardware,
+    by: str,
+    count: int,
+    options: FitOptions,
 ) -> dict[str, float | int | None]:
     """Scores of end-to-end predictions for held-out networks.
 
@@ -79,7 +84,9 @@ def evaluate_networks(
         held = {name for sample in known for name in sample.networks if _within(groups_of(sample, by), part.held_out)}
         train = [sample for sample in known if not set(sample.networks) & held]
         rows = merged(train)
-        model = Model.fit(Inputs.of(rows, hardware), measured(rows), Settings(monotone=options.monotone), options.seed)
+        model = Model.fit(
+            Inputs.of(rows, hardware), measured(rows), TreeSettings(monotone=options.monotone), options.seed
+        )
         fitted = sorted({name for sample in train for name in sample.networks})
         seen = [network_terms(own, measured(own)) for own in _of(train, fitted)]
         calibration = Calibration.fit(np.array(seen), np.array([by_name[name].ms for name in fitted]))

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from latency.cost_model.calibration import Calibration
-from latency.profiling.normalise import at_usual_pace
+from latency.profiling.normalise import normalise_records
 from latency.records.read import read_records
 from latency.records.record import Record
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredNetwork:
     """One measured network.
 
     Attributes:
@@ -65,7 +65,7 @@ def network_records(
     for path in map(Path, paths):
         if path.suffix == ".csv":
             continue
-        for record in at_usual_pace(read_records(path), reference_ms):
+        for record in normalise_records(read_records(path), reference_ms):
             if record.ok and record.kind == "layer":
                 layers.append(record)
             elif record.ok and record.wall_ms is not None and _passes(record, where):
@@ -79,7 +79,7 @@ def _passes(record: Record, where: Mapping[str, Sequence[str]]) -> bool:
     return all(str(values[name]) in wanted for name, wanted in where.items() if name in values)
 
 
-def calibrated(networks: Sequence[Measured]) -> Calibration | None:
+def calibrated(networks: Sequence[MeasuredNetwork]) -> Calibration | None:
     """The calibration of measured networks, with its errors on those left out; None of no network."""
     if not networks:
         return None
@@ -96,7 +96,7 @@ def calibrated(networks: Sequence[Measured]) -> Calibration | None:
     return replace(made, networks=tuple(dict.fromkeys(names)), errors=errors)
 
 
-def account(networks: Sequence[Measured], calibration: Calibration) -> list[dict[str, float | str]]:
+def account(networks: Sequence[MeasuredNetwork], calibration: Calibration) -> list[dict[str, float | str]]:
     """What a calibration says of the networks it was fitted to, for reports: errors are fractions."""
     rows: list[dict[str, float | str]] = []
     for each in networks:

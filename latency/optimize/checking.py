@@ -32,7 +32,7 @@ from latency.optimize.job import (
 )
 from latency.optimize.modelling import write_json
 from latency.profiling.network_timing import SAMPLES_PER_ROUND
-from latency.profiling.reference_kernel import REFERENCE_NAME, Reference
+from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
 from models.accuracy.oks import Evaluation, bootstrap_ap
 from models.accuracy.protocol import evaluate_network
 from models.pose.drawing.draw import draw_people
@@ -134,7 +134,7 @@ def compare(job: Job, report: Report) -> str:
 def _in_turn(job: Job, calls: Mapping[str, Call]) -> Interleaved:
     """Calls by the names of ARTIFACTS and the reference kernel, whose samples are as long as the first one's."""
     session, settings, rounds = job.lease.session, job.settings, SAMPLES_PER_ROUND * job.request.rounds
-    reference = Reference(session, settings.patience, host=job.host)
+    reference = ReferenceKernel(session, settings.patience, host=job.host)
     first = next(iter(calls.values()))
     secs = measure(session, first.function, entry=first.entry, warmup=1, repeats=SAMPLES_PER_ROUND,
                    timeout_secs=settings.network_timeout_secs)  # fmt: skip

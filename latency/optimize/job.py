@@ -17,7 +17,7 @@ from devices.session import Session
 from devices.timing.measure import device_of
 from fleetpose.files import sha256
 from latency.optimize.request import Request
-from latency.profiling.interleaved_run import Settings
+from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.prepare import Recipe
 from latency.profiling.reference_kernel import Patience
 from models.graph.network import Graph
@@ -116,11 +116,11 @@ class Job:
         return Plan.load(self.path(PLAN))
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> RunSettings:
         """How layers are timed."""
         request = self.request
         patience = Patience(wait_secs=request.wait_secs)
-        return Settings(request.rounds, seed=request.seed, patience=patience, host=self.host)
+        return RunSettings(request.rounds, seed=request.seed, patience=patience, host=self.host)
 
     def recipe(self) -> Recipe:
         """How layers are compiled: by the tuned data of the folder."""

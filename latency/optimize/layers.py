@@ -11,9 +11,9 @@ from codegen.kernels.workload import Workload
 from codegen.schedules import RULES
 from codegen.schedules.rule import Choice as Schedule
 from devices.timing.measure import device_of
-from latency.network_model.forecast import Forecaster, Step
+from latency.network_model.forecast import Forecaster, PredictedStep
 from latency.optimize.job import RECORDS, Job
-from latency.profiling.normalise import at_usual_pace
+from latency.profiling.normalise import normalise_records
 from latency.profiling.space import Group, network_workloads, variants_of
 from latency.records.read import read_records
 from latency.records.record import Record
@@ -38,14 +38,14 @@ class Layers:
     def __init__(self, job: Job, forecaster: Forecaster, plan: Plan) -> None:
         self.job, self.forecaster, self.plan, self.graph = job, forecaster, plan, job.graph
         pace = forecaster.predictor.metadata.get("reference_ms")
-        self._records = {each.id: each for each in at_usual_pace(read_records(job.path(RECORDS)), pace) if each.ok}
+        self._records = {each.id: each for each in normalise_records(read_records(job.path(RECORDS)), pace) if each.ok}
         self._device = device_of(job.lease.session)
         self._workloads: dict[str, list[Workload]] = {}
         for name, workload in network_workloads(self.graph, job.profile):
             self._workloads.setdefault(name, []).append(workload)
 
     @cached_property
-    def _steps(self) -> dict[str, Step]:
+    def _steps(self) -> dict[str, PredictedStep]:
         """Dense, predicted; joins, which are several copies, are left out."""
         steps = self.forecaster.steps(self.graph)
         return {step.layer: step for step in steps if len(self._workloads.get(step.layer, ())) == 1}

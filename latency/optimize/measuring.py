@@ -11,7 +11,7 @@ from codegen.tuning.tuner import Tuner
 from latency.optimize.job import RECORDS, TUNED, Job, Report
 from latency.profiling.around import sample_around
 from latency.profiling.collector import Collector
-from latency.profiling.network_timing import wholes
+from latency.profiling.network_timing import network_variants
 from latency.profiling.space import Group, default_sparsities, network_groups, with_plans
 from latency.records.journal import Journal
 from models.plans.plan import Plan
@@ -65,7 +65,7 @@ def collect(job: Job, report: Report) -> str:
     session, request = job.lease.session, job.request
     groups = groups_of(job)
     plans = [Plan.load(request.plan)] if request.plan is not None else []
-    networks = wholes([job.graph], plans, DTYPES)
+    networks = network_variants([job.graph], plans, DTYPES)
     with Journal(job.path(RECORDS)) as journal:
         collector = Collector(journal, job.recipe(), job.settings, report, job.secs_left())
         collector.networks(networks, session)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
-from latency.cost_model.fitting import Options
+from latency.cost_model.fitting import FitOptions
 from latency.cost_model.model import measured
 from latency.cost_model.predictor import Predictor
 from latency.decide import Measuring, decide
@@ -34,7 +34,7 @@ def fit_model(job: Job, report: Report) -> str:
     report("trying settings on held-out shapes", 0, 0)
     where = [f"profile={job.device['profile']}", f"device={job.device['name']}"]
     try:
-        fitted, _, networks = fit([job.path(RECORDS)], Options(seed=job.request.seed), where)
+        fitted, _, networks = fit([job.path(RECORDS)], FitOptions(seed=job.request.seed), where)
     except UsageError as error:
         raise UsageError(f"{error}\ntime more layers: --budget-minutes, --around") from error
     save_fitted(fitted, job.path(PREDICTOR), force=True)

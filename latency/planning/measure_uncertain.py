@@ -21,12 +21,12 @@ from fleetpose.errors import UsageError
 from latency.cost_model.predictor import Predictor
 from latency.planning.assignment import LayerOptions, Option, is_uncertain
 from latency.planning.options import Network
-from latency.profiling.bench import Bench, Outcome
-from latency.profiling.interleaved_run import Settings
-from latency.profiling.network_timing import Whole, network_record
-from latency.profiling.normalise import steady
+from latency.profiling.bench import LayerBench, Outcome
+from latency.profiling.interleaved_run import RunSettings
+from latency.profiling.network_timing import NetworkVariant, network_record
+from latency.profiling.normalise import normalise_record
 from latency.profiling.prepare import Recipe
-from latency.profiling.reference_kernel import Reference
+from latency.profiling.reference_kernel import ReferenceKernel
 from latency.profiling.space import Group, runs
 from models.plans.cost import Cost
 from models.plans.sparsity import Sparsity
@@ -72,7 +72,7 @@ def confirm(
     network: Network,
     session: Session,
     recipe: Recipe,
-    settings: Settings,
+    settings: RunSettings,
     clock: str = "auto",
     reference_ms: float | None = None,
     budget_secs: float | None = None,
@@ -93,7 +93,7 @@ def confirm(
         DeviceUnreachable: the device is gone.
     """
     started = time.monotonic()
-    bench = Bench(session, settings)
+    bench = LayerBench(session, settings)
     layers = {layer.layer: layer for layer in network.layers}
     kinds: dict[Workload, list[str]] = {}
     for name in layers:
@@ -132,7 +132,7 @@ def rivals(layer: LayerOptions) -> list[Sparsity]:
 class Found:
     """What the device says of one workload: times by sparsity, and what failed."""
 
-    def __init__(self, bench: Bench, recipe: Recipe, clock: str, reference_ms: float | None) -> None:
+    def __init__(self, bench: LayerBench, recipe: Recipe, clock: str, reference_ms: float | None) -> None:
         self.bench, self.recipe, self.clock, self.reference_ms = bench, recipe, clock, reference_ms
         self.options: dict[Sparsity | None, TimeEstimate] = {}
         self.failed: dict[Sparsity | None, str] = {}
@@ -208,7 +208,7 @@ def with_measured_whole(
     network: Network,
     session: Session,
     recipe: Recipe,
-    settings: Settings,
+    settings: RunSettings,
     dtype: str,
     reference_ms: float | None = None,
 ) -> Network:
@@ -217,9 +217,9 @@ def with_measured_whole(
     Raises:
         UsageError: it failed. DeviceUnreachable: the device is gone.
     """
-    reference = Reference(session, settings.patience, log.info, host=settings.host)
-    record = network_record(session, Whole(network.graph, None, dtype), recipe, settings, reference)
-    record = steady(record, reference_ms)
+    reference = ReferenceKernel(session, settings.patience, log.info, host=settings.host)
+    record = network_record(session, NetworkVariant(network.graph, None, dtype), recipe, settings, reference)
+    record = normalise_record(record, reference_ms)
     if record.failure is not None or record.wall_ms is None:
         why = record.failure.reason if record.failure else "it has no wall time"
         raise UsageError(f"the dense network was not timed: {why}")

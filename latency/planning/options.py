@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from codegen.kernels.workload import Workload
 from fleetpose.errors import UsageError
 from latency.cost_model.calibration import Calibration
-from latency.network_model.forecast import Forecaster, Step
+from latency.network_model.forecast import Forecaster, PredictedStep
 from latency.network_model.totals import Part, Total, contribution, total
 from latency.planning.assignment import LayerOptions, Option, fastest, steepest, within_loss, within_time
 from latency.planning.losses import Losses
@@ -63,7 +63,7 @@ class Network:
     """
 
     graph: Graph
-    steps: tuple[Step, ...]
+    steps: tuple[PredictedStep, ...]
     layers: tuple[LayerOptions, ...]
     workloads: Mapping[str, Workload]
     calibration: Calibration | None = None
@@ -110,7 +110,7 @@ class Network:
         step = next(step for step in self.steps if step.layer == layer.layer)
         return option.with_time(contribution(self._part(step, option), self.calibration))
 
-    def _part(self, step: Step, option: Option) -> Part:
+    def _part(self, step: PredictedStep, option: Option) -> Part:
         key = (step.key, option.sparsity)
         return Part(option.ms, option.low, option.high, option.launches, step.written, key)
 
@@ -176,7 +176,7 @@ def mildest(layer: LayerOptions) -> LayerOptions:
     return replace(layer, variants=variants, others=tuple(each for each in layer.variants if each not in variants))
 
 
-def option_of(step: Step, layer: Layer, losses: Losses) -> Option:
+def option_of(step: PredictedStep, layer: Layer, losses: Losses) -> Option:
     """A predicted step as an option of its layer."""
     kept = 1.0 if step.sparsity is None else step.sparsity.kept_fraction(layer.weight_shape)
     found = step.prediction

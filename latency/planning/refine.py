@@ -18,8 +18,8 @@ from devices.timing.interleaved import Ratio, measure_interleaved
 from devices.timing.timers import Call
 from fleetpose.errors import UsageError
 from latency.planning.options import Goal, Network, target_of
-from latency.profiling.interleaved_run import Settings
-from latency.profiling.network_timing import SAMPLES_PER_ROUND, Compiled, Whole
+from latency.profiling.interleaved_run import RunSettings
+from latency.profiling.network_timing import SAMPLES_PER_ROUND, Compiled, NetworkVariant
 from latency.profiling.prepare import Recipe
 from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
@@ -145,7 +145,7 @@ class Stand:
         session: Session,
         graph: Graph,
         recipe: Recipe,
-        settings: Settings,
+        settings: RunSettings,
         dtype: str,
         report: Callable[[str, int, int], None] = lambda message, done, total: None,
     ) -> None:
@@ -157,7 +157,7 @@ class Stand:
         return self._loaded(None)
 
     def _loaded(self, plan: Plan | None) -> Call:
-        return Compiled.of(Whole(self.graph, plan, self.dtype), self.recipe).load(self.session)
+        return Compiled.of(NetworkVariant(self.graph, plan, self.dtype), self.recipe).load(self.session)
 
     def time(self, plan: Plan) -> Ratio:
         """Dense time / planned time, by wall clock.

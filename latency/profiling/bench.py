@@ -21,7 +21,7 @@ from devices.session import Session
 from devices.timing.measurement import Measurement
 from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
-from latency.profiling.interleaved_run import Broken, Rounds, Settings, roughness
+from latency.profiling.interleaved_run import Broken, InterleavedRuns, RunSettings, roughness
 from latency.profiling.prepare import Prepared
 from latency.profiling.reference_kernel import Pace
 from latency.profiling.space import Group
@@ -50,7 +50,7 @@ class Outcome:
     to_reference: float | None = None
 
 
-class Bench:
+class LayerBench:
     """A device with its reference kernel, ready to time layers.
 
     Args:
@@ -62,12 +62,12 @@ class Bench:
     def __init__(
         self,
         session: Session,
-        settings: Settings,
+        settings: RunSettings,
         say: Callable[[str], None] = log.info,
         stop: threading.Event | None = None,
     ) -> None:
         self.session, self.settings, self.stop = session, settings, stop or threading.Event()
-        self.rounds = Rounds(session, settings, say, self.stop)
+        self.rounds = InterleavedRuns(session, settings, say, self.stop)
 
     def time(self, group: Group, prepared: Sequence[Prepared]) -> tuple[list[Outcome], Pace]:
         """The outcome of each variant, in order, and the device's pace during the run.

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from devices.session import Session
 from devices.timing.measure import device_of
 from latency.profiling.bench import Outcome
-from latency.profiling.device_pool import Crew, Feed
-from latency.profiling.interleaved_run import Settings
-from latency.profiling.network_timing import Whole, network_record
+from latency.profiling.device_pool import DevicePool, Feed
+from latency.profiling.interleaved_run import RunSettings
+from latency.profiling.network_timing import NetworkVariant, network_record
 from latency.profiling.outcomes import layer_records
 from latency.profiling.prepare import Recipe
-from latency.profiling.reference_kernel import Pace, Reference
+from latency.profiling.reference_kernel import Pace, ReferenceKernel
 from latency.profiling.space import Group, runs
 from latency.records.journal import Journal
 from latency.records.record import Record
@@ -48,7 +48,7 @@ class Collector:
 
     journal: Journal
     recipe: Recipe
-    settings: Settings
+    settings: RunSettings
     report: Report
     budget_secs: float | None = None
     order: Order | None = None
@@ -71,9 +71,9 @@ class Collector:
         def keep(group: Group, outcomes: list[Outcome], pace: Pace, used: Session) -> None:
             self._keep(layer_records(group, outcomes, pace, used), group.workload.label)
 
-        Crew(feed, self.recipe, self.settings, keep, self._say).run(session, others)
+        DevicePool(feed, self.recipe, self.settings, keep, self._say).run(session, others)
 
-    def networks(self, wanted: Sequence[Whole], session: Session) -> None:
+    def networks(self, wanted: Sequence[NetworkVariant], session: Session) -> None:
         """Time the networks that have no record yet. Raises DeviceUnreachable where the device is gone."""
         waiting = [each for each in wanted if each.identity(session) not in self.journal]
         self._total = self.measured + len(waiting)
@@ -81,7 +81,7 @@ class Collector:
             return
         if not session.alive():
             session.reconnect()
-        reference = Reference(session, self.settings.patience, self._say, host=self.settings.host)
+        reference = ReferenceKernel(session, self.settings.patience, self._say, host=self.settings.host)
         for whole in waiting:
             if self.expired():
                 return

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from devices.session import Session
 from devices.timing.measure import device_of
 from fleetpose.errors import DeviceUnreachable, UsageError
-from latency.profiling.bench import Bench, Outcome
-from latency.profiling.interleaved_run import Settings
+from latency.profiling.bench import LayerBench, Outcome
+from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.prepare import Prepared, Recipe
 from latency.profiling.reference_kernel import Pace
 from latency.profiling.space import Group
@@ -92,7 +92,7 @@ class _Work(NamedTuple):
 Keep = Callable[[Group, list[Outcome], Pace, Session], None]
 
 
-class Crew:
+class DevicePool:
     """The workers of one collection.
 
     Args:
@@ -101,7 +101,9 @@ class Crew:
         say: told what is waited for.
     """
 
-    def __init__(self, feed: Feed, recipe: Recipe, settings: Settings, keep: Keep, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, feed: Feed, recipe: Recipe, settings: RunSettings, keep: Keep, say: Callable[[str], None]
+    ) -> None:
         self.feed, self.recipe, self.settings, self.keep, self.say = feed, recipe, settings, keep, say
         self.lost: list[DeviceUnreachable] = []
         self._errors: list[BaseException] = []
@@ -164,7 +166,7 @@ class Crew:
             self._sessions.append(session)
             try:
                 _check_same(session, first)
-                self._serve(Bench(session, self.settings, self.say, self._stop), compiler)
+                self._serve(LayerBench(session, self.settings, self.say, self._stop), compiler)
             finally:
                 if session is not first:
                     session.close()
@@ -176,7 +178,7 @@ class Crew:
             self._errors.append(error)
             self.feed.close()
 
-    def _serve(self, bench: Bench, compiler: ThreadPoolExecutor | None) -> None:
+    def _serve(self, bench: LayerBench, compiler: ThreadPoolExecutor | None) -> None:
         work = self._take(compiler, wait=True)
         while work is not None and not self._stop.is_set():
             started = time.monotonic()

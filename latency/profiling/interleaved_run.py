@@ -18,14 +18,14 @@ from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
-from latency.profiling.reference_kernel import REFERENCE_NAME, Pace, Patience, Reference, to_reference
+from latency.profiling.reference_kernel import REFERENCE_NAME, Pace, Patience, ReferenceKernel, to_reference
 from latency.records.record import Failure, RatioToDense
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """How a run is timed.
 
     Attributes:
@@ -59,7 +59,7 @@ class Broken(Exception):
         self.number, self.failure = number, failure
 
 
-class Run(NamedTuple):
+class RunTimes(NamedTuple):
     """One run over the variants of a layer, by their numbers; 0 is the dense one."""
 
     found: dict[int, Measurement]
@@ -68,7 +68,7 @@ class Run(NamedTuple):
     to_reference: dict[int, float | None]
 
 
-class Rounds:
+class InterleavedRuns:
     """Runs in one session, with a reference kernel where the device runs anything.
 
     Args:
@@ -77,24 +77,26 @@ class Rounds:
         stop: once set, nothing is waited for.
     """
 
-    def __init__(self, session: Session, settings: Settings, say: Callable[[str], None], stop: threading.Event) -> None:
+    def __init__(
+        self, session: Session, settings: RunSettings, say: Callable[[str], None], stop: threading.Event
+    ) -> None:
         self.session, self.settings = session, settings
         nothing = session.spec == "null"
-        self.reference = None if nothing else Reference(session, settings.patience, say, stop, settings.host)
+        self.reference = None if nothing else ReferenceKernel(session, settings.patience, say, stop, settings.host)
 
     def forget(self) -> None:
         """The session's connection is a new one."""
         if self.reference is not None:
             self.reference.forget()
 
-    def run(self, calls: Mapping[int, Call], alone: bool = False) -> Run:
+    def run(self, calls: Mapping[int, Call], alone: bool = False) -> RunTimes:
         """Times of all calls, ratios to call 0 where it is there. `alone`: one after the other, to see which breaks.
 
         Raises Broken where the session ended.
         """
         drift = self._settle()
         if alone or (len(calls) < 2 and self.reference is None):
-            return Run({number: self._alone(number, call) for number, call in calls.items()}, {}, Pace(drift), {})
+            return RunTimes({number: self._alone(number, call) for number, call in calls.items()}, {}, Pace(drift), {})
         named = {str(number): call for number, call in calls.items()}
         if self.reference is not None:
             named[REFERENCE_NAME] = self._reference_call(self.reference)
@@ -113,7 +115,7 @@ class Rounds:
             relative = {number: to_reference(one, reference) for number, one in found.items()}
         ratios = result.ratios if result.reference == "0" else {}
         to_dense = {int(name): ratio_to_dense(one) for name, one in ratios.items() if name.isdigit()}
-        return Run(found, to_dense, pace, relative)
+        return RunTimes(found, to_dense, pace, relative)
 
     def _alone(self, number: int, call: Call) -> Measurement:
         settings = self.settings
@@ -136,7 +138,7 @@ class Rounds:
     def _settle(self) -> float | None:
         return None if self.reference is None else self._surviving(self.reference.settle)
 
-    def _reference_call(self, reference: Reference) -> Call:
+    def _reference_call(self, reference: ReferenceKernel) -> Call:
         return self._surviving(reference.call)
 
     def _surviving(self, work: Callable[[], Value]) -> Value:

@@ -24,10 +24,10 @@ from devices.timing.measurement import versions
 from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, UsageError, reason
 from fleetpose.interrupt import kept_interrupt
-from latency.profiling.interleaved_run import Settings
+from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.outcomes import now, rounded, times
 from latency.profiling.prepare import Recipe
-from latency.profiling.reference_kernel import REFERENCE_NAME, Reference
+from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
 from latency.records.identity import network_id
 from latency.records.record import Failure, Record
 from models.graph.network import Graph
@@ -41,7 +41,7 @@ SAMPLES_PER_ROUND = 3
 
 
 @dataclass(frozen=True)
-class Whole:
+class NetworkVariant:
     """A network at one size, dense or under a plan."""
 
     graph: Graph
@@ -78,7 +78,7 @@ class Compiled:
 
     @staticmethod
     @kept_interrupt()
-    def of(whole: Whole, recipe: Recipe) -> Compiled:
+    def of(whole: NetworkVariant, recipe: Recipe) -> Compiled:
         """Compile it, by the schedules that its layers are timed with. Raises what lowering or TVM raises."""
         graph = prune_graph(whole.graph, whole.plan) if whole.plan else whole.graph
         sparsities = whole.plan.sparsities if whole.plan else {}
@@ -95,7 +95,7 @@ class Compiled:
         return loaded_network(session, self.lowered, self.executable, self.host)
 
 
-def wholes(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]) -> list[Whole]:
+def network_variants(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]) -> list[NetworkVariant]:
     """Every graph dense and under each plan that is of it. Raises UsageError where a plan is of none."""
     names = {graph.name for graph in graphs}
     for plan in plans:
@@ -103,7 +103,7 @@ def wholes(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]
             raise UsageError(f"a plan is of {plan.model}, which is not among --model {' '.join(sorted(names))}")
     variants: list[Plan | None] = [None, *plans]
     return [
-        Whole(graph, plan, dtype)
+        NetworkVariant(graph, plan, dtype)
         for graph in graphs
         for plan in variants
         for dtype in dtypes
@@ -112,7 +112,9 @@ def wholes(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]
 
 
 @kept_interrupt()
-def network_record(session: Session, whole: Whole, recipe: Recipe, settings: Settings, reference: Reference) -> Record:
+def network_record(
+    session: Session, whole: NetworkVariant, recipe: Recipe, settings: RunSettings, reference: ReferenceKernel
+) -> Record:
     """Compile, time, tell. What fails is the record's failure; DeviceUnreachable where the device is gone."""
     device = device_of(session)
     record = Record(
@@ -140,7 +142,7 @@ def network_record(session: Session, whole: Whole, recipe: Recipe, settings: Set
     return replace(record, failure=failure)
 
 
-def _timed(session: Session, call: Call, settings: Settings, reference: Reference) -> dict[str, Any] | Failure:
+def _timed(session: Session, call: Call, settings: RunSettings, reference: ReferenceKernel) -> dict[str, Any] | Failure:
     """What a record says of a loaded network's time; the Failure of one that does not run.
 
     A sample of the reference kernel is as long as one inference, and the two are compared round by round: on a machine

@@ -23,7 +23,7 @@ def usual_reference(records: Iterable[Record]) -> float | None:
     return statistics.median(found) if found else None
 
 
-def at_usual_pace(records: Iterable[Record], reference_ms: float | None = None) -> list[Record]:
+def normalise_records(records: Iterable[Record], reference_ms: float | None = None) -> list[Record]:
     """The records with times that compare: at one pace, a variant's the dense one's times the ratio of their run.
 
     Args:
@@ -31,7 +31,7 @@ def at_usual_pace(records: Iterable[Record], reference_ms: float | None = None) 
     """
     given = list(records)
     pace = reference_ms or usual_reference(given)
-    found = [steady(record, pace) for record in given]
+    found = [normalise_record(record, pace) for record in given]
     groups: dict[str, list[Record]] = {}
     for record in found:
         if record.group and record.ok and record.wall_ms:
@@ -67,7 +67,7 @@ def _tied(record: Record, dense_ms: float | None) -> Record:
     return record if ratio is None else _scaled(record, ratio.median * dense_ms / record.wall_ms)
 
 
-def steady(record: Record, reference_ms: float | None) -> Record:
+def normalise_record(record: Record, reference_ms: float | None) -> Record:
     """The record with its times at the pace at which the reference kernel takes `reference_ms`.
 
     It stays as it is where either is not known.

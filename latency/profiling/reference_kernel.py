@@ -64,7 +64,7 @@ class Pace:
     reference_ms: float | None = None
 
 
-class Reference:
+class ReferenceKernel:
     """The reference kernel in one session, and what it has taken so far.
 
     Args:

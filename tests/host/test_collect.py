@@ -17,9 +17,9 @@ from devices.rpc import tracker
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable
 from latency import collect
-from latency.profiling.bench import Bench
+from latency.profiling.bench import LayerBench
 from latency.profiling.collector import Collector
-from latency.profiling.interleaved_run import Settings
+from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.prepare import Recipe
 from latency.profiling.reference_kernel import Patience
 from latency.profiling.space import Group, network_groups
@@ -31,7 +31,7 @@ from tests.small_network import register_small
 
 FLAGS = ("--model", register_small(), "--sparsity", "columns:0.75:4x1", "block_punched:0.5:4x2", "--rounds", "3",
          "--wait-secs", "0", "--json")  # fmt: skip
-QUICK = Settings(rounds=3, sample_secs=0.0005, timeout_secs=20.0, patience=Patience(wait_secs=0.0, useless=1e9))
+QUICK = RunSettings(rounds=3, sample_secs=0.0005, timeout_secs=20.0, patience=Patience(wait_secs=0.0, useless=1e9))
 SPARSE = parse_variant("columns:0.75:4x1")
 WAIT_SECS = 60.0
 
@@ -141,7 +141,7 @@ def test_a_wrong_variant_is_a_failure_and_the_others_are_timed(host, groups):
     group = next(each for each in groups if len(each.sparsities) == 2)
     dense, sparse = Recipe(host.profile).prepare(group)
     spoilt = replace(sparse, expected=np.asarray(sparse.expected) + 1)
-    (first, second), pace = Bench(host, QUICK).time(group, [dense, spoilt])
+    (first, second), pace = LayerBench(host, QUICK).time(group, [dense, spoilt])
     assert first.failure is None
     assert first.measurement.ok
     assert pace.drift >= 1
@@ -168,7 +168,7 @@ def test_a_variant_that_cannot_be_compiled_is_a_record(host, groups, tmp_path):
 def test_a_session_that_breaks_under_a_variant_is_made_anew(host, groups, monkeypatch):
     """The variant that breaks it is given up after a second try; the others are timed."""
     group = next(each for each in groups if len(each.sparsities) == 2)
-    bench, real, broken = Bench(host, QUICK), Bench._loaded, []
+    bench, real, broken = LayerBench(host, QUICK), LayerBench._loaded, []
 
     def breaks(self, group, number, one):
         if number == 1:
@@ -176,7 +176,7 @@ def test_a_session_that_breaks_under_a_variant_is_made_anew(host, groups, monkey
             self.session.abort("as a crash would")
         return real(self, group, number, one)
 
-    monkeypatch.setattr(Bench, "_loaded", breaks)
+    monkeypatch.setattr(LayerBench, "_loaded", breaks)
     (dense, sparse), _ = bench.time(group, Recipe(host.profile).prepare(group))
     assert dense.failure is None
     assert sparse.failure.kind == "device"

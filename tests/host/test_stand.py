@@ -5,7 +5,7 @@ import pytest
 from codegen.tuning.database import Tuned
 from fleetpose.errors import UsageError
 from latency.planning.refine import Stand
-from latency.profiling.interleaved_run import Settings
+from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.prepare import Recipe
 from models.frontend.trace import trace
 from models.plans.plan import Plan
@@ -23,7 +23,7 @@ def graph():
 
 @pytest.fixture(scope="module")
 def stand(host, graph) -> Stand:
-    return Stand(host, graph, Recipe(host.profile, Tuned(()).choice), Settings(rounds=4), "float32")
+    return Stand(host, graph, Recipe(host.profile, Tuned(()).choice), RunSettings(rounds=4), "float32")
 
 
 @pytest.mark.parametrize("layers", [(), ("one", "two")])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from latency.profiling.normalise import at_usual_pace, steady, usual_reference
+from latency.profiling.normalise import normalise_record, normalise_records, usual_reference
 from latency.profiling.reference_kernel import to_reference
 from latency.records.record import RatioToDense
 from tests.pure.test_records import failed, network, record
@@ -17,7 +17,7 @@ def test_a_slow_moment_is_taken_out():
     pace = usual_reference([calm, calm, busy])
     assert pace == 0.4
     for one in (calm, busy):
-        found = steady(one, pace)
+        found = normalise_record(one, pace)
         assert (found.event_ms, found.wall_ms, found.event_iqr_ms) == pytest.approx((1.0, 1.2, 0.1))
 
 
@@ -27,24 +27,24 @@ def test_a_variant_is_the_dense_one_times_their_ratio():
     ratio = RatioToDense(0.5, 0.48, 0.52)
     times = {"wall_ms": 1.4, "event_ms": 1.3, "reference_ms": 0.5, "to_reference": 2.7}
     sparse = record("columns:0.75:8x1", ratio_to_dense=ratio, group="g", **times)
-    found = at_usual_pace([sparse, dense], 0.4)
+    found = normalise_records([sparse, dense], 0.4)
     mean = (2.0 * 2.16) ** 0.5  # the dense one took 1.08 / 0.5 where the variant was timed
     assert found[1].wall_ms == pytest.approx(mean)
     assert (found[0].wall_ms, found[0].event_ms) == pytest.approx((mean / 2, 1.3 / 1.4 * mean / 2))
-    assert at_usual_pace([sparse], 0.4) == [steady(sparse, 0.4)]
+    assert normalise_records([sparse], 0.4) == [normalise_record(sparse, 0.4)]
     other = replace(dense, group="another")
-    assert at_usual_pace([sparse, other], 0.4)[0] == steady(sparse, 0.4)
+    assert normalise_records([sparse, other], 0.4)[0] == normalise_record(sparse, 0.4)
 
 
 def test_what_has_no_reference_stays_as_it_is():
     assert usual_reference([network()]) is None
-    assert steady(record(), None) == record()
-    assert steady(network(), 0.4) == network()
-    assert steady(failed(), 0.4) == failed()
+    assert normalise_record(record(), None) == record()
+    assert normalise_record(network(), 0.4) == network()
+    assert normalise_record(failed(), 0.4) == failed()
 
 
 def test_a_networks_time_has_no_events():
-    found = steady(network(reference_ms=0.8, to_reference=100.0), 0.4)
+    found = normalise_record(network(reference_ms=0.8, to_reference=100.0), 0.4)
     assert (found.wall_ms, found.event_ms) == (pytest.approx(40.0), None)
 
 

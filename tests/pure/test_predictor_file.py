@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fleetpose.errors import UsageError
-from latency.cost_model.fitting import Options, fit_predictor
+from latency.cost_model.fitting import FitOptions, fit_predictor
 from latency.cost_model.predictor import Predictor
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
@@ -40,7 +40,7 @@ def samples() -> list[Sample]:
 
 @pytest.fixture(scope="module")
 def predictor(samples) -> Predictor:
-    return fit_predictor(samples, Hardware(), Options(wide=False), about={"device": "made up"}).predictor
+    return fit_predictor(samples, Hardware(), FitOptions(wide=False), about={"device": "made up"}).predictor
 
 
 def test_it_learns_and_its_intervals_hold(predictor):
@@ -98,4 +98,4 @@ def test_no_file_and_no_json(tmp_path):
 
 def test_too_few_samples_are_refused(samples):
     with pytest.raises(UsageError, match="too few"):
-        fit_predictor([replace(sample) for sample in samples[:5]], Hardware(), Options())
+        fit_predictor([replace(sample) for sample in samples[:5]], Hardware(), FitOptions())

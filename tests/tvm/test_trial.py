@@ -9,7 +9,7 @@ import pytest
 from devices.timing.interleaved import Ratio
 from fleetpose.errors import UsageError
 from latency.cost_model.predictor import Prediction
-from latency.network_model.forecast import Step
+from latency.network_model.forecast import PredictedStep
 from latency.planning.assignment import LayerOptions, Option, allowed
 from latency.planning.explain_plan import plan_of
 from latency.planning.options import Goal, Network, choose, target_of
@@ -39,10 +39,12 @@ def network(seed: int = 0, count: int = 12, whole_ms: float = 60.0) -> Network:
         ]
         layers.append(LayerOptions(f"l{number}", option(ms), tuple(variants)))
     steps = [
-        Step(each.layer, "conv", "k", None, Prediction(each.dense.ms, each.dense.low, each.dense.high), 1, 0, number)
+        PredictedStep(
+            each.layer, "conv", "k", None, Prediction(each.dense.ms, each.dense.low, each.dense.high), 1, 0, number
+        )
         for number, each in enumerate(layers)
     ]
-    rest = Step("pool", "pool", "k", None, Prediction(4.0, 3.9, 4.1), 1, 0, "pool")
+    rest = PredictedStep("pool", "pool", "k", None, Prediction(4.0, 3.9, 4.1), 1, 0, "pool")
     found = Network(GRAPH, (*steps, rest), tuple(layers), {})
     return replace(found, whole=Cost(whole_ms, measured=True))
 
