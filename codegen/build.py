@@ -22,7 +22,8 @@ from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, make_folder, sha256
 from fleetpose.interrupt import kept_interrupt
 from fleetpose.progress import status
-from models.zoo.registry import MODEL_HELP, ModelSpec, build_model, model_spec
+from models.zoo.resolve import MODEL_HELP, build_model, model_spec
+from models.zoo.spec import ModelSpec
 
 DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
 
@@ -64,7 +65,7 @@ def build(
     """Compile `model` into `out` (a .so) with its manifest beside it (.json), and its weights too if `weights_file`.
 
     Args:
-        model: a name as for `models.zoo.registry.model_spec`.
+        model: a name as for `models.zoo.resolve.model_spec`.
         out: path of the shared object; nothing is written there unless all succeeds.
         destination: device and host to build for.
         weights: file to take the weights from; random ones from `seed` without.

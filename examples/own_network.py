@@ -15,7 +15,7 @@ from codegen.artifact.loaded import Artifact
 from codegen.build import Destination, build
 from devices import open_device
 from models.layers import layers
-from models.zoo.registry import create_model
+from models.zoo.resolve import create_model
 
 
 class Residual(nn.Module):

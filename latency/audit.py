@@ -25,7 +25,7 @@ from latency.predict import traced
 from models.graph.layer import Layer
 from models.plans.plan import Choice, Plan
 from models.plans.sparsity import variant_text
-from models.zoo.registry import MODEL_HELP
+from models.zoo.resolve import MODEL_HELP
 
 DENSE = variant_text(None)
 #: what is measured of a layer: milliseconds by variant, each in the fastest of its schedules

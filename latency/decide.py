@@ -33,7 +33,7 @@ from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, parse_variant
-from models.zoo.registry import model_spec
+from models.zoo.resolve import model_spec
 
 #: without a goal every layer is decided for itself
 ANY_GAIN = Goal()

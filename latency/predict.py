@@ -29,7 +29,7 @@ from latency.network_model.totals import Total, total
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
 from models.plans.time_estimate import TimeEstimate
-from models.zoo.registry import MODEL_HELP, model_spec
+from models.zoo.resolve import MODEL_HELP, model_spec
 
 
 def predict(

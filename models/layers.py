@@ -13,7 +13,7 @@ from models.graph.layer import Shape
 from models.graph.network import Graph
 from models.graph.receptive import receptive_fields
 from models.zoo.blocks import UNNAMED
-from models.zoo.registry import MODEL_HELP, create_model, model_spec
+from models.zoo.resolve import MODEL_HELP, create_model, model_spec
 from models.zoo.spec import ModelSpec
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from fleetpose import cli
-from models.zoo.registry import model_names, model_spec
+from models.zoo.registry import model_names
+from models.zoo.resolve import model_spec
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from models.prune.masks.eligible import prunable
 from models.prune.masks.families import family_text, parse_family
 from models.prune.response.curves import FamilyCurves, to_json, write_curves
 from models.prune.response.journal import ResponseJournal
-from models.zoo.registry import MODEL_HELP
+from models.zoo.resolve import MODEL_HELP
 from models.zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _bench(arguments: argparse.Namespace) -> Bench:
     from models.frontend.trace import trace
     from models.prune.reconstruction.calibration import calibration_inputs
-    from models.zoo.registry import create_model, model_spec
+    from models.zoo.resolve import create_model, model_spec
 
     spec = model_spec(arguments.model)
     network = create_model(arguments.model, arguments.weights)

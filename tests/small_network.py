@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from models.preprocess import Preprocessing
-from models.zoo.registry import ModelSpec, model_names, register_model
+from models.zoo.registry import model_names, register_model
+from models.zoo.spec import ModelSpec
 
 NAME = "small_of_the_tests"
 

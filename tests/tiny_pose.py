@@ -15,7 +15,8 @@ from models.networks.units import ConvUnit, StagedNetwork
 from models.pose.skeleton import COCO_PARTS, FROM_COCO, LIMBS
 from models.pose.synthetic import STANDING
 from models.preprocess import Preprocessing
-from models.zoo.registry import ModelSpec, model_names, register_model
+from models.zoo.registry import model_names, register_model
+from models.zoo.spec import ModelSpec
 
 NAME = "tiny_pose_of_the_tests"
 NORMLESS = "tiny_pose_without_batch_norm"

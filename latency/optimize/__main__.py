@@ -16,7 +16,7 @@ from latency.optimize.request import Request
 from latency.planning.options import Goal
 from latency.report.sections.headline import goal_text
 from models.plans.sparsity import parse_variant
-from models.zoo.registry import MODEL_HELP
+from models.zoo.resolve import MODEL_HELP
 
 DESCRIPTION = (
     "Make a pose network fast on a device: tune and time its layers there, fit a latency model, decide where zeros "

@@ -37,7 +37,7 @@ from models.accuracy.oks import Evaluation, bootstrap_ap
 from models.accuracy.protocol import evaluate_network
 from models.pose.drawing.draw import draw_people
 from models.preprocess import read_image
-from models.zoo.registry import create_model
+from models.zoo.resolve import create_model
 
 #: which artifact is which
 ARTIFACTS = {"dense": DENSE_SO, "sparse": SPARSE_SO}

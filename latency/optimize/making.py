@@ -7,7 +7,7 @@ from devices.info import DeviceInfo
 from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job, Report
 from models.prune.pruning import LR, RECIPE, Pruning, prune
 from models.train.settings import TrainSettings
-from models.zoo.registry import create_model
+from models.zoo.resolve import create_model
 from models.zoo.weights import save_weights
 
 

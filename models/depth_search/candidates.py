@@ -16,7 +16,8 @@ from fleetpose.errors import DeviceUnreachable, FleetposeError
 from models.depth_search.families import DepthCost, DepthFamily, Numbers, depth_family
 from models.depth_search.search import DepthSearch, shapes
 from models.graph.network import Graph
-from models.zoo.registry import build_model, model_names, model_spec
+from models.zoo.registry import model_names
+from models.zoo.resolve import build_model, model_spec
 from models.zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Candidate:
     Attributes:
         layers: backbone convolutions.
         depths, widths: per stage; see models.depth_search.families.
-        spec: what `models.zoo.registry.build_model` builds it from.
+        spec: what `models.zoo.resolve.build_model` builds it from.
         holds: `macs_bn` is within the tolerance; where false, nothing of as many blocks is.
         macs, macs_bn, params: as in models.zoo.count.Count.
         latency_secs, accuracy: what the caller's functions said; None without one.

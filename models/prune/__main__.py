@@ -26,7 +26,7 @@ from models.plans.plan import Plan
 from models.prune.pruning import EMA, LR, RECIPE, Pruning, prune
 from models.train.data.photographs import read_photographs
 from models.train.settings import RECIPES, TrainSettings, check_teacher
-from models.zoo.registry import MODEL_HELP
+from models.zoo.resolve import MODEL_HELP
 
 _METHODS = ("oneshot", "magnitude", "admm", "reweighted")
 

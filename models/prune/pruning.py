@@ -101,7 +101,7 @@ def prune(wanted: Pruning, report: Report = lambda message, done, total: None) -
     from models.frontend.trace import trace
     from models.prune.reconstruction.calibration import calibration_inputs
     from models.train.running.checkpoint import checkpoint_path, remove_checkpoint
-    from models.zoo.registry import create_model, model_spec
+    from models.zoo.resolve import create_model, model_spec
     from models.zoo.weights import save_weights
 
     spec = model_spec(wanted.model)

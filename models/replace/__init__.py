@@ -13,7 +13,7 @@ package knows no device.
 
 from models.replace.advice import advise, compare, planned
 from models.replace.apply import replace_operators
-from models.replace.files import load_replaced, read_plan, replace_model, replaced_spec, save_replaced
+from models.replace.files import read_plan, replaced_spec, save_replaced
 from models.replace.gates import fold_mean_gates
 from models.replace.values import ACTIVATIONS, KINDS, Advice, Cost, Replacement
 
@@ -26,10 +26,8 @@ __all__ = [
     "advise",
     "compare",
     "fold_mean_gates",
-    "load_replaced",
     "planned",
     "read_plan",
-    "replace_model",
     "replace_operators",
     "replaced_spec",
     "save_replaced",

@@ -15,40 +15,26 @@ from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, sha256
 from models.replace.apply import replace_operators
 from models.replace.values import Cost, Replacement
-from models.zoo.registry import create_model, model_spec
 from models.zoo.spec import ModelSpec
-from models.zoo.weights import load_weights, save_weights
+from models.zoo.weights import save_weights
 
 FORMAT = "fleetpose.replaced/1"
 
 
-def replace_model(
-    name: str, plan: Iterable[Replacement], weights: str | Path | None = None, seed: int = 0
-) -> nn.Module:
-    """The registered network `name` with `plan` carried out, in eval mode.
+def replaced_spec(original: ModelSpec, plan: Iterable[Replacement], name: str = "") -> ModelSpec:
+    """The spec of a replaced network, to give to `build_model` or `register_model`: as the original's.
 
     Args:
-        weights: of the *replaced* network; None draws random ones from `seed`, those of new convolutions included.
-
-    Raises:
-        UsageError: an unknown name, a plan that does not fit it, or weights that do not.
+        name: (default: "<the original's>+replaced").
     """
-    network = replace_operators(create_model(name, seed=seed), plan, initial="random", seed=seed)
-    if weights is not None:
-        load_weights(network, weights)
-    return network
-
-
-def replaced_spec(name: str, plan: Iterable[Replacement], replaced_name: str = "") -> ModelSpec:
-    """The spec of a replaced network, to give to `register_model`: as the original's, "<name>+replaced"."""
-    spec, kept = model_spec(name), tuple(plan)
+    replacements = tuple(plan)
 
     def build(**_parameters: Any) -> nn.Module:
-        return replace_operators(spec.build(), kept, initial="random", seed=torch.initial_seed())
+        return replace_operators(original.build(), replacements, initial="random", seed=torch.initial_seed())
 
     factory: Callable[..., nn.Module] = build
-    summary = f"{name} with {len(kept)} operators replaced"
-    return replace(spec, name=replaced_name or f"{name}+replaced", factory=factory, summary=summary, paper=None)
+    summary = f"{original.name} with {len(replacements)} operators replaced"
+    return replace(original, name=name or f"{original.name}+replaced", factory=factory, summary=summary, paper=None)
 
 
 def description(path: Path | str) -> Path:
@@ -65,7 +51,7 @@ def save_replaced(
     *,
     force: bool = False,
 ) -> None:
-    """Write the weights to `path` (safetensors) and what `load_replaced` needs to the .json of the same name.
+    """Write the weights to `path` (safetensors), and to the .json of the same name what `--model` needs to rebuild it.
 
     Args:
         network: the replaced network.
@@ -109,15 +95,9 @@ def read_plan(path: Path | str) -> tuple[str, tuple[Replacement, ...]]:
     except ValueError as error:
         raise UsageError(f"the description {path} is not JSON: {error}") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        found = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise UsageError(f"{path} is not a description of replacements: its format is {found!r}, not {FORMAT!r}")
+        its_format = value.get("format") if isinstance(value, dict) else type(value).__name__
+        raise UsageError(f"{path} is not a description of replacements: its format is {its_format!r}, not {FORMAT!r}")
     name, plan = value.get("model"), value.get("replacements")
-    if not isinstance(name, str) or not isinstance(plan, list) or not all(isinstance(each, dict) for each in plan):
+    if not isinstance(name, str) or not isinstance(plan, list) or not all(isinstance(entry, dict) for entry in plan):
         raise UsageError(f"{path} lacks a model's name or a list of replacements")
-    return name, tuple(Replacement.from_json(each) for each in plan)
-
-
-def load_replaced(path: Path | str) -> nn.Module:
-    """The network `save_replaced` wrote, by the path of its weights. Raises UsageError where the two do not fit."""
-    name, plan = read_plan(description(path))
-    return replace_model(name, plan, weights=path)
+    return name, tuple(Replacement.from_json(entry) for entry in plan)

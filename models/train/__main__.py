@@ -25,7 +25,7 @@ from fleetpose.progress import status
 from models.train.data.photographs import read_photographs
 from models.train.running.log import CsvLog
 from models.train.settings import PRECISIONS, RECIPES, Augmentation, TrainSettings, check_teacher
-from models.zoo.registry import MODEL_HELP
+from models.zoo.resolve import MODEL_HELP
 
 if TYPE_CHECKING:
     from torch import nn
@@ -133,7 +133,7 @@ def main(arguments: argparse.Namespace) -> int:
     from models.train.loop import train
     from models.train.running.checkpoint import checkpoint_path, remove_checkpoint
     from models.train.running.processes import is_first
-    from models.zoo.registry import create_model, model_spec
+    from models.zoo.resolve import create_model, model_spec
     from models.zoo.weights import save_weights
 
     spec = model_spec(arguments.model)

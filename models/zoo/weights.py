@@ -27,24 +27,33 @@ _SHOWN = 3
 _CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 
 
-def load_weights(module: nn.Module, path: Path | str) -> None:
+class WeightMismatch(UsageError):
+    """The tensors of a file are not those of a module. `tensors`: the file's, by their names in it."""
+
+    def __init__(self, message: str, tensors: Tensors) -> None:
+        super().__init__(message)
+        self.tensors = tensors
+
+
+def load_weights(module: nn.Module, path: Path | str, title: str = "") -> None:
     """Load a file into `module`, all of it or nothing.
 
     Args:
         module: a network of this project, or any module; its own state-dict names always work.
         path: *.safetensors, or a checkpoint torch.load(weights_only=True) reads (*.pth, *.pt): a state dict, or a dict
             holding one under "state_dict". Names may carry DataParallel's "module." prefix.
+        title: what an error calls the module; "" stands for its class.
 
     Raises:
-        UsageError: missing or unreadable file; missing, unexpected, wrong-shaped, whole-number or non-finite tensors.
+        WeightMismatch: missing, unexpected or wrong-shaped tensors.
+        UsageError: missing or unreadable file; whole-number or non-finite tensors.
     """
     path = Path(path)
-    found = read_tensors(path)
-    wanted = _weights_of(module)
-    tensors = _in_our_names(module, found)
+    stored, wanted = read_tensors(path), _weights_of(module)
+    tensors = _in_our_names(module, stored)
     problem = _mismatch(wanted, tensors)
     if problem:
-        raise UsageError(f"{path} does not fit {_title(module)}: {problem}{_advice(module, found)}")
+        raise WeightMismatch(f"{path} does not fit {title or type(module).__name__}: {problem}", stored)
     for name in wanted:
         if wanted[name].is_floating_point() and not tensors[name].is_floating_point():
             raise UsageError(f"{path}: tensor {name} is {str(tensors[name].dtype).removeprefix('torch.')}, not floats")
@@ -52,6 +61,11 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
             bad = int((~torch.isfinite(tensors[name])).sum())
             raise UsageError(f"{path}: tensor {name} has {bad} NaN or infinite values of {tensors[name].numel()}")
     module.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
+
+
+def fits(module: nn.Module, stored: Tensors) -> bool:
+    """Whether `load_weights` would find every tensor of `module`, in its shape, in a file that holds `stored`."""
+    return not _mismatch(_weights_of(module), _in_our_names(module, stored))
 
 
 def save_weights(module: nn.Module, path: Path | str, *, force: bool = False) -> None:
@@ -67,11 +81,11 @@ def save_weights(module: nn.Module, path: Path | str, *, force: bool = False) ->
 
 def weights_digest(module: nn.Module) -> str:
     """SHA-256 of a network's parameters and buffers, by name."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:
@@ -113,11 +127,11 @@ def _weights_of(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in module.state_dict().items() if not name.endswith(_IGNORED)}
 
 
-def _in_our_names(module: nn.Module, found: Tensors) -> dict[str, torch.Tensor]:
-    """`found` under the names of `module`: as they are, or through the layout that leaves the least amiss."""
+def _in_our_names(module: nn.Module, stored: Tensors) -> dict[str, torch.Tensor]:
+    """`stored` under the names of `module`: as they are, or through the layout that leaves the least amiss."""
     wanted = _weights_of(module)
     layouts: Iterable[Callable[[Tensors], dict[str, torch.Tensor] | None]] = getattr(module, "layouts", ())
-    candidates = [dict(found), *(renamed for layout in layouts if (renamed := layout(found)) is not None)]
+    candidates = [dict(stored), *(renamed for layout in layouts if (renamed := layout(stored)) is not None)]
     return min(candidates, key=lambda tensors: len(wanted.keys() ^ _without_ignored(tensors).keys()))
 
 
@@ -143,31 +157,6 @@ def _mismatch(wanted: Tensors, tensors: Tensors) -> str:
         if shapes:
             problems.append(f"{_counted(shapes)} of the wrong shape ({_some(shapes, '; ')})")
     return ", ".join(problems)
-
-
-def _advice(module: nn.Module, found: Tensors) -> str:
-    """The registered models the file would fit, as the tail of an error; empty if there is none."""
-    from models.zoo.registry import model_names, model_spec
-
-    fitting = []
-    for name in model_names():
-        with torch.device("meta"):
-            other = model_spec(name).build()
-        if not _mismatch(_weights_of(other), _in_our_names(other, found)):
-            fitting.append(name)
-    return f"; it fits --model {' or '.join(fitting)}" if fitting else ""
-
-
-def _title(module: nn.Module) -> str:
-    """The registered name whose weights have this module's names and shapes, or the module's class."""
-    from models.zoo.registry import model_names, model_spec
-
-    own = _weights_of(module)
-    for name in model_names():
-        with torch.device("meta"):
-            if not _mismatch(own, _weights_of(model_spec(name).build())):
-                return name
-    return type(module).__name__
 
 
 def _counted(names: list[str]) -> str:

@@ -12,7 +12,7 @@ from models.train.__main__ import main, make_parser
 from models.train.data.photographs import read_photographs
 from models.train.data.samples import Damaged, Views
 from models.train.settings import TrainSettings
-from models.zoo.registry import create_model
+from models.zoo.resolve import create_model
 
 
 @pytest.fixture(scope="module")

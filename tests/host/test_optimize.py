@@ -21,7 +21,7 @@ from latency.optimize.flow import STAGES
 from latency.records.read import read_records
 from models.frontend.trace import trace
 from models.plans.plan import Plan
-from models.zoo.registry import create_model
+from models.zoo.resolve import create_model
 from models.zoo.weights import save_weights
 from tests.tiny_pose import register_tiny, write_coco
 

@@ -3,7 +3,7 @@
 import pytest
 
 from models.zoo.blocks import LWOP_BLOCKS, TWO_BRANCH_BLOCKS, UNNAMED, block_of, covers
-from models.zoo.registry import model_spec
+from models.zoo.resolve import model_spec
 
 
 @pytest.mark.parametrize(

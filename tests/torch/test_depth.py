@@ -16,7 +16,7 @@ from models.depth_search.families import FAMILIES
 from models.depth_search.search import DepthSearch
 from models.graph.network import Graph
 from models.zoo.count import count_model
-from models.zoo.registry import create_model, model_spec
+from models.zoo.resolve import create_model, model_spec
 from models.zoo.weights import save_weights
 
 

@@ -15,17 +15,15 @@ from models.replace import (
     Replacement,
     advise,
     compare,
-    load_replaced,
     planned,
     read_plan,
-    replace_model,
     replace_operators,
     replaced_spec,
     save_replaced,
 )
 from models.replace.__main__ import main, make_parser
 from models.zoo.count import count
-from models.zoo.registry import build_model, create_model, model_spec
+from models.zoo.resolve import build_model, create_model, model_spec
 
 SHAPE = (3, 368, 368)
 
@@ -119,7 +117,7 @@ def test_files_rebuild_the_network(tmp_path, replaced, advice):
     save_replaced(replaced, path, "lwop", planned(advice))
     name, plan = read_plan(tmp_path / "replaced.json")
     assert (name, plan) == ("lwop", planned(advice))
-    loaded, held = load_replaced(path), replaced.state_dict()
+    loaded, held = create_model(str(tmp_path / "replaced.json"), path), replaced.state_dict()
     assert loaded.state_dict().keys() == held.keys()
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
@@ -129,15 +127,12 @@ def test_files_rebuild_the_network(tmp_path, replaced, advice):
 
 
 def test_a_random_replaced_model_depends_on_the_seed_alone(advice):
-    one, same, other = (replace_model("lwop", planned(advice), seed=seed).state_dict() for seed in (1, 1, 2))
-    assert all(torch.equal(tensor, same[name]) for name, tensor in one.items())
-    name = "refinement_stages.0.trunk.0.trunk.1.conv.3.weight"
-    assert not torch.equal(one[name], other[name])
-    registered = build_model(replaced_spec("lwop", planned(advice)), seed=1).state_dict()
-    assert torch.equal(one[name], registered[name])
-    spec = replaced_spec("lwop", planned(advice))
+    spec = replaced_spec(model_spec("lwop"), planned(advice))
     assert spec.name == "lwop+replaced"
-    assert spec.build().state_dict().keys() == one.keys()
+    first, same, other = (build_model(spec, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(tensor, same[name]) for name, tensor in first.items())
+    name = "refinement_stages.0.trunk.0.trunk.1.conv.3.weight"
+    assert not torch.equal(first[name], other[name])
 
 
 @pytest.mark.parametrize(
@@ -174,7 +169,7 @@ def test_the_command_advises_and_writes(tmp_path, capsys):
     assert value["input_shape"] == [3, 32, 40]
     assert value["after"]["winograd_layers"] - value["before"]["winograd_layers"] == 10
     assert sum(each["planned"] for each in value["advice"]) == 11
-    assert load_replaced(out) is not None
+    assert create_model(str(tmp_path / "r.json"), out) is not None
     assert run(["--model", "lwop", "--size", "32x40", "--only", "activation", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "cpm.trunk.0.depthwise.activation and 5 more" in text

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from fleetpose import cli
 from models.train.__main__ import main, make_parser
-from models.zoo.registry import create_model
+from models.zoo.resolve import create_model
 from models.zoo.weights import save_weights
 from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
 

@@ -9,7 +9,7 @@ from fleetpose.errors import UsageError
 from models.train.data.photographs import read_photographs
 from models.train.loop import Teacher, train
 from models.train.settings import TrainSettings
-from models.zoo.registry import create_model, model_spec
+from models.zoo.resolve import create_model, model_spec
 from tests.tiny_pose import TinyPose, register_tiny, write_coco
 
 

@@ -20,7 +20,7 @@ from models.train.settings import TrainSettings
 from models.train.teaching.hints import Pupil, channels_at, feature_places
 from models.train.teaching.losses import hint_loss, map_loss, standardised
 from models.zoo.catalogue import CATALOGUE
-from models.zoo.registry import create_model
+from models.zoo.resolve import create_model
 from tests.tiny_pose import TinyPose, write_coco
 
 

@@ -9,7 +9,7 @@ import models
 from codegen.lowering.planned import planned_graphs
 from models.frontend.trace import trace
 from models.plans.plan import Plan
-from models.zoo.registry import create_model
+from models.zoo.resolve import create_model
 
 FOLDER = Path(models.__file__).parent / "trained"
 MODEL = "resnet50_3"

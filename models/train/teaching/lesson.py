@@ -14,7 +14,7 @@ from models.train.data.samples import normalised
 from models.train.running.device import placed
 from models.train.teaching.hints import Pupil, Tapped, channels_at, feature_places
 from models.train.teaching.losses import Maps, hint_loss, map_loss
-from models.zoo.registry import create_model, model_spec
+from models.zoo.resolve import create_model, model_spec
 
 
 @dataclass(frozen=True)
