@@ -89,7 +89,7 @@ def result(
     arguments: argparse.Namespace, cases: Sequence[Case], session: Session, progress: Progress
 ) -> dict[str, Any]:
     """The JSON object the command prints."""
-    peers = arguments.peers and session.spec == "host"
+    peers = arguments.peers and session.on_this_machine
     selection = KernelSelection(
         tuple(dict.fromkeys(arguments.ratio)),
         tuple(dict.fromkeys(arguments.family)),
@@ -98,8 +98,8 @@ def result(
         peers,
         tuned_for(session.profile, arguments.tuned),
     )
-    stock, before = arguments.stock and session.spec == "host", conditions()
-    host = host_for(session.profile, session.spec, arguments.host)
+    stock, before = arguments.stock and session.on_this_machine, conditions()
+    host = host_for(session.profile, session.on_this_machine, arguments.host)
     rows = benchmark(session, cases, selection, rounds=arguments.rounds, stock=stock, host=host, progress=progress)
     return {
         "model": arguments.model,

@@ -182,9 +182,9 @@ def destination_of(arguments: argparse.Namespace) -> Destination:
     if arguments.device is None:
         if profile is None:
             raise UsageError("give --device host, --device rpc:KEY, or --profile NAME to build without a device")
-        return Destination(profile, {}, host_for(profile, None, arguments.host), arguments.linker)
+        return Destination(profile, {}, host_for(profile, False, arguments.host), arguments.linker)
     with open_device(arguments.device, profile) as session:
-        host = host_for(session.profile, session.spec, arguments.host)
+        host = host_for(session.profile, session.on_this_machine, arguments.host)
         return Destination(session.profile, session.info.to_dict(), host, arguments.linker)
 
 

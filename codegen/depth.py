@@ -7,7 +7,7 @@ import sys
 
 from codegen.graph_latency import measured_latency
 from devices import open_device
-from devices.null import refuse_null
+from devices.opening import check_runs_kernels
 from fleetpose import cli
 from models import depth
 
@@ -20,7 +20,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    refuse_null(arguments.device)
+    check_runs_kernels(arguments.device)
     with open_device(arguments.device, arguments.profile) as session:
         return depth.main(arguments, measured_latency(session))
 

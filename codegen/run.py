@@ -15,7 +15,7 @@ from codegen.artifact.loaded import Artifact, LayerTime
 from codegen.artifact.pose import PoseResult, check_pose, find_people, prepare
 from codegen.artifact.video import VideoReader
 from devices import open_device
-from devices.null import refuse_null
+from devices.opening import check_runs_kernels
 from devices.rpc import lean
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
@@ -96,7 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     lean.without_compiler()
-    refuse_null(arguments.device)
+    check_runs_kernels(arguments.device)
     if arguments.video is not None:
         follow.check_arguments(arguments)
         with VideoReader(arguments.video) as video, open_device(arguments.device) as session:

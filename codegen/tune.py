@@ -18,7 +18,7 @@ from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, tuned_
 from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import Tuner
 from devices import open_device
-from devices.null import refuse_null
+from devices.opening import check_runs_kernels
 from devices.profile import Profile
 from fleetpose import cli
 from fleetpose.errors import UsageError
@@ -78,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    refuse_null(arguments.device)
+    check_runs_kernels(arguments.device)
     if arguments.rounds < 1 or arguments.trials < 1:
         raise UsageError("--rounds and --trials are at least 1")
     for model in arguments.model:
@@ -91,7 +91,8 @@ def main(arguments: argparse.Namespace) -> int:
         check_writable(out, force=True)
         tuner = Tuner(
             session, out, arguments.tuner, arguments.trials, arguments.rounds,
-            arguments.seed, arguments.budget_secs, arguments.force, host_for(profile, session.spec, arguments.host),
+            arguments.seed, arguments.budget_secs, arguments.force,
+            host_for(profile, session.on_this_machine, arguments.host),
         )  # fmt: skip
         progress("tracing")
         tasks = tasks_for(arguments, profile)

@@ -7,6 +7,7 @@ ratios between workloads are plausible and no two workloads tie.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from typing import Any
 
 from devices.info import DeviceInfo
 from devices.profile import Profile
-from devices.session import Session
+from devices.timing.timers import Call, Sample
 from fleetpose.errors import UsageError
 
+NULL = "null"
 MACS_PER_SEC = 1e11
 BYTES_PER_SEC = 2e10
 OVERHEAD_SECS = 5e-6
@@ -52,35 +54,69 @@ class NullKernel:
     def samples(self, count: int, start: int = 0) -> list[tuple[float, float]]:
         """Pairs `start` .. `start + count` of an endless list of pseudo (event, wall) seconds, scattered by 1 %."""
         scatter = [random.Random(f"{self.key} {turn}").uniform(-1, 1) for turn in range(start, start + count)]
-        events = [self.event_secs() * (1 + NOISE * one) for one in scatter]
+        events = [self.event_secs() * (1 + NOISE * share) for share in scatter]
         return [(event, event + WALL_EXTRA_SECS) for event in events]
 
 
-class NullSession(Session):
-    """A Session that runs nothing. `load`, `remote` and `device` are refused; `devices.timing.measure` takes a
-    NullKernel.
-    """
+class NullTimer:
+    """The pseudo times of one NullKernel."""
+
+    name = NULL
+
+    def __init__(self, kernel: NullKernel) -> None:
+        self.kernel = kernel
+        self.taken = 0
+
+    def warm(self, runs: int) -> None:
+        if self.kernel.fails:
+            raise RuntimeError(self.kernel.fails)
+
+    def samples(self, number: int, repeats: int) -> list[Sample]:
+        self.warm(1)
+        self.taken += repeats
+        return [Sample(*pair) for pair in self.kernel.samples(repeats, self.taken - repeats)]
+
+
+class NullSession:
+    """A Session that runs nothing: what would need a device is refused; `devices.timing.measure` takes a NullKernel."""
 
     def __init__(self, profile: Profile) -> None:
-        self.spec = "null"
-        self._profile = profile
-        self.info = DeviceInfo(name="null", driver="null", kind="null")
+        self.spec = NULL
+        self.profile = profile
+        self.info = DeviceInfo(name=NULL, driver=NULL, kind=NULL)
+        self.runs_kernels = False
+        self.on_this_machine = True
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("remote", "device"):
-            raise UsageError(f"the null device has no {name}: it runs nothing; use --device host")
-        raise AttributeError(name)
+    @property
+    def remote(self) -> Any:
+        """Refused: UsageError."""
+        raise UsageError("the null device has no remote: it runs nothing; use --device host")
 
-    def kernel(self, key: str, macs: float = 0.0, moved_bytes: float = 0.0) -> NullKernel:
-        """What `load` would give on a device: something to measure."""
-        return NullKernel(key, macs, moved_bytes)
+    @property
+    def device(self) -> Any:
+        """Refused: UsageError."""
+        raise UsageError("the null device has no device: it runs nothing; use --device host")
 
     def load(self, path: Path | str) -> Any:
         """Refused: UsageError."""
         raise UsageError(f"the null device cannot load {path}: it runs nothing; use --device host")
 
+    def kernel(self, key: str, macs: float = 0.0, moved_bytes: float = 0.0) -> NullKernel:
+        """What `load` would give on a device: something to measure."""
+        return NullKernel(key, macs, moved_bytes)
+
+    def timer(self, call: Call) -> NullTimer:
+        """Pseudo times; UsageError for anything but a NullKernel."""
+        if not isinstance(call.function, NullKernel):
+            raise UsageError(f"the null device times NullKernel only, not {type(call.function).__name__}")
+        return NullTimer(call.function)
+
     def function(self, name: str) -> Any:
         """None: the null device has no functions."""
+        return None
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """None: there is nobody to ask."""
         return None
 
     def alive(self) -> bool:
@@ -93,6 +129,10 @@ class NullSession(Session):
     def abort(self, why: str) -> None:
         """Nothing to do."""
 
+    def guard(self, doing: str) -> contextlib.AbstractContextManager[None]:
+        """Nothing to do: no connection is lost."""
+        return contextlib.nullcontext()
+
     def close(self) -> None:
         """Nothing to do."""
 
@@ -103,9 +143,3 @@ class NullSession(Session):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
-
-
-def refuse_null(device: str) -> None:
-    """For commands that must run something. Raises UsageError for the null device, before any work is done."""
-    if device == "null":
-        raise UsageError("the null device runs nothing; use --device host or rpc:KEY")

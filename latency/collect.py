@@ -16,7 +16,7 @@ from codegen.lowering.hosts import host_for
 from codegen.lowering.sizes import check_sizes, trace_sizes
 from codegen.tuning.database import tuned_for
 from devices import open_device
-from devices.null import refuse_null
+from devices.opening import check_runs_kernels
 from devices.profile import ITEM_BYTES
 from devices.session import Session
 from devices.timing.measure import device_of
@@ -126,7 +126,7 @@ def check_flags(arguments: argparse.Namespace) -> None:
     if arguments.workers > 1 and not arguments.device.startswith("rpc:"):
         raise UsageError(f"--workers needs several devices behind rpc:KEY; {arguments.device} is one device")
     if arguments.networks:
-        refuse_null(arguments.device)
+        check_runs_kernels(arguments.device)
 
 
 def trace_models(arguments: argparse.Namespace) -> list[Graph]:
@@ -155,13 +155,13 @@ def make_collector(
     arguments: argparse.Namespace, journal: Journal, session: Session, report: Callable[[str, int, int], None]
 ) -> Collector:
     """The collector that the flags describe. Raises UsageError for --tuned or --active files that are none."""
-    host = host_for(session.profile, session.spec, arguments.host)
+    host = host_for(session.profile, session.on_this_machine, arguments.host)
     recipe = Recipe(
         session.profile,
         tuned_for(session.profile, arguments.tuned).choice,
         arguments.seed,
         host,
-        runs_nothing=arguments.device == "null",
+        runs_nothing=not session.runs_kernels,
     )
     patience = Patience(wait_secs=arguments.wait_secs)
     settings = RunSettings(arguments.rounds, seed=arguments.seed, patience=patience, host=host)

@@ -173,7 +173,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.measure:
             session = opened.enter_context(open_device(arguments.device or "host", profile))
             check_device(predictor, session)
-            host = host_for(profile, session.spec, arguments.host)
+            host = host_for(profile, session.on_this_machine, arguments.host)
             settings = RunSettings(arguments.rounds or RunSettings.rounds, host=host)
             measuring = Measuring(session, settings, arguments.budget_secs)
         plan = decide(
@@ -192,13 +192,13 @@ def _measured(
     network: Network, forecaster: Forecaster, goal: Goal, measuring: Measuring, report: Report
 ) -> tuple[Network, list[str]]:
     """The network with what was open timed, and what the plan is to say of that."""
-    session, settings, null = measuring.session, measuring.settings, measuring.session.spec == "null"
-    recipe = replace(forecaster.recipe, host=settings.host, runs_nothing=null)
+    session, settings = measuring.session, measuring.settings
+    recipe = replace(forecaster.recipe, host=settings.host, runs_nothing=not session.runs_kernels)
     about = forecaster.predictor.metadata
     clock, pace = about.get("clock", "auto"), about.get("reference_ms")
     found = confirm(network, session, recipe, settings, clock, pace, measuring.budget_secs, report)
     network = found.network
-    if not null and (goal.target_ms is not None or goal.speedup is not None):
+    if session.runs_kernels and (goal.target_ms is not None or goal.speedup is not None):
         report("the whole network, dense", 0, 0)
         network = with_measured_whole(network, session, recipe, settings, forecaster.dtype, pace)
     return network, sentences(found, device_of(session))

@@ -13,16 +13,16 @@ HOSTS: dict[str, str | None] = {
 }
 
 
-def host_for(profile: Profile, spec: str | None, wanted: str | None = None) -> str:
-    """Who loads what is built: `wanted`, else this machine for the device "host" (or "null"), else as the profile says.
+def host_for(profile: Profile, on_this_machine: bool, wanted: str | None = None) -> str:
+    """The processor that loads what is built: `wanted`, else this machine if its device is here, else the profile's.
 
     Args:
-        spec: of the device, as for `open_device`; None where only a profile is given.
+        on_this_machine: `Session.on_this_machine`; False where only a profile is given.
 
     Raises:
         UsageError: `wanted`, or what the profile says, is no key of HOSTS.
     """
-    found = wanted or ("native" if spec in ("host", "null") else profile.host)
-    if found not in HOSTS:
-        raise unknown_name("host", found, HOSTS)
-    return found
+    host = wanted or ("native" if on_this_machine else profile.host)
+    if host not in HOSTS:
+        raise unknown_name("host", host, HOSTS)
+    return host

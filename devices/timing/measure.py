@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from devices.rpc.connection import bounded
 from devices.session import Session
 from devices.timing.measurement import Measurement, versions
-from devices.timing.timers import Call, Sample, Timer, timer
+from devices.timing.timers import Call, Sample, Timer
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
 
 Value = TypeVar("Value")
@@ -118,7 +118,7 @@ class Probe:
         )
 
     def _prepare(self, number: int | None, min_repeat_secs: float) -> None:
-        chosen = timer(self.session, self.call)
+        chosen = self.session.timer(self.call)
         chosen.warm(self.warmup)
         self.number = number or _number_for(chosen, min_repeat_secs)
         self.timer = chosen

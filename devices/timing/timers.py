@@ -1,4 +1,4 @@
-"""How one sample of a running time is taken: from a compiled module over RPC, a Python callable, or the null device.
+"""How one sample of a running time is taken: from a compiled module over RPC, or a Python callable.
 
 A sample is the mean over `number` runs in a row, on two clocks:
 - event seconds: OpenCL's own profiling events, kernel time only;
@@ -13,10 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
-
-from devices.null import NullKernel
-from devices.session import Session
-from fleetpose.errors import UsageError
 
 
 class Sample(NamedTuple):
@@ -54,41 +50,25 @@ class Timer(Protocol):
         """`repeats` samples, each the mean over `number` runs."""
 
 
-def timer(session: Session, call: Call) -> Timer:
-    """The timer for what `call` is. Raises UsageError where it cannot be timed in this session."""
-    if isinstance(call.function, NullKernel):
-        return NullTimer(call.function)
-    if session.spec == "null":
-        raise UsageError(f"the null device times NullKernel only, not {type(call.function).__name__}")
-    if hasattr(call.function, "time_evaluator"):
-        return ModuleTimer(session, call)
-    if callable(call.function):
-        return PythonTimer(call)
-    raise UsageError(f"{call.function!r} cannot be timed: neither a module nor a callable")
-
-
 class ModuleTimer:
     """A compiled function, timed on the device by TVM's `time_evaluator`.
 
-    With our backend's event timer the device reports both clocks; with any other server, TVM's one number, which is a
-    wall time of the device unless its own runtime has an event timer: it is stored as wall seconds.
+    With our backend's event timer (`both` answers its samples as JSON) the device reports both clocks. Any other server
+    gives TVM's one number, which is a wall time of the device unless its own runtime has an event timer: it is
+    stored as wall seconds.
     """
 
-    def __init__(self, session: Session, call: Call) -> None:
-        self.session = session
-        self.call = call
-        self.both: Callable[[], str] | None = session.function("fleetpose.opencl.timer_samples")
+    def __init__(self, call: Call, device: Any, both: Callable[[], str] | None) -> None:
+        self.call, self.device, self.both = call, device, both
         self.name = "opencl events and wall" if self.both else "tvm timer"
 
     def warm(self, runs: int) -> None:
         for _ in range(runs):
             self.call.function[self.call.entry](*self.call.args)
-        self.session.device.sync()
+        self.device.sync()
 
     def samples(self, number: int, repeats: int) -> list[Sample]:
-        evaluate = self.call.function.time_evaluator(
-            self.call.entry, self.session.device, number=number, repeat=repeats
-        )
+        evaluate = self.call.function.time_evaluator(self.call.entry, self.device, number=number, repeat=repeats)
         if self.both is None:
             return [Sample(None, secs) for secs in evaluate(*self.call.args).results]
         self.both()  # forget what was timed before
@@ -119,22 +99,3 @@ class PythonTimer:
                 self.call.function(*self.call.args)
             taken.append(Sample(None, (time.perf_counter() - start) / number))
         return taken
-
-
-class NullTimer:
-    """The null device's pseudo times."""
-
-    name = "null"
-
-    def __init__(self, kernel: NullKernel) -> None:
-        self.kernel = kernel
-        self.taken = 0
-
-    def warm(self, runs: int) -> None:
-        if self.kernel.fails:
-            raise RuntimeError(self.kernel.fails)
-
-    def samples(self, number: int, repeats: int) -> list[Sample]:
-        self.warm(1)
-        self.taken += repeats
-        return [Sample(*pair) for pair in self.kernel.samples(repeats, self.taken - repeats)]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from devices import open_device
-from devices.null import refuse_null
+from devices.opening import check_runs_kernels
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency.optimize.api import Result, carried_out
@@ -97,7 +97,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
 
 def main(arguments: argparse.Namespace) -> int:
     request = request_of(arguments)
-    refuse_null(arguments.device)
+    check_runs_kernels(arguments.device)
     request.check()
     lease = Lease(lambda: open_device(arguments.device, arguments.profile))
     try:

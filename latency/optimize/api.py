@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from devices.null import refuse_null
+from devices.opening import check_runs_kernels
 from devices.session import Session
 from fleetpose.errors import UsageError
 from latency.optimize.flow import run
@@ -116,7 +116,7 @@ def carried_out(request: Request, lease: Lease, network: nn.Module | None = None
         if network is not None:
             save_weights(network, request.folder / GIVEN, force=True)
             request = replace(request, weights=request.folder / GIVEN)
-        refuse_null(lease.session.spec)
+        check_runs_kernels(lease.session)
         job = Job(request, lease)
         stages = run(job, state)
     facts = json.loads(job.path(RESULT).read_text())

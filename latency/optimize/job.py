@@ -94,7 +94,7 @@ class Job:
     @cached_property
     def host(self) -> str:
         """The processor that serves the device."""
-        return host_for(self.profile, self.lease.session.spec, self.request.host)
+        return host_for(self.profile, self.lease.session.on_this_machine, self.request.host)
 
     @cached_property
     def graph(self) -> Graph:

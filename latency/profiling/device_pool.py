@@ -124,7 +124,7 @@ class DevicePool:
             DeviceUnreachable: every device is gone and work is left.
             KeyboardInterrupt: after the sessions were cut and the threads have ended.
         """
-        overlap = first.spec not in ("host", "null")
+        overlap = not first.on_this_machine
         with ThreadPoolExecutor(1, "compiler") as compiler:
             ahead = compiler if overlap else None
             openers = [lambda: first, *others]

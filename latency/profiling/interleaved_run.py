@@ -81,8 +81,9 @@ class InterleavedRuns:
         self, session: Session, settings: RunSettings, say: Callable[[str], None], stop: threading.Event
     ) -> None:
         self.session, self.settings = session, settings
-        nothing = session.spec == "null"
-        self.reference = None if nothing else ReferenceKernel(session, settings.patience, say, stop, settings.host)
+        self.reference: ReferenceKernel | None = None
+        if session.runs_kernels:
+            self.reference = ReferenceKernel(session, settings.patience, say, stop, settings.host)
 
     def forget(self) -> None:
         """The session's connection is a new one."""

@@ -1,4 +1,4 @@
-"""Hosts: who loads what is built, where nobody says."""
+"""The processor that loads what is built, where no flag says it."""
 
 from dataclasses import replace
 
@@ -10,23 +10,22 @@ from fleetpose.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("profile", "spec", "wanted", "expected"),
+    ("profile", "on_this_machine", "wanted", "expected"),
     [
-        ("mali-g76", "rpc:pixel", None, "android-arm64"),
-        ("adreno-730", None, None, "android-arm64"),
-        ("mali-g76", "rpc:board", "linux-arm64", "linux-arm64"),
-        ("host-avx2", "rpc:local", None, "native"),
-        ("mali-g76", "host", None, "native"),  # a phone's kernels, run by this machine
-        ("mali-g76", "null", None, "native"),
-        ("host", None, "android-arm64", "android-arm64"),
+        ("mali-g76", False, None, "android-arm64"),
+        ("adreno-730", False, None, "android-arm64"),
+        ("mali-g76", False, "linux-arm64", "linux-arm64"),
+        ("host-avx2", False, None, "native"),
+        ("mali-g76", True, None, "native"),  # a phone's kernels, run by this machine
+        ("host", False, "android-arm64", "android-arm64"),
     ],
 )
-def test_the_profile_says_it_except_of_this_machine(profile, spec, wanted, expected):
-    assert host_for(load_profile(profile), spec, wanted) == expected
+def test_the_profile_says_it_except_of_this_machine(profile, on_this_machine, wanted, expected):
+    assert host_for(load_profile(profile), on_this_machine, wanted) == expected
 
 
 def test_an_unknown_host_is_refused():
     with pytest.raises(UsageError, match="unknown host 'android'"):
-        host_for(load_profile("host"), "host", "android")
+        host_for(load_profile("host"), True, "android")
     with pytest.raises(UsageError, match="unknown host 'macos'"):
-        host_for(replace(load_profile("host"), host="macos"), None)
+        host_for(replace(load_profile("host"), host="macos"), False)

@@ -8,6 +8,7 @@ import pytest
 
 from devices import open_device
 from devices.null import NullKernel
+from devices.opening import check_runs_kernels
 from devices.timing.measure import measure
 from fleetpose.errors import UsageError
 
@@ -51,6 +52,14 @@ def test_load_and_remote_are_refused(session, tmp_path):
         session.load(tmp_path / "kernel.so")
     with pytest.raises(UsageError, match="the null device has no remote"):
         session.remote  # noqa: B018
+
+
+def test_commands_that_run_something_refuse_it(session):
+    for device in ("null", session):
+        with pytest.raises(UsageError, match="the null device runs nothing; use --device host"):
+            check_runs_kernels(device)
+    check_runs_kernels("host")
+    assert (session.runs_kernels, session.on_this_machine) == (False, True)
 
 
 def test_it_times_only_its_own_kernels(session):

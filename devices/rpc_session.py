@@ -1,0 +1,228 @@
+"""A session over RPC: loading and calling what runs on the device, and telling a lost device from any other error.
+
+Everything a session does can fail because the device is gone; that is always DeviceUnreachable (exit status 3).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from devices.info import DeviceInfo, profile_for
+from devices.profile import Profile
+from devices.rpc.connection import RpcConnection, bounded
+from devices.rpc.loopback import Loopback
+from devices.timing.timers import Call, ModuleTimer, PythonTimer, Timer
+from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
+
+log = logging.getLogger("devices.rpc_session")
+
+CLOSE_SECS = 2.0
+
+
+class RpcSession:
+    """A Session with one OpenCL device behind an RPC connection.
+
+    Attributes:
+        spec: what was asked for, "host" or "rpc:KEY".
+        profile: the facts kernels for it are shaped by.
+        remote: the `tvm.rpc.RPCSession`.
+        device: its `opencl(0)`, for remote tensors.
+        info: what the device says of itself.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        connect: Callable[[], RpcConnection],
+        profile: Profile | None,
+        loopback: Loopback | None = None,
+        require_opencl: bool = True,
+    ) -> None:
+        self.spec = spec
+        self._connect = connect
+        self._loopback = loopback
+        self._require_opencl = require_opencl
+        self._names = itertools.count()
+        self._why_aborted: str | None = None
+        self._connection = connect()
+        try:
+            self._introduce()
+            self._profile = profile
+        except BaseException:
+            self._connection.abort()
+            raise
+
+    @property
+    def profile(self) -> Profile:
+        """The facts kernels for the device are shaped by: as given, else those that come with the package.
+
+        Only building kernels asks for it; a device without a profile still runs what is built.
+
+        Raises:
+            UsageError: none was given and none suits the device.
+        """
+        if self._profile is None:
+            self._profile = profile_for(self.info)
+        return self._profile
+
+    @property
+    def runs_kernels(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether the server was started here for this session."""
+        return self._loopback is not None
+
+    def reconnect(self) -> None:
+        """Leave the connection and make a new one; tensors, modules and functions of the old one are void.
+
+        The way on after a kernel that hung or crashed. Raises DeviceUnreachable.
+        """
+        self._connection.abort()
+        self._why_aborted = None
+        self._connection = self._connect()
+        self._introduce()
+
+    def _introduce(self) -> None:
+        """Learn what the device is, over a fresh connection."""
+        self.remote = self._connection.remote
+        with self.guard("asking the device its name"):
+            listed = self._listed_devices()
+            self.device = self.remote.device("opencl", 0)
+            if listed:
+                self.info = DeviceInfo.from_listed(listed[0])
+            elif self.function("device_api.opencl") is not None and self.device.exist:
+                self.info = DeviceInfo(name=str(self.device.device_name))  # a server with another OpenCL runtime
+            elif self._require_opencl:
+                raise DeviceUnreachable(
+                    f"the server behind {self.spec!r} has no OpenCL device\n"
+                    f"see, on that machine: python -m devices.doctor"
+                )
+            else:
+                self.info = DeviceInfo(name="")
+
+    def _listed_devices(self) -> Any:
+        """The backend's list of OpenCL devices; None where the server has none of ours, [] where OpenCL fails there."""
+        try:
+            return self.ask("fleetpose.opencl.devices")
+        except RuntimeError as error:
+            if self._require_opencl and self.alive():
+                raise DeviceUnreachable(
+                    f"OpenCL fails behind {self.spec!r}: {reason(error)}\n"
+                    f"see, on that machine: python -m devices.doctor"
+                ) from error
+            if not self.alive():
+                raise
+            return []
+
+    def load(self, path: Path | str) -> Any:
+        """Send a shared object and load it there; gives the remote `tvm.runtime.Module`.
+
+        Raises:
+            UsageError: no such file, or not a shared object.
+            DeviceUnreachable: the device went away.
+            RuntimeError: the device refuses to load it (wrong architecture, missing symbols).
+        """
+        path = Path(path)
+        if path.suffix not in (".so", ".dylib"):
+            raise UsageError(f"{path} is not a shared object; build one with python -m codegen.build or codegen.layer")
+        try:
+            content = bytearray(path.read_bytes())
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        name = f"{path.stem}-{next(self._names)}{path.suffix}"  # a name loaded before would be the old library
+        with self.guard(f"sending {path.name}"):
+            self.remote.upload(content, name)
+            module = self.remote.load_module(name)
+            self.remote.remove(name)  # it stays mapped; thousands of kernels would fill the folder
+            return module
+
+    def kernel(self, key: str, macs: float = 0.0, moved_bytes: float = 0.0) -> Any:
+        """Refused: UsageError."""
+        raise UsageError(f"device {self.spec!r} times what is loaded there, no stand-in such as {key!r}")
+
+    def timer(self, call: Call) -> Timer:
+        """A timer on the device's clocks for a module, on this process's clock for a Python callable."""
+        if hasattr(call.function, "time_evaluator"):
+            return ModuleTimer(call, self.device, self.function("fleetpose.opencl.timer_samples"))
+        if callable(call.function):
+            return PythonTimer(call)
+        raise UsageError(f"{call.function!r} cannot be timed: neither a module nor a callable")
+
+    def function(self, name: str) -> Any:
+        """A global function of the device's process, by name; None where it has none of that name."""
+        with self.guard(f"looking up {name}"):
+            try:
+                return self.remote.get_function(name)
+            except AttributeError:
+                return None
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """Call a global function that answers JSON, and decode it; None where the device has no such function."""
+        function = self.function(name)
+        if function is None:
+            return None
+        with self.guard(f"calling {name}"):
+            return json.loads(function(*arguments))
+
+    def alive(self) -> bool:
+        """Whether the other end still holds the connection. Does not talk to it."""
+        return self._connection.alive()
+
+    def abort(self, why: str) -> None:
+        """Cut the connection from any thread: a call that hangs in another one ends with an error at once."""
+        self._why_aborted = why
+        self._connection.abort()
+
+    @contextlib.contextmanager
+    def guard(self, doing: str) -> Iterator[None]:
+        """Turn errors inside that come from a lost connection into DeviceUnreachable; let others through."""
+        try:
+            yield
+        except Exception as error:
+            if self._lost(error):
+                raise self._gone(doing) from error
+            raise
+
+    def close(self) -> None:
+        """End the session and whatever was started for it. Safe to call again."""
+        if self.alive():
+            with contextlib.suppress(Exception):
+                bounded(self._connection.close, CLOSE_SECS, "closing the session")
+        self._connection.abort()
+        if self._loopback is not None:
+            self._loopback.close()
+
+    def __enter__(self) -> RpcSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        gone = self._gone("running") if error is not None and self._lost(error) else None
+        self.close()
+        if gone is not None:
+            raise gone from error
+
+    def _lost(self, error: BaseException) -> bool:
+        """Whether `error` is TVM's, or the system's, and the connection is dead."""
+        if isinstance(error, FleetposeError) or not isinstance(error, RuntimeError | OSError):
+            return False
+        return not self.alive()
+
+    def _gone(self, doing: str) -> DeviceUnreachable:
+        if self._why_aborted:
+            return DeviceUnreachable(f"device {self.spec!r}: {self._why_aborted}")
+        text = f"device {self.spec!r} went away while {doing}; its process ended or the connection broke"
+        if self._loopback is not None:
+            return DeviceUnreachable(f"{text}\nits log ends:\n{self._loopback.log_tail()}")
+        return DeviceUnreachable(f"{text}\nsee: python -m devices.doctor --device {self.spec}")
