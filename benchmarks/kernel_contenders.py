@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from benchmarks.kernel_rows import ONEDNN, ONEDNN_PREPACKED, WINOGRAD, Contender, LayerFacts
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
 from codegen.layout.assign import assign_layout
 from codegen.schedules import RULES
-from codegen.schedules.rule import Choice, Rule
+from codegen.schedules.rule import Rule
 from codegen.tuning.database import Tuned
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
@@ -110,9 +111,9 @@ def contenders_of(
     return [*dense, *peers, *sparse], declined
 
 
-def _choices(rule: Rule, workload: Workload, profile: Profile, selection: KernelSelection) -> list[Choice]:
+def _choices(rule: Rule, workload: Workload, profile: Profile, selection: KernelSelection) -> list[ScheduleChoice]:
     """The first configurations of a schedule, a tuned one before them."""
-    space = [Choice(rule.name, config) for config in rule.space(workload, profile)]
+    space = [ScheduleChoice(rule.name, config) for config in rule.space(workload, profile)]
     tuned = selection.tuned.choice(workload, profile)
     first = [tuned] if tuned in space else []
     return list(dict.fromkeys([*first, *space]))[: selection.configurations]

@@ -10,7 +10,7 @@ from benchmarks.kernel_break_even import best_break_even, median_ratio
 from models.plans.sparsity import Sparsity
 
 if TYPE_CHECKING:
-    from codegen.schedules.rule import Choice
+    from codegen.kernels.choice import ScheduleChoice
 
 ONEDNN, ONEDNN_PREPACKED, STOCK = "onednn", "onednn_prepacked", "stock_tvm"
 #: what the names of schedules that are no direct convolution begin with
@@ -52,7 +52,7 @@ class Contender:
     """
 
     name: str
-    choice: Choice | None = None
+    choice: ScheduleChoice | None = None
     sparsity: Sparsity | None = None
     ratio: float = 1.0
     kept: float = 1.0

@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.hosts import host_for
 from codegen.lowering.sizes import check_sizes, trace_sizes
 from codegen.schedules import RULES
-from codegen.schedules.rule import Choice
 from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, tuned_path
 from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import Tuner
@@ -134,7 +134,7 @@ def print_summary(tasks: list[Task], tuned: Tuned) -> None:
 def _cells(row: Row) -> list[str]:
     default = "failed" if row.default_ms is None else f"{row.default_ms:.3f}"
     gain = "-" if row.ratio is None else f"{row.ratio:.2f}"
-    names = [str(Choice.from_dict(choice, RULES)) for choice in (row.default, row.best)]
+    names = [str(ScheduleChoice.from_dict(choice, RULES)) for choice in (row.default, row.best)]
     return [names[0], default, names[1], f"{row.ms:.3f}", gain]
 
 

@@ -15,7 +15,7 @@ from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
 
 if TYPE_CHECKING:
-    from codegen.schedules.rule import Choice
+    from codegen.kernels.choice import ScheduleChoice
 
 #: the memory of constants that are images, as TVM calls it
 TEXTURE_SCOPE = "global.texture-weight"
@@ -103,7 +103,7 @@ class Kernel:
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     grids: int = 1
     textures: frozenset[str] = frozenset()
-    choice: Choice | None = None
+    choice: ScheduleChoice | None = None
 
     @property
     def schedule(self) -> str:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import tvm
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from codegen.layout.assign import border_read
 from codegen.layout.plane import Plane
 from codegen.linking.link import export_shared
 from codegen.lowering.target import make_target
 from codegen.schedules import schedule
-from codegen.schedules.rule import Choice
 from devices.profile import Profile
 from devices.session import Session
 from fleetpose.errors import UsageError
@@ -75,7 +75,7 @@ def random_operands(layer: Layer, seed: int) -> tuple[list[np.ndarray], Weights]
 
 
 def compile_layer(
-    workload: Workload, weights: Weights, profile: Profile, host: str = "native", choice: Choice | None = None
+    workload: Workload, weights: Weights, profile: Profile, host: str = "native", choice: ScheduleChoice | None = None
 ) -> CompiledLayer:
     """Schedule (by `choice`, or the default) and compile one workload.
 

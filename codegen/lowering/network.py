@@ -19,12 +19,12 @@ from tvm.relax._ffi_api import MakeTensorConst
 from tvm_ffi import StructuralKey
 
 from codegen.artifact.manifest import Entry, LayerCode, TensorSpec
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from codegen.layout.assign import Layout, assign_layout, join_copies
 from codegen.lowering.target import make_target
 from codegen.schedules import candidates, default_choice, schedule
 from codegen.schedules.move import export_kernel, import_kernel
-from codegen.schedules.rule import Choice
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
 from models.graph.layer import Layer, Shape
@@ -70,7 +70,7 @@ class Options:
 
     dtype: str = "float32"
     sparsity: Mapping[str, Sparsity] = field(default_factory=dict)
-    choose: Callable[[Workload, Profile], Choice | None] = lambda workload, profile: None
+    choose: Callable[[Workload, Profile], ScheduleChoice | None] = lambda workload, profile: None
     weights_inside: bool = True
 
 
@@ -117,7 +117,7 @@ class _Lowering:
         self.stored_as: dict[tuple[str, bytes], str] = {}
         self.inside: dict[str, relax.Constant] = {}
         self.textures: set[str] = set()
-        self.chosen: dict[str, Choice] = {}
+        self.chosen: dict[str, ScheduleChoice] = {}
         self.target = make_target(profile)
         self.texture_memory = VDevice(self.target, 0, TEXTURE_SCOPE)
 
@@ -168,7 +168,7 @@ class _Lowering:
         except LookupError as error:
             raise UsageError(f"layer {name}: {error}") from error
 
-    def _choice(self, workload: Workload, name: str) -> Choice:
+    def _choice(self, workload: Workload, name: str) -> ScheduleChoice:
         """The schedule of a layer; at further input sizes one that packs its weights as at the first, if there is."""
         choice = self.options.choose(workload, self.profile) or default_choice(workload, self.profile)
         first = self.chosen.setdefault(name, choice)

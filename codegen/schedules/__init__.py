@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.columns import COLUMNS
 from codegen.schedules.depthwise import DEPTHWISE
@@ -18,7 +19,7 @@ from codegen.schedules.phases import PHASES
 from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
 from codegen.schedules.resize import RESIZE
-from codegen.schedules.rule import Choice, Rule
+from codegen.schedules.rule import Rule
 from codegen.schedules.winograd import WINOGRAD
 from codegen.schedules.winograd_sparse import WINOGRAD_SPARSE
 from devices.profile import Profile
@@ -41,24 +42,24 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def candidates(workload: Workload, profile: Profile) -> Iterator[Choice]:
+def candidates(workload: Workload, profile: Profile) -> Iterator[ScheduleChoice]:
     """Every choice there is for a workload; dense schedules run sparse workloads too, zeros and all."""
     for rule in RULES:
         if workload.sparsity is not None or not rule.reads_sparsity:
-            yield from (Choice(rule.name, config) for config in rule.space(workload, profile))
+            yield from (ScheduleChoice(rule.name, config) for config in rule.space(workload, profile))
 
 
-def default_choice(workload: Workload, profile: Profile) -> Choice:
+def default_choice(workload: Workload, profile: Profile) -> ScheduleChoice:
     """The default configuration of the first rule that answers and is preferred. Raises LookupError where none does."""
     for rule in RULES:
         if (workload.sparsity is None and rule.reads_sparsity) or not rule.prefers(workload, profile):
             continue
         for config in rule.space(workload, profile):
-            return Choice(rule.name, config)
+            return ScheduleChoice(rule.name, config)
     raise LookupError(f"no schedule for {workload.label}")
 
 
-def schedule(workload: Workload, weights: Weights, profile: Profile, choice: Choice | None = None) -> Kernel:
+def schedule(workload: Workload, weights: Weights, profile: Profile, choice: ScheduleChoice | None = None) -> Kernel:
     """The kernel of `choice`, or of the default choice.
 
     Raises:

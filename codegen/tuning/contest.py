@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights, Workload
 from codegen.lowering.layer import ENTRY, CompiledLayer, LoadedLayer, compile_layer
-from codegen.schedules.rule import Choice
 from devices.rpc.connection import bounded
 from devices.session import Session
 from devices.timing.interleaved import Interleaved, measure_interleaved
@@ -38,7 +38,7 @@ TOLERANCES = {"float32": 1e-3, "float16": 5e-2}
 class Trial:
     """One candidate: compiled, and loaded while it is among the best; `secs` or `failure` once it was tried."""
 
-    choice: Choice
+    choice: ScheduleChoice
     compiled: CompiledLayer | None = None
     call: Call | None = None
     secs: float | None = None
@@ -58,14 +58,14 @@ class Verdict:
         failures: (choice, reason) of each that failed.
     """
 
-    best: Choice
+    best: ScheduleChoice
     secs: float
     default_secs: float | None
     ratio: float | None
     low: float | None
     high: float | None
     tried: int
-    failures: tuple[tuple[Choice, str], ...]
+    failures: tuple[tuple[ScheduleChoice, str], ...]
 
 
 class Contest:
@@ -85,7 +85,7 @@ class Contest:
         self.expected: np.ndarray | None = None
 
     @kept_interrupt()
-    def enter(self, choice: Choice) -> Trial:
+    def enter(self, choice: ScheduleChoice) -> Trial:
         """Compile, check and screen one candidate. Raises DeviceUnreachable where the device does not come back."""
         trial = Trial(choice)
         self.trials.append(trial)

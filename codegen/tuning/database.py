@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
 from codegen.schedules import RULES, candidates
-from codegen.schedules.rule import Choice
 from codegen.tuning.key import Key
 from devices.profile import Profile
 from fleetpose.errors import UsageError
@@ -38,7 +38,7 @@ class Row:
     Attributes:
         workload: what was tuned.
         tuner: "candidates" (our schedules) or "metaschedule".
-        best: the fastest choice, as `Choice.to_dict`; {"schedule": "metaschedule"} of that tuner.
+        best: the fastest choice, as `ScheduleChoice.to_dict`; {"schedule": "metaschedule"} of that tuner.
         ms: its wall milliseconds, the median of the interleaved run.
         default: the choice without tuning, likewise; and its milliseconds in the same run, None where it failed.
         ratio: default / best, the median of the rounds' ratios; `low` and `high` are its 95 % interval. None where
@@ -76,9 +76,9 @@ class Row:
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a row of tuned data: {error}") from error
 
-    def choice(self) -> Choice:
+    def choice(self) -> ScheduleChoice:
         """The best choice. Raises ValueError where the schedule, or a field of its configuration, is gone."""
-        return Choice.from_dict(self.best, RULES)
+        return ScheduleChoice.from_dict(self.best, RULES)
 
 
 class Tuned:
@@ -90,7 +90,7 @@ class Tuned:
 
     def __init__(self, rows: Iterable[Row] = (), source: str = "") -> None:
         self.rows: dict[tuple[Key, str], Row] = {}
-        self._choices: dict[Key, Choice] = {}
+        self._choices: dict[Key, ScheduleChoice] = {}
         stale = 0
         for row in rows:
             try:
@@ -124,7 +124,7 @@ class Tuned:
         """What was measured for exactly this workload."""
         return self.rows.get((Key.of(workload), tuner))
 
-    def choice(self, workload: Workload, profile: Profile) -> Choice | None:
+    def choice(self, workload: Workload, profile: Profile) -> ScheduleChoice | None:
         """The choice for a workload: as it was tuned, else as the most similar workload was, as far as that is legal.
 
         Similar: `Key.distance`. What is answered is in the workload's own space on `profile`: the choice that was tuned
@@ -137,7 +137,7 @@ class Tuned:
         return next((choice for *_, known in ordered if (choice := _fitting(self._choices[known], legal))), None)
 
 
-def _fitting(wanted: Choice, legal: Sequence[Choice]) -> Choice | None:
+def _fitting(wanted: ScheduleChoice, legal: Sequence[ScheduleChoice]) -> ScheduleChoice | None:
     """`wanted` if it is legal, else the legal one of its schedule that differs least and in one field only, if any."""
     if wanted in legal:
         return wanted

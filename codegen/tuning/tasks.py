@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights, Workload
 from codegen.layout.assign import assign_layout
 from codegen.lowering.layer import random_operands
 from codegen.schedules import candidates, default_choice
-from codegen.schedules.rule import Choice
 from codegen.tuning.key import Key
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
@@ -34,7 +34,7 @@ class Task:
     """
 
     workload: Workload
-    choices: tuple[Choice, ...]
+    choices: tuple[ScheduleChoice, ...]
     layers: tuple[str, ...]
     share: float
 

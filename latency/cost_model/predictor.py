@@ -31,8 +31,8 @@ from latency.dataset.sample import OWN, Sample
 from models.plans.time_estimate import TimeEstimate
 
 if TYPE_CHECKING:
+    from codegen.kernels.choice import ScheduleChoice
     from codegen.kernels.workload import Workload
-    from codegen.schedules.rule import Choice
 
 FORMAT = "fleetpose.predictor/1"
 
@@ -87,7 +87,7 @@ class Predictor:
             for ms, factor, doubt in zip(found, factors, doubts, strict=True)
         ]
 
-    def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> list[Prediction]:
+    def estimates(self, kernels: Sequence[tuple[Workload, ScheduleChoice]]) -> list[Prediction]:
         """Times of our own kernels before they run, with their intervals."""
         from latency.dataset.candidates import of_workload
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
-from codegen.schedules.rule import Choice
 from latency.dataset.observations import class_of_schedule
 from latency.dataset.sample import OWN, Sample, pairs
 from models.graph.layer import Layer
@@ -15,7 +15,7 @@ GRIDS = {"winograd": 3, "winograd_sparse": 3, "phases": 2}
 
 def candidate(
     layer: Layer,
-    choice: Choice,
+    choice: ScheduleChoice,
     sparsity: Sparsity | None = None,
     dtype: str = "float32",
     profile: str = "",
@@ -41,6 +41,6 @@ def candidate(
     )
 
 
-def of_workload(workload: Workload, choice: Choice, profile: str = "") -> Sample:
+def of_workload(workload: Workload, choice: ScheduleChoice, profile: str = "") -> Sample:
     """The sample of a workload under one of our schedules."""
     return candidate(workload.layer, choice, workload.sparsity, workload.dtype, profile)

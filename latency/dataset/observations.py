@@ -163,7 +163,7 @@ def sample_of_record(record: Record, clock: str = "auto") -> Sample:
 
 
 def class_of_schedule(schedule: Mapping[str, object], op: str) -> str:
-    """The class of kernel of a schedule as `codegen.schedules.rule.Choice.to_dict` has it: "winograd4", "columns"."""
+    """The class of kernel of a schedule as `ScheduleChoice.to_dict` has it: "winograd4", "columns"."""
     name = str(schedule.get("schedule", "") or op)
     return f"{name}{schedule.get('m', '')}" if name in BY_M else name
 

@@ -11,8 +11,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
-from codegen.schedules.rule import Choice
 from codegen.tuning.tasks import GBYTES_PER_SEC
 from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose.errors import UsageError
@@ -76,12 +76,12 @@ class Forecaster:
         profile.lanes_of(dtype)  # refuse a type that the device does not have
         self.predictor, self.profile, self.dtype = predictor, profile, dtype
         self.recipe = Recipe(profile, choose)
-        self._known: dict[Workload, tuple[Choice, Sample, Prediction] | None] = {}
+        self._known: dict[Workload, tuple[ScheduleChoice, Sample, Prediction] | None] = {}
 
     def learn(self, workloads: Iterable[Workload]) -> None:
         """Predict all of these at one go, which is quicker than one by one."""
         fresh = [workload for workload in dict.fromkeys(workloads) if workload not in self._known]
-        asked: list[tuple[Workload, Choice, Sample]] = []
+        asked: list[tuple[Workload, ScheduleChoice, Sample]] = []
         for workload in fresh:
             self._known[workload] = None
             for found, choice in self.recipe.choices(Group(workload, (workload.sparsity,))):

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
 from codegen.schedules import RULES
-from codegen.schedules.rule import Choice as Schedule
 from devices.timing.measure import device_of
 from latency.network_model.forecast import Forecaster, PredictedStep
 from latency.optimize.job import RECORDS, Job
@@ -192,6 +192,6 @@ def _ms(record: Record) -> float:
 
 def _schedule(stored: Mapping[str, Any]) -> str | None:
     try:
-        return str(Schedule.from_dict(stored, RULES)) if stored else None
+        return str(ScheduleChoice.from_dict(stored, RULES)) if stored else None
     except ValueError:
         return str(stored.get("schedule"))

@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
-from codegen.schedules.rule import Choice
 from latency.profiling.prepare import Recipe
 from latency.profiling.space import Group
 from models.plans.time_estimate import TimeEstimate
@@ -29,7 +29,7 @@ WIDTH_WORTH = 0.25
 class Estimator(Protocol):
     """What ordering needs of a predictor."""
 
-    def estimates(self, kernels: Sequence[tuple[Workload, Choice]]) -> Sequence[TimeEstimate]:
+    def estimates(self, kernels: Sequence[tuple[Workload, ScheduleChoice]]) -> Sequence[TimeEstimate]:
         """The times of workloads under their schedules, in order, with their 90 % intervals."""
 
 
@@ -72,7 +72,7 @@ def sigma(time: TimeEstimate) -> float:
 
 def _estimated(estimator: Estimator, recipe: Recipe, groups: Sequence[Group]) -> dict[int, list[TimeEstimate]]:
     """By the groups' numbers; those whose dense layer has no schedule are left out, as are such variants."""
-    kernels: list[tuple[Workload, Choice]] = []
+    kernels: list[tuple[Workload, ScheduleChoice]] = []
     owners: list[int] = []
     for number, group in enumerate(groups):
         found = recipe.choices(group)

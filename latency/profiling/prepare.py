@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights, Workload
 from codegen.lowering.layer import CompiledLayer, compile_layer, random_operands
 from codegen.schedules import default_choice
-from codegen.schedules.rule import Choice
 from devices.profile import Profile
 from fleetpose.errors import reason
 from fleetpose.interrupt import kept_interrupt
@@ -27,7 +27,7 @@ from models.plans.sparsity import Sparsity
 
 log = logging.getLogger("latency.profiling.prepare")
 
-Choose = Callable[[Workload, Profile], Choice | None]
+Choose = Callable[[Workload, Profile], ScheduleChoice | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Prepared:
     """
 
     sparsity: Sparsity | None
-    choice: Choice | None = None
+    choice: ScheduleChoice | None = None
     compiled: CompiledLayer | None = None
     inputs: tuple[np.ndarray, ...] = ()
     expected: np.ndarray | None = None
@@ -76,7 +76,7 @@ class Recipe:
         inputs, weights = random_operands(group.workload.layer, self.seed)
         return [self._prepared(group.workload, each, inputs, weights) for each in group.sparsities]
 
-    def choices(self, group: Group) -> list[tuple[Workload, Choice]]:
+    def choices(self, group: Group) -> list[tuple[Workload, ScheduleChoice]]:
         """What would be timed of a group: its variants under their schedules; those that have none are left out."""
         workloads = [replace(group.workload, sparsity=each) for each in group.sparsities]
         found = [(workload, self._chosen(workload).choice) for workload in workloads]

@@ -56,7 +56,7 @@ class Record:
         pitches: elements from row to row in the planes of its inputs, then of its output; () for a network.
         sparsity: "dense", or the text of a Sparsity; of a network "dense" too, its plan says more.
         dtype: element type of activations and weights on the device.
-        schedule: `codegen.schedules.rule.Choice.to_dict` of what ran: {"schedule": "columns", "filters": 8, ...};
+        schedule: `ScheduleChoice.to_dict` of what ran: {"schedule": "columns", "filters": 8, ...};
             {} where none was chosen, and for a network.
         grids: OpenCL kernels launched in one run.
         networks: of a layer, the networks that have it ("resnet50_3"); () for a sample from the space around them.

@@ -10,9 +10,9 @@ from benchmarks import kernel_timing, kernels
 from benchmarks.kernel_contenders import KernelSelection, contenders_of, kind_of, unique_convolutions
 from benchmarks.kernel_rows import ONEDNN, Contender, make_row
 from benchmarks.kernel_timing import LayerBench
+from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.sizes import trace_sizes
 from codegen.schedules import RULES, default_choice
-from codegen.schedules.rule import Choice
 from codegen.tuning.database import Tuned
 from devices import open_device
 from fleetpose import cli
@@ -87,7 +87,7 @@ def test_contenders(graph, host):
 def test_a_tuned_configuration_comes_first(graph, host):
     case = unique_convolutions(graph, host.profile.lanes)[1]
     direct = next(rule for rule in RULES if rule.name == "direct")
-    last = Choice("direct", direct.space(case.workload, host.profile)[-1])
+    last = ScheduleChoice("direct", direct.space(case.workload, host.profile)[-1])
 
     class Known(Tuned):
         def choice(self, workload, profile):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import tvm
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import random_operands, standalone_planes
 from codegen.lowering.target import make_target
 from codegen.schedules import schedule
@@ -14,7 +15,6 @@ from codegen.schedules.phases import PHASES
 from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
 from codegen.schedules.resize import RESIZE
-from codegen.schedules.rule import Choice
 from devices.profile import load_profile
 from tests.host.kernel_cases import ADD, CONVOLUTIONS, MOVES, POOLS, RELU, window
 from tests.host.test_kernels import check
@@ -60,7 +60,7 @@ def test_every_configuration(host, name):
     assert len(configs) == len(set(configs)) <= 16
     assert configs
     for config in configs:
-        check(host, layer, (1, 2), choice=Choice(rule.name, config))
+        check(host, layer, (1, 2), choice=ScheduleChoice(rule.name, config))
 
 
 @pytest.mark.parametrize("phone", PHONES)
@@ -71,7 +71,7 @@ def test_first_and_last_configuration_of_a_phone(host, name, phone):
     configs = rule.space(standalone_planes(layer, profile.lanes), profile)
     assert len(configs) <= 16
     for config in {configs[0], configs[-1]}:
-        check(host, layer, (1, 1), profile=profile, choice=Choice(rule.name, config))
+        check(host, layer, (1, 1), profile=profile, choice=ScheduleChoice(rule.name, config))
 
 
 @pytest.mark.parametrize("profile", ["generic_mali", "generic_adreno"])

@@ -8,6 +8,7 @@ import tvm
 
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.manifest import Manifest, manifest_path
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights
 from codegen.linking.link import export_shared
 from codegen.lowering.layer import standalone_planes
@@ -16,7 +17,6 @@ from codegen.lowering.target import make_target
 from codegen.schedules import candidates
 from codegen.schedules.image import IMAGE, TEXEL, image_shape, pack
 from codegen.schedules.products import FilterBlocks
-from codegen.schedules.rule import Choice
 from devices.profile import load_profile
 from fleetpose.files import sha256
 from models.graph.reference import run_graph
@@ -28,7 +28,7 @@ ADRENOS = [load_profile(name) for name in ("adreno-640", "adreno-730")]
 ANSWERED = [name for name, layer in CONVOLUTIONS.items() if layer.groups == 1 and max(layer.kernel) < 32]
 
 
-def image_choices(workload, profile) -> list[Choice]:
+def image_choices(workload, profile) -> list[ScheduleChoice]:
     return [choice for choice in candidates(workload, profile) if choice.schedule == "image"]
 
 
@@ -74,7 +74,7 @@ def test_a_texel_holds_four_filters():
     assert not image[1, :, 2:].any(), "there are six filters"
 
 
-def image_where_it_answers(workload, profile) -> Choice | None:
+def image_where_it_answers(workload, profile) -> ScheduleChoice | None:
     return next(iter(image_choices(workload, profile)), None)
 
 

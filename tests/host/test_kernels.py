@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
-from codegen.schedules.rule import Choice
 from models.graph.layer import Layer
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
@@ -26,7 +26,7 @@ def check(
     border: tuple[int, int] = (0, 0),
     seed: int | None = None,
     profile=None,
-    choice: Choice | None = None,
+    choice: ScheduleChoice | None = None,
     sparsity: Sparsity | None = None,
 ) -> None:
     """Run `layer` by the default or the given choice on fresh random data, and compare it with float64."""

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules import candidates, default_choice
 from codegen.schedules.columns import COLUMNS, ColumnTile
 from codegen.schedules.pattern import PatternTile
-from codegen.schedules.rule import Choice
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 from tests.host.kernel_cases import ADD, RELU, window
@@ -52,7 +52,7 @@ def test_blocks_and_zeros(host, block, zeros):
     layer = window("conv", (38, 57), (7, 33), (3, 3), epilogue=(ADD, RELU))
     sparsity = Sparsity.parse(block.format(zeros))
     workload = standalone_planes(layer, host.profile.lanes, sparsity=sparsity)
-    choice = Choice("columns", COLUMNS.space(workload, host.profile)[0])
+    choice = ScheduleChoice("columns", COLUMNS.space(workload, host.profile)[0])
     check(host, layer, border=(1, 1), sparsity=sparsity, choice=choice)
 
 
@@ -60,7 +60,13 @@ def test_blocks_and_zeros(host, block, zeros):
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_and_configurations(host, name, number):
     sparsity = Sparsity.parse(BLOCKS[(number + len(name)) % len(BLOCKS)].format(0.7) + (":free" if number % 2 else ""))
-    check(host, LAYERS[name], border=(2, 1), sparsity=sparsity, choice=Choice("columns", columns(sparsity, number)))
+    check(
+        host,
+        LAYERS[name],
+        border=(2, 1),
+        sparsity=sparsity,
+        choice=ScheduleChoice("columns", columns(sparsity, number)),
+    )
 
 
 @pytest.mark.parametrize("zeros", [0.5556, 0.7, 0.75, 0.875, 0.999])
@@ -73,7 +79,7 @@ def test_patterns_and_zeros(host, zeros):
 @pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.kernel == (3, 3)])
 def test_pattern_layers_and_configurations(host, name, tile):
     sparsity = Sparsity("pattern", 0.7, patterns=4, balanced=not tile.sorted)
-    check(host, LAYERS[name], border=(2, 1), sparsity=sparsity, choice=Choice("pattern", tile))
+    check(host, LAYERS[name], border=(2, 1), sparsity=sparsity, choice=ScheduleChoice("pattern", tile))
 
 
 SPACES = {
@@ -104,10 +110,12 @@ def test_whole_space(host, text, phone):
 def test_only_stride_2_is_split(host):
     sparsity = Sparsity.parse("columns:0.5:8x1")
     with pytest.raises(ValueError, match="columns are split at stride 2"):
-        check(host, LAYERS["1x1 19 to 57"], sparsity=sparsity, choice=Choice("columns", ColumnTile(8, 1, split=1)))
+        check(
+            host, LAYERS["1x1 19 to 57"], sparsity=sparsity, choice=ScheduleChoice("columns", ColumnTile(8, 1, split=1))
+        )
 
 
-def check_weight(session, layer, weight: np.ndarray, choice: Choice, sparsity: Sparsity) -> None:
+def check_weight(session, layer, weight: np.ndarray, choice: ScheduleChoice, sparsity: Sparsity) -> None:
     """As `check`, with a weight that need not follow the sparsity."""
     inputs, weights = random_operands(layer, np.random.SeedSequence().entropy)
     workload = standalone_planes(layer, session.profile.lanes, (1, 1), sparsity=sparsity)
@@ -119,11 +127,11 @@ def check_weight(session, layer, weight: np.ndarray, choice: Choice, sparsity: S
     assert_borders_are_zero(workload.output, flat, str(choice))
 
 
-def choices_of(layer) -> list[tuple[Choice, Sparsity]]:
+def choices_of(layer) -> list[tuple[ScheduleChoice, Sparsity]]:
     return [
-        (Choice("columns", ColumnTile(8, 1, 2, channels=4, sorted=1)), Sparsity("block_punched", 0.5, (8, 4))),
-        (Choice("columns", ColumnTile(8, 1, 2)), Sparsity("columns", 0.5, (8, 1))),
-        (Choice("pattern", PatternTile(2, 3, sorted=1)), Sparsity("pattern", 0.75, patterns=8)),
+        (ScheduleChoice("columns", ColumnTile(8, 1, 2, channels=4, sorted=1)), Sparsity("block_punched", 0.5, (8, 4))),
+        (ScheduleChoice("columns", ColumnTile(8, 1, 2)), Sparsity("columns", 0.5, (8, 1))),
+        (ScheduleChoice("pattern", PatternTile(2, 3, sorted=1)), Sparsity("pattern", 0.75, patterns=8)),
     ]
 
 
@@ -198,4 +206,4 @@ def test_random_sparse_convolutions(host, data):
             sorted=number("sorted", 0, 1),
         )
     rule = "pattern" if pattern == "pattern" else "columns"
-    check(host, layer, pair("border", 0, 2), sparsity=sparsity, choice=Choice(rule, config))
+    check(host, layer, pair("border", 0, 2), sparsity=sparsity, choice=ScheduleChoice(rule, config))

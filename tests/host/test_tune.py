@@ -9,9 +9,10 @@ import pytest
 
 from codegen import schedules, tune
 from codegen.kernels.builder import kernel, put
+from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Kernel, Weights
 from codegen.schedules.direct import DIRECT
-from codegen.schedules.rule import Choice, Rule
+from codegen.schedules.rule import Rule
 from codegen.tuning import database as tuned
 from codegen.tuning.contest import Contest
 from codegen.tuning.database import METASCHEDULE, Tuned, read_rows
@@ -128,13 +129,13 @@ def test_a_default_that_fails_is_replaced(host):
     (task,) = small_tasks(host.profile, layers=["wide"])
     inputs, weights = task.operands(0)
     contest = Contest(host, task.workload, weights, inputs)
-    for choice in (Choice("faulty", Fault("refuses")), *task.choices[:2]):
+    for choice in (ScheduleChoice("faulty", Fault("refuses")), *task.choices[:2]):
         contest.enter(choice)
     verdict = contest.decide(3)
     assert verdict.best in task.choices[:2]
     assert (verdict.default_secs, verdict.ratio, verdict.tried) == (None, None, 3)
     nothing = Contest(host, task.workload, weights, inputs)
-    nothing.enter(Choice("faulty", Fault("refuses")))
+    nothing.enter(ScheduleChoice("faulty", Fault("refuses")))
     assert nothing.decide(3) is None
 
 

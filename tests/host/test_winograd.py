@@ -8,9 +8,9 @@ import tvm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.schedules import candidates, default_choice
-from codegen.schedules.rule import Choice
 from codegen.schedules.winograd import WinogradTile, legal
 from codegen.schedules.winograd_transforms import FILTER, transform_filters, transform_input, transform_output
 from models.graph.reference import run_single
@@ -33,7 +33,7 @@ SHAPES = {
 }
 
 
-def choices(session, layer, profile=None, sparsity=None, names=("winograd", "winograd_sparse")) -> list[Choice]:
+def choices(session, layer, profile=None, sparsity=None, names=("winograd", "winograd_sparse")) -> list[ScheduleChoice]:
     profile = profile or session.profile
     workload = standalone_planes(layer, profile.lanes, sparsity=sparsity)
     return [choice for choice in candidates(workload, profile) if choice.schedule in names]
@@ -88,7 +88,7 @@ def test_nothing_beyond_the_input_border_matters(host, name, gpu):
     workload, (inputs, weights) = standalone_planes(layer, profile.lanes, (1, 1)), random_operands(layer, 0)
     for m in (2, 4):
         loaded = LoadedLayer(
-            compile_layer(workload, weights, profile, choice=Choice("winograd", WinogradTile(m, 4, 2))), host
+            compile_layer(workload, weights, profile, choice=ScheduleChoice("winograd", WinogradTile(m, 4, 2))), host
         )
         arguments = loaded.arguments(inputs)
         arguments[0] = tvm.runtime.tensor(surrounded_by_nan(workload.inputs[0], inputs[0]), host.device)
@@ -149,4 +149,4 @@ def test_random_shapes(host, data):
         "conv", channels, size, (3, 3), epilogue=data.draw(st.sampled_from([(), (RELU,), (ADD,)]), "epilogue")
     )
     border = data.draw(st.tuples(st.integers(0, 3), st.integers(0, 3)), "border")
-    check(host, layer, border, choice=Choice("winograd", WinogradTile(m, filters, vectors, first)))
+    check(host, layer, border, choice=ScheduleChoice("winograd", WinogradTile(m, filters, vectors, first)))

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.build import Destination, build
+from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import standalone_planes
 from codegen.schedules import candidates, default_choice
-from codegen.schedules.rule import Choice
 from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, read_rows, tuned_for, update
 from codegen.tuning.key import Key
 from codegen.tuning.tasks import tasks_of
@@ -34,7 +34,7 @@ def workload_of(layer=None, profile=HOST, border=(0, 0), sparsity=None):
     return standalone_planes(layer, profile.lanes, border, sparsity=sparsity)
 
 
-def row_of(workload, choice: Choice | None = None, tuner=CANDIDATES, profile=HOST, **others) -> Row:
+def row_of(workload, choice: ScheduleChoice | None = None, tuner=CANDIDATES, profile=HOST, **others) -> Row:
     """A row as tuning writes it; without `choice`, of the workload's last candidate."""
     choice = choice or list(candidates(workload, profile))[-1]
     values = {"best": choice.to_dict(), "default": default_choice(workload, profile).to_dict(), **others}
@@ -89,7 +89,7 @@ def test_sparse_layers_are_near_those_of_like_blocks_and_zeros():
 
 def test_what_is_known_but_illegal_here_is_passed_over():
     direct = next(choice for choice in candidates(workload_of(), HOST) if choice.schedule == "direct")
-    illegal = Choice("direct", replace(direct.config, filters=1000, vectors=1000))
+    illegal = ScheduleChoice("direct", replace(direct.config, filters=1000, vectors=1000))
     assert Tuned([row_of(workload_of(), illegal)]).choice(workload_of(), HOST) is None
 
 
