@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def write_picture(path: Path, picture, force: bool = False) -> None:
+def write_picture(path: Path, picture: np.ndarray, force: bool = False) -> None:
     """Encode by the path's suffix. Raises UsageError for one OpenCV does not write."""
     with atomic_output(path, force=force) as temporary:
         if not cv2.imwrite(str(temporary), picture):
@@ -145,7 +145,9 @@ def _run_image(arguments: argparse.Namespace, artifact: Artifact, image: np.ndar
         _print(arguments, artifact, result, timing, layers)
 
 
-def _print(arguments, artifact: Artifact, result: PoseResult, timing: Measurement | None, layers) -> None:
+def _print(
+    arguments: Any, artifact: Artifact, result: PoseResult, timing: Measurement | None, layers: list[LayerTime]
+) -> None:
     if layers:
         print_layers(layers)
     height, width = result.input_size

@@ -53,7 +53,7 @@ class Artifact:
         stored = load_file(self.path.parent / self.manifest.parameters_file["file"])
         return [stored[name] for name in self.manifest.parameters]
 
-    def _upload(self, array: np.ndarray):
+    def _upload(self, array: np.ndarray) -> Any:
         import tvm
 
         return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device)

@@ -25,7 +25,7 @@ def _sigmoid(value, number: Number):
     return number(1) / (number(1) + T.exp(number(0) - value))
 
 
-def apply_step(step: Step, value, number: Number):
+def apply_step(step: Step, value, number: Number):  # noqa: C901  a branch for each operation
     """`value` after the activation `step` (not "add").
 
     Args:

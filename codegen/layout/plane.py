@@ -13,6 +13,7 @@ elements follow the last plane because vector loads may run past it; what they r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -88,11 +89,11 @@ class Plane:
         """Vectors of a row that hold image elements; the rest of the pitch, if any, is all gap."""
         return -(-self.width // self.lanes)
 
-    def index(self, channel, row, column):
+    def index(self, channel: Any, row: Any, column: Any) -> Any:
         """Flat index of an element; row and column may reach into the border. Works on ints and on TIR expressions."""
         return self.start(channel) + self.origin + row * self.pitch + column
 
-    def start(self, channel):
+    def start(self, channel: Any) -> Any:
         """Flat index of the first element of a channel's plane, its lead."""
         return (channel + self.first) * self.stride if self.first else channel * self.stride
 

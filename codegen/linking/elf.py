@@ -125,7 +125,7 @@ def _report(elf: ELFFile, size: int) -> tuple[ElfReport, set[str]]:
     return report, {symbol.name for symbol in symbols if symbol["st_shndx"] != "SHN_UNDEF"}
 
 
-def _strong(symbol) -> bool:
+def _strong(symbol: Any) -> bool:
     return bool(symbol.name) and symbol["st_info"]["bind"] != "STB_WEAK"
 
 

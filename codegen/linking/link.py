@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tvm
 
@@ -95,7 +96,7 @@ def export_shared(
         )
 
 
-def opencl_source(module) -> str:
+def opencl_source(module: Any) -> str:
     """The OpenCL C of a compiled module and all it imports."""
     own = [module.inspect_source()] if module.kind == "opencl" else []
     return "\n".join(own + [source for imported in module.imports if (source := opencl_source(imported))])

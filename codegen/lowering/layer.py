@@ -108,7 +108,7 @@ class LoadedLayer:
         kernel = compiled.kernel
         self._constants = [self._upload(array, name in kernel.textures) for name, array in kernel.constants.items()]
 
-    def _upload(self, array: np.ndarray, texture: bool = False):
+    def _upload(self, array: np.ndarray, texture: bool = False) -> Any:
         scope = TEXTURE_SCOPE if texture else None
         return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device, mem_scope=scope)
 

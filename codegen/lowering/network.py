@@ -184,7 +184,7 @@ class _Lowering:
             kernel = self._kernel(workload, Weights(), concat.name)
             yield _Scheduled(layer, kernel, self._share(workload.label, kernel.func), [])
 
-    def _share(self, label: str, func) -> relax.GlobalVar:
+    def _share(self, label: str, func: tvm.ir.BaseFunc) -> relax.GlobalVar:
         """The module's function for a kernel: one for all that are structurally equal."""
         key = StructuralKey(func)
         if key not in self.functions:

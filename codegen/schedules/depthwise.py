@@ -109,7 +109,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: TallTile)
     return Kernel(_write(workload, profile, tile), constants)
 
 
-def _write(workload: Workload, profile: Profile, tile: TallTile):
+def _write(workload: Workload, profile: Profile, tile: TallTile):  # noqa: C901  the loops of one kernel
     layer, turn = workload.layer, Turn(workload.layer)
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, tile.vectors, tile.rows)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import tvm
@@ -192,10 +193,10 @@ class _Builder(ms.builder.PyBuilder):
         super().__init__()
         self.search, self.folder, self.count = search, folder, 0
 
-    def build(self, build_inputs):
+    def build(self, build_inputs: Any) -> list[Any]:
         return [self._one(build_input.mod) for build_input in build_inputs]
 
-    def _one(self, module):
+    def _one(self, module: Any) -> Any:
         if self.search.expired():
             return ms.builder.BuilderResult(None, "out of time")
         self.count += 1
@@ -213,14 +214,14 @@ class _Builder(ms.builder.PyBuilder):
 class _Done(ms.runner.PyRunnerFuture):
     """A result that is there already."""
 
-    def __init__(self, secs, error) -> None:
+    def __init__(self, secs: Any, error: Any) -> None:
         super().__init__()
         self.secs, self.error = secs, error
 
     def done(self) -> bool:
         return True
 
-    def result(self):
+    def result(self) -> Any:
         return ms.runner.RunnerResult(self.secs, self.error)
 
 
@@ -232,5 +233,5 @@ class _Runner(ms.runner.PyRunner):
         super().__init__()
         self.search = search
 
-    def run(self, runner_inputs):
+    def run(self, runner_inputs: Any) -> list[Any]:
         return [_Done(*self.search.time(Path(str(each.artifact_path)))) for each in runner_inputs]

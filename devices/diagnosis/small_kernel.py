@@ -45,7 +45,7 @@ def build(path: Path, steps: int = 1, machine: str | None = None) -> Path:
     @I.ir_module(s_tir=True)
     class Small:
         @T.prim_func(s_tir=True)
-        def main(A: T.Buffer((LENGTH,), "float32"), B: T.Buffer((LENGTH,), "float32")):
+        def main(A: T.Buffer((LENGTH,), "float32"), B: T.Buffer((LENGTH,), "float32")):  # type: ignore[no-untyped-def]
             T.func_attr({"tirx.noalias": True})
             for block in T.thread_binding((LENGTH + LANES - 1) // LANES, thread="blockIdx.x"):
                 for thread in T.thread_binding(LANES, thread="threadIdx.x"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -156,7 +157,7 @@ def within_loss(layers: Sequence[LayerOptions], max_loss: float, margin: float =
     return _assign(layers, margin, lambda option: option.ms, lambda option: option.loss, max_loss)
 
 
-def _assign(layers: Sequence[LayerOptions], margin: float, cost, weight, budget: float) -> list[Option]:
+def _assign(layers: Sequence[LayerOptions], margin: float, cost: Any, weight: Any, budget: float) -> list[Option]:
     """One option per layer, total cost least, total weight within the budget: a multiple-choice knapsack, by HiGHS."""
     options = [allowed(layer, margin) for layer in layers]
     flat = [option for each in options for option in each]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
@@ -115,7 +116,7 @@ def _scaled(size: int, at: float) -> int:
     return max(1, round(size * math.exp((2 * at - 1) * math.log(SCALE))))
 
 
-def _pick(choices: Sequence, at: float):
+def _pick(choices: Sequence[Any], at: float) -> Any:
     return choices[min(int(at * len(choices)), len(choices) - 1)]
 
 

@@ -93,7 +93,7 @@ def _resize(layer: Layer, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def apply_step(step: Step, x: torch.Tensor) -> torch.Tensor:
+def apply_step(step: Step, x: torch.Tensor) -> torch.Tensor:  # noqa: C901  a branch for each operation
     """An activation, from its definition."""
     if step.kind == "relu":
         return x.clamp(min=0)

@@ -47,7 +47,7 @@ def test_description(devices):
         assert device["max_work_group"] > 0
         assert isinstance(device["extensions"], list)
         assert device["fp16"] == ("cl_khr_fp16" in device["extensions"])
-    assert os.path.isabs(backend("library"))
+    assert Path(backend("library")).is_absolute()
     kinds = [device["type"] != "gpu" for device in devices]
     assert kinds == sorted(kinds)  # GPUs first
 

@@ -25,7 +25,7 @@ class RandomNet(nn.Module):
             self._plan(kind, first % len(self.sizes), second, setting)
         self.outputs = sorted({index % len(self.sizes) for index in outputs})
 
-    def _plan(self, kind, at, second, setting):
+    def _plan(self, kind, at, second, setting):  # noqa: C901  a branch for each operation
         channels, height, width = self.sizes[at]
         function, sources = None, [at]
         if kind == "conv":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from latency.report.rendering.document import (
     Cell,
@@ -84,7 +84,7 @@ def _table(table: Table, device: str) -> str:
     return "\n".join([_row(map(escaped, titles)), f"|{'|'.join(rules)}|", *map(_row, rows)])
 
 
-def _row(cells) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
