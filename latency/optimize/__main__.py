@@ -6,12 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from devices import open_device
-from devices.opening import check_runs_kernels
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from latency.optimize.api import Result, carried_out
-from latency.optimize.job import PEOPLE, Lease
+from latency.optimize.api import Result, optimize
+from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
 from latency.planning.options import Goal
 from latency.report.sections.headline import goal_text
@@ -97,13 +95,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
 
 def main(arguments: argparse.Namespace) -> int:
     request = request_of(arguments)
-    check_runs_kernels(arguments.device)
-    request.check()
-    lease = Lease(lambda: open_device(arguments.device, arguments.profile))
-    try:
-        result = carried_out(request, lease, force=arguments.force)
-    finally:
-        lease.give_back()
+    result = optimize(None, arguments.device, request, profile=arguments.profile, force=arguments.force)
     if arguments.json:
         cli.print_json({**_files(result), "ok": result.ok, **result.facts})
     else:

@@ -1,20 +1,20 @@
-"""An optimization as one call: of a network made by `create_model`, on an open device."""
+"""An optimization as one call: of a network made by `create_model`, on a device."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from devices.opening import check_runs_kernels
+from devices.opening import check_runs_kernels, open_device
 from devices.session import Session
 from fleetpose.errors import UsageError
 from latency.optimize.flow import run
-from latency.optimize.job import PRUNED, RESULT, SPARSE_SO, VERIFIED, Job, Lease
+from latency.optimize.job import PRUNED, RESULT, SPARSE_SO, Job, Lease
 from latency.optimize.request import Request
 from latency.optimize.state import State, locked
-from latency.planning.options import Goal
 from latency.report import HTML
 from models.plans.plan import Plan
 from models.zoo.resolve import model_name
@@ -56,69 +56,56 @@ class Result:
 
 
 def optimize(
-    model: nn.Module | str,
-    device: Session,
+    network: nn.Module | None,
+    device: Session | str,
+    request: Request,
     *,
-    out: Path | str,
-    speedup: float | None = None,
-    target_ms: float | None = None,
-    max_loss: float | None = None,
+    profile: str | None = None,
     force: bool = False,
-    **options: Any,
 ) -> Result:
-    """Make a network fast on a device: measure, decide, prune, build, check, compare; resumed where `out` has a part.
+    """Make a network fast on a device: measure, decide, prune, build, check, compare.
+
+    Everything is written to `request.folder`. The same call resumes an optimization that was interrupted.
 
     Args:
-        model: as `create_model` made it, with the weights it has now; or a registered name, with `weights=FILE`.
-        device: an open session, which stays open.
-        out: folder for everything.
-        speedup, target_ms, max_loss: the goal, at most one; none decides every layer for itself.
+        network: as `create_model` made it, with the weights it has now; None: `request.model` with `request.weights`.
+        device: an open session, which stays open; or a device's spec ("host", "rpc:KEY"), opened while it is needed.
+        request: what is asked for; its model is the network's.
+        profile: profile name or TOML file of a device that is given by its spec (default: the device's own).
         force: take over a folder of something else.
-        options: fields of `latency.optimize.request.Request`, such as data, val, budget_minutes, sparsities.
 
     Raises:
         UsageError: values, files or folders that make no sense; a goal out of reach.
-        DeviceUnreachable: the device is gone. KeyboardInterrupt: SIGINT or SIGTERM came. The same call goes on.
+        DeviceUnreachable: the device is gone.
+        KeyboardInterrupt: SIGINT or SIGTERM came.
     """
-    if sum(each is not None for each in (speedup, target_ms, max_loss)) > 1:
-        raise UsageError("speedup, target_ms and max_loss are goals; give one")
-    unknown = options.keys() - Request.__dataclass_fields__.keys()
-    if unknown:
-        raise UsageError(f"optimize has no option {sorted(unknown)[0]!r}; see latency.optimize.request.Request")
-    for name in ("weights", "plan", "sensitivity", "val", "image"):
-        if options.get(name) is not None:
-            options[name] = Path(options[name])
-    options["data"] = tuple(map(Path, options.get("data", ())))
-    name = model if isinstance(model, str) else model_name(model)
-    request = Request(name, Path(out), goal=Goal(target_ms, speedup, max_loss), **options)
-    if isinstance(model, str):
-        return carried_out(request, Lease(session=device), force=force)
-    if request.weights is not None:
-        raise UsageError("a model that is given has its weights; leave out weights=")
-    return carried_out(request, Lease(session=device), model, force)
-
-
-def carried_out(request: Request, lease: Lease, network: nn.Module | None = None, force: bool = False) -> Result:
-    """Check a request and do it.
-
-    Args:
-        lease: the device.
-        network: whose weights are taken, instead of `request.weights`.
-        force: take over a folder of something else.
-
-    Raises:
-        As `optimize`.
-    """
+    check_runs_kernels(device)
+    if network is not None:
+        _check_network(network, request)
     request.check()
-    about = {"model": request.model, "input_size": list(request.input_size)}
-    state = State(request.folder, about, force)
-    with locked(request.folder):
-        if network is not None:
-            save_weights(network, request.folder / GIVEN, force=True)
-            request = replace(request, weights=request.folder / GIVEN)
-        check_runs_kernels(lease.session)
-        job = Job(request, lease)
-        stages = run(job, state)
+    state = State(request.folder, {"model": request.model, "input_size": list(request.input_size)}, force)
+    lease = Lease(lambda: open_device(device, profile)) if isinstance(device, str) else Lease(session=device)
+    try:
+        with locked(request.folder):
+            if network is not None:
+                save_weights(network, request.folder / GIVEN, force=True)
+                request = replace(request, weights=request.folder / GIVEN)
+            job = Job(request, lease)
+            return _result(job, run(job, state))
+    finally:
+        lease.give_back()
+
+
+def _check_network(network: nn.Module, request: Request) -> None:
+    """Raise UsageError where a request is not of the network that is given with it."""
+    if (name := model_name(network)) != request.model:
+        raise UsageError(f"the network is {name}, but the request is of {request.model}")
+    if request.weights is not None:
+        raise UsageError("a network that is given has its weights; leave out weights=")
+
+
+def _result(job: Job, stages: Sequence[tuple[str, str, float]]) -> Result:
     facts = json.loads(job.path(RESULT).read_text())
-    ok = bool(json.loads(job.path(VERIFIED).read_text())["ok"])
-    return Result(request.folder, job.plan, job.path(SPARSE_SO), job.path(PRUNED), facts, tuple(stages), ok)
+    return Result(
+        job.request.folder, job.plan, job.path(SPARSE_SO), job.path(PRUNED), facts, tuple(stages), facts["verify"]["ok"]
+    )

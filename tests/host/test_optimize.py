@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
-import latency
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from latency import optimize
 from latency.optimize import __main__ as command
 from latency.optimize import request as requests
+from latency.optimize.api import optimize
 from latency.optimize.flow import STAGES
+from latency.optimize.request import Request
+from latency.planning.options import Goal
 from latency.records.read import read_records
 from models.frontend.trace import trace
 from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 from models.zoo.resolve import create_model
 from models.zoo.weights import save_weights
 from tests.tiny_pose import register_tiny, write_coco
@@ -191,11 +193,12 @@ def test_from_python_with_photographs(host, given, whole, tmp_path, monkeypatch)
     (tmp_path / "out").mkdir()
     shutil.copy(whole / "timings.jsonl", tmp_path / "out")  # what is measured is measured
     model = create_model(MODEL, weights=given[0])
-    result = optimize(
-        model, host, out=tmp_path / "out", force=True, max_loss=1.0, tune=False, around=4, rounds=3, wait_secs=0.0,
-        budget_minutes=10.0, sparsities=(requests.Sparsity.parse(SPARSE),),
-        data=[write_coco(tmp_path / "data", images=3)], val=write_coco(tmp_path / "val", images=2, seed=5),
+    request = Request(
+        MODEL, tmp_path / "out", goal=Goal(max_loss=1.0), tune=False, around=4, rounds=3, wait_secs=0.0,
+        budget_minutes=10.0, sparsities=(Sparsity.parse(SPARSE),),
+        data=(write_coco(tmp_path / "data", images=3),), val=write_coco(tmp_path / "val", images=2, seed=5),
     )  # fmt: skip
+    result = optimize(model, host, request, force=True)
     assert host.alive(), "the caller's session stays open"
     assert result.ok
     assert result.artifact.is_file()
@@ -203,12 +206,6 @@ def test_from_python_with_photographs(host, given, whole, tmp_path, monkeypatch)
     assert result.facts["goal"] == {"kind": "max_loss", "value": 1.0}
     assert result.facts["headline"]["ap_dense"] is not None
     assert any("reconstructed" in said or "nothing is sparse" in said for name, said, _ in result.stages)
-
-
-def test_the_package_is_the_function():
-    assert latency.optimize is optimize
-    assert callable(optimize)
-    assert optimize.__name__ == "latency.optimize"
 
 
 @pytest.mark.parametrize(
@@ -247,10 +244,14 @@ def test_a_folder_of_something_else_is_left_alone(capsys, tmp_path, whole):
         assert text in capsys.readouterr().err
 
 
-def test_a_network_of_nobody_has_no_name(host, tmp_path):
+def test_optimize_refuses_networks_that_are_not_the_requests(host, given, tmp_path):
     from torch import nn
 
+    request = Request(MODEL, tmp_path / "out")
     with pytest.raises(UsageError, match="create_model"):
-        optimize(nn.Conv2d(3, 3, 1), host, out=tmp_path / "out")
-    with pytest.raises(UsageError, match="no option 'speed'"):
-        optimize(MODEL, host, out=tmp_path / "out", speed=2)
+        optimize(nn.Conv2d(3, 3, 1), host, request)
+    with pytest.raises(UsageError, match="the request is of resnet50_3"):
+        optimize(create_model(MODEL), host, Request("resnet50_3", tmp_path / "out"))
+    with pytest.raises(UsageError, match="leave out weights"):
+        optimize(create_model(MODEL), host, Request(MODEL, tmp_path / "out", weights=given[0]))
+    assert not (tmp_path / "out").exists()
