@@ -23,7 +23,7 @@ from latency.dataset.sample import Sample, shape_text
 from latency.planning.explain_plan import DECIDED_BY_TIME
 from latency.predict import traced
 from models.graph.layer import Layer
-from models.plans.plan import Choice, Plan
+from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import variant_text
 from models.zoo.resolve import MODEL_HELP
 
@@ -132,7 +132,7 @@ def _times(samples: Sequence[Sample]) -> dict[tuple[str, tuple[str, ...]], dict[
     return found
 
 
-def _verdict(choice: Choice, times: Times) -> Verdict:
+def _verdict(choice: LayerChoice, times: Times) -> Verdict:
     variant = variant_text(choice.sparsity)
     rivals = times if choice.sparsity is None else {name: times[name] for name in (DENSE, variant)}
     best = min(rivals, key=lambda name: rivals[name])

@@ -31,6 +31,7 @@ from latency.planning.refine import Stand, tried
 from latency.predict import add_network_flags, traced
 from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph
+from models.plans.explain import explain
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, parse_variant
 from models.zoo.resolve import model_spec
@@ -183,7 +184,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         cli.print_json(summary(arguments, graph, plan))
     else:
-        print(plan.explain(graph.layers))
+        print(explain(plan, graph.layers))
         print(f"\n{arguments.out}")
     return 0
 

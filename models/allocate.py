@@ -17,6 +17,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from models.graph.network import Graph
+from models.plans.explain import explain
 from models.plans.knapsack import COUNTED, Option, allocate, dense_option, options, uniform
 from models.plans.plan import Plan
 from models.prune.masks.eligible import prunable
@@ -117,7 +118,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         cli.print_json({"plan": str(arguments.out), **_counts(graph, plan)})
     else:
-        print(plan.explain(graph.layers))
+        print(explain(plan, graph.layers))
         print(f"\n{arguments.out}")
     return 0
 

@@ -19,7 +19,7 @@ from latency.records.read import read_records
 from latency.records.record import Record
 from models.graph.layer import Layer
 from models.plans.cost import Cost
-from models.plans.plan import Choice, Plan
+from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import Sparsity, variant_text
 from models.zoo.blocks import block_of
 
@@ -55,7 +55,7 @@ class Layers:
         choices = {choice.layer: choice for choice in self.plan.choices}
         return [self._row(layer, choices.get(layer.name)) for layer in self.graph.layers]
 
-    def _row(self, layer: Layer, choice: Choice | None) -> dict[str, Any]:
+    def _row(self, layer: Layer, choice: LayerChoice | None) -> dict[str, Any]:
         sparsity = choice.sparsity if choice else None
         dense, sparse = self.record(layer.name, None), self.record(layer.name, sparsity) if sparsity else None
         block = block_of(layer.module or layer.name, self.job.request.spec.blocks)
@@ -174,7 +174,7 @@ def _measured(kind: str, record: Record | None, cost: Cost | None) -> dict[str, 
     return {f"{kind}_schedule": schedule, f"{kind}_ms": ms, f"{kind}_iqr_ms": iqr}
 
 
-def _ratio(dense: Record | None, sparse: Record | None, choice: Choice | None) -> float | None:
+def _ratio(dense: Record | None, sparse: Record | None, choice: LayerChoice | None) -> float | None:
     """Measured dense / sparse time, both of one interleaved run."""
     if choice and choice.dense and choice.sparse and choice.dense.measured and choice.sparse.measured:
         return choice.dense.ms / choice.sparse.ms

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from latency.planning.assignment import LayerOptions, Option, break_even, survives
 from latency.planning.options import Goal, Network, target_of
 from models.plans.cost import Cost, Outlook
-from models.plans.plan import Choice, Plan
+from models.plans.plan import LayerChoice, Plan
 
 #: what a rule leaves dense although a variant survives
 BEYOND = "the goal is reached without"
@@ -40,12 +40,12 @@ def plan_of(
     return Plan(model, tuple(choices), outlook)
 
 
-def choice_of(layer: LayerOptions, option: Option, counted: LayerOptions, margin: float) -> Choice:
+def choice_of(layer: LayerOptions, option: Option, counted: LayerOptions, margin: float) -> LayerChoice:
     """What the plan says of one layer; `counted`: its options as contributions, which the decision was made on."""
     best = min(layer.variants, key=lambda each: each.ms, default=None)
     shown = best if option.sparsity is None else option
     ratio = break_even(layer)
-    return Choice(
+    return LayerChoice(
         layer.layer,
         option.sparsity,
         dense_reason(counted, margin) if option.sparsity is None else sparse_reason(option, counted),

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from models.graph.layer import Layer
+from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import variant_text
-
-if TYPE_CHECKING:
-    from models.plans.plan import Choice, Plan
 
 #: layers that a list names before it says how many more there are
 MOST_NAMED = 6
 
 
-def explained(plan: Plan, layers: Sequence[Layer] = ()) -> str:
-    """The text; `layers`, the network's, add sizes."""
+def explain(plan: Plan, layers: Iterable[Layer] = ()) -> str:
+    """The plan for people: a summary, a table by layer, then what stays dense and why.
+
+    Args:
+        layers: of the network, for sizes..
+
+    Raises:
+        UsageError: the plan does not fit the layers.
+    """
+    layers = tuple(layers)
+    if layers:
+        plan.check(layers)
     sections = [_summary(plan, layers), _table(plan, layers), _dense(plan)]
     return "\n\n".join(section for section in sections if section)
 
@@ -54,12 +61,12 @@ _SIZES = ["weight", "MMACs", "kept"]
 _TIMES = ["dense ms", "sparse ms", "break-even"]
 
 
-def _sizes(layer: Layer, choice: Choice) -> list[str]:
+def _sizes(layer: Layer, choice: LayerChoice) -> list[str]:
     kept = choice.sparsity.kept_macs(layer) if choice.sparsity else layer.macs
     return ["x".join(map(str, layer.weight_shape)), f"{layer.macs / 1e6:.1f}", f"{kept / 1e6:.1f}"]
 
 
-def _times(choice: Choice) -> list[str]:
+def _times(choice: LayerChoice) -> list[str]:
     """Milliseconds dense and sparse; zeros from which on it pays. Measured ones bear an "m"."""
     texts = [f"{cost.ms:.3g}{'m' * cost.measured}" if cost else "-" for cost in (choice.dense, choice.sparse)]
     return [*texts, "-" if choice.break_even is None else f"{choice.break_even:.2f}"]

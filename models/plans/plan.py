@@ -22,14 +22,13 @@ from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import atomic_output
 from models.graph.layer import Layer
 from models.plans.cost import Cost, Outlook, number
-from models.plans.explain import explained
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
 
 FORMAT = "fleetpose.plan/1"
 
 
 @dataclass(frozen=True)
-class Choice:
+class LayerChoice:
     """What was chosen for one layer.
 
     Attributes:
@@ -56,8 +55,8 @@ class Choice:
             "dense_ms": self.dense and self.dense.to_json(),
             "sparse_ms": self.sparse and self.sparse.to_json(),
         }
-        rest = {name: value for name, value in known.items() if value is not None}
-        return {"variant": variant_text(self.sparsity), "reason": self.reason, **rest}
+        times = {name: value for name, value in known.items() if value is not None}
+        return {"variant": variant_text(self.sparsity), "reason": self.reason, **times}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Plan:
     """
 
     model: str
-    choices: tuple[Choice, ...]
+    choices: tuple[LayerChoice, ...]
     network: Outlook | None = None
 
     def __post_init__(self) -> None:
@@ -97,15 +96,15 @@ class Plan:
         for name in [*sparsities, *why]:
             if name not in names:
                 raise unknown_name(f"convolution of {model}", name, names)
-        plan = Plan(model, tuple(Choice(name, sparsities.get(name), why.get(name, "")) for name in names))
+        plan = Plan(model, tuple(LayerChoice(name, sparsities.get(name), why.get(name, "")) for name in names))
         plan.check(layers)
         return plan
 
     @cached_property
-    def _by_layer(self) -> dict[str, Choice]:
+    def _by_layer(self) -> dict[str, LayerChoice]:
         return {choice.layer: choice for choice in self.choices}
 
-    def __getitem__(self, layer: str) -> Choice:
+    def __getitem__(self, layer: str) -> LayerChoice:
         """The choice for a layer, by its name. Raises UsageError, with "did you mean"."""
         if layer not in self._by_layer:
             raise unknown_name(f"layer in the plan of {self.model}", layer, self._by_layer)
@@ -133,38 +132,29 @@ class Plan:
     def removed_weights(self, layers: Iterable[Layer]) -> int:
         """How many weights of `layers` the plan sets to zero; see Sparsity.kept_fraction."""
         pairs = self._pruned(layers)
-        return sum(layer.params - layer.bias * layer.out_shape[0] - each.kept_weights(layer) for layer, each in pairs)
+        return sum(
+            layer.params - layer.bias * layer.out_shape[0] - sparsity.kept_weights(layer) for layer, sparsity in pairs
+        )
 
     def removed_macs(self, layers: Iterable[Layer]) -> int:
         """How many multiply-adds of `layers` these weights were for."""
-        return sum(layer.macs - each.kept_macs(layer) for layer, each in self._pruned(layers))
+        return sum(layer.macs - sparsity.kept_macs(layer) for layer, sparsity in self._pruned(layers))
 
     def _pruned(self, layers: Iterable[Layer]) -> list[tuple[Layer, Sparsity]]:
         sparsities = self.sparsities
         return [(layer, sparsities[layer.name]) for layer in layers if layer.name in sparsities]
 
-    def explain(self, layers: Iterable[Layer] = ()) -> str:
-        """The plan for people: a summary, a table by layer, then what stays dense and why.
-
-        Args:
-            layers: of the network, for sizes.
-        """
-        layers = tuple(layers)
-        if layers:
-            self.check(layers)
-        return explained(self, layers)
-
     def to_json(self) -> dict[str, Any]:
         network = {"network": self.network.to_json()} if self.network else {}
-        layers = {each.layer: each.to_json() for each in self.choices}
+        layers = {choice.layer: choice.to_json() for choice in self.choices}
         return {"format": FORMAT, "model": self.model, **network, "layers": layers}
 
     @staticmethod
     def from_json(value: Any) -> Plan:
         """The inverse of `to_json`. Raises UsageError for another format, and entries missing or not understood."""
-        found = value.get("format") if isinstance(value, dict) else type(value).__name__
-        if found != FORMAT:
-            raise UsageError(f"not a plan: its format is {found!r}, not {FORMAT!r}")
+        its_format = value.get("format") if isinstance(value, dict) else type(value).__name__
+        if its_format != FORMAT:
+            raise UsageError(f"not a plan: its format is {its_format!r}, not {FORMAT!r}")
         model, layers = value.get("model"), value.get("layers")
         if not isinstance(model, str) or not isinstance(layers, dict):
             raise UsageError("a plan has a model's name and its layers; one of them is missing")
@@ -177,19 +167,26 @@ class Plan:
             temporary.write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n")
 
     @staticmethod
-    def load(path: Path | str) -> Plan:
-        """Read a plan. Raises UsageError, with the path, where there is none."""
+    def load(path: Path | str, model: str = "") -> Plan:
+        """Read a plan, of the network `model` unless that is "".
+
+        Raises:
+            UsageError: with the path, where there is no plan, or one of another network.
+        """
         try:
-            return Plan.from_json(json.loads(Path(path).read_text()))
+            plan = Plan.from_json(json.loads(Path(path).read_text()))
         except OSError as error:
             raise UsageError(f"cannot read the plan {path}: {error.strerror}") from error
         except ValueError as error:
             raise UsageError(f"the plan {path} is not JSON: {error}") from error
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from error
+        if model and plan.model != model:
+            raise UsageError(f"{path} is a plan of {plan.model}, not of {model}")
+        return plan
 
 
-def _choice(layer: str, entry: Any) -> Choice:
+def _choice(layer: str, entry: Any) -> LayerChoice:
     known, where = ("variant", "reason", "break_even", "dense_ms", "sparse_ms"), f"layer {layer!r} of the plan"
     if not isinstance(entry, dict) or not isinstance(entry.get("variant"), str):
         raise UsageError(f"{where} has no variant")
@@ -206,7 +203,7 @@ def _choice(layer: str, entry: Any) -> Choice:
         sparsity = parse_variant(entry["variant"])
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
-    return Choice(
+    return LayerChoice(
         layer,
         sparsity,
         entry.get("reason", ""),

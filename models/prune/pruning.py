@@ -78,9 +78,7 @@ class Pruning:
     def check(self) -> Plan:
         """The plan. Raises UsageError for values, files and plans that make no sense, before any work."""
         check_writable(self.out, force=self.force)
-        plan = Plan.load(self.plan)
-        if plan.model != self.model:
-            raise UsageError(f"{self.plan} is a plan of {plan.model}, not of {self.model}")
+        plan = Plan.load(self.plan, self.model)
         if self.photographs < 1:
             raise UsageError(f"--photographs must be 1 or more, got {self.photographs}")
         if self.method != "oneshot" and self.training is None:

@@ -21,7 +21,7 @@ from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError
 from models.frontend.trace import trace
 from models.graph.reference import run_single
-from models.plans.plan import Choice, Plan
+from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import Sparsity
 from models.zoo.resolve import create_model
 from tests.host.kernel_cases import window
@@ -114,7 +114,7 @@ def test_plans_by_label():
 
 def test_a_plan_in_a_file_is_of_the_network_it_names(tmp_path):
     path = str(tmp_path / "plan.json")
-    Plan("resnet50_3", (Choice("neck.0"),)).save(Path(path))
+    Plan("resnet50_3", (LayerChoice("neck.0"),)).save(Path(path))
     assert labels_for("resnet50_3", [path]) == ["dense", path]
     assert labels_for("lwop", [path, "2.15x"]) == ["dense"]
     check_plans(["lwop", "resnet50_3"], [path])

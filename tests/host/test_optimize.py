@@ -21,6 +21,7 @@ from latency.optimize.request import Request
 from latency.planning.options import Goal
 from latency.records.read import read_records
 from models.frontend.trace import trace
+from models.plans.explain import explain
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.zoo.resolve import create_model
@@ -202,7 +203,7 @@ def test_from_python_with_photographs(host, given, whole, tmp_path, monkeypatch)
     assert host.alive(), "the caller's session stays open"
     assert result.ok
     assert result.artifact.is_file()
-    assert "convolution" in result.plan.explain() or MODEL in result.plan.explain()
+    assert "convolution" in explain(result.plan) or MODEL in explain(result.plan)
     assert result.facts["goal"] == {"kind": "max_loss", "value": 1.0}
     assert result.facts["headline"]["ap_dense"] is not None
     assert any("reconstructed" in said or "nothing is sparse" in said for name, said, _ in result.stages)

@@ -7,7 +7,7 @@ from latency.audit import audit
 from latency.dataset.sample import Sample
 from latency.planning.explain_plan import BEYOND, SLOWER
 from models.graph.layer import Layer
-from models.plans.plan import Choice, Plan
+from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import Sparsity
 
 HALF, MOST = Sparsity.parse("columns:0.5:4x1"), Sparsity.parse("columns:0.75:4x1")
@@ -28,11 +28,11 @@ LAYERS = [conv("a", 8), conv("b", 16), conv("c", 24), conv("d", 32), conv("e", 4
 PLAN = Plan(
     "net",
     (
-        Choice("a", HALF, "0.60 of the dense time"),
-        Choice("b", MOST, "0.60 of the dense time"),
-        Choice("c", None, f"{SLOWER}: columns takes 1.2"),
-        Choice("d", None, f"{BEYOND}: columns takes 0.5"),
-        Choice("e", HALF, "0.60 of the dense time"),
+        LayerChoice("a", HALF, "0.60 of the dense time"),
+        LayerChoice("b", MOST, "0.60 of the dense time"),
+        LayerChoice("c", None, f"{SLOWER}: columns takes 1.2"),
+        LayerChoice("d", None, f"{BEYOND}: columns takes 0.5"),
+        LayerChoice("e", HALF, "0.60 of the dense time"),
     ),
 )
 

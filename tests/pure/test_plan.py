@@ -11,7 +11,8 @@ from fleetpose.errors import UsageError
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
-from models.plans.plan import Choice, Plan
+from models.plans.explain import explain
+from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import Sparsity
 from models.prune.oneshot import prune_graph
 
@@ -37,7 +38,11 @@ LAYERS = (
 
 def test_of_names_every_convolution():
     plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "pays", "first": "the first"})
-    assert plan.choices == (Choice("first", None, "the first"), Choice("middle", HALF, "pays"), Choice("wise"))
+    assert plan.choices == (
+        LayerChoice("first", None, "the first"),
+        LayerChoice("middle", HALF, "pays"),
+        LayerChoice("wise"),
+    )
     assert plan["middle"].sparsity == HALF
     assert plan["wise"].sparsity is None
     assert plan.sparsities == {"middle": HALF}
@@ -62,11 +67,11 @@ def test_check_tells_what_does_not_fit():
     with pytest.raises(UsageError, match=r"layer 'wise' cannot be columns:0.5:8x1: .*16 groups"):
         Plan.of("net", LAYERS, {"wise": HALF})
     with pytest.raises(UsageError, match="lacks layer 'middle' and 1 more"):
-        Plan("net", (Choice("first"),)).check(LAYERS)
+        Plan("net", (LayerChoice("first"),)).check(LAYERS)
     with pytest.raises(UsageError, match="did you mean 'first'"):
-        Plan("net", (Choice("firts"), Choice("middle"), Choice("wise"))).check(LAYERS)
+        Plan("net", (LayerChoice("firts"), LayerChoice("middle"), LayerChoice("wise"))).check(LAYERS)
     with pytest.raises(UsageError, match="two choices for layer 'first'"):
-        Plan("net", (Choice("first"), Choice("first", HALF)))
+        Plan("net", (LayerChoice("first"), LayerChoice("first", HALF)))
 
 
 def test_what_is_removed():
@@ -123,7 +128,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_explain():
     plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "pays", "first": "the first: it sees all"})
-    lines = plan.explain().splitlines()
+    lines = explain(plan).splitlines()
     assert lines[0] == "net: 1 of 3 convolutions sparse"
     assert [line.split() for line in lines[2:6]] == [
         ["layer", "variant", "reason"],
@@ -132,7 +137,7 @@ def test_explain():
         ["wise", "dense"],
     ]
     assert lines[-2:] == ["dense, because", "  the first (1): first"]
-    sized = plan.explain(LAYERS).splitlines()
+    sized = explain(plan, LAYERS).splitlines()
     assert sized[4].split() == ["middle", "16x16x1x1", "0.0", "0.0", "columns:0.5:8x1", "pays"]
     assert "parameters 0.003 M, 0.003 kept (1.05x)" in sized[0]
 
@@ -140,9 +145,9 @@ def test_explain():
 TIMED = Plan(
     "net",
     (
-        Choice("first", None, "an output: its maps", None, Cost(1.5, 1.4, 1.6, "direct F8")),
-        Choice("middle", HALF, "0.57 of it", 0.25, Cost(0.7, 0.6, 0.8), Cost(0.4, 0.39, 0.41, "columns", True)),
-        Choice("wise", None, "no gain survives: columns", 0.0, Cost(2.0), Cost(1.9, 1.0, 3.0)),
+        LayerChoice("first", None, "an output: its maps", None, Cost(1.5, 1.4, 1.6, "direct F8")),
+        LayerChoice("middle", HALF, "0.57 of it", 0.25, Cost(0.7, 0.6, 0.8), Cost(0.4, 0.39, 0.41, "columns", True)),
+        LayerChoice("wise", None, "no gain survives: columns", 0.0, Cost(2.0), Cost(1.9, 1.0, 3.0)),
     ),
     Outlook(Cost(5.0, 4.0, 6.0), Cost(4.5, 3.6, 5.4), 0.8, "least loss within 4.6 ms", ("a note",)),
 )
@@ -155,7 +160,7 @@ def test_times_are_kept_and_shown(tmp_path):
     assert values["layers"]["middle"]["break_even"] == 0.25
     assert "break_even" not in values["layers"]["first"]
     assert values["network"]["planned_ms"]["ms"] == 4.5
-    lines = TIMED.explain().splitlines()
+    lines = explain(TIMED).splitlines()
     assert lines[1] == ("4.5 ms predicted (3.6 to 5.4), dense 5 ms predicted (4 to 6): 1.11 times as fast")
     assert lines[2:4] == ["rule: least loss within 4.6 ms", "a note"]
     assert lines[7].split() == ["middle", "columns:0.5:8x1", "0.7", "0.4m", "0.25", "0.57", "of", "it"]

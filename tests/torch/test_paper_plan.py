@@ -7,6 +7,7 @@ import pytest
 
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
+from models.plans.explain import explain
 from models.plans.paper_plan import PAPER_PLANS, paper_plan
 from models.plans.sparsity import Sparsity
 from models.prune.oneshot import prune_graph
@@ -60,7 +61,7 @@ def test_resnet_at_1_80_layer_by_layer(graphs):
     assert len(zeros) == 7 + 16 + 33 + 2 + 18
     assert plan["refinement_stages.0.pafs.3"].sparsity is None
     assert plan["neck.0"].reason == "neck: 2.5x in the paper's 1.80x"
-    assert "resnet50_3: 76 of 118 convolutions sparse" in plan.explain()
+    assert "resnet50_3: 76 of 118 convolutions sparse" in explain(plan)
 
 
 def test_1x1_and_3x3_may_have_different_patterns(graphs):
