@@ -22,6 +22,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, make_folder, sha256
 from fleetpose.interrupt import kept_interrupt
 from fleetpose.progress import status
+from models.plans.plan import Plan
 from models.zoo.resolve import MODEL_HELP, build_model, model_spec
 from models.zoo.spec import ModelSpec
 
@@ -88,7 +89,7 @@ def build(
 
     from codegen.linking.link import export_shared, link_command, opencl_source
     from codegen.lowering.network import Options, lower_network
-    from codegen.lowering.planned import planned_graphs, read_plan
+    from codegen.lowering.planned import planned_graphs
     from codegen.lowering.target import make_target
     from codegen.tuning.database import tuned_for
 
@@ -102,7 +103,7 @@ def build(
     sizes = sizes or default_sizes(spec)
     check_sizes(spec, sizes)
     destination.profile.lanes_of(dtype)  # refuse a type that the device does not have before the work
-    chosen = read_plan(plan, model) if plan else None
+    chosen = Plan.load(plan, model) if plan else None
     choose = tuned_for(destination.profile, tuned).choice
     if dump:
         make_folder(dump)

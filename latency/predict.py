@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.lowering.planned import read_plan
 from codegen.lowering.sizes import check_sizes, trace_sizes
 from codegen.tuning.database import tuned_for
 from devices.profile import ITEM_BYTES
@@ -27,6 +26,7 @@ from latency.network_model.forecast import (
 )
 from latency.network_model.totals import Total, total
 from models.graph.network import Graph
+from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
 from models.plans.time_estimate import TimeEstimate
 from models.zoo.resolve import MODEL_HELP, model_spec
@@ -93,7 +93,7 @@ def main(arguments: argparse.Namespace) -> int:
     model_spec(arguments.model)
     predictor = Predictor.load(arguments.predictor)
     sparsity = parse_variant(arguments.sparsity) if arguments.sparsity else None
-    plan = read_plan(arguments.plan, arguments.model) if arguments.plan else None
+    plan = Plan.load(arguments.plan, arguments.model) if arguments.plan else None
     with status("predicting") as progress:
         progress("tracing the network")
         graph = traced(arguments.model, arguments.size)

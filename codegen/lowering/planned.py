@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from codegen.kernels.pack import departure
 from fleetpose.errors import UsageError
@@ -44,11 +43,3 @@ def planned_graphs(graphs: Sequence[Graph], plan: Plan, prune: bool = False) -> 
         raise UsageError(f"the weights of {names} do not have the plan's zeros ({first}); prune them, or give --prune")
     log.warning("pruned at one go, without training, which costs accuracy: %s", names)
     return [prune_graph(graph, plan) for graph in graphs], True
-
-
-def read_plan(path: Path, model: str) -> Plan:
-    """The plan in a file. Raises UsageError where it is none, or one of another network."""
-    plan = Plan.load(path)
-    if plan.model != model:
-        raise UsageError(f"{path} is a plan of {plan.model}, not of {model}")
-    return plan

@@ -108,7 +108,7 @@ class Request:
         self._check_numbers()
         self._check_files()
         if self.plan is not None:
-            _check_plan(self.plan, self.model)
+            Plan.load(self.plan, self.model)
             if self.goal != ANY_GAIN or self.sensitivity is not None:
                 raise UsageError("--network-plan is what a goal and --sensitivity would decide; leave these out")
         if self.sensitivity is not None:
@@ -143,9 +143,3 @@ class Request:
                     raise UsageError(f"--{name} {folder}: no such folder")
         if self.val is not None and not (self.val / "person_keypoints.json").is_file():
             raise UsageError(f"--val {self.val} has no person_keypoints.json; it is a COCO folder, with images/")
-
-
-def _check_plan(path: Path, model: str) -> None:
-    plan = Plan.load(path)
-    if plan.model != model:
-        raise UsageError(f"{path} is a plan of {plan.model}, not of {model}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codegen.lowering.network import Options, lower_network
-from codegen.lowering.planned import planned_graphs, read_plan
+from codegen.lowering.planned import planned_graphs
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from models.plans.plan import Plan
@@ -60,6 +60,6 @@ def test_the_manifest_names_each_layers_variant(profile):
 
 def test_a_plan_of_another_network(tmp_path):
     plan_of(small_graph(20, 34), one=SPARSITY).save(tmp_path / "plan.json")
-    assert read_plan(tmp_path / "plan.json", "small").model == "small"
+    assert Plan.load(tmp_path / "plan.json", "small").model == "small"
     with pytest.raises(UsageError, match=r"plan of small, not of lwop"):
-        read_plan(tmp_path / "plan.json", "lwop")
+        Plan.load(tmp_path / "plan.json", "lwop")
