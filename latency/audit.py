@@ -18,7 +18,7 @@ from typing import Any
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
-from latency.dataset.observations import parse_where, read_samples
+from latency.dataset.read import Dataset
 from latency.dataset.sample import Sample, shape_text
 from latency.planning.explain_plan import DECIDED_BY_TIME
 from latency.predict import traced
@@ -156,7 +156,7 @@ def main(arguments: argparse.Namespace) -> int:
     with status("auditing") as progress:
         progress("tracing")
         graph = traced(arguments.model or plan.model, arguments.size)
-        samples = read_samples(arguments.data, parse_where(arguments.where), arguments.clock)
+        samples = Dataset.read(arguments.data, arguments.where).samples(arguments.clock)
         found = audit(plan, graph.layers, samples)
     if not found.verdicts:
         raise UsageError(f"{', '.join(arguments.data)}: no layer of the plan was measured dense and as it was chosen")

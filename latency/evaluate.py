@@ -14,7 +14,8 @@ from fleetpose.progress import status
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.transfer import load_bases
-from latency.dataset.observations import hardware_of, parse_where, read_samples
+from latency.dataset.observations import hardware_of
+from latency.dataset.read import Dataset
 from latency.dataset.split import SPLITS
 from latency.evaluation.held_out import cross_validate, judge, report
 from latency.fit import add_data_flags, options_of
@@ -22,25 +23,24 @@ from latency.network_model.foreign_networks import evaluate_networks, read_netwo
 
 
 def evaluate(
-    data: Sequence[Path | str],
+    dataset: Dataset,
     split: str,
     count: int,
     options: FitOptions,
-    where: Sequence[str] = (),
-    predictor: Path | str | None = None,
-    base: Sequence[Path | str] = (),
+    judged: Predictor | None = None,
+    bases: Sequence[Predictor] = (),
     train_size: int | None = None,
     repeats: int = 1,
     networks: Path | str | None = None,
     clock: str = "auto",
     every_op: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate on files of measurements; arguments as those of `latency.fit.fit`, and:
+    """Evaluate on measurements; arguments as those of `latency.network_model.calibrated_fit.fit_dataset`, and:
 
     Args:
         split, count: what is held out, and in how many folds.
-        predictor: a saved predictor to judge, on shapes it has not seen, instead of fitting one in each fold.
-        base: predictors of other devices, for transfer.
+        judged: a saved predictor to judge, on shapes it has not seen, instead of fitting one in each fold.
+        bases: predictors of other devices, for transfer.
         train_size, repeats: see `cross_validate`.
         networks: CSV of whole networks' latencies, to be predicted from those of their operators.
 
@@ -48,25 +48,22 @@ def evaluate(
         See `latency.evaluation.held_out.report`; with "networks" where these were asked for.
 
     Raises:
-        UsageError: files that are missing, damaged or empty, and too little to hold anything out.
+        UsageError: too little to hold anything out.
     """
-    chosen = parse_where(where)
-    bases = load_bases(base)
-    judged = Predictor.load(predictor) if predictor is not None else None
     pace = judged.metadata.get("reference_ms") if judged else None
-    samples = read_samples(data, chosen, clock, every_op, pace)
+    samples = dataset.samples(clock, every_op, pace)
     hardware = hardware_of(samples)
     if judged is not None:
-        found = report(judge(samples, judged, split), options.seed)
+        figures = report(judge(samples, judged, split), options.seed)
     else:
         held = cross_validate(samples, hardware, split, count, options, bases, train_size, repeats)
-        found = report(held, options.seed)
+        figures = report(held, options.seed)
     if networks is not None:
         by = "network" if split == "shape" else split
-        operators = read_samples(data, chosen, clock, every_op=True)
-        measured_networks = read_networks(networks, chosen)
-        found["networks"] = evaluate_networks(operators, measured_networks, hardware, by, count, options)
-    return found
+        operators = dataset.samples(clock, every_op=True)
+        measured_networks = read_networks(networks, dataset.wanted)
+        figures["networks"] = evaluate_networks(operators, measured_networks, hardware, by, count, options)
+    return figures
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -99,19 +96,20 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError("--networks fits a model of its own; leave --predictor, --base and --train-size out")
     with status("evaluating") as progress:
         progress(f"fitting {arguments.folds} folds" if not arguments.predictor else "predicting")
-        found = evaluate(
-            arguments.data, arguments.split, arguments.folds, options_of(arguments), arguments.where,
-            arguments.predictor, arguments.base, arguments.train_size, arguments.repeats, arguments.networks,
-            arguments.clock, arguments.every_op,
+        dataset, bases = Dataset.read(arguments.data, arguments.where), load_bases(arguments.base)
+        figures = evaluate(
+            dataset, arguments.split, arguments.folds, options_of(arguments),
+            Predictor.load(arguments.predictor) if arguments.predictor else None, bases,
+            arguments.train_size, arguments.repeats, arguments.networks, arguments.clock, arguments.every_op,
         )  # fmt: skip
     if arguments.json:
-        cli.print_json(found)
+        cli.print_json(figures)
     else:
-        print_report(found, arguments.split)
+        print_report(figures, arguments.split)
     return 0
 
 
-def print_report(found: dict[str, Any], split: str) -> None:
+def print_report(figures: dict[str, Any], split: str) -> None:
     """The report for people."""
 
     def share(value: float | None) -> str:
@@ -119,19 +117,19 @@ def print_report(found: dict[str, Any], split: str) -> None:
 
     rows = []
     for name in ("mape", "median_ape", "rmspe", "within_5", "within_10", "interval_coverage"):
-        bounds = found["intervals"].get(name)
-        rows.append([name, share(found[name]), f"{bounds[0]:.1%} to {bounds[1]:.1%}" if bounds else ""])
-    rows += [[name, "-" if found[name] is None else f"{found[name]:.4f}", ""] for name in ("spearman", "kendall")]
-    rows += [[f"mape of {name}", share(value), ""] for name, value in found["baselines"].items()]
-    decision = found["decision"]
+        bounds = figures["intervals"].get(name)
+        rows.append([name, share(figures[name]), f"{bounds[0]:.1%} to {bounds[1]:.1%}" if bounds else ""])
+    rows += [[name, "-" if figures[name] is None else f"{figures[name]:.4f}", ""] for name in ("spearman", "kendall")]
+    rows += [[f"mape of {name}", share(value), ""] for name, value in figures["baselines"].items()]
+    decision = figures["decision"]
     if decision["n"]:
         rows.append(["decision accuracy", share(decision["accuracy"]), f"{decision['n']} decisions"])
         rows.append(["decision regret", share(decision["regret"]), ""])
-    if "networks" in found:
-        whole = found["networks"]
-        rows.append(["whole networks, mape", share(whole["mape"]), f"{whole['n']} networks"])
-        rows.append(["sums of operators, mape", share(whole["sum_mape"]), ""])
-    cli.print_table([f"{found['n']} held out by {split}", "", "95 % of resampled groups"], rows)
+    if "networks" in figures:
+        networks = figures["networks"]
+        rows.append(["whole networks, mape", share(networks["mape"]), f"{networks['n']} networks"])
+        rows.append(["sums of operators, mape", share(networks["sum_mape"]), ""])
+    cli.print_table([f"{figures['n']} held out by {split}", "", "95 % of resampled groups"], rows)
     print("\nworst:")
     worst = [
         [
@@ -141,7 +139,7 @@ def print_report(found: dict[str, Any], split: str) -> None:
             f"{row['error']:+.0%}",
             "; ".join(row["doubts"]),
         ]
-        for row in found["worst"]
+        for row in figures["worst"]
     ]
     cli.print_table(["sample", "measured ms", "predicted", "error", "doubts"], worst)
 

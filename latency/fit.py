@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +13,16 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
-from latency.cost_model.fitting import FitOptions, Fitted, fit_predictor
+from latency.cost_model.fitting import FitOptions, Fitted
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import measured
-from latency.cost_model.predictor import Predictor
 from latency.cost_model.search import CrossValidation
-from latency.cost_model.transfer import Gain, gain, load_bases
-from latency.dataset.observations import (
-    CLOCKS,
-    data_hash,
-    device_of,
-    hardware_of,
-    parse_where,
-    read_samples,
-    reference_of,
-)
+from latency.cost_model.transfer import load_bases
+from latency.dataset.observations import CLOCKS
+from latency.dataset.read import Dataset
 from latency.dataset.split import SPLITS
-from latency.evaluation.plots import plot_fit
-from latency.network_model.measured_networks import MeasuredNetwork, account, calibrated, network_records
-
-
-def fit(
-    data: Sequence[Path | str],
-    options: FitOptions,
-    where: Sequence[str] = (),
-    base: Sequence[Path | str] = (),
-    clock: str = "auto",
-    every_op: bool = False,
-) -> tuple[Fitted, Gain | None, list[MeasuredNetwork]]:
-    """Fit to files of measurements.
-
-    Args:
-        data: JSONL of our records, or CSV tables.
-        where: COLUMN=VALUE texts that rows must meet; several of one column: any of them.
-        base: predictors of other devices to adapt.
-        clock: one of latency.dataset.observations.CLOCKS.
-        every_op: of CSV tables, not only convolutions.
-
-    Returns:
-        The predictor with its cross-validation, what the bases were worth, and the measured networks that it is
-        calibrated on.
-
-    Raises:
-        UsageError: files that are missing, damaged or empty, and too few rows.
-    """
-    bases = load_bases(base)
-    reference_ms = reference_of(data)
-    samples = read_samples(data, parse_where(where), clock, every_op, reference_ms)
-    about = {
-        **device_of(samples, data),
-        "data": data_hash(data),
-        "where": list(where),
-        "clock": clock,
-        "reference_ms": reference_ms,
-        "bases": [each.metadata.get("device", "") for each in bases],
-    }
-    fitted = fit_predictor(samples, hardware_of(samples), options, bases, about)
-    worth = gain(fitted, bases) if bases else None
-    networks, layers = network_records(data, parse_where(where), reference_ms)
-    if not networks:
-        return fitted, worth, []
-    from latency.network_model.calibration_data import measured_networks  # which takes torch and TVM
-
-    measured_whole = measured_networks(networks, layers, fitted.predictor, best_of(fitted), clock)
-    predictor = replace(fitted.predictor, calibration=calibrated(measured_whole))
-    return replace(fitted, predictor=predictor), worth, measured_whole
+from latency.evaluation.plots import picture_of, save_fitted
+from latency.network_model.calibrated_fit import CalibratedFit, fit_dataset
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -133,121 +76,102 @@ def main(arguments: argparse.Namespace) -> int:
     check_writable(out, picture, force=arguments.force)
     with status("fitting") as progress:
         progress("reading, then trying settings on held-out groups")
-        fitted, worth, networks = fit(
-            arguments.data, options_of(arguments), arguments.where, arguments.base, arguments.clock, arguments.every_op
-        )
-    save_fitted(fitted, out, force=arguments.force)
+        dataset, bases = Dataset.read(arguments.data, arguments.where), load_bases(arguments.base)
+        result = fit_dataset(dataset, options_of(arguments), bases, arguments.clock, arguments.every_op)
+    save_fitted(result.fitted, out, force=arguments.force)
     if arguments.json:
-        cli.print_json(summary(fitted, worth, networks, out, picture))
+        cli.print_json(summary(result, out, picture))
     else:
-        print_summary(fitted, worth, networks, out, picture)
+        print_summary(result, out, picture)
     return 0
 
 
-def picture_of(out: Path) -> Path:
-    """The plot beside a predictor."""
-    return out.with_name(out.name + ".png")
-
-
-def save_fitted(fitted: Fitted, out: Path, *, force: bool = False) -> None:
-    """Write a predictor, and its held-out predictions as a plot beside it. Raises UsageError for existing files."""
-    predictor, found = fitted.predictor, best_of(fitted)
-    kernels, about = [sample.kernel for sample in found.samples], predictor.metadata
-    predictor.save(out, force=force)
-    title = f"{about['gpu'] or about['device']}, {about['framework']}: {found.split} held out"
-    plot_fit(
-        picture_of(out), measured(found.samples), found.predicted, kernels, title,
-        predictor.conformal.level, predictor.conformal.factors(kernels), force=force,
-    )  # fmt: skip
-
-
-def best_of(fitted: Fitted) -> CrossValidation:
-    """The cross-validation of what the predictor is: with bases, or from scratch."""
-    return fitted.found if fitted.predictor.bases or fitted.scratch is None else fitted.scratch
-
-
-def by_class(found: CrossValidation) -> dict[str, dict[str, Any]]:
+def by_class(validation: CrossValidation) -> dict[str, dict[str, Any]]:
     """Scores of held-out samples by class of kernel, the most frequent first, and of all under "all"."""
-    names = np.array([sample.kernel for sample in found.samples], object)
-    times, rows = measured(found.samples), {}
+    names = np.array([sample.kernel for sample in validation.samples], object)
+    times, rows = measured(validation.samples), {}
     for name in sorted(set(names), key=lambda name: -int((names == name).sum())):
         own = names == name
-        rows[str(name)] = {"n": int(own.sum()), **scores(times[own], found.predicted[own])}
-    return {**rows, "all": {"n": len(names), **scores(times, found.predicted)}}
+        rows[str(name)] = {"n": int(own.sum()), **scores(times[own], validation.predicted[own])}
+    return {**rows, "all": {"n": len(names), **scores(times, validation.predicted)}}
 
 
-def summary(
-    fitted: Fitted, worth: Gain | None, networks: Sequence[MeasuredNetwork], out: Path, picture: Path
-) -> dict[str, Any]:
+def summary(result: CalibratedFit, out: Path, picture: Path) -> dict[str, Any]:
     """What was fitted, as one JSON object."""
-    predictor, found = fitted.predictor, best_of(fitted)
-    rest = {name: value for name, value in predictor.metadata.items() if name != "shapes"}
+    predictor, worth = result.fitted.predictor, result.worth
+    metadata = {name: value for name, value in predictor.metadata.items() if name != "shapes"}
     return {
         "predictor": str(out),
         "plot": str(picture),
-        **rest,
+        **metadata,
         "shapes": len(predictor.shapes),
-        "classes": by_class(found),
+        "classes": by_class(result.fitted.best),
         "interval": {
             "level": predictor.conformal.level,
-            "half_width": _half_width(fitted),
+            "half_width": _half_width(result.fitted),
             "rows": predictor.conformal.rows,
         },
         "transfer": vars(worth) if worth else None,
-        "calibration": _calibration_of(predictor, networks),
+        "calibration": _calibration_json(result),
     }
 
 
-def _calibration_of(predictor: Predictor, networks: Sequence[MeasuredNetwork]) -> dict[str, Any] | None:
-    """The calibration on whole networks as JSON; None where none was measured."""
-    found = predictor.calibration
-    return None if found is None else {**found.to_json(), "networks": account(networks, found)}
+def _calibration_json(result: CalibratedFit) -> dict[str, Any] | None:
+    """The calibration on whole networks; None where no network was measured."""
+    calibration = result.fitted.predictor.calibration
+    if calibration is None:
+        return None
+    from latency.network_model.calibration_data import account  # which takes torch and TVM
+
+    return {**calibration.to_json(), "networks": account(result.networks, calibration)}
 
 
 def _half_width(fitted: Fitted) -> float | None:
     """The median interval, as a share of the prediction upwards; None where intervals are unbounded."""
-    kernels = [sample.kernel for sample in best_of(fitted).samples]
+    kernels = [sample.kernel for sample in fitted.best.samples]
     width = float(np.median(fitted.predictor.conformal.factors(kernels))) - 1
     return width if np.isfinite(width) else None
 
 
-def print_summary(
-    fitted: Fitted, worth: Gain | None, networks: Sequence[MeasuredNetwork], out: Path, picture: Path
-) -> None:
+def print_summary(result: CalibratedFit, out: Path, picture: Path) -> None:
     """The same for people."""
-    predictor, found = fitted.predictor, best_of(fitted)
+    fitted, predictor, validation = result.fitted, result.fitted.predictor, result.fitted.best
     table = [
         [name, row["n"], f"{row['mape']:.1%}", f"{row['within_10']:.0%}", f"{row['median_ape']:.1%}"]
-        for name, row in by_class(found).items()
+        for name, row in by_class(validation).items()
     ]
     cli.print_table(["kernel", "n", "MAPE", "within 10 %", "median"], table)
-    settings, about, width = found.settings, predictor.metadata, _half_width(fitted)
+    settings, about, width = validation.settings, predictor.metadata, _half_width(fitted)
     print(
-        f"errors are of held-out samples, by {found.split}; {about['rows']} rows, {len(predictor.shapes)} shapes fitted"
+        f"errors are of held-out samples, by {validation.split}; {about['rows']} rows, "
+        f"{len(predictor.shapes)} shapes fitted"
     )
     print(f"trees: depth {settings.depth}, {settings.rounds} rounds, {settings.bags} bags")
     print(
         f"{predictor.conformal.level:.0%} intervals: "
         + (f"±{width:.0%} at the median" if width is not None else "unbounded, too few rows")
     )
-    if worth:
-        print(worth)
-    _print_calibration(predictor, networks)
+    if result.worth:
+        print(result.worth)
+    _print_calibration(result)
     print(f"{out}; {picture}")
 
 
-def _print_calibration(predictor: Predictor, networks: Sequence[MeasuredNetwork]) -> None:
-    if predictor.calibration is None:
+def _print_calibration(result: CalibratedFit) -> None:
+    calibration = result.fitted.predictor.calibration
+    if calibration is None:
         print("whole networks are plain sums: the data has none to calibrate on (latency.collect --networks)")
         return
+    from latency.network_model.calibration_data import account  # which takes torch and TVM
+
     rows = []
-    for row in account(networks, predictor.calibration):
+    for row in account(result.networks, calibration):
         held_out = f"{row['held_out_error']:+.1%}" if "held_out_error" in row else "-"
         times = [f"{row[name]:.2f}" for name in ("measured_ms", "sum_ms", "calibrated_ms")]
         rows.append([row["network"], *times, f"{row['error']:+.1%}", held_out, f"{row['layers_measured']:.0%}"])
     print()
     cli.print_table(["network", "measured ms", "sum of layers", "calibrated", "error", "held out", "measured"], rows)
-    print(f"whole network = {predictor.calibration}")
+    print(f"whole network = {calibration}")
 
 
 if __name__ == "__main__":

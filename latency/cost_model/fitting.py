@@ -34,7 +34,7 @@ class FitOptions:
     Attributes:
         monotone: hold the residual to rise with work and traffic.
         seed: of folds and trees.
-        by: what its own cross-validation holds out; what suits the data without.
+        by: what its own cross-validation holds out; by default what suits the data.
         wide: search for the depth of the trees, too, not only for their number.
         level: nominal coverage of the intervals.
     """
@@ -51,8 +51,13 @@ class Fitted:
     """A predictor and the cross-validation it came from; `scratch` is that of one without bases, to compare with."""
 
     predictor: Predictor
-    found: CrossValidation
+    validation: CrossValidation
     scratch: CrossValidation | None = None
+
+    @property
+    def best(self) -> CrossValidation:
+        """The cross-validation of what the predictor is: with bases, or from scratch."""
+        return self.validation if self.predictor.bases or self.scratch is None else self.scratch
 
 
 def fit_predictor(
@@ -79,28 +84,28 @@ def fit_predictor(
         )
     start = TreeSettings(monotone=options.monotone)
     functions = [base.ms for base in bases]
-    found = search(samples, hardware, functions, start, options.by, options.seed, options.wide)
+    validation = search(samples, hardware, functions, start, options.by, options.seed, options.wide)
     scratch = search(samples, hardware, (), start, options.by, options.seed, options.wide) if bases else None
     used = tuple(bases)
-    if scratch is not None and min(scratch.scores.values()) < min(found.scores.values()):
+    if scratch is not None and min(scratch.scores.values()) < min(validation.scores.values()):
         used = ()
-    best = found if used or scratch is None else scratch
+    best = validation if used or scratch is None else scratch
     rows = merged(samples)
     inputs = Inputs.of(rows, hardware, [base.ms for base in used])
     model = Model.fit(inputs, measured(rows), best.settings, options.seed)
     conformal = Conformal.fit(best.log_errors, [sample.kernel for sample in best.samples], options.level)
     metadata = {**(about or {}), **_metadata(rows, best, options)}
     ranges = Ranges.of(inputs.features, inputs.kernels)
-    return Fitted(Predictor(model, conformal, ranges, hardware, metadata, used), found, scratch)
+    return Fitted(Predictor(model, conformal, ranges, hardware, metadata, used), validation, scratch)
 
 
-def _metadata(rows: Sequence[Sample], found: CrossValidation, options: FitOptions) -> dict[str, Any]:
+def _metadata(rows: Sequence[Sample], validation: CrossValidation, options: FitOptions) -> dict[str, Any]:
     return {
         "rows": len(rows),
         "shapes": sorted({sample.shape_key for sample in rows}),
-        "split": found.split,
-        "metrics": scores(measured(found.samples), found.predicted),
-        "settings": found.settings.to_json(),
+        "split": validation.split,
+        "metrics": scores(measured(validation.samples), validation.predicted),
+        "settings": validation.settings.to_json(),
         "seed": options.seed,
         "versions": {
             **versions(),

@@ -125,9 +125,13 @@ def read_table(
 
     Convolutions only, unless `every_op`. Raises UsageError; see `read_rows` and `TableRow`.
     """
-    rows = read_rows(path, REQUIRED, where or {})
+    return table_samples(read_rows(path, REQUIRED, where or {}), where or {}, every_op)
+
+
+def table_samples(rows: Sequence[TableRow], where: Mapping[str, Sequence[str]], every_op: bool = False) -> list[Sample]:
+    """The samples of the rows of a table; see `read_table`."""
     fused = epilogues(rows)
-    return list(_samples([row for row in rows if passes(row, where or {})], fused, every_op))
+    return list(_samples([row for row in rows if passes(row, where)], fused, every_op))
 
 
 def passes(row: TableRow, where: Mapping[str, Sequence[str]]) -> bool:

@@ -1,4 +1,4 @@
-"""Pictures of a fit: predicted against measured, on held-out samples, coloured by class of kernel."""
+"""A predictor saved with its picture: predicted against measured, on held-out samples, coloured by class of kernel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from fleetpose.files import atomic_output
+from latency.cost_model.fitting import Fitted
+from latency.cost_model.model import measured as measured_ms
 
 #: colours are given to the most frequent classes, in this order; the rest is grey
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b")
@@ -49,7 +51,7 @@ def plot_fit(
         upper.plot([], [], color="#cccccc", label=f"{level:.0%} interval")
     names = np.array(kernels, object)
     for name, colour in _colours(kernels):
-        rows = names == name if colour != REST else ~np.isin(names, [each for each, _ in _colours(kernels)[:-1]])
+        rows = names == name if colour != REST else ~np.isin(names, [shown for shown, _ in _colours(kernels)[:-1]])
         label = f"{name} ({rows.sum()})"
         upper.scatter(measured[rows], predicted[rows], s=7, color=colour, label=label, linewidths=0)
         lower.scatter(measured[rows], 100 * (predicted[rows] / measured[rows] - 1), s=5, color=colour, linewidths=0)
@@ -66,3 +68,20 @@ def _colours(kernels: Sequence[str]) -> list[tuple[str, str]]:
     counts = sorted(set(kernels), key=lambda name: (-list(kernels).count(name), name))
     shown = list(zip(counts, COLOURS, strict=False))
     return shown + ([("other", REST)] if len(counts) > len(COLOURS) else [])
+
+
+def picture_of(out: Path) -> Path:
+    """The plot beside a predictor."""
+    return out.with_name(out.name + ".png")
+
+
+def save_fitted(fitted: Fitted, out: Path, *, force: bool = False) -> None:
+    """Write a predictor, and its held-out predictions as a plot beside it. Raises UsageError for existing files."""
+    predictor, validation = fitted.predictor, fitted.best
+    kernels, about = [sample.kernel for sample in validation.samples], predictor.metadata
+    predictor.save(out, force=force)
+    title = f"{about['gpu'] or about['device']}, {about['framework']}: {validation.split} held out"
+    plot_fit(
+        picture_of(out), measured_ms(validation.samples), validation.predicted, kernels, title,
+        predictor.conformal.level, predictor.conformal.factors(kernels), force=force,
+    )  # fmt: skip

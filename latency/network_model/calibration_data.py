@@ -1,12 +1,16 @@
-"""Calibrating: a network's record beside those of its layers, which is what a calibration is fitted to.
+"""Measured networks: records of whole networks beside those of their layers, and the Calibration that fits them.
 
-A network's terms are made of the measured times of its layers; what has no record is predicted.
+A network's terms are made of the measured times of its layers; what has no record is predicted. How far off a total is
+for a network that was not measured is judged by leaving each one out in turn, its layers predicted by models without
+their shapes.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,12 +18,11 @@ from codegen.kernels.workload import Workload
 from codegen.lowering.sizes import trace_sizes
 from codegen.tuning.database import tuned_for
 from fleetpose.errors import UsageError
-from latency.cost_model.calibration import terms_of
+from latency.cost_model.calibration import Calibration, terms_of
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.search import CrossValidation
 from latency.dataset.observations import sample_of_record
 from latency.network_model.forecast import Forecaster, profile_of
-from latency.network_model.measured_networks import MeasuredNetwork
 from latency.profiling.space import Group, network_workloads
 from latency.records.record import Record
 from models.plans.sparsity import Sparsity, parse_variant
@@ -27,8 +30,38 @@ from models.plans.sparsity import Sparsity, parse_variant
 log = logging.getLogger("latency.network_model.calibration_data")
 
 
+@dataclass(frozen=True)
+class MeasuredNetwork:
+    """One measured network.
+
+    Attributes:
+        record: its time, on the wall clock.
+        terms: (TERMS) from its layers' measured times; `held_out`: from predictions by models without their shapes.
+        covered: share of the layers' time that is measured.
+    """
+
+    record: Record
+    terms: np.ndarray
+    held_out: np.ndarray
+    covered: float
+
+    @property
+    def ms(self) -> float:
+        """Measured milliseconds of an inference."""
+        assert self.record.wall_ms is not None
+        return self.record.wall_ms
+
+    @property
+    def label(self) -> str:
+        """For people: "lwop 368x368, 12 layers sparse"."""
+        assert self.record.size is not None
+        height, width = self.record.size
+        sparse = f", {len(self.record.plan)} layers sparse" if self.record.plan else ""
+        return f"{self.record.network} {height}x{width}{sparse}"
+
+
 def measured_networks(
-    networks: Sequence[Record], layers: Sequence[Record], predictor: Predictor, found: CrossValidation, clock: str
+    networks: Sequence[Record], layers: Sequence[Record], predictor: Predictor, validation: CrossValidation, clock: str
 ) -> list[MeasuredNetwork]:
     """The terms of measured networks.
 
@@ -36,7 +69,7 @@ def measured_networks(
 
     Args:
         layers: records of layers, those of the networks among them.
-        found: the cross-validation of `predictor`, for held-out predictions.
+        validation: the cross-validation of `predictor`, for held-out predictions.
         clock: of the layers' times, as for `latency.dataset.observations.sample_of_record`.
     """
     profile = profile_of(predictor)
@@ -45,26 +78,26 @@ def measured_networks(
         for dtype in {record.dtype for record in networks}
     }
     by_id = {record.id: record for record in layers}
-    unseen = {sample.key: float(ms) for sample, ms in zip(found.samples, found.predicted, strict=True)}
-    made = []
+    unseen = {sample.key: float(ms) for sample, ms in zip(validation.samples, validation.predicted, strict=True)}
+    measured = []
     for record in networks:
         try:
-            made.append(_measured(record, by_id, unseen, forecasters[record.dtype], clock))
+            measured.append(_terms_of_network(record, by_id, unseen, forecasters[record.dtype], clock))
         except UsageError as error:
             log.warning("network %s is not calibrated on: %s", record.network, error)
-    return made
+    return measured
 
 
-def _measured(
+def _terms_of_network(
     record: Record, by_id: Mapping[str, Record], unseen: Mapping[str, float], forecaster: Forecaster, clock: str
 ) -> MeasuredNetwork:
     assert record.size is not None
     (graph,) = trace_sizes(record.network, None, 0, [record.size])
-    sparsities = {name: each for name, text in record.plan.items() if (each := parse_variant(text)) is not None}
+    sparsities = {name: variant for name, text in record.plan.items() if (variant := parse_variant(text)) is not None}
     steps = forecaster.steps(graph, sparsities)
     workloads = network_workloads(graph, forecaster.profile, forecaster.dtype)
-    found = _records_of(workloads, sparsities, record, by_id)
-    rows = [None, *found, *[None] * len(graph.outputs)]  # the copies at the ends have none
+    measured = _records_of(workloads, sparsities, record, by_id)
+    rows = [None, *measured, *[None] * len(graph.outputs)]  # the copies at the ends have none
     times, held_out, covered = [], [], 0.0
     for step, layer in zip(steps, rows, strict=True):
         sample = sample_of_record(layer, clock) if layer else None
@@ -73,8 +106,8 @@ def _measured(
         times.append(ms)
         held_out.append(unseen.get(sample.key, step.prediction.ms) if sample else step.prediction.ms)
     launches, written = sum(step.launches for step in steps), float(sum(step.written for step in steps))
-    terms, without = (terms_of(np.array(each), launches, written) for each in (times, held_out))
-    return MeasuredNetwork(record, terms, without, covered / sum(times))
+    terms, unseen_terms = (terms_of(np.array(ms), launches, written) for ms in (times, held_out))
+    return MeasuredNetwork(record, terms, unseen_terms, covered / sum(times))
 
 
 def _records_of(
@@ -87,3 +120,41 @@ def _records_of(
     return [
         by_id.get(Group(workload, ()).identity(sparsities.get(name), record.device)) for name, workload in workloads
     ]
+
+
+def calibrate(networks: Sequence[MeasuredNetwork]) -> Calibration | None:
+    """The calibration of measured networks, with its errors on those left out; None of no network."""
+    if not networks:
+        return None
+    terms, ms = np.array([network.terms for network in networks]), np.array([network.ms for network in networks])
+    names = [network.record.network for network in networks]
+    calibration = Calibration.fit_form(terms, ms, names)
+    errors = {}
+    for name in sorted(set(names)) if len(set(names)) > 1 else ():
+        out = np.array(names) == name
+        others = Calibration.fit_form(terms[~out], ms[~out], [other for other in names if other != name])
+        predicted = others.predict(np.array([network.held_out for network in networks])[out])
+        logs = np.log(ms[out] / predicted)
+        errors[name] = float(logs[np.argmax(np.abs(logs))])
+    return replace(calibration, networks=tuple(dict.fromkeys(names)), errors=errors)
+
+
+def account(networks: Sequence[MeasuredNetwork], calibration: Calibration) -> list[dict[str, float | str]]:
+    """What a calibration says of the networks it was fitted to, for reports: errors are fractions."""
+    rows: list[dict[str, float | str]] = []
+    for network in networks:
+        predicted = float(calibration.predict(network.terms[None])[0])
+        error = calibration.errors.get(network.record.network)
+        held_out = {} if error is None else {"held_out_error": math.exp(-error) - 1}
+        rows.append(
+            {
+                "network": network.label,
+                "measured_ms": network.ms,
+                "sum_ms": float(network.terms[0]),
+                "calibrated_ms": predicted,
+                "error": predicted / network.ms - 1,
+                **held_out,
+                "layers_measured": network.covered,
+            }
+        )
+    return rows

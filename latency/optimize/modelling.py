@@ -10,8 +10,10 @@ from fleetpose.files import atomic_output
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.model import measured
 from latency.cost_model.predictor import Predictor
+from latency.dataset.read import Dataset
 from latency.decide import Measuring, decide
-from latency.fit import best_of, fit, save_fitted
+from latency.evaluation.plots import save_fitted
+from latency.network_model.calibrated_fit import fit_dataset
 from latency.network_model.forecast import Forecaster
 from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job, Report
 from latency.planning.measure_uncertain import check_device
@@ -34,18 +36,20 @@ def fit_model(job: Job, report: Report) -> str:
     report("trying settings on held-out shapes", 0, 0)
     where = [f"profile={job.device['profile']}", f"device={job.device['name']}"]
     try:
-        fitted, _, networks = fit([job.path(RECORDS)], FitOptions(seed=job.request.seed), where)
+        result = fit_dataset(Dataset.read([job.path(RECORDS)], where), FitOptions(seed=job.request.seed))
     except UsageError as error:
         raise UsageError(f"{error}\ntime more layers: --budget-minutes, --around") from error
-    save_fitted(fitted, job.path(PREDICTOR), force=True)
-    found = best_of(fitted)
+    save_fitted(result.fitted, job.path(PREDICTOR), force=True)
+    validation = result.fitted.best
     pairs = [
         {"predicted_ms": float(predicted), "measured_ms": float(real)}
-        for predicted, real in zip(found.predicted, measured(found.samples), strict=True)
+        for predicted, real in zip(validation.predicted, measured(validation.samples), strict=True)
     ]
-    metrics = fitted.predictor.metadata["metrics"]
-    write_json(job, FITTED, {"metrics": metrics, "split": found.split, "pairs": pairs, "networks": len(networks)})
-    return f"{metrics['mape']:.1%} mean error on held-out {found.split}, {len(pairs)} samples"
+    metrics = result.fitted.predictor.metadata["metrics"]
+    write_json(
+        job, FITTED, {"metrics": metrics, "split": validation.split, "pairs": pairs, "networks": len(result.networks)}
+    )
+    return f"{metrics['mape']:.1%} mean error on held-out {validation.split}, {len(pairs)} samples"
 
 
 def decide_plan(job: Job, report: Report) -> str:

@@ -10,14 +10,14 @@ from scipy.stats import spearmanr
 from latency.cost_model.model import measured
 from latency.cost_model.search import search
 from latency.dataset.hardware import Hardware
-from latency.dataset.observations import parse_where, read_samples
+from latency.dataset.read import Dataset
 
 ADRENO = ["framework=tflite", "device=mi8se", "suspect=0"]
 
 
 @pytest.fixture(scope="module")
 def found(shared_dir):
-    samples = read_samples([shared_dir / "data/phone/conv_latency.csv"], parse_where(ADRENO))
+    samples = Dataset.read([shared_dir / "data/phone/conv_latency.csv"], ADRENO).samples()
     return search(samples, Hardware.of_gpu(samples[0].gpu), by="shape", wide=False)
 
 

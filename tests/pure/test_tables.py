@@ -5,7 +5,7 @@ import pytest
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency import evaluate
-from latency.dataset.observations import parse_where, read_samples
+from latency.dataset.read import Dataset, parse_where
 from latency.dataset.tables import read_table
 
 HEADER = "framework,device,gpu,op,cin,cout,h_in,h_out,k,stride,groups,ms_median,ms_min,ms_max,kernels"
@@ -30,13 +30,13 @@ def test_a_row_is_a_layer_with_its_time(tmp_path):
 
 def test_where_chooses_rows(tmp_path):
     path = table(tmp_path, HEADER, ROW, ROW.replace("s10", "mi8se"))
-    assert [sample.device for sample in read_samples([path], parse_where(["device=mi8se"]))] == ["mi8se"]
+    assert [sample.device for sample in Dataset.read([path], ["device=mi8se"]).samples()] == ["mi8se"]
     with pytest.raises(UsageError, match="times of 2 devices"):
-        read_samples([path])
+        Dataset.read([path]).samples()
     with pytest.raises(UsageError, match="no row with a time passes --where device=a03s"):
-        read_samples([path], parse_where(["device=a03s"]))
+        Dataset.read([path], ["device=a03s"]).samples()
     with pytest.raises(UsageError, match="did you mean 'device'"):
-        read_samples([path], parse_where(["devise=s10"]))
+        Dataset.read([path], ["devise=s10"]).samples()
     with pytest.raises(UsageError, match="not COLUMN=VALUE"):
         parse_where(["s10"])
 
@@ -67,7 +67,7 @@ def test_bad_files(tmp_path, content, message):
     path = tmp_path / "t.csv"
     path.write_text(content)
     with pytest.raises(UsageError, match=message):
-        read_samples([path])
+        Dataset.read([path]).samples()
 
 
 def test_a_table_without_times(tmp_path):

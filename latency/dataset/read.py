@@ -1,0 +1,154 @@
+"""Dataset: files of measurements of one device, each read once: our own records (JSONL) and public tables (CSV)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleetpose.errors import UsageError
+from fleetpose.files import sha256
+from latency.dataset.observations import check_columns, layer_passes, network_passes, sample_of_record
+from latency.dataset.sample import OWN, Sample
+from latency.dataset.tables import REQUIRED, TableRow, read_rows, table_samples
+from latency.profiling.normalise import normalise_records, usual_reference
+from latency.records.read import read_records
+from latency.records.record import Record
+
+log = logging.getLogger("latency.dataset.read")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The measurements of some files, and which of them count.
+
+    Attributes:
+        paths: the files.
+        where: COLUMN=VALUE texts that rows must meet; several of one column: any of them.
+        tables: the rows of each table, all of them.
+        records: the records of each file of records, all of them.
+    """
+
+    paths: tuple[Path, ...]
+    where: tuple[str, ...]
+    tables: tuple[tuple[TableRow, ...], ...]
+    records: tuple[tuple[Record, ...], ...]
+
+    @classmethod
+    def read(cls, paths: Sequence[Path | str], where: Sequence[str] = ()) -> Dataset:
+        """Read files.
+
+        Raises:
+            UsageError: a file that is missing, empty, damaged or neither records nor a table, or an unknown column.
+        """
+        wanted, tables, records = parse_where(where), [], []
+        for path in map(Path, paths):
+            if is_table(path):
+                tables.append(tuple(read_rows(path, REQUIRED, wanted)))
+                continue
+            own = tuple(read_records(path))
+            layers = [record for record in own if record.kind == "layer"]
+            failed = sum(not record.ok for record in layers)
+            if failed:
+                log.warning(
+                    "%s: %d of %d variants failed and have no time; they are left out", path, failed, len(layers)
+                )
+            check_columns(path, wanted)
+            records.append(own)
+        return cls(tuple(map(Path, paths)), tuple(where), tuple(tables), tuple(records))
+
+    @property
+    def wanted(self) -> dict[str, list[str]]:
+        """`where` as column -> values."""
+        return parse_where(self.where)
+
+    @property
+    def reference_ms(self) -> float | None:
+        """The usual milliseconds of the reference kernel; None where no record has it."""
+        return usual_reference(record for records in self.records for record in records)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the files' own, sorted."""
+        return hashlib.sha256("".join(sorted(map(sha256, self.paths))).encode()).hexdigest()
+
+    def samples(self, clock: str = "auto", every_op: bool = False, reference_ms: float | None = None) -> list[Sample]:
+        """The samples with a time, those of tables first, not merged.
+
+        Args:
+            clock: of our records: "event", "wall", or "auto": events where the device has them.
+            every_op: of tables, operators that are no convolutions too.
+            reference_ms: pace that our records are brought to (`latency.profiling.normalise`); by default their
+                usual one.
+
+        Raises:
+            UsageError: nothing is left, there are several devices, or a record lacks the clock.
+        """
+        wanted = self.wanted
+        samples = [sample for rows in self.tables for sample in table_samples(rows, wanted, every_op)]
+        layers = [
+            record
+            for records in self.records
+            for record in records
+            if record.kind == "layer" and record.ok and layer_passes(record, wanted)
+        ]
+        samples += [sample_of_record(record, clock) for record in normalise_records(layers, reference_ms)]
+        if not samples:
+            chosen = " ".join(f"{name}={'|'.join(values)}" for name, values in wanted.items())
+            what = f"no row with a time passes --where {chosen}" if chosen else "no row has a time"
+            raise UsageError(f"{', '.join(map(str, self.paths))}: {what}")
+        devices = sorted({f"{sample.framework} on {sample.device}" for sample in samples})
+        if len(devices) > 1:
+            raise UsageError(
+                f"times of {len(devices)} devices ({', '.join(devices)}); choose one by --where, for instance"
+            )
+        return samples
+
+    def networks(self, reference_ms: float | None = None) -> tuple[list[Record], list[Record]]:
+        """The records with a time of whole networks that pass `where`, and those of all layers; tables have none.
+
+        Args:
+            reference_ms: pace that times are brought to (`latency.profiling.normalise`); by default the usual one of
+                each file.
+        """
+        networks: list[Record] = []
+        layers: list[Record] = []
+        for records in self.records:
+            for record in normalise_records(records, reference_ms):
+                if record.ok and record.kind == "layer":
+                    layers.append(record)
+                elif record.ok and record.wall_ms is not None and network_passes(record, self.wanted):
+                    networks.append(record)
+        return networks, layers
+
+    def device(self, sample: Sample) -> dict[str, str]:
+        """Name, GPU, framework and driver of the device of a sample, for the metadata of a predictor."""
+        driver = str(self.records[-1][0].device.get("driver", "")) if sample.framework == OWN and self.records else ""
+        return {"device": sample.device, "gpu": sample.gpu, "framework": sample.framework, "driver": driver}
+
+
+def parse_where(texts: Iterable[str]) -> dict[str, list[str]]:
+    """COLUMN=VALUE texts as column -> values. Raises UsageError for a text of another form."""
+    wanted: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--where {text!r} is not COLUMN=VALUE, such as device=s10")
+        wanted.setdefault(name, []).append(value)
+    return wanted
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table and not records. Raises UsageError where it cannot be read or is empty."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            first = next((line for line in stream if line.strip()), "")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no text: {error}") from error
+    if not first:
+        raise UsageError(f"{path} is empty")
+    return path.suffix == ".csv" or not first.lstrip().startswith("{")

@@ -1,0 +1,70 @@
+"""From a data set to a predictor of layers that also knows whole networks: fitted, adapted and calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from latency.cost_model.fitting import FitOptions, Fitted, fit_predictor
+from latency.cost_model.predictor import Predictor
+from latency.cost_model.transfer import Gain, gain
+from latency.dataset.observations import hardware_of
+from latency.dataset.read import Dataset
+
+if TYPE_CHECKING:
+    from latency.network_model.calibration_data import MeasuredNetwork
+
+
+@dataclass(frozen=True)
+class CalibratedFit:
+    """A fitted predictor and what it rests on.
+
+    Attributes:
+        fitted: the predictor with its cross-validation.
+        worth: what the predictors of other devices were worth; None where there were none.
+        networks: the measured networks that the predictor is calibrated on.
+    """
+
+    fitted: Fitted
+    worth: Gain | None = None
+    networks: tuple[MeasuredNetwork, ...] = ()
+
+
+def fit_dataset(
+    dataset: Dataset,
+    options: FitOptions,
+    bases: Sequence[Predictor] = (),
+    clock: str = "auto",
+    every_op: bool = False,
+) -> CalibratedFit:
+    """Fit a predictor to measurements, and calibrate it on the networks among them.
+
+    Args:
+        bases: predictors of other devices to adapt.
+        clock: one of latency.dataset.observations.CLOCKS.
+        every_op: of CSV tables, not only convolutions.
+
+    Raises:
+        UsageError: too few rows, several devices, or none.
+    """
+    reference_ms = dataset.reference_ms
+    samples = dataset.samples(clock, every_op, reference_ms)
+    about = {
+        **dataset.device(samples[0]),
+        "data": dataset.hash,
+        "where": list(dataset.where),
+        "clock": clock,
+        "reference_ms": reference_ms,
+        "bases": [base.metadata.get("device", "") for base in bases],
+    }
+    fitted = fit_predictor(samples, hardware_of(samples), options, bases, about)
+    worth = gain(fitted, bases) if bases else None
+    records, layers = dataset.networks(reference_ms)
+    if not records:
+        return CalibratedFit(fitted, worth)
+    from latency.network_model.calibration_data import calibrate, measured_networks  # which takes torch and TVM
+
+    networks = measured_networks(records, layers, fitted.predictor, fitted.best, clock)
+    predictor = replace(fitted.predictor, calibration=calibrate(networks))
+    return CalibratedFit(replace(fitted, predictor=predictor), worth, tuple(networks))
