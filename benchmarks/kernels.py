@@ -29,7 +29,7 @@ from benchmarks.kernel_rows import make_row
 from benchmarks.kernel_summary import summary
 from benchmarks.kernel_timing import LayerBench
 from benchmarks.networks import pocl_threads
-from codegen.lowering.hosts import HOSTS, host_for
+from codegen.lowering.hosts import HOSTS, add_target_host, host_for
 from codegen.lowering.sizes import trace_sizes
 from codegen.schedules import RULES
 from codegen.tuning.database import tuned_for
@@ -119,7 +119,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size, instead of the network's own")
     parser.add_argument("--device", default="host", help="host or rpc:KEY; peers run on host only")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    parser.add_argument("--host", help=f"the device's processor: {', '.join(HOSTS)}; as its profile says without")
+    add_target_host(parser)
     parser.add_argument("--threads", type=int, default=2, help="of this machine's OpenCL and of oneDNN")
     parser.add_argument("--rounds", type=int, default=15, help="samples of each kernel; stock TVM gets 3 at most")
     parser.add_argument(

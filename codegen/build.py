@@ -13,7 +13,7 @@ from typing import Any
 
 from codegen.artifact.manifest import Manifest, manifest_path, parameters_path
 from codegen.linking.elf import ElfReport, check_artifact
-from codegen.lowering.hosts import host_for
+from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import check_sizes, default_sizes, trace_sizes
 from devices import open_device
 from devices.profile import ITEM_BYTES, Profile, load_profile
@@ -84,11 +84,11 @@ def build(
         UsageError: bad names, files or sizes; float16 for a device without; weights that do not follow the plan.
         LinkError: the linker failed. ElfError: its output cannot run there.
     """
-    import tvm
     from safetensors.numpy import save_file
 
-    from codegen.linking.link import export_shared, link_command, opencl_source
-    from codegen.lowering.network import Options, lower_network
+    from codegen.linking.link import link_command, opencl_source
+    from codegen.lowering.compile import compile_network
+    from codegen.lowering.network import Options
     from codegen.lowering.planned import planned_graphs
     from codegen.lowering.target import make_target
     from codegen.tuning.database import tuned_for
@@ -98,7 +98,7 @@ def build(
     if out.suffix != ".so":
         raise UsageError(f"the artifact must be named *.so, not {out.name}")
     check_writable(*files, force=force)
-    target = make_target(destination.profile, destination.host)
+    make_target(destination.profile, destination.host)  # refuse an unknown host before the work
     link_command([], "", destination.host, destination.linker)  # refuse a linker that is not there before the work
     sizes = sizes or default_sizes(spec)
     check_sizes(spec, sizes)
@@ -111,15 +111,15 @@ def build(
     graphs, pruned = trace_sizes(model, weights, seed, sizes), False
     if chosen:
         graphs, pruned = planned_graphs(graphs, chosen, prune)
-    lowered = lower_network(
+    compiled = compile_network(
         graphs,
         destination.profile,
         Options(dtype, chosen.sparsities if chosen else {}, choose, not weights_file),
+        destination.host,
         spec.outputs,
-        lambda name: progress(f"scheduling {name}"),
+        progress,
     )
-    progress("compiling")
-    executable = tvm.compile(lowered.module, target)
+    lowered = compiled.lowered
     manifest = Manifest(
         model,
         "",
@@ -140,7 +140,7 @@ def build(
     with ExitStack() as outputs:  # nothing is renamed into place before everything is written
         shared = outputs.enter_context(atomic_output(out, force=True))
         described = outputs.enter_context(atomic_output(manifest_path(out), force=True))
-        export_shared(executable, shared, destination.host, destination.linker)
+        compiled.export(shared, destination.linker)
         report = check_artifact(shared, destination.host)
         beside = {}
         if lowered.parameters:
@@ -152,7 +152,7 @@ def build(
     if not weights_file:
         parameters_path(out).unlink(missing_ok=True)  # of an artifact that was replaced
     if dump:
-        _dump(dump, lowered.module.script(), opencl_source(executable.mod), manifest)
+        _dump(dump, lowered.module.script(), opencl_source(compiled.executable.mod), manifest)
     return manifest
 
 
@@ -178,7 +178,7 @@ def _dump(folder: Path, tir: str, opencl: str, manifest: Manifest) -> None:
 
 
 def destination_of(arguments: argparse.Namespace) -> Destination:
-    """The destination that --device, --profile, --host and --linker describe."""
+    """The destination that --device, --profile, --target-host and --linker describe."""
     profile = load_profile(arguments.profile) if arguments.profile else None
     if arguments.device is None:
         if profile is None:
@@ -197,9 +197,7 @@ def make_parser() -> argparse.ArgumentParser:
     source.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--device", help="host or rpc:KEY: build for this device")
     parser.add_argument("--profile", help="profile name or TOML file; with --device, instead of the device's own")
-    parser.add_argument(
-        "--host", help="who loads the artifact: native, linux-arm64, android-arm64; as the profile says without"
-    )
+    add_target_host(parser)
     parser.add_argument("--linker", default="lld", help="lld (needs no compiler) or cc")
     parser.add_argument(
         "--size", type=cli.image_size, action="append", metavar="HxW", help="input size to serve; may be repeated"

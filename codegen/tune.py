@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from codegen.kernels.choice import ScheduleChoice
-from codegen.lowering.hosts import host_for
+from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import check_sizes, trace_sizes
 from codegen.schedules import RULES
 from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, tuned_path
@@ -52,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", nargs="+", required=True, help=f"networks, each {MODEL_HELP}")
     parser.add_argument("--device", default="host", help="host or rpc:KEY: where they are timed")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    parser.add_argument("--host", help="processor that serves the device, as for codegen.build")
+    add_target_host(parser)
     parser.add_argument(
         "--size",
         type=cli.image_size,

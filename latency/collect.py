@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.lowering.hosts import host_for
+from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import check_sizes, trace_sizes
 from codegen.tuning.database import tuned_for
 from devices import open_device
@@ -61,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
                         help="also time layers as these have them; with --networks, networks too")  # fmt: skip
     parser.add_argument("--device", default="host", help="host, rpc:KEY, or null for pseudo times")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    parser.add_argument("--host", help="processor that serves the device, as for codegen.build")
+    add_target_host(parser)
     parser.add_argument("--workers", type=int, default=1, metavar="N",
                         help="devices behind rpc:KEY that share the work")  # fmt: skip
     parser.add_argument("--dtype", nargs="+", choices=tuple(ITEM_BYTES), default=["float32"], help="element types")

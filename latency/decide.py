@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from codegen.lowering.hosts import host_for
+from codegen.lowering.hosts import add_target_host, host_for
 from codegen.tuning.database import tuned_for
 from devices import open_device
 from devices.session import Session
@@ -151,7 +151,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="time what the predictor leaves open, decide, and time the planned network, too, for a goal of time",
     )
     parser.add_argument("--device", help="with --measure: host (without the flag, too), rpc:KEY, or null")
-    parser.add_argument("--host", help="with --measure: processor that serves the device, as for codegen.build")
+    add_target_host(parser, "with --measure: ")
     parser.add_argument("--rounds", type=int, help="with --measure: samples of each variant (default: 15)")
     parser.add_argument("--budget-secs", type=float, metavar="S", help="with --measure: begin no layer later than this")
     parser.add_argument("--force", action="store_true", help="replace the plan")

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from codegen.lowering.hosts import add_target_host
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency.optimize.api import Result, optimize
@@ -41,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_device(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", default="host", help="host or rpc:KEY")
     group.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    group.add_argument("--host", help="processor that serves the device, as for codegen.build")
+    add_target_host(group)
 
 
 def _add_goals(parser: argparse.ArgumentParser) -> None:

@@ -163,7 +163,7 @@ def commands(job: Job) -> list[str]:
     return [
         f"python -m codegen.run --artifact {artifact} {device} --image photo.jpg -o people.png --layers",
         f"python -m codegen.verify --artifact {artifact} {device} {weights}",
-        f"python -m codegen.build --model {request.model} {weights} {plan} {device} --host {job.host} "
+        f"python -m codegen.build --model {request.model} {weights} {plan} {device} --target-host {job.host} "
         f"--size {height}x{width} -o other.so",
         *(f"python -m codegen.run --artifact {job.path(file)} {device} --image photo.jpg --no-people --layers"
           for name, file in ARTIFACTS.items() if name == "dense"),

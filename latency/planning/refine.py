@@ -19,7 +19,7 @@ from devices.timing.timers import Call
 from fleetpose.errors import UsageError
 from latency.planning.options import Goal, Network, target_of
 from latency.profiling.interleaved_run import RunSettings
-from latency.profiling.network_timing import SAMPLES_PER_ROUND, Compiled, NetworkVariant
+from latency.profiling.network_timing import SAMPLES_PER_ROUND, NetworkVariant, compile_variant
 from latency.profiling.prepare import Recipe
 from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
@@ -157,7 +157,7 @@ class Stand:
         return self._loaded(None)
 
     def _loaded(self, plan: Plan | None) -> Call:
-        return Compiled.of(NetworkVariant(self.graph, plan, self.dtype), self.recipe).load(self.session)
+        return compile_variant(NetworkVariant(self.graph, plan, self.dtype), self.recipe).load(self.session)
 
     def time(self, plan: Plan) -> Ratio:
         """Dense time / planned time, by wall clock.

@@ -11,11 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import tvm
-
-from codegen.graph_latency import loaded_network
-from codegen.lowering.network import NetworkModule, Options, lower_network
-from codegen.lowering.target import make_target
+from codegen.lowering.compile import CompiledNetwork, compile_network
+from codegen.lowering.network import Options
 from codegen.tuning.contest import brief
 from devices.session import Session
 from devices.timing.interleaved import measure_interleaved
@@ -63,36 +60,14 @@ class NetworkVariant:
         return network_id(device_of(session), self.graph.name, self.size, self.variants, self.dtype)
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """A network compiled to be timed, with zeros wherever its plan asks for some, whatever its weights.
+def compile_variant(variant: NetworkVariant, recipe: Recipe) -> CompiledNetwork:
+    """Compile it by the schedules that its layers are timed with. Raises what lowering or TVM raises.
 
-    Attributes:
-        lowered: its kernels; `executable`: what TVM made of them.
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+    The network has zeros wherever its plan asks for some, whatever its weights.
     """
-
-    lowered: NetworkModule
-    executable: Any
-    host: str
-
-    @staticmethod
-    @kept_interrupt()
-    def of(whole: NetworkVariant, recipe: Recipe) -> Compiled:
-        """Compile it, by the schedules that its layers are timed with. Raises what lowering or TVM raises."""
-        graph = prune_graph(whole.graph, whole.plan) if whole.plan else whole.graph
-        sparsities = whole.plan.sparsities if whole.plan else {}
-        lowered = lower_network([graph], recipe.profile, Options(whole.dtype, sparsities, recipe.choose))
-        return Compiled(lowered, tvm.compile(lowered.module, make_target(recipe.profile, recipe.host)), recipe.host)
-
-    @property
-    def launches(self) -> int:
-        """Kernels launched for an inference."""
-        return sum(len(code.kernels) for code in self.lowered.entries[0].layers)
-
-    def load(self, session: Session) -> Call:
-        """It on the session's device, ready to be timed. Raises DeviceUnreachable."""
-        return loaded_network(session, self.lowered, self.executable, self.host)
+    graph = prune_graph(variant.graph, variant.plan) if variant.plan else variant.graph
+    sparsities = variant.plan.sparsities if variant.plan else {}
+    return compile_network([graph], recipe.profile, Options(variant.dtype, sparsities, recipe.choose), recipe.host)
 
 
 def network_variants(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]) -> list[NetworkVariant]:
@@ -113,21 +88,22 @@ def network_variants(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Seq
 
 @kept_interrupt()
 def network_record(
-    session: Session, whole: NetworkVariant, recipe: Recipe, settings: RunSettings, reference: ReferenceKernel
+    session: Session, variant: NetworkVariant, recipe: Recipe, settings: RunSettings, reference: ReferenceKernel
 ) -> Record:
     """Compile, time, tell. What fails is the record's failure; DeviceUnreachable where the device is gone."""
     device = device_of(session)
     record = Record(
-        id=whole.identity(session), kind="network", dtype=whole.dtype, network=whole.graph.name, size=whole.size,
-        plan=whole.variants, device=device, versions=versions(), date=now(), failure=Failure("error", "not run yet"),
+        id=variant.identity(session), kind="network", dtype=variant.dtype, network=variant.graph.name,
+        size=variant.size, plan=variant.variants, device=device, versions=versions(), date=now(),
+        failure=Failure("error", "not run yet"),
     )  # fmt: skip
     try:
-        made = Compiled.of(whole, recipe)
+        compiled = compile_variant(variant, recipe)
     except Exception as error:
         return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
-    record = replace(record, grids=made.launches, drift=rounded(reference.settle()))
+    record = replace(record, grids=compiled.launches, drift=rounded(reference.settle()))
     try:
-        found = _timed(session, made.load(session), settings, reference)
+        found = _timed(session, compiled.load(session), settings, reference)
     except DeviceUnreachable as error:
         failure = Failure("device", reason(error))
     except Exception as error:  # whatever it is, it is this network's result

@@ -176,7 +176,7 @@ def test_wrong_flags(capsys):
         ["--schedule", "driect"],
         ["--family", "blocks:8x1"],
         ["--family", "columns"],
-        ["--host", "windows"],
+        ["--target-host", "windows"],
         ["--plot", "a.svg"],
     ):
         assert run_command(*flags) == 2

@@ -221,7 +221,7 @@ def test_from_python_with_photographs(host, given, whole, tmp_path, monkeypatch)
         (("--val", "."), "no person_keypoints.json"),
         (("--size", "65x64"), "multiples of 8"),
         (("--sparsity", "dense"), "leaves nothing to decide"),
-        (("--host", "androids"), "unknown host"),
+        (("--target-host", "androids"), "unknown host"),
         (("--device", "null"), "null"),
         (("--model", "resnet"), "did you mean"),
     ],

@@ -34,7 +34,7 @@ def test_build_refuses(capsys, out, tmp_path):
     cases = [
         (["--model", "lwpo", "--profile", "host"], "unknown model 'lwpo'; did you mean 'lwop'?"),
         (["--model", "lwop", "--profile", "hots"], "unknown device profile 'hots'; did you mean 'host'?"),
-        (["--model", "lwop", "--profile", "host", "--host", "arm"], "unknown host 'arm'"),
+        (["--model", "lwop", "--profile", "host", "--target-host", "arm"], "unknown host 'arm'"),
         (["--model", "lwop", "--profile", "host", "--linker", "ldd"], "unknown linker 'ldd'; did you mean 'lld'?"),
         (["--model", "lwop"], "give --device host"),
         (["--model", "lwop", "--profile", "host", "--weights", tmp_path / "no.pth"], "no such file"),

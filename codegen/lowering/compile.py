@@ -1,0 +1,85 @@
+"""Whole networks compiled: the one place where a network goes through TVM's compiler."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm.runtime.vm import VirtualMachine
+
+from codegen.linking.link import export_shared
+from codegen.lowering.network import NetworkModule, Options, lower_network
+from codegen.lowering.target import make_target
+from devices.profile import Profile
+from devices.session import Session
+from devices.timing.timers import Call
+from fleetpose.interrupt import kept_interrupt
+from models.graph.network import Graph
+
+
+@dataclass(frozen=True)
+class CompiledNetwork:
+    """A network compiled for a device.
+
+    Attributes:
+        lowered: its kernels and entries; `executable`: what TVM made of them.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+    """
+
+    lowered: NetworkModule
+    executable: Any
+    host: str
+
+    @property
+    def launches(self) -> int:
+        """Kernels launched for an inference at the first input size."""
+        return sum(len(code.kernels) for code in self.lowered.entries[0].layers)
+
+    def export(self, path: Path, linker: str = "lld") -> None:
+        """Write the network as a shared object. Raises LinkError."""
+        export_shared(self.executable, path, self.host, linker)
+
+    def load(self, session: Session) -> Call:
+        """The network on the session's device, its first input size ready to be timed on an input of zeros.
+
+        Raises DeviceUnreachable where the device goes away.
+        """
+        with tempfile.TemporaryDirectory(prefix="fleetpose-network-") as folder:
+            path = Path(folder) / "network.so"
+            self.export(path)
+            module = session.load(path)
+        entry = self.lowered.entries[0]
+        with session.guard("preparing the network"):
+            machine = VirtualMachine(module, session.device, "naive" if self.lowered.textures else None)
+            tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
+            machine.save_function(entry.name, "timed", tensor, include_return=False)
+        return Call(machine, (), "timed")
+
+
+@kept_interrupt()
+def compile_network(
+    graphs: Sequence[Graph],
+    profile: Profile,
+    options: Options,
+    host: str = "native",
+    output_names: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda message: None,
+) -> CompiledNetwork:
+    """Lower one network, traced at several input sizes, and compile it.
+
+    Args:
+        graphs, profile, options, output_names: as for `codegen.lowering.network.lower_network`.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+        progress: told each layer that is scheduled, and when TVM starts to compile.
+
+    Raises what `lower_network` and TVM raise.
+    """
+    target = make_target(profile, host)
+    lowered = lower_network(graphs, profile, options, output_names, lambda name: progress(f"scheduling {name}"))
+    progress("compiling")
+    return CompiledNetwork(lowered, tvm.compile(lowered.module, target), host)
