@@ -40,25 +40,27 @@ def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, c
     budget = _budget(graph, ratio, counted)
     choices: dict[str, list[Option]] = {}
     for layer in prunable(graph):
-        curves = {parse_family(name): each[layer.name] for name, each in families.items() if layer.name in each}
-        choices[layer.name] = options(layer, curves, counted) if curves else [dense_option(layer, counted)]
-    rest = _total(graph, counted) - sum(each[0].left for each in choices.values())
+        named = {name: curves[layer.name] for name, curves in families.items() if layer.name in curves}
+        curves_of = {parse_family(name): curve for name, curve in named.items()}
+        choices[layer.name] = options(layer, curves_of, counted) if curves_of else [dense_option(layer, counted)]
+    fixed = _total(graph, counted) - sum(layer_options[0].left for layer_options in choices.values())
     try:
-        found = allocate(choices, budget - rest)
+        chosen = allocate(choices, budget - fixed)
     except UsageError as error:
-        most = _total(graph, counted) / (rest + sum(min(option.left for option in each) for each in choices.values()))
+        least = sum(min(option.left for option in layer_options) for layer_options in choices.values())
+        most = _total(graph, counted) / (fixed + least)
         raise UsageError(
             f"{ratio:g}x of {counted} cannot be reached; the most by these curves is {most:.2f}x"
         ) from error
-    return _plan(graph, found, {name: f"divergence {option.loss:.3g}" for name, option in found.items()})
+    return _plan(graph, chosen, {name: f"divergence {option.loss:.3g}" for name, option in chosen.items()})
 
 
 def uniform_plan(graph: Graph, family: str, ratio: float, counted: str = "params") -> Plan:
     """The plan with the same fraction of zeros in every layer; see `allocated_plan`."""
     layers = prunable(graph)
-    rest = _total(graph, counted) - sum(dense_option(layer, counted).left for layer in layers)
-    found = uniform(layers, parse_family(family), _budget(graph, ratio, counted) - rest, counted)
-    return _plan(graph, found, dict.fromkeys(found, "as every layer"))
+    fixed = _total(graph, counted) - sum(dense_option(layer, counted).left for layer in layers)
+    chosen = uniform(layers, parse_family(family), _budget(graph, ratio, counted) - fixed, counted)
+    return _plan(graph, chosen, dict.fromkeys(chosen, "as every layer"))
 
 
 def _total(graph: Graph, counted: str) -> int:
@@ -71,8 +73,8 @@ def _budget(graph: Graph, ratio: float, counted: str) -> int:
     return math.floor(_total(graph, counted) / ratio)
 
 
-def _plan(graph: Graph, found: Mapping[str, Option], reasons: Mapping[str, str]) -> Plan:
-    sparsities = {name: option.sparsity for name, option in found.items() if option.sparsity is not None}
+def _plan(graph: Graph, chosen: Mapping[str, Option], reasons: Mapping[str, str]) -> Plan:
+    sparsities = {name: option.sparsity for name, option in chosen.items() if option.sparsity is not None}
     return Plan.of(graph.name, graph.layers, sparsities, {name: reasons[name] for name in sparsities})
 
 
@@ -85,17 +87,17 @@ def parse_ratio(text: str) -> float:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    made = cli.parser("models.allocate", "Plan how many zeros each layer gets, by what they cost the outputs.")
-    made.add_argument("--model", required=True, help=MODEL_HELP)
-    made.add_argument(
-        "--sensitivity", type=Path, metavar="FILE", help="of models.sensitivity; all layers alike without"
+    parser = cli.parser("models.allocate", "Plan how many zeros each layer gets, by what they cost the outputs.")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
+    parser.add_argument(
+        "--sensitivity", type=Path, metavar="FILE", help="of models.sensitivity (default: all layers alike)"
     )
-    made.add_argument("--ratio", type=parse_ratio, required=True, help="dense / left, such as 1.8x")
-    made.add_argument("--counted", choices=COUNTED, default="params", help="what the ratio is of")
-    made.add_argument("--family", help="of sparsities, such as columns:4x1; of the file, any without")
-    made.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
-    made.add_argument("--force", action="store_true", help="replace the plan")
-    return made
+    parser.add_argument("--ratio", type=parse_ratio, required=True, help="dense / left, such as 1.8x")
+    parser.add_argument("--counted", choices=COUNTED, default="params", help="what the ratio is of")
+    parser.add_argument("--family", help="of sparsities, such as columns:4x1 (default: any of the file)")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
+    parser.add_argument("--force", action="store_true", help="replace the plan")
+    return parser
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "determine_depth", "family_members", "main", "make_parser"]
 
 
-def _comparable(paper: PaperFacts, found: Candidate) -> bool:
+def _comparable(paper: PaperFacts, candidate: Candidate) -> bool:
     """Whether a printed network has as many layers and, within 2 %, as many multiply-adds."""
-    return paper.layers == found.layers and abs(found.macs_bn / 1e9 / (paper.gmacs or 1) - 1) <= 0.02
+    return paper.layers == candidate.layers and abs(candidate.macs_bn / 1e9 / (paper.gmacs or 1) - 1) <= 0.02
 
 
-def _cells(found: Candidate, with_paper: bool) -> tuple[str, ...]:
-    facts = TABLE_1.get(found.spec.name) or next((one for one in TABLE_1.values() if _comparable(one, found)), None)
-    facts = facts if with_paper else None
+def _cells(candidate: Candidate, with_paper: bool) -> tuple[str, ...]:
+    equals = (paper for paper in TABLE_1.values() if _comparable(paper, candidate))
+    facts = (TABLE_1.get(candidate.spec.name) or next(equals, None)) if with_paper else None
     printed = (f"{facts.gmacs:g}", f"{facts.ap:g}", f"{facts.map:g}") if facts else ("-", "-", "-")
     return (
-        found.spec.name,
-        str(found.layers),
-        ",".join(map(str, found.depths)),
-        ",".join(map(str, found.widths)),
-        f"{found.macs / 1e9:.3f}",
-        f"{found.macs_bn / 1e9:.3f}" + ("" if found.holds else " !"),
-        f"{found.params / 1e6:.3f}",
-        "-" if found.latency_secs is None else f"{found.latency_secs * 1e3:.2f}",
-        "-" if found.accuracy is None else f"{found.accuracy:.3f}",
+        candidate.spec.name,
+        str(candidate.layers),
+        ",".join(map(str, candidate.depths)),
+        ",".join(map(str, candidate.widths)),
+        f"{candidate.macs / 1e9:.3f}",
+        f"{candidate.macs_bn / 1e9:.3f}" + ("" if candidate.holds else " !"),
+        f"{candidate.params / 1e6:.3f}",
+        "-" if candidate.latency_secs is None else f"{candidate.latency_secs * 1e3:.2f}",
+        "-" if candidate.accuracy is None else f"{candidate.accuracy:.3f}",
         *(printed if with_paper else ()),
     )
 
@@ -62,7 +62,14 @@ def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
     parser.add_argument("--gmacs", type=float, required=True, help="the budget: GMACs with biases and batch norm")
     parser.add_argument("--tolerance", type=float, default=0.02, help="fraction a network may be off the budget")
     parser.add_argument("--step", type=int, default=8, help="widths are multiples of it")
-    parser.add_argument("--blocks", type=int, nargs="+", default=[], metavar="N", help="numbers of blocks to try")
+    parser.add_argument(
+        "--blocks",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="numbers of blocks to try (default: the family's)",
+    )
     parser.add_argument("--all-splits", action="store_true", help="every way to divide blocks among stages that holds")
     parser.add_argument(
         "--weights", nargs="+", default=[], metavar="NETWORK=FILE", help="trained weights of the row of that name"
@@ -102,13 +109,13 @@ def _trained(weights: list[str], data: str | None) -> AccuracyOf | None:
     return accuracy_of if weights else None
 
 
-def _print(found: list[Candidate], search: DepthSearch, with_paper: bool) -> None:
+def _print(candidates: list[Candidate], search: DepthSearch, with_paper: bool) -> None:
     cli.print_table(
-        HEADER + (PAPER_HEADER if with_paper else ()), [_cells(candidate, with_paper) for candidate in found]
+        HEADER + (PAPER_HEADER if with_paper else ()), [_cells(candidate, with_paper) for candidate in candidates]
     )
-    if not all(candidate.holds for candidate in found):
+    if not all(candidate.holds for candidate in candidates):
         print(f"!: nothing within {search.tolerance:.1%} of {search.gmacs:g} G at these blocks; widths only shrink")
-    if all(candidate.latency_secs is None for candidate in found):
+    if all(candidate.latency_secs is None for candidate in candidates):
         print("ms: python -m codegen.depth takes the same flags and --device, and measures it")
     if with_paper:
         print(
@@ -124,20 +131,20 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
     )
     if arguments.weights:
         listed = determine_depth(arguments.family, search, include_members=arguments.members)
-        names = [each.spec.name for each in listed]
+        names = [candidate.spec.name for candidate in listed]
         for text in arguments.weights:
             if (name := text.partition("=")[0]) not in names:
                 raise unknown_name("network", name, names)
     with status("depth") as progress:
         accuracy_of = _trained(arguments.weights, arguments.data)
-        found = determine_depth(arguments.family, search, latency_of, accuracy_of, progress, arguments.members)
+        candidates = determine_depth(arguments.family, search, latency_of, accuracy_of, progress, arguments.members)
     with_paper = arguments.family == "resnet"
     if arguments.json:
         table = [{"model": name, **asdict(facts)} for name, facts in TABLE_1.items()] if with_paper else []
-        candidates = [candidate.to_dict() for candidate in found]
-        cli.print_json({"family": arguments.family, **asdict(search), "candidates": candidates, "paper": table})
+        rows = [candidate.to_dict() for candidate in candidates]
+        cli.print_json({"family": arguments.family, **asdict(search), "candidates": rows, "paper": table})
     else:
-        _print(found, search, with_paper)
+        _print(candidates, search, with_paper)
     return 0
 
 

@@ -33,40 +33,43 @@ METRICS = {
 }
 
 
-def summary(found: Evaluation, draws: int, coverage: float, seed: int) -> dict[str, Any]:
+def summary(evaluation: Evaluation, draws: int, coverage: float, seed: int) -> dict[str, Any]:
     """JSON-ready metrics, with the bootstrap interval of AP; None where nobody is annotated."""
-    counted = any(result.truths for result in found.per_image)
-    interval = list(bootstrap_ap(found, None, draws, coverage, seed)) if counted else None
-    return {**found.to_dict(), "ap_interval": interval}
+    counted = any(result.truths for result in evaluation.per_image)
+    interval = list(bootstrap_ap(evaluation, None, draws, coverage, seed)) if counted else None
+    return {**evaluation.to_dict(), "ap_interval": interval}
 
 
-def gain(found: Evaluation, baseline: Evaluation, draws: int, coverage: float, seed: int) -> dict[str, Any]:
+def gain(evaluation: Evaluation, baseline: Evaluation, draws: int, coverage: float, seed: int) -> dict[str, Any]:
     """JSON-ready: AP gained over `baseline`, and its paired bootstrap interval. Raises UsageError as `bootstrap_ap`."""
-    interval = list(bootstrap_ap(found, baseline, draws, coverage, seed))
-    return {"ap": (found.ap or 0.0) - (baseline.ap or 0.0), "ap_interval": interval}
+    interval = list(bootstrap_ap(evaluation, baseline, draws, coverage, seed))
+    return {"ap": (evaluation.ap or 0.0) - (baseline.ap or 0.0), "ap_interval": interval}
 
 
-def _evaluated(model: str, weights: str, data: Path, told: Callable[..., None]) -> Evaluation:
+def _evaluate(model: str, weights: str, data: Path, progress: Callable[..., None]) -> Evaluation:
     from models.accuracy.protocol import evaluate_network
     from models.zoo.resolve import create_model, model_spec
 
     network = create_model(model, weights)
     return evaluate_network(
-        network, model_spec(model), data, lambda done, total: told(f"{Path(weights).name}, photographs", done, total)
+        network,
+        model_spec(model),
+        data,
+        lambda done, total: progress(f"{Path(weights).name}, photographs", done, total),
     )
 
 
 def make_parser() -> argparse.ArgumentParser:
-    made = cli.parser("models.evaluate", "Judge a network's people on annotated photographs: OKS AP and AR.")
-    made.add_argument("--model", required=True, help=MODEL_HELP)
-    made.add_argument("--weights", required=True, help="safetensors or published checkpoint")
-    made.add_argument("--data", type=Path, required=True, help="COCO folder (person_keypoints.json, images/)")
-    made.add_argument("--against", metavar="FILE", help="other weights to compare with, on the same photographs")
-    made.add_argument("--against-model", metavar="MODEL", help="the network of these; --model without")
-    made.add_argument("--draws", type=int, default=1000, help="of photographs, for the intervals")
-    made.add_argument("--coverage", type=float, default=0.95, help="of the intervals")
-    made.add_argument("--seed", type=int, default=0, help="of the draws")
-    return made
+    parser = cli.parser("models.evaluate", "Judge a network's people on annotated photographs: OKS AP and AR.")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
+    parser.add_argument("--weights", required=True, help="safetensors or published checkpoint")
+    parser.add_argument("--data", type=Path, required=True, help="COCO folder (person_keypoints.json, images/)")
+    parser.add_argument("--against", metavar="FILE", help="other weights to compare with, on the same photographs")
+    parser.add_argument("--against-model", metavar="MODEL", help="the network of these (default: --model)")
+    parser.add_argument("--draws", type=int, default=1000, help="of photographs, for the intervals")
+    parser.add_argument("--coverage", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    return parser
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -81,16 +84,16 @@ def _check(arguments: argparse.Namespace) -> None:
 def main(arguments: argparse.Namespace) -> int:
     _check(arguments)
     drawing = (arguments.draws, arguments.coverage, arguments.seed)
-    with status("evaluating") as told:
-        found = _evaluated(arguments.model, arguments.weights, arguments.data, told)
+    with status("evaluating") as progress:
+        evaluation = _evaluate(arguments.model, arguments.weights, arguments.data, progress)
         other_model = arguments.against_model or arguments.model
-        other = _evaluated(other_model, arguments.against, arguments.data, told) if arguments.against else None
+        other = _evaluate(other_model, arguments.against, arguments.data, progress) if arguments.against else None
     result: dict[str, Any] = {"model": arguments.model, "weights": arguments.weights}
-    result |= summary(found, *drawing) | {"coverage": arguments.coverage}
+    result |= summary(evaluation, *drawing) | {"coverage": arguments.coverage}
     if other is not None:
         mine = {"model": other_model, "weights": arguments.against}
         result["against"] = {**mine, **summary(other, *drawing)}
-        result["gain"] = gain(found, other, *drawing)
+        result["gain"] = gain(evaluation, other, *drawing)
     if arguments.json:
         cli.print_json(result)
     else:
@@ -101,7 +104,8 @@ def main(arguments: argparse.Namespace) -> int:
 def _show(result: dict[str, Any], coverage: float) -> None:
     columns = [result, *([result["against"]] if "against" in result else [])]
     rows = [[text, *(_number(column[name]) for column in columns)] for name, text in METRICS.items()]
-    rows.insert(1, [f"  {coverage:.0%} interval over photographs", *(_range(each["ap_interval"]) for each in columns)])
+    intervals = [_range(column["ap_interval"]) for column in columns]
+    rows.insert(1, [f"  {coverage:.0%} interval over photographs", *intervals])
     rows.append(["photographs", *(str(column["images"]) for column in columns)])
     cli.print_table(("what", *(Path(column["weights"]).name for column in columns)), rows)
     if "gain" in result:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from codegen.build import Destination, build
 from devices.info import DeviceInfo
 from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job, Report
-from models.prune.pruning import LR, RECIPE, Pruning, prune
+from models.frontend.trace import trace
+from models.prune.pruning import prune
+from models.prune.reconstruction.calibration import calibration_inputs
+from models.prune.settings import LR, RECIPE, PruneFiles, PruneSettings
+from models.train.data.photographs import read_photographs
 from models.train.settings import TrainSettings
 from models.zoo.resolve import create_model
 from models.zoo.weights import save_weights
@@ -13,24 +17,21 @@ from models.zoo.weights import save_weights
 
 def prune_weights(job: Job, report: Report) -> str:
     """Weights with the plan's zeros: reconstructed on photographs and then trained, or the smallest removed."""
-    request, out = job.request, job.path(PRUNED)
+    request, spec, plan, files = job.request, job.request.spec, job.plan, PruneFiles.beside(job.path(PRUNED))
     job.lease.give_back()  # this may take hours, and needs no device
-    if not job.plan.sparsities:
-        save_weights(create_model(request.model, request.weights, request.seed), out, force=True)
+    network = create_model(request.model, request.weights, request.seed)
+    if not plan.sparsities:
+        save_weights(network, job.path(PRUNED), force=True)
         return "nothing is sparse: the weights stay as they are"
-    minutes = request.training_minutes if tuple(request.spec.outputs) == ("heatmaps", "pafs") else None
-    wanted = Pruning(
-        request.model,
-        request.weights,
-        job.path(PLAN),
-        out,
-        data=request.data,
-        photographs=request.photographs,
-        training=None if minutes is None else TrainSettings(minutes=minutes, recipe=RECIPE, lr=LR, seed=request.seed),
-        seed=request.seed,
-        force=True,
-    )
-    graph, plan = prune(wanted, report)
+    graph = job.graph if request.input_size == spec.size else trace(network, (3, *spec.size), request.model)
+    inputs = calibration_inputs(spec, request.data, request.photographs, request.seed) if request.data else None
+    minutes = request.training_minutes if tuple(spec.outputs) == ("heatmaps", "pafs") else None
+    training = None if minutes is None else TrainSettings(minutes=minutes, recipe=RECIPE, lr=LR, seed=request.seed)
+    data = read_photographs(request.data, unlabelled=True) if training is not None else None
+    settings = PruneSettings(training=training, seed=request.seed)
+    prune(network, graph, spec, plan, settings, inputs=inputs, data=data, files=files, report=report)
+    save_weights(network, job.path(PRUNED), force=True)
+    files.remove()
     left = graph.params - plan.removed_weights(graph.layers)
     how = "reconstructed on photographs" if request.data else "the smallest weights removed"
     trained = "" if minutes is None else f", trained for {minutes:.3g} minutes"

@@ -1,7 +1,7 @@
 """The networks of a family at one budget: shallow and wide, or deep and narrow; library side of `models.depth`.
 
 For each number of blocks the widths shrink, in whole steps, until the multiply-adds meet the budget. Neither accuracy
-nor latency is known here: both are functions the caller gives, because what measures them lies in packages above.
+nor latency is known here: the caller gives a function for each, because packages above this one measure them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Candidate:
         spec: what `models.zoo.resolve.build_model` builds it from.
         holds: `macs_bn` is within the tolerance; where false, nothing of as many blocks is.
         macs, macs_bn, params: as in models.zoo.count.Count.
-        latency_secs, accuracy: what the caller's functions said; None without one.
+        latency_secs, accuracy: what the caller's functions answered; None where there is no such function.
     """
 
     layers: int
@@ -85,16 +85,16 @@ def determine_depth(
     fixed = _fixed(members, search.size)
     totals = search.blocks or members.totals
     chosen = [shape for total in totals for shape in shapes(members, total, search, fixed.macs_bn)]
-    found = [_candidate(members, *shape, search, fixed) for shape in chosen]
+    candidates = [_candidate(members, *shape, search, fixed) for shape in chosen]
     if include_members:
-        found += family_members(family, search.size)
+        candidates += family_members(family, search.size)
     if not (latency_of or accuracy_of):
-        return found
-    judged = []
-    for done, candidate in enumerate(found):
-        progress(candidate.spec.name, done, len(found))
-        judged.append(_judged(candidate, search.size, latency_of, accuracy_of))
-    return judged
+        return candidates
+    rated = []
+    for done, candidate in enumerate(candidates):
+        progress(candidate.spec.name, done, len(candidates))
+        rated.append(_rate(candidate, search.size, latency_of, accuracy_of))
+    return rated
 
 
 def _candidate(
@@ -120,32 +120,32 @@ def _candidate(
     )
 
 
-def _judged(
-    found: Candidate,
+def _rate(
+    candidate: Candidate,
     size: tuple[int, int],
     latency_of: Callable[[Graph], float] | None,
     accuracy_of: AccuracyOf | None,
 ) -> Candidate:
-    module = build_model(found.spec)
+    module = build_model(candidate.spec)
     return replace(
-        found,
-        latency_secs=_latency(module, found, size, latency_of) if latency_of else None,
-        accuracy=accuracy_of(module, found) if accuracy_of else None,
+        candidate,
+        latency_secs=_latency(module, candidate, size, latency_of) if latency_of else None,
+        accuracy=accuracy_of(module, candidate) if accuracy_of else None,
     )
 
 
 def _latency(
-    module: nn.Module, found: Candidate, size: tuple[int, int], latency_of: Callable[[Graph], float]
+    module: nn.Module, candidate: Candidate, size: tuple[int, int], latency_of: Callable[[Graph], float]
 ) -> float | None:
     """None, with a warning that says why, for a candidate that fails to run: the others keep their times."""
     from models.frontend.trace import trace
 
     try:
-        return latency_of(trace(module, (3, *size), found.spec.name))
+        return latency_of(trace(module, (3, *size), candidate.spec.name))
     except DeviceUnreachable:
         raise
     except FleetposeError as error:
-        log.warning("%s has no latency: %s", found.spec.name, error)
+        log.warning("%s has no latency: %s", candidate.spec.name, error)
         return None
 
 
@@ -158,14 +158,14 @@ def family_members(family: str, size: tuple[int, int]) -> list[Candidate]:
     from models.zoo.count import count_model
 
     base = model_spec(depth_family(family).model)
-    found = []
+    members = []
     for spec in map(model_spec, model_names()):
         if spec.family == base.family and {"depths", "widths"} <= set(spec.parameters):
             counted = count_model(spec, size)
             layers = sum(spec.block(conv.module) == "backbone" for conv in counted.convs)
             shape = (tuple(spec.parameters["depths"]), tuple(spec.parameters["widths"]))
-            found.append(Candidate(layers, *shape, spec, True, counted.macs, counted.macs_bn, counted.params))
-    return sorted(found, key=lambda candidate: candidate.layers)
+            members.append(Candidate(layers, *shape, spec, True, counted.macs, counted.macs_bn, counted.params))
+    return sorted(members, key=lambda candidate: candidate.layers)
 
 
 @functools.cache
@@ -176,5 +176,5 @@ def _fixed(family: DepthFamily, size: tuple[int, int]) -> DepthCost:
     spec = model_spec(family.model)
     counted = count_model(spec, size)
     backbone = sum(spec.block(conv.module) == "backbone" for conv in counted.convs)
-    whole = DepthCost(backbone, counted.macs, counted.macs_bn, counted.params)
-    return whole.plus(family.cost(family.depths, family.widths, size), -1)
+    total = DepthCost(backbone, counted.macs, counted.macs_bn, counted.params)
+    return total.plus(family.cost(family.depths, family.widths, size), -1)

@@ -38,7 +38,7 @@ class DepthFamily:
     Attributes:
         model: the registered network whose depths and widths are the full ones; it gives all other parameters.
         depths, widths: of that network, one of each per stage.
-        totals: block counts tried unless the user names some.
+        totals: numbers of blocks to try, unless the user names some.
         cost: (depths, widths, input (height, width)) -> what depends on depths and widths.
     """
 

@@ -21,13 +21,13 @@ COMPOSITIONS = 200_000
 
 @dataclass(frozen=True)
 class DepthSearch:
-    """What is asked for.
+    """A budget, and how closely and by which networks it is to be held.
 
     Attributes:
         gmacs: the budget, 1e9 multiply-adds with biases and batch norm, as the paper counts.
         tolerance: how far from it a network may be, as a fraction.
         step: widths are multiples of it (but for the full widths themselves).
-        blocks: numbers of blocks to try; the family's own without.
+        blocks: numbers of blocks to try; (): the family's own.
         all_splits: list every way to divide the blocks among stages that holds (of the SPLITS nearest to the base's
             proportions), not only the nearest.
         size: input (height, width), pixels.
@@ -70,7 +70,7 @@ def shapes(family: DepthFamily, total: int, search: DepthSearch, fixed_macs: int
     if math.comb(total - 1, stages - 1) > COMPOSITIONS:
         raise UsageError(f"{total} blocks divide among {stages} stages in too many ways; give fewer")
     budget = search.gmacs * 1e9 - fixed_macs
-    found: list[tuple[Numbers, Numbers]] = []
+    within_budget: list[tuple[Numbers, Numbers]] = []
     best, best_distortion = None, math.inf
     for depths in _splits(family.depths, total)[:SPLITS]:
         spread = _spread(depths, family.depths)
@@ -79,13 +79,13 @@ def shapes(family: DepthFamily, total: int, search: DepthSearch, fixed_macs: int
         widths, off = _widths(family, depths, budget, search)
         distortion = spread * _spread(widths, family.widths)
         if off <= search.slack:
-            found.append((depths, widths))
+            within_budget.append((depths, widths))
             if distortion < best_distortion:
                 best, best_distortion = (depths, widths), distortion
     if best is None:
         proportional = _splits(family.depths, total)[0]
         return [(proportional, _widths(family, proportional, budget, search)[0])]
-    return found if search.all_splits else [best]
+    return within_budget if search.all_splits else [best]
 
 
 def _spread(values: Numbers, base: Numbers) -> float:
@@ -102,8 +102,8 @@ def _splits(base: Numbers, total: int) -> list[Numbers]:
             yield (left,)
             return
         for first in range(1, left - stages + 2):
-            for rest in compositions(left - first, stages - 1):
-                yield (first, *rest)
+            for others in compositions(left - first, stages - 1):
+                yield (first, *others)
 
     return sorted(compositions(total, len(base)), key=lambda depths: _spread(depths, base))
 

@@ -2,11 +2,11 @@
 
     python -m models.prune --model human_pose_0001 --weights w.safetensors --plan plan.json --data d -o p.safetensors
 
-"oneshot" reconstructs every layer on photographs (annotated or not; a few dozen do), or, without any, removes the
-smallest weights. With --minutes, --steps or --epochs it goes on to train with these zeros; the other methods find
+"oneshot" reconstructs every layer on photographs (annotated or not; a few dozen do), or, where none are given, removes
+the smallest weights. With --minutes, --steps or --epochs it goes on to train with these zeros; the other methods find
 their zeros while training. The dense network teaches, so photographs need no annotations, but where there are some
-they count. Killed at any moment, the same command goes on. What is written is read by --weights of every command, and
-built by `codegen.build --plan` as it is.
+they count. You can stop it at any time; run the same command again to resume. What is written is read by --weights of
+every command, and built by `codegen.build --plan` as it is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from fleetpose import cli
@@ -23,100 +22,127 @@ from fleetpose.files import check_writable
 from fleetpose.progress import status
 from models.graph.network import Graph
 from models.plans.plan import Plan
-from models.prune.pruning import EMA, LR, RECIPE, Pruning, prune
-from models.train.data.photographs import read_photographs
+from models.prune.settings import EMA, LR, METHODS, RECIPE, PruneFiles, PruneSettings, Strength
+from models.train.data.photographs import Photographs, read_photographs
 from models.train.settings import RECIPES, TrainSettings, check_teacher
 from models.zoo.resolve import MODEL_HELP
 
-_METHODS = ("oneshot", "magnitude", "admm", "reweighted")
-
 
 def make_parser() -> argparse.ArgumentParser:
-    made = cli.parser("models.prune", "Give a network's weights the zeros of a plan.")
-    made.add_argument("--model", required=True, help=MODEL_HELP)
-    made.add_argument("--weights", required=True, help="to start from: safetensors or published checkpoint")
-    made.add_argument("--plan", type=Path, required=True, metavar="FILE", help="which layers are sparse, and how")
-    made.add_argument("--method", choices=_METHODS, default="oneshot", help="how zeros are chosen and learnt")
-    made.add_argument(
+    parser = cli.parser("models.prune", "Give a network's weights the zeros of a plan.")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
+    parser.add_argument("--weights", required=True, help="to start from: safetensors or published checkpoint")
+    parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="which layers are sparse, and how")
+    parser.add_argument(
         "--data", nargs="+", default=[], metavar="DIR", help="photographs; never those accuracy is judged by"
     )
-    made.add_argument("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
-    made.add_argument(
+    parser.add_argument(
         "-o", "--out", type=Path, required=True, help="weights (safetensors); a checkpoint is kept beside"
     )
-    made.add_argument("--force", action="store_true", help="replace an existing file")
-    length = made.add_mutually_exclusive_group()
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, help="of training: how often every photograph is seen")
     length.add_argument("--steps", type=int, help="of training")
     length.add_argument("--minutes", type=float, help="of training")
-    _add_training(made)
-    return made
+    parser.add_argument("--method", choices=METHODS, default="oneshot", help="how zeros are chosen and learnt")
+    add_settings(parser)
+    parser.add_argument("--teacher", help="a registered network to learn from (default: the dense network itself)")
+    parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
+    parser.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
+    return parser
 
 
-def _add_training(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
-    made.add_argument("--crop", type=int, default=TrainSettings.crop, help="side of a view in pixels")
-    made.add_argument("--first-crop", type=int, help="side at the beginning; --crop if not given")
-    made.add_argument("--growth", type=float, default=TrainSettings.growth, help="fraction of it views grow in")
-    made.add_argument("--batch", type=int, default=TrainSettings.batch, help="views per step")
-    made.add_argument("--recipe", choices=RECIPES, default=RECIPE, help="optimizer and learning rates")
-    made.add_argument("--lr", type=float, default=LR, help="highest learning rate")
-    made.add_argument("--ema", type=float, default=EMA, help="decay of the averaged weights")
-    made.add_argument("--share", type=float, default=0.5, help="of the training in which zeros are found")
-    made.add_argument("--rho", type=float, default=1e-4, help="of --method admm, at first; it rises 1000-fold")
-    made.add_argument("--lasso", type=float, default=0.1, help="strength of --method reweighted")
-    made.add_argument("--seed", type=int, default=0, help="of all that is drawn from the photographs")
-    made.add_argument("--teacher", help="a registered network to learn from; the dense network itself without")
-    made.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
-    made.add_argument("--workers", type=int, help="processes that prepare views; the device decides if not given")
-    made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
-    made.add_argument("--checkpoint-secs", type=float, default=60.0, help="between checkpoints")
-    made.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Flags that `settings_of` reads besides the method and the training's length."""
+    add = parser.add_argument
+    add("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
+    add("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
+    add("--crop", type=int, default=TrainSettings.crop, help="side of a view in pixels")
+    add("--first-crop", type=int, help="side at the beginning (default: --crop)")
+    add("--growth", type=float, default=TrainSettings.growth, help="fraction of the training in which views grow")
+    add("--batch", type=int, default=TrainSettings.batch, help="views per step")
+    add("--recipe", choices=RECIPES, default=RECIPE, help="optimizer and learning rates")
+    add("--lr", type=float, default=LR, help="highest learning rate")
+    add("--ema", type=float, default=EMA, help="decay of the averaged weights")
+    add("--share", type=float, default=Strength.share, help="of the training in which zeros are found")
+    add("--rho", type=float, default=Strength.rho, help="of --method admm, at first; it rises 1000-fold")
+    add("--lasso", type=float, default=Strength.lasso, help="strength of --method reweighted")
+    add("--seed", type=int, default=0, help="of all that is drawn from the photographs")
+    add("--workers", type=int, help="processes that prepare views (default: by the device)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
+    add("--checkpoint-secs", type=float, default=TrainSettings.checkpoint_secs, help="between checkpoints")
 
 
-def _trains(arguments: argparse.Namespace) -> bool:
-    return any(value is not None for value in (arguments.minutes, arguments.steps, arguments.epochs))
+def settings_of(
+    arguments: argparse.Namespace, method: str, steps: int | None = None, minutes: float | None = None
+) -> PruneSettings:
+    """The flags as settings, with a training of so many steps or minutes. Raises UsageError for bad values."""
+    if arguments.photographs < 1:
+        raise UsageError(f"--photographs must be 1 or more, got {arguments.photographs}")
+    names = ("crop", "first_crop", "growth", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
+    training = None
+    if steps is not None or minutes is not None:
+        values = {name: getattr(arguments, name) for name in names}
+        training = TrainSettings(steps=steps, minutes=minutes, **values)
+    strength = Strength(arguments.share, arguments.rho, arguments.lasso)
+    return PruneSettings(method, training, strength, arguments.seed, arguments.device)
+
+
+def _check(arguments: argparse.Namespace) -> tuple[Plan, Photographs | None, PruneSettings]:
+    """The plan, photographs to train on, and the settings. Raises UsageError for what makes no sense together."""
+    check_teacher(arguments.teacher, arguments.teacher_weights)
+    trains = any(value is not None for value in (arguments.minutes, arguments.steps, arguments.epochs))
+    if arguments.teacher and not trains:
+        raise UsageError("a --teacher needs a training; give --minutes, --steps or --epochs")
+    check_writable(arguments.out, force=arguments.force)
+    plan = Plan.load(arguments.plan, arguments.model)
+    if trains and not arguments.data:
+        raise UsageError("a training needs photographs; give --data")
+    data = read_photographs(arguments.data, arguments.annotations, unlabelled=True) if trains else None
+    steps = arguments.steps
+    if arguments.epochs is not None and data is not None:
+        steps = math.ceil(arguments.epochs * len(data.items) / arguments.batch)
+    return plan, data, settings_of(arguments, arguments.method, steps, arguments.minutes)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    with status("pruning") as told:
-        graph, plan = prune(_wanted(arguments), told)
-    _report(arguments, graph, plan)
+    plan, data, settings = _check(arguments)
+    from models.frontend.trace import trace
+    from models.prune.pruning import prune
+    from models.prune.reconstruction.calibration import calibration_inputs
+    from models.train.loop import Teacher
+    from models.zoo.resolve import create_model, model_spec
+    from models.zoo.weights import save_weights
+
+    spec, files, inputs, teacher = model_spec(arguments.model), PruneFiles.beside(arguments.out), None, None
+    network = create_model(arguments.model, arguments.weights, arguments.seed)
+    graph = trace(network, (3, *spec.size), arguments.model)
+    plan.check(graph.layers)
+    if arguments.data:
+        inputs = calibration_inputs(spec, arguments.data, arguments.photographs, arguments.seed)
+    if arguments.teacher:
+        teacher = Teacher.named(arguments.teacher, arguments.teacher_weights, arguments.seed)
+    with status("pruning") as progress:
+        prune(
+            network,
+            graph,
+            spec,
+            plan,
+            settings,
+            inputs=inputs,
+            data=data,
+            teacher=teacher,
+            files=files,
+            restart=arguments.restart,
+            report=progress,
+        )
+    save_weights(network, arguments.out, force=arguments.force)
+    files.remove()
+    _print_result(arguments, graph, plan)
     return 0
 
 
-def _wanted(arguments: argparse.Namespace) -> Pruning:
-    check_teacher(arguments.teacher, arguments.teacher_weights)
-    if arguments.teacher and not _trains(arguments):
-        raise UsageError("a --teacher needs a training; give --minutes, --steps or --epochs")
-    same = ("model", "plan", "out", "method", "photographs", "share", "rho", "lasso", "seed", "device", "restart")
-    wanted = Pruning(
-        weights=Path(arguments.weights),
-        data=tuple(map(Path, arguments.data)),
-        annotations=tuple(map(Path, arguments.annotations)),
-        teacher=(arguments.teacher, Path(arguments.teacher_weights)) if arguments.teacher else None,
-        force=arguments.force,
-        **{name: getattr(arguments, name) for name in same},
-    )
-    if not _trains(arguments):
-        return wanted
-    check_writable(arguments.out, force=arguments.force)
-    return replace(wanted, training=_settings(arguments))
-
-
-def _settings(arguments: argparse.Namespace) -> TrainSettings:
-    steps = arguments.steps
-    if arguments.epochs is not None and arguments.data:
-        photographs = len(read_photographs(arguments.data, arguments.annotations, unlabelled=True).items)
-        steps = math.ceil(arguments.epochs * photographs / arguments.batch)
-    elif arguments.epochs is not None:
-        raise UsageError("a training needs photographs; give --data")
-    names = ("minutes", "crop", "first_crop", "growth", "batch", "recipe", "lr", "ema", "seed", "workers",
-             "checkpoint_secs")  # fmt: skip
-    return TrainSettings(steps=steps, **{name: getattr(arguments, name) for name in names})
-
-
-def _report(arguments: argparse.Namespace, graph: Graph, plan: Plan) -> None:
+def _print_result(arguments: argparse.Namespace, graph: Graph, plan: Plan) -> None:
     left = graph.params - plan.removed_weights(graph.layers)
     if arguments.json:
         cli.print_json({"weights": str(arguments.out), "params": graph.params, "params_left": left})

@@ -26,9 +26,9 @@ class HardMasks:
     """Masks that do not change: whatever is zero in the weights at the start, or what magnitude says."""
 
     def __init__(self, targets: Sequence[Target], masks: Mapping[str, torch.Tensor] | None = None) -> None:
-        """Without `masks`, by the targets' names, the targets choose them by magnitude."""
+        """`masks` are by the targets' names; None: the targets choose them by magnitude."""
         self.masks = Masks(targets)
-        self.masks.take(masks if masks is not None else {each.name: each.mask() for each in targets})
+        self.masks.take(masks if masks is not None else {target.name: target.mask() for target in targets})
 
     def penalty(self) -> torch.Tensor | None:
         return None
@@ -83,7 +83,7 @@ class _Staged(ABC):
 
     def harden(self) -> None:
         """Choose the plan's masks by what the weights are now, and hold them."""
-        self.masks.take({each.name: each.mask() for each in self.targets})
+        self.masks.take({target.name: target.mask() for target in self.targets})
 
     def project(self, model: nn.Module) -> None:
         self.masks.project(model)
@@ -100,7 +100,7 @@ class _Staged(ABC):
         """What a checkpoint keeps besides."""
         return {}
 
-    def load_tensors(self, found: Mapping[str, torch.Tensor]) -> None:  # noqa: B027  a method without tensors has none
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:  # noqa: B027  a method without tensors has none
         """The inverse of `tensors`."""
 
 
@@ -112,7 +112,7 @@ class IterativeMagnitude(_Staged):
 
     def act(self) -> None:
         part = 1 - (1 - self.stage / self.stages) ** 3
-        self.masks.take({each.name: each.mask(sparsity=_part_of(each.sparsity, part)) for each in self.targets})
+        self.masks.take({target.name: target.mask(sparsity=_part_of(target.sparsity, part)) for target in self.targets})
 
 
 def _part_of(sparsity: Sparsity, part: float) -> Sparsity:
@@ -136,7 +136,7 @@ class Admm(_Staged):
             raise UsageError(f"rho is above 0, got {rho:g}")
         self.first_rho = rho
         self.z: dict[str, torch.Tensor] = {}
-        self.u = {each.name: torch.zeros_like(each.weight) for each in targets}
+        self.u = {target.name: torch.zeros_like(target.weight) for target in targets}
         self._project()
 
     @property
@@ -146,16 +146,16 @@ class Admm(_Staged):
 
     @torch.no_grad()
     def _project(self) -> None:
-        for each in self.targets:
-            near = each.weight + self.u[each.name].to(each.weight.device)
-            self.z[each.name] = near * each.mask(near)
+        for target in self.targets:
+            near = target.weight + self.u[target.name].to(target.weight.device)
+            self.z[target.name] = near * target.mask(near)
 
     def penalty(self) -> torch.Tensor | None:
         if self.final:
             return None
         gaps = [
-            (each.weight - (self.z[each.name] - self.u[each.name]).to(each.weight.device)).square().sum()
-            for each in self.targets
+            (target.weight - (self.z[target.name] - self.u[target.name]).to(target.weight.device)).square().sum()
+            for target in self.targets
         ]
         return self.rho / 2 * torch.stack(gaps).sum() if gaps else None
 
@@ -166,15 +166,16 @@ class Admm(_Staged):
             self.z, self.u = {}, {}
             return
         self._project()
-        for each in self.targets:
-            self.u[each.name] = self.u[each.name].to(each.weight.device) + each.weight - self.z[each.name]
+        for target in self.targets:
+            self.u[target.name] = self.u[target.name].to(target.weight.device) + target.weight - self.z[target.name]
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        return {f"{kind}.{name}": each for kind, by in (("z", self.z), ("u", self.u)) for name, each in by.items()}
+        pairs = {f"z.{name}": tensor for name, tensor in self.z.items()}
+        return {**pairs, **{f"u.{name}": tensor for name, tensor in self.u.items()}}
 
-    def load_tensors(self, found: Mapping[str, torch.Tensor]) -> None:
-        self.z = {name.removeprefix("z."): each for name, each in found.items() if name.startswith("z.")}
-        self.u = {name.removeprefix("u."): each for name, each in found.items() if name.startswith("u.")}
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.z = {name.removeprefix("z."): tensor for name, tensor in tensors.items() if name.startswith("z.")}
+        self.u = {name.removeprefix("u."): tensor for name, tensor in tensors.items() if name.startswith("u.")}
 
 
 class Reweighted(_Staged):
@@ -192,20 +193,23 @@ class Reweighted(_Staged):
         if not (strength > 0 and eps > 0):
             raise UsageError(f"strength and eps are above 0, got {strength:g} and {eps:g}")
         self.strength, self.eps = strength, eps
-        self.total = sum(prod(each.weight.shape) for each in targets)
+        self.total = sum(prod(target.weight.shape) for target in targets)
         self.weights: dict[str, torch.Tensor] = {}
         self._reweight()
 
     @torch.no_grad()
     def _reweight(self) -> None:
-        for each in self.targets:
-            energy = energies(each.weight.detach(), each.sparsity)
-            self.weights[each.name] = 1 / (energy + self.eps * energy.mean().clamp(min=1e-30))
+        for target in self.targets:
+            energy = energies(target.weight.detach(), target.sparsity)
+            self.weights[target.name] = 1 / (energy + self.eps * energy.mean().clamp(min=1e-30))
 
     def penalty(self) -> torch.Tensor | None:
         if self.final or not self.targets:
             return None
-        terms = [(self.weights[each.name].to(each.weight.device) * each.weight.square()).sum() for each in self.targets]
+        terms = [
+            (self.weights[target.name].to(target.weight.device) * target.weight.square()).sum()
+            for target in self.targets
+        ]
         return self.strength / self.total * torch.stack(terms).sum()
 
     def act(self) -> None:
@@ -218,5 +222,5 @@ class Reweighted(_Staged):
     def tensors(self) -> dict[str, torch.Tensor]:
         return dict(self.weights)
 
-    def load_tensors(self, found: Mapping[str, torch.Tensor]) -> None:
-        self.weights = dict(found)
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.weights = dict(tensors)

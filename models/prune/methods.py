@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,27 +20,10 @@ from models.prune.oneshot import prune_graph
 from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.reconstruction.reconstruct import Report, reconstruct
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
+from models.prune.settings import METHODS, Strength
 
 if TYPE_CHECKING:
     from models.train.constraint import Constraint
-
-#: what a training may do besides learning; "oneshot" prunes before and holds the masks
-METHODS = ("oneshot", "magnitude", "admm", "reweighted")
-
-
-@dataclass(frozen=True)
-class Strength:
-    """How methods that find masks while training go about it.
-
-    Attributes:
-        share: of the training in which masks are found; in the rest they are held.
-        rho: of ADMM, at first.
-        lasso: of the reweighted group lasso.
-    """
-
-    share: float = 0.5
-    rho: float = 1e-4
-    lasso: float = 0.1
 
 
 def prune_at_once(
@@ -52,7 +34,7 @@ def prune_at_once(
     settings: ReconstructionSettings = ReconstructionSettings(),  # noqa: B008  frozen
     report: Report | None = None,
 ) -> None:
-    """Give `network` the plan's zeros, in place: by reconstruction on `inputs`, by magnitude without.
+    """Give `network` the plan's zeros, in place: by reconstruction on `inputs`, or by magnitude where these are None.
 
     Args:
         graph: traced from `network`.
@@ -77,7 +59,7 @@ def constraint_for(
     graph: Graph,
     plan: Plan,
     inputs: np.ndarray | None = None,
-    strength: Strength = Strength(),
+    strength: Strength = Strength(),  # noqa: B008  frozen
 ) -> Constraint:
     """What a training of `network` takes so that it ends with the plan's zeros.
 
@@ -96,25 +78,25 @@ def constraint_for(
         return Admm(targets, strength.rho, share=strength.share)
     if method == "reweighted":
         return Reweighted(targets, strength.lasso, share=strength.share)
-    return HardMasks(targets, {each.name: each.weight.detach() != 0 for each in targets})
+    return HardMasks(targets, {target.name: target.weight.detach() != 0 for target in targets})
 
 
 def input_norms(graph: Graph, plan: Plan, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Root mean square of each input channel, (1, in, 1, 1), of every layer the plan prunes."""
-    weights, found = torch_weights(graph), {}
+    weights, norms = torch_weights(graph), {}
     held = {graph.input: torch.from_numpy(np.ascontiguousarray(inputs, np.float32))}
     for layer, finished in with_last_reads(graph):
         if layer.name in plan.sparsities:
             squares = held[layer.inputs[0]].square().mean(dim=(0, 2, 3), keepdim=True)
-            found[layer.name] = squares.sqrt().numpy()
+            norms[layer.name] = squares.sqrt().numpy()
         held[layer.name] = forward(layer, [held[name] for name in layer.inputs], weights)
         for name in finished:
             del held[name]
-    return found
+    return norms
 
 
 def cached_start(network: nn.Module, path: Path, identity: Sequence[str], make: Callable[[], None]) -> None:
-    """Run `make`, which changes `network`, unless what it made last time is at `path`; so a killed training goes on.
+    """Run `make`, which changes `network`, unless its result is at `path` already, so that training can be resumed.
 
     Args:
         path: safetensors, written here and read again where it says the same `identity`.
@@ -132,6 +114,6 @@ def cached_start(network: nn.Module, path: Path, identity: Sequence[str], make: 
     part = path.with_name(f"{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(
-        {name: each.contiguous().clone() for name, each in network.state_dict().items()}, part, {"identity": text}
+        {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}, part, {"identity": text}
     )
     part.replace(path)

@@ -1,186 +1,129 @@
-"""Pruning as one call: a network's weights with the zeros of a plan, written to a file; `python -m models.prune`.
+"""Pruning as a function of values: a network and a plan go in, and the network has the plan's zeros.
 
 "oneshot" reconstructs every layer on photographs, or removes the smallest weights where there are none, and may go on
-to train with these zeros; the other methods find their zeros while they train. Killed at any moment, the same call goes
-on: a start is kept beside the output, and so is the training's checkpoint.
+to train with these zeros; the other methods find their zeros while they train. You can stop a training at any time:
+call `prune` again with the same values and the same `PruneFiles` to resume. `python -m models.prune` is the command.
 """
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import nn
 
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable, sha256
+from models.graph.network import Graph
 from models.plans.plan import Plan
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from models.graph.network import Graph
-    from models.train.settings import TrainSettings
-    from models.zoo.spec import ModelSpec
-
-#: of a training that starts from trained weights
-RECIPE = "muon"
-#: its highest learning rate, far below what random weights start with
-LR = 3e-4
-#: decay of its averaged weights
-EMA = 0.999
+from models.prune.methods import cached_start, constraint_for, prune_at_once
+from models.prune.reconstruction.layerwise import ReconstructionSettings
+from models.prune.settings import PruneFiles, PruneSettings
+from models.train.constraint import Constraint
+from models.train.data.photographs import Photographs
+from models.train.loop import Teacher, TrainStep, train
+from models.train.running.checkpoint import tensors_digest
+from models.train.running.log import CsvLog
+from models.zoo.spec import ModelSpec
 
 Report = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Pruning:
-    """What is pruned, by what, and how.
-
-    Attributes:
-        model: a registered network, or a replaced one's .json.
-        weights: to start from; None is random ones.
-        plan: file that says which layers are sparse, and how.
-        out: weights to write (safetensors); a checkpoint is kept beside.
-        method: how zeros are chosen and learnt, one of models.prune.methods.METHODS.
-        data: folders of photographs; () prunes by magnitude.
-        annotations: COCO keypoints of files in them.
-        photographs: how many of them layers are reconstructed on.
-        training: what follows; None: nothing.
-        teacher: a registered network and its weights to learn from; None: the dense network itself.
-        share, rho, lasso: see models.prune.methods.Strength.
-        seed: of all that is drawn from the photographs.
-        device: what trains: "auto", "cpu" or "cuda".
-        restart: begin anew, whatever checkpoint there is.
-        force: replace an existing file.
-    """
-
-    model: str
-    weights: Path | None
-    plan: Path
-    out: Path
-    method: str = "oneshot"
-    data: tuple[Path, ...] = ()
-    annotations: tuple[Path, ...] = ()
-    photographs: int = 32
-    training: TrainSettings | None = None
-    teacher: tuple[str, Path] | None = None
-    share: float = 0.5
-    rho: float = 1e-4
-    lasso: float = 0.1
-    seed: int = 0
-    device: str = "auto"
-    restart: bool = False
-    force: bool = False
-
-    def check(self) -> Plan:
-        """The plan. Raises UsageError for values, files and plans that make no sense, before any work."""
-        check_writable(self.out, force=self.force)
-        plan = Plan.load(self.plan, self.model)
-        if self.photographs < 1:
-            raise UsageError(f"--photographs must be 1 or more, got {self.photographs}")
-        if self.method != "oneshot" and self.training is None:
-            raise UsageError(f"--method {self.method} prunes while it trains; give --minutes, --steps or --epochs")
-        if self.training is not None and not self.data:
-            raise UsageError("a training needs photographs; give --data")
-        return plan
-
-
-def prune(wanted: Pruning, report: Report = lambda message, done, total: None) -> tuple[Graph, Plan]:
-    """Do it, and answer the dense network with the plan.
-
-    Raises:
-        UsageError: as `Pruning.check`, and for weights or photographs that cannot be read.
-        KeyboardInterrupt: SIGINT or SIGTERM came while training; the checkpoint was written.
-    """
-    plan = wanted.check()
-    from models.frontend.trace import trace
-    from models.prune.reconstruction.calibration import calibration_inputs
-    from models.train.running.checkpoint import checkpoint_path, remove_checkpoint
-    from models.zoo.resolve import create_model, model_spec
-    from models.zoo.weights import save_weights
-
-    spec = model_spec(wanted.model)
-    network = create_model(wanted.model, wanted.weights, wanted.seed)
-    graph = trace(network, (3, *spec.size), wanted.model)
-    plan.check(graph.layers)
-    inputs = None
-    if wanted.data:
-        inputs = calibration_inputs(spec, wanted.data, wanted.photographs, wanted.seed)
-    start = wanted.out.with_suffix(".start")
-    if wanted.method == "oneshot":
-        _prune_at_once(wanted, network, graph, plan, inputs, start, report)
-    if wanted.training is not None:
-        _train(wanted, wanted.training, network, spec, plan, inputs, report)
-    save_weights(network, wanted.out, force=wanted.force)
-    remove_checkpoint(checkpoint_path(wanted.out))
-    start.unlink(missing_ok=True)
-    return graph, plan
-
-
-def _prune_at_once(
-    wanted: Pruning,
+def prune(
     network: nn.Module,
     graph: Graph,
-    plan: Plan,
-    inputs: np.ndarray | None,
-    start: Path,
-    report: Report,
-) -> None:
-    from models.prune.methods import cached_start, prune_at_once
-    from models.prune.reconstruction.layerwise import ReconstructionSettings
-
-    def make() -> None:
-        prune_at_once(network, graph, plan, inputs, ReconstructionSettings(seed=wanted.seed), report)
-
-    if wanted.training is None:
-        make()
-        return
-    if wanted.restart:
-        start.unlink(missing_ok=True)
-    weights = sha256(wanted.weights) if wanted.weights else ""
-    asked = (weights, sha256(wanted.plan), *map(str, wanted.data))
-    cached_start(network, start, [*asked, str(wanted.photographs), str(wanted.seed)], make)
-
-
-def _train(
-    wanted: Pruning,
-    settings: TrainSettings,
-    network: nn.Module,
     spec: ModelSpec,
     plan: Plan,
-    inputs: np.ndarray | None,
-    report: Report,
+    settings: PruneSettings = PruneSettings(),  # noqa: B008  frozen
+    *,
+    inputs: np.ndarray | None = None,
+    data: Photographs | None = None,
+    teacher: Teacher | None = None,
+    files: PruneFiles | None = None,
+    restart: bool = False,
+    report: Report = lambda message, done, total: None,
 ) -> None:
-    """Train `network`, in place."""
-    from models.frontend.trace import trace
-    from models.prune.methods import Strength, constraint_for
-    from models.train.data.photographs import read_photographs
-    from models.train.loop import Teacher, TrainStep, train
-    from models.train.running.checkpoint import checkpoint_path
-    from models.train.running.log import CsvLog
+    """Give `network` the zeros of a plan, in place.
 
-    data = read_photographs(wanted.data, wanted.annotations, unlabelled=True)
-    now = trace(network, (3, *spec.size), wanted.model)
-    strength = Strength(wanted.share, wanted.rho, wanted.lasso)
-    constraint = constraint_for(wanted.method, network, now, plan, inputs, strength)
-    log = CsvLog(wanted.out.with_suffix(".csv"))
+    Args:
+        graph: traced from `network`.
+        spec: the network's preprocessing, outputs and stride.
+        inputs: (N, *graph.input_shape) float32 that layers are reconstructed on; None: the smallest weights go.
+        data: photographs to train on; `settings.training` needs them.
+        teacher: whom the training learns from; None: the dense network itself.
+        files: where a training keeps its state and its course; None: nowhere, so it cannot be resumed.
+        restart: begin anew, whatever state the files hold.
+        report: called with a message, and with what is done and what there is in all.
 
-    def told(step: TrainStep) -> None:
-        log.add(step)
+    Raises:
+        UsageError: the plan does not fit; a training without photographs; weights or photographs that are damaged.
+        KeyboardInterrupt: SIGINT or SIGTERM came while training; the checkpoint was written.
+    """
+    plan.check(graph.layers)
+    training = settings.training
+    if training is not None and data is None:
+        raise UsageError("a training needs photographs; give --data")
+    if training is not None and teacher is None:
+        teacher = Teacher(copy.deepcopy(network), spec.preprocessing, itself=True)
+    if settings.method == "oneshot":
+        _prune_at_once(network, graph, plan, settings, inputs, files, restart, report)
+    if training is None or data is None:
+        return
+    log = CsvLog(files.log) if files is not None else None
+
+    def report_step(step: TrainStep) -> None:
+        if log is not None:
+            log.add(step)
         report(f"training, step {step.step}, loss {step.losses['loss']:.4g}", round(1e4 * step.progress), 10_000)
 
     train(
         network,
         spec,
         data,
-        settings,
-        teacher=Teacher.named(*(wanted.teacher or (wanted.model, wanted.weights)), wanted.seed, wanted.teacher is None),
-        constraint=constraint,
-        checkpoint=checkpoint_path(wanted.out),
-        report=told,
-        device=wanted.device,
-        restart=wanted.restart,
+        training,
+        teacher=teacher,
+        constraint=_constraint(network, graph, plan, settings, inputs),
+        checkpoint=files.checkpoint if files is not None else None,
+        report=report_step,
+        device=settings.device,
+        restart=restart,
     )
+
+
+def _prune_at_once(
+    network: nn.Module,
+    graph: Graph,
+    plan: Plan,
+    settings: PruneSettings,
+    inputs: np.ndarray | None,
+    files: PruneFiles | None,
+    restart: bool,
+    report: Report,
+) -> None:
+    """Reconstruct `network`; where a training follows, only if its files do not hold the result already."""
+
+    def reconstruct_layers() -> None:
+        prune_at_once(network, graph, plan, inputs, ReconstructionSettings(seed=settings.seed), report)
+
+    if settings.training is None or files is None:
+        reconstruct_layers()
+        return
+    if restart:
+        files.start.unlink(missing_ok=True)
+    texts = json.dumps(plan.to_json()).encode()
+    digests = [tensors_digest(network.state_dict()), hashlib.sha256(texts).hexdigest()]
+    photographs = hashlib.sha256(inputs.tobytes()).hexdigest() if inputs is not None else ""
+    cached_start(network, files.start, [*digests, photographs, str(settings.seed)], reconstruct_layers)
+
+
+def _constraint(
+    network: nn.Module, graph: Graph, plan: Plan, settings: PruneSettings, inputs: np.ndarray | None
+) -> Constraint:
+    """What the training holds to; `graph` is still that of `network` unless it was pruned at once."""
+    from models.frontend.trace import trace
+
+    if settings.method == "oneshot":
+        graph = trace(network, graph.input_shape, graph.name)
+    return constraint_for(settings.method, network, graph, plan, inputs, settings.strength)

@@ -3,7 +3,8 @@
     python -m models.train --model resnet50_3 --teacher human_pose_0001 --teacher-weights teacher.safetensors \\
         --data photographs --minutes 90 -o weights.safetensors
 
-Killed at any moment, the same command goes on. Never train on the photographs that accuracy is to be judged by.
+You can stop it at any time; run the same command again to resume. Never train on the photographs that
+accuracy is to be judged by.
 """
 
 from __future__ import annotations
@@ -36,53 +37,53 @@ _AUGMENTATION, _SETTINGS = Augmentation(), TrainSettings(steps=1)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    made = cli.parser("models.train", "Train a network from annotated photographs, from a teacher, or from both.")
-    made.add_argument("--model", required=True, help=MODEL_HELP)
-    made.add_argument("--weights", help="to start from; random ones without")
-    made.add_argument("--teacher", help="a registered network to learn from")
-    made.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
-    made.add_argument("--data", nargs="+", required=True, metavar="DIR", help="photographs, annotated or not")
-    made.add_argument("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
-    made.add_argument(
+    parser = cli.parser("models.train", "Train a network from annotated photographs, from a teacher, or from both.")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
+    parser.add_argument("--weights", help="to start from (default: random weights)")
+    parser.add_argument("--teacher", help="a registered network to learn from")
+    parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
+    parser.add_argument("--data", nargs="+", required=True, metavar="DIR", help="photographs, annotated or not")
+    parser.add_argument(
+        "--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data"
+    )
+    parser.add_argument(
         "-o", "--out", required=True, help="weights (safetensors); a checkpoint and a log are kept beside"
     )
-    made.add_argument("--force", action="store_true", help="replace an existing file")
-    made.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
-    made.add_argument("--half", action="store_true", help="write float16 weights")
-    made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
-    length = made.add_mutually_exclusive_group(required=True)
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
+    parser.add_argument("--half", action="store_true", help="write float16 weights")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
+    length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--epochs", type=float, help="how often every photograph is seen")
     length.add_argument("--steps", type=int, help="updates of the weights")
     length.add_argument("--minutes", type=float, help="of training")
-    _add_settings(made)
-    return made
+    _add_settings(parser)
+    return parser
 
 
-def _add_settings(made: argparse.ArgumentParser) -> None:
+def _add_settings(parser: argparse.ArgumentParser) -> None:
     """Flags named as the fields of TrainSettings and Augmentation."""
-    made.add_argument("--crop", type=int, default=_SETTINGS.crop, help="side of a view in pixels")
-    made.add_argument(
-        "--first-crop", type=int, help="side at the beginning, from where views grow; --crop if not given"
-    )
-    made.add_argument("--growth", type=float, default=_SETTINGS.growth, help="fraction of the training they grow in")
-    made.add_argument("--batch", type=int, default=_SETTINGS.batch, help="views per step, of all processes together")
-    made.add_argument("--recipe", choices=RECIPES, default=_SETTINGS.recipe, help="optimizer and learning rates")
-    made.add_argument("--lr", type=float, help="highest learning rate; the recipe's if not given")
-    made.add_argument("--weight-decay", type=float, help="the recipe's if not given")
-    made.add_argument("--warmup", type=float, default=_SETTINGS.warmup, help="fraction in which the rate rises")
+    parser.add_argument("--crop", type=int, default=_SETTINGS.crop, help="side of a view in pixels")
+    parser.add_argument("--first-crop", type=int, help="side at the beginning, from where views grow (default: --crop)")
+    parser.add_argument("--growth", type=float, default=_SETTINGS.growth, help="fraction of the training they grow in")
+    parser.add_argument("--batch", type=int, default=_SETTINGS.batch, help="views per step, of all processes together")
+    parser.add_argument("--recipe", choices=RECIPES, default=_SETTINGS.recipe, help="optimizer and learning rates")
+    parser.add_argument("--lr", type=float, help="highest learning rate (default: the recipe's)")
+    parser.add_argument("--weight-decay", type=float, help="of weights alone (default: the recipe's)")
+    parser.add_argument("--warmup", type=float, default=_SETTINGS.warmup, help="fraction in which the rate rises")
     for name, what in (("label", "annotations"), ("soft", "the teacher's maps"), ("hint", "the teacher's features")):
         default = getattr(_SETTINGS, f"{name}_weight")
-        made.add_argument(f"--{name}-weight", type=float, default=default, help=f"of the loss against {what}")
-    made.add_argument("--ema", type=float, default=_SETTINGS.ema, help="decay of the averaged weights")
-    made.add_argument("--precision", choices=PRECISIONS, default=_SETTINGS.precision, help="of the arithmetic")
-    made.add_argument("--workers", type=int, help="processes that prepare views; the device decides if not given")
-    made.add_argument("--checkpoint-secs", type=float, default=_SETTINGS.checkpoint_secs, help="between checkpoints")
-    made.add_argument("--seed", type=int, default=0, help="of random weights, views and their order")
+        parser.add_argument(f"--{name}-weight", type=float, default=default, help=f"of the loss against {what}")
+    parser.add_argument("--ema", type=float, default=_SETTINGS.ema, help="decay of the averaged weights")
+    parser.add_argument("--precision", choices=PRECISIONS, default=_SETTINGS.precision, help="of the arithmetic")
+    parser.add_argument("--workers", type=int, help="processes that prepare views (default: by the device)")
+    parser.add_argument("--checkpoint-secs", type=float, default=_SETTINGS.checkpoint_secs, help="between checkpoints")
+    parser.add_argument("--seed", type=int, default=0, help="of random weights, views and their order")
     for name in ("scale", "photograph_scale"):
         default = getattr(_AUGMENTATION, name)
-        made.add_argument(f"--{name.replace('_', '-')}", type=float, nargs=2, default=default, help="lowest, highest")
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, nargs=2, default=default, help="lowest, highest")
     for name in ("rotation", "shift", "flip", "colour"):
-        made.add_argument(f"--{name}", type=float, default=getattr(_AUGMENTATION, name), help="augmentation")
+        parser.add_argument(f"--{name}", type=float, default=getattr(_AUGMENTATION, name), help="augmentation")
 
 
 def _settings(arguments: argparse.Namespace, photographs: int) -> TrainSettings:
@@ -108,7 +109,7 @@ def _teacher(arguments: argparse.Namespace) -> Teacher | None:
     return Teacher.named(arguments.teacher, arguments.teacher_weights) if arguments.teacher else None
 
 
-def _halved(network: nn.Module) -> nn.Module:
+def _halve(network: nn.Module) -> nn.Module:
     """`network` with float16 weights; batch norms' statistics stay float32. Raises UsageError where they overflow."""
     for name, parameter in network.named_parameters():
         parameter.data = parameter.data.half()
@@ -154,7 +155,7 @@ def main(arguments: argparse.Namespace) -> int:
             restart=arguments.restart,
         )
     if is_first():
-        save_weights(_halved(network) if arguments.half else network, arguments.out, force=arguments.force)
+        save_weights(_halve(network) if arguments.half else network, arguments.out, force=arguments.force)
         remove_checkpoint(checkpoint)
         _print_result(arguments)
     return 0
@@ -162,7 +163,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _reporting(log: CsvLog) -> Iterator[Callable[[TrainStep], None]]:
-    """What is called after each step: a row in the log now and then, and a line with the time left."""
+    """Yield a function to call after each step: it adds to the log, and shows a line with the time left."""
     last: TrainStep | None = None
     with status("train") as progress:
 
@@ -179,7 +180,7 @@ def _reporting(log: CsvLog) -> Iterator[Callable[[TrainStep], None]]:
         except KeyboardInterrupt:
             progress.close()
             if last is not None:
-                print(f"stopped after step {last.step}; the same command goes on from there", file=sys.stderr)
+                print(f"stopped after step {last.step}; run the same command again to resume", file=sys.stderr)
             raise
 
 

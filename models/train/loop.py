@@ -135,7 +135,7 @@ class _Training:
             processes=processes.count,
             pinned=self.device.type == "cuda",
         )
-        begun, saved = time.monotonic() - self.secs, time.monotonic()
+        begun, last_save = time.monotonic() - self.secs, time.monotonic()
         while self.progress < 1:
             losses, lr = self._learn(next(source).to(self.device))
             self.step += 1
@@ -143,9 +143,9 @@ class _Training:
             self._after_step()
             if report is not None and processes.first:
                 report(TrainStep(self.step, self.progress, self.secs, settings.batch, lr, losses))
-            if stop or time.monotonic() - saved > settings.checkpoint_secs:
+            if stop or time.monotonic() - last_save > settings.checkpoint_secs:
                 self.save(checkpoint)
-                saved = time.monotonic()
+                last_save = time.monotonic()
             if stop:
                 raise KeyboardInterrupt
         self.save(checkpoint)
@@ -202,8 +202,8 @@ class _Training:
         self.step, self.secs = state["step"], state["secs"]
         self.pupil.load_state_dict(state["pupil"])
         self.average.network.load_state_dict(state["average"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
         self.scaler.load_state_dict(state["scaler"])
         if self.constraint is not None:
             self.constraint.load_state_dict(state["constraint"])

@@ -126,7 +126,7 @@ class TrainSettings:
     def identity(self) -> dict[str, Any]:
         """What must be equal for a checkpoint to go on: all but what does not change the result."""
         aside = ("workers", "checkpoint_secs", "augmentation")
-        mine = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in aside}
+        mine = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in aside}
         return {**mine, **{f"augmentation.{name}": _plain(value) for name, value in asdict(self.augmentation).items()}}
 
 

@@ -85,7 +85,7 @@ def test_a_journal_goes_on_after_a_torn_line(tmp_path):
         journal.add("b", None)
     path.write_bytes(path.read_bytes() + b'["c", {"0.')
     with ResponseJournal(path, {"seed": 0}) as journal:
-        assert journal.found == {"a": {"0.5": 1.0}, "b": None}
+        assert journal.values == {"a": {"0.5": 1.0}, "b": None}
         journal.add("c", 2)
     assert [json.loads(line) for line in path.read_text().splitlines()][1:] == [
         ["a", {"0.5": 1.0}],
@@ -106,4 +106,4 @@ def test_a_journal_of_another_measurement_stays_as_it_is(tmp_path):
         ResponseJournal(path, {"seed": 1})
     path.write_bytes(before)
     with ResponseJournal(path, {"seed": 0, "data": ("d",)}) as journal:
-        assert journal.found == {"a": 1}
+        assert journal.values == {"a": 1}

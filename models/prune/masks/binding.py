@@ -52,14 +52,14 @@ class Home:
 
 
 def homes(network: nn.Module, graph: Graph) -> dict[str, Home]:
-    """The home of every convolution of `graph`, by layer name; without those that have none of their own.
+    """The home of every convolution of `graph`, by layer name, but for layers that have none of their own.
 
     A layer has none where its weight is not just one Conv2d's, used once: then nothing can be written back.
     """
     modules = dict(network.named_modules())
     norms = _following_norms(network, graph)
     used = [layer.module for layer in graph.layers if layer.op == "conv"]
-    found = {}
+    by_layer = {}
     for layer in graph.layers:
         conv = modules.get(layer.module)
         if layer.op != "conv" or not isinstance(conv, nn.Conv2d) or used.count(layer.module) > 1:
@@ -68,23 +68,23 @@ def homes(network: nn.Module, graph: Graph) -> dict[str, Home]:
         own = conv.weight.detach().double() * home.scale[:, None, None, None]
         folded = torch.from_numpy(np.asarray(graph.weights[f"{layer.name}.weight"], np.float64))
         if own.shape == folded.shape and torch.allclose(own, folded, rtol=1e-4, atol=1e-7):
-            found[layer.name] = home
-    return found
+            by_layer[layer.name] = home
+    return by_layer
 
 
 def _following_norms(network: nn.Module, graph: Graph) -> dict[nn.Module, nn.BatchNorm2d]:
     """The batch norm that reads each convolution's output, found by running the network once."""
-    made: dict[int, nn.Module] = {}
-    held: list[torch.Tensor] = []  # so that no two outputs have one identity
+    sources: dict[int, nn.Module] = {}
+    kept_alive: list[torch.Tensor] = []  # so that no two outputs have one identity
     norms: dict[nn.Module, nn.BatchNorm2d] = {}
 
     def after_conv(module: nn.Module, _: Any, output: torch.Tensor) -> None:
-        made[id(output)] = module
-        held.append(output)
+        sources[id(output)] = module
+        kept_alive.append(output)
 
     def before_norm(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if isinstance(module, nn.BatchNorm2d) and id(inputs[0]) in made:
-            norms[made[id(inputs[0])]] = module
+        if isinstance(module, nn.BatchNorm2d) and id(inputs[0]) in sources:
+            norms[sources[id(inputs[0])]] = module
 
     hooks = [module.register_forward_hook(after_conv) for module in network.modules() if isinstance(module, nn.Conv2d)]
     hooks += [

@@ -18,7 +18,7 @@ _CENTRE = 4  # of a 3x3 kernel read row by row
 
 #: the 56 patterns of a 3x3 kernel: the centre and three more entries, ascending
 CANDIDATES = np.array(
-    sorted(sorted((_CENTRE, *rest)) for rest in combinations((0, 1, 2, 3, 5, 6, 7, 8), PATTERN_ENTRIES - 1))
+    sorted(sorted((_CENTRE, *others)) for others in combinations((0, 1, 2, 3, 5, 6, 7, 8), PATTERN_ENTRIES - 1))
 )
 
 

@@ -8,14 +8,14 @@ from models.plans.sparsity import Sparsity
 
 def parse_family(text: str) -> Sparsity:
     """Any member of the family. Raises UsageError, with "did you mean", for what is none."""
-    name, *rest = text.strip().split(":")
+    name, *block = text.strip().split(":")
     try:
-        return Sparsity.parse(":".join([name, "0.75", *rest]))
+        return Sparsity.parse(":".join([name, "0.75", *block]))
     except UsageError as error:
         raise UsageError(f"{text!r} is no family of sparsities, such as columns:4x1 or pattern: {error}") from error
 
 
 def family_text(sparsity: Sparsity) -> str:
     """The inverse of `parse_family`, for any member."""
-    name, _, *rest = str(sparsity).split(":")
-    return ":".join([name, *rest])
+    name, _, *block = str(sparsity).split(":")
+    return ":".join([name, *block])

@@ -28,4 +28,4 @@ def energies(weight: torch.Tensor, sparsity: Sparsity) -> torch.Tensor:
 
 def _block_means(values: torch.Tensor, dim: int, size: int) -> torch.Tensor:
     """Means over runs of `size`; the last run may be shorter."""
-    return torch.cat([each.mean(dim=dim, keepdim=True) for each in values.split(size, dim=dim)], dim=dim)
+    return torch.cat([block.mean(dim=dim, keepdim=True) for block in values.split(size, dim=dim)], dim=dim)

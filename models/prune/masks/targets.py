@@ -27,7 +27,7 @@ class Target:
         weight: the parameter, (out, in, height, width); its values change as the network trains.
         sparsity: what it is to have.
         importance: what magnitudes are multiplied by before they are compared, broadcast to the weight; None is 1.
-        norm: the batch norm after it, whose factors magnitudes are multiplied by, too; None without.
+        norm: the batch norm after it, whose factors magnitudes are multiplied by, too; None where there is none.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Target:
     norm: nn.BatchNorm2d | None = None
 
     def mask(self, values: torch.Tensor | None = None, sparsity: Sparsity | None = None) -> torch.Tensor:
-        """What is kept of `values` (the weight without), bool on the weight's device.
+        """What is kept of `values` (None: of the weight), bool on the weight's device.
 
         Args:
             sparsity: instead of the target's own, such as one of fewer zeros.
@@ -88,7 +88,7 @@ class Masks:
 
     def take(self, masks: Mapping[str, torch.Tensor]) -> None:
         """Hold these from now on, and apply them."""
-        self.held = {name: each.bool() for name, each in masks.items()}
+        self.held = {name: mask.bool() for name, mask in masks.items()}
         self.apply()
 
     @torch.no_grad()
@@ -100,7 +100,7 @@ class Masks:
 
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:
-        """Set it to zero in any copy of the network. Raises KeyError for one without these parameters."""
+        """Set to zero what is masked in any copy of the network. Raises KeyError for one without these parameters."""
         parameters = dict(model.named_parameters())
         for name in self.held:
             parameters[name].mul_(self._on(name, parameters[name]))
@@ -113,4 +113,4 @@ class Masks:
         return dict(self.held)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.held = {name: each.bool() for name, each in state.items()}
+        self.held = {name: mask.bool() for name, mask in state.items()}

@@ -16,14 +16,14 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 def find_photographs(folders: Sequence[Path | str]) -> list[Path]:
     """Every photograph below `folders`, sorted within each. Raises UsageError where there is none."""
-    found = []
+    photographs = []
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise UsageError(f"--data {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
-        found += sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
+        photographs += sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not photographs:
         raise UsageError(f"no photographs in {', '.join(map(str, folders))}; they end in {', '.join(SUFFIXES)}")
-    return found
+    return photographs
 
 
 def calibration_inputs(spec: ModelSpec, folders: Sequence[Path | str], count: int, seed: int = 0) -> np.ndarray:

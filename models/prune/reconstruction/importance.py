@@ -43,9 +43,10 @@ def importances(
     for first in range(0, len(inputs), batch):
         with torch.enable_grad():
             linear, outputs = _run(graph, torch.from_numpy(inputs[first : first + batch]), weights, names)
-            probe = torch.stack([(_scaled_signs(each.detach(), generator) * each).sum() for each in outputs]).sum()
-            found = torch.autograd.grad(probe, list(linear.values()), allow_unused=True)
-        for (name, tensor), gradient in zip(linear.items(), found, strict=True):
+            terms = [(_scaled_signs(output.detach(), generator) * output).sum() for output in outputs]
+            probe = torch.stack(terms).sum()
+            gradients = torch.autograd.grad(probe, list(linear.values()), allow_unused=True)
+        for (name, tensor), gradient in zip(linear.items(), gradients, strict=True):
             squares = torch.zeros_like(tensor) if gradient is None else gradient.square()
             positions[name].append(squares.mean(dim=1))
             filters[name] += squares.sum(dim=(0, 2, 3))

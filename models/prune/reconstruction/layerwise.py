@@ -64,10 +64,10 @@ def solved_layer(
         return named(layer, _solve_groups(drawn, settings))
 
 
-def named(layer: Layer, found: torch.Tensor) -> dict[str, torch.Tensor]:
+def named(layer: Layer, solution: torch.Tensor) -> dict[str, torch.Tensor]:
     """(groups, filters, columns) as the layer's weight and bias, float32, by their names in the graph."""
     columns = prod(layer.weight_shape[1:])
-    new = found.flatten(0, 1).float()
+    new = solution.flatten(0, 1).float()
     result = {f"{layer.name}.weight": new[:, :columns].reshape(layer.weight_shape).contiguous()}
     return {**result, f"{layer.name}.bias": new[:, columns].contiguous()} if layer.bias else result
 
@@ -115,11 +115,11 @@ def _rectified(
 
     A round is a gradient step preconditioned by inv(H), on a convex function, so Nesterov's momentum makes it faster.
     """
-    before = found = solve(cross_moment(drawn, drawn.targets, ridge))
+    before = solution = solve(cross_moment(drawn, drawn.targets, ridge))
     for count in range(rounds if drawn.rectified else 0):
-        ahead = found + count / (count + 3) * (found - before)
-        before, found = found, solve(cross_moment(drawn, drawn.moved(ahead), ridge))
-    return found
+        ahead = solution + count / (count + 3) * (solution - before)
+        before, solution = solution, solve(cross_moment(drawn, drawn.moved(ahead), ridge))
+    return solution
 
 
 def inputs_moment(drawn: Problem, ridge: float) -> tuple[torch.Tensor, torch.Tensor]:

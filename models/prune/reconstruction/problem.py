@@ -42,8 +42,8 @@ class Problem:
 
         Where a target is negative any negative answer is right, and the answer itself is the nearest right one.
         """
-        made = self.inputs @ weight.transpose(1, 2).to(self.inputs.dtype)
-        return torch.where(self.targets > 0, self.targets, made.clamp(max=0))
+        answers = self.inputs @ weight.transpose(1, 2).to(self.inputs.dtype)
+        return torch.where(self.targets > 0, self.targets, answers.clamp(max=0))
 
 
 def problem(
@@ -61,8 +61,8 @@ def problem(
         dense, pruned: its inputs, as Layer.inputs, in the dense and in the pruned network; each (N, C, H, W).
         weights: of the dense network, as in Graph.weights.
         samples: positions to draw, with replacement.
-        chances: (N, height, width) of the layer's result, how often each position is drawn, relatively; equally
-            without.
+        chances: (N, height, width) of the layer's result, how often each position is drawn, relatively; None:
+            equally.
     """
     image, y, x = _drawn(len(pruned[0]), *_out_size(layer, pruned[0]), samples, generator, chances)
     inputs = _columns(layer, pruned[0], image, y, x)

@@ -45,7 +45,7 @@ def reconstruct(
     dense, pruned = {graph.input: first}, {graph.input: first}
     for index, (layer, finished) in enumerate(with_last_reads(graph), 1):
         theirs, mine = [dense[name] for name in layer.inputs], [pruned[name] for name in layer.inputs]
-        made, own = forward(layer, theirs, weights), weights
+        dense_output, own = forward(layer, theirs, weights), weights
         changed = any(a is not b for a, b in zip(theirs, mine, strict=True))
         sparsity = sparsities.get(layer.name)
         if layer.op == "conv" and (sparsity is not None or (changed and settings.compensate)):
@@ -55,8 +55,8 @@ def reconstruct(
             new = solved_layer(layer, sparsity, drawn, settings, filters)
             solved.update({name: value.numpy() for name, value in new.items()})
             own, changed = {**weights, **new}, True
-        dense[layer.name] = made
-        pruned[layer.name] = forward(layer, mine, own) if changed else made
+        dense[layer.name] = dense_output
+        pruned[layer.name] = forward(layer, mine, own) if changed else dense_output
         for name in finished:
             del dense[name], pruned[name]
         if report is not None:

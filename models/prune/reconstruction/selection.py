@@ -33,14 +33,14 @@ class Selection:
         units = np.ones((len(self.groups), sparsity.units(self.shape)), bool)
         going = units.size - sparsity.kept_units(self.shape)
         if sparsity.balanced:
-            for group, found in enumerate(self.groups):
-                units[group, found.order[: units.shape[1] - sparsity.kept_units(self.shape)]] = False
+            for group, removed in enumerate(self.groups):
+                units[group, removed.order[: units.shape[1] - sparsity.kept_units(self.shape)]] = False
         else:
             # A unit may go only after the cheaper-looking ones before it, so costs are taken as if they never fell.
-            costs = np.concatenate([np.maximum.accumulate(found.costs) for found in self.groups])
+            costs = np.concatenate([np.maximum.accumulate(removed.costs) for removed in self.groups])
             first = np.argsort(costs, kind="stable")[:going]
-            owners = np.repeat(np.arange(len(self.groups)), [len(found.order) for found in self.groups])
-            units[owners[first], np.concatenate([found.order for found in self.groups])[first]] = False
+            owners = np.repeat(np.arange(len(self.groups)), [len(removed.order) for removed in self.groups])
+            units[owners[first], np.concatenate([removed.order for removed in self.groups])[first]] = False
         positions = 1 if sparsity.pattern == "connectivity" else self.shape[2] * self.shape[3]
         return spread(units.reshape(len(units), -1, positions), sparsity, self.shape).copy()
 
@@ -59,7 +59,7 @@ def select(
         h, g: as in models.prune.reconstruction.surgeon, (columns, columns) and (filters, columns); columns beyond the
             weight's always stay.
         share: of the units that are left, so many are removed between two looks at the costs.
-        importance: (filters,), what the squared error of each filter counts; 1 without.
+        importance: (filters,), what the squared error of each filter counts; None: 1.
     """
     inverse = np.linalg.inv(h)
     dense = g @ inverse
@@ -71,4 +71,4 @@ def select(
     labels, size = unit_labels(sparsity, shape), sparsity.block[0]
     keep = sparsity.kept_units(shape) if sparsity.balanced else 0
     rows = [dense[first : first + size] for first in range(0, shape[0], size)]
-    return Selection(shape, tuple(removals(inverse, each, labels, keep, share) for each in rows))
+    return Selection(shape, tuple(removals(inverse, filters, labels, keep, share) for filters in rows))

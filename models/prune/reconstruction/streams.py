@@ -33,12 +33,12 @@ def with_last_reads(graph: Graph) -> Iterator[tuple[Layer, list[str]]]:
 
 def run_outputs(graph: Graph, inputs: np.ndarray, batch: int = 8) -> list[torch.Tensor]:
     """The graph's outputs for (N, *graph.input_shape) float32, in order, each (N, C, H, W)."""
-    weights, made = torch_weights(graph), []
+    weights, batches = torch_weights(graph), []
     for first in range(0, len(inputs), batch):
         held = {graph.input: torch.from_numpy(inputs[first : first + batch])}
         for layer, finished in with_last_reads(graph):
             held[layer.name] = forward(layer, [held[name] for name in layer.inputs], weights)
             for name in set(finished) - set(graph.outputs):
                 del held[name]
-        made.append([held[name] for name in graph.outputs])
-    return [torch.cat(each) for each in zip(*made, strict=True)]
+        batches.append([held[name] for name in graph.outputs])
+    return [torch.cat(parts) for parts in zip(*batches, strict=True)]

@@ -89,14 +89,14 @@ class _Units:
 
     def costs(self, weight: np.ndarray) -> np.ndarray:
         """What removing each unit costs, per column; infinite for those that are gone."""
-        found = np.full(self.count, np.inf)
+        costs = np.full(self.count, np.inf)
         for these, at, blocks in self.stacks:
             left = self.alive[these]
             values = weight[:, at[left]].transpose(1, 2, 0)  # (units, size, filters)
             size = at.shape[1]
             solved = values / blocks[left] if size == 1 else np.linalg.solve(blocks[left], values)
-            found[these[left]] = (values * solved).sum(axis=(1, 2)) / size
-        return found
+            costs[these[left]] = (values * solved).sum(axis=(1, 2)) / size
+        return costs
 
     def remove(self, going: np.ndarray) -> np.ndarray:
         """Take units out; answers their columns."""

@@ -48,13 +48,13 @@ class FamilyCurves:
 
     def pairs(self) -> np.ndarray:
         """(n, 2): divergence and AP lost, of every block at every fraction that has both."""
-        found = [
+        pairs = [
             (self.blocks[block][zeros], (self.dense_ap or 0.0) - value)
             for block, curve in self.ap.items()
             for zeros, value in curve.items()
             if zeros in self.blocks.get(block, {})
         ]
-        return np.array(found).reshape(-1, 2)
+        return np.array(pairs).reshape(-1, 2)
 
 
 def relation(pairs: np.ndarray) -> dict[str, float] | None:
@@ -78,7 +78,7 @@ def relation(pairs: np.ndarray) -> dict[str, float] | None:
 def to_json(model: str, families: Mapping[str, FamilyCurves], measured: Mapping[str, Any]) -> dict[str, Any]:
     """The file's content. `measured` says with which weights and photographs."""
     first = next(iter(families.values()))
-    known = relation(np.concatenate([each.pairs() for each in families.values()]))
+    known = relation(np.concatenate([family.pairs() for family in families.values()]))
     if known is not None:
         dense = first.dense_ap or 0.0
         blocks = {name: {zeros: dense - ap for zeros, ap in curve.items()} for name, curve in first.ap.items()}
@@ -109,10 +109,10 @@ def read_divergence(path: Path | str, model: str, family: str | None = None) -> 
     """The divergence of single layers, by family of sparsities.
 
     Args:
-        family: only this one; all without.
+        family: only this one; None: all.
 
     Raises:
-        UsageError: no such file or format, another network's, or without the family.
+        UsageError: no such file or format, another network's, or no such family in it.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -125,18 +125,18 @@ def read_divergence(path: Path | str, model: str, family: str | None = None) -> 
     if content.get("model") != model:
         raise UsageError(f"{path} is the sensitivity of {content.get('model')}, not of {model}")
     try:
-        found = {
+        families = {
             name: {
                 layer: {float(zeros): float(loss) for zeros, loss in curve.items()}
-                for layer, curve in each["layers"].items()
+                for layer, curve in entry["layers"].items()
             }
-            for name, each in content["divergence"].items()
+            for name, entry in content["divergence"].items()
         }
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise UsageError(f"{path} has no curves of layers; models.sensitivity writes them") from error
-    if family is not None and family not in found:
-        raise unknown_name(f"family of sparsities in {path}", family, found)
-    return {name: curves for name, curves in found.items() if family in (None, name)}
+    if family is not None and family not in families:
+        raise unknown_name(f"family of sparsities in {path}", family, families)
+    return {name: curves for name, curves in families.items() if family in (None, name)}
 
 
 def _plain(curves: Curves) -> dict[str, dict[float, float]]:

@@ -1,4 +1,4 @@
-"""A journal of a long measurement: what was found stays, and the same command goes on where a killed one stopped."""
+"""A journal of a long measurement: every value stays on the disk, and the same command resumes an interrupted one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ResponseJournal:
         identity: JSON-ready; tells one measurement from another.
 
     Attributes:
-        found: values by key, those of earlier runs included.
+        values: by key, those of earlier runs included.
 
     Raises:
         UsageError: the file is of another measurement or no journal; it stays as it is then.
@@ -29,25 +29,25 @@ class ResponseJournal:
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
-        self.found: dict[str, Any] = {}
+        self.values: dict[str, Any] = {}
         make_folder(path.absolute().parent)
         content = path.read_bytes() if path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole:
-            self._read(whole, json.loads(json.dumps(identity)))
+        complete = content[: content.rfind(b"\n") + 1]
+        if complete:
+            self._read(complete, json.loads(json.dumps(identity)))
         try:
             self._file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  closed by __exit__
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
-        self._file.truncate(len(whole))
-        self._file.seek(len(whole))
-        if not whole:
+        self._file.truncate(len(complete))
+        self._file.seek(len(complete))
+        if not complete:
             self._write(dict(identity))
 
     def _read(self, content: bytes, identity: Mapping[str, Any]) -> None:
         try:
             header, *rows = [json.loads(line) for line in content.splitlines()]
-            self.found = dict(rows)
+            self.values = dict(rows)
         except (ValueError, TypeError) as error:
             raise UsageError(f"{self.path} is no journal that can be read; --restart begins anew") from error
         if header != identity:
@@ -58,7 +58,7 @@ class ResponseJournal:
 
     def add(self, key: str, value: Any) -> None:
         """Keep a JSON-ready value; it is on the disk when this returns."""
-        self.found[key] = value
+        self.values[key] = value
         self._write([key, value])
 
     def _write(self, row: Any) -> None:

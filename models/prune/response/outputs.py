@@ -30,10 +30,10 @@ from models.prune.reconstruction.streams import forward, torch_weights, with_las
 Tensors = Mapping[str, torch.Tensor]
 
 
-def divergence(found: Sequence[torch.Tensor], dense: Sequence[torch.Tensor]) -> float:
+def divergence(outputs: Sequence[torch.Tensor], dense: Sequence[torch.Tensor]) -> float:
     """The output divergence of outputs from dense ones, each (N, C, H, W)."""
     terms = []
-    for ours, theirs in zip(found, dense, strict=True):
+    for ours, theirs in zip(outputs, dense, strict=True):
         spread = (theirs - theirs.mean(dim=(0, 2, 3), keepdim=True)).square().sum().clamp(min=1e-12)
         terms.append(float((ours - theirs).square().sum() / spread))
     return float(np.mean(terms))
@@ -87,26 +87,26 @@ def _pruned(
     generator: torch.Generator,
 ) -> Iterator[tuple[float, dict[str, torch.Tensor]]]:
     """(zeros, weights and bias of the layer with them), for those it can have."""
-    wanted = [each for each in _members(family, zeros) if each.applies_to(layer) is None]
-    if not wanted:
+    members = [member for member in _members(family, zeros) if member.applies_to(layer) is None]
+    if not members:
         return
     inputs = [fit[name] for name in layer.inputs]
     with torch.inference_mode():
         drawn = problem(layer, inputs, inputs, weights, settings.samples, generator)
         h, ridge = inputs_moment(drawn, settings.ridge)
         g = cross_moment(drawn, drawn.targets, ridge)
-        most = max(wanted, key=lambda each: each.zeros)
+        most = max(members, key=lambda member: member.zeros)
         order = select(h[0].numpy(), g[0].numpy(), most, layer.weight_shape, settings.share)
-    for each in wanted:
+    for member in members:
         with torch.inference_mode():
-            found = named(layer, solved_with(order.mask(each), drawn, h, ridge, settings.rectify))
-        yield each.zeros, found
+            solution = named(layer, solved_with(order.mask(member), drawn, h, ridge, settings.rectify))
+        yield member.zeros, solution
 
 
 def _members(family: Sparsity, zeros: Sequence[float]) -> list[Sparsity]:
     """The sparsities of a family; for kernel patterns without the zeros they cannot have."""
     least = 5 / 9 if family.pattern == "pattern" else 0.0
-    return [replace(family, zeros=each) for each in zeros if each >= least]
+    return [replace(family, zeros=share) for share in zeros if share >= least]
 
 
 def _outputs(graph: Graph, held: Tensors) -> list[torch.Tensor]:
@@ -115,9 +115,9 @@ def _outputs(graph: Graph, held: Tensors) -> list[torch.Tensor]:
 
 def _outputs_with(graph: Graph, held: Tensors, weights: Tensors, changed: str, new: Tensors) -> list[torch.Tensor]:
     """The outputs where one layer has other weights; `held` is every tensor of the dense network."""
-    made: dict[str, torch.Tensor] = {}
+    fresh: dict[str, torch.Tensor] = {}
     for layer in graph.layers:
-        if layer.name == changed or any(name in made for name in layer.inputs):
+        if layer.name == changed or any(name in fresh for name in layer.inputs):
             own = {**weights, **new} if layer.name == changed else weights
-            made[layer.name] = forward(layer, [made.get(name, held[name]) for name in layer.inputs], own)
-    return [made.get(name, held[name]) for name in graph.outputs]
+            fresh[layer.name] = forward(layer, [fresh.get(name, held[name]) for name in layer.inputs], own)
+    return [fresh.get(name, held[name]) for name in graph.outputs]

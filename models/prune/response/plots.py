@@ -28,7 +28,7 @@ def plot_sensitivity(
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
     marks, lines = "os^Dv", ("-", "--", ":", "-.")
-    blocks = list(dict.fromkeys(block for each in families.values() for block in each.blocks))
+    blocks = list(dict.fromkeys(block for family_curves in families.values() for block in family_curves.blocks))
     for number, (family, curves) in enumerate(families.items()):
         for index, block in enumerate(blocks):
             how = {"color": f"C{index}", "marker": marks[number % 5], "linestyle": lines[number % 4], "markersize": 4}

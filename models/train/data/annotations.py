@@ -59,7 +59,7 @@ def read_annotations(path: Path | str) -> dict[str, Labels]:
         title = f"{path}: annotation {entry.get('id', '?')}"
         if entry.get("image_id") not in images:
             raise UsageError(f"{title} is of image {entry.get('image_id')!r}, which the file does not list")
-        entries[entry["image_id"]].append(_checked(entry, title))
+        entries[entry["image_id"]].append(_check_entry(entry, title))
     return {image["file_name"]: _labels(image, entries[key], str(path)) for key, image in images.items()}
 
 
@@ -92,7 +92,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return dataset
 
 
-def _checked(entry: dict[str, Any], title: str) -> dict[str, Any]:
+def _check_entry(entry: dict[str, Any], title: str) -> dict[str, Any]:
     missing = [name for name in ("keypoints", "bbox") if name not in entry]
     if missing:
         advice = "; give COCO's person_keypoints_*.json" if "keypoints" in missing else ""

@@ -87,7 +87,7 @@ def draw_view(
     augmentation: Augmentation,
     labels: Labels | None = None,
 ) -> View:
-    """A view about one of the annotated people, or of any part of a photograph without.
+    """A view about one of the annotated people, or of any part of a photograph where nobody is annotated.
 
     Args:
         size: (height, width) of the photograph.

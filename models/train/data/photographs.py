@@ -61,18 +61,18 @@ def read_photographs(
         UsageError: nothing to learn from; folders, annotations or photographs that are missing or damaged.
     """
     labels: dict[Path, Labels] = {}
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise UsageError(f"--data {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
         own = folder / "person_keypoints.json"
         if own.is_file():
             labels.update(_located(own, [folder]))
-        found.update(dict.fromkeys(sorted(_images_below(folder))))
-    for path in map(Path, annotations):
-        labels.update(_located(path, [Path(folder) for folder in folders]))
-    found.update(dict.fromkeys(labels))
-    items = [TrainingPhotograph(path, labels.get(path)) for path in found]
+        paths.update(dict.fromkeys(sorted(_images_below(folder))))
+    for file in map(Path, annotations):
+        labels.update(_located(file, [Path(folder) for folder in folders]))
+    paths.update(dict.fromkeys(labels))
+    items = [TrainingPhotograph(file, labels.get(file)) for file in paths]
     if not unlabelled:
         items = [item for item in items if item.labels is not None and len(item.labels.people)]
     if not items:

@@ -41,7 +41,7 @@ class Batch:
     weight: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(*(each.to(device, non_blocking=True) for each in vars(self).values()))
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def make_optimizers(module: nn.Module, settings: TrainSettings) -> list[torch.op
     for (matrix, rate), parameters in groups.items():
         group = {"params": parameters, "lr": rate, "highest": rate, "weight_decay": decay if matrix else 0.0}
         listed.setdefault(_kind(settings.recipe, matrix), []).append(group)
-    return [kind(each) for kind, each in listed.items()]
+    return [kind(parameter_groups) for kind, parameter_groups in listed.items()]
 
 
 def _kind(recipe: str, matrix: bool) -> _Kind:

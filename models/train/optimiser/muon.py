@@ -46,7 +46,7 @@ class Muon(torch.optim.Optimizer):
                     rows = parameter.shape[0]
                     by_shape.setdefault((rows, parameter.numel() // rows), []).append(parameter)
             for parameters in by_shape.values():  # matrices of one shape together: a GPU waits for launches otherwise
-                updates = orthogonal(torch.stack([self._direction(each, group["momentum"]) for each in parameters]))
+                updates = orthogonal(torch.stack([self._direction(weight, group["momentum"]) for weight in parameters]))
                 step = group["lr"] * _RMS * max(updates.shape[1:]) ** 0.5
                 for parameter, update in zip(parameters, updates, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])

@@ -1,4 +1,4 @@
-"""A training's state on disk, so that the same command goes on where a killed one stopped."""
+"""A training's state on disk, from which the same command resumes an interrupted training."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str,
 
 def remove_checkpoint(path: Path) -> None:
     """Remove a checkpoint and what a killed training wrote of the next one, where they are there."""
-    for each in (path, _part(path)):
-        each.unlink(missing_ok=True)
+    for file in (path, _part(path)):
+        file.unlink(missing_ok=True)
 
 
 def _part(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A training's steps as they are reported, and their course as CSV, which goes on where the training does."""
+"""A training's steps as they are reported, and their course as CSV, which is continued when the training is resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = ("step", "progress", "secs", "views_per_sec", "lr", "loss", "labels", 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One step that was taken, for a log or a progress line.
+    """One step of a training, for a log or a progress line.
 
     step: counted from 1. progress: fraction of the training done. secs: of training so far, earlier runs included.
     views: in this step. lr: the learning rate. losses: by name, weighted as they are in "loss", their sum.

@@ -29,13 +29,13 @@ def feature_places(network: nn.Module) -> dict[str, str]:
     outputs = _outputs(network)
     strides = {path: _PROBE // shape[-1] for path, shape in outputs.items()}
     final = list(strides.values())[-1]
-    whole = {
+    ends = {
         f"{name}.{child}"
         for name, row in network.named_modules()
         if isinstance(row, nn.Sequential)
         for child, _ in row.named_children()
     }
-    places = {f"stride {stride}": path for path, stride in strides.items() if 1 < stride < final and path in whole}
+    places = {f"stride {stride}": path for path, stride in strides.items() if 1 < stride < final and path in ends}
     parts = [path for path, stride in strides.items() if "." not in path and stride == final]
     return {**places, **dict(zip(("features", "backbone"), reversed(parts), strict=False))}
 
@@ -103,7 +103,7 @@ class Pupil(nn.Module):
     Args:
         network: what is trained.
         places: name -> path in `network` of what is to imitate the teacher.
-        channels: name -> the teacher's channels there; places without are answered as they are.
+        channels: name -> the teacher's channels there; other places are answered as they are.
     """
 
     def __init__(self, network: nn.Module, places: Mapping[str, str], channels: Mapping[str, int]) -> None:

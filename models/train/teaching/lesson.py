@@ -33,7 +33,7 @@ class Teacher:
 
     @classmethod
     def named(cls, model: str, weights: Path | str | None, seed: int = 0, itself: bool = False) -> Teacher:
-        """The registered network `model` with a file of weights; None is random ones, drawn from `seed`.
+        """The registered network `model` with a file of weights; None: random weights, drawn from `seed`.
 
         Raises:
             UsageError: no such network or file, or one that does not fit the other.
@@ -82,12 +82,12 @@ class Lesson:
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Taught:
         stages, features = self.tapped(normalised(images, self.preprocessing))
-        maps = [each.float() for each in (stages if self.itself else stages[-2:])]
-        return Taught(maps, {name: found.float() for name, found in features.items()}, self.itself)
+        maps = [stage.float() for stage in (stages if self.itself else stages[-2:])]
+        return Taught(maps, {name: values.float() for name, values in features.items()}, self.itself)
 
 
 def make_pupil(network: nn.Module, lesson: Lesson | None, seed: int, device: torch.device) -> Pupil:
-    """`network` with an adaptor, drawn from `seed`, at every place the lesson's teacher has, too; None: without any.
+    """`network` with an adaptor, drawn from `seed`, at every place that the lesson's teacher has, too.
 
     A network that is taught by itself needs none: its features are answered as they are.
     """

@@ -24,8 +24,8 @@ def map_loss(stages: Maps, targets: Maps, weight: torch.Tensor) -> torch.Tensor:
         weight: (N, 1, h, w).
     """
     cells = weight.numel()
-    wanted = itertools.cycle(targets)
-    terms = [((maps.float() - target).square() * weight).sum() for maps, target in zip(stages, wanted, strict=False)]
+    pairs = zip(stages, itertools.cycle(targets), strict=False)
+    terms = [((maps.float() - target).square() * weight).sum() for maps, target in pairs]
     return torch.stack(terms).sum() / (2 * cells)
 
 
@@ -42,10 +42,10 @@ def hint_loss(
             the features as they are.
         teacher: place -> (N, C, h, w).
     """
-    terms = [
-        ((standardised(found, teacher[name]) if alike else found.float()) - standardised(teacher[name])).square().mean()
-        for name, found in features.items()
-    ]
+    terms = []
+    for name, values in features.items():
+        answer = standardised(values, teacher[name]) if alike else values.float()
+        terms.append((answer - standardised(teacher[name])).square().mean())
     return torch.stack(terms).mean()
 
 
