@@ -68,7 +68,7 @@ def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="N",
-        help="numbers of blocks to try (default: the family's)",
+        help="numbers of blocks (default: the family's)",
     )
     parser.add_argument("--all-splits", action="store_true", help="every way to divide blocks among stages that holds")
     parser.add_argument(

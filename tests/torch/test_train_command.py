@@ -72,7 +72,7 @@ def _end_in_the_midst(command, log, how):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     if how == signal.SIGTERM:
         assert done.returncode == 130
-        assert "the same command goes on from there" in done.stderr
+        assert "run the same command again to resume" in done.stderr
     else:
         assert done.returncode == -how, done.stderr
 
