@@ -150,7 +150,8 @@ def test_damaged_files(host, artifact, tmp_path):
 
 FRESH = """
 import sys
-from devices import lean, open_device
+from devices import open_device
+from devices.rpc import lean
 lean.without_compiler()
 import numpy as np
 from codegen.artifact.loaded import Artifact

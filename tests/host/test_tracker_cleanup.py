@@ -16,7 +16,8 @@ WAIT_SECS = 20.0
 
 PARENT = """
 import os, sys, time
-from devices import open_device, small_kernel
+from devices import open_device
+from devices.diagnosis import small_kernel
 session = open_device("host")
 print(session._loopback.process.pid, session._loopback.folder, flush=True)
 what = sys.argv[1]
