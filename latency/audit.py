@@ -20,7 +20,7 @@ from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from latency.dataset.read import Dataset
 from latency.dataset.sample import Sample, shape_text
-from latency.planning.explain_plan import DECIDED_BY_TIME
+from latency.planning.reasons import read_kind
 from latency.predict import traced
 from models.graph.layer import Layer
 from models.plans.plan import LayerChoice, Plan
@@ -33,7 +33,7 @@ Times = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DecisionVerdict:
     """A decision beside the measured times of its layer.
 
     Attributes:
@@ -66,7 +66,7 @@ class Audit:
         unmeasured: layers whose dense or chosen kernel has no measured time.
     """
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[DecisionVerdict, ...]
     other: tuple[str, ...]
     unmeasured: tuple[str, ...]
 
@@ -107,7 +107,7 @@ def audit(plan: Plan, layers: Iterable[Layer], samples: Sequence[Sample]) -> Aud
         if layer.op != "conv":
             continue
         choice = plan[layer.name]
-        if choice.sparsity is None and not choice.reason.startswith(DECIDED_BY_TIME):
+        if choice.sparsity is None and not _is_of_time(choice):
             other.append(layer.name)
             continue
         times = measured.get(_key(layer.blank, dtype), {})
@@ -118,34 +118,40 @@ def audit(plan: Plan, layers: Iterable[Layer], samples: Sequence[Sample]) -> Aud
     return Audit(tuple(verdicts), tuple(other), tuple(unmeasured))
 
 
+def _is_of_time(choice: LayerChoice) -> bool:
+    """Whether a layer is dense for its times' sake, as far as its reason is known."""
+    kind = read_kind(choice.reason)
+    return kind is not None and kind.of_time
+
+
 def _key(layer: Layer, dtype: str) -> tuple[str, tuple[str, ...]]:
     return shape_text(layer, dtype), tuple(step.kind for step in layer.epilogue)
 
 
 def _times(samples: Sequence[Sample]) -> dict[tuple[str, tuple[str, ...]], dict[str, float]]:
-    found: dict[tuple[str, tuple[str, ...]], dict[str, float]] = {}
+    by_layer: dict[tuple[str, tuple[str, ...]], dict[str, float]] = {}
     for sample in samples:
-        times = found.setdefault(_key(sample.layer, sample.dtype), {})
+        times = by_layer.setdefault(_key(sample.layer, sample.dtype), {})
         variant = variant_text(sample.sparsity)
         assert sample.ms is not None
         times[variant] = min(sample.ms, times.get(variant, sample.ms))
-    return found
+    return by_layer
 
 
-def _verdict(choice: LayerChoice, times: Times) -> Verdict:
+def _verdict(choice: LayerChoice, times: Times) -> DecisionVerdict:
     variant = variant_text(choice.sparsity)
     rivals = times if choice.sparsity is None else {name: times[name] for name in (DENSE, variant)}
     best = min(rivals, key=lambda name: rivals[name])
     right = (best == DENSE) == (variant == DENSE)
-    return Verdict(choice.layer, variant, best, times[DENSE], times[variant], rivals[best], right)
+    return DecisionVerdict(choice.layer, variant, best, times[DENSE], times[variant], rivals[best], right)
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.audit", "Compare the decisions of a plan with times measured afterwards.")
     parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="what latency.decide wrote")
     parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="what latency.collect wrote since")
-    parser.add_argument("--model", help=f"{MODEL_HELP}; the plan's own without")
-    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size; the model's own without")
+    parser.add_argument("--model", help=f"{MODEL_HELP}; the default: the plan's own")
+    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size; the default: the model's own")
     parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="of --data, as for latency.fit")
     parser.add_argument("--clock", choices=("auto", "event", "wall"), default="auto", help="of the times")
     return parser
@@ -157,22 +163,22 @@ def main(arguments: argparse.Namespace) -> int:
         progress("tracing")
         graph = traced(arguments.model or plan.model, arguments.size)
         samples = Dataset.read(arguments.data, arguments.where).samples(arguments.clock)
-        found = audit(plan, graph.layers, samples)
-    if not found.verdicts:
+        report = audit(plan, graph.layers, samples)
+    if not report.verdicts:
         raise UsageError(f"{', '.join(arguments.data)}: no layer of the plan was measured dense and as it was chosen")
     if arguments.json:
-        cli.print_json(found.to_json())
+        cli.print_json(report.to_json())
     else:
-        print_audit(found)
+        print_audit(report)
     return 0
 
 
-def print_audit(found: Audit) -> None:
+def print_audit(report: Audit) -> None:
     """The audit for people, the costliest decisions first."""
-    said = found.to_json()
+    said = report.to_json()
     print(f"{said['n']} decisions: {said['accuracy']:.1%} right, {said['regret']:.2%} of the time lost")
-    print(f"{len(found.other)} layers are dense for other reasons, {len(found.unmeasured)} were not measured")
-    worst = sorted((each for each in found.verdicts if each.lost_ms > 0), key=lambda each: -each.lost_ms)[:10]
+    print(f"{len(report.other)} layers are dense for other reasons, {len(report.unmeasured)} were not measured")
+    worst = sorted((each for each in report.verdicts if each.lost_ms > 0), key=lambda each: -each.lost_ms)[:10]
     if worst:
         print()
         rows = [

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from codegen.lowering.hosts import add_target_host
 from fleetpose import cli
-from fleetpose.errors import UsageError
 from latency.optimize.api import Result, optimize
 from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
-from latency.planning.options import Goal
+from latency.planning.options import Goal, read_sparsities
 from latency.report.sections.headline import goal_text
-from models.plans.sparsity import parse_variant
 from models.zoo.resolve import MODEL_HELP
 
 DESCRIPTION = (
@@ -78,9 +76,6 @@ def _add_effort(group: argparse._ArgumentGroup) -> None:
 
 def request_of(arguments: argparse.Namespace) -> Request:
     """The request that the flags say. Raises UsageError for --sparsity texts that are none."""
-    sparsities = [each for text in arguments.sparsity if (each := parse_variant(text)) is not None]
-    if arguments.sparsity and not sparsities:
-        raise UsageError("--sparsity dense leaves nothing to decide; name sparsities, or none for a default set")
     same = ("model", "weights", "size", "sensitivity", "photographs", "val", "image", "host", "around", "rounds",
             "wait_secs",
         "tune", "train", "budget_minutes", "seed")  # fmt: skip
@@ -88,7 +83,7 @@ def request_of(arguments: argparse.Namespace) -> Request:
         folder=arguments.out,
         goal=Goal(arguments.target_ms, arguments.speedup, arguments.max_loss),
         plan=arguments.network_plan,
-        sparsities=tuple(sparsities),
+        sparsities=read_sparsities(arguments.sparsity),
         data=tuple(arguments.data),
         **{name: getattr(arguments, name) for name in same},
     )

@@ -11,12 +11,13 @@ from latency.cost_model.fitting import FitOptions
 from latency.cost_model.model import measured
 from latency.cost_model.predictor import Predictor
 from latency.dataset.read import Dataset
-from latency.decide import Measuring, decide
 from latency.evaluation.plots import save_fitted
 from latency.network_model.calibrated_fit import fit_dataset
 from latency.network_model.forecast import Forecaster
 from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job, Report
+from latency.planning.losses import losses_of
 from latency.planning.measure_uncertain import check_device
+from latency.planning.planner import Measuring, decide
 from models.plans.plan import Plan
 
 
@@ -65,8 +66,8 @@ def decide_plan(job: Job, report: Report) -> str:
     forecaster = forecaster_of(job, predictor)
     measuring = Measuring(session, job.settings, job.secs_left())
     plan = decide(
-        job.graph, forecaster, request.goal, list(request.sparsities), request.sensitivity,
-        measuring=measuring, report=report,
+        job.graph, forecaster, losses_of(job.graph, request.spec.blocks, request.sensitivity), request.goal,
+        request.sparsities, measuring=measuring, report=report,
     )  # fmt: skip
     plan.save(job.path(PLAN), force=True)
     return f"{_counted(plan)}, {plan.network}"

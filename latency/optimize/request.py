@@ -119,12 +119,7 @@ class Request:
     def _check_numbers(self) -> None:
         if self.host is not None and self.host not in HOSTS:
             raise unknown_name("host", self.host, HOSTS)
-        for name, value in (("target-ms", self.goal.target_ms), ("speedup", self.goal.speedup)):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"--{name} {value:g}: it is a number above 0")
-        loss = self.goal.max_loss
-        if loss is not None and not (math.isfinite(loss) and loss >= 0):
-            raise UsageError(f"--max-loss {loss:g}: it is a number of at least 0")
+        self.goal.check()
         if self.budget_minutes is not None and not (math.isfinite(self.budget_minutes) and self.budget_minutes > 0):
             raise UsageError(f"--budget-minutes {self.budget_minutes:g}: it is a number above 0")
         for name, least in (("around", 0), ("rounds", 1), ("photographs", 1), ("seed", 0)):

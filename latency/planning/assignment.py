@@ -1,6 +1,7 @@
 """Which variant each layer gets: thresholds with their uncertainty, and the best assignment under a target.
 
-Knows times, intervals and losses as plain numbers; neither networks nor predictors. `latency.decide` gathers them.
+Knows times, intervals and losses as plain numbers, which `latency.planning.options` gathers; neither networks nor
+predictors.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from scipy.sparse import csr_array
 
 from fleetpose.errors import UsageError
 from fleetpose.native import without_native_output
+from latency.planning.reasons import Reason
 from models.plans.sparsity import Sparsity
 from models.plans.time_estimate import TimeEstimate
 
 
 @dataclass(frozen=True)
-class Option(TimeEstimate):
+class KernelOption(TimeEstimate):
     """One way to run a layer, with its time, predicted or measured.
 
     Attributes:
@@ -29,7 +31,7 @@ class Option(TimeEstimate):
         kept: kept weights / weights.
         loss: accuracy it is thought to cost, in the unit of the sensitivity; 0 of dense.
         measured: the time was measured on the device.
-        doubt: why the prediction is not to be relied on, such as an input outside the fitted range; "" where it is.
+        doubt: why the prediction is not to be relied on, such as an input outside the fitted range; None where it is.
         kernel: what runs, for people.
         launches: kernels it launches.
     """
@@ -38,7 +40,7 @@ class Option(TimeEstimate):
     kept: float = 1.0
     loss: float = 0.0
     measured: bool = False
-    doubt: str = ""
+    doubt: str | None = None
     kernel: str = ""
     launches: int = 1
 
@@ -51,23 +53,23 @@ class LayerOptions:
         layer: its name.
         dense: the best dense kernel.
         variants: the sparse ones.
-        fixed: why it stays dense whatever the times say; "" where it may be pruned.
+        fixed: why it stays dense whatever the times say; None where it may be pruned.
         others: options that are known but not to be chosen; the break-even is read from these too.
     """
 
     layer: str
-    dense: Option
-    variants: tuple[Option, ...] = ()
-    fixed: str = ""
-    others: tuple[Option, ...] = ()
+    dense: KernelOption
+    variants: tuple[KernelOption, ...] = ()
+    fixed: Reason | None = None
+    others: tuple[KernelOption, ...] = ()
 
 
-def survives(option: Option, dense: Option, margin: float = 0.0) -> bool:
+def survives(option: KernelOption, dense: KernelOption, margin: float = 0.0) -> bool:
     """Whether a variant is faster than dense by `margin` (a share of dense time), interval included, beyond doubt."""
     return not (option.doubt or dense.doubt) and option.speedup_over(dense).low * (1 - margin) >= 1
 
 
-def is_uncertain(option: Option, dense: Option) -> bool:
+def is_uncertain(option: KernelOption, dense: KernelOption) -> bool:
     """Whether the interval of the speed-up holds 1, or the prediction is in doubt: what is worth measuring."""
     speedup = option.speedup_over(dense)
     measured = option.measured and dense.measured
@@ -80,15 +82,15 @@ def break_even(layer: LayerOptions) -> float | None:
     A family is a pattern with its block. Its time is taken as linear in the fraction kept, between the options there
     are; 1.0: no slower even at the mildest option's own rate carried on to everything kept.
     """
-    families: dict[tuple, list[Option]] = {}
+    families: dict[tuple, list[KernelOption]] = {}
     for option in (*layer.variants, *layer.others):
         if option.sparsity is not None:
             families.setdefault((option.sparsity.pattern, option.sparsity.block), []).append(option)
-    found = [each for options in families.values() if (each := _crossing(options, layer.dense.ms)) is not None]
-    return min(found, default=None)
+    crossings = (_crossing(options, layer.dense.ms) for options in families.values())
+    return min((ratio for ratio in crossings if ratio is not None), default=None)
 
 
-def _crossing(options: Sequence[Option], dense_ms: float) -> float | None:
+def _crossing(options: Sequence[KernelOption], dense_ms: float) -> float | None:
     points = sorted((option.kept, option.ms) for option in options)
     if points[0][1] > dense_ms:
         return None
@@ -104,41 +106,41 @@ def _crossing(options: Sequence[Option], dense_ms: float) -> float | None:
     return 1 / min(1.0, carried)
 
 
-def allowed(layer: LayerOptions, margin: float = 0.0) -> list[Option]:
+def allowed(layer: LayerOptions, margin: float = 0.0) -> list[KernelOption]:
     """Dense, and the variants whose gain survives; of two that are alike in loss only the faster."""
     if layer.fixed:
         return [layer.dense]
-    rest = [option for option in layer.variants if survives(option, layer.dense, margin)]
+    surviving = [option for option in layer.variants if survives(option, layer.dense, margin)]
     best = [
-        option for option in rest
-        if not any(other.ms < option.ms and other.loss <= option.loss for other in rest)
+        option for option in surviving
+        if not any(other.ms < option.ms and other.loss <= option.loss for other in surviving)
     ]  # fmt: skip
     return [layer.dense, *best]
 
 
-def fastest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Option]:
+def fastest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[KernelOption]:
     """For each layer its fastest allowed option, whatever it costs in accuracy."""
     return [min(allowed(layer, margin), key=lambda option: option.ms) for layer in layers]
 
 
-def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Option]:
+def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[KernelOption]:
     """For each layer the allowed option that saves the most time for what it loses; dense where none is allowed.
 
     What loses nothing goes first; of several such the fastest.
     """
-    found = []
+    chosen = []
     for layer in layers:
         sparse = [option for option in allowed(layer, margin) if option.sparsity is not None]
         free = [option for option in sparse if option.loss <= 0]
         if free:
-            found.append(min(free, key=lambda option: option.ms))
+            chosen.append(min(free, key=lambda option: option.ms))
         else:
             rate = [(layer.dense.ms - option.ms) / option.loss for option in sparse]
-            found.append(sparse[int(np.argmax(rate))] if sparse else layer.dense)
-    return found
+            chosen.append(sparse[int(np.argmax(rate))] if sparse else layer.dense)
+    return chosen
 
 
-def within_time(layers: Sequence[LayerOptions], target_ms: float, margin: float = 0.0) -> list[Option]:
+def within_time(layers: Sequence[LayerOptions], target_ms: float, margin: float = 0.0) -> list[KernelOption]:
     """The allowed options of least loss whose times add up to `target_ms` at most; exact (mixed-integer program).
 
     Raises UsageError where even the fastest take longer, naming what they take.
@@ -152,28 +154,28 @@ def within_time(layers: Sequence[LayerOptions], target_ms: float, margin: float 
     return _assign(layers, margin, lambda option: option.loss, lambda option: option.ms, target_ms)
 
 
-def within_loss(layers: Sequence[LayerOptions], max_loss: float, margin: float = 0.0) -> list[Option]:
+def within_loss(layers: Sequence[LayerOptions], max_loss: float, margin: float = 0.0) -> list[KernelOption]:
     """The allowed options of least time whose losses add up to `max_loss` at most; exact (mixed-integer program)."""
     return _assign(layers, margin, lambda option: option.ms, lambda option: option.loss, max_loss)
 
 
-def _assign(layers: Sequence[LayerOptions], margin: float, cost: Any, weight: Any, budget: float) -> list[Option]:
+def _assign(layers: Sequence[LayerOptions], margin: float, cost: Any, weight: Any, budget: float) -> list[KernelOption]:
     """One option per layer, total cost least, total weight within the budget: a multiple-choice knapsack, by HiGHS."""
     options = [allowed(layer, margin) for layer in layers]
     flat = [option for each in options for option in each]
     owner = np.repeat(np.arange(len(options)), [len(each) for each in options])
-    one_each = csr_array((np.ones(len(flat)), (owner, np.arange(len(flat)))), shape=(len(options), len(flat)))
+    one_per_layer = csr_array((np.ones(len(flat)), (owner, np.arange(len(flat)))), shape=(len(options), len(flat)))
     weights = np.array([[weight(option) for option in flat]])
     slack = 1e-9 * max(1.0, abs(budget))
     with without_native_output():  # HiGHS prints a line now and then, whatever its options
-        found = milp(
+        solution = milp(
             np.array([cost(option) for option in flat]),
-            constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(weights, -np.inf, budget + slack)],
+            constraints=[LinearConstraint(one_per_layer, 1, 1), LinearConstraint(weights, -np.inf, budget + slack)],
             integrality=np.ones(len(flat)),
             bounds=Bounds(0, 1),
             options={"mip_rel_gap": 0.0},
         )
-    if found.x is None:
-        raise UsageError(f"no choice of variants fits: {found.message}")
-    chosen = found.x > 0.5
+    if solution.x is None:
+        raise UsageError(f"no choice of variants fits: {solution.message}")
+    chosen = solution.x > 0.5
     return [option for option, taken in zip(flat, chosen, strict=True) if taken]

@@ -25,6 +25,7 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from models.graph.layer import Layer
+from models.graph.network import Graph
 from models.plans.sparsity import PATTERN_ENTRIES, Sparsity
 from models.prune.masks.families import parse_family
 from models.zoo.blocks import BlockTable, block_of
@@ -71,6 +72,7 @@ class Losses:
         measure: what a loss is in: "AP", ...; "zeros / kept" by the rule.
         blocks, curves: curves by block, and by layer: (zeros, loss), ascending from (0, 0).
         family: any sparsity of the family that the curves are of.
+        source: name of the file that the curves are from; None: there are none, the rule holds.
     """
 
     layers: Sequence[Layer]
@@ -79,6 +81,7 @@ class Losses:
     blocks: Mapping[str, Curve] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     family: Sparsity = FINE
+    source: str | None = None
 
     def of(self, layer: Layer, sparsity: Sparsity) -> float:
         """The loss of a layer with a sparsity.
@@ -130,14 +133,20 @@ def read_losses(path: Path, model: str, layers: Sequence[Layer], table: BlockTab
         for part in ("blocks", "layers")
     )
     families = [parse_family(text) for text in values.get("divergence") or {}]
-    return Losses(layers, table, str(values.get("measure", "")), blocks, curves, next(iter(families), FINE))
+    return Losses(layers, table, str(values.get("measure", "")), blocks, curves, next(iter(families), FINE), path.name)
 
 
 def _curve(points: Any, where: str) -> Curve:
     try:
-        found = sorted({0.0: 0.0, **{float(zeros): float(loss) for zeros, loss in points.items()}}.items())
+        curve = sorted({0.0: 0.0, **{float(zeros): float(loss) for zeros, loss in points.items()}}.items())
     except (AttributeError, TypeError, ValueError) as error:
         raise UsageError(f'{where}: a curve is an object of zeros and losses, such as {{"0.5": 0.01}}') from error
-    if not all(0 <= zeros < 1 and np.isfinite(loss) for zeros, loss in found):
+    if not all(0 <= zeros < 1 and np.isfinite(loss) for zeros, loss in curve):
         raise UsageError(f"{where}: zeros go from 0 to below 1, and losses are finite")
-    return tuple(found)
+    return tuple(curve)
+
+
+def losses_of(graph: Graph, table: BlockTable, sensitivity: Path | None) -> Losses:
+    """The losses of a network's convolutions: those in a file as `read_losses` reads it, or by the rule without one."""
+    convolutions = [layer for layer in graph.layers if layer.op == "conv"]
+    return read_losses(sensitivity, graph.name, convolutions, table) if sensitivity else Losses(convolutions, table)

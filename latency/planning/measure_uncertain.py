@@ -19,8 +19,8 @@ from devices.timing.measure import device_of
 from devices.timing.measurement import Measurement, median_error
 from fleetpose.errors import UsageError
 from latency.cost_model.predictor import Predictor
-from latency.planning.assignment import LayerOptions, Option, is_uncertain
-from latency.planning.options import Network
+from latency.planning.assignment import KernelOption, LayerOptions, is_uncertain
+from latency.planning.options import NetworkOptions
 from latency.profiling.bench import LayerBench, Outcome
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.network_timing import NetworkVariant, network_record
@@ -42,7 +42,7 @@ SAME = (("profile", "device", "profile"), ("device", "gpu", "name"))
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class MeasuredOptions:
     """A network whose open options were timed.
 
     Attributes:
@@ -51,7 +51,7 @@ class Confirmed:
         left: layers that stayed open, for want of time.
     """
 
-    network: Network
+    network: NetworkOptions
     timed: int
     failed: tuple[str, ...]
     left: int
@@ -68,8 +68,8 @@ def check_device(predictor: Predictor, session: Session) -> None:
             )
 
 
-def confirm(
-    network: Network,
+def measure_uncertain(
+    network: NetworkOptions,
     session: Session,
     recipe: Recipe,
     settings: RunSettings,
@@ -77,7 +77,7 @@ def confirm(
     reference_ms: float | None = None,
     budget_secs: float | None = None,
     report: Report = lambda message, done, total: None,
-) -> Confirmed:
+) -> MeasuredOptions:
     """Time what is open, layers with the largest share of the network first.
 
     Args:
@@ -107,12 +107,12 @@ def confirm(
             left += len(names)
             continue
         report(names[0], number, len(order))
-        found = Found(bench, recipe, clock, reference_ms).of(workload, layers[names[0]])
+        found = WorkloadTimes(bench, recipe, clock, reference_ms).of(workload, layers[names[0]])
         timed += found.timed
         failed += [f"{names[0]} {text}" for text in found.failures]
         for name in names:
             layers[name] = found.replaced(layers[name])
-    return Confirmed(replace(network, layers=tuple(layers.values())), timed, tuple(failed), left)
+    return MeasuredOptions(replace(network, layers=tuple(layers.values())), timed, tuple(failed), left)
 
 
 def open_variants(layer: LayerOptions) -> list[Sparsity]:
@@ -129,7 +129,7 @@ def rivals(layer: LayerOptions) -> list[Sparsity]:
     return [each.sparsity for each in layer.variants if each.sparsity and not each.measured and each.low < fastest]
 
 
-class Found:
+class WorkloadTimes:
     """What the device says of one workload: times by sparsity, and what failed."""
 
     def __init__(self, bench: LayerBench, recipe: Recipe, clock: str, reference_ms: float | None) -> None:
@@ -142,7 +142,7 @@ class Found:
     def failures(self) -> list[str]:
         return [f"{sparsity or 'dense'}: {why}" for sparsity, why in self.failed.items()]
 
-    def of(self, workload: Workload, layer: LayerOptions) -> Found:
+    def of(self, workload: Workload, layer: LayerOptions) -> WorkloadTimes:
         """Time what is open of a layer, then what is open or may be faster beside the measured times."""
         known = layer
         while wanted := open_variants(known) or rivals(known):
@@ -188,7 +188,7 @@ class Found:
             variants = [replace(each, doubt=dense.doubt) for each in variants]
         return replace(layer, dense=self._measured(dense), variants=tuple(variants))
 
-    def _measured(self, option: Option) -> Option:
+    def _measured(self, option: KernelOption) -> KernelOption:
         if option.sparsity not in self.options:
             return option
         return replace(option.with_time(self.options[option.sparsity]), measured=True, doubt="")
@@ -204,14 +204,14 @@ def times(measurement: Measurement, clock: str, factor: float = 1.0) -> TimeEsti
     return TimeEstimate(scale * middle, scale * (middle - half), scale * (middle + half))
 
 
-def with_measured_whole(
-    network: Network,
+def measure_dense_network(
+    network: NetworkOptions,
     session: Session,
     recipe: Recipe,
     settings: RunSettings,
     dtype: str,
     reference_ms: float | None = None,
-) -> Network:
+) -> NetworkOptions:
     """The network with its dense time measured, at the pace of `reference_ms`.
 
     Raises:
@@ -227,7 +227,7 @@ def with_measured_whole(
     return replace(network, whole=Cost(record.wall_ms, record.wall_ms - half, record.wall_ms + half, measured=True))
 
 
-def sentences(confirmed: Confirmed, device: Mapping[str, object]) -> list[str]:
+def describe_measured(confirmed: MeasuredOptions, device: Mapping[str, object]) -> list[str]:
     """What was timed, for the plan's notes."""
     name = device.get("name") or device.get("spec")
     found = [f"{confirmed.timed} variants whose gain was open were timed on {name}"]

@@ -1,4 +1,4 @@
-"""Deciding: the options of every convolution of a network, priced as parts of the whole, and a choice among them.
+"""Options: those of every convolution of a network, priced as parts of the whole, and a choice among them.
 
 Options come from a Forecaster (or from the device: `latency.planning.measure_uncertain` replaces some);
 `latency.planning.assignment` chooses; a plan
@@ -8,28 +8,31 @@ time grows by because of an option, so that a target is one of the whole network
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from codegen.kernels.workload import Workload
 from fleetpose.errors import UsageError
 from latency.cost_model.calibration import Calibration
 from latency.network_model.forecast import Forecaster, PredictedStep
 from latency.network_model.totals import Part, Total, contribution, total
-from latency.planning.assignment import LayerOptions, Option, fastest, steepest, within_loss, within_time
+from latency.planning.assignment import KernelOption, LayerOptions, fastest, steepest, within_loss, within_time
 from latency.planning.losses import Losses
+from latency.planning.reasons import DenseKind, Reason
 from latency.profiling.space import default_sparsities, network_workloads, variants_of
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.cost import Cost
-from models.plans.sparsity import Sparsity
-from models.zoo.blocks import BlockTable, block_of
+from models.plans.sparsity import Sparsity, parse_variant
+from models.zoo.blocks import block_of
 
 #: the block that has its mildest zeros only, where no sensitivity says otherwise
 MILD_BLOCK = "PAF branch"
 
-FIRST = "the first convolution: it has few weights, and all else hangs on what it sees"
-HEAD = "an output head: its maps are the network's answer"
+FIRST = Reason(DenseKind.FIRST, "it has few weights, and all else hangs on what it sees")
+HEAD = Reason(DenseKind.HEAD, "its maps are the network's answer")
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,29 @@ class Goal:
     speedup: float | None = None
     max_loss: float | None = None
 
+    def check(self) -> None:
+        """Raise UsageError for values that are none, by the flags they come from."""
+        for flag, value in (("--target-ms", self.target_ms), ("--speedup", self.speedup)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{flag} {value:g}: it is a number above 0")
+        if self.max_loss is not None and not (math.isfinite(self.max_loss) and self.max_loss >= 0):
+            raise UsageError(f"--max-loss {self.max_loss:g}: it is a number of at least 0")
+
+
+def read_sparsities(texts: Sequence[str]) -> tuple[Sparsity, ...]:
+    """The sparsities of --sparsity, "dense" left out. Raises UsageError for what is none, and where nothing is left."""
+    sparsities = tuple(sparsity for text in texts if (sparsity := parse_variant(text)) is not None)
+    if texts and not sparsities:
+        raise UsageError("--sparsity dense leaves nothing to decide; name sparsities, or none for a default set")
+    return sparsities
+
 
 @dataclass(frozen=True)
-class Network:
+class NetworkOptions:
     """A network with what it could be made of.
 
     Attributes:
-        graph: it.
+        graph: the network.
         steps: its layers dense, in launch order, the copies at its ends included.
         layers: the options of each convolution, in the order of the graph.
         workloads: of each convolution, dense, by name.
@@ -70,65 +89,68 @@ class Network:
     whole: Cost | None = None
     saved: float = 1.0
 
-    def total(self, chosen: Sequence[Option]) -> Total:
+    def total(self, chosen: Sequence[KernelOption]) -> Total:
         """The network's time under one option for each of `layers`."""
-        found, dense = self._predicted(chosen), self._predicted(self.dense).ms
-        factor = self.factor * (dense - self.saved * (dense - found.ms)) / found.ms
-        return found.scaled(factor)
+        predicted, dense = self._predicted(chosen), self._predicted_dense.ms
+        factor = self.factor * (dense - self.saved * (dense - predicted.ms)) / predicted.ms
+        return replace(predicted, ms=predicted.ms * factor, low=predicted.low * factor, high=predicted.high * factor)
 
-    @property
+    @cached_property
     def factor(self) -> float:
         """Measured / predicted time of the dense network; 1 where it was not measured."""
-        return self.whole.ms / self._predicted(self.dense).ms if self.whole else 1.0
+        return self.whole.ms / self._predicted_dense.ms if self.whole else 1.0
 
-    def _predicted(self, chosen: Sequence[Option]) -> Total:
+    @cached_property
+    def _predicted_dense(self) -> Total:
+        return self._predicted(self.dense)
+
+    def _predicted(self, chosen: Sequence[KernelOption]) -> Total:
         options = {layer.layer: option for layer, option in zip(self.layers, chosen, strict=True)}
-        parts = [self._part(step, options[step.layer]) if step.layer in options else step.part for step in self.steps]
+        parts = [_part(step, options[step.layer]) if step.layer in options else step.part for step in self.steps]
         return total(parts, self.calibration)
 
     @property
-    def dense(self) -> list[Option]:
+    def dense(self) -> list[KernelOption]:
         """Every layer dense."""
         return [layer.dense for layer in self.layers]
 
     @property
     def rest_ms(self) -> float:
         """What of the dense network's time is no convolution's."""
-        convolutions = sum(layer.dense.ms for layer in self.counted)
+        convolutions = sum(layer.dense.ms for layer in self.contributions)
         return self.total(self.dense).ms - self.factor * convolutions
 
-    @property
-    def counted(self) -> list[LayerOptions]:
+    @cached_property
+    def contributions(self) -> tuple[LayerOptions, ...]:
         """The layers with their options as contributions to the network's time, before `factor`."""
-        return [
-            replace(layer, dense=self._counted(layer, layer.dense), others=(),
-                    variants=tuple(self._counted(layer, each) for each in layer.variants))
+        steps = {step.layer: step for step in reversed(self.steps)}
+
+        def counted(layer: LayerOptions, option: KernelOption) -> KernelOption:
+            return option.with_time(contribution(_part(steps[layer.layer], option), self.calibration))
+
+        return tuple(
+            replace(layer, dense=counted(layer, layer.dense), others=(),
+                    variants=tuple(counted(layer, option) for option in layer.variants))
             for layer in self.layers
-        ]  # fmt: skip
-
-    def _counted(self, layer: LayerOptions, option: Option) -> Option:
-        step = next(step for step in self.steps if step.layer == layer.layer)
-        return option.with_time(contribution(self._part(step, option), self.calibration))
-
-    def _part(self, step: PredictedStep, option: Option) -> Part:
-        key = (step.key, option.sparsity)
-        return Part(option.ms, option.low, option.high, option.launches, step.written, key)
+        )  # fmt: skip
 
 
-def network_of(
+def _part(step: PredictedStep, option: KernelOption) -> Part:
+    key = (step.key, option.sparsity)
+    return Part(option.ms, option.low, option.high, option.launches, step.written, key)
+
+
+def predict_options(
     graph: Graph,
-    table: BlockTable,
     forecaster: Forecaster,
     losses: Losses,
     sparsities: Sequence[Sparsity] = (),
-    mild: bool = True,
-) -> Network:
+) -> NetworkOptions:
     """The options of every convolution, predicted.
 
     Args:
-        table: which block a layer is of.
+        losses: of its layers; by the rule, MILD_BLOCK is held to its mildest zeros.
         sparsities: that layers may have, as far as each can; `latency.profiling.space.default_sparsities` without.
-        mild: hold MILD_BLOCK to its mildest zeros.
     """
     convolutions = {layer.name: layer for layer in graph.layers if layer.op == "conv"}
     workloads = {
@@ -138,34 +160,34 @@ def network_of(
     }
     steps = forecaster.steps(graph)
     wanted: dict[str, tuple[Sparsity, ...]] = {}
-    fixed: dict[str, str] = {}
+    fixed: dict[str, Reason | None] = {}
     for name, layer in convolutions.items():
         variants = tuple(each for each in variants_of(layer, sparsities, forecaster.profile) if each is not None)
         fixed[name] = stays_dense(graph, layer) or (
-            "" if variants else _unfit(layer, sparsities or default_sparsities(layer, forecaster.profile))
+            None if variants else _unfit(layer, sparsities or default_sparsities(layer, forecaster.profile))
         )
         wanted[name] = () if fixed[name] else variants
     forecaster.learn(replace(workloads[name], sparsity=each) for name in wanted for each in wanted[name])
     layers = []
     for name, layer in convolutions.items():
-        found = _options(layer, workloads[name], wanted[name], fixed[name], forecaster, losses)
-        held = mild and block_of(layer.module or name, table) == MILD_BLOCK
-        layers.append(mildest(found) if held else found)
-    return Network(graph, tuple(steps), tuple(layers), workloads, forecaster.predictor.calibration)
+        options = _options(layer, workloads[name], wanted[name], fixed[name], forecaster, losses)
+        held = losses.source is None and block_of(layer.module or name, losses.table) == MILD_BLOCK
+        layers.append(mildest(options) if held else options)
+    return NetworkOptions(graph, tuple(steps), tuple(layers), workloads, forecaster.predictor.calibration)
 
 
 def _options(
     layer: Layer,
     workload: Workload,
     wanted: Sequence[Sparsity],
-    fixed: str,
+    fixed: Reason | None,
     forecaster: Forecaster,
     losses: Losses,
 ) -> LayerOptions:
     dense = forecaster.step(layer.name, workload)
     assert dense is not None, "Forecaster.steps has seen every layer"
-    found = [(each, forecaster.step(layer.name, replace(workload, sparsity=each))) for each in wanted]
-    variants = [option_of(step, layer, losses) for _, step in found if step is not None]
+    steps = [forecaster.step(layer.name, replace(workload, sparsity=sparsity)) for sparsity in wanted]
+    variants = [option_of(step, layer, losses) for step in steps if step is not None]
     return LayerOptions(layer.name, option_of(dense, layer, losses), tuple(variants), fixed)
 
 
@@ -176,19 +198,19 @@ def mildest(layer: LayerOptions) -> LayerOptions:
     return replace(layer, variants=variants, others=tuple(each for each in layer.variants if each not in variants))
 
 
-def option_of(step: PredictedStep, layer: Layer, losses: Losses) -> Option:
+def option_of(step: PredictedStep, layer: Layer, losses: Losses) -> KernelOption:
     """A predicted step as an option of its layer."""
     kept = 1.0 if step.sparsity is None else step.sparsity.kept_fraction(layer.weight_shape)
     found = step.prediction
     loss = 0.0 if step.sparsity is None else losses.of(layer, step.sparsity)
-    doubt = "; ".join(found.doubts)
-    return Option(
+    doubt = "; ".join(found.doubts) or None
+    return KernelOption(
         found.ms, found.low, found.high, step.sparsity, kept, loss, False, doubt, step.kernel, step.launches
     )  # fmt: skip
 
 
-def stays_dense(graph: Graph, layer: Layer) -> str:
-    """Why a convolution is never pruned; "" where it may be: the first one, and those that make maps.
+def stays_dense(graph: Graph, layer: Layer) -> Reason | None:
+    """Why a convolution is never pruned; None where it may be: the first one, and those that make maps.
 
     Maps: the network's outputs, and what earlier stages answer in their place: as many channels, no activation.
     """
@@ -197,39 +219,39 @@ def stays_dense(graph: Graph, layer: Layer) -> str:
         return FIRST
     maps = {graph.shape(name)[0] for name in graph.outputs}
     alike = not layer.epilogue and layer.out_shape[0] in maps
-    return HEAD if layer.name in graph.outputs or alike else ""
+    return HEAD if layer.name in graph.outputs or alike else None
 
 
-def _unfit(layer: Layer, sparsities: Sequence[Sparsity]) -> str:
+def _unfit(layer: Layer, sparsities: Sequence[Sparsity]) -> Reason:
     """Why none of the sparsities fits a layer."""
     reasons = dict.fromkeys(each.applies_to(layer) for each in sparsities)
-    return f"no sparsity fits: {'; '.join(reason for reason in reasons if reason)}"
+    return Reason(DenseKind.UNFIT, "; ".join(reason for reason in reasons if reason))
 
 
-def choose(network: Network, goal: Goal, margin: float = 0.0) -> list[Option]:
+def choose_options(network: NetworkOptions, goal: Goal, margin: float = 0.0) -> list[KernelOption]:
     """The option of each layer that the goal asks for.
 
     Raises:
         UsageError: a time that cannot be reached, with the least that can.
     """
-    counted = network.counted
+    counted = network.contributions
     if goal.max_loss is not None:
-        found = within_loss(counted, goal.max_loss, margin)
+        chosen = within_loss(counted, goal.max_loss, margin)
     elif goal.target_ms is None and goal.speedup is None:
-        found = steepest(counted, margin)
+        chosen = steepest(counted, margin)
     else:
-        found = within_time(counted, _budget(network, counted, goal, margin), margin)
-    return [_same(layer, option) for layer, option in zip(network.layers, found, strict=True)]
+        chosen = within_time(counted, _budget(network, counted, goal, margin), margin)
+    return [_same(layer, option) for layer, option in zip(network.layers, chosen, strict=True)]
 
 
-def target_of(network: Network, goal: Goal) -> float | None:
+def target_of(network: NetworkOptions, goal: Goal) -> float | None:
     """Milliseconds that the whole network is to take; None where the goal is no time."""
     if goal.speedup is not None:
         return network.total(network.dense).ms / goal.speedup
     return goal.target_ms
 
 
-def _budget(network: Network, counted: Sequence[LayerOptions], goal: Goal, margin: float) -> float:
+def _budget(network: NetworkOptions, counted: Sequence[LayerOptions], goal: Goal, margin: float) -> float:
     """What the convolutions may take of the target, before `factor` and `saved`."""
     target, dense = target_of(network, goal), network.total(network.dense).ms
     assert target is not None
@@ -246,6 +268,6 @@ def _budget(network: Network, counted: Sequence[LayerOptions], goal: Goal, margi
     return convolutions - (dense - target) / a_ms
 
 
-def _same(layer: LayerOptions, counted: Option) -> Option:
+def _same(layer: LayerOptions, counted: KernelOption) -> KernelOption:
     """The layer's own option behind a contribution."""
     return next(each for each in (layer.dense, *layer.variants) if each.sparsity == counted.sparsity)

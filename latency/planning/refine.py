@@ -1,8 +1,8 @@
-"""Trial: the planned network timed in turn with the dense one, and the plan decided again by what it saved.
+"""Refine: the planned network timed in turn with the dense one, and the plan decided again by what it saved.
 
 Layers are timed alone, and alone they find a cache that is theirs. What zeros save of a whole network is therefore
 seen before work goes into its weights: no weights are needed for that, only places of zeros. Each trial tells what the
-predicted savings are worth (`Network.saved`), and the next plan is chosen by that.
+predicted savings are worth (`NetworkOptions.saved`), and the next plan is chosen by that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from devices.session import Session
 from devices.timing.interleaved import Ratio, measure_interleaved
 from devices.timing.timers import Call
 from fleetpose.errors import UsageError
-from latency.planning.options import Goal, Network, target_of
+from latency.planning.options import Goal, NetworkOptions, target_of
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.network_timing import SAMPLES_PER_ROUND, NetworkVariant, compile_variant
 from latency.profiling.prepare import Recipe
@@ -32,7 +32,7 @@ NEAR = 0.02
 
 
 @dataclass(frozen=True)
-class Trial:
+class PlanTrial:
     """A plan and what it does.
 
     Attributes:
@@ -76,7 +76,9 @@ class Trial:
         return f"{found.median:.2f} times as fast ({found.low:.2f} to {found.high:.2f}), {foretold:.2f} predicted"
 
 
-def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time: Callable[[Plan], Ratio]) -> Plan:
+def refine_by_trials(
+    network: NetworkOptions, goal: Goal, make: Callable[[NetworkOptions], Plan], time: Callable[[Plan], Ratio]
+) -> Plan:
     """The plan of a goal of time after trials.
 
     What is saved is taken as the mean over the trials, for each of them is noisy. They end once that mean brings the
@@ -86,7 +88,7 @@ def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time
     Args:
         network: its dense time measured.
         goal: a target or a speed-up.
-        plan_of: decides; raises UsageError where the goal cannot be reached.
+        make: makes a plan of options; raises UsageError where the goal cannot be reached.
         time: times a plan's network, dense time / planned time.
 
     Raises:
@@ -94,7 +96,7 @@ def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time
     """
     target = target_of(network, goal)
     assert target is not None
-    plan, trials = plan_of(network), list[Trial]()
+    plan, trials = make(network), list[PlanTrial]()
     while plan.sparsities and not any(plan.sparsities == each.plan.sparsities for each in trials):
         trials.append(_trial(plan, network, time(plan)))
         saved = mean(each.saved for each in trials)
@@ -102,7 +104,7 @@ def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time
             break
         network = replace(network, saved=saved)
         try:
-            plan = plan_of(network)
+            plan = make(network)
         except UsageError:  # as far as is known now, nothing reaches it
             break
     if not trials:
@@ -112,19 +114,19 @@ def tried(network: Network, goal: Goal, plan_of: Callable[[Network], Plan], time
     return replace(best, network=replace(best.network, notes=(*best.network.notes, _sentence(trials))))
 
 
-def _trial(plan: Plan, network: Network, ratio: Ratio) -> Trial:
+def _trial(plan: Plan, network: NetworkOptions, ratio: Ratio) -> PlanTrial:
     assert plan.network is not None
-    return Trial(plan, (plan.network.dense.ms - plan.network.planned.ms) / network.saved, ratio)
+    return PlanTrial(plan, (plan.network.dense.ms - plan.network.planned.ms) / network.saved, ratio)
 
 
-def _best(trials: Sequence[Trial], target: float) -> Trial:
+def _best(trials: Sequence[PlanTrial], target: float) -> PlanTrial:
     saved = mean(each.saved for each in trials)
     times = {number: each.expected_ms(saved) for number, each in enumerate(trials)}
     reach = [number for number, ms in times.items() if ms <= target * (1 + NEAR)]
     return trials[max(reach, key=times.__getitem__) if reach else min(times, key=times.__getitem__)]
 
 
-def _sentence(trials: Sequence[Trial]) -> str:
+def _sentence(trials: Sequence[PlanTrial]) -> str:
     times = "; decided again by that: ".join(map(str, trials))
     return f"the planned network was timed in turn with the dense one: {times}"
 

@@ -5,7 +5,7 @@ import pytest
 from fleetpose.errors import UsageError
 from latency.audit import audit
 from latency.dataset.sample import Sample
-from latency.planning.explain_plan import BEYOND, SLOWER
+from latency.planning.reasons import DenseKind, Reason
 from models.graph.layer import Layer
 from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import Sparsity
@@ -30,8 +30,8 @@ PLAN = Plan(
     (
         LayerChoice("a", HALF, "0.60 of the dense time"),
         LayerChoice("b", MOST, "0.60 of the dense time"),
-        LayerChoice("c", None, f"{SLOWER}: columns takes 1.2"),
-        LayerChoice("d", None, f"{BEYOND}: columns takes 0.5"),
+        LayerChoice("c", None, str(Reason(DenseKind.SLOWER, "columns takes 1.2"))),
+        LayerChoice("d", None, str(Reason(DenseKind.NOT_NEEDED, "columns takes 0.5"))),
         LayerChoice("e", HALF, "0.60 of the dense time"),
     ),
 )

@@ -9,8 +9,8 @@ import pytest
 
 from fleetpose.errors import UsageError
 from latency.planning.assignment import (
+    KernelOption,
     LayerOptions,
-    Option,
     allowed,
     break_even,
     fastest,
@@ -19,12 +19,13 @@ from latency.planning.assignment import (
     within_loss,
     within_time,
 )
+from latency.planning.reasons import DenseKind, Reason
 from models.plans.sparsity import Sparsity
 
 
-def sure(ms: float, kept: float = 1.0, loss: float = 0.0, wide: float = 1.0, **more) -> Option:
+def sure(ms: float, kept: float = 1.0, loss: float = 0.0, wide: float = 1.0, **more) -> KernelOption:
     sparsity = Sparsity("columns", 1 - kept, (8, 1)) if kept < 1 else None
-    return Option(ms, ms / wide, ms * wide, sparsity, kept, loss, **more)
+    return KernelOption(ms, ms / wide, ms * wide, sparsity, kept, loss, **more)
 
 
 def random_layers(seed: int, count: int = 5) -> list[LayerOptions]:
@@ -82,7 +83,9 @@ def test_break_even_lies_between_the_options():
 def test_options_that_lose_on_both_counts_are_dropped():
     layer = LayerOptions("l", sure(1.0), (sure(0.5, 0.5, 1.0), sure(0.6, 0.25, 2.0), sure(0.3, 0.125, 3.0)))
     assert [option.ms for option in allowed(layer)] == [1.0, 0.5, 0.3]
-    assert allowed(LayerOptions("l", sure(1.0), layer.variants, fixed="the first convolution")) == [layer.dense]
+    assert allowed(LayerOptions("l", sure(1.0), layer.variants, fixed=Reason(DenseKind.FIRST, "few weights"))) == [
+        layer.dense
+    ]
 
 
 @pytest.mark.parametrize("seed", range(8))

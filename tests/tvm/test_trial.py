@@ -10,10 +10,10 @@ from devices.timing.interleaved import Ratio
 from fleetpose.errors import UsageError
 from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import PredictedStep
-from latency.planning.assignment import LayerOptions, Option, allowed
-from latency.planning.explain_plan import plan_of
-from latency.planning.options import Goal, Network, choose, target_of
-from latency.planning.refine import NEAR, TRIALS, tried
+from latency.planning.assignment import KernelOption, LayerOptions, allowed
+from latency.planning.explain_plan import make_plan
+from latency.planning.options import Goal, NetworkOptions, choose_options, target_of
+from latency.planning.refine import NEAR, TRIALS, refine_by_trials
 from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
 from models.plans.plan import Plan
@@ -23,12 +23,12 @@ GOAL = Goal(speedup=1.5)
 GRAPH = Graph("net", "x", (3, 8, 8), ("x",), (), {})
 
 
-def option(ms: float, zeros: float = 0.0, loss: float = 0.0) -> Option:
+def option(ms: float, zeros: float = 0.0, loss: float = 0.0) -> KernelOption:
     sparsity = Sparsity("columns", zeros, (4, 1)) if zeros else None
-    return Option(ms, ms / 1.01, ms * 1.01, sparsity, 1 - zeros, loss)
+    return KernelOption(ms, ms / 1.01, ms * 1.01, sparsity, 1 - zeros, loss)
 
 
-def network(seed: int = 0, count: int = 12, whole_ms: float = 60.0) -> Network:
+def network(seed: int = 0, count: int = 12, whole_ms: float = 60.0) -> NetworkOptions:
     """Layers of random times, measured as a whole, in which zeros save in proportion to what they cost in accuracy."""
     random = np.random.default_rng(seed)
     layers = []
@@ -45,14 +45,14 @@ def network(seed: int = 0, count: int = 12, whole_ms: float = 60.0) -> Network:
         for number, each in enumerate(layers)
     ]
     rest = PredictedStep("pool", "pool", "k", None, Prediction(4.0, 3.9, 4.1), 1, 0, "pool")
-    found = Network(GRAPH, (*steps, rest), tuple(layers), {})
+    found = NetworkOptions(GRAPH, (*steps, rest), tuple(layers), {})
     return replace(found, whole=Cost(whole_ms, measured=True))
 
 
 class Device:
     """Saves `worth` of what layers alone say; keeps the plans that it ran. Its clock scatters by `noise`."""
 
-    def __init__(self, of: Network, worth: float, noise: float = 0.0, seed: int = 0) -> None:
+    def __init__(self, of: NetworkOptions, worth: float, noise: float = 0.0, seed: int = 0) -> None:
         self.network, self.worth, self.plans = of, worth, list[Plan]()
         self.noise, self.random = noise, np.random.default_rng(seed)
 
@@ -71,8 +71,8 @@ class Device:
         return dense / (dense - self.worth * (dense - alone))
 
 
-def decided(of: Network, goal: Goal = GOAL) -> Plan:
-    return plan_of("net", of, choose(of, goal), goal, 0.0)
+def decided(of: NetworkOptions, goal: Goal = GOAL) -> Plan:
+    return make_plan(of, choose_options(of, goal), goal, 0.0)
 
 
 def outlook(plan: Plan) -> Outlook:
@@ -80,7 +80,7 @@ def outlook(plan: Plan) -> Outlook:
     return plan.network
 
 
-def loss(plan: Plan, of: Network) -> float:
+def loss(plan: Plan, of: NetworkOptions) -> float:
     return sum(
         each.loss
         for layer in of.layers
@@ -94,7 +94,7 @@ def loss(plan: Plan, of: Network) -> float:
 def test_the_second_plan_does_what_the_first_was_to(seed, worth):
     start = network(seed)
     device = Device(start, worth)
-    plan = tried(start, GOAL, decided, device.time)
+    plan = refine_by_trials(start, GOAL, decided, device.time)
     found = outlook(plan)
     assert found.planned.measured
     assert found.dense.ms / found.planned.ms == pytest.approx(GOAL.speedup, rel=NEAR)
@@ -110,7 +110,7 @@ def test_a_noisy_clock_is_not_chased():
     start, off = network(), []
     for seed in range(40):
         device = Device(start, 0.9, noise=0.05, seed=seed)
-        off.append(device.speedup(tried(start, GOAL, decided, device.time)) / GOAL.speedup - 1)
+        off.append(device.speedup(refine_by_trials(start, GOAL, decided, device.time)) / GOAL.speedup - 1)
     untried = Device(start, 0.9).speedup(decided(start)) / GOAL.speedup - 1
     assert np.mean(np.abs(off)) < abs(untried)
     assert abs(np.mean(off)) < 0.02
@@ -119,7 +119,7 @@ def test_a_noisy_clock_is_not_chased():
 def test_what_holds_is_tried_once():
     start = network()
     device = Device(start, 1.0)
-    plan = tried(start, GOAL, decided, device.time)
+    plan = refine_by_trials(start, GOAL, decided, device.time)
     assert len(device.plans) == 1
     assert plan.sparsities == decided(start).sparsities
     assert outlook(Plan.from_json(plan.to_json())) == outlook(plan)
@@ -129,7 +129,7 @@ def test_out_of_reach_the_fastest_is_kept():
     start = network()
     goal = Goal(speedup=3.0)
     device = Device(start, 0.7)
-    plan = tried(start, goal, lambda of: decided(of, goal), device.time)
+    plan = refine_by_trials(start, goal, lambda of: decided(of, goal), device.time)
     found = outlook(plan)
     assert found.dense.ms / found.planned.ms < 0.9 * 3.0
     assert plan.sparsities in [each.sparsities for each in device.plans]
@@ -140,7 +140,7 @@ def test_out_of_reach_the_fastest_is_kept():
 def test_zeros_that_save_nothing_end_the_trials(worth):
     start = network()
     device = Device(start, worth)
-    assert outlook(tried(start, GOAL, decided, device.time)).planned.ms >= 0.99 * 60
+    assert outlook(refine_by_trials(start, GOAL, decided, device.time)).planned.ms >= 0.99 * 60
     assert len(device.plans) == 1
 
 
@@ -148,7 +148,7 @@ def test_nothing_sparse_is_not_timed():
     start = network()
     device = Device(start, 1.0)
     goal = Goal(target_ms=70.0)
-    plan = tried(start, goal, lambda of: decided(of, goal), device.time)
+    plan = refine_by_trials(start, goal, lambda of: decided(of, goal), device.time)
     assert not plan.sparsities
     assert not device.plans
     assert not outlook(plan).planned.measured
@@ -163,9 +163,9 @@ def test_a_choice_by_what_is_saved_is_the_best_of_all(saved):
     reach = [each for each in every if start.total(each).ms <= target + 1e-9]
     if not reach:
         with pytest.raises(UsageError, match="cannot take"):
-            choose(start, GOAL)
+            choose_options(start, GOAL)
         return
-    found = choose(start, GOAL)
+    found = choose_options(start, GOAL)
     assert start.total(found).ms <= target + 1e-6
     assert sum(each.loss for each in found) == pytest.approx(min(sum(e.loss for e in each) for each in reach))
     dense, alone = start.total(start.dense).ms, replace(start, saved=1.0).total(found).ms

@@ -1,0 +1,111 @@
+"""Planner: the plan of a network from a predictor, a goal and what zeros cost; what predictions leave open is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from devices.session import Session
+from devices.timing.measure import device_of
+from latency.network_model.forecast import Forecaster
+from latency.planning.assignment import KernelOption
+from latency.planning.explain_plan import make_plan
+from latency.planning.losses import Losses
+from latency.planning.measure_uncertain import describe_measured, measure_dense_network, measure_uncertain
+from latency.planning.options import MILD_BLOCK, Goal, NetworkOptions, choose_options, predict_options
+from latency.planning.refine import Stand, refine_by_trials
+from latency.profiling.interleaved_run import RunSettings
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
+
+#: without a goal every layer is decided for itself
+ANY_GAIN = Goal()
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How what the predictor leaves open is timed before it is decided.
+
+    Attributes:
+        session: an open session of the predictor's device; see `latency.planning.measure_uncertain.check_device`.
+        settings: of every run, and the processor that serves the device.
+        budget_secs: no layer is begun later than this; None: no end. Whole networks are timed whatever the time.
+    """
+
+    session: Session
+    settings: RunSettings = field(default_factory=RunSettings)
+    budget_secs: float | None = None
+
+
+def decide(
+    graph: Graph,
+    forecaster: Forecaster,
+    losses: Losses,
+    goal: Goal = ANY_GAIN,
+    sparsities: Sequence[Sparsity] = (),
+    margin: float = 0.0,
+    measuring: Measuring | None = None,
+    report: Report = lambda message, done, total: None,
+) -> Plan:
+    """The plan of a network by a predictor's times, and by measured ones where those leave it open.
+
+    Args:
+        graph: the network.
+        forecaster: a predictor of the device's kernels.
+        losses: what zeros cost in accuracy.
+        goal: what is to be reached.
+        sparsities: that layers may have (default: a set of each layer's own).
+        margin: share of the dense time that a gain has to exceed, interval included.
+        measuring: how what is open is timed; None: it stays predicted.
+        report: told what is being done.
+
+    Raises:
+        UsageError: a goal out of reach.
+        DeviceUnreachable: the device is gone.
+    """
+    report("predicting", 0, 0)
+    network = predict_options(graph, forecaster, losses, sparsities)
+    notes: list[str] = []
+    if measuring is not None:
+        network, notes = _measure_options(network, forecaster, goal, measuring, report)
+
+    def plan(network: NetworkOptions) -> Plan:
+        report("choosing", 0, 0)
+        chosen = choose_options(network, goal, margin)
+        return make_plan(network, chosen, goal, margin, [_losses_text(chosen, losses), *notes])
+
+    if measuring is None or network.whole is None:
+        return plan(network)
+    recipe = replace(forecaster.recipe, host=measuring.settings.host)
+    stand = Stand(measuring.session, graph, recipe, measuring.settings, forecaster.dtype, report)
+    return refine_by_trials(network, goal, plan, stand.time)
+
+
+def _measure_options(
+    network: NetworkOptions, forecaster: Forecaster, goal: Goal, measuring: Measuring, report: Report
+) -> tuple[NetworkOptions, list[str]]:
+    """The network with what was open timed, and what the plan is to say of that."""
+    session, settings = measuring.session, measuring.settings
+    recipe = replace(forecaster.recipe, host=settings.host, runs_nothing=not session.runs_kernels)
+    about = forecaster.predictor.metadata
+    clock, pace = about.get("clock", "auto"), about.get("reference_ms")
+    measured = measure_uncertain(network, session, recipe, settings, clock, pace, measuring.budget_secs, report)
+    network = measured.network
+    if session.runs_kernels and (goal.target_ms is not None or goal.speedup is not None):
+        report("the whole network, dense", 0, 0)
+        network = measure_dense_network(network, session, recipe, settings, forecaster.dtype, pace)
+    return network, describe_measured(measured, device_of(session))
+
+
+def _losses_text(chosen: Sequence[KernelOption], losses: Losses) -> str:
+    loss = sum(option.loss for option in chosen)
+    if losses.source is not None:
+        return f"loss {loss:.4g} by {losses.source}, where it has curves"
+    return (
+        f"loss {loss:.4g} by the rule of latency.planning.losses (zeros / kept, dearer by block), "
+        f"for want of --sensitivity; "
+        f"for the same reason the {MILD_BLOCK} has its mildest zeros only"
+    )

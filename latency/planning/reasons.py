@@ -1,0 +1,49 @@
+"""Why a layer stays dense: kinds of reasons, each with a detail, and how they stand in a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class DenseKind(Enum):
+    """Why a layer is dense. The values stand in plans, before the detail."""
+
+    FIRST = "the first convolution"
+    HEAD = "an output head"
+    UNFIT = "no sparsity fits"
+    NO_KERNEL = "no variant runs"
+    NOT_NEEDED = "the goal is reached without"
+    SLOWER = "no variant is faster"
+    DOUBTED = "the predictions are in doubt"
+    UNSURE = "no gain survives its interval"
+
+    @property
+    def of_time(self) -> bool:
+        """Whether the layer is dense for its times' sake, as opposed to accuracy's."""
+        return self in (DenseKind.SLOWER, DenseKind.DOUBTED, DenseKind.UNSURE)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why one layer is dense.
+
+    Attributes:
+        kind: what plans group layers by.
+        detail: the rest of the sentence.
+        margin: that gains had to exceed; it is named where no gain survives.
+    """
+
+    kind: DenseKind
+    detail: str
+    margin: float = 0.0
+
+    def __str__(self) -> str:
+        margin = f" and the margin of {self.margin:g}" if self.margin else ""
+        return f"{self.kind.value}{margin}: {self.detail}"
+
+
+def read_kind(text: str) -> DenseKind | None:
+    """The kind of a reason as a plan has it; None for a plan whose reasons are not of `latency.decide`."""
+    head = text.partition(":")[0].partition(" and the margin of ")[0]
+    return next((kind for kind in DenseKind if kind.value == head), None)
