@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from codegen.lowering.sizes import trace_model
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from latency.dataset.read import Dataset
 from latency.dataset.sample import Sample, shape_text
 from latency.planning.reasons import read_kind
-from latency.predict import traced
 from models.graph.layer import Layer
 from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import variant_text
@@ -161,7 +161,7 @@ def main(arguments: argparse.Namespace) -> int:
     plan = Plan.load(arguments.plan)
     with status("auditing") as progress:
         progress("tracing")
-        graph = traced(arguments.model or plan.model, arguments.size)
+        graph = trace_model(arguments.model or plan.model, arguments.size)
         samples = Dataset.read(arguments.data, arguments.where).samples(arguments.clock)
         report = audit(plan, graph.layers, samples)
     if not report.verdicts:

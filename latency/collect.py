@@ -27,7 +27,7 @@ from fleetpose.progress import status
 from latency.cost_model.predictor import Predictor
 from latency.profiling.active import by_worth
 from latency.profiling.around import sample_around
-from latency.profiling.collector import Collector
+from latency.profiling.collector import Collection, Collector, collect
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.network_timing import network_variants
 from latency.profiling.prepare import Recipe
@@ -95,23 +95,16 @@ def main(arguments: argparse.Namespace) -> int:
         groups = wanted_groups(arguments, graphs, sparsities, plans, session)
         networks = networks if arguments.networks else []
         collector = make_collector(arguments, journal, session, progress)
-        interrupted, lost = False, None
-        try:
-            collector.networks(networks, session)  # few, and no calibration without them: first, if time is short
-            collector.layers(groups, session, other_sessions(arguments, session))
-        except KeyboardInterrupt:
-            interrupted = True
-        except DeviceUnreachable as error:
-            lost = error
-        left = collector.count_left(groups, session)
-        left += sum(each.identity(session) not in journal for each in networks)
-        summary = summarise(arguments, collector, session, left)
+        collection = collect(collector, session, groups, networks, other_sessions(arguments, session))
+        summary = summarise(arguments, collection, session)
     say(arguments, summary)
-    if lost is not None:
+    if isinstance(collection.stopped, DeviceUnreachable):
+        lost = collection.stopped
         raise DeviceUnreachable(f"{lost}\nwhat was measured is kept; the same command goes on from here") from lost
-    if interrupted:
+    if collection.stopped is not None:
         print("interrupted; the same command goes on from here", file=sys.stderr)
-    return 130 if interrupted else 0
+        return 130
+    return 0
 
 
 def check_flags(arguments: argparse.Namespace) -> None:
@@ -174,15 +167,15 @@ def other_sessions(arguments: argparse.Namespace, session: Session) -> list[Call
     return [lambda: open_device(arguments.device, session.profile)] * (arguments.workers - 1)
 
 
-def summarise(arguments: argparse.Namespace, collector: Collector, session: Session, left: int) -> dict[str, Any]:
+def summarise(arguments: argparse.Namespace, collection: Collection, session: Session) -> dict[str, Any]:
     """The JSON object the command prints."""
     return {
         "file": str(arguments.out),
         "device": device_of(session),
-        "records": len(collector.journal.records),
-        "measured": collector.measured,
-        "failed": dict(collector.failed),
-        "left": left,
+        "records": collection.records,
+        "measured": collection.measured,
+        "failed": dict(collection.failed),
+        "left": collection.left,
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.lowering.hosts import add_target_host, host_for
+from codegen.lowering.sizes import trace_model
 from codegen.tuning.database import tuned_for
 from devices import open_device
 from fleetpose import cli
@@ -22,7 +23,7 @@ from latency.planning.losses import losses_of
 from latency.planning.measure_uncertain import check_device
 from latency.planning.options import Goal, read_sparsities
 from latency.planning.planner import Measuring, decide
-from latency.predict import add_network_flags, traced
+from latency.predict import add_network_flags
 from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph
 from models.plans.explain import explain
@@ -67,7 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
     profile = profile_of(predictor, arguments.profile)
     with status("deciding") as progress, ExitStack() as opened:
         progress("tracing the network")
-        graph = traced(arguments.model, arguments.size)
+        graph = trace_model(arguments.model, arguments.size)
         forecaster = Forecaster(predictor, profile, tuned_for(profile, arguments.tuned).choice, arguments.dtype)
         measuring = None
         if arguments.measure:

@@ -8,58 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codegen.lowering.sizes import check_sizes, trace_sizes
-from codegen.tuning.database import tuned_for
+from codegen.lowering.sizes import trace_model
 from devices.profile import ITEM_BYTES
 from fleetpose import cli
-from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from latency.cost_model.predictor import Predictor
-from latency.network_model.forecast import (
-    Forecaster,
-    PredictedStep,
-    foreign_steps,
-    is_own,
-    profile_of,
-    runtime_of,
-    uniform,
-)
-from latency.network_model.totals import Total, total
+from latency.network_model.forecast import PredictedStep, predict_network, runtime_of, uniform
+from latency.network_model.totals import Total
 from models.graph.network import Graph
 from models.plans.plan import Plan
-from models.plans.sparsity import Sparsity, parse_variant, variant_text
+from models.plans.sparsity import parse_variant, variant_text
 from models.plans.time_estimate import TimeEstimate
 from models.zoo.resolve import MODEL_HELP, model_spec
-
-
-def predict(
-    graph: Graph,
-    predictor: Predictor,
-    sparsities: dict[str, Sparsity] | None = None,
-    profile: str | None = None,
-    tuned: str | None = None,
-    dtype: str = "float32",
-) -> tuple[list[PredictedStep], Total]:
-    """Every layer of a network with its predicted time, and the whole.
-
-    Args:
-        sparsities: of the layers that are not dense, by name.
-        profile: profile name or file, where the predictor's own is not by name; must be the same.
-        tuned: tuned data to choose schedules by, or "none"; the profile's own without.
-
-    Raises:
-        UsageError: a predictor of a foreign runtime asked about zeros, which it knows nothing of; a layer that no
-            schedule runs; another profile; a type that the device does not have.
-    """
-    if not is_own(predictor):
-        if sparsities:
-            raise UsageError(f"the predictor is of {runtime_of(predictor)}, which makes no use of zeros")
-        steps = foreign_steps(predictor, graph)
-        return steps, total([step.part for step in steps], predictor.calibration)
-    device = profile_of(predictor, profile)
-    forecaster = Forecaster(predictor, device, tuned_for(device, tuned).choice, dtype)
-    steps = forecaster.steps(graph, sparsities)
-    return steps, forecaster.total(steps)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -81,14 +41,6 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")
 
 
-def traced(model: str, size: tuple[int, int] | None) -> Graph:
-    """A model's graph at one input size, its own without; weights random: times do not depend on them."""
-    spec = model_spec(model)
-    sizes = [size or spec.size]
-    check_sizes(spec, sizes)
-    return trace_sizes(model, None, 0, sizes)[0]
-
-
 def main(arguments: argparse.Namespace) -> int:
     model_spec(arguments.model)
     predictor = Predictor.load(arguments.predictor)
@@ -96,20 +48,22 @@ def main(arguments: argparse.Namespace) -> int:
     plan = Plan.load(arguments.plan, arguments.model) if arguments.plan else None
     with status("predicting") as progress:
         progress("tracing the network")
-        graph = traced(arguments.model, arguments.size)
+        graph = trace_model(arguments.model, arguments.size)
         if plan is not None:
             plan.check(graph.layers)
         sparsities = plan.sparsities if plan else uniform(graph, sparsity) if sparsity else {}
-        steps, whole = predict(graph, predictor, sparsities, arguments.profile, arguments.tuned, arguments.dtype)
+        steps, total = predict_network(
+            graph, predictor, sparsities, arguments.profile, arguments.tuned, arguments.dtype
+        )
     if arguments.json:
-        cli.print_json(summary(arguments, predictor, graph, steps, whole))
+        cli.print_json(summary(arguments, predictor, graph, steps, total))
     else:
-        print_forecast(predictor, graph, steps, whole)
+        print_forecast(predictor, graph, steps, total)
     return 0
 
 
 def summary(
-    arguments: argparse.Namespace, predictor: Predictor, graph: Graph, steps: Sequence[PredictedStep], whole: Total
+    arguments: argparse.Namespace, predictor: Predictor, graph: Graph, steps: Sequence[PredictedStep], total: Total
 ) -> dict[str, Any]:
     """The JSON object the command prints; a bound that is not known is null."""
     return {
@@ -126,19 +80,19 @@ def summary(
                 "variant": variant_text(step.sparsity),
                 "ms": step.prediction.ms,
                 **_interval(step.prediction),
-                "share": step.prediction.ms / whole.sum_ms,
+                "share": step.prediction.ms / total.sum_ms,
                 "launches": step.launches,
                 "doubts": list(step.prediction.doubts),
             }
             for step in steps
         ],
         "network": {
-            "ms": whole.ms,
-            **_interval(whole),
-            "sum_ms": whole.sum_ms,
-            "launches": whole.launches,
+            "ms": total.ms,
+            **_interval(total),
+            "sum_ms": total.sum_ms,
+            "launches": total.launches,
             "calibrated": predictor.calibration is not None,
-            "how": whole.how,
+            "how": total.how,
         },
     }
 
@@ -149,15 +103,16 @@ def _interval(time: TimeEstimate) -> dict[str, float | None]:
     return {"low_ms": low, "high_ms": high}
 
 
-def print_forecast(predictor: Predictor, graph: Graph, steps: Sequence[PredictedStep], whole: Total) -> None:
+def print_forecast(predictor: Predictor, graph: Graph, steps: Sequence[PredictedStep], total: Total) -> None:
     """The same for people."""
     rows = []
     for step in steps:
-        found = step.prediction
-        mark = "?" if found.doubts else ""
-        share = f"{found.ms / whole.sum_ms:.1%}"
-        between = f"{found.low:.3f} to {found.high:.3f}"
-        rows.append([step.layer, step.kernel, variant_text(step.sparsity), f"{found.ms:.3f}", between, share, mark])
+        prediction = step.prediction
+        mark = "?" if prediction.doubts else ""
+        share = f"{prediction.ms / total.sum_ms:.1%}"
+        between = f"{prediction.low:.3f} to {prediction.high:.3f}"
+        variant = variant_text(step.sparsity)
+        rows.append([step.layer, step.kernel, variant, f"{prediction.ms:.3f}", between, share, mark])
     cli.print_table(["layer", "kernel", "variant", "ms", "interval", "share", ""], rows)
     doubtful = {doubt for step in steps for doubt in step.prediction.doubts}
     if doubtful:
@@ -165,9 +120,9 @@ def print_forecast(predictor: Predictor, graph: Graph, steps: Sequence[Predicted
     size = "x".join(map(str, graph.input_shape[1:]))
     print(
         f"\n{graph.name} at {size}, predicted for {runtime_of(predictor)}: "
-        f"{whole.ms:.2f} ms ({whole.low:.2f} to {whole.high:.2f})\n"
-        f"{len(steps)} layers and copies in {whole.launches} kernels, {whole.sum_ms:.2f} ms by themselves\n"
-        f"from {whole.how}"
+        f"{total.ms:.2f} ms ({total.low:.2f} to {total.high:.2f})\n"
+        f"{len(steps)} layers and copies in {total.launches} kernels, {total.sum_ms:.2f} ms by themselves\n"
+        f"from {total.how}"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fleetpose.errors import UsageError
 from models.graph.network import Graph
-from models.zoo.resolve import create_model
+from models.zoo.resolve import create_model, model_spec
 from models.zoo.spec import ModelSpec
 
 #: widths at height 368 for upright, square, 4:3, 3:2 and 16:9 photographs
@@ -34,6 +34,14 @@ def check_sizes(spec: ModelSpec, sizes: Sequence[tuple[int, int]]) -> None:
             near = "x".join(str(-(-extent // spec.stride) * spec.stride) for extent in (height, width))
             wanted = f"{spec.name} wants multiples of {spec.stride}, such as {near}"
             raise UsageError(f"input size {height}x{width}: {wanted}")
+
+
+def trace_model(model: str, size: tuple[int, int] | None = None) -> Graph:
+    """A model's graph at one input size (default: the model's own), weights random: times do not depend on them."""
+    spec = model_spec(model)
+    sizes = [size or spec.size]
+    check_sizes(spec, sizes)
+    return trace_sizes(model, None, 0, sizes)[0]
 
 
 def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tuple[int, int]]) -> list[Graph]:

@@ -1,4 +1,4 @@
-"""Forecast: what each layer of a network is predicted to take under the schedule it would be built with, and the whole.
+"""Forecast: what each layer of a network is predicted to take under the schedule it would be built with, and the sum.
 
 A network's time is that of every kernel it launches: its layers', the members of joins that are copied, and the copies
 between the user's tensors and planes at its ends. There is one layout in between, so a layer made sparse costs its
@@ -13,6 +13,7 @@ from math import prod
 
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
+from codegen.tuning.database import tuned_for
 from codegen.tuning.tasks import GBYTES_PER_SEC
 from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose.errors import UsageError
@@ -58,8 +59,8 @@ class PredictedStep:
     @property
     def part(self) -> Part:
         """As part of a network's total."""
-        found = self.prediction
-        return Part(found.ms, found.low, found.high, self.launches, self.written, self.key)
+        time = self.prediction
+        return Part(time.ms, time.low, time.high, self.launches, self.written, self.key)
 
 
 class Forecaster:
@@ -81,22 +82,22 @@ class Forecaster:
     def learn(self, workloads: Iterable[Workload]) -> None:
         """Predict all of these at one go, which is quicker than one by one."""
         fresh = [workload for workload in dict.fromkeys(workloads) if workload not in self._known]
-        asked: list[tuple[Workload, ScheduleChoice, Sample]] = []
+        kernels: list[tuple[Workload, ScheduleChoice, Sample]] = []
         for workload in fresh:
             self._known[workload] = None
-            for found, choice in self.recipe.choices(Group(workload, (workload.sparsity,))):
-                asked.append((workload, choice, of_workload(found, choice, self.profile.name)))
-        predictions = self.predictor.predict([sample for *_, sample in asked])
-        for (workload, choice, sample), prediction in zip(asked, predictions, strict=True):
+            for variant, choice in self.recipe.choices(Group(workload, (workload.sparsity,))):
+                kernels.append((workload, choice, of_workload(variant, choice, self.profile.name)))
+        predictions = self.predictor.predict([sample for *_, sample in kernels])
+        for (workload, choice, sample), prediction in zip(kernels, predictions, strict=True):
             self._known[workload] = (choice, sample, prediction)
 
     def step(self, name: str, workload: Workload) -> PredictedStep | None:
         """A layer's predicted time; None where no schedule runs it."""
         self.learn([workload])
-        found = self._known[workload]
-        if found is None:
+        known = self._known[workload]
+        if known is None:
             return None
-        choice, sample, prediction = found
+        choice, sample, prediction = known
         layer = workload.layer
         return PredictedStep(
             name, layer.op, str(choice), workload.sparsity, prediction, sample.grids, prod(layer.out_shape), workload
@@ -117,13 +118,13 @@ class Forecaster:
             for name, workload in network_workloads(graph, self.profile, self.dtype)
         ]
         self.learn(workload for _, workload in workloads)
-        found = [self.copy("input", graph.input_shape)]
+        steps = [self.copy("input", graph.input_shape)]
         for name, workload in workloads:
             step = self.step(name, workload)
             if step is None:
                 raise UsageError(f"layer {name}: no schedule runs {workload.label} on {self.profile.name}")
-            found.append(step)
-        return found + [self.copy(f"output {number}", graph.shape(each)) for number, each in enumerate(graph.outputs)]
+            steps.append(step)
+        return steps + [self.copy(f"output {number}", graph.shape(name)) for number, name in enumerate(graph.outputs)]
 
     def copy(self, name: str, shape: Shape) -> PredictedStep:
         """The copy of a tensor at the network's input or outputs, at the device's memory rate."""
@@ -137,6 +138,36 @@ class Forecaster:
     def total(self, steps: Sequence[PredictedStep]) -> Total:
         """The whole network's time."""
         return total([step.part for step in steps], self.predictor.calibration)
+
+
+def predict_network(
+    graph: Graph,
+    predictor: Predictor,
+    sparsities: dict[str, Sparsity] | None = None,
+    profile: str | None = None,
+    tuned: str | None = None,
+    dtype: str = "float32",
+) -> tuple[list[PredictedStep], Total]:
+    """Every layer of a network with its predicted time, and the whole.
+
+    Args:
+        sparsities: of the layers that are not dense, by name.
+        profile: profile name or file, where the predictor's own is not by name; must be the same.
+        tuned: tuned data to choose schedules by, or "none"; by default the profile's own.
+
+    Raises:
+        UsageError: a predictor of a foreign runtime asked about zeros, which it knows nothing of; a layer that no
+            schedule runs; another profile; a type that the device does not have.
+    """
+    if not is_own(predictor):
+        if sparsities:
+            raise UsageError(f"the predictor is of {runtime_of(predictor)}, which makes no use of zeros")
+        steps = foreign_steps(predictor, graph)
+        return steps, total([step.part for step in steps], predictor.calibration)
+    device = profile_of(predictor, profile)
+    forecaster = Forecaster(predictor, device, tuned_for(device, tuned).choice, dtype)
+    steps = forecaster.steps(graph, sparsities)
+    return steps, forecaster.total(steps)
 
 
 def profile_of(predictor: Predictor, flag: str | None = None) -> Profile:
@@ -173,16 +204,16 @@ def foreign_steps(predictor: Predictor, graph: Graph) -> list[PredictedStep]:
     samples = [
         Sample(layer.blank, kernel_class(layer, framework, gpu), framework=framework, gpu=gpu) for layer in graph.layers
     ]
-    found = zip(graph.layers, samples, predictor.predict(samples), strict=True)
+    predictions = zip(graph.layers, samples, predictor.predict(samples), strict=True)
     return [
         PredictedStep(layer.name, layer.op, sample.kernel, None, prediction, 1, prod(layer.out_shape), sample.key)
-        for layer, sample, prediction in found
+        for layer, sample, prediction in predictions
     ]
 
 
 def uniform(graph: Graph, sparsity: Sparsity) -> dict[str, Sparsity]:
     """One sparsity for every convolution that can have it. Raises UsageError where none can."""
-    found = {layer.name: sparsity for layer in graph.layers if sparsity.applies_to(layer) is None}
-    if not found:
+    sparsities = {layer.name: sparsity for layer in graph.layers if sparsity.applies_to(layer) is None}
+    if not sparsities:
         raise UsageError(f"no convolution of {graph.name} can be {sparsity}")
-    return found
+    return sparsities

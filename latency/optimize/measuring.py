@@ -11,6 +11,7 @@ from codegen.tuning.tuner import Tuner
 from latency.optimize.job import RECORDS, TUNED, Job, Report
 from latency.profiling.around import sample_around
 from latency.profiling.collector import Collector
+from latency.profiling.collector import collect as collect_records
 from latency.profiling.network_timing import network_variants
 from latency.profiling.space import Group, default_sparsities, network_groups, with_plans
 from latency.records.journal import Journal
@@ -68,8 +69,9 @@ def collect(job: Job, report: Report) -> str:
     networks = network_variants([job.graph], plans, DTYPES)
     with Journal(job.path(RECORDS)) as journal:
         collector = Collector(journal, job.recipe(), job.settings, report, job.secs_left())
-        collector.networks(networks, session)
-        collector.layers(groups, session)
+        collection = collect_records(collector, session, groups, networks)
+        if collection.stopped is not None:
+            raise collection.stopped
         left = collector.count_left(groups, session)
         failed = sum(record.failure is not None for record in journal.records)
         count = len(journal.records)

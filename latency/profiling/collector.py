@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from devices.session import Session
 from devices.timing.measure import device_of
+from fleetpose.errors import DeviceUnreachable
 from latency.profiling.bench import Outcome
 from latency.profiling.device_pool import DevicePool, Feed
 from latency.profiling.interleaved_run import RunSettings
@@ -41,7 +42,7 @@ class Collector:
         recipe, settings: how layers are compiled and timed.
         report: told what is being done, the variants done and all variants.
         budget_secs: no run is begun later than this after the start; None: no end.
-        order: puts the runs into the order they are done in; as they come without.
+        order: puts the runs into the order they are done in (default: as they come).
         measured: records written.
         failed: those of them that are failures, by kind.
     """
@@ -75,34 +76,36 @@ class Collector:
 
     def networks(self, wanted: Sequence[NetworkVariant], session: Session) -> None:
         """Time the networks that have no record yet. Raises DeviceUnreachable where the device is gone."""
-        waiting = [each for each in wanted if each.identity(session) not in self.journal]
+        waiting = [network for network in wanted if network.identity(session) not in self.journal]
         self._total = self.measured + len(waiting)
         if not waiting:
             return
         if not session.alive():
             session.reconnect()
         reference = ReferenceKernel(session, self.settings.patience, self._say, host=self.settings.host)
-        for whole in waiting:
+        for network in waiting:
             if self.expired():
                 return
-            self._say(f"{whole.graph.name}, the whole network")
-            record = network_record(session, whole, self.recipe, self.settings, reference)
-            self._keep([record], whole.graph.name)
+            self._say(f"{network.graph.name}, the whole network")
+            record = network_record(session, network, self.recipe, self.settings, reference)
+            self._keep([record], network.graph.name)
 
     def left(self, groups: Sequence[Group], session: Session) -> list[Group]:
         """The groups with the variants that have no record; the dense one, which ratios need, stays with them."""
-        device, found = device_of(session), []
+        device, waiting = device_of(session), []
         for group in groups:
-            missing = [each for each in group.sparsities if group.identity(each, device) not in self.journal]
+            missing = [variant for variant in group.sparsities if group.identity(variant, device) not in self.journal]
             if missing:
-                sparse = [each for each in missing if each is not None]
-                found.append(replace(group, sparsities=(None, *sparse)))
-        return found
+                sparse = [variant for variant in missing if variant is not None]
+                waiting.append(replace(group, sparsities=(None, *sparse)))
+        return waiting
 
     def count_left(self, groups: Sequence[Group], session: Session) -> int:
         """Variants without a record."""
         device = device_of(session)
-        return sum(group.identity(each, device) not in self.journal for group in groups for each in group.sparsities)
+        return sum(
+            group.identity(variant, device) not in self.journal for group in groups for variant in group.sparsities
+        )
 
     def expired(self) -> bool:
         """Whether the time is over."""
@@ -119,3 +122,47 @@ class Collector:
 
     def _say(self, message: str) -> None:
         self.report(message, self.measured, self._total)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a collection came to.
+
+    Attributes:
+        records: how many the file has now.
+        measured: how many of them are new.
+        failed: how many of the new ones are failures, by kind.
+        left: variants and networks that have no record yet.
+        stopped: what ended it before its time: KeyboardInterrupt or DeviceUnreachable; None where nothing did.
+    """
+
+    records: int
+    measured: int
+    failed: Mapping[str, int]
+    left: int
+    stopped: BaseException | None = None
+
+
+def collect(
+    collector: Collector,
+    session: Session,
+    groups: Sequence[Group],
+    networks: Sequence[NetworkVariant] = (),
+    others: Sequence[Callable[[], Session]] = (),
+) -> Collection:
+    """Time networks and layers that have no record yet; what stops this early is in the answer, not raised.
+
+    Args:
+        collector: how they are timed, and the open file of records.
+        session: an open session; its device is what the records are of.
+        others: open one further session each, of devices that share the work on layers.
+    """
+    stopped: BaseException | None = None
+    try:
+        collector.networks(networks, session)  # few, and no calibration without them: first, if time is short
+        collector.layers(groups, session, others)
+    except (KeyboardInterrupt, DeviceUnreachable) as error:
+        stopped = error
+    left = collector.count_left(groups, session)
+    left += sum(network.identity(session) not in collector.journal for network in networks)
+    return Collection(len(collector.journal.records), collector.measured, dict(collector.failed), left, stopped)
