@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from codegen.artifact.loaded import Artifact
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from devices import open_device
 from models.layers import layers
 from models.zoo.resolve import create_model
@@ -51,7 +53,8 @@ if __name__ == "__main__":
     path = Path("build/example/own.so")
     tensor = np.random.default_rng(0).uniform(-1, 1, (1, 3, 96, 96)).astype(np.float32)
     with open_device("host") as device:
-        build("own_network:net", path, Destination(device.profile, device.info.to_dict()), sizes=[(96, 96)], force=True)
+        network = trace_network("own_network:net", sizes=[(96, 96)])
+        build(network, BuildTarget.of(device)).write(path, force=True)
         found = Artifact(path, device).run(tensor)["heatmaps"]
     with torch.no_grad():
         expected = create_model("own_network:net")(torch.from_numpy(tensor)).numpy()

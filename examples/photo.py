@@ -12,7 +12,9 @@ import cv2
 
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import find_people
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from devices import open_device
 from models.pose.drawing.draw import draw_people
 from models.preprocess import read_image
@@ -23,7 +25,8 @@ model = "human_pose_0001" if weights else "lwop"
 
 with open_device("host") as device:
     artifact = Path("build/example/pose.so")
-    build(model, artifact, Destination(device.profile, device.info.to_dict()), weights, sizes=[(368, 368)], force=True)
+    network = trace_network(model, weights, sizes=[(368, 368)])
+    build(network, BuildTarget.of(device)).write(artifact, force=True)
     image = read_image(photograph)
     found = find_people(Artifact(artifact, device), image)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from benchmarks.engines.job import EngineJob, PreparedEngine
 from codegen.artifact.loaded import Artifact
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from devices.timing.timers import Call
 
 
@@ -19,10 +21,9 @@ def prepare(job: EngineJob) -> PreparedEngine:
     height, width = job.tensor.shape[2:]
     with tempfile.TemporaryDirectory(prefix="fleetpose-bench-") as folder:
         path = Path(folder) / "network.so"
-        destination = Destination(job.session.profile, job.session.info.to_dict())
-        plan = Path(folder) / "plan.json" if job.plan else None
-        if job.plan and plan:
-            job.plan.save(plan)
-        build(job.model, path, destination, sizes=[(height, width)], plan=plan, prune=plan is not None)
+        network = trace_network(job.model, sizes=[(height, width)])
+        if job.plan:
+            network = network.under(job.plan, prune=True)
+        build(network, BuildTarget.of(job.session)).write(path)
         artifact = Artifact(path, job.session)
     return PreparedEngine(Call(**artifact.timed(job.tensor)), lambda: list(artifact.run(job.tensor).values()))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import TracedNetwork, trace_network, weights_facts
+from codegen.tuning.database import Tuned
 from devices.info import DeviceInfo
 from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job, Report
 from models.frontend.trace import trace
@@ -41,18 +44,12 @@ def prune_weights(job: Job, report: Report) -> str:
 def build_artifacts(job: Job, report: Report) -> str:
     """The dense and the planned network for the device, by the tuned data of the folder."""
     request, about = job.request, {name: job.device[name] for name in DeviceInfo("").to_dict()}
-    destination = Destination(job.profile, about, job.host)
-    for name, weights, plan in ((DENSE_SO, request.weights, None), (SPARSE_SO, job.path(PRUNED), job.path(PLAN))):
-        build(
-            request.model,
-            job.path(name),
-            destination,
-            weights=weights,
-            sizes=[request.input_size],
-            seed=request.seed,
-            force=True,
-            tuned=str(job.path(TUNED)),
-            plan=plan,
-            progress=lambda message, name=name: report(f"{name}: {message}", 0, 0),  # type: ignore[misc]
-        )
+    target = BuildTarget(job.profile, about, job.host)
+    tuned = Tuned.load(job.path(TUNED).absolute())
+    dense = TracedNetwork(request.spec, [job.graph], weights_facts(request.spec, request.weights, request.seed))
+    pruned = trace_network(request.model, job.path(PRUNED), request.seed, [request.input_size])
+    for name, network in ((DENSE_SO, dense), (SPARSE_SO, pruned.under(job.plan, file=job.path(PLAN)))):
+        built = build(network, target, tuned, progress=lambda message, name=name: report(f"{name}: {message}", 0, 0))  # type: ignore[misc]
+        report(f"{name}: linking", 0, 0)
+        built.write(job.path(name), force=True)
     return " and ".join(f"{name} {job.path(name).stat().st_size / 1e6:.1f} MB" for name in (DENSE_SO, SPARSE_SO))

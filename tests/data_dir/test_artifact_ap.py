@@ -3,7 +3,9 @@
 import pytest
 
 from codegen.artifact.loaded import Artifact
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from codegen.verify import verify
 from devices import open_device
 
@@ -15,8 +17,8 @@ def found(shared_dir, few, tmp_path_factory):
     """One upright and one wide input size keep the build short; `make demo` and the docs use five."""
     weights, path = shared_dir / "data/lwop/human_pose_0001.safetensors", tmp_path_factory.mktemp("ap") / "pose.so"
     with open_device("host") as session:
-        destination = Destination(session.profile, session.info.to_dict())
-        build(MODEL, path, destination, weights=weights, sizes=[(368, 280), (368, 656)])
+        network = trace_network(MODEL, weights, sizes=[(368, 280), (368, 656)])
+        build(network, BuildTarget.of(session)).write(path)
         return verify(Artifact(path, session), weights, few)
 
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from codegen.artifact.loaded import Artifact
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from codegen.verify import verify
 from devices import open_device
 from fleetpose import cli
@@ -47,9 +49,8 @@ def test_the_artifact_has_the_pruned_networks_ap(pruned, few):
     folder, _ = pruned
     weights, path = folder / "reconstructed.safetensors", folder / "pose.so"
     with open_device("host") as session:
-        destination = Destination(session.profile, session.info.to_dict())
-        sizes = [(368, 280), (368, 656)]
-        manifest = build(MODEL, path, destination, weights=weights, sizes=sizes, plan=folder / "plan.json")
+        network = trace_network(MODEL, weights, sizes=[(368, 280), (368, 656)]).under(Plan.load(folder / "plan.json"))
+        manifest = build(network, BuildTarget.of(session)).write(path)
         found = verify(Artifact(path, session), weights, few)
     assert found["ap_reference"] > 0.2
     assert manifest.plan["zeros"] == "given"

@@ -7,7 +7,9 @@ import pytest
 from codegen.artifact.follow import follow
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.video import Frame
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from devices import open_device
 from models.preprocess import read_image
 
@@ -31,8 +33,8 @@ def followed(shared_dir, tmp_path_factory):
     weights, path = shared_dir / "data/lwop/human_pose_0001.safetensors", tmp_path_factory.mktemp("pan") / "pose.so"
     shifts, frames = zip(*pan(read_image(shared_dir / "data/photos_val/images" / PHOTOGRAPH)), strict=True)
     with open_device("host") as session:
-        destination = Destination(session.profile, session.info.to_dict())
-        build("human_pose_0001", path, destination, weights=weights, sizes=[(256, 384)])
+        network = trace_network("human_pose_0001", weights, sizes=[(256, 384)])
+        build(network, BuildTarget.of(session)).write(path)
         artifact = Artifact(path, session)
         return {smooth: list(zip(shifts, follow(artifact, frames, smooth), strict=True)) for smooth in (False, True)}
 

@@ -9,21 +9,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codegen import build as build_command
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.manifest import manifest_path, parameters_path, read_manifest
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from codegen.verify import verify
 from devices.timing.measure import measure
+from fleetpose import cli
 from fleetpose.errors import UsageError
 from tests.small_network import register_small
 
 SIZES = [(64, 96), (64, 64)]
 
 
-def make(host, folder: Path, model: str = "", sizes=SIZES, **options):
+def make(host, folder: Path, model: str = "", sizes=SIZES, linker: str = "lld", weights_inside: bool = True) -> Path:
     path = folder / "pose.so"
-    destination = Destination(host.profile, host.info.to_dict(), linker=options.pop("linker", "lld"))
-    build(model or register_small(), path, destination, sizes=sizes, **options)
+    network = trace_network(model or register_small(), sizes=sizes)
+    build(network, BuildTarget.of(host, linker=linker), weights_inside=weights_inside).write(path)
     return path
 
 
@@ -54,7 +58,7 @@ def test_verify_notices_other_weights(host, artifact):
 
 
 def test_weights_beside_the_artifact(host, small, tmp_path):
-    path = make(host, tmp_path, weights_file=True)
+    path = make(host, tmp_path, weights_inside=False)
     tensor = np.random.default_rng(3).standard_normal((1, 3, 64, 96)).astype(np.float32)
     inside, beside = Artifact(small, host).run(tensor), Artifact(path, host).run(tensor)
     for name in inside:
@@ -67,7 +71,7 @@ def test_weights_beside_the_artifact(host, small, tmp_path):
 
 
 def test_a_renamed_artifact_finds_its_weights(host, small, tmp_path):
-    path = make(host, tmp_path, weights_file=True)
+    path = make(host, tmp_path, weights_inside=False)
     for old, new in ((path, tmp_path / "other.so"), (manifest_path(path), tmp_path / "other.json")):
         old.rename(new)
     tensor = np.ones((1, 3, 64, 64), np.float32)
@@ -105,7 +109,9 @@ def test_weights_shared_between_sizes_are_stored_once(host, artifact, tmp_path):
 
 
 def test_dump(host, tmp_path):
-    make(host, tmp_path, dump=tmp_path / "dump")
+    argv = ["--model", register_small(), "--device", "host", "--size", "64x96", "-o", tmp_path / "pose.so"]
+    command = build_command.make_parser()
+    assert cli.run(build_command.main, command, [*map(str, argv), "--dump", str(tmp_path / "dump")]) == 0
     assert "__kernel void conv_3x3_s2_3_8" in (tmp_path / "dump" / "kernels.cl").read_text()
     assert "def run_64x96" in (tmp_path / "dump" / "module.py").read_text()
     assert json.loads((tmp_path / "dump" / "manifest.json").read_text())["model"] == register_small()

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from codegen.artifact.video import VideoReader, VideoWriter
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 
 FRAMES = 400
 
@@ -17,7 +19,7 @@ FRAMES = 400
 @pytest.fixture(scope="module")
 def artifact(host, tmp_path_factory):
     path = tmp_path_factory.mktemp("artifact") / "pose.so"
-    build("lwop", path, Destination(host.profile, host.info.to_dict()), sizes=[(64, 64)])
+    build(trace_network("lwop", sizes=[(64, 64)]), BuildTarget.of(host)).write(path)
     return path
 
 

@@ -11,7 +11,9 @@ import tvm_ffi
 
 from codegen import build as command
 from codegen.artifact.manifest import Manifest, read_manifest
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from codegen.linking.elf import ElfError, check_artifact
 from codegen.linking.link import link_shared
 from devices.profile import load_profile
@@ -28,9 +30,10 @@ PROFILES = {"native": "host", "linux-arm64": "mali-g78", "android-arm64": "mali-
 def artifacts(tmp_path_factory) -> dict[str, Path]:
     """The small network for each host."""
     folder = tmp_path_factory.mktemp("elf")
+    network = trace_network(register_small(), sizes=[(32, 32)])
     paths = {host: folder / f"{host}.so" for host in PROFILES}
     for host, path in paths.items():
-        build(register_small(), path, Destination(load_profile(PROFILES[host]), {}, host), sizes=[(32, 32)])
+        build(network, BuildTarget(load_profile(PROFILES[host]), {}, host)).write(path)
     return paths
 
 
@@ -121,8 +124,9 @@ def test_the_command_says_what_it_checked(capsys, tmp_path):
 
 def test_an_artifact_that_fails_the_check_is_not_left_behind(monkeypatch, tmp_path):
     monkeypatch.setattr("codegen.linking.elf.RUNTIME_SYMBOLS", ("TVMBackend",))
+    built = build(trace_network(register_small(), sizes=[(32, 32)]), BuildTarget(load_profile("host")))
     with pytest.raises(ElfError, match="TVM's runtime does not provide TVMFFIErrorSetRaisedFromCStrParts"):
-        build(register_small(), tmp_path / "pose.so", Destination(load_profile("host"), {}), sizes=[(32, 32)])
+        built.write(tmp_path / "pose.so")
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from codegen.artifact.manifest import read_manifest
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from codegen.layout.assign import assign_layout
 from codegen.layout.plane import Plane
 from codegen.linking.link import LinkError, link_command
@@ -116,7 +118,7 @@ def test_plane_round_trip(border):
 @pytest.mark.parametrize("host", ["linux-arm64", "android-arm64"])
 def test_a_shared_object_for_a_phone_needs_no_phone(tmp_path, host):
     path = tmp_path / "pose.so"
-    build(register_small(), path, Destination(PHONE, {}, host), sizes=[(32, 32)])
+    build(trace_network(register_small(), sizes=[(32, 32)]), BuildTarget(PHONE, {}, host)).write(path)
     header = path.read_bytes()[:20]
     assert header[:4] == b"\x7fELF"
     kind, machine = struct.unpack("<HH", header[16:20])

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen.build import Destination, build
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import standalone_planes
 from codegen.schedules import candidates, default_choice
@@ -221,8 +223,8 @@ def test_what_is_built_follows_tuned_data(tmp_path):
     wanted = {name: str(task.choices[-1]) for task in tasks for name in task.layers}
 
     def built(tuned: str | None) -> dict[str, str]:
-        destination = Destination(HOST, {}, "linux-arm64")
-        manifest = build(register_small(), tmp_path / "x.so", destination, sizes=[(32, 32)], force=True, tuned=tuned)
+        network, target = trace_network(register_small(), sizes=[(32, 32)]), BuildTarget(HOST, {}, "linux-arm64")
+        manifest = build(network, target, tuned_for(HOST, tuned)).manifest
         layers = manifest.entries[0].layers
         return {code.layer: f"{code.schedule} {code.tile}".strip() for code in layers if code.layer in wanted}
 

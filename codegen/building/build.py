@@ -1,0 +1,124 @@
+"""A traced network and a target in, an artifact out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from codegen.artifact.manifest import Manifest, manifest_path, parameters_path
+from codegen.building.target import BuildTarget
+from codegen.building.traced import TracedNetwork
+from codegen.linking.elf import check_artifact
+from codegen.linking.link import opencl_source
+from codegen.lowering.compile import CompiledNetwork, compile_network
+from codegen.lowering.network import Options
+from codegen.tuning.database import Tuned, tuned_for
+from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output, check_writable, sha256
+from fleetpose.interrupt import kept_interrupt
+
+DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
+
+
+@dataclass(frozen=True)
+class BuiltNetwork:
+    """A compiled network with its manifest, which lacks only what linking tells.
+
+    Attributes:
+        compiled: the network.
+        manifest: without the digests of files and the report on the shared object.
+        linker: "lld" or "cc".
+    """
+
+    compiled: CompiledNetwork
+    manifest: Manifest
+    linker: str = "lld"
+
+    @kept_interrupt()
+    def write(self, out: Path, force: bool = False) -> Manifest:
+        """Write the shared object, its manifest beside it (.json), and its weights too where they are not inside.
+
+        Args:
+            out: path of the shared object, *.so; nothing is written there unless all succeeds.
+            force: replace existing files.
+
+        Raises:
+            UsageError: another name, or a file that exists or cannot be written.
+            LinkError: the linker failed. ElfError: its output cannot run there.
+        """
+        from safetensors.numpy import save_file
+
+        parameters = self.compiled.lowered.parameters
+        check_output(out, weights_file=bool(parameters), force=force)
+        with ExitStack() as outputs:  # nothing is renamed into place before everything is written
+            shared = outputs.enter_context(atomic_output(out, force=True))
+            described = outputs.enter_context(atomic_output(manifest_path(out), force=True))
+            self.compiled.export(shared, self.linker)
+            report = check_artifact(shared, self.compiled.host)
+            beside = {}
+            if parameters:
+                packed = outputs.enter_context(atomic_output(parameters_path(out), force=True))
+                save_file(parameters, packed)
+                beside = {"file": parameters_path(out).name, "sha256": sha256(packed)}
+            manifest = replace(self.manifest, sha256=sha256(shared), parameters_file=beside, elf=report.to_dict())
+            manifest.write(described)
+        if not parameters:
+            parameters_path(out).unlink(missing_ok=True)  # of an artifact that was replaced
+        return manifest
+
+    def dump(self, folder: Path) -> None:
+        """Write the TIR and the OpenCL source into a folder that exists."""
+        (folder / "module.py").write_text(self.compiled.lowered.module.script())
+        (folder / "kernels.cl").write_text(opencl_source(self.compiled.executable.mod))
+
+
+def build(
+    network: TracedNetwork,
+    target: BuildTarget,
+    tuned: Tuned | None = None,
+    weights_inside: bool = True,
+    progress: Callable[[str], None] = lambda message: None,
+) -> BuiltNetwork:
+    """Compile a network for a target.
+
+    Args:
+        network: what to build; target: what for.
+        tuned: tuned data to choose schedules by; None for that of the target's profile.
+        weights_inside: False keeps packed weights in a file beside the shared object.
+        progress: told what is being done.
+
+    Raises:
+        UsageError: a target that cannot be built for, or a layer without a schedule. LinkError: no linker.
+    """
+    target.check()
+    choose = (tuned_for(target.profile) if tuned is None else tuned).choice
+    options = Options(target.dtype, network.sparsities, choose, weights_inside)
+    spec = network.spec
+    compiled = compile_network(network.graphs, target.profile, options, target.host, spec.outputs, progress)
+    manifest = Manifest(
+        network.graphs[0].name,
+        "",
+        tuple(compiled.lowered.entries),
+        preprocessing=spec.preprocessing.to_dict(),
+        stride=spec.stride,
+        weights=dict(network.weights),
+        parameters=tuple(compiled.lowered.parameters),
+        device=dict(target.device),
+        profile=target.profile.name,
+        host=target.host,
+        versions={name: importlib.metadata.version(name) for name in DISTRIBUTIONS},
+        textures=compiled.lowered.textures,
+        dtype=target.dtype,
+        plan=dict(network.plan),
+    )
+    return BuiltNetwork(compiled, manifest, target.linker)
+
+
+def check_output(out: Path, weights_file: bool = False, force: bool = False) -> None:
+    """Raise UsageError unless an artifact can be written to `out` and beside it."""
+    if out.suffix != ".so":
+        raise UsageError(f"the artifact must be named *.so, not {out.name}")
+    check_writable(out, manifest_path(out), *([parameters_path(out)] if weights_file else []), force=force)
