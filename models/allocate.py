@@ -17,8 +17,8 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from models.graph.network import Graph
+from models.plans.allocation import COUNTED, PruningOption, allocate, dense_option, options, uniform
 from models.plans.explain import explain
-from models.plans.knapsack import COUNTED, Option, allocate, dense_option, options, uniform
 from models.plans.plan import Plan
 from models.prune.masks.eligible import prunable
 from models.prune.masks.families import parse_family
@@ -38,7 +38,7 @@ def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, c
         UsageError: a ratio that cannot be reached.
     """
     budget = _budget(graph, ratio, counted)
-    choices: dict[str, list[Option]] = {}
+    choices: dict[str, list[PruningOption]] = {}
     for layer in prunable(graph):
         named = {name: curves[layer.name] for name, curves in families.items() if layer.name in curves}
         curves_of = {parse_family(name): curve for name, curve in named.items()}
@@ -73,7 +73,7 @@ def _budget(graph: Graph, ratio: float, counted: str) -> int:
     return math.floor(_total(graph, counted) / ratio)
 
 
-def _plan(graph: Graph, chosen: Mapping[str, Option], reasons: Mapping[str, str]) -> Plan:
+def _plan(graph: Graph, chosen: Mapping[str, PruningOption], reasons: Mapping[str, str]) -> Plan:
     sparsities = {name: option.sparsity for name, option in chosen.items() if option.sparsity is not None}
     return Plan.of(graph.name, graph.layers, sparsities, {name: reasons[name] for name in sparsities})
 

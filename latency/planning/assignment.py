@@ -12,12 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
 from fleetpose.errors import UsageError
-from fleetpose.native import without_native_output
 from latency.planning.reasons import Reason
+from models.plans.knapsack import choose_one_each
 from models.plans.sparsity import Sparsity
 from models.plans.time_estimate import TimeEstimate
 
@@ -160,22 +158,8 @@ def within_loss(layers: Sequence[LayerOptions], max_loss: float, margin: float =
 
 
 def _assign(layers: Sequence[LayerOptions], margin: float, cost: Any, weight: Any, budget: float) -> list[KernelOption]:
-    """One option per layer, total cost least, total weight within the budget: a multiple-choice knapsack, by HiGHS."""
+    """One option per layer, total cost least, total weight within the budget: a multiple-choice knapsack."""
     options = [allowed(layer, margin) for layer in layers]
-    flat = [option for each in options for option in each]
-    owner = np.repeat(np.arange(len(options)), [len(each) for each in options])
-    one_per_layer = csr_array((np.ones(len(flat)), (owner, np.arange(len(flat)))), shape=(len(options), len(flat)))
-    weights = np.array([[weight(option) for option in flat]])
-    slack = 1e-9 * max(1.0, abs(budget))
-    with without_native_output():  # HiGHS prints a line now and then, whatever its options
-        solution = milp(
-            np.array([cost(option) for option in flat]),
-            constraints=[LinearConstraint(one_per_layer, 1, 1), LinearConstraint(weights, -np.inf, budget + slack)],
-            integrality=np.ones(len(flat)),
-            bounds=Bounds(0, 1),
-            options={"mip_rel_gap": 0.0},
-        )
-    if solution.x is None:
-        raise UsageError(f"no choice of variants fits: {solution.message}")
-    chosen = solution.x > 0.5
-    return [option for option, taken in zip(flat, chosen, strict=True) if taken]
+    groups = [[(cost(option), weight(option)) for option in layer_options] for layer_options in options]
+    chosen = choose_one_each(groups, budget + 1e-9 * max(1.0, abs(budget)))
+    return [layer_options[index] for layer_options, index in zip(options, chosen, strict=True)]

@@ -1,115 +1,48 @@
-"""How many zeros each layer gets, so that little is lost where a given share of the network is to go; torch-free.
+"""The multiple-choice knapsack: one option of each group, least cost in all, within a budget of weight; torch-free.
 
-Losses of layers are taken to add up. With that the best choice is a multiple-choice knapsack, which is solved exactly.
+A mixed-integer program, solved by HiGHS (scipy.optimize.milp).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from fleetpose.errors import UsageError
-from models.graph.layer import Layer
-from models.plans.sparsity import Sparsity
-
-#: what a budget may be counted in
-COUNTED = ("params", "macs")
-
-#: steps between the fractions of zeros that are tried
-STEP = 0.02
+from fleetpose.native import without_native_output
 
 
-@dataclass(frozen=True)
-class Option:
-    """One way to have a layer: `left` parameters or MACs at `loss`. A sparsity of None is dense."""
-
-    sparsity: Sparsity | None
-    left: int
-    loss: float
-
-
-def options(layer: Layer, families: Mapping[Sparsity, Mapping[float, float]], counted: str = "params") -> list[Option]:
-    """A layer's options, dense first.
+def choose_one_each(
+    groups: Sequence[Sequence[tuple[float, float]]], budget: float, *, gap: float = 0.0, seconds: float | None = None
+) -> list[int]:
+    """The index of the option that each group gets.
 
     Args:
-        families: measured losses by fraction of zeros, for each family of sparsities (its own zeros do not matter).
-            Between two points the square root of the loss is linear, since small errors grow with the square; beyond
-            the last one nothing is offered.
-        counted: "params" or "macs".
-    """
-    found = [dense_option(layer, counted)]
-    for family, curve in families.items():
-        points = sorted({0.0: 0.0, **curve}.items())
-        known, roots = np.array([x for x, _ in points]), np.sqrt(np.maximum([y for _, y in points], 0.0))
-        roots = np.maximum.accumulate(roots)
-        least = 5 / 9 if family.pattern == "pattern" else STEP
-        for zeros in np.arange(least, known[-1] + 1e-9, STEP):
-            sparsity = replace(family, zeros=round(float(zeros), 4))
-            if sparsity.applies_to(layer) is None:
-                loss = float(np.interp(1 - sparsity.kept_fraction(layer.weight_shape), known, roots)) ** 2
-                found.append(Option(sparsity, _left(layer, sparsity, counted), loss))
-    return found
-
-
-def dense_option(layer: Layer, counted: str = "params") -> Option:
-    """A layer as it is."""
-    return Option(None, layer.params if counted == "params" else layer.macs, 0.0)
-
-
-def _left(layer: Layer, sparsity: Sparsity, counted: str) -> int:
-    if counted == "macs":
-        return sparsity.kept_macs(layer)
-    return sparsity.kept_weights(layer) + layer.bias * layer.out_shape[0]
-
-
-def allocate(choices: Mapping[str, Sequence[Option]], budget: int) -> dict[str, Option]:
-    """One option per layer, least loss in all, with at most `budget` left of all together.
+        groups: (cost, weight) of every option, by group.
+        budget: what the weights of the chosen options may add up to; HiGHS tolerates an excess of about 1e-6.
+        gap: relative distance from the least cost at which the search may end; 0 is exact.
+        seconds: after which the search ends with the best that is known; None sets no limit.
 
     Raises:
-        UsageError: even the options of fewest leave more.
+        UsageError: nothing that fits was found.
     """
-    least = sum(min(option.left for option in each) for each in choices.values())
-    if least > budget:
-        raise UsageError(f"{budget} cannot be reached: at the most zeros that were measured {least} are left")
-    flat = [(name, option) for name, each in choices.items() for option in each]
-    owner = np.array([list(choices).index(name) for name, _ in flat])
-    one_each = csr_array((np.ones(len(flat)), (owner, np.arange(len(flat)))), shape=(len(choices), len(flat)))
-    scale = max(budget, 1)
-    left = np.array([[option.left / scale for _, option in flat]])
-    found = milp(
-        np.array([option.loss for _, option in flat]),
-        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(left, -np.inf, budget / scale)],
-        integrality=np.ones(len(flat)),
-        bounds=Bounds(0, 1),
-        options={"mip_rel_gap": 1e-4, "time_limit": 60},
-    )
-    if found.x is None:
-        raise UsageError(f"no allocation fits {budget}: {found.message}")
-    return {name: option for (name, option), taken in zip(flat, found.x > 0.5, strict=True) if taken}
-
-
-def uniform(layers: Sequence[Layer], family: Sparsity, budget: int, counted: str = "params") -> dict[str, Option]:
-    """The same fraction of zeros in every layer that can have it, the least with which at most `budget` is left.
-
-    Raises:
-        UsageError: even 98 % of zeros leave more.
-    """
-    for zeros in np.arange(0, 0.9801, 0.002):
-        found = {}
-        for layer in layers:
-            sparsity = replace(family, zeros=round(float(zeros), 4)) if _possible(family, zeros) else None
-            if sparsity is None or sparsity.applies_to(layer) is not None:
-                found[layer.name] = dense_option(layer, counted)
-            else:
-                found[layer.name] = Option(sparsity, _left(layer, sparsity, counted), 0.0)
-        if sum(option.left for option in found.values()) <= budget:
-            return found
-    raise UsageError(f"{budget} cannot be reached by any fraction of zeros up to 0.98")
-
-
-def _possible(family: Sparsity, zeros: float) -> bool:
-    return zeros > 0 and (family.pattern != "pattern" or zeros >= 5 / 9)
+    costs, weights = np.array([option for group in groups for option in group], float).reshape(-1, 2).T
+    owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    one_each = csr_array((np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(len(groups), len(owner)))
+    limit = {} if seconds is None else {"time_limit": seconds}
+    with without_native_output():  # HiGHS prints a line now and then, whatever its options
+        solution = milp(
+            costs,
+            constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(weights[None], -np.inf, budget)],
+            integrality=np.ones(len(owner)),
+            bounds=Bounds(0, 1),
+            options={"mip_rel_gap": gap, **limit},
+        )
+    if solution.x is None:
+        raise UsageError(f"no choice of options fits the budget: {solution.message}")
+    taken = np.flatnonzero(solution.x > 0.5)
+    starts = np.cumsum([0, *(len(group) for group in groups)])[:-1]
+    return [int(index) for index in taken - starts]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleetpose.errors import UsageError
 from models.graph.layer import Layer
-from models.plans.knapsack import Option, allocate, options
+from models.plans.allocation import PruningOption, allocate, options
 from models.plans.sparsity import Sparsity
 from models.prune.masks.families import family_text, parse_family
 
@@ -23,7 +23,7 @@ LAYER = Layer("l", "conv", ("x",), ((64, 8, 8),), (32, 8, 8), (3, 3), padding=(1
     st.integers(0, 90),
 )
 def test_the_allocation_is_the_best_of_all(layers, budget):
-    choices = {str(i): [Option(None, left, loss) for left, loss in each] for i, each in enumerate(layers)}
+    choices = {str(i): [PruningOption(None, left, loss) for left, loss in each] for i, each in enumerate(layers)}
     every = [sum(o.loss for o in c) for c in product(*choices.values()) if sum(o.left for o in c) <= budget]
     if not every:
         with pytest.raises(UsageError, match="cannot be reached"):
@@ -38,7 +38,7 @@ def test_the_allocation_is_the_best_of_all(layers, budget):
 def test_options_follow_the_curve():
     family = parse_family("columns:4x1")
     found = options(LAYER, {family: {0.25: 0.04, 0.5: 0.36, 0.75: 1.0}})
-    assert found[0] == Option(None, LAYER.params, 0.0)
+    assert found[0] == PruningOption(None, LAYER.params, 0.0)
     by_zeros = {option.sparsity.zeros: option for option in found[1:]}
     assert max(by_zeros) == pytest.approx(0.74)
     assert by_zeros[0.5].loss == pytest.approx(0.36)
