@@ -8,6 +8,7 @@ from fleetpose import cli
 from latency import audit, collect, decide, fit, predict
 from models.plans.explain import explain
 from models.plans.plan import Plan
+from tests.printing_solver import make_solver_print
 from tests.small_network import register_small
 
 MODEL = register_small()
@@ -66,6 +67,13 @@ def test_the_first_and_the_last_stay_dense(capsys, predictor, tmp_path):
         if choice.sparsity is not None:
             assert choice.sparse.high < choice.dense.low or choice.sparse.ms < choice.dense.ms
     assert MODEL in explain(plan) or "times as fast" in explain(plan)
+
+
+def test_decide_json_holds_nothing_that_the_solver_prints(capfd, monkeypatch, predictor, tmp_path):
+    solved = make_solver_print(monkeypatch)
+    flags = ("--model", MODEL, "--predictor", predictor, "--sparsity", *SPARSITIES, "--max-loss", 100)
+    assert said(capfd, decide, *flags, "-o", tmp_path / "plan.json")
+    assert solved
 
 
 def test_layers_are_timed_as_a_plan_has_them_and_its_decisions_audited(capsys, predictor, tmp_path):

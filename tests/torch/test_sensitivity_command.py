@@ -24,6 +24,7 @@ from models.prune.response.journal import ResponseJournal
 from models.prune.response.outputs import divergence, layer_curves
 from models.zoo.resolve import create_model, model_spec
 from models.zoo.weights import save_weights
+from tests.printing_solver import make_solver_print
 from tests.tiny_pose import NAME, register_tiny, write_coco
 
 DRIVER = Path(__file__).with_name("run_tiny.py")
@@ -141,6 +142,13 @@ def test_without_a_sensitivity_all_layers_have_the_same_zeros(place, tmp_path, c
     found = json.loads(capsys.readouterr().out)
     assert found["params"] / found["params_left"] == pytest.approx(1.2, rel=0.03)
     assert len({sparsity.zeros for sparsity in Plan.load(tmp_path / "plan.json").sparsities.values()}) == 1
+
+
+def test_allocate_json_holds_nothing_that_the_solver_prints(capfd, monkeypatch, place, tmp_path):
+    solved = make_solver_print(monkeypatch)
+    assert plan(place, tmp_path / "plan.json", "--ratio", "1.2x", "--json") == 0
+    assert json.loads(capfd.readouterr().out)["plan"] == str(tmp_path / "plan.json")
+    assert solved
 
 
 def test_plans_that_cannot_be(place, tmp_path, capsys):
