@@ -24,7 +24,7 @@ from latency.optimize.state import State, digest_of, folder_digest
 
 
 @dataclass(frozen=True)
-class Stage:
+class FlowStage:
     """One stage.
 
     Attributes:
@@ -45,25 +45,26 @@ class Stage:
 
 
 STAGES = (
-    Stage("tune", measuring.tune, (), (files.TUNED,), ("plan", "sparsities", "tune", "rounds", "seed", "budget")),
-    Stage(
+    FlowStage("tune", measuring.tune, (), (files.TUNED,), ("plan", "sparsities", "tune", "rounds", "seed", "budget")),
+    FlowStage(
         "collect", measuring.collect, (files.TUNED,), (files.RECORDS,),
         ("plan", "sparsities", "around", "rounds", "seed", "budget"),
     ),
-    Stage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",)),
-    Stage(
+    FlowStage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",)),
+    FlowStage(
         "decide", modelling.decide_plan, (files.PREDICTOR, files.TUNED), (files.PLAN,),
         ("goal", "plan", "sparsities", "sensitivity", "rounds", "budget"),
     ),
-    Stage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
+    FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
           ("weights", "data", "photographs", "training_minutes", "seed")),
-    Stage("build", making.build_artifacts, (files.PLAN, files.PRUNED, files.TUNED), (files.DENSE_SO, files.SPARSE_SO),
+    FlowStage("build", making.build_artifacts, (files.PLAN, files.PRUNED, files.TUNED),
+          (files.DENSE_SO, files.SPARSE_SO),
           ("weights", "seed")),
-    Stage("verify", checking.verify_artifacts, (files.DENSE_SO, files.SPARSE_SO), (files.VERIFIED,), ("seed",)),
-    Stage("run", checking.run_photograph, (files.DENSE_SO, files.SPARSE_SO), (files.RUN,), ("image",)),
-    Stage("compare", checking.compare, (files.DENSE_SO, files.SPARSE_SO), (files.COMPARED,), ("image", "rounds")),
-    Stage("accuracy", checking.judge, (files.PRUNED,), (files.ACCURACY,), ("weights", "val", "seed")),
-    Stage("report", reporting.write_result, writes=(files.RESULT,), always=True),
+    FlowStage("verify", checking.verify_artifacts, (files.DENSE_SO, files.SPARSE_SO), (files.VERIFIED,), ("seed",)),
+    FlowStage("run", checking.run_photograph, (files.DENSE_SO, files.SPARSE_SO), (files.RUN,), ("image",)),
+    FlowStage("compare", checking.compare, (files.DENSE_SO, files.SPARSE_SO), (files.COMPARED,), ("image", "rounds")),
+    FlowStage("accuracy", checking.judge, (files.PRUNED,), (files.ACCURACY,), ("weights", "val", "seed")),
+    FlowStage("report", reporting.write_result, writes=(files.RESULT,), always=True),
 )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def run(job: Job, state: State) -> list[tuple[str, str, float]]:
 
 
 def _stage(
-    job: Job, state: State, stage: Stage, where: str, rows: Sequence[tuple[str, str, float]]
+    job: Job, state: State, stage: FlowStage, where: str, rows: Sequence[tuple[str, str, float]]
 ) -> tuple[str, str, float]:
     digest = digest_of(inputs_of(job, stage))
     entry = None if stage.always else state.done(stage.name, digest)
@@ -124,7 +125,7 @@ def _report(progress: Progress, started: float, budget: float | None) -> Report:
     return report
 
 
-def inputs_of(job: Job, stage: Stage) -> dict[str, Any]:
+def inputs_of(job: Job, stage: FlowStage) -> dict[str, Any]:
     """What a stage's result depends on, as JSON values."""
     request = job.request
     found: dict[str, Any] = {**job.about(), "files": {} if stage.always else job.digests(*stage.reads)}

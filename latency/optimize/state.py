@@ -24,7 +24,7 @@ NAME = "state.json"
 
 
 @dataclass
-class Entry:
+class StageEntry:
     """What is known of one stage.
 
     Attributes:
@@ -54,7 +54,7 @@ class State:
 
     def __init__(self, folder: Path, about: Mapping[str, Any], force: bool = False) -> None:
         self.folder, self.path, self.about = folder, folder / NAME, dict(about)
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, StageEntry] = {}
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file; give a folder")
         if not self.path.exists():
@@ -68,7 +68,7 @@ class State:
             said = ", ".join(f"{name} {value}" for name, value in found.items())
             raise UsageError(f"{folder} is of {said}; give another -o, or --force to begin anew there")
 
-    def done(self, stage: str, digest: str) -> Entry | None:
+    def done(self, stage: str, digest: str) -> StageEntry | None:
         """The entry of a stage that need not be done again; None of one that must."""
         entry = self.entries.get(stage)
         if entry is None or not entry.said or entry.digest != digest:
@@ -84,7 +84,7 @@ class State:
     def keep(self, stage: str, digest: str, secs: float, said: str = "", outputs: Sequence[str] = ()) -> None:
         """Note what a stage took, and, where it is done, what came of it."""
         files = {name: sha256(self.folder / name) for name in outputs}
-        self.entries[stage] = Entry(digest, files, said, round(secs, 3))
+        self.entries[stage] = StageEntry(digest, files, said, round(secs, 3))
         make_folder(self.folder)
         values = {name: asdict(entry) for name, entry in self.entries.items()}
         with atomic_output(self.path, force=True) as temporary:
@@ -121,12 +121,12 @@ def _digest_of(path: Path) -> str | None:
     return sha256(path) if path.is_file() else None
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, StageEntry]]:
     """What a state is of, and its entries. Raises UsageError for what is no state."""
     try:
         values = json.loads(path.read_text())
         if values.pop("format") != FORMAT:
             raise ValueError("it has another format")
-        return values, {name: Entry(**entry) for name, entry in values.pop("stages").items()}
+        return values, {name: StageEntry(**entry) for name, entry in values.pop("stages").items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is no state of latency.optimize ({error}); give another -o, or remove it") from error

@@ -90,7 +90,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Photograph:
+class PhotographPart:
     """A picture file. `source`: its content as a data URI; `file`: its name beside the report."""
 
     source: str
@@ -106,7 +106,7 @@ class Listing:
     lines: tuple[str, ...]
 
 
-Part = str | Table | Figure | Photograph | Listing
+Part = str | Table | Figure | PhotographPart | Listing
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from latency.report.rendering.document import (
     Headline,
     Listing,
     Part,
-    Photograph,
+    PhotographPart,
     Section,
     Table,
     mark_text,
@@ -63,7 +63,7 @@ def _part(part: Part, device: str) -> Iterator[str]:
         if part.table is not None:
             yield f"### {escaped(part.table.caption)}"
             yield _table(part.table, device)
-    elif isinstance(part, Photograph):
+    elif isinstance(part, PhotographPart):
         yield f"![{escaped(part.caption)}](<{re.sub(r'[<>]', '', part.file)}>)"
     elif isinstance(part, Listing):
         yield f"### {escaped(part.title)}"

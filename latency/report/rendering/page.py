@@ -17,7 +17,7 @@ from latency.report.rendering.document import (
     Headline,
     Listing,
     Part,
-    Photograph,
+    PhotographPart,
     Section,
     Table,
     mark_text,
@@ -129,7 +129,7 @@ def _part(part: Part, device: str) -> Html:
         return _standing(part, device)
     if isinstance(part, Figure):
         return _figure(part, device)
-    if isinstance(part, Photograph):
+    if isinstance(part, PhotographPart):
         return element("img", src=part.source, alt=part.caption, class_="photograph full")
     return _listing(part)
 

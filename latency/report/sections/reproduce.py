@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from latency.report.rendering.document import Cell, Column, Listing, Part, Photograph, Section, Table
+from latency.report.rendering.document import Cell, Column, Listing, Part, PhotographPart, Section, Table
 from latency.report.rendering.formats import NOTHING, duration
 from latency.report.result import Values
 
@@ -30,7 +30,9 @@ def people_section(result: Values, folder: Path) -> Section | None:
     lead = f"{found} found by the sparse artifact on the device.{trust}"
     name = Path(str(people["image"])).name
     source = data_uri(folder / name)
-    part: Part = Photograph(source, name, lead) if source else f"The picture {name} is not in the folder of the report."
+    part: Part = (
+        PhotographPart(source, name, lead) if source else f"The picture {name} is not in the folder of the report."
+    )
     return Section("people", "What it sees", lead, (part,))
 
 
