@@ -105,9 +105,9 @@ def check_layer(
     choice = (tuned_for(session.profile) if tuned is None else tuned).choice(workload, session.profile)
     compiled = compile_layer(workload, weights, session.profile, choice=choice)
     loaded = LoadedLayer(compiled, session)
-    found = compiled.workload.output.unpack(loaded.run(inputs))
+    result = compiled.workload.output.unpack(loaded.run(inputs))
     expected = run_single(layer, inputs, weights.weight, weights.bias)
-    error = float(np.abs(found - expected).max() / (np.abs(expected).max() or 1.0))
+    error = float(np.abs(result - expected).max() / (np.abs(expected).max() or 1.0))
     timing = measure(session, **loaded.timed(inputs), repeats=repeats)
     if not timing.ok:
         raise FleetposeError(f"timing failed: {timing.error}")
@@ -169,22 +169,22 @@ def main(arguments: argparse.Namespace) -> int:
         make_folder(arguments.dump)
     with open_device(arguments.device, arguments.profile) as session:
         tuned = tuned_for(session.profile, arguments.tuned)
-        found = check_layer(
+        result = check_layer(
             layer, session, arguments.seed, arguments.repeats, tuned, arguments.dtype, arguments.sparsity
         )
-    texts = {"kernel.cl": found.pop("source"), "kernel.py": found.pop("tir")}
+    texts = {"kernel.cl": result.pop("source"), "kernel.py": result.pop("tir")}
     if arguments.dump:
-        for name, text in {**texts, "manifest.json": json.dumps(found, indent=1)}.items():
+        for name, text in {**texts, "manifest.json": json.dumps(result, indent=1)}.items():
             (arguments.dump / name).write_text(text)
     if arguments.json:
-        cli.print_json(found)
+        cli.print_json(result)
     else:
-        kernel = "" if found["event_ms"] is None else f"{found['event_ms']:.3f} ms kernel, "
+        kernel = "" if result["event_ms"] is None else f"{result['event_ms']:.3f} ms kernel, "
         print(
-            f"{found['layer']}: {found['schedule']} {found['tile']}, {kernel}{found['wall_ms']:.3f} ms wall, "
-            f"{found['gflops']:.1f} GFLOP/s, error {found['max_relative_error']}"
+            f"{result['layer']}: {result['schedule']} {result['tile']}, {kernel}{result['wall_ms']:.3f} ms wall, "
+            f"{result['gflops']:.1f} GFLOP/s, error {result['max_relative_error']}"
         )
-    error = found["max_relative_error"]
+    error = result["max_relative_error"]
     max_error = MAX_ERRORS[arguments.dtype] if arguments.max_error is None else arguments.max_error
     if error is None or error > max_error:
         print(f"the error is above {max_error:g}", file=sys.stderr)

@@ -51,23 +51,28 @@ def report(
         "decode_ms": None if result.decode_secs is None else 1e3 * result.decode_secs,
         "timing": timing.to_dict() if timing else None,
         "layers": [
-            {"layer": one.code.layer, "kernels": one.code.kernels, "schedule": one.code.schedule, "ms": 1e3 * one.secs}
-            for one in layers
+            {
+                "layer": layer.code.layer,
+                "kernels": layer.code.kernels,
+                "schedule": layer.code.schedule,
+                "ms": 1e3 * layer.secs,
+            }
+            for layer in layers
         ],
     }
 
 
 def print_layers(layers: list[LayerTime]) -> None:
     """The per-layer table: times by OpenCL events, and the share of the whole."""
-    total = sum(one.secs for one in layers)
+    total = sum(layer.secs for layer in layers)
     rows = []
-    for one in layers:
-        code = one.code
+    for layer in layers:
+        code = layer.code
         shape = "x".join(map(str, code.out_shape))
-        rate = f"{2e-9 * code.macs / one.secs:.1f}" if code.macs and one.secs else ""
+        rate = f"{2e-9 * code.macs / layer.secs:.1f}" if code.macs and layer.secs else ""
         rows.append(
-            (code.layer, code.schedule, code.tile, shape, f"{code.macs / 1e6:.1f}", f"{1e3 * one.secs:.3f}",
-             f"{100 * one.secs / total:.1f}", rate)
+            (code.layer, code.schedule, code.tile, shape, f"{code.macs / 1e6:.1f}", f"{1e3 * layer.secs:.3f}",
+             f"{100 * layer.secs / total:.1f}", rate)
         )  # fmt: skip
     cli.print_table(("layer", "schedule", "tile", "output", "MMACs", "ms", "%", "GFLOP/s"), rows)
     print(f"{len(layers)} kernels, {1e3 * total:.2f} ms of kernel time")

@@ -14,7 +14,7 @@ from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import check_sizes, trace_sizes
 from codegen.schedules import RULES
-from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, tuned_path
+from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, tuned_path
 from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import Tuner
 from devices import open_device
@@ -131,7 +131,7 @@ def print_summary(tasks: list[Task], tuned: Tuned) -> None:
     cli.print_table(header + (["MetaSchedule ms"] if any(stock) else []), table)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: TunedRow) -> list[str]:
     default = "failed" if row.default_ms is None else f"{row.default_ms:.3f}"
     gain = "-" if row.ratio is None else f"{row.ratio:.2f}"
     names = [str(ScheduleChoice.from_dict(choice, RULES)) for choice in (row.default, row.best)]

@@ -137,11 +137,11 @@ def verify_photographs(
     def step(name: str) -> Callable[[int, int], None]:
         return lambda done, total: report(name, done, total)
 
-    found = evaluate_keypoints(annotations, images, ours, step("artifact and float64 reference"))
+    accuracy = evaluate_keypoints(annotations, images, ours, step("artifact and float64 reference"))
     replay = iter(expected)
     same = evaluate_keypoints(annotations, images, lambda image: next(replay))
     free = evaluate_network(reference.network.float(), reference.spec, data, step("free width"))
-    return comparison, {"ap_artifact": found.ap, "ap_reference": same.ap, "ap_free_width": free.ap}
+    return comparison, {"ap_artifact": accuracy.ap, "ap_reference": same.ap, "ap_free_width": free.ap}
 
 
 def verify(
@@ -193,7 +193,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--artifact", type=Path, required=True, help="the .so written by codegen.build")
     parser.add_argument("--device", default="host", help="host or rpc:KEY")
     parser.add_argument("--weights", type=Path, help="the file the artifact was built from")
-    parser.add_argument("--data", type=Path, help="COCO folder (person_keypoints.json, images/); random inputs without")
+    parser.add_argument("--data", type=Path, help="COCO folder (default: random inputs)")
     parser.add_argument("--seed", type=int, default=0, help="of the random inputs")
     parser.add_argument("--max-error", type=float, default=1e-3, help="largest absolute difference of any output")
     parser.add_argument("--max-ap-loss", type=float, default=0.002, help="largest difference in AP")
@@ -202,7 +202,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     with status("verifying") as progress, open_device(arguments.device) as session:
-        found = verify(
+        result = verify(
             Artifact(arguments.artifact, session),
             arguments.weights,
             arguments.data,
@@ -212,10 +212,10 @@ def main(arguments: argparse.Namespace) -> int:
             progress,
         )
     if arguments.json:
-        cli.print_json(found)
+        cli.print_json(result)
     else:
-        cli.print_table(("what", "value"), [(key, _shown(value)) for key, value in found.items() if key != "device"])
-    return 0 if found["ok"] else 1
+        cli.print_table(("what", "value"), [(key, _shown(value)) for key, value in result.items() if key != "device"])
+    return 0 if result["ok"] else 1
 
 
 def _shown(value: Any) -> str:

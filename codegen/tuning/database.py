@@ -32,7 +32,7 @@ METASCHEDULE = "metaschedule"
 
 
 @dataclass(frozen=True)
-class Row:
+class TunedRow:
     """What tuning found for one workload.
 
     Attributes:
@@ -68,7 +68,7 @@ class Row:
         return {**asdict(self), "failures": list(self.failures)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Row:
+    def from_dict(cls, values: Mapping[str, Any]) -> TunedRow:
         """The inverse of `to_dict`. Raises ValueError where fields are unknown or missing."""
         try:
             failures = tuple(values.get("failures", ()))
@@ -88,8 +88,8 @@ class Tuned:
         rows: by (workload, tuner), those that still mean something.
     """
 
-    def __init__(self, rows: Iterable[Row] = (), source: str = "") -> None:
-        self.rows: dict[tuple[Key, str], Row] = {}
+    def __init__(self, rows: Iterable[TunedRow] = (), source: str = "") -> None:
+        self.rows: dict[tuple[Key, str], TunedRow] = {}
         self._choices: dict[Key, ScheduleChoice] = {}
         stale = 0
         for row in rows:
@@ -120,7 +120,7 @@ class Tuned:
                 return cls()
         return cls(read_rows(path), str(path))
 
-    def row(self, workload: Workload, tuner: str = CANDIDATES) -> Row | None:
+    def row(self, workload: Workload, tuner: str = CANDIDATES) -> TunedRow | None:
         """What was measured for exactly this workload."""
         return self.rows.get((Key.of(workload), tuner))
 
@@ -172,13 +172,13 @@ def tuned_for(profile: Profile, flag: str | None = None) -> Tuned:
     return Tuned.load(profile.name if flag is None else Path(flag).absolute())
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[TunedRow]:
     """All rows of a file, stale ones too; the latest of a (workload, tuner) alone. See `Tuned.load`."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise UsageError(f"cannot read tuned data {path}: {error.strerror}") from error
-    rows: dict[tuple[Key, str], Row] = {}
+    rows: dict[tuple[Key, str], TunedRow] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -190,7 +190,7 @@ def read_rows(path: Path) -> list[Row]:
                 break
             raise UsageError(f"{path}, line {number}, is not JSON: {error}") from error
         try:
-            row = Row.from_dict(values)
+            row = TunedRow.from_dict(values)
         except ValueError as error:
             log.warning("%s, line %d, is of another format and left out: %s", path, number, error)
             continue
@@ -198,7 +198,7 @@ def read_rows(path: Path) -> list[Row]:
     return list(rows.values())
 
 
-def update(path: Path, rows: Iterable[Row]) -> None:
+def update(path: Path, rows: Iterable[TunedRow]) -> None:
     """Write `rows` into a file, which is made, each in place of the one of its (workload, tuner); sorted, at one go.
 
     Raises UsageError where the file is no tuned data or cannot be written.

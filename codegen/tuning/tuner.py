@@ -12,7 +12,7 @@ from typing import Any
 
 from codegen.lowering.layer import LoadedLayer, compile_layer
 from codegen.tuning.contest import TIMEOUT_SECS, Contest
-from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, update
+from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, update
 from codegen.tuning.tasks import Task
 from devices.session import Session
 from devices.timing.interleaved import measure_interleaved
@@ -92,7 +92,7 @@ class Tuner:
     def _steps(self, task: Task) -> int:
         return self.trials if self.tuner == METASCHEDULE else len(task.choices)
 
-    def _contest(self, task: Task, step: Callable[[int, str], None]) -> Row | None:
+    def _contest(self, task: Task, step: Callable[[int, str], None]) -> TunedRow | None:
         """All candidates, or those for which there is time: at least the default and another one."""
         inputs, weights = task.operands(self.seed)
         contest = Contest(self.session, task.workload, weights, inputs, self.host)
@@ -121,7 +121,7 @@ class Tuner:
             failures=tuple({"choice": str(choice), "reason": why} for choice, why in verdict.failures),
         )
 
-    def _metaschedule(self, task: Task, step: Callable[[int, str], None]) -> Row | None:
+    def _metaschedule(self, task: Task, step: Callable[[int, str], None]) -> TunedRow | None:
         """MetaSchedule's best program against our default kernel, interleaved."""
         from codegen.tuning.metaschedule import Search
 
@@ -161,11 +161,11 @@ class Tuner:
             failures=tuple({"choice": f"{count} programs", "reason": why} for why, count in search.failures.items()),
         )
 
-    def _row(self, task: Task, **found: Any) -> Row:
+    def _row(self, task: Task, **found: Any) -> TunedRow:
         rounded: dict[str, Any] = {
             name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in found.items()
         }
-        return Row(
+        return TunedRow(
             task.key,
             self.tuner,
             default=task.choices[0].to_dict(),

@@ -21,7 +21,7 @@ from models.plans.sparsity import Sparsity
 
 @dataclass(frozen=True)
 class Choice:
-    """What a row reads of codegen.kernels.choice.ScheduleChoice, which imports TVM."""
+    """What a row reads of codegen.kernels.choice.ScheduleChoice."""
 
     schedule: str
     config: str = "F8"

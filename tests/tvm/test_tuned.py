@@ -14,7 +14,7 @@ from codegen.building.traced import trace_network
 from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import standalone_planes
 from codegen.schedules import candidates, default_choice
-from codegen.tuning.database import CANDIDATES, METASCHEDULE, Row, Tuned, read_rows, tuned_for, update
+from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, read_rows, tuned_for, update
 from codegen.tuning.key import Key
 from codegen.tuning.tasks import tasks_of
 from devices.profile import load_profile
@@ -36,11 +36,11 @@ def workload_of(layer=None, profile=HOST, border=(0, 0), sparsity=None):
     return standalone_planes(layer, profile.lanes, border, sparsity=sparsity)
 
 
-def row_of(workload, choice: ScheduleChoice | None = None, tuner=CANDIDATES, profile=HOST, **others) -> Row:
+def row_of(workload, choice: ScheduleChoice | None = None, tuner=CANDIDATES, profile=HOST, **others) -> TunedRow:
     """A row as tuning writes it; without `choice`, of the workload's last candidate."""
     choice = choice or list(candidates(workload, profile))[-1]
     values = {"best": choice.to_dict(), "default": default_choice(workload, profile).to_dict(), **others}
-    return Row(Key.of(workload), tuner, ms=1.0, default_ms=1.5, ratio=1.5, low=1.4, high=1.6, tried=2, **values)
+    return TunedRow(Key.of(workload), tuner, ms=1.0, default_ms=1.5, ratio=1.5, low=1.4, high=1.6, tried=2, **values)
 
 
 def test_what_was_tuned_is_chosen():
