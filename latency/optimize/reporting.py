@@ -40,7 +40,7 @@ FORMAT = "fleetpose.result/1"
 def write_result(job: Job, report: Report) -> str:
     """Gather the result, write it, and turn it into the report for people."""
     report("gathering the result", 0, 0)
-    result = gathered(job)
+    result = gather_result(job)
     write_json(job, RESULT, result)
     from latency.report import write_report
 
@@ -48,7 +48,7 @@ def write_result(job: Job, report: Report) -> str:
     return f"{job.path(RESULT)} and the report beside it"
 
 
-def gathered(job: Job) -> dict[str, Any]:
+def gather_result(job: Job) -> dict[str, Any]:
     """The JSON object of the format FORMAT."""
     request, plan = job.request, job.plan
     forecaster = forecaster_of(job, Predictor.load(job.path(PREDICTOR)))
@@ -83,7 +83,7 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
     its usual one is "pace".
     """
     timed, accuracy, graph = read_json(job, COMPARED), read_json(job, ACCURACY), job.graph
-    totals = foretold(job, plan, forecaster)
+    totals = predict_totals(job, plan, forecaster)
     predicted = totals[1].speedup_over(totals[0])
     usual_ms = forecaster.predictor.metadata.get("reference_ms")
     pace = timed["reference_ms"] / usual_ms if usual_ms else 1.0
@@ -110,7 +110,7 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
     }
 
 
-def foretold(job: Job, plan: Plan, forecaster: Forecaster) -> Sequence[TimeEstimate]:
+def predict_totals(job: Job, plan: Plan, forecaster: Forecaster) -> Sequence[TimeEstimate]:
     """The dense and the planned network's time as known before the plan was measured, of a plan decided here.
 
     Of a plan that was given, as predicted.
