@@ -19,14 +19,13 @@ from devices import open_device
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
-from fleetpose.progress import status
+from fleetpose.progress import Report, no_report, status
 from models.accuracy.protocol import evaluate_network
 from models.evaluate import evaluate_keypoints
 from models.pose.person import Person
 from models.zoo.resolve import create_model, model_spec
 
 Maps = dict[str, np.ndarray]
-Report = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -151,7 +150,7 @@ def verify(
     seed: int = 0,
     max_error: float = 1e-3,
     max_ap_loss: float = 0.002,
-    report: Report = lambda message, done, total: None,
+    report: Report = no_report,
 ) -> dict[str, Any]:
     """Compare an artifact with float64 PyTorch; the JSON object the command prints, its verdict under "ok".
 

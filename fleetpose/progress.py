@@ -6,10 +6,17 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 log = logging.getLogger("fleetpose.progress")
+
+#: what long work calls as it goes on, with a message, how many steps are done, and of how many (0: not known)
+Report = Callable[[str, int, int], None]
+
+
+def no_report(message: str, done: int, total: int) -> None:
+    """The Report of work that nobody watches."""
 
 
 class Progress:

@@ -23,7 +23,7 @@ from devices.timing.measure import device_of
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
 from fleetpose.files import check_writable
-from fleetpose.progress import status
+from fleetpose.progress import Report, status
 from latency.cost_model.predictor import Predictor
 from latency.profiling.active import by_worth
 from latency.profiling.around import sample_around
@@ -144,9 +144,7 @@ def wanted_groups(
     return groups + sample_around(groups, count, session.profile, arguments.dtype, arguments.seed)
 
 
-def make_collector(
-    arguments: argparse.Namespace, journal: Journal, session: Session, report: Callable[[str, int, int], None]
-) -> Collector:
+def make_collector(arguments: argparse.Namespace, journal: Journal, session: Session, report: Report) -> Collector:
     """The collector that the flags describe. Raises UsageError for --tuned or --active files that are none."""
     host = host_for(session.profile, session.on_this_machine, arguments.host)
     recipe = Recipe(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import statistics
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from codegen.artifact.video import Frame, VideoReader, check_suffix, video_write
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
+from fleetpose.interrupt import until_interrupted
 from fleetpose.progress import Progress, status
 from models.pose.drawing.draw import draw_people
 from models.pose.person import Person
@@ -98,26 +97,6 @@ class _Tally:
         return statistics.median(frame[name] for frame in self.frames)
 
 
-@contextmanager
-def _until_interrupted() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether Ctrl-C was pressed; pressed again, it raises KeyboardInterrupt as ever."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def press(*_: object) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raises UsageError for flags that do not fit a video, before anything is opened."""
     for flag in ("layers", "no_people"):
@@ -141,7 +120,7 @@ def run_video(arguments: argparse.Namespace, artifact: Artifact, video: VideoRea
     tally, started = _Tally(keep_people=arguments.json), time.monotonic()
     output = video_writer(arguments.out, video, arguments.force) if arguments.out else nullcontext()
     total = min(filter(None, (video.frames, arguments.max_frames)), default=0)
-    with _until_interrupted() as interrupted, output as writer, status(video.source) as progress:
+    with until_interrupted() as interrupted, output as writer, status(video.source) as progress:
         for one in follow(artifact, video, smooth=not arguments.no_smooth):
             tally.add(one)
             if writer is not None:

@@ -18,10 +18,9 @@ from devices.session import Session
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measurement import versions
 from devices.timing.timers import Call
+from fleetpose.progress import Report
 
 log = logging.getLogger("codegen.tuning.tuner")
-
-Report = Callable[[str, int, int], None]
 
 
 @dataclass

@@ -18,6 +18,7 @@ from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError, UsageError
+from fleetpose.progress import Report
 from latency.optimize.job import (
     ACCURACY,
     COMPARED,
@@ -28,7 +29,6 @@ from latency.optimize.job import (
     SPARSE_SO,
     VERIFIED,
     Job,
-    Report,
 )
 from latency.optimize.modelling import write_json
 from latency.profiling.network_timing import SAMPLES_PER_ROUND

@@ -15,10 +15,10 @@ from typing import Any
 from fleetpose.errors import DeviceUnreachable
 from fleetpose.files import sha256
 from fleetpose.interrupt import terminated_as_interrupted
-from fleetpose.progress import Progress, status
+from fleetpose.progress import Progress, Report, status
 from latency.optimize import checking, making, measuring, modelling, reporting
 from latency.optimize import job as files
-from latency.optimize.job import Job, Report
+from latency.optimize.job import Job
 from latency.optimize.request import SHARES
 from latency.optimize.state import State, digest_of, folder_digest
 

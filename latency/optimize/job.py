@@ -26,7 +26,6 @@ from models.zoo.resolve import create_model
 from models.zoo.weights import weights_digest
 
 #: told what is being done, and how much of how much is done where that is known
-Report = Callable[[str, int, int], None]
 
 TUNED, RECORDS, PREDICTOR, FITTED, PLAN = "tuned.jsonl", "timings.jsonl", "model.predictor", "fit.json", "plan.json"
 PRUNED, DENSE_SO, SPARSE_SO = "pruned.safetensors", "dense.so", "pose.so"

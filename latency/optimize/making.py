@@ -7,7 +7,8 @@ from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork, trace_network, weights_facts
 from codegen.tuning.database import Tuned
 from devices.info import DeviceInfo
-from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job, Report
+from fleetpose.progress import Report
+from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job
 from models.frontend.trace import trace
 from models.prune.pruning import prune
 from models.prune.reconstruction.calibration import calibration_inputs

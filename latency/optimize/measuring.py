@@ -8,7 +8,8 @@ from dataclasses import replace
 from codegen.tuning.database import Tuned, read_rows, tuned_path, update
 from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import Tuner
-from latency.optimize.job import RECORDS, TUNED, Job, Report
+from fleetpose.progress import Report
+from latency.optimize.job import RECORDS, TUNED, Job
 from latency.profiling.around import sample_around
 from latency.profiling.collector import Collector
 from latency.profiling.collector import collect as collect_records

@@ -7,6 +7,7 @@ from typing import Any
 
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
+from fleetpose.progress import Report
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.model import measured
 from latency.cost_model.predictor import Predictor
@@ -14,7 +15,7 @@ from latency.dataset.read import Dataset
 from latency.evaluation.plots import save_fitted
 from latency.network_model.calibrated_fit import fit_dataset
 from latency.network_model.forecast import Forecaster
-from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job, Report
+from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job
 from latency.planning.losses import losses_of
 from latency.planning.measure_uncertain import check_device
 from latency.planning.planner import Measuring, decide

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.timing.measurement import versions
+from fleetpose.progress import Report
 from latency.cost_model.predictor import Predictor
 from latency.network_model.forecast import Forecaster
 from latency.optimize.checking import ARTIFACTS
@@ -26,7 +27,6 @@ from latency.optimize.job import (
     SPARSE_SO,
     VERIFIED,
     Job,
-    Report,
 )
 from latency.optimize.layers import Layers
 from latency.optimize.modelling import forecaster_of, read_json, write_json

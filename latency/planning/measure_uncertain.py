@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.kernels.workload import Workload
@@ -18,6 +18,7 @@ from devices.session import Session
 from devices.timing.measure import device_of
 from devices.timing.measurement import Measurement, median_error
 from fleetpose.errors import UsageError
+from fleetpose.progress import Report, no_report
 from latency.cost_model.predictor import Predictor
 from latency.planning.assignment import KernelOption, LayerOptions, is_uncertain
 from latency.planning.options import NetworkOptions
@@ -34,7 +35,6 @@ from models.plans.time_estimate import TimeEstimate
 
 log = logging.getLogger("latency.planning.measure_uncertain")
 
-Report = Callable[[str, int, int], None]
 #: standard errors to either side that hold 90 % of a normal distribution
 Z = 1.645
 #: what a device says to be the one a predictor was fitted on: (what, of the predictor's metadata, of the device)
@@ -76,7 +76,7 @@ def measure_uncertain(
     clock: str = "auto",
     reference_ms: float | None = None,
     budget_secs: float | None = None,
-    report: Report = lambda message, done, total: None,
+    report: Report = no_report,
 ) -> MeasuredOptions:
     """Time what is open, layers with the largest share of the network first.
 

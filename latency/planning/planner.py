@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from devices.session import Session
 from devices.timing.measure import device_of
+from fleetpose.progress import Report, no_report
 from latency.network_model.forecast import Forecaster
 from latency.planning.assignment import KernelOption
 from latency.planning.explain_plan import make_plan
@@ -21,8 +22,6 @@ from models.plans.sparsity import Sparsity
 
 #: without a goal every layer is decided for itself
 ANY_GAIN = Goal()
-
-Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def decide(
     sparsities: Sequence[Sparsity] = (),
     margin: float = 0.0,
     measuring: Measuring | None = None,
-    report: Report = lambda message, done, total: None,
+    report: Report = no_report,
 ) -> Plan:
     """The plan of a network by a predictor's times, and by measured ones where those leave it open.
 

@@ -17,6 +17,7 @@ from devices.session import Session
 from devices.timing.interleaved import Ratio, measure_interleaved
 from devices.timing.timers import Call
 from fleetpose.errors import UsageError
+from fleetpose.progress import Report, no_report
 from latency.planning.options import Goal, NetworkOptions, target_of
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.network_timing import SAMPLES_PER_ROUND, NetworkVariant, compile_variant
@@ -149,7 +150,7 @@ class Stand:
         recipe: Recipe,
         settings: RunSettings,
         dtype: str,
-        report: Callable[[str, int, int], None] = lambda message, done, total: None,
+        report: Report = no_report,
     ) -> None:
         self.session, self.graph, self.recipe, self.settings = session, graph, recipe, settings
         self.dtype, self.report = dtype, report

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from devices.session import Session
 from devices.timing.measure import device_of
 from fleetpose.errors import DeviceUnreachable
+from fleetpose.progress import Report
 from latency.profiling.bench import Outcome
 from latency.profiling.device_pool import DevicePool, Feed
 from latency.profiling.interleaved_run import RunSettings
@@ -28,7 +29,6 @@ from latency.records.record import Record
 
 log = logging.getLogger("latency.profiling.collector")
 
-Report = Callable[[str, int, int], None]
 #: puts runs that wait into the order they are to be done in; may change or drop some
 Order = Callable[[list[Group]], list[Group]]
 

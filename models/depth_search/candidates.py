@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from fleetpose.errors import DeviceUnreachable, FleetposeError
+from fleetpose.progress import Report, no_report
 from models.depth_search.families import DepthCost, DepthFamily, Numbers, depth_family
 from models.depth_search.search import DepthSearch, shapes
 from models.graph.network import Graph
@@ -65,7 +66,7 @@ def determine_depth(
     search: DepthSearch,
     latency_of: Callable[[Graph], float] | None = None,
     accuracy_of: AccuracyOf | None = None,
-    progress: Callable[[str, int, int], None] = lambda message, done, total: None,
+    progress: Report = no_report,
     include_members: bool = False,
 ) -> list[Candidate]:
     """The networks of a family that hold a budget, by number of blocks.

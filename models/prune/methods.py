@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.progress import Report
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.constraints import Admm, HardMasks, IterativeMagnitude, Reweighted
@@ -18,7 +19,7 @@ from models.prune.masks.binding import adopt
 from models.prune.masks.targets import find_targets
 from models.prune.oneshot import prune_graph
 from models.prune.reconstruction.layerwise import ReconstructionSettings
-from models.prune.reconstruction.reconstruct import Report, reconstruct
+from models.prune.reconstruction.reconstruct import reconstruct
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 from models.prune.settings import METHODS, Strength
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable
 
 import numpy as np
 from torch import nn
 
 from fleetpose.errors import UsageError
+from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.methods import cached_start, constraint_for, prune_at_once
@@ -27,8 +27,6 @@ from models.train.loop import Teacher, TrainStep, train
 from models.train.running.checkpoint import tensors_digest
 from models.train.running.log import CsvLog
 from models.zoo.spec import ModelSpec
-
-Report = Callable[[str, int, int], None]
 
 
 def prune(
@@ -43,7 +41,7 @@ def prune(
     teacher: Teacher | None = None,
     files: PruneFiles | None = None,
     restart: bool = False,
-    report: Report = lambda message, done, total: None,
+    report: Report = no_report,
 ) -> None:
     """Give `network` the zeros of a plan, in place.
 

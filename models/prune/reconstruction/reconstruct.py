@@ -7,12 +7,13 @@ dense are solved anew, too (He et al. 2017, arXiv:1707.06168).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from fleetpose.progress import Report
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
@@ -22,7 +23,6 @@ from models.prune.reconstruction.problem import Problem, problem
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 
 #: report(layer, layers done, layers in all)
-Report = Callable[[str, int, int], None]
 
 
 def reconstruct(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from fleetpose.errors import UsageError
+from fleetpose.progress import Report, no_report
 from models.accuracy.protocol import evaluate_network
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
@@ -30,7 +31,6 @@ from models.zoo.spec import ModelSpec
 QUICK = ReconstructionSettings(samples=6000, rectify=2, compensate=False, attention=0.0)
 
 #: report(message, points done, points in all)
-Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def measure_sensitivity(
     zeros: Sequence[float],
     block_zeros: Sequence[float],
     journal: ResponseJournal,
-    report: Report = lambda message, done, total: None,
+    report: Report = no_report,
 ) -> dict[str, FamilyCurves]:
     """Every curve of each family of sparsities, by the family's text.
 
