@@ -3,3 +3,12 @@
 This package is the floor of the project: it knows nothing of layers, kernels or devices and imports only the
 standard library.
 """
+
+from importlib.metadata import PackageNotFoundError, version
+
+__all__ = ["__version__"]
+
+try:
+    __version__ = version("fleetpose")
+except PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0+unknown"

@@ -1,0 +1,71 @@
+"""`fleetpose VERB ...`: every command of the project under one name; a verb runs what `python -m PACKAGE.VERB` runs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fleetpose import __version__
+from fleetpose.cli import run
+from fleetpose.commands import GROUPS, VERBS, Verb
+from fleetpose.errors import FleetposeError, UsageError, unknown_name
+
+PACKAGES = Path(__file__).resolve().parents[1]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; gives its exit status.
+
+    Args:
+        argv: the verb and its flags; None: those of this process.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if words else UsageError.exit_status
+    if words[0] == "--version":
+        print(f"fleetpose {__version__}")
+        return 0
+    try:
+        if words[0] not in VERBS:
+            raise UsageError(f"{unknown_name('command', words[0], VERBS)}; see fleetpose --help")
+        return run_verb(VERBS[words[0]], words[1:])
+    except FleetposeError as error:
+        print(f"fleetpose: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+def overview() -> str:
+    """The text of `fleetpose --help`."""
+    width = max(map(len, VERBS)) + 2
+    lines = ["usage: fleetpose VERB [flags]     (fleetpose VERB --help says which; fleetpose --version)"]
+    for title, verbs in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {verb.name:{width}}{verb.help}" for verb in verbs)]
+    return "\n".join(lines)
+
+
+def run_verb(verb: Verb, argv: Sequence[str]) -> int:
+    """Run the command behind `verb`. Raises UsageError where another package hides the one it lies in."""
+    check_not_hidden(verb.module.partition(".")[0])
+    module = importlib.import_module(f"{verb.module}.__main__" if verb.is_package else verb.module)
+    parser = module.make_parser()
+    parser.prog = f"fleetpose {verb.name}"
+    return run(module.main, parser, argv)
+
+
+def check_not_hidden(package: str) -> None:
+    """Raise UsageError where Python finds another `package` than the one beside this file."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise UsageError(f"package {package!r} is not installed; install fleetpose again")
+    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    if not any(Path(place).resolve().is_relative_to(PACKAGES / package) for place in places):
+        where = ", ".join(map(str, places))
+        raise UsageError(f"{where} hides fleetpose's own package {package!r}; rename it, or take it off PYTHONPATH")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The command `fleetpose`: every verb once, the frame of `python -m`, and one line for what goes wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fleetpose
+from fleetpose.__main__ import main
+from fleetpose.commands import VERBS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_verbs_are_all_commands_of_the_packages():
+    paths = [
+        path
+        for package in ("devices", "models", "codegen", "latency")
+        for path in (ROOT / package).rglob("*.py")
+        if "\ndef make_parser(" in path.read_text()
+    ]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths}
+    assert {f"{verb.module}.__main__" if verb.is_package else verb.module for verb in VERBS.values()} == modules
+
+
+def test_help_lists_every_verb(capsys):
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"  {name} " in printed for name in VERBS)
+    assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fleetpose {fleetpose.__version__}\n"
+
+
+def test_no_verb_shows_the_overview(capsys):
+    assert main([]) == 2
+    assert "usage: fleetpose VERB" in capsys.readouterr().out
+
+
+def test_unknown_verb_suggests(capsys):
+    assert main(["optimise"]) == 2
+    assert "unknown command 'optimise'; did you mean 'optimize'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["doctor", "serve"])
+def test_help_of_a_verb_names_the_command(capsys, name):
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: fleetpose {name} ")
+
+
+def test_wrong_flag_of_a_verb_is_one_line(capsys):
+    assert main(["doctor", "--wrong"]) == 2
+    assert capsys.readouterr().err == (
+        "fleetpose doctor: unrecognized arguments: --wrong; see fleetpose doctor --help\n"
+    )
+
+
+def test_import_of_the_command_imports_no_other_package():
+    code = "import sys, fleetpose.__main__; print([m for m in ('models', 'devices', 'codegen') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+
+
+def test_folder_that_hides_a_package_is_named(tmp_path):
+    hiding = tmp_path / "devices" / "__init__.py"
+    hiding.parent.mkdir()
+    hiding.write_text("")
+    code = f"import sys, fleetpose.__main__ as f; sys.path.insert(0, {str(tmp_path)!r}); sys.exit(f.main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"fleetpose: {hiding} hides fleetpose's own package 'devices'; rename it, or take it off PYTHONPATH\n"
+    )
