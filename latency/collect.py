@@ -1,7 +1,7 @@
 """Time layers and networks on a device, for the latency model to learn from: `python -m latency.collect`.
 
 Everything goes into one file of records (`latency.records.read`), run by run: stopping loses only the run at hand, and
-the same command goes on behind it. Several devices of a kind behind one tracker key share the work (`--workers`).
+run the same command again to resume. Several devices of a kind behind one tracker key share the work (`--workers`).
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.collect", "Time layers, dense and sparse, on a device and keep each as a record.")
     parser.add_argument("--model", nargs="+", required=True, help=f"networks whose layers are timed, each {MODEL_HELP}")
     parser.add_argument("--size", type=cli.image_size, nargs="+", default=[], metavar="HxW",
-                        help="input sizes; each model's own without")  # fmt: skip
+                        help="input sizes (default: each model's own)")  # fmt: skip
     parser.add_argument(
         "--sparsity", nargs="+", default=[], metavar="TEXT",
         help="time each convolution under these besides dense, e.g. columns:0.75:8x1, or 'dense' for nothing else; "
         "without, a set that covers blocks and zeros",
     )  # fmt: skip
-    parser.add_argument("--layer", nargs="+", default=[], help="only layers of these names; all without")
+    parser.add_argument("--layer", nargs="+", default=[], help="only layers of these names (default: all)")
     parser.add_argument("--around", type=int, default=0, metavar="N",
                         help="also time N layers between and around those of the networks")  # fmt: skip
     parser.add_argument("--networks", action="store_true", help="also time the whole networks")

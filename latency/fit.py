@@ -35,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--split",
         choices=SPLITS,
-        help="what cross-validation holds out; families, networks or shapes, as the data has them, without",
+        help="what cross-validation holds out (default: families, networks or shapes, as the data has them)",
     )
     return parser
 

@@ -27,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_network_flags(parser)
     zeros = parser.add_mutually_exclusive_group()
     zeros.add_argument("--sparsity", metavar="TEXT", help="each convolution that can have it, e.g. columns:0.75:8x1")
-    zeros.add_argument("--plan", type=Path, metavar="FILE", help="which layers are sparse, and how; dense without")
+    zeros.add_argument("--plan", type=Path, metavar="FILE", help="which layers are sparse, and how (default: none)")
     return parser
 
 
@@ -35,7 +35,7 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that predicting and deciding share."""
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument("--predictor", required=True, metavar="FILE", help="what latency.fit wrote")
-    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size; the model's own without")
+    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size (default: the model's own)")
     parser.add_argument("--profile", help="profile name or TOML file, where the predictor's is not by name")
     parser.add_argument("--dtype", choices=tuple(ITEM_BYTES), default="float32", help="of activations and weights")
     parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")

@@ -95,15 +95,17 @@ class Calibration:
     def from_json(cls, values: Any) -> Calibration:
         """The inverse of `to_json`. Raises ValueError, in one line, for what is damaged."""
         try:
-            found = {name: float(values["coefficients"][name]) for name in TERMS}
+            coefficients = {name: float(values["coefficients"][name]) for name in TERMS}
             errors = {str(name): float(value) for name, value in values["errors"].items()}
             networks = tuple(map(str, values["networks"]))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"its calibration is damaged ({type(error).__name__} at {error})") from error
-        sound = all(math.isfinite(value) and value >= 0 for value in found.values()) and any(found.values())
+        sound = all(math.isfinite(value) and value >= 0 for value in coefficients.values()) and any(
+            coefficients.values()
+        )
         if not (sound and all(map(math.isfinite, errors.values()))):
             raise ValueError("its calibration is damaged (a coefficient or error that is none)")
-        return cls(tuple(found.values()), networks, errors)
+        return cls(tuple(coefficients.values()), networks, errors)
 
 
 def terms_of(ms: np.ndarray, launches: int, written: float) -> np.ndarray:

@@ -53,8 +53,8 @@ def bootstrap(
     times = np.array([np.bincount(draw, minlength=len(names)) for draw in draws], float)
     counts = times @ np.bincount(index, minlength=len(names))
     tails = [(1 - level) / 2, (1 + level) / 2]
-    found = {}
+    intervals = {}
     for name, value in values.items():
         means = times @ np.bincount(index, value, len(names)) / counts
-        found[name] = [float(bound) for bound in np.quantile(means, tails)]
-    return found
+        intervals[name] = [float(bound) for bound in np.quantile(means, tails)]
+    return intervals

@@ -115,6 +115,6 @@ def _solve(relative: np.ndarray, prior: np.ndarray, weights: np.ndarray) -> tupl
     pull = np.sqrt(PRIOR_ROWS) * np.eye(len(sizes))
     for _ in range(ROUNDS):
         roots = np.sqrt(counted)
-        found = nnls(np.vstack([scaled * roots[:, None], pull]), np.concatenate([roots, pull @ centre]))[0]
-        counted = weights * TYPICAL_ERROR / np.maximum(np.abs(scaled @ found - 1), LEAST_ERROR)
-    return tuple(map(float, found / sizes))
+        solution = nnls(np.vstack([scaled * roots[:, None], pull]), np.concatenate([roots, pull @ centre]))[0]
+        counted = weights * TYPICAL_ERROR / np.maximum(np.abs(scaled @ solution - 1), LEAST_ERROR)
+    return tuple(map(float, solution / sizes))

@@ -80,11 +80,11 @@ class Predictor:
         if not samples:
             return []
         inputs = self._inputs(samples)
-        found, factors = self.model.predict(inputs), self.conformal.factors(inputs.kernels)
+        times, factors = self.model.predict(inputs), self.conformal.factors(inputs.kernels)
         doubts = self.ranges.doubts(inputs.features, inputs.kernels)
         return [
             Prediction(float(ms), float(ms / factor), float(ms * factor), doubt)
-            for ms, factor, doubt in zip(found, factors, doubts, strict=True)
+            for ms, factor, doubt in zip(times, factors, doubts, strict=True)
         ]
 
     def estimates(self, kernels: Sequence[tuple[Workload, ScheduleChoice]]) -> list[Prediction]:
@@ -131,9 +131,11 @@ class Predictor:
     @classmethod
     def from_json(cls, values: Any) -> Predictor:
         """The inverse of `to_json`. Raises UsageError for another format or features, ValueError for damage."""
-        found = values.get("format") if isinstance(values, dict) else type(values).__name__
-        if found != FORMAT:
-            raise UsageError(f"not a predictor: its format is {found!r}, not {FORMAT!r}; fit it again with latency.fit")
+        format_name = values.get("format") if isinstance(values, dict) else type(values).__name__
+        if format_name != FORMAT:
+            raise UsageError(
+                f"not a predictor: its format is {format_name!r}, not {FORMAT!r}; fit it again with latency.fit"
+            )
         try:
             version, names = values["features"]["version"], values["features"]["names"]
             if version != FEATURES_VERSION or names != list(NAMES):

@@ -33,16 +33,16 @@ class Ranges:
 
     def doubts(self, features: np.ndarray, kernels: Sequence[str]) -> list[tuple[str, ...]]:
         """For each row what of it lies outside: "cin 4096 is above 2048, the most it was fitted on"."""
-        found: list[list[str]] = [
+        doubts: list[list[str]] = [
             [] if kernel in self.kernels else [f"no kernel of class {kernel} was fitted on"] for kernel in kernels
         ]
         for name, (low, high) in self.bounds.items():
             column = features[:, NAMES.index(name)]
             for row in np.flatnonzero(column < low):
-                found[row].append(f"{name} {column[row]:g} is below {low:g}, the least it was fitted on")
+                doubts[row].append(f"{name} {column[row]:g} is below {low:g}, the least it was fitted on")
             for row in np.flatnonzero(column > high):
-                found[row].append(f"{name} {column[row]:g} is above {high:g}, the most it was fitted on")
-        return [tuple(texts) for texts in found]
+                doubts[row].append(f"{name} {column[row]:g} is above {high:g}, the most it was fitted on")
+        return [tuple(texts) for texts in doubts]
 
     def to_json(self) -> dict[str, Any]:
         return {"bounds": {name: list(pair) for name, pair in self.bounds.items()}, "kernels": sorted(self.kernels)}

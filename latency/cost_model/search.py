@@ -70,7 +70,7 @@ def search(
 
     Args:
         start: everything that is not searched for.
-        by: one of SPLITS; `usual_split` without.
+        by: one of SPLITS; by default `usual_split`.
         wide: try GRID; else only how many rounds.
 
     Raises:

@@ -46,7 +46,7 @@ class TreeSettings:
 
     def parameters(self, width: int, seed: int) -> dict[str, Any]:
         """xgboost's parameters for a matrix of `width` columns, NAMES first."""
-        made: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "objective": "reg:pseudohubererror",
             "huber_slope": self.slope,
             "base_score": 0.0,
@@ -59,10 +59,10 @@ class TreeSettings:
             "seed": seed,
         }
         if self.monotone:
-            made["monotone_constraints"] = tuple(
+            parameters["monotone_constraints"] = tuple(
                 int(column < len(NAMES) and NAMES[column] in MONOTONE) for column in range(width)
             )
-        return made
+        return parameters
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -79,8 +79,10 @@ class Trees:
         """Grow trees on `matrix` (n, columns) for `target` (n)."""
         data = xgboost.DMatrix(matrix, target)
         seeds = range(seed * settings.bags, (seed + 1) * settings.bags)
-        made = (xgboost.train(settings.parameters(matrix.shape[1], each), data, settings.rounds) for each in seeds)
-        return cls(tuple(made))
+        boosters = (
+            xgboost.train(settings.parameters(matrix.shape[1], number), data, settings.rounds) for number in seeds
+        )
+        return cls(tuple(boosters))
 
     def predict(self, matrix: np.ndarray, rounds: int = 0) -> np.ndarray:
         """The mean answer (n), of the first `rounds` trees or of all."""

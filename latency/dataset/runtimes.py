@@ -203,8 +203,8 @@ def _filters_first(grid: tuple[int, int, int], deepest: int) -> tuple[int, int, 
 
 def _divider(number: int, most: int) -> int:
     """8, 4 or 2 if it divides `number`, else the largest up to `most` that does."""
-    first = [each for each in (8, 4, 2) if number % each == 0 and each <= most]
-    return first[0] if first else max(each for each in range(1, most + 1) if number % each == 0)
+    first = [divisor for divisor in (8, 4, 2) if number % divisor == 0 and divisor <= most]
+    return first[0] if first else max(divisor for divisor in range(1, most + 1) if number % divisor == 0)
 
 
 def depth_loop(layer: Layer, framework: str, gpu_name: str, tile_size: int) -> int:

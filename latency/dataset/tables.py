@@ -141,13 +141,13 @@ def passes(row: TableRow, where: Mapping[str, Sequence[str]]) -> bool:
 
 def epilogues(rows: Sequence[TableRow]) -> dict[tuple, tuple[str, ...]]:
     """The steps fused into layers, by layer, from those names of kernels that tell them."""
-    found: dict[tuple, tuple[str, ...]] = {}
+    steps: dict[tuple, tuple[str, ...]] = {}
     for row in rows:
         name = (row.values.get("kernels") or row.values.get("kernel") or "").split("|")[0]
         if LINKED in name:
             texts = (text.strip("_") for text in name.split(LINKED)[1:])
-            found[_identity(row)] = tuple(_step(text) for text in texts)
-    return found
+            steps[_identity(row)] = tuple(_step(text) for text in texts)
+    return steps
 
 
 def _identity(row: TableRow) -> tuple:

@@ -59,13 +59,13 @@ def lookup(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware) 
     known = np.log(np.column_stack(_columns(train, hardware, *NEARNESS)))
     asked = np.log(np.column_stack(_columns(test, hardware, *NEARNESS)))
     classes = np.array([sample.kernel for sample in train])
-    found = np.empty(len(test))
+    predicted = np.empty(len(test))
     for row, sample in enumerate(test):
         far = ((known - asked[row]) ** 2).sum(1)
         same = classes == sample.kernel
         nearest = int(np.argmin(np.where(same, far, np.inf) if same.any() else far))
-        found[row] = ms[nearest] * asked_work[row] / known_work[nearest]
-    return found
+        predicted[row] = ms[nearest] * asked_work[row] / known_work[nearest]
+    return predicted
 
 
 BASELINES: dict[str, BaselineModel] = {"macs": macs, "roofline": roofline, "lookup": lookup}

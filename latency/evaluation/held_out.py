@@ -33,13 +33,13 @@ class HeldOut:
     Attributes:
         samples: with measured times.
         predictions: one for each.
-        rivals: milliseconds by the name of the rival; {} where there was nothing to fit them on.
+        baselines: milliseconds by the name of the baseline; {} where there was nothing to fit them on.
         groups: the group of each sample, for the bootstrap.
     """
 
     samples: tuple[Sample, ...]
     predictions: tuple[Prediction, ...]
-    rivals: dict[str, np.ndarray]
+    baselines: dict[str, np.ndarray]
     groups: tuple[str, ...]
 
 
@@ -57,26 +57,26 @@ def cross_validate(
 
     Args:
         by, count: the split, and how many folds.
-        train_size: fit on so many shapes of each training side, drawn at random; all without.
+        train_size: fit on so many shapes of each training side, drawn at random (default: all).
         repeats: such drawings for each fold.
 
     Raises:
         UsageError: too few groups or samples.
     """
     held: list[Sample] = []
-    found: list[Prediction] = []
-    rivals: dict[str, list[np.ndarray]] = {name: [] for name in BASELINES}
+    predictions: list[Prediction] = []
+    baselines: dict[str, list[np.ndarray]] = {name: [] for name in BASELINES}
     for number, part in enumerate(folds(samples, by, count, options.seed)):
         for repeat in range(repeats if train_size else 1):
             train = part.train if train_size is None else drawn(part, train_size, options.seed + 1000 * repeat + number)
             inner = replace(options, by="shape" if train_size else by)
             predictor = fit_predictor(train, hardware, inner, bases).predictor
             held += part.test
-            found += predictor.predict(part.test)
-            for name, rival in BASELINES.items():
-                rivals[name].append(rival(train, part.test, hardware))
-    stacked = {name: np.concatenate(pieces) for name, pieces in rivals.items()}
-    return HeldOut(tuple(held), tuple(found), stacked, tuple(_group(sample, by) for sample in held))
+            predictions += predictor.predict(part.test)
+            for name, baseline in BASELINES.items():
+                baselines[name].append(baseline(train, part.test, hardware))
+    stacked = {name: np.concatenate(pieces) for name, pieces in baselines.items()}
+    return HeldOut(tuple(held), tuple(predictions), stacked, tuple(_group(sample, by) for sample in held))
 
 
 def drawn(part: Fold, size: int, seed: int) -> tuple[Sample, ...]:
@@ -108,8 +108,8 @@ def _group(sample: Sample, by: str) -> str:
 def report(held: HeldOut, seed: int = 0) -> dict[str, Any]:
     """The figures of `latency.evaluate` as one JSON object: errors and shares are fractions."""
     times = measured(held.samples)
-    predicted = np.array([found.ms for found in held.predictions])
-    low, high = (np.array([getattr(found, name) for found in held.predictions]) for name in ("low", "high"))
+    predicted = np.array([prediction.ms for prediction in held.predictions])
+    low, high = (np.array([getattr(prediction, name) for prediction in held.predictions]) for name in ("low", "high"))
     covered = ((low <= times) & (times <= high)).astype(float)
     error = np.abs(predicted / times - 1)
     means = {
@@ -123,7 +123,7 @@ def report(held: HeldOut, seed: int = 0) -> dict[str, Any]:
         "interval_coverage": float(covered.mean()),
         "n": len(times),
         "baselines": {
-            name: float(np.abs(held.rivals[name] / times - 1).mean()) if name in held.rivals else None
+            name: float(np.abs(held.baselines[name] / times - 1).mean()) if name in held.baselines else None
             for name in BASELINES
         },
         "decision": decisions(held.samples, predicted),
@@ -133,14 +133,14 @@ def report(held: HeldOut, seed: int = 0) -> dict[str, Any]:
 
 
 def _row(held: HeldOut, row: int, predicted: np.ndarray) -> dict[str, Any]:
-    sample, found = held.samples[row], held.predictions[row]
+    sample, prediction = held.samples[row], held.predictions[row]
     assert sample.ms is not None
     return {
         "sample": sample.label,
         "group": held.groups[row],
         "measured_ms": sample.ms,
-        "predicted_ms": found.ms,
+        "predicted_ms": prediction.ms,
         "error": float(predicted[row] / sample.ms - 1),
         "spread": sample.spread,
-        "doubts": list(found.doubts),
+        "doubts": list(prediction.doubts),
     }

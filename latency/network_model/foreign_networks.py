@@ -107,9 +107,9 @@ def _within(groups: Sequence[str], held_out: Sequence[str]) -> bool:
 
 def _of(samples: Sequence[Sample], names: Sequence[str]) -> list[list[Sample]]:
     """The samples of each named network."""
-    found: dict[str, list[Sample]] = {name: [] for name in names}
+    by_network: dict[str, list[Sample]] = {name: [] for name in names}
     for sample in samples:
         for name in sample.networks:
-            if name in found:
-                found[name].append(sample)
-    return [found[name] for name in names]
+            if name in by_network:
+                by_network[name].append(sample)
+    return [by_network[name] for name in names]

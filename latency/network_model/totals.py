@@ -120,5 +120,5 @@ def correlated_half_width(parts: Sequence[Part]) -> float:
         widths[key] = widths.get(key, 0.0) + part.ms * part.half_width
     together = sum(widths.values())
     squares = sum(width**2 for width in widths.values())
-    whole = sum(part.ms for part in parts)
-    return math.sqrt((1 - CORRELATION) * squares + CORRELATION * together**2) / whole if whole else 0.0
+    total_ms = sum(part.ms for part in parts)
+    return math.sqrt((1 - CORRELATION) * squares + CORRELATION * together**2) / total_ms if total_ms else 0.0

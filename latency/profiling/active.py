@@ -37,7 +37,7 @@ def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], li
     """A function that puts runs in order, what is worth most first; what has no schedule comes last."""
 
     def order(waiting: list[Group]) -> list[Group]:
-        worths = {number: worth(each) for number, each in _estimated(estimator, recipe, waiting).items()}
+        worths = {number: worth(estimates) for number, estimates in _estimated(estimator, recipe, waiting).items()}
         if worths:
             log.info("worth of runs: %.3f to %.3f", max(worths.values()), min(worths.values()))
         return [waiting[number] for number in sorted(range(len(waiting)), key=lambda at: -worths.get(at, -1.0))]
@@ -48,7 +48,7 @@ def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], li
 def worth(estimates: Sequence[TimeEstimate]) -> float:
     """That of timing a run, the dense variant's estimate first: of its most open decision and its widest interval."""
     dense, *sparse = estimates
-    open_decision = max((expected_loss(dense, each) for each in sparse), default=0.0)
+    open_decision = max((expected_loss(dense, variant) for variant in sparse), default=0.0)
     return open_decision + WIDTH_WORTH * max(map(sigma, estimates))
 
 
@@ -75,11 +75,11 @@ def _estimated(estimator: Estimator, recipe: Recipe, groups: Sequence[Group]) ->
     kernels: list[tuple[Workload, ScheduleChoice]] = []
     owners: list[int] = []
     for number, group in enumerate(groups):
-        found = recipe.choices(group)
-        if found and found[0][0].sparsity is None:
-            kernels += found
-            owners += [number] * len(found)
+        choices = recipe.choices(group)
+        if choices and choices[0][0].sparsity is None:
+            kernels += choices
+            owners += [number] * len(choices)
     estimated: dict[int, list[TimeEstimate]] = {}
-    for number, one in zip(owners, estimator.estimates(kernels) if kernels else [], strict=True):
-        estimated.setdefault(number, []).append(one)
+    for number, estimate in zip(owners, estimator.estimates(kernels) if kernels else [], strict=True):
+        estimated.setdefault(number, []).append(estimate)
     return estimated

@@ -98,7 +98,7 @@ def sampled_layer(bases: Sequence[Layer], point: np.ndarray) -> Layer:
 
 
 def _sparsities(layer: Layer, point: np.ndarray) -> tuple[Sparsity | None, ...]:
-    found: dict[Sparsity | None, None] = {None: None}
+    chosen: dict[Sparsity | None, None] = {None: None}
     for at in point.reshape(-1, _VARIANT_AXES):
         pattern = _pick(PATTERNS if layer.kernel == (3, 3) else PATTERNS[:2], at[0])
         zeros = round(ZEROS[0] + (ZEROS[1] - ZEROS[0]) * at[1], 2)
@@ -108,8 +108,8 @@ def _sparsities(layer: Layer, point: np.ndarray) -> tuple[Sparsity | None, ...]:
         else:
             sparsity = Sparsity(pattern, zeros, block)
         if sparsity.applies_to(layer) is None:
-            found[sparsity] = None
-    return tuple(found)
+            chosen[sparsity] = None
+    return tuple(chosen)
 
 
 def _scaled(size: int, at: float) -> int:

@@ -74,7 +74,7 @@ class LayerBench:
 
         Raises DeviceUnreachable where the device does not come back.
         """
-        failures = {number: one.failure for number, one in enumerate(prepared) if one.failure is not None}
+        failures = {number: variant.failure for number, variant in enumerate(prepared) if variant.failure is not None}
         strikes: Counter[int | None] = Counter()
         while True:
             try:
@@ -104,29 +104,29 @@ class LayerBench:
         run = self.rounds.run(calls, alone)
         outcomes = [
             replace(
-                self._outcome(one, failures.get(number), run.found.get(number), run.ratios.get(number)),
+                self._outcome(one, failures.get(number), run.measurements.get(number), run.ratios.get(number)),
                 to_reference=run.to_reference.get(number),
             )
             for number, one in enumerate(prepared)
         ]
         return outcomes, run.pace
 
-    def _loaded(self, group: Group, number: int, one: Prepared) -> tuple[Call | None, Failure | None]:
+    def _loaded(self, group: Group, number: int, variant: Prepared) -> tuple[Call | None, Failure | None]:
         """A variant on the device, run once; or what is wrong with it. Raises Broken."""
         if not self.session.runs_kernels:
-            layer, sparsity = group.workload.layer, one.sparsity
+            layer, sparsity = group.workload.layer, variant.sparsity
             macs = layer.macs if sparsity is None else sparsity.kept_macs(layer)
             moved = 4.0 * sum(int(np.prod(shape)) for shape in (*layer.in_shapes, layer.out_shape))
             key = group.identity(sparsity, {})
             return Call(self.session.kernel(key, macs, moved)), None
 
         def first_run() -> tuple[Call, np.ndarray]:
-            assert one.compiled is not None
-            with self.session.guard(f"running {variant_text(one.sparsity)}"):
-                loaded = LoadedLayer(one.compiled, self.session)
-                call = Call(loaded.module, loaded.arguments(one.inputs), ENTRY)
+            assert variant.compiled is not None
+            with self.session.guard(f"running {variant_text(variant.sparsity)}"):
+                loaded = LoadedLayer(variant.compiled, self.session)
+                call = Call(loaded.module, loaded.arguments(variant.inputs), ENTRY)
                 call.function[ENTRY](*call.args)
-                return call, one.compiled.workload.output.unpack(call.args[-1].numpy())
+                return call, variant.compiled.workload.output.unpack(call.args[-1].numpy())
 
         try:
             call, result = bounded(first_run, self.settings.timeout_secs, "its first run")
@@ -139,7 +139,7 @@ class LayerBench:
             if not self.session.alive():
                 raise Broken(number, Failure("device", reason(error))) from error
             return None, Failure("error", f"{type(error).__name__}: {reason(error)}")
-        wrong = departure(result, one.expected, TOLERANCES[group.workload.dtype])
+        wrong = departure(result, variant.expected, TOLERANCES[group.workload.dtype])
         return (call, None) if wrong is None else (None, Failure("wrong", wrong))
 
     def _outcome(

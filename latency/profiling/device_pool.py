@@ -1,4 +1,4 @@
-"""Workers: threads with a device session each, that take runs from one feed until it is empty or their device is gone.
+"""A pool of devices: threads with a device session each take runs from one feed until it is empty or the device is gone.
 
 What a lost device was at goes back into the feed for the others. Where the device is another machine, the next run is
 compiled while one is timed; on this machine that would disturb the timing, so there it waits.
@@ -128,7 +128,9 @@ class DevicePool:
         with ThreadPoolExecutor(1, "compiler") as compiler:
             ahead = compiler if overlap else None
             openers = [lambda: first, *others]
-            threads = [threading.Thread(target=self._work, args=(each, first, ahead), daemon=True) for each in openers]
+            threads = [
+                threading.Thread(target=self._work, args=(opener, first, ahead), daemon=True) for opener in openers
+            ]
             try:
                 for thread in threads:
                     thread.start()
@@ -209,10 +211,10 @@ class DevicePool:
 
 def _check_same(session: Session, first: Session) -> None:
     """Raise UsageError where a device is of another kind than the first: their times must not mix."""
-    one, other = device_of(first), device_of(session)
+    expected, own = device_of(first), device_of(session)
     for name in IDENTITY:
-        if one[name] != other[name]:
+        if expected[name] != own[name]:
             raise UsageError(
-                f"the devices behind {first.spec} differ in {name}: {one[name]!r} and {other[name]!r}\n"
+                f"the devices behind {first.spec} differ in {name}: {expected[name]!r} and {own[name]!r}\n"
                 f"offer each kind under a key of its own (devices.serve --key)"
             )

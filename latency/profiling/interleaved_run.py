@@ -1,4 +1,4 @@
-"""Rounds: loaded variants of a layer timed in turn on one device, the reference kernel among them.
+"""An interleaved run: loaded variants of a layer timed in turn on one device, the reference kernel among them.
 
 What fails inside is a Measurement with its reason; only the end of the session stops a run (Broken), since it voids
 everything that was loaded. `latency.profiling.bench` loads the variants and decides what to do then.
@@ -62,7 +62,7 @@ class Broken(Exception):
 class RunTimes(NamedTuple):
     """One run over the variants of a layer, by their numbers; 0 is the dense one."""
 
-    found: dict[int, Measurement]
+    measurements: dict[int, Measurement]
     ratios: dict[int, RatioToDense]
     pace: Pace
     to_reference: dict[int, float | None]
@@ -107,33 +107,35 @@ class InterleavedRuns:
             timeout_secs=settings.timeout_secs, clock="wall", seed=settings.seed,
             most_rounds=settings.rounds * settings.patience.extend, precision=settings.patience.precision,
         )  # fmt: skip
-        found = {int(name): one for name, one in result.measurements.items() if name != REFERENCE_NAME}
-        self._check_alive(found, None)
+        measurements = {int(name): timing for name, timing in result.measurements.items() if name != REFERENCE_NAME}
+        self._check_alive(measurements, None)
         pace, relative = Pace(drift), {}
         if self.reference is not None:
             reference = result.measurements[REFERENCE_NAME]
             pace = self.reference.pace_of(reference)
-            relative = {number: to_reference(one, reference) for number, one in found.items()}
+            relative = {number: to_reference(timing, reference) for number, timing in measurements.items()}
         ratios = result.ratios if result.reference == "0" else {}
-        to_dense = {int(name): ratio_to_dense(one) for name, one in ratios.items() if name.isdigit()}
-        return RunTimes(found, to_dense, pace, relative)
+        to_dense = {int(name): ratio_to_dense(timing) for name, timing in ratios.items() if name.isdigit()}
+        return RunTimes(measurements, to_dense, pace, relative)
 
     def _alone(self, number: int, call: Call) -> Measurement:
         settings = self.settings
-        found = measure(
+        measurement = measure(
             self.session, call.function, call.args, entry=call.entry, repeats=settings.rounds, warmup=1,
             min_repeat_secs=settings.sample_secs, timeout_secs=settings.timeout_secs,
         )  # fmt: skip
-        self._check_alive({number: found}, number)
-        return found
+        self._check_alive({number: measurement}, number)
+        return measurement
 
-    def _check_alive(self, found: Mapping[int, Measurement], blamed: int | None) -> None:
+    def _check_alive(self, measurements: Mapping[int, Measurement], blamed: int | None) -> None:
         if self.session.alive():
             return
-        for number, one in found.items():
-            if one.failure == "timeout":
-                raise Broken(number, Failure("timeout", brief(one.error)))
-        why = next((one.error for one in found.values() if not one.ok), "the session ended")
+        for number, measurement in measurements.items():
+            if measurement.failure == "timeout":
+                raise Broken(number, Failure("timeout", brief(measurement.error)))
+        why = next(
+            (measurement.error for measurement in measurements.values() if not measurement.ok), "the session ended"
+        )
         raise Broken(blamed, Failure("device", brief(why)))
 
     def _settle(self) -> float | None:

@@ -53,7 +53,7 @@ class NetworkVariant:
     @property
     def variants(self) -> dict[str, str]:
         """The layers that are not dense."""
-        return {name: str(each) for name, each in (self.plan.sparsities if self.plan else {}).items()}
+        return {name: str(sparsity) for name, sparsity in (self.plan.sparsities if self.plan else {}).items()}
 
     def identity(self, session: Session) -> str:
         """The id of its record."""
@@ -103,15 +103,15 @@ def network_record(
         return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
     record = replace(record, grids=compiled.launches, drift=rounded(reference.settle()))
     try:
-        found = _timed(session, compiled.load(session), settings, reference)
+        timing = _timed(session, compiled.load(session), settings, reference)
     except DeviceUnreachable as error:
         failure = Failure("device", reason(error))
     except Exception as error:  # whatever it is, it is this network's result
         failure = Failure("error", f"{type(error).__name__}: {reason(error)}")
     else:
-        if not isinstance(found, Failure):
-            return replace(record, failure=None, **found)
-        failure = found
+        if not isinstance(timing, Failure):
+            return replace(record, failure=None, **timing)
+        failure = timing
     if not session.alive():
         session.reconnect()
         reference.forget()
@@ -134,14 +134,14 @@ def _timed(session: Session, call: Call, settings: RunSettings, reference: Refer
         warmup=1, clock="wall", min_repeat_secs=max(settings.sample_secs, min(first.wall_secs)),
         timeout_secs=timeout_secs, seed=settings.seed,
     )  # fmt: skip
-    found, beside = (result.measurements[name] for name in ("network", REFERENCE_NAME))
-    if not found.ok:
-        return Failure(found.failure or "error", brief(found.error))
+    measurement, beside = (result.measurements[name] for name in ("network", REFERENCE_NAME))
+    if not measurement.ok:
+        return Failure(measurement.failure or "error", brief(measurement.error))
     pace = reference.pace_of(beside)
     return {
-        "conditions": found.before,
+        "conditions": measurement.before,
         "drift": rounded(pace.drift),
         "reference_ms": rounded(pace.reference_ms),
         "to_reference": rounded(result.ratios[REFERENCE_NAME].median),
-        **times(found),
+        **times(measurement),
     }

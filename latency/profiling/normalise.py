@@ -1,4 +1,4 @@
-"""Pace: times as they would be at a device's usual speed, which a reference kernel in the same run says.
+"""Normalise records: times as they would be at a device's usual speed, which a reference kernel in the same run says.
 
 A device's speed wanders: a phone grows hot, a shared machine has other work. What a kernel took over what the reference
 kernel took in the same round does not. Times are that ratio times the reference kernel's usual time.
@@ -19,25 +19,25 @@ from latency.records.record import Record
 
 def usual_reference(records: Iterable[Record]) -> float | None:
     """The median milliseconds of the reference kernel; None where no record has it."""
-    found = [record.reference_ms for record in records if record.reference_ms is not None]
-    return statistics.median(found) if found else None
+    times = [record.reference_ms for record in records if record.reference_ms is not None]
+    return statistics.median(times) if times else None
 
 
 def normalise_records(records: Iterable[Record], reference_ms: float | None = None) -> list[Record]:
     """The records with times that compare: at one pace, a variant's the dense one's times the ratio of their run.
 
     Args:
-        reference_ms: what the reference kernel takes at that pace; `usual_reference` of the records without.
+        reference_ms: what the reference kernel takes at that pace; by default `usual_reference` of the records.
     """
     given = list(records)
     pace = reference_ms or usual_reference(given)
-    found = [normalise_record(record, pace) for record in given]
+    steadied = [normalise_record(record, pace) for record in given]
     groups: dict[str, list[Record]] = {}
-    for record in found:
+    for record in steadied:
         if record.group and record.ok and record.wall_ms:
             groups.setdefault(record.group, []).append(record)
     dense = {name: ms for name, group in groups.items() if (ms := _dense_ms(group)) is not None}
-    return [_tied(record, dense.get(record.group)) for record in found]
+    return [_tied(record, dense.get(record.group)) for record in steadied]
 
 
 def _dense_ms(group: Iterable[Record]) -> float | None:

@@ -22,10 +22,10 @@ DIGITS = 6
 def layer_records(group: Group, outcomes: Sequence[Outcome], pace: Pace, session: Session) -> list[Record]:
     """One record for each variant of a run."""
     device = device_of(session)
-    made = []
+    records = []
     for outcome in outcomes:
         prepared = outcome.prepared
-        made.append(
+        records.append(
             Record(
                 id=group.identity(prepared.sparsity, device),
                 kind="layer",
@@ -48,7 +48,7 @@ def layer_records(group: Group, outcomes: Sequence[Outcome], pace: Pace, session
                 **_relative(outcome, pace),
             )
         )
-    return made
+    return records
 
 
 def _relative(outcome: Outcome, pace: Pace) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def times(measurement: Measurement | None, failed: bool = False) -> dict[str, An
         "event_iqr_ms": measurement.event_iqr_secs,
         "wall_iqr_ms": measurement.wall_iqr_secs,
     }
-    found = {name: None if value is None else rounded(1e3 * value) for name, value in secs.items()}
-    return {**found, "samples": len(measurement.wall_secs)}
+    times_ms = {name: None if value is None else rounded(1e3 * value) for name, value in secs.items()}
+    return {**times_ms, "samples": len(measurement.wall_secs)}
 
 
 def now() -> str:

@@ -72,15 +72,15 @@ class Recipe:
     def prepare(self, group: Group) -> list[Prepared]:
         """Every variant of a group, the dense one first."""
         if self.runs_nothing:
-            return [self._chosen(replace(group.workload, sparsity=each)) for each in group.sparsities]
+            return [self._chosen(replace(group.workload, sparsity=sparsity)) for sparsity in group.sparsities]
         inputs, weights = random_operands(group.workload.layer, self.seed)
-        return [self._prepared(group.workload, each, inputs, weights) for each in group.sparsities]
+        return [self._prepared(group.workload, sparsity, inputs, weights) for sparsity in group.sparsities]
 
     def choices(self, group: Group) -> list[tuple[Workload, ScheduleChoice]]:
         """What would be timed of a group: its variants under their schedules; those that have none are left out."""
-        workloads = [replace(group.workload, sparsity=each) for each in group.sparsities]
-        found = [(workload, self._chosen(workload).choice) for workload in workloads]
-        return [(workload, choice) for workload, choice in found if choice is not None]
+        workloads = [replace(group.workload, sparsity=sparsity) for sparsity in group.sparsities]
+        chosen = [(workload, self._chosen(workload).choice) for workload in workloads]
+        return [(workload, choice) for workload, choice in chosen if choice is not None]
 
     def _chosen(self, workload: Workload) -> Prepared:
         try:
@@ -94,18 +94,18 @@ class Recipe:
         self, dense: Workload, sparsity: Sparsity | None, inputs: list[np.ndarray], weights: Weights
     ) -> Prepared:
         workload = replace(dense, sparsity=sparsity)
-        found = self._chosen(workload)
-        if found.failure is not None:
-            return found
+        chosen = self._chosen(workload)
+        if chosen.failure is not None:
+            return chosen
         weights = weights.pruned(sparsity)
         try:
-            compiled = compile_layer(workload, weights, self.profile, self.host, found.choice)
+            compiled = compile_layer(workload, weights, self.profile, self.host, chosen.choice)
         except Exception as error:  # whatever compiling does is the variant's own failure
             why = Failure("compile", f"{type(error).__name__}: {reason(error)}")
-            log.info("%s %s: %s", workload.label, found.choice, why.reason)
-            return replace(found, failure=why)
+            log.info("%s %s: %s", workload.label, chosen.choice, why.reason)
+            return replace(chosen, failure=why)
         expected = right_result(workload.layer, inputs, weights)
-        return replace(found, compiled=compiled, inputs=tuple(inputs), expected=expected)
+        return replace(chosen, compiled=compiled, inputs=tuple(inputs), expected=expected)
 
 
 def right_result(layer: Layer, inputs: list[np.ndarray], weights: Weights) -> np.ndarray:
@@ -113,4 +113,4 @@ def right_result(layer: Layer, inputs: list[np.ndarray], weights: Weights) -> np
     arrays = {f"{layer.name}.weight": weights.weight, f"{layer.name}.bias": weights.bias}
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
     with torch.no_grad():
-        return run_layer(layer, [torch.from_numpy(each[None]) for each in inputs], tensors)[0].numpy()
+        return run_layer(layer, [torch.from_numpy(operand[None]) for operand in inputs], tensors)[0].numpy()

@@ -1,4 +1,4 @@
-"""Drift: a small kernel timed again and again says whether the device still runs as fast as it did.
+"""The reference kernel: a small kernel timed again and again says whether the device still runs as fast as it did.
 
 A phone that has grown hot, or a machine with something else to do, is waited for; where waiting does not help, the work
 goes on, and every record says how slow the device was. Ratios come from interleaved runs and do not depend on it.
@@ -129,20 +129,20 @@ class ReferenceKernel:
 
         A level that waiting did not change is accepted, until the device is faster again.
         """
-        pause, waited, found = FIRST_PAUSE_SECS, 0.0, self.drift()
-        while found > self.patience.threshold * self._accepted and waited < self.patience.wait_secs:
-            self.say(f"the device is {found:.2f} times as slow as before; waiting")
+        pause, waited, drift = FIRST_PAUSE_SECS, 0.0, self.drift()
+        while drift > self.patience.threshold * self._accepted and waited < self.patience.wait_secs:
+            self.say(f"the device is {drift:.2f} times as slow as before; waiting")
             if self.stop.wait(pause):
                 break
             waited += pause
-            pause, found = min(2 * pause, self.patience.wait_secs - waited + 1e-3), self.drift()
-        if waited and found > self.patience.threshold * self._accepted:
-            log.warning("the device stays %.2f times as slow as it was; going on, each record says so", found)
-        self._accepted = max(1.0, found) if waited else max(1.0, min(self._accepted, found))
-        return found
+            pause, drift = min(2 * pause, self.patience.wait_secs - waited + 1e-3), self.drift()
+        if waited and drift > self.patience.threshold * self._accepted:
+            log.warning("the device stays %.2f times as slow as it was; going on, each record says so", drift)
+        self._accepted = max(1.0, drift) if waited else max(1.0, min(self._accepted, drift))
+        return drift
 
 
 def to_reference(timing: Measurement, reference: Measurement) -> float | None:
     """A kernel's wall time / the reference kernel's in the same run, each of its faster half; None of a failure."""
-    one, other = faster_half(timing.wall_secs), faster_half(reference.wall_secs)
-    return one / other if one and other and timing.ok and reference.ok else None
+    own, other = faster_half(timing.wall_secs), faster_half(reference.wall_secs)
+    return own / other if own and other and timing.ok and reference.ok else None

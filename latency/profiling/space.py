@@ -69,13 +69,13 @@ def network_workloads(graph: Graph, profile: Profile, dtype: str = "float32") ->
     The copies at the network's ends (from and to the user's own tensors) are no layers and not among them.
     """
     layout = assign_layout(graph, profile.lanes_of(dtype), np.dtype(dtype).itemsize)
-    found = []
+    workloads = []
     for layer in graph.layers:
         if layer.name in layout.copied and not layer.epilogue:
-            found += [(layer.name, Workload.of(copy, planes, dtype)) for copy, planes in join_copies(layer, layout)]
+            workloads += [(layer.name, Workload.of(copy, planes, dtype)) for copy, planes in join_copies(layer, layout)]
         else:
-            found.append((layer.name, Workload.of(layer, layout.planes, dtype)))
-    return found
+            workloads.append((layer.name, Workload.of(layer, layout.planes, dtype)))
+    return workloads
 
 
 def network_groups(
@@ -90,7 +90,7 @@ def network_groups(
     Args:
         sparsities: to time each convolution under as far as it can have them; `default_sparsities` where there are
             none. The dense variant is always there.
-        layers: only layers of these names; all without.
+        layers: only layers of these names (default: all).
 
     Raises:
         UsageError: the device does not compute in one of `dtypes`, or no network has a layer of one of the names.
@@ -99,7 +99,7 @@ def network_groups(
     for name in layers:
         if name not in known:
             raise unknown_name("layer", name, known)
-    found: dict[tuple, Group] = {}
+    by_key: dict[tuple, Group] = {}
     for graph in graphs:
         for dtype in dtypes:
             for name, workload in network_workloads(graph, profile, dtype):
@@ -107,10 +107,10 @@ def network_groups(
                     continue
                 variants = variants_of(workload.layer, sparsities, profile)
                 group = Group(workload, variants, (graph.name,), estimated_secs(workload, profile))
-                have = found.get(group.key, replace(group, networks=(), share=0.0))
+                have = by_key.get(group.key, replace(group, networks=(), share=0.0))
                 networks = tuple(dict.fromkeys((*have.networks, graph.name)))
-                found[group.key] = replace(have, networks=networks, share=have.share + group.share)
-    return sorted(found.values(), key=lambda group: -group.share)
+                by_key[group.key] = replace(have, networks=networks, share=have.share + group.share)
+    return sorted(by_key.values(), key=lambda group: -group.share)
 
 
 def with_plans(
@@ -137,7 +137,10 @@ def with_plans(
 def variants_of(layer: Layer, sparsities: Sequence[Sparsity | None], profile: Profile) -> tuple[Sparsity | None, ...]:
     """Dense, then those of `sparsities` (of `default_sparsities` where there are none) that the layer can have."""
     wanted = sparsities or default_sparsities(layer, profile)
-    return (None, *dict.fromkeys(each for each in wanted if each is not None and each.applies_to(layer) is None))
+    return (
+        None,
+        *dict.fromkeys(sparsity for sparsity in wanted if sparsity is not None and sparsity.applies_to(layer) is None),
+    )
 
 
 def default_sparsities(layer: Layer, profile: Profile) -> list[Sparsity]:
@@ -154,11 +157,11 @@ def default_sparsities(layer: Layer, profile: Profile) -> list[Sparsity]:
     ]
     if layer.kernel != (1, 1):
         blocks.append(("connectivity", (FINE, 1)))
-    found = []
+    sparsities = []
     for turn in range(len(DEFAULT_ZEROS)):
         for number, (pattern, block) in enumerate(blocks):
-            found.append(Sparsity(pattern, DEFAULT_ZEROS[(turn + number + 2) % len(DEFAULT_ZEROS)], block))
-    return found
+            sparsities.append(Sparsity(pattern, DEFAULT_ZEROS[(turn + number + 2) % len(DEFAULT_ZEROS)], block))
+    return sparsities
 
 
 def runs(groups: Iterable[Group], variants: int = RUN_VARIANTS) -> list[Group]:
@@ -168,8 +171,8 @@ def runs(groups: Iterable[Group], variants: int = RUN_VARIANTS) -> list[Group]:
     """
     parts: list[tuple[int, int, Group]] = []
     for place, group in enumerate(groups):
-        sparse = [each for each in group.sparsities if each is not None]
+        sparse = [variant for variant in group.sparsities if variant is not None]
         for number, start in enumerate(range(0, max(len(sparse), 1), variants)):
             part = replace(group, sparsities=(None, *sparse[start : start + variants]))
             parts.append((number, place, part))
-    return [part for *_, part in sorted(parts, key=lambda each: each[:2])]
+    return [part for *_, part in sorted(parts, key=lambda variant: variant[:2])]

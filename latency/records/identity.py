@@ -56,13 +56,15 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
 
 def layer_from_dict(values: Mapping[str, Any]) -> Layer:
     """The inverse of `layer_to_dict`. Raises TypeError, KeyError or ValueError for anything else."""
-    rest = dict(values)
-    shapes = tuple(_shape(shape) for shape in rest.pop("in_shapes"))
-    out_shape = _shape(rest.pop("out_shape"))
-    steps = tuple(Step(kind, tuple(map(float, more))) for kind, *more in (each.split(":") for each in rest["epilogue"]))
-    pairs = {name: tuple(rest[name]) for name in ("kernel", "stride", "padding", "dilation")}
-    made = {**rest, **pairs, "epilogue": steps}
-    return Layer(name="", inputs=("",) * len(shapes), in_shapes=shapes, out_shape=out_shape, **made)
+    fields = dict(values)
+    shapes = tuple(_shape(shape) for shape in fields.pop("in_shapes"))
+    out_shape = _shape(fields.pop("out_shape"))
+    steps = tuple(
+        Step(kind, tuple(map(float, more))) for kind, *more in (text.split(":") for text in fields["epilogue"])
+    )
+    pairs = {name: tuple(fields[name]) for name in ("kernel", "stride", "padding", "dilation")}
+    others = {**fields, **pairs, "epilogue": steps}
+    return Layer(name="", inputs=("",) * len(shapes), in_shapes=shapes, out_shape=out_shape, **others)
 
 
 def canonical(values: Mapping[str, Any]) -> str:

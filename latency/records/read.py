@@ -39,8 +39,8 @@ def from_line(line: str) -> Record:
     claimed = values.pop("checksum", None)
     if claimed is None:
         raise ValueError("it has no checksum")
-    if claimed != (found := checksum(values)):
-        raise ValueError(f"its checksum is {claimed}, what it says has {found}: it was changed or damaged")
+    if claimed != (actual := checksum(values)):
+        raise ValueError(f"its checksum is {claimed}, what it says has {actual}: it was changed or damaged")
     return record
 
 

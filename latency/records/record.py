@@ -125,7 +125,7 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object, without its checksum."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {column.name: getattr(self, column.name) for column in fields(self)}
         for name in ("ratio_to_dense", "failure"):
             values[name] = None if values[name] is None else dict(vars(values[name]))
         values["layer"] = None if self.layer is None else layer_to_dict(self.layer)
@@ -139,7 +139,7 @@ class Record:
         if values.get("format") != FORMAT:
             raise ValueError(f"its format is {values.get('format')!r}, not {FORMAT!r}")
         given = {name: value for name, value in values.items() if name not in ("format", "checksum")}
-        unknown = given.keys() - {each.name for each in fields(cls)}
+        unknown = given.keys() - {column.name for column in fields(cls)}
         if unknown:
             raise ValueError(f"a record has no {sorted(unknown)[0]!r}")
         try:
