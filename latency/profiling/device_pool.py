@@ -1,4 +1,4 @@
-"""A pool of devices: threads with a device session each take runs from one feed until it is empty or the device is gone.
+"""A pool of devices: threads with a device session each take runs from one feed until it or their device is gone.
 
 What a lost device was at goes back into the feed for the others. Where the device is another machine, the next run is
 compiled while one is timed; on this machine that would disturb the timing, so there it waits.
