@@ -20,17 +20,24 @@ from models.zoo.resolve import MODEL_HELP, create_model, model_spec
 
 def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
     """The flags; `codegen.replace` adds a device to them."""
-    made = cli.parser(command, "Replace operators a phone runs badly; --dry-run only says what it would do.")
-    made.add_argument("--model", required=True, help=MODEL_HELP)
-    made.add_argument("--weights", help="of the original; without it weights are random")
-    made.add_argument("--activation", choices=ACTIVATIONS, default="relu", help="what smooth activations become")
-    made.add_argument("--only", nargs="+", metavar="KIND", default=(), help=f"of {', '.join(KINDS)}; all if not given")
-    made.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size; the network's own if not given")
-    made.add_argument("--dry-run", action="store_true", help="advise only; write nothing")
-    made.add_argument("-o", "--out", help="weights of the replaced network; the .json beside them describes it")
-    made.add_argument("--force", action="store_true", help="replace existing files")
-    made.add_argument("--seed", type=int, default=0, help="of random weights")
-    return made
+    parser = cli.parser(command, "Replace operators a phone runs badly; --dry-run only says what it would do.")
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
+    parser.add_argument("--weights", help="of the original (default: random weights)")
+    parser.add_argument(
+        "--activation",
+        choices=ACTIVATIONS,
+        default="relu",
+        help="what smooth activations become (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="KIND", default=(), help=f"of {', '.join(KINDS)}; all if not given"
+    )
+    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size (default: the network's own)")
+    parser.add_argument("--dry-run", action="store_true", help="advise only; write nothing")
+    parser.add_argument("-o", "--out", help="weights of the replaced network; the .json beside them describes it")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
+    parser.add_argument("--seed", type=int, default=0, help="of random weights (default: %(default)s)")
+    return parser
 
 
 def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | None = None) -> None:
