@@ -20,10 +20,10 @@ from codegen.kernels.workload import Weights
 from codegen.lowering.layer import CompiledLayer, LoadedLayer, compile_layer, random_operands
 from devices.rpc.connection import bounded
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
-from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
@@ -119,13 +119,13 @@ class LayerBench:
             self._loaded[one.name] = LoadedLayer(self._compiled[one.name], self.session)
         return self._loaded[one.name]
 
-    def _call(self, one: Contender) -> Call:
+    def _call(self, one: Contender) -> TimedCall:
         if one.choice is None:
             prepacked = one.name == ONEDNN_PREPACKED
-            return Call(onednn_conv(self.case.workload.layer, self.inputs, self.weights, prepacked))
-        return Call(**self._load(one).timed(self.inputs))
+            return TimedCall(onednn_conv(self.case.workload.layer, self.inputs, self.weights, prepacked))
+        return TimedCall(**self._load(one).timed(self.inputs))
 
-    def _keep(self, timed: dict[str, Timed], calls: Mapping[str, Call], rounds: int) -> None:
+    def _keep(self, timed: dict[str, Timed], calls: Mapping[str, TimedCall], rounds: int) -> None:
         """Time `calls` in turn and put what comes out in the place of those of their names."""
         if not calls:
             return

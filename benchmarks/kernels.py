@@ -41,7 +41,7 @@ from devices.timing.measurement import versions
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.progress import status
-from models.zoo.resolve import model_spec
+from models.resolve import model_spec
 
 Progress = Callable[..., None]
 

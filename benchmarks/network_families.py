@@ -14,8 +14,8 @@ from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands
 from codegen.tuning.database import Tuned, tuned_for
 from codegen.tuning.key import Key
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
-from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError
 from models.graph.network import Graph
 from models.plans.plan import Plan
@@ -68,8 +68,8 @@ def _fastest(session: Session, dense: Workload, variants: Sequence[Sparsity], tu
     return Sparsity.parse(best), f"{1e3 * times[best]:.3f} ms, the fastest of {len(times)} variants"
 
 
-def _call(session: Session, workload: Workload, tuned: Tuned) -> Call:
+def _call(session: Session, workload: Workload, tuned: Tuned) -> TimedCall:
     inputs, weights = random_operands(workload.layer, 0)
     choice = tuned.choice(workload, session.profile)
     compiled = compile_layer(workload, weights.pruned(workload.sparsity), session.profile, choice=choice)
-    return Call(**LoadedLayer(compiled, session).timed(inputs))
+    return TimedCall(**LoadedLayer(compiled, session).timed(inputs))

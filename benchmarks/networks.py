@@ -33,7 +33,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from models.plans.sparsity import DENSE, Sparsity
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 
 log = logging.getLogger("benchmarks.networks")
 

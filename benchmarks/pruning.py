@@ -118,7 +118,7 @@ def _run(main: Any, parser: argparse.ArgumentParser, flags: Sequence[str]) -> No
 def judged(weights: Path, arguments: argparse.Namespace) -> Evaluation:
     """The evaluation of a weight file on --val; kept beside it."""
     from models.accuracy.protocol import evaluate_network
-    from models.zoo.resolve import create_model, model_spec
+    from models.resolve import create_model, model_spec
 
     kept = arguments.out / f"{weights.stem}.npz"
     if not kept.exists():

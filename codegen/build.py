@@ -18,7 +18,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import make_folder
 from fleetpose.progress import Progress, status
 from models.plans.plan import Plan
-from models.zoo.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_spec
 
 
 def target_of(arguments: argparse.Namespace) -> BuildTarget:

@@ -22,7 +22,7 @@ from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
 from models.graph.layer import STEPS, Layer, Step
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
-from models.zoo.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_spec
 
 #: errors relative to the largest result that are put down to rounding; half precision has 11 bits and rounds each sum
 MAX_ERRORS = {"float32": 1e-4, "float16": 2e-2}

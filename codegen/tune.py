@@ -25,7 +25,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
 from models.plans.sparsity import Sparsity, parse_variant
-from models.zoo.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_spec
 
 
 def tasks_for(arguments: argparse.Namespace, profile: Profile) -> list[Task]:

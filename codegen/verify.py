@@ -23,7 +23,7 @@ from fleetpose.progress import Report, no_report, status
 from models.accuracy.protocol import evaluate_network
 from models.evaluate import evaluate_keypoints
 from models.pose.person import Person
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 
 Maps = dict[str, np.ndarray]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from devices.info import DeviceInfo
 from devices.profile import Profile
-from devices.timing.timers import Call, Sample
+from devices.timers import TimedCall, TimeSample
 from fleetpose.errors import UsageError
 
 NULL = "null"
@@ -71,10 +71,10 @@ class NullTimer:
         if self.kernel.fails:
             raise RuntimeError(self.kernel.fails)
 
-    def samples(self, number: int, repeats: int) -> list[Sample]:
+    def samples(self, number: int, repeats: int) -> list[TimeSample]:
         self.warm(1)
         self.taken += repeats
-        return [Sample(*pair) for pair in self.kernel.samples(repeats, self.taken - repeats)]
+        return [TimeSample(*pair) for pair in self.kernel.samples(repeats, self.taken - repeats)]
 
 
 class NullSession:
@@ -105,7 +105,7 @@ class NullSession:
         """What `load` would give on a device: something to measure."""
         return NullKernel(key, macs, moved_bytes)
 
-    def timer(self, call: Call) -> NullTimer:
+    def timer(self, call: TimedCall) -> NullTimer:
         """Pseudo times; UsageError for anything but a NullKernel."""
         if not isinstance(call.function, NullKernel):
             raise UsageError(f"the null device times NullKernel only, not {type(call.function).__name__}")

@@ -18,7 +18,7 @@ from devices.info import DeviceInfo, profile_for
 from devices.profile import Profile
 from devices.rpc.connection import RpcConnection, bounded
 from devices.rpc.loopback import Loopback
-from devices.timing.timers import Call, ModuleTimer, PythonTimer, Timer
+from devices.timers import ModuleTimer, PythonTimer, TimedCall, Timer
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
 
 log = logging.getLogger("devices.rpc_session")
@@ -150,7 +150,7 @@ class RpcSession:
         """Refused: UsageError."""
         raise UsageError(f"device {self.spec!r} times what is loaded there, no stand-in such as {key!r}")
 
-    def timer(self, call: Call) -> Timer:
+    def timer(self, call: TimedCall) -> Timer:
         """A timer on the device's clocks for a module, on this process's clock for a Python callable."""
         if hasattr(call.function, "time_evaluator"):
             return ModuleTimer(call, self.device, self.function("fleetpose.opencl.timer_samples"))

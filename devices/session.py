@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from devices.info import DeviceInfo
 from devices.profile import Profile
-from devices.timing.timers import Call, Timer
+from devices.timers import TimedCall, Timer
 
 
 class Session(Protocol):
@@ -63,7 +63,7 @@ class Session(Protocol):
     def kernel(self, key: str, macs: float = 0.0, moved_bytes: float = 0.0) -> Any:
         """A stand-in to time in place of a loaded kernel. Raises UsageError where `runs_kernels` holds."""
 
-    def timer(self, call: Call) -> Timer:
+    def timer(self, call: TimedCall) -> Timer:
         """What takes samples of `call` here. Raises UsageError where it cannot be timed in this session."""
 
     def function(self, name: str) -> Any:

@@ -8,8 +8,8 @@ import sys
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.tuning.database import tuned_for
 from devices import open_device
+from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
-from devices.timing.timers import Call
 from models.graph.layer import Layer, Step
 from models.plans.sparsity import Sparsity
 
@@ -33,7 +33,7 @@ with open_device("host") as device:
             choice=tuned.choice(workload, device.profile),
         )
         kernels[name] = compiled.kernel.schedule
-        calls[name] = Call(**LoadedLayer(compiled, device).timed(inputs))
+        calls[name] = TimedCall(**LoadedLayer(compiled, device).timed(inputs))
     found = measure_interleaved(device, calls, rounds)
 
 print(f"3x3 convolution, {channels} to {channels} channels, {side}x{side}; on {device.info.name}")

@@ -17,7 +17,7 @@ from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
 from devices import open_device
 from models.layers import layers
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 
 
 class Residual(nn.Module):

@@ -25,7 +25,7 @@ from latency.planning.reasons import read_kind
 from models.graph.layer import Layer
 from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import variant_text
-from models.zoo.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP
 
 DENSE = variant_text(None)
 #: what is measured of a layer: milliseconds by variant, each in the fastest of its schedules

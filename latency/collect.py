@@ -37,7 +37,7 @@ from latency.records.journal import Journal
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, parse_variant
-from models.zoo.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_spec
 
 #: of --active: how many times as many sampled layers as --around are candidates
 CANDIDATES = 8

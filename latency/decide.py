@@ -28,7 +28,7 @@ from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph
 from models.plans.explain import explain
 from models.plans.plan import Plan
-from models.zoo.resolve import model_spec
+from models.resolve import model_spec
 
 
 def make_parser() -> argparse.ArgumentParser:

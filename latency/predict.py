@@ -19,7 +19,7 @@ from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import parse_variant, variant_text
 from models.plans.time_estimate import TimeEstimate
-from models.zoo.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_spec
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ from models.plans.plan import Plan
 from models.prune.masks.eligible import prunable
 from models.prune.masks.families import parse_family
 from models.prune.response.curves import Curves, read_divergence
-from models.zoo.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP
 
 
 def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, counted: str = "params") -> Plan:
@@ -108,7 +108,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.sensitivity:
         families = read_divergence(arguments.sensitivity, arguments.model, arguments.family)
     from models.frontend.trace import trace
-    from models.zoo.resolve import create_model, model_spec
+    from models.resolve import create_model, model_spec
 
     spec = model_spec(arguments.model)
     graph = trace(create_model(arguments.model), (3, *spec.size), arguments.model)

@@ -18,7 +18,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from models.accuracy.oks import Evaluation, average_precision, bootstrap_ap, evaluate_keypoints
-from models.zoo.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP
 
 __all__ = ["Evaluation", "average_precision", "bootstrap_ap", "evaluate_keypoints", "gain", "summary"]
 
@@ -48,7 +48,7 @@ def gain(evaluation: Evaluation, baseline: Evaluation, draws: int, coverage: flo
 
 def _evaluate(model: str, weights: str, data: Path, progress: Callable[..., None]) -> Evaluation:
     from models.accuracy.protocol import evaluate_network
-    from models.zoo.resolve import create_model, model_spec
+    from models.resolve import create_model, model_spec
 
     network = create_model(model, weights)
     return evaluate_network(

@@ -12,13 +12,13 @@ from fleetpose.errors import UsageError
 from models.graph.layer import Shape
 from models.graph.network import Graph
 from models.graph.receptive import receptive_fields
+from models.resolve import MODEL_HELP, create_model, model_spec
 from models.zoo.blocks import UNNAMED
-from models.zoo.resolve import MODEL_HELP, create_model, model_spec
 from models.zoo.spec import ModelSpec
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerRow:
     """One fused layer at one input size; shapes are (C, H, W), per-axis values (height, width).
 
     Attributes:
@@ -56,11 +56,11 @@ class BlockSum:
     params: int
 
 
-def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[Row]:
+def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[LayerRow]:
     """The layers of a graph in their order; without a spec every block is "network"."""
     fields = receptive_fields(graph)
     return [
-        Row(
+        LayerRow(
             name=layer.name,
             op=layer.op,
             block=spec.block(layer.module) if spec else UNNAMED,
@@ -82,7 +82,7 @@ def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[Row]:
     ]
 
 
-def block_sums(rows: Sequence[Row]) -> dict[str, BlockSum]:
+def block_sums(rows: Sequence[LayerRow]) -> dict[str, BlockSum]:
     """Sums by block, in the order the blocks first appear."""
     sums = {}
     for block in dict.fromkeys(row.block for row in rows):
@@ -93,7 +93,7 @@ def block_sums(rows: Sequence[Row]) -> dict[str, BlockSum]:
     return sums
 
 
-def layers(model: str, size: tuple[int, int] | None = None) -> list[Row]:
+def layers(model: str, size: tuple[int, int] | None = None) -> list[LayerRow]:
     """The fused layers of a registered network.
 
     Args:
@@ -120,7 +120,7 @@ def _axes(values: Sequence[float]) -> str:
     return first if first == second else f"{first}x{second}"
 
 
-def _cells(row: Row) -> tuple[object, ...]:
+def _cells(row: LayerRow) -> tuple[object, ...]:
     return (
         row.name,
         row.op,
@@ -145,7 +145,7 @@ HEADER = (
 )
 
 
-def _print(rows: Sequence[Row]) -> None:
+def _print(rows: Sequence[LayerRow]) -> None:
     cli.print_table(HEADER, [_cells(row) for row in rows])
     print()
     macs, params = sum(row.macs for row in rows), sum(row.params for row in rows)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from fleetpose import cli
+from models.resolve import model_spec
 from models.zoo.registry import model_names
-from models.zoo.resolve import model_spec
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """One network. Counts are before folding, at 1 x 3 x size; "paper" is None where the paper prints nothing.
 
     Attributes:
@@ -48,7 +48,7 @@ def _difference(ours: float, printed: float | None) -> float | None:
     return None if printed is None else (ours - printed) / printed
 
 
-def row(name: str) -> Row:
+def row(name: str) -> ModelRow:
     """Count one registered network. Raises UsageError for an unknown one."""
     from models.zoo.count import count_model
     from models.zoo.paper import PaperFacts
@@ -57,7 +57,7 @@ def row(name: str) -> Row:
     counted = count_model(spec)
     facts = spec.paper or PaperFacts()
     backbone = sum(spec.block(conv.module) == "backbone" for conv in counted.convs)
-    return Row(
+    return ModelRow(
         name=name,
         family=spec.family,
         size=spec.size,
@@ -76,12 +76,12 @@ def row(name: str) -> Row:
     )
 
 
-def list_models(names: Sequence[str] = ()) -> list[Row]:
+def list_models(names: Sequence[str] = ()) -> list[ModelRow]:
     """The rows of `names`, or of every registered network. Raises UsageError for an unknown name."""
     return [row(name) for name in names or model_names()]
 
 
-def _cells(found: Row) -> tuple[str, ...]:
+def _cells(found: ModelRow) -> tuple[str, ...]:
     def shown(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 

@@ -23,7 +23,7 @@ from models.plans.sparsity import Sparsity
 from models.prune.masks.families import parse_family
 from models.prune.response.curves import FamilyCurves, to_json, write_curves
 from models.prune.response.journal import ResponseJournal
-from models.zoo.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP
 
 if TYPE_CHECKING:
     from models.prune.response.measure import Subject
@@ -56,7 +56,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
     from models.frontend.trace import trace
     from models.prune.reconstruction.calibration import calibration_inputs
     from models.prune.response.measure import Subject
-    from models.zoo.resolve import create_model, model_spec
+    from models.resolve import create_model, model_spec
 
     spec = model_spec(arguments.model)
     network = create_model(arguments.model, arguments.weights)

@@ -38,7 +38,7 @@ def draw_astronaut(path: Path) -> None:
     from models.pose.decoding.decoders import decoder_for
     from models.pose.drawing.draw import draw_people
     from models.preprocess import fit, free_size, read_image
-    from models.zoo.resolve import create_model, model_spec
+    from models.resolve import create_model, model_spec
 
     spec = model_spec(MODEL)
     network = create_model(MODEL, Path(models.__file__).parent / "trained" / f"{MODEL}.safetensors")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from devices.session import Session
-from devices.timing.timers import Call
+from devices.timers import TimedCall
 from fleetpose.errors import FleetposeError
 from models.frontend.trace import trace
 from models.graph.network import Graph
@@ -87,14 +87,14 @@ class PreparedEngine:
         max_abs_error: against PyTorch, once checked; NaN before.
     """
 
-    call: Call
+    call: TimedCall
     outputs: Callable[[], Sequence[np.ndarray]]
     max_abs_error: float = float("nan")
 
     @classmethod
     def of_callable(cls, run: Callable[[], Sequence[np.ndarray]]) -> PreparedEngine:
         """A callable of this process that runs once and answers the outputs."""
-        return cls(Call(run), run)
+        return cls(TimedCall(run), run)
 
 
 def max_abs_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:

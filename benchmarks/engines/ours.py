@@ -10,7 +10,7 @@ from codegen.artifact.loaded import Artifact
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
-from devices.timing.timers import Call
+from devices.timers import TimedCall
 
 
 def prepare(job: EngineJob) -> PreparedEngine:
@@ -26,4 +26,4 @@ def prepare(job: EngineJob) -> PreparedEngine:
             network = network.under(job.plan, prune=True)
         build(network, BuildTarget.of(job.session)).write(path)
         artifact = Artifact(path, job.session)
-    return PreparedEngine(Call(**artifact.timed(job.tensor)), lambda: list(artifact.run(job.tensor).values()))
+    return PreparedEngine(TimedCall(**artifact.timed(job.tensor)), lambda: list(artifact.run(job.tensor).values()))

@@ -22,7 +22,7 @@ from codegen.kernels.workload import Weights
 from codegen.linking.link import export_shared
 from codegen.lowering.target import make_target
 from devices.session import Session
-from devices.timing.timers import Call
+from devices.timers import TimedCall
 from models.graph.layer import Layer
 
 
@@ -74,4 +74,4 @@ def _load(module: tvm.IRModule, session: Session, tensor: np.ndarray) -> Prepare
             found = machine.get_outputs("main")
             return [one.numpy() for one in ([found] if hasattr(found, "numpy") else found)]
 
-    return PreparedEngine(Call(machine, entry="timed"), outputs)
+    return PreparedEngine(TimedCall(machine, entry="timed"), outputs)

@@ -12,7 +12,7 @@ from fleetpose.files import sha256
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-from models.zoo.resolve import build_model, model_spec
+from models.resolve import build_model, model_spec
 from models.zoo.spec import ModelSpec
 
 
@@ -59,7 +59,7 @@ def trace_network(
     """Trace a model by its name.
 
     Args:
-        model: a name as for `models.zoo.resolve.model_spec`.
+        model: a name as for `models.resolve.model_spec`.
         weights: file to take the weights from; None for random ones from `seed`.
         sizes: input (height, width) of each graph; None for `default_sizes`.
 

@@ -17,7 +17,7 @@ from codegen.lowering.network import NetworkModule, Options, lower_network
 from codegen.lowering.target import make_target
 from devices.profile import Profile
 from devices.session import Session
-from devices.timing.timers import Call
+from devices.timers import TimedCall
 from fleetpose.interrupt import kept_interrupt
 from models.graph.network import Graph
 
@@ -44,7 +44,7 @@ class CompiledNetwork:
         """Write the network as a shared object. Raises LinkError."""
         export_shared(self.executable, path, self.host, linker)
 
-    def load(self, session: Session) -> Call:
+    def load(self, session: Session) -> TimedCall:
         """The network on the session's device, its first input size ready to be timed on an input of zeros.
 
         Raises DeviceUnreachable where the device goes away.
@@ -58,7 +58,7 @@ class CompiledNetwork:
             machine = VirtualMachine(module, session.device, "naive" if self.lowered.textures else None)
             tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
             machine.save_function(entry.name, "timed", tensor, include_return=False)
-        return Call(machine, (), "timed")
+        return TimedCall(machine, (), "timed")
 
 
 @kept_interrupt()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fleetpose.errors import UsageError
 from models.graph.network import Graph
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 from models.zoo.spec import ModelSpec
 
 #: widths at height 368 for upright, square, 4:3, 3:2 and 16:9 photographs

@@ -18,9 +18,9 @@ from codegen.kernels.workload import Weights, Workload
 from codegen.lowering.layer import ENTRY, CompiledLayer, LoadedLayer, compile_layer
 from devices.rpc.connection import bounded
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.interleaved import Interleaved, measure_interleaved
 from devices.timing.measure import measure
-from devices.timing.timers import Call
 from fleetpose.errors import reason
 from fleetpose.interrupt import kept_interrupt
 
@@ -40,7 +40,7 @@ class Trial:
 
     choice: ScheduleChoice
     compiled: CompiledLayer | None = None
-    call: Call | None = None
+    call: TimedCall | None = None
     secs: float | None = None
     failure: str | None = None
 
@@ -131,11 +131,11 @@ class Contest:
             self._clean_up()
         return self._verdict(finalists, None) if finalists else None
 
-    def _load(self, compiled: CompiledLayer) -> Call:
+    def _load(self, compiled: CompiledLayer) -> TimedCall:
         loaded = LoadedLayer(compiled, self.session)
-        return Call(loaded.module, loaded.arguments(self.inputs), ENTRY)
+        return TimedCall(loaded.module, loaded.arguments(self.inputs), ENTRY)
 
-    def _loaded(self, trial: Trial) -> Call | None:
+    def _loaded(self, trial: Trial) -> TimedCall | None:
         """A trial's call, loaded again where the session has changed; None, its failure kept, where that fails."""
         try:
             assert trial.compiled is not None
@@ -145,7 +145,7 @@ class Contest:
             self._clean_up()
         return trial.call
 
-    def _check(self, call: Call) -> str | None:
+    def _check(self, call: TimedCall) -> str | None:
         """Run once, OpenCL's compiling included; what is wrong with the result, None where nothing is."""
 
         def run() -> np.ndarray:

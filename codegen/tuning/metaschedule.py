@@ -26,8 +26,8 @@ from codegen.kernels.workload import Weights
 from codegen.linking.link import export_shared
 from codegen.lowering.target import make_target
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.measure import measure
-from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError, reason
 from models.graph.layer import Layer
 
@@ -82,7 +82,7 @@ class Search:
         self.measured = 0
         self.failures: dict[str, int] = {}
 
-    def best(self, trials: int, seed: int = 0) -> Call | None:
+    def best(self, trials: int, seed: int = 0) -> TimedCall | None:
         """The fastest of `trials` programs, loaded and ready to time; None where none ran."""
         module = tvm.IRModule({ENTRY: convolution(self.layer).with_attr("global_symbol", ENTRY)})
         logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
@@ -112,10 +112,10 @@ class Search:
         """Compile a scheduled program into a shared object."""
         export_shared(tvm.tirx.build(module, target=self.target), path, self.host)
 
-    def load(self, path: Path) -> Call:
+    def load(self, path: Path) -> TimedCall:
         """A built program on the device, with its operands."""
         module = self.session.load(path)
-        return Call(module, [tvm.runtime.tensor(array, self.session.device) for array in self.operands], ENTRY)
+        return TimedCall(module, [tvm.runtime.tensor(array, self.session.device) for array in self.operands], ENTRY)
 
     def time(self, path: Path) -> tuple[list[float] | None, str | None]:
         """(wall seconds, None) of a built program, or (None, why there are none)."""

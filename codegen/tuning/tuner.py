@@ -15,9 +15,9 @@ from codegen.tuning.contest import TIMEOUT_SECS, Contest
 from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, update
 from codegen.tuning.tasks import Task
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measurement import versions
-from devices.timing.timers import Call
 from fleetpose.progress import Report
 
 log = logging.getLogger("codegen.tuning.tuner")
@@ -137,7 +137,7 @@ class Tuner:
         if best is None:
             return None
         loaded = LoadedLayer(compile_layer(task.workload, weights, self.session.profile), self.session)
-        calls = {"default": Call(**loaded.timed(inputs)), METASCHEDULE: best}
+        calls = {"default": TimedCall(**loaded.timed(inputs)), METASCHEDULE: best}
         result = measure_interleaved(self.session, calls, self.rounds, timeout_secs=TIMEOUT_SECS, clock="wall")
         if not self.session.alive():
             self.session.reconnect()

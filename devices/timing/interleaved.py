@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from devices.session import Session
+from devices.timers import TimedCall, TimeSample
 from devices.timing.measure import Probe
 from devices.timing.measurement import Measurement, median_error
-from devices.timing.timers import Call, Sample
 from fleetpose.errors import UsageError
 
 RESAMPLES = 2000
@@ -67,7 +67,7 @@ class Interleaved:
 
 def measure_interleaved(
     session: Session,
-    calls: Mapping[str, Call],
+    calls: Mapping[str, TimedCall],
     rounds: int = 15,
     *,
     warmup: int = 2,
@@ -102,7 +102,7 @@ def measure_interleaved(
     probes = {name: Probe(session, call, warmup, timeout_secs) for name, call in calls.items()}
     for probe in probes.values():
         probe.prepare(number, min_repeat_secs)
-    taken: dict[str, list[Sample | None]] = {name: [] for name in calls}
+    taken: dict[str, list[TimeSample | None]] = {name: [] for name in calls}
     for turn in range(max(rounds, most_rounds)):
         if turn and turn % rounds == 0 and _precise(probes.values(), precision):
             break
@@ -133,7 +133,7 @@ def _clock(wanted: str | None, found: Mapping[str, Measurement]) -> str:
     return wanted or ("event" if has_events else "wall")
 
 
-def _ratio(reference: Sequence[Sample | None], other: Sequence[Sample | None], clock: str, seed: int) -> Ratio:
+def _ratio(reference: Sequence[TimeSample | None], other: Sequence[TimeSample | None], clock: str, seed: int) -> Ratio:
     pairs = [(getattr(a, f"{clock}_secs"), getattr(b, f"{clock}_secs")) for a, b in zip(reference, other, strict=True)]
     rounds = np.array([a / b for a, b in pairs])
     low, high = bootstrap_median(rounds, seed)

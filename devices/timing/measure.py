@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from devices.rpc.connection import bounded
 from devices.session import Session
+from devices.timers import TimedCall, Timer, TimeSample
 from devices.timing.measurement import Measurement, versions
-from devices.timing.timers import Call, Sample, Timer
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
 
 Value = TypeVar("Value")
@@ -53,21 +53,21 @@ def measure(
     Returns:
         The Measurement; where it failed, one with `failure` and `error` set and no times.
     """
-    call = Call(function, tuple(args), entry)
+    call = TimedCall(function, tuple(args), entry)
     probe = Probe(session, call, warmup, timeout_secs)
     return probe.measure(repeats, number, min_repeat_secs)
 
 
 class Probe:
-    """One Call on its way to a Measurement: prepared once, each step bounded, the first failure kept."""
+    """One TimedCall on its way to a Measurement: prepared once, each step bounded, the first failure kept."""
 
-    def __init__(self, session: Session, call: Call, warmup: int, timeout_secs: float) -> None:
+    def __init__(self, session: Session, call: TimedCall, warmup: int, timeout_secs: float) -> None:
         self.session = session
         self.call = call
         self.warmup = warmup
         self.timeout_secs = timeout_secs
         self.number = 0
-        self.taken: list[Sample] = []
+        self.taken: list[TimeSample] = []
         self.failure: str | None = None
         self.error: str | None = None
         self.before = conditions_of(session)
@@ -76,7 +76,7 @@ class Probe:
     def measure(self, repeats: int, number: int | None, min_repeat_secs: float) -> Measurement:
         """Prepare, take all samples, give the result: one bounded step."""
 
-        def work() -> list[Sample]:
+        def work() -> list[TimeSample]:
             self._prepare(number, min_repeat_secs)
             assert self.timer is not None
             return self.timer.samples(self.number, repeats)
@@ -88,7 +88,7 @@ class Probe:
         """Warm up and settle the number of runs per sample."""
         self._step(lambda: self._prepare(number, min_repeat_secs))
 
-    def sample(self) -> Sample | None:
+    def sample(self) -> TimeSample | None:
         """Take one more sample; None once anything has failed."""
         chosen = self.timer
         if chosen is None:
@@ -123,7 +123,7 @@ class Probe:
         self.number = number or _number_for(chosen, min_repeat_secs)
         self.timer = chosen
 
-    def _keep(self, samples: list[Sample] | None) -> None:
+    def _keep(self, samples: list[TimeSample] | None) -> None:
         """Add samples, unless one of them is no time."""
         for sample in samples or ():
             wrong = [secs for secs in sample if secs is not None and not (math.isfinite(secs) and secs > 0)]

@@ -13,7 +13,7 @@ from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
 from latency.planning.options import Goal, read_sparsities
 from latency.report.sections.headline import goal_text
-from models.zoo.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP
 
 DESCRIPTION = (
     "Make a pose network fast on a device: tune and time its layers there, fit a latency model, decide where zeros "

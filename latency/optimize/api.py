@@ -17,7 +17,7 @@ from latency.optimize.request import Request
 from latency.optimize.state import State, locked
 from latency.report import HTML
 from models.plans.plan import Plan
-from models.zoo.resolve import model_name
+from models.resolve import model_name
 from models.zoo.weights import save_weights
 
 if TYPE_CHECKING:

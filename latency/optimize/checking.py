@@ -13,10 +13,10 @@ from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import check_pose, find_people, prepare
 from codegen.run import write_picture
 from codegen.verify import verify
+from devices.timers import TimedCall
 from devices.timing.interleaved import Interleaved, measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
-from devices.timing.timers import Call
 from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.progress import Report
 from latency.optimize.job import (
@@ -37,7 +37,7 @@ from models.accuracy.oks import Evaluation, bootstrap_ap
 from models.accuracy.protocol import evaluate_network
 from models.pose.drawing.draw import draw_people
 from models.preprocess import read_image
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 
 #: which artifact is which
 ARTIFACTS = {"dense": DENSE_SO, "sparse": SPARSE_SO}
@@ -118,7 +118,7 @@ def compare(job: Job, report: Report) -> str:
     artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
     timed = {name: artifact.timed(tensor) for name, artifact in artifacts.items()}
-    calls = {name: Call(each["function"], (), each["entry"]) for name, each in timed.items()}
+    calls = {name: TimedCall(each["function"], (), each["entry"]) for name, each in timed.items()}
     result = _in_turn(job, calls)
     ratio = result.ratios["sparse"]
     times = {name: _times(result.measurements[name]) for name in ARTIFACTS}
@@ -131,7 +131,7 @@ def compare(job: Job, report: Report) -> str:
     return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {ratio.median:.2f} times as fast"
 
 
-def _in_turn(job: Job, calls: Mapping[str, Call]) -> Interleaved:
+def _in_turn(job: Job, calls: Mapping[str, TimedCall]) -> Interleaved:
     """Calls by the names of ARTIFACTS and the reference kernel, whose samples are as long as the first one's."""
     session, settings, rounds = job.lease.session, job.settings, SAMPLES_PER_ROUND * job.request.rounds
     reference = ReferenceKernel(session, settings.patience, host=job.host)

@@ -22,7 +22,7 @@ from latency.profiling.prepare import Recipe
 from latency.profiling.reference_kernel import Patience
 from models.graph.network import Graph
 from models.plans.plan import Plan
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 from models.zoo.weights import weights_digest
 
 #: told what is being done, and how much of how much is done where that is known

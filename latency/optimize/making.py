@@ -13,9 +13,9 @@ from models.frontend.trace import trace
 from models.prune.pruning import prune
 from models.prune.reconstruction.calibration import calibration_inputs
 from models.prune.settings import LR, RECIPE, PruneFiles, PruneSettings
+from models.resolve import create_model
 from models.train.data.photographs import read_photographs
 from models.train.settings import TrainSettings
-from models.zoo.resolve import create_model
 from models.zoo.weights import save_weights
 
 

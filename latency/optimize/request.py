@@ -14,7 +14,7 @@ from latency.planning.options import Goal
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.pose.decoding.decoders import decoder_for
-from models.zoo.resolve import model_spec
+from models.resolve import model_spec
 from models.zoo.spec import ModelSpec
 
 #: every layer is decided for itself

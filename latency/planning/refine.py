@@ -14,8 +14,8 @@ from statistics import mean
 
 from codegen.tuning.contest import brief
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.interleaved import Ratio, measure_interleaved
-from devices.timing.timers import Call
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from latency.planning.options import Goal, NetworkOptions, target_of
@@ -156,10 +156,10 @@ class Stand:
         self.dtype, self.report = dtype, report
 
     @cached_property
-    def _dense(self) -> Call:
+    def _dense(self) -> TimedCall:
         return self._loaded(None)
 
-    def _loaded(self, plan: Plan | None) -> Call:
+    def _loaded(self, plan: Plan | None) -> TimedCall:
         return compile_variant(NetworkVariant(self.graph, plan, self.dtype), self.recipe).load(self.session)
 
     def time(self, plan: Plan) -> Ratio:

@@ -18,8 +18,8 @@ from codegen.lowering.layer import ENTRY, LoadedLayer
 from codegen.tuning.contest import TOLERANCES, brief, relative_difference
 from devices.rpc.connection import bounded
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.measurement import Measurement
-from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
 from latency.profiling.interleaved_run import Broken, InterleavedRuns, RunSettings, roughness
 from latency.profiling.prepare import Prepared
@@ -111,20 +111,20 @@ class LayerBench:
         ]
         return outcomes, run.pace
 
-    def _loaded(self, group: Group, number: int, variant: Prepared) -> tuple[Call | None, Failure | None]:
+    def _loaded(self, group: Group, number: int, variant: Prepared) -> tuple[TimedCall | None, Failure | None]:
         """A variant on the device, run once; or what is wrong with it. Raises Broken."""
         if not self.session.runs_kernels:
             layer, sparsity = group.workload.layer, variant.sparsity
             macs = layer.macs if sparsity is None else sparsity.kept_macs(layer)
             moved = 4.0 * sum(int(np.prod(shape)) for shape in (*layer.in_shapes, layer.out_shape))
             key = group.identity(sparsity, {})
-            return Call(self.session.kernel(key, macs, moved)), None
+            return TimedCall(self.session.kernel(key, macs, moved)), None
 
-        def first_run() -> tuple[Call, np.ndarray]:
+        def first_run() -> tuple[TimedCall, np.ndarray]:
             assert variant.compiled is not None
             with self.session.guard(f"running {variant_text(variant.sparsity)}"):
                 loaded = LoadedLayer(variant.compiled, self.session)
-                call = Call(loaded.module, loaded.arguments(variant.inputs), ENTRY)
+                call = TimedCall(loaded.module, loaded.arguments(variant.inputs), ENTRY)
                 call.function[ENTRY](*call.args)
                 return call, variant.compiled.workload.output.unpack(call.args[-1].numpy())
 

@@ -13,10 +13,10 @@ from typing import NamedTuple, TypeVar
 
 from codegen.tuning.contest import brief
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.interleaved import Ratio, measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
-from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, reason
 from latency.profiling.reference_kernel import REFERENCE_NAME, Pace, Patience, ReferenceKernel, to_reference
 from latency.records.record import Failure, RatioToDense
@@ -90,7 +90,7 @@ class InterleavedRuns:
         if self.reference is not None:
             self.reference.forget()
 
-    def run(self, calls: Mapping[int, Call], alone: bool = False) -> RunTimes:
+    def run(self, calls: Mapping[int, TimedCall], alone: bool = False) -> RunTimes:
         """Times of all calls, ratios to call 0 where it is there. `alone`: one after the other, to see which breaks.
 
         Raises Broken where the session ended.
@@ -118,7 +118,7 @@ class InterleavedRuns:
         to_dense = {int(name): ratio_to_dense(timing) for name, timing in ratios.items() if name.isdigit()}
         return RunTimes(measurements, to_dense, pace, relative)
 
-    def _alone(self, number: int, call: Call) -> Measurement:
+    def _alone(self, number: int, call: TimedCall) -> Measurement:
         settings = self.settings
         measurement = measure(
             self.session, call.function, call.args, entry=call.entry, repeats=settings.rounds, warmup=1,
@@ -141,7 +141,7 @@ class InterleavedRuns:
     def _settle(self) -> float | None:
         return None if self.reference is None else self._surviving(self.reference.settle)
 
-    def _reference_call(self, reference: ReferenceKernel) -> Call:
+    def _reference_call(self, reference: ReferenceKernel) -> TimedCall:
         return self._surviving(reference.call)
 
     def _surviving(self, work: Callable[[], Value]) -> Value:

@@ -15,10 +15,10 @@ from codegen.lowering.compile import CompiledNetwork, compile_network
 from codegen.lowering.network import Options
 from codegen.tuning.contest import brief
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import device_of, measure
 from devices.timing.measurement import versions
-from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable, UsageError, reason
 from fleetpose.interrupt import kept_interrupt
 from latency.profiling.interleaved_run import RunSettings
@@ -118,7 +118,9 @@ def network_record(
     return replace(record, failure=failure)
 
 
-def _timed(session: Session, call: Call, settings: RunSettings, reference: ReferenceKernel) -> dict[str, Any] | Failure:
+def _timed(
+    session: Session, call: TimedCall, settings: RunSettings, reference: ReferenceKernel
+) -> dict[str, Any] | Failure:
     """What a record says of a loaded network's time; the Failure of one that does not run.
 
     A sample of the reference kernel is as long as one inference, and the two are compared round by round: on a machine

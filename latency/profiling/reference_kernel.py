@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from codegen.lowering.layer import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement, faster_half
-from devices.timing.timers import Call
 from fleetpose.errors import DeviceUnreachable
 from models.graph.layer import Layer, Step
 
@@ -88,7 +88,7 @@ class ReferenceKernel:
         workload = standalone_planes(REFERENCE, lanes)
         inputs, weights = random_operands(REFERENCE, 0)
         self._compiled, self._inputs = compile_layer(workload, weights, session.profile, host), inputs
-        self._call: Call | None = None
+        self._call: TimedCall | None = None
         self.best_secs: float | None = None
         self._accepted = 1.0
 
@@ -96,11 +96,11 @@ class ReferenceKernel:
         """Load the kernel anew before it is timed next: the session's connection has changed."""
         self._call = None
 
-    def call(self) -> Call:
+    def call(self) -> TimedCall:
         """The kernel, to be timed among others; what it took goes to `drift_of`. Raises DeviceUnreachable."""
         if self._call is None:
             loaded = LoadedLayer(self._compiled, self.session)
-            self._call = Call(loaded.module, loaded.arguments(self._inputs), ENTRY)
+            self._call = TimedCall(loaded.module, loaded.arguments(self._inputs), ENTRY)
         return self._call
 
     def drift_of(self, timing: Measurement) -> float:

@@ -17,8 +17,8 @@ from fleetpose.progress import Report, no_report
 from models.depth_search.families import DepthCost, DepthFamily, Numbers, depth_family
 from models.depth_search.search import DepthSearch, shapes
 from models.graph.network import Graph
+from models.resolve import build_model, model_spec
 from models.zoo.registry import model_names
-from models.zoo.resolve import build_model, model_spec
 from models.zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Candidate:
     Attributes:
         layers: backbone convolutions.
         depths, widths: per stage; see models.depth_search.families.
-        spec: what `models.zoo.resolve.build_model` builds it from.
+        spec: what `models.resolve.build_model` builds it from.
         holds: `macs_bn` is within the tolerance; where false, nothing of as many blocks is.
         macs, macs_bn, params: as in models.zoo.count.Count.
         latency_secs, accuracy: what the caller's functions answered; None where there is no such function.

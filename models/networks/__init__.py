@@ -1,3 +1,3 @@
-"""Network families, one file each, as torch modules. Imported only through `models.zoo.resolve`, so torch stays
+"""Network families, one file each, as torch modules. Imported only through `models.resolve`, so torch stays
 lazy.
 """

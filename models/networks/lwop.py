@@ -89,7 +89,7 @@ class RefinementBlock(nn.Module):
         return initial + self.trunk(initial)
 
 
-class Stage(nn.Module):
+class LwopStage(nn.Module):
     """A trunk on the concatenated inputs, and two heads. Returns (heatmaps (N, 19, h, w), PAFs (N, 38, h, w))."""
 
     def __init__(self, trunk: nn.Sequential, head_width: int) -> None:
@@ -122,9 +122,9 @@ class Lwop(StagedNetwork):
         super().__init__()
         self.model = self._backbone(variant)
         self.cpm = Cpm(BACKBONE[-1][0], variant)
-        self.initial_stage = Stage(nn.Sequential(*(ConvUnit(WIDTH, WIDTH) for _ in range(3))), head_width=512)
+        self.initial_stage = LwopStage(nn.Sequential(*(ConvUnit(WIDTH, WIDTH) for _ in range(3))), head_width=512)
         self.refinement_stages = nn.ModuleList(
-            Stage(
+            LwopStage(
                 nn.Sequential(
                     RefinementBlock(WIDTH + HEATMAPS + PAFS, variant),
                     *(RefinementBlock(WIDTH, variant) for _ in range(4)),

@@ -20,7 +20,7 @@ from models.zoo.blocks import covers
 
 
 @dataclass(frozen=True)
-class Ratio:
+class LayerRatio:
     """One row of an assignment: convolutions with this kernel, under these module paths (see models.zoo.blocks.covers).
 
     Attributes:
@@ -49,32 +49,34 @@ def _pafs(first: int, last: int) -> tuple[str, ...]:
 
 
 #: model -> ratio of all parameters, as the paper labels it -> rows
-PAPER_PLANS: dict[str, dict[str, tuple[Ratio, ...]]] = {
+PAPER_PLANS: dict[str, dict[str, tuple[LayerRatio, ...]]] = {
     "resnet50_3": {
         "1.80x": (
-            Ratio("first stage", 3, 2, ("backbone.layers.0",)),
-            Ratio("second stage", 3, 3, ("backbone.layers.1",)),
-            Ratio("second stage", 1, 2.5, ("backbone.layers.1",)),
-            Ratio("neck", 3, 2.5, ("neck",)),
-            Ratio("heatmaps", 3, 2, _HEATMAPS),
+            LayerRatio("first stage", 3, 2, ("backbone.layers.0",)),
+            LayerRatio("second stage", 3, 3, ("backbone.layers.1",)),
+            LayerRatio("second stage", 1, 2.5, ("backbone.layers.1",)),
+            LayerRatio("neck", 3, 2.5, ("neck",)),
+            LayerRatio("heatmaps", 3, 2, _HEATMAPS),
         ),
         "2.15x": (
-            Ratio("first stage", 3, 2, ("backbone.layers.0",)),
-            Ratio("second stage", 3, 4, ("backbone.layers.1",)),
-            Ratio("second stage", 1, 4, ("backbone.layers.1",)),
-            Ratio("neck", 3, 2.5, ("neck",)),
-            Ratio("heatmaps", 3, 3, _HEATMAPS),
-            Ratio("3 of 18 layers of the PAFs", 3, 2, _pafs(1, 3)),
+            LayerRatio("first stage", 3, 2, ("backbone.layers.0",)),
+            LayerRatio("second stage", 3, 4, ("backbone.layers.1",)),
+            LayerRatio("second stage", 1, 4, ("backbone.layers.1",)),
+            LayerRatio("neck", 3, 2.5, ("neck",)),
+            LayerRatio("heatmaps", 3, 3, _HEATMAPS),
+            LayerRatio("3 of 18 layers of the PAFs", 3, 2, _pafs(1, 3)),
         ),
     },
     "efficientnet": {
         "2.01x": (
-            Ratio("before 46x46", 1, 2.5, (*(f"backbone.{index}" for index in range(1, 9)), "backbone.9.expand")),
-            Ratio("at 46x46", 1, 3, ("backbone.9.project", *(f"backbone.{index}" for index in range(10, 14)))),
-            Ratio("neck", 3, 3, ("neck",)),
-            Ratio("heatmaps", 3, 3, _HEATMAPS),
-            Ratio("heatmaps but the outputs", 1, 2, ("initial_stage.heatmaps.3", "refinement_stages.0.heatmaps.15")),
-            Ratio("9 of 18 layers of the PAFs", 3, 2, _pafs(0, 8)),
+            LayerRatio("before 46x46", 1, 2.5, (*(f"backbone.{index}" for index in range(1, 9)), "backbone.9.expand")),
+            LayerRatio("at 46x46", 1, 3, ("backbone.9.project", *(f"backbone.{index}" for index in range(10, 14)))),
+            LayerRatio("neck", 3, 3, ("neck",)),
+            LayerRatio("heatmaps", 3, 3, _HEATMAPS),
+            LayerRatio(
+                "heatmaps but the outputs", 1, 2, ("initial_stage.heatmaps.3", "refinement_stages.0.heatmaps.15")
+            ),
+            LayerRatio("9 of 18 layers of the PAFs", 3, 2, _pafs(0, 8)),
         ),
     },
 }

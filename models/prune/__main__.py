@@ -23,9 +23,9 @@ from fleetpose.progress import status
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.settings import EMA, LR, METHODS, RECIPE, PruneFiles, PruneSettings, Strength
+from models.resolve import MODEL_HELP
 from models.train.data.photographs import Photographs, read_photographs
 from models.train.settings import RECIPES, TrainSettings, check_teacher
-from models.zoo.resolve import MODEL_HELP
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -110,8 +110,8 @@ def main(arguments: argparse.Namespace) -> int:
     from models.frontend.trace import trace
     from models.prune.pruning import prune
     from models.prune.reconstruction.calibration import calibration_inputs
+    from models.resolve import create_model, model_spec
     from models.train.loop import Teacher
-    from models.zoo.resolve import create_model, model_spec
     from models.zoo.weights import save_weights
 
     spec, files, inputs, teacher = model_spec(arguments.model), PruneFiles.beside(arguments.out), None, None

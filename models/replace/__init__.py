@@ -15,13 +15,13 @@ from models.replace.advice import advise, compare, planned
 from models.replace.apply import replace_operators
 from models.replace.files import read_plan, replaced_spec, save_replaced
 from models.replace.gates import fold_mean_gates
-from models.replace.values import ACTIVATIONS, KINDS, Advice, Cost, Replacement
+from models.replace.values import ACTIVATIONS, KINDS, Advice, OperatorCost, Replacement
 
 __all__ = [
     "ACTIVATIONS",
     "KINDS",
     "Advice",
-    "Cost",
+    "OperatorCost",
     "Replacement",
     "advise",
     "compare",

@@ -15,7 +15,7 @@ from models.replace.apply import replace_operators
 from models.replace.files import description, save_replaced
 from models.replace.report import print_report, to_json
 from models.replace.values import ACTIVATIONS, KINDS
-from models.zoo.resolve import MODEL_HELP, create_model, model_spec
+from models.resolve import MODEL_HELP, create_model, model_spec
 
 
 def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:

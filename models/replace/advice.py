@@ -14,9 +14,9 @@ from models.graph.layer import Shape
 from models.graph.network import Graph
 from models.replace.apply import replaced_sharing_weights
 from models.replace.cost import cost_of
-from models.replace.program import Program, program
+from models.replace.program import OperatorProgram, program
 from models.replace.sites import Site, find_sites
-from models.replace.values import ACTIVATIONS, KINDS, Advice, Cost, Replacement
+from models.replace.values import ACTIVATIONS, KINDS, Advice, OperatorCost, Replacement
 
 log = logging.getLogger("models.replace")
 LatencyOf = Callable[[Graph], float]
@@ -78,7 +78,7 @@ def planned(advice: Iterable[Advice]) -> tuple[Replacement, ...]:
 
 def compare(
     before: nn.Module, after: nn.Module, input_shape: Shape, latency_of: LatencyOf | None = None
-) -> tuple[Cost, Cost]:
+) -> tuple[OperatorCost, OperatorCost]:
     """The whole networks' costs, each counted from its own program.
 
     Raises:
@@ -94,7 +94,7 @@ def compare(
     return costs[0], costs[1]
 
 
-def _rewritable(module: nn.Module, input_shape: Shape, ran: Program, sites: list[Site]) -> list[Site]:
+def _rewritable(module: nn.Module, input_shape: Shape, ran: OperatorProgram, sites: list[Site]) -> list[Site]:
     """The sites, those whose forward cannot be rewritten, or only with other outputs, refused.
 
     Rewriting is tried for each site, exporting the result once for all; site by site only if that shows something.
@@ -121,7 +121,7 @@ def _refusal(module: nn.Module, site: Site) -> str:
     return ""
 
 
-def _keeps_outputs(module: nn.Module, input_shape: Shape, ran: Program, plan: list[Replacement]) -> bool:
+def _keeps_outputs(module: nn.Module, input_shape: Shape, ran: OperatorProgram, plan: list[Replacement]) -> bool:
     try:
         return program(replaced_sharing_weights(module, plan), input_shape).output_shapes == ran.output_shapes
     except UsageError:

@@ -8,8 +8,8 @@ from math import prod
 from torch import nn
 
 from models.replace.field import ReceptiveField, joined
-from models.replace.program import Op, Program
-from models.replace.values import Cost
+from models.replace.program import Op, OperatorProgram
+from models.replace.values import OperatorCost
 
 #: operators that need an exponential, a logarithm or a division per element
 SMOOTH = frozenset(
@@ -18,19 +18,19 @@ SMOOTH = frozenset(
 WINDOWED = ("conv2d", "convolution", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d")
 
 
-def cost_of(program: Program, module: nn.Module) -> Cost:
+def cost_of(program: OperatorProgram, module: nn.Module) -> OperatorCost:
     """What a network costs; `module` is what the program was read from, for its parameters."""
     fields = receptive_fields_of(program)
     params = sum(parameter.numel() for parameter in module.parameters())
     return cost_of_ops(program.ops, params, joined(fields[op] for op in program.outputs).size)
 
 
-def cost_of_ops(ops: Iterable[Op], params: int, receptive_field: tuple[int, int] | None) -> Cost:
+def cost_of_ops(ops: Iterable[Op], params: int, receptive_field: tuple[int, int] | None) -> OperatorCost:
     """What some operators cost, given what they store and see."""
     found = list(ops)
     legal = [op for op in found if winograd_legal(op)]
     smooth = sum(prod(op.shape) for op in found if op.kind in SMOOTH or is_gating(op))
-    return Cost(sum(map(macs, found)), params, len(legal), sum(map(macs, legal)), smooth, receptive_field)
+    return OperatorCost(sum(map(macs, found)), params, len(legal), sum(map(macs, legal)), smooth, receptive_field)
 
 
 def macs(op: Op) -> int:
@@ -64,7 +64,7 @@ def is_global_pool(op: Op) -> bool:
     return op.shape in ((batch, channels, 1, 1), (batch, channels))
 
 
-def receptive_fields_of(program: Program) -> dict[Op, ReceptiveField]:
+def receptive_fields_of(program: OperatorProgram) -> dict[Op, ReceptiveField]:
     """The receptive field of every operator's result."""
     fields: dict[Op, ReceptiveField] = {}
     for op in program.ops:

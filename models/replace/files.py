@@ -14,7 +14,7 @@ from torch import nn
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, sha256
 from models.replace.apply import replace_operators
-from models.replace.values import Cost, Replacement
+from models.replace.values import OperatorCost, Replacement
 from models.zoo.spec import ModelSpec
 from models.zoo.weights import save_weights
 
@@ -47,7 +47,7 @@ def save_replaced(
     path: Path | str,
     name: str,
     plan: Iterable[Replacement],
-    costs: tuple[Cost, Cost] | None = None,
+    costs: tuple[OperatorCost, OperatorCost] | None = None,
     *,
     force: bool = False,
 ) -> None:

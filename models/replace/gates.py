@@ -14,7 +14,7 @@ from torch import nn
 
 from fleetpose.errors import UsageError
 from models.replace.cost import is_gating, is_global_pool
-from models.replace.program import Op, Program, one_path_each, program
+from models.replace.program import Op, OperatorProgram, one_path_each, program
 from models.replace.rewrite import GATES, SMOOTH_NAMES
 from models.replace.values import Replacement
 
@@ -43,7 +43,7 @@ def written_activation(op: Op) -> tuple[str, list[Op]]:
     return "", []
 
 
-def find_gatings(ran: Program, paths: Mapping[Op, str]) -> dict[str, list[Gating]]:
+def find_gatings(ran: OperatorProgram, paths: Mapping[Op, str]) -> dict[str, list[Gating]]:
     """The squeeze-excite products of a network by the module whose forward multiplies."""
     found: dict[str, list[Gating]] = {}
     for op in ran.ops:
@@ -123,7 +123,7 @@ def _measure(original: nn.Module, meters: Mapping[str, _Meter], batches: Iterabl
             part.training = mode
 
 
-def _reader(ran: Program, paths: Mapping[Op, str], path: str, gatings: Collection[Gating]) -> tuple[str, str]:
+def _reader(ran: OperatorProgram, paths: Mapping[Op, str], path: str, gatings: Collection[Gating]) -> tuple[str, str]:
     """(path of the convolution the gate can go into, or "", and that in words)."""
     gating = next(iter(gatings))
     within = (path, f"{path}.")

@@ -50,7 +50,7 @@ class Op:
 
 
 @dataclass(frozen=True)
-class Program:
+class OperatorProgram:
     """Operators in the order they run, the input first; and those whose results the network returns."""
 
     ops: tuple[Op, ...]
@@ -64,7 +64,7 @@ class Program:
         return tuple(other for other in self.ops if op in other.inputs)
 
 
-def program(module: nn.Module, input_shape: Shape) -> Program:
+def program(module: nn.Module, input_shape: Shape) -> OperatorProgram:
     """What `module` runs in eval mode on one input of shape (1, *input_shape); the module is left as it is.
 
     Raises:
@@ -86,13 +86,13 @@ def program(module: nn.Module, input_shape: Shape) -> Program:
     return _read(exported)
 
 
-def one_path_each(module: nn.Module, ran: Program) -> dict[Op, str]:
+def one_path_each(module: nn.Module, ran: OperatorProgram) -> dict[Op, str]:
     """The path each operator is known by: of a module that is in several places, the first."""
     first: dict[int, str] = {}
     return {op: first.setdefault(id(module.get_submodule(op.path)), op.path) for op in ran.ops}
 
 
-def _read(exported: torch.export.ExportedProgram) -> Program:
+def _read(exported: torch.export.ExportedProgram) -> OperatorProgram:
     sources = {
         getattr(spec.arg, "name", "")
         for spec in exported.graph_signature.input_specs
@@ -110,7 +110,9 @@ def _read(exported: torch.export.ExportedProgram) -> Program:
         elif node.op == "output":
             outputs = list(node.all_input_nodes)
     live = set(_upstream([made[node] for node in outputs if node in made]))
-    return Program(tuple(op for op in made.values() if op in live), tuple(made[n] for n in outputs if n in made))
+    return OperatorProgram(
+        tuple(op for op in made.values() if op in live), tuple(made[n] for n in outputs if n in made)
+    )
 
 
 def _upstream(ops: list[Op]) -> Iterator[Op]:

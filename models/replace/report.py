@@ -7,11 +7,11 @@ from typing import Any
 
 from fleetpose import cli
 from models.graph.layer import Shape
-from models.replace.values import Advice, Cost
+from models.replace.values import Advice, OperatorCost
 
 
 def to_json(
-    model: str, shape: Shape, advice: Sequence[Advice], costs: tuple[Cost, Cost], out: str | None = None
+    model: str, shape: Shape, advice: Sequence[Advice], costs: tuple[OperatorCost, OperatorCost], out: str | None = None
 ) -> dict[str, Any]:
     """Everything `print_report` shows, ungrouped."""
     return {
@@ -25,7 +25,7 @@ def to_json(
 
 
 def print_report(
-    model: str, shape: Shape, advice: Sequence[Advice], costs: tuple[Cost, Cost], *, every: bool = False
+    model: str, shape: Shape, advice: Sequence[Advice], costs: tuple[OperatorCost, OperatorCost], *, every: bool = False
 ) -> None:
     """Print the replacements, alike ones in one row unless `every`, then the whole network before and after."""
     groups: dict[tuple[Any, ...], list[Advice]] = {}
@@ -55,12 +55,12 @@ def _row(group: list[Advice]) -> tuple[str, ...]:
     return (mark, made.kind, made.before, made.after, *changes, made.place + more, first.why)
 
 
-def field(cost: Cost) -> str:
+def field(cost: OperatorCost) -> str:
     """A receptive field in words."""
     return "whole input" if cost.receptive_field is None else "{}x{}".format(*cost.receptive_field)
 
 
-def _totals(before: Cost, after: Cost) -> list[tuple[str, ...]]:
+def _totals(before: OperatorCost, after: OperatorCost) -> list[tuple[str, ...]]:
     rows = [
         _total("GMACs", before.macs / 1e9, after.macs / 1e9, 3),
         _total(

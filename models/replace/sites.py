@@ -17,9 +17,9 @@ from models.graph.layer import Shape
 from models.replace.chain import ConvChain, extent, links_needed
 from models.replace.cost import SMOOTH, cost_of, cost_of_ops, params_under
 from models.replace.gates import find_gatings, written_activation
-from models.replace.program import Op, Program, one_path_each, program
+from models.replace.program import Op, OperatorProgram, one_path_each, program
 from models.replace.rewrite import SMOOTH_MODULES
-from models.replace.values import KINDS, Cost, Replacement
+from models.replace.values import KINDS, OperatorCost, Replacement
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,15 @@ class Site:
     """
 
     replacement: Replacement
-    before: Cost
-    after: Cost
+    before: OperatorCost
+    after: OperatorCost
     refused: str = ""
     ops: tuple[Op, ...] = ()
 
 
-def find_sites(module: nn.Module, ran: Program, activation: str, kinds: Collection[str] = tuple(KINDS)) -> list[Site]:
+def find_sites(
+    module: nn.Module, ran: OperatorProgram, activation: str, kinds: Collection[str] = tuple(KINDS)
+) -> list[Site]:
     """Every site of the given kinds, in the order of the network; smooth activations become `activation`.
 
     Where squeeze-excite may go, the activations of its gates are no sites of their own.
@@ -54,7 +56,7 @@ def find_sites(module: nn.Module, ran: Program, activation: str, kinds: Collecti
 
 
 def _activations(
-    module: nn.Module, ran: Program, after: str, paths: Mapping[Op, str], gone: Collection[Op]
+    module: nn.Module, ran: OperatorProgram, after: str, paths: Mapping[Op, str], gone: Collection[Op]
 ) -> Iterator[Site]:
     found: dict[tuple[str, str, bool], list[Op]] = {}
     for op in ran.ops:
@@ -69,10 +71,10 @@ def _activations(
             found.setdefault((paths[op], kind, not op.leaf), []).extend(ops)
     for (path, kind, function), ops in found.items():
         replacement = Replacement("activation", path, kind, after, function=function)
-        yield Site(replacement, cost_of_ops(ops, 0, (1, 1)), Cost(), _hooked(module.get_submodule(path)))
+        yield Site(replacement, cost_of_ops(ops, 0, (1, 1)), OperatorCost(), _hooked(module.get_submodule(path)))
 
 
-def _convolutions(module: nn.Module, ran: Program, activation: str, paths: Mapping[Op, str]) -> Iterator[Site]:
+def _convolutions(module: nn.Module, ran: OperatorProgram, activation: str, paths: Mapping[Op, str]) -> Iterator[Site]:
     found: dict[str, list[Op]] = {}
     for op in ran.ops:
         if op.kind == "conv2d" and any(
@@ -83,7 +85,7 @@ def _convolutions(module: nn.Module, ran: Program, activation: str, paths: Mappi
         yield _convolution(module, ran, path, ops, activation)
 
 
-def _convolution(module: nn.Module, ran: Program, path: str, ops: list[Op], activation: str) -> Site:
+def _convolution(module: nn.Module, ran: OperatorProgram, path: str, ops: list[Op], activation: str) -> Site:
     old, op = module.get_submodule(path), ops[0]
     (rows, columns), dilation, stride = op.weight_shape[2:], op.pair("dilation"), op.pair("stride")
     dilated = max(dilation) > 1
@@ -124,7 +126,7 @@ class _ChainKey(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _count_chain(key: _ChainKey, in_shape: Shape) -> tuple[Cost, tuple[int, ...]]:
+def _count_chain(key: _ChainKey, in_shape: Shape) -> tuple[OperatorCost, tuple[int, ...]]:
     """(cost, shape of the result) of a chain built without numbers and read by itself."""
     old = nn.Conv2d(key.inputs, key.outputs, 1, key.stride, bias=key.bias, device="meta")
     norm = None if key.norm_affine is None else nn.BatchNorm2d(key.outputs, affine=key.norm_affine, device="meta")
@@ -134,9 +136,9 @@ def _count_chain(key: _ChainKey, in_shape: Shape) -> tuple[Cost, tuple[int, ...]
     return cost_of(ran, chain), ran.output_shapes[0]
 
 
-def _chain_cost(key: _ChainKey, ops: list[Op], sees: tuple[int, int]) -> tuple[Cost, str]:
+def _chain_cost(key: _ChainKey, ops: list[Op], sees: tuple[int, int]) -> tuple[OperatorCost, str]:
     """What the chain costs in place of `ops`, and what of shape or receptive field it would not keep."""
-    cost = Cost()
+    cost = OperatorCost()
     for op in ops:
         _, channels, height, width = op.inputs[0].shape
         one, shape = _count_chain(key, (channels, height, width))
@@ -149,7 +151,7 @@ def _chain_cost(key: _ChainKey, ops: list[Op], sees: tuple[int, int]) -> tuple[C
     return cost, ""
 
 
-def _what_follows(ran: Program, ops: list[Op], activation: str) -> tuple[str, str]:
+def _what_follows(ran: OperatorProgram, ops: list[Op], activation: str) -> tuple[str, str]:
     """(path of the batch norm behind a convolution, or "", and what goes between its links).
 
     The batch norm must be a module that reads nothing else. Between the links goes the activation behind the
@@ -206,7 +208,7 @@ def _by(values: tuple[int, ...]) -> str:
     return "x".join(map(str, values))
 
 
-def _squeeze_excites(module: nn.Module, ran: Program, paths: Mapping[Op, str]) -> Iterator[Site]:
+def _squeeze_excites(module: nn.Module, ran: OperatorProgram, paths: Mapping[Op, str]) -> Iterator[Site]:
     """A site for each module whose forward multiplies x with something made of nothing but pooled x."""
     for path, gatings in find_gatings(ran, paths).items():
         gates = list(dict.fromkeys(op for gating in gatings for op in gating.gate))
@@ -217,5 +219,9 @@ def _squeeze_excites(module: nn.Module, ran: Program, paths: Mapping[Op, str]) -
         title = "squeeze-excite" if len(gatings) == 1 else f"{len(gatings)} squeeze-excites"
         replacement = Replacement("squeeze_excite", path, title, "identity", function=True)
         yield Site(
-            replacement, cost_of_ops(every, params, None), Cost(), refused or _hooked(module.get_submodule(path)), every
+            replacement,
+            cost_of_ops(every, params, None),
+            OperatorCost(),
+            refused or _hooked(module.get_submodule(path)),
+            every,
         )

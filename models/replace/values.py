@@ -78,7 +78,7 @@ class Replacement:
 
 
 @dataclass(frozen=True)
-class Cost:
+class OperatorCost:
     """What a network, or the part of it that is replaced, costs.
 
     Attributes:
@@ -124,8 +124,8 @@ class Advice:
     """
 
     replacement: Replacement
-    before: Cost
-    after: Cost
+    before: OperatorCost
+    after: OperatorCost
     refused: str = ""
     planned: bool = False
     why: str = ""

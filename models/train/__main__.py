@@ -23,10 +23,10 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
+from models.resolve import MODEL_HELP
 from models.train.data.photographs import read_photographs
 from models.train.running.log import CsvLog
 from models.train.settings import PRECISIONS, RECIPES, Augmentation, TrainSettings, check_teacher
-from models.zoo.resolve import MODEL_HELP
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,11 +130,11 @@ def main(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out, force=arguments.force)
     data = read_photographs(arguments.data, arguments.annotations, unlabelled=bool(arguments.teacher))
     settings = _settings(arguments, len(data.items))
+    from models.resolve import create_model, model_spec
     from models.train.initial import calm
     from models.train.loop import train
     from models.train.running.checkpoint import checkpoint_path, remove_checkpoint
     from models.train.running.processes import is_first
-    from models.zoo.resolve import create_model, model_spec
     from models.zoo.weights import save_weights
 
     spec = model_spec(arguments.model)

@@ -1,4 +1,4 @@
-"""The registered models by name; torch-free. `models.zoo.resolve` reads names of every other kind too."""
+"""The registered models by name; torch-free. `models.resolve` reads names of every other kind too."""
 
 from __future__ import annotations
 

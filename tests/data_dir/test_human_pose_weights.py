@@ -12,7 +12,7 @@ import torch
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.graph.reference import run_graph
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 
 PARAMS = 4_099_058
 

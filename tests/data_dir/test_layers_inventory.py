@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from models.frontend.trace import trace
+from models.resolve import create_model, model_spec
 from models.zoo.count import count_model
-from models.zoo.resolve import create_model, model_spec
 
 NAMES = (
     *("lwop", "openpose", "resnet50", "resnet50_2", "resnet50_3", "resnet50_3_t1", "resnet50_4"),

@@ -9,7 +9,7 @@ from models.evaluate import bootstrap_ap, evaluate_keypoints
 from models.pose.decoding.paf import decode
 from models.pose.person import Person
 from models.preprocess import fit, free_size
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 from tests.pure.reference_decoder import reference_decode
 
 MODEL = "human_pose_0001"

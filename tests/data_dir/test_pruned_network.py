@@ -16,7 +16,7 @@ from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.__main__ import main, make_parser
 from models.prune.reconstruction.calibration import calibration_inputs, find_photographs
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 
 MODEL = "human_pose_0001"
 LAYERS = [f"model.{index}.pointwise" for index in (8, 9, 10, 11)] + ["refinement_stages.0.trunk.4.trunk.0"]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fleetpose import cli
+from models.resolve import create_model
 from models.train.__main__ import main, make_parser
 from models.train.data.photographs import read_photographs
 from models.train.data.samples import Damaged, Views
 from models.train.settings import TrainSettings
-from models.zoo.resolve import create_model
 
 
 @pytest.fixture(scope="module")

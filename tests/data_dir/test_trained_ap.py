@@ -6,7 +6,7 @@ import pytest
 
 import models
 from models.accuracy.protocol import evaluate_network
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 
 FOLDER = Path(models.__file__).parent / "trained"
 

@@ -23,7 +23,7 @@ from models.frontend.trace import trace
 from models.graph.reference import run_single
 from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import Sparsity
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 from tests.host.kernel_cases import window
 from tests.small_network import register_small
 

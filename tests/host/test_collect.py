@@ -80,7 +80,7 @@ def wrong(records: list[Record]) -> list[Failure]:
 @pytest.fixture(scope="module")
 def groups(host) -> list[Group]:
     from models.frontend.trace import trace
-    from models.zoo.resolve import create_model
+    from models.resolve import create_model
 
     graph = trace(create_model(register_small()), (3, 32, 32), register_small())
     return network_groups([graph], host.profile, [SPARSE])

@@ -12,10 +12,10 @@ from tvm.script import tirx as T
 
 from devices import open_device
 from devices.diagnosis import small_kernel
+from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
-from devices.timing.timers import Call
 
 MANY = 4000
 FAR = 1 << 36  # in vectors of 64 bytes
@@ -84,7 +84,7 @@ def test_a_python_callable_has_wall_time_only(session):
 
 def test_interleaved_ratio_of_far_more_work(session, paths):
     args = arguments(session)
-    calls = {name: Call(session.load(paths[name]), args) for name in ("many", "one")}
+    calls = {name: TimedCall(session.load(paths[name]), args) for name in ("many", "one")}
     found = measure_interleaved(session, calls, rounds=9)
     ratio = found.ratios["one"]
     assert found.clock == "event"
@@ -153,7 +153,7 @@ def test_a_kernel_that_crashes_the_devices_process_is_a_result(tmp_path, paths):
 def test_an_interleaved_hang_fails_what_hung_and_says_why_the_rest_has_nothing(paths):
     with open_device("host") as session:
         args = arguments(session)
-        calls = {name: Call(session.load(paths[name]), args) for name in ("one", "endless")}
+        calls = {name: TimedCall(session.load(paths[name]), args) for name in ("one", "endless")}
         found = measure_interleaved(session, calls, rounds=2, timeout_secs=1)
         assert found.measurements["endless"].failure == "timeout"
         assert found.measurements["one"].failure == "device"

@@ -24,7 +24,7 @@ from models.frontend.trace import trace
 from models.plans.explain import explain
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 from models.zoo.weights import save_weights
 from tests.tiny_pose import register_tiny, write_coco
 

@@ -10,7 +10,7 @@ from latency.profiling.prepare import Recipe
 from models.frontend.trace import trace
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 from tests.small_network import register_small
 
 MODEL = register_small()

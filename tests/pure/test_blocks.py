@@ -2,8 +2,8 @@
 
 import pytest
 
+from models.resolve import model_spec
 from models.zoo.blocks import LWOP_BLOCKS, TWO_BRANCH_BLOCKS, UNNAMED, block_of, covers
-from models.zoo.resolve import model_spec
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 
 from devices.null import NullKernel
 from devices.opening import open_device
+from devices.timers import TimedCall, TimeSample
 from devices.timing.interleaved import bootstrap_median, measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement, faster_half, interquartile_range, median_error
-from devices.timing.timers import Call, Sample
 from fleetpose.errors import UsageError
 
 
@@ -81,9 +81,9 @@ def test_the_number_of_runs_grows_until_a_sample_lasts(session):
 
 def test_interleaved_ratio_of_known_times(session):
     calls = {
-        "dense": Call(NullKernel("dense", macs=4e8)),
-        "sparse": Call(NullKernel("sparse", macs=1e8)),
-        "broken": Call(NullKernel("broken", fails="build error")),
+        "dense": TimedCall(NullKernel("dense", macs=4e8)),
+        "sparse": TimedCall(NullKernel("sparse", macs=1e8)),
+        "broken": TimedCall(NullKernel("broken", fails="build error")),
     }
     found = measure_interleaved(session, calls, rounds=9)
     expected = calls["dense"].function.event_secs() / calls["sparse"].function.event_secs()
@@ -98,7 +98,7 @@ def test_interleaved_ratio_of_known_times(session):
 
 
 def test_interleaved_without_a_reference_has_no_ratio(session):
-    calls = {"broken": Call(NullKernel("broken", fails="x")), "fine": Call(NullKernel("fine"))}
+    calls = {"broken": TimedCall(NullKernel("broken", fails="x")), "fine": TimedCall(NullKernel("fine"))}
     found = measure_interleaved(session, calls, rounds=2)
     assert found.measurements["fine"].ok
     assert found.ratios == {}
@@ -106,9 +106,9 @@ def test_interleaved_without_a_reference_has_no_ratio(session):
 
 def test_interleaved_refuses_less_than_two_and_clocks_that_are_not_there(session):
     with pytest.raises(UsageError, match="needs two calls"):
-        measure_interleaved(session, {"a": Call(NullKernel("a"))})
+        measure_interleaved(session, {"a": TimedCall(NullKernel("a"))})
     with pytest.raises(UsageError, match="clock 'cpu'"):
-        measure_interleaved(session, {name: Call(NullKernel(name)) for name in "ab"}, rounds=1, clock="cpu")
+        measure_interleaved(session, {name: TimedCall(NullKernel(name)) for name in "ab"}, rounds=1, clock="cpu")
 
 
 def test_the_order_is_reversed_every_other_round(session, monkeypatch):
@@ -119,7 +119,7 @@ def test_the_order_is_reversed_every_other_round(session, monkeypatch):
         return [(1.0, 1.0)] * count
 
     monkeypatch.setattr(NullKernel, "samples", samples)
-    measure_interleaved(session, {name: Call(NullKernel(name)) for name in "abc"}, rounds=2, number=1)
+    measure_interleaved(session, {name: TimedCall(NullKernel(name)) for name in "abc"}, rounds=2, number=1)
     assert "".join(order) == "abccba"
 
 
@@ -132,7 +132,7 @@ def test_rounds_go_on_until_medians_are_known_or_there_are_too_many(session, mon
         return [(1.0, 1.0 + scatter * (next(taken) % 4) / 3)] * count
 
     monkeypatch.setattr(NullKernel, "samples", samples)
-    calls = {name: Call(NullKernel(name)) for name in "ab"}
+    calls = {name: TimedCall(NullKernel(name)) for name in "ab"}
     found = measure_interleaved(session, calls, rounds=5, number=1, warmup=0, most_rounds=20, precision=0.02)
     assert [len(each.wall_secs) for each in found.measurements.values()] == [rounds, rounds]
 
@@ -159,4 +159,4 @@ def test_the_bootstrap_covers_the_true_median_about_as_often_as_it_says():
 
 
 def test_a_sample_names_its_clocks():
-    assert Sample(1.0, 2.0)._fields == ("event_secs", "wall_secs")
+    assert TimeSample(1.0, 2.0)._fields == ("event_secs", "wall_secs")

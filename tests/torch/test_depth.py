@@ -15,8 +15,8 @@ from models.depth import determine_depth, family_members
 from models.depth_search.families import FAMILIES
 from models.depth_search.search import DepthSearch
 from models.graph.network import Graph
+from models.resolve import create_model, model_spec
 from models.zoo.count import count_model
-from models.zoo.resolve import create_model, model_spec
 from models.zoo.weights import save_weights
 
 

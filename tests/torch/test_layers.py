@@ -14,8 +14,8 @@ from models.frontend.trace import trace
 from models.graph.receptive import receptive_fields
 from models.layers import layer_rows, layers
 from models.networks.efficientnet import efficientnet
+from models.resolve import model_spec
 from models.zoo.registry import model_names
-from models.zoo.resolve import model_spec
 
 
 def run(command, *argv) -> int:

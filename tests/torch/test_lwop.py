@@ -10,7 +10,7 @@ from random_weights import check_traced, shake_batch_norms
 
 from models.frontend.trace import trace
 from models.networks.lwop import Lwop
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 
 
 def test_lwop_has_the_parameters_and_macs_of_the_paper():

@@ -10,8 +10,8 @@ from fleetpose.errors import UsageError
 from models.networks.efficientnet import efficientnet
 from models.networks.openpose import openpose
 from models.networks.resnet import resnet
+from models.resolve import create_model, model_spec
 from models.zoo.count import count_model
-from models.zoo.resolve import create_model, model_spec
 
 #: name: (parameters M, conv GMACs, GMACs with bias and batch norm), from ../shared/docs/networks.md
 TABLE = {

@@ -18,7 +18,7 @@ from fleetpose.errors import UsageError
 from models import layers as layers_command
 from models.frontend.trace import trace
 from models.prune.masks.binding import homes
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 
 SOURCE = """
     import torch

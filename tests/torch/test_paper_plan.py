@@ -11,8 +11,8 @@ from models.plans.explain import explain
 from models.plans.paper_plan import PAPER_PLANS, paper_plan
 from models.plans.sparsity import Sparsity
 from models.prune.oneshot import prune_graph
+from models.resolve import create_model, model_spec
 from models.zoo.count import count_model
-from models.zoo.resolve import create_model, model_spec
 
 
 @pytest.fixture(scope="module")

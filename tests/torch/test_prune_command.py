@@ -22,7 +22,7 @@ from models.frontend.trace import trace
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.__main__ import main, make_parser
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 from models.zoo.weights import save_weights
 from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
 

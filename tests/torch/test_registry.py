@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from fleetpose.errors import UsageError
+from models.resolve import create_model, model_spec
 from models.zoo.registry import model_names, register_model
-from models.zoo.resolve import create_model, model_spec
 
 
 def test_a_spec_is_known_without_torch():
-    code = "import sys; from models.zoo.resolve import model_spec; model_spec('lwop'); sys.exit('torch' in sys.modules)"
+    code = "import sys; from models.resolve import model_spec; model_spec('lwop'); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr or "torch was imported"
 

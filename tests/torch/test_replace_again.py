@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.replace import advise, planned, read_plan, replace_operators, save_replaced
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 
 
 class Scaled(nn.Module):

@@ -22,8 +22,8 @@ from models.replace import (
     save_replaced,
 )
 from models.replace.__main__ import main, make_parser
+from models.resolve import build_model, create_model, model_spec
 from models.zoo.count import count
-from models.zoo.resolve import build_model, create_model, model_spec
 
 SHAPE = (3, 368, 368)
 

@@ -22,7 +22,7 @@ from models.plans.sparsity import Sparsity
 from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.response.journal import ResponseJournal
 from models.prune.response.outputs import divergence, layer_curves
-from models.zoo.resolve import create_model, model_spec
+from models.resolve import create_model, model_spec
 from models.zoo.weights import save_weights
 from tests.printing_solver import make_solver_print
 from tests.tiny_pose import NAME, register_tiny, write_coco

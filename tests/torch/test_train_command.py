@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fleetpose import cli
+from models.resolve import create_model
 from models.train.__main__ import main, make_parser
-from models.zoo.resolve import create_model
 from models.zoo.weights import save_weights
 from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
 

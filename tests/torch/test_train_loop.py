@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from fleetpose.errors import UsageError
+from models.resolve import create_model, model_spec
 from models.train.data.photographs import read_photographs
 from models.train.loop import Teacher, train
 from models.train.settings import TrainSettings
-from models.zoo.resolve import create_model, model_spec
 from tests.tiny_pose import TinyPose, register_tiny, write_coco
 
 

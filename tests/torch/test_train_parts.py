@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from models.preprocess import Preprocessing
+from models.resolve import create_model
 from models.train.data.photographs import read_photographs
 from models.train.data.samples import Views, batches, normalised
 from models.train.initial import calm
@@ -20,7 +21,6 @@ from models.train.settings import TrainSettings
 from models.train.teaching.hints import Pupil, channels_at, feature_places
 from models.train.teaching.losses import hint_loss, map_loss, standardised
 from models.zoo.catalogue import CATALOGUE
-from models.zoo.resolve import create_model
 from tests.tiny_pose import TinyPose, write_coco
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import models
 from models.frontend.trace import trace
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 
 FOLDER = Path(models.__file__).parent / "trained"
 MODEL = "resnet50_3"

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fleetpose.errors import UsageError
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 from models.zoo.weights import load_weights, save_weights
 
 

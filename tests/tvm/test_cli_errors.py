@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from codegen import build, layer, verify
 from fleetpose import cli
-from models.zoo.resolve import create_model
+from models.resolve import create_model
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from fleetpose.errors import UsageError
 from models.graph.layer import Step
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
+from models.resolve import model_spec
 from models.zoo.registry import model_names
-from models.zoo.resolve import model_spec
 from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
 from tests.tvm import opencl_text
 from tests.tvm.test_network import small_graph

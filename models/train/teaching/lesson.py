@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from models.preprocess import Preprocessing
+from models.resolve import create_model, model_spec
 from models.train.data.samples import normalised
 from models.train.running.device import placed
 from models.train.teaching.hints import Pupil, Tapped, channels_at, feature_places
 from models.train.teaching.losses import Maps, hint_loss, map_loss
-from models.zoo.resolve import create_model, model_spec
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 
-class Sample(NamedTuple):
+class TimeSample(NamedTuple):
     """Seconds of one run; None on a clock that is not there."""
 
     event_secs: float | None
@@ -23,7 +23,7 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Call:
+class TimedCall:
     """Something to time.
 
     Attributes:
@@ -39,14 +39,14 @@ class Call:
 
 
 class Timer(Protocol):
-    """Takes samples of one Call."""
+    """Takes samples of one TimedCall."""
 
     name: str
 
     def warm(self, runs: int) -> None:
         """Run without timing, to the end."""
 
-    def samples(self, number: int, repeats: int) -> list[Sample]:
+    def samples(self, number: int, repeats: int) -> list[TimeSample]:
         """`repeats` samples, each the mean over `number` runs."""
 
 
@@ -58,7 +58,7 @@ class ModuleTimer:
     stored as wall seconds.
     """
 
-    def __init__(self, call: Call, device: Any, both: Callable[[], str] | None) -> None:
+    def __init__(self, call: TimedCall, device: Any, both: Callable[[], str] | None) -> None:
         self.call, self.device, self.both = call, device, both
         self.name = "opencl events and wall" if self.both else "tvm timer"
 
@@ -67,16 +67,16 @@ class ModuleTimer:
             self.call.function[self.call.entry](*self.call.args)
         self.device.sync()
 
-    def samples(self, number: int, repeats: int) -> list[Sample]:
+    def samples(self, number: int, repeats: int) -> list[TimeSample]:
         evaluate = self.call.function.time_evaluator(self.call.entry, self.device, number=number, repeat=repeats)
         if self.both is None:
-            return [Sample(None, secs) for secs in evaluate(*self.call.args).results]
+            return [TimeSample(None, secs) for secs in evaluate(*self.call.args).results]
         self.both()  # forget what was timed before
         evaluate(*self.call.args)
         stops = json.loads(self.both())
         if len(stops) != repeats:
             raise RuntimeError(f"the device reports {len(stops)} samples for {repeats} repeats")
-        return [Sample(stop["event_secs"] / number, stop["wall_secs"] / number) for stop in stops]
+        return [TimeSample(stop["event_secs"] / number, stop["wall_secs"] / number) for stop in stops]
 
 
 class PythonTimer:
@@ -84,18 +84,18 @@ class PythonTimer:
 
     name = "python clock"
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: TimedCall) -> None:
         self.call = call
 
     def warm(self, runs: int) -> None:
         for _ in range(runs):
             self.call.function(*self.call.args)
 
-    def samples(self, number: int, repeats: int) -> list[Sample]:
+    def samples(self, number: int, repeats: int) -> list[TimeSample]:
         taken = []
         for _ in range(repeats):
             start = time.perf_counter()
             for _ in range(number):
                 self.call.function(*self.call.args)
-            taken.append(Sample(None, (time.perf_counter() - start) / number))
+            taken.append(TimeSample(None, (time.perf_counter() - start) / number))
         return taken
