@@ -35,15 +35,15 @@ def break_even(times: Mapping[float, float], rival: float = 1.0) -> float | None
 
 def best_break_even(families: Iterable[Mapping[float, float]]) -> float | None:
     """The least `break_even` of several sparse kernels, their times given over the rival's; None: none reaches it."""
-    return min((found for times in families if (found := break_even(times)) is not None), default=None)
+    return min((ratio for times in families if (ratio := break_even(times)) is not None), default=None)
 
 
 def middle_break_even(layers: Sequence[float | None]) -> float | None:
     """The median over layers, those not reached above all others; None of nothing, or where it is not reached."""
     if not layers:
         return None
-    found = median(math.inf if one is None else one for one in layers)
-    return found if math.isfinite(found) else None
+    middle = median(math.inf if ratio is None else ratio for ratio in layers)
+    return middle if math.isfinite(middle) else None
 
 
 def geometric_mean(values: Iterable[float | None]) -> float | None:

@@ -59,20 +59,20 @@ def unique_convolutions(graph: Graph, lanes: int, patterns: Sequence[str] = ()) 
 
     Args:
         lanes: of the device's vectors.
-        patterns: shell patterns of labels; only layers that match one, all without. Shares are of all.
+        patterns: shell patterns of labels; only layers that match one; none: all. Shares are of all.
 
     Raises:
         UsageError: a pattern matches no layer, or there is none at all.
     """
     planes = assign_layout(graph, lanes).planes
-    found: dict[Workload, int] = {}
+    counts: dict[Workload, int] = {}
     for layer in graph.layers:
         if layer.op == "conv":
             workload = Workload.of(layer, planes)
-            found[workload] = found.get(workload, 0) + 1
-    total = sum(workload.layer.macs * count for workload, count in found.items())
-    cases, seen = [], dict.fromkeys((workload.label for workload in found), 0)
-    for workload, count in found.items():
+            counts[workload] = counts.get(workload, 0) + 1
+    total = sum(workload.layer.macs * count for workload, count in counts.items())
+    cases, seen = [], dict.fromkeys((workload.label for workload in counts), 0)
+    for workload, count in counts.items():
         seen[workload.label] += 1
         number = seen[workload.label]
         label = workload.label + (f"#{number}" if number > 1 else "")
@@ -127,7 +127,7 @@ def _sparse_contenders(
     if workload.layer.groups != 1 or not selection.ratios or not readers:
         return [], {}
     winograd = any(rule.space(workload, profile) for rule in RULES if rule.name == WINOGRAD)
-    found, declined = [], {}
+    contenders, declined = [], {}
     for ratio in (1.0, *sorted(selection.ratios)):
         for family in selection.families:
             sparsity = sparsity_of(family, ratio)
@@ -135,13 +135,15 @@ def _sparse_contenders(
                 continue
             reason = sparsity.applies_to(workload.layer)
             sparse = replace(workload, sparsity=sparsity)
-            choices = [one for rule in readers for one in _choices(rule, sparse, profile, selection)]
+            choices = [choice for rule in readers for choice in _choices(rule, sparse, profile, selection)]
             if reason or not choices:
                 declined[str(sparsity)] = reason or "no schedule answers"
                 continue
             kept = sparsity.kept_fraction(workload.layer.weight_shape)
-            found += [Contender(f"{one} {sparsity}", one, sparsity, ratio, kept, family) for one in choices]
-    return found, declined
+            contenders += [
+                Contender(f"{choice} {sparsity}", choice, sparsity, ratio, kept, family) for choice in choices
+            ]
+    return contenders, declined
 
 
 def sparsity_of(family: str, ratio: float) -> Sparsity | None:

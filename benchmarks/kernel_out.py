@@ -15,15 +15,15 @@ Rows = Sequence[Mapping[str, Any]]
 _PEERS = {"onednn": "dense_vs_onednn", "prepacked": "dense_vs_onednn_prepacked", "stock": "dense_vs_stock_tvm"}
 
 
-def print_result(found: Mapping[str, Any]) -> None:
+def print_result(result: Mapping[str, Any]) -> None:
     """Dense against the peers, sparse against dense, what they come to, and what has no times."""
-    rows = found["rows"]
+    rows = result["rows"]
     _print_dense(rows)
     if any(any(row["best_sparse"].values()) for row in rows):
         print()
         _print_sparse(rows)
     print()
-    for line in _conclusions(found):
+    for line in _conclusions(result):
         print(line)
     for row in rows:
         for name, reason in row["errors"].items():
@@ -49,7 +49,7 @@ def _print_dense(rows: Rows) -> None:
         facts = (row["layer"], row["count"], f"{100 * row['macs_share']:.1f}")
         name = f"{best['schedule']} {best['config']}".strip() if best else "-"
         rate = _number(row["macs"] / ms * 1e-6 if ms else None, 0)
-        times = [_number(one, 3) for one in (ms, row["best_direct_ms"])]
+        times = [_number(value, 3) for value in (ms, row["best_direct_ms"])]
         ratios = [_number(row[key]) for key in _PEERS.values()]
         lines.append((*facts, name, *times, rate, _number(row["onednn_ms"], 3), *ratios))
     cli.print_table(header, lines)
@@ -69,34 +69,36 @@ def _print_sparse(rows: Rows) -> None:
     lines = []
     for row in shown:
         bests = [row["best_sparse"].get(ratio) for ratio in ratios]
-        speedups = [f"{_number(one['vs_direct'])}/{_number(one['vs_best_dense'])}" if one else "-" for one in bests]
+        speedups = [
+            f"{_number(entry['vs_direct'])}/{_number(entry['vs_best_dense'])}" if entry else "-" for entry in bests
+        ]
         evens = (_number(row["break_even"][rival]) for rival in ("direct", "best_dense"))
-        last = next(one for one in reversed(bests) if one)
+        last = next(entry for entry in reversed(bests) if entry)
         lines.append((row["layer"], *speedups, *evens, f"{last['schedule']} {last['sparsity']}"))
     cli.print_table(header, lines)
 
 
-def _conclusions(found: Mapping[str, Any]) -> list[str]:
+def _conclusions(result: Mapping[str, Any]) -> list[str]:
     lines = []
-    least, sums = found["min_dense_vs_onednn"], found["sum_ms"]
+    least, sums = result["min_dense_vs_onednn"], result["sum_ms"]
     for title, key in (
         ("dense / oneDNN", "geomean_dense_vs_onednn"),
         ("dense / prepacked oneDNN", "geomean_dense_vs_onednn_prepacked"),
         ("depthwise / oneDNN", "depthwise_vs_onednn"),
         ("dense / stock TVM", "geomean_dense_vs_stock_tvm"),
     ):
-        if found[key] is not None:
-            lines.append(f"{title}: {found[key]:.2f} times as fast (geometric mean over layers)")
+        if result[key] is not None:
+            lines.append(f"{title}: {result[key]:.2f} times as fast (geometric mean over layers)")
     if least:
         lines.append(f"least of the layers above 1 % of the MACs: {least['ratio']:.2f}, {least['layer']}")
-    for kind in found["sparse"]:
+    for kind in result["sparse"]:
         for key, title, rival in (
             ("sparse_direct", "without Winograd / best direct", "direct"),
             ("sparse", "/ best direct", None),
             ("sparse_vs_best_dense", "/ best dense", "best_dense"),
         ):
-            means = ", ".join(f"{ratio}x: {_number(value)}" for ratio, value in found[key][kind].items())
-            even = _number(found["break_even"][rival][kind]) if rival else ""
+            means = ", ".join(f"{ratio}x: {_number(value)}" for ratio, value in result[key][kind].items())
+            even = _number(result["break_even"][rival][kind]) if rival else ""
             lines.append(
                 f"sparse {kind} {title}: {means}" + (f"; break-even {even} (median of layers)" if rival else "")
             )

@@ -103,29 +103,29 @@ class LayerTimes:
 
     def dense(self) -> list[Timed]:
         """Our dense kernels that have times, fastest first."""
-        return self._fastest(lambda one: one.choice is not None and one.sparsity is None)
+        return self._fastest(lambda contender: contender.choice is not None and contender.sparsity is None)
 
     def direct(self) -> list[Timed]:
         """Likewise those that are not Winograd."""
-        return [one for one in self.dense() if one.contender.direct]
+        return [timed for timed in self.dense() if timed.contender.direct]
 
     def sparse(self, ratio: float | None = None, only_direct: bool = False) -> list[Timed]:
         """Our sparse kernels that have times, fastest first; of one ratio, and those that stand for it, if given."""
         return self._fastest(
-            lambda one: (
-                one.sparsity is not None
-                and (one.direct or not only_direct)
-                and (ratio is None or (one.ratio == ratio and one.kept * one.ratio >= LEAST_KEPT))
+            lambda contender: (
+                contender.sparsity is not None
+                and (contender.direct or not only_direct)
+                and (ratio is None or (contender.ratio == ratio and contender.kept * contender.ratio >= LEAST_KEPT))
             )
         )
 
-    def _fastest(self, wanted: Any) -> list[Timed]:
-        found = [one for one in self.timed.values() if one.secs and wanted(one.contender)]
-        return sorted(found, key=lambda one: one.ms)
+    def _fastest(self, accepts: Any) -> list[Timed]:
+        matching = [timed for timed in self.timed.values() if timed.secs and accepts(timed.contender)]
+        return sorted(matching, key=lambda timed: timed.ms)
 
     def peer(self, name: str) -> Timed | None:
-        found = self.timed.get(name)
-        return found if found and found.secs else None
+        timed = self.timed.get(name)
+        return timed if timed and timed.secs else None
 
 
 def ratio_name(ratio: float) -> str:
@@ -133,9 +133,9 @@ def ratio_name(ratio: float) -> str:
     return f"{ratio:g}"
 
 
-def speedup(one: Timed | None, other: Timed | None) -> float | None:
+def speedup(timed: Timed | None, other: Timed | None) -> float | None:
     """How many times as fast `one` is as `other`: the median over the rounds; None without both."""
-    return median_ratio(other.secs, one.secs) if one and other else None
+    return median_ratio(other.secs, timed.secs) if timed and other else None
 
 
 def make_row(times: LayerTimes) -> dict[str, Any]:
@@ -143,8 +143,8 @@ def make_row(times: LayerTimes) -> dict[str, Any]:
     facts = times.facts
     best, direct = next(iter(times.dense()), None), next(iter(times.direct()), None)
     dense: dict[str, Any] = {}
-    for one in times.dense():  # the fastest configuration of each schedule comes first
-        dense.setdefault(one.contender.schedule, {"ms": one.ms, "config": one.contender.config})
+    for timed in times.dense():  # the fastest configuration of each schedule comes first
+        dense.setdefault(timed.contender.schedule, {"ms": timed.ms, "config": timed.contender.config})
     plain, prepacked = times.peer(ONEDNN), times.peer(ONEDNN_PREPACKED)
     stock = times.stock.get(STOCK)
     return {
@@ -172,47 +172,47 @@ def make_row(times: LayerTimes) -> dict[str, Any]:
             "best_dense": _break_even(times, best),
         },
         "declined": times.declined,
-        "errors": {name: one.error for name, one in {**times.timed, **times.stock}.items() if one.error},
+        "errors": {name: timed.error for name, timed in {**times.timed, **times.stock}.items() if timed.error},
     }
 
 
-def _described(one: Timed | None) -> dict[str, Any] | None:
-    return {"schedule": one.contender.schedule, "config": one.contender.config, "ms": one.ms} if one else None
+def _described(timed: Timed | None) -> dict[str, Any] | None:
+    return {"schedule": timed.contender.schedule, "config": timed.contender.config, "ms": timed.ms} if timed else None
 
 
 def _dense_vs_stock(times: LayerTimes) -> float | None:
-    ours = next((one for name, one in times.stock.items() if name != STOCK and one.secs), None)
+    ours = next((timed for name, timed in times.stock.items() if name != STOCK and timed.secs), None)
     stock = times.stock.get(STOCK)
     return speedup(ours, stock) if stock and stock.secs else None
 
 
 def _ratios(times: LayerTimes) -> list[float]:
-    return sorted({one.contender.ratio for one in times.timed.values() if one.contender.sparsity is not None})
+    return sorted({timed.contender.ratio for timed in times.timed.values() if timed.contender.sparsity is not None})
 
 
 def _sparse_ms(times: LayerTimes) -> dict[str, dict[str, float]]:
     """Ratio -> sparsity -> milliseconds of its fastest kernel; "1" keeps everything."""
-    found: dict[str, dict[str, float]] = {ratio_name(ratio): {} for ratio in _ratios(times)}
-    for one in times.sparse():
-        found[ratio_name(one.contender.ratio)].setdefault(str(one.contender.sparsity), one.ms)
-    return found
+    by_ratio: dict[str, dict[str, float]] = {ratio_name(ratio): {} for ratio in _ratios(times)}
+    for timed in times.sparse():
+        by_ratio[ratio_name(timed.contender.ratio)].setdefault(str(timed.contender.sparsity), timed.ms)
+    return by_ratio
 
 
 def _best_sparse(
     times: LayerTimes, direct: Timed | None, best: Timed | None, only_direct: bool = False
 ) -> dict[str, Any]:
     """Ratio -> the fastest kernel that stands for it and its speed-ups; None where there is none."""
-    found: dict[str, Any] = {}
+    by_ratio: dict[str, Any] = {}
     for ratio in _ratios(times):
-        one = next(iter(times.sparse(ratio, only_direct)), None)
-        found[ratio_name(ratio)] = one and {
-            "sparsity": str(one.contender.sparsity),
-            "kept": one.contender.kept,
-            **(_described(one) or {}),
-            "vs_direct": speedup(one, direct),
-            "vs_best_dense": speedup(one, best),
+        timed = next(iter(times.sparse(ratio, only_direct)), None)
+        by_ratio[ratio_name(ratio)] = timed and {
+            "sparsity": str(timed.contender.sparsity),
+            "kept": timed.contender.kept,
+            **(_described(timed) or {}),
+            "vs_direct": speedup(timed, direct),
+            "vs_best_dense": speedup(timed, best),
         }
-    return found
+    return by_ratio
 
 
 def _break_even(times: LayerTimes, rival: Timed | None, only_direct: bool = False) -> float | None:
@@ -220,9 +220,9 @@ def _break_even(times: LayerTimes, rival: Timed | None, only_direct: bool = Fals
     if rival is None:
         return None
     families: dict[tuple[str, str], dict[float, float]] = {}
-    for one in times.sparse(only_direct=only_direct):
-        over = median_ratio(one.secs, rival.secs)
-        family = families.setdefault((one.contender.family, one.contender.schedule), {})
+    for timed in times.sparse(only_direct=only_direct):
+        over = median_ratio(timed.secs, rival.secs)
+        family = families.setdefault((timed.contender.family, timed.contender.schedule), {})
         if over is not None:
-            family.setdefault(one.contender.kept, over)
+            family.setdefault(timed.contender.kept, over)
     return best_break_even(families.values())

@@ -70,11 +70,11 @@ def _sum(counted: Sequence[tuple[int, float | None]]) -> float | None:
 
 def _by_kind(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
     """The rows that have sparse kernels, by kind of layer."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if any(row["best_sparse"].values()):
-            found.setdefault(row["kind"], []).append(row)
-    return dict(sorted(found.items()))
+            groups.setdefault(row["kind"], []).append(row)
+    return dict(sorted(groups.items()))
 
 
 def _speedups(rows: Rows, kernels: str, key: str) -> dict[str, dict[str, float | None]]:

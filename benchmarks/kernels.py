@@ -133,7 +133,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--family", nargs="+", default=list(DEFAULT_FAMILIES), help="sparse ones: a pattern and its block; or pattern"
     )
     parser.add_argument("--configs", type=int, default=1, help="configurations of each schedule; its fastest counts")
-    parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none; the device's own without")
+    parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: the device's own)")
     parser.add_argument("--no-stock", dest="stock", action="store_false", help="leave stock TVM out")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave oneDNN out")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the rows there")
@@ -169,16 +169,16 @@ def main(arguments: argparse.Namespace) -> int:
         graph = trace_sizes(arguments.model, None, 0, [size])[0]
         cases = unique_convolutions(graph, session.profile.lanes, arguments.layer)
         with status("benchmark") as progress:
-            found = result(arguments, cases, session, progress)
+            content = result(arguments, cases, session, progress)
     if arguments.csv:
-        kernel_out.write_csv(found["rows"], arguments.csv)
+        kernel_out.write_csv(content["rows"], arguments.csv)
     if arguments.plot:
-        kernel_out.plot(found["rows"], arguments.plot)
+        kernel_out.plot(content["rows"], arguments.plot)
     if arguments.json:
-        cli.print_json(found)
+        cli.print_json(content)
     else:
-        kernel_out.print_result(found)
-    return int(any(row["best_dense"] is None for row in found["rows"]))
+        kernel_out.print_result(content)
+    return int(any(row["best_dense"] is None for row in content["rows"]))
 
 
 if __name__ == "__main__":

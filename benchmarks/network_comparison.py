@@ -71,53 +71,55 @@ class EngineComparison:
         self.jobs, self.job, self.progress = jobs, jobs[DENSE], progress
         height, width = self.job.tensor.shape[2:]
         self.rows = {
-            one: EngineRow(self.job.model, one.plan, one.engine, self.job.threads, (height, width))
-            for one in sorted(contenders, key=lambda one: (one.engine != "ours", one.plan != DENSE))
+            contender: EngineRow(self.job.model, contender.plan, contender.engine, self.job.threads, (height, width))
+            for contender in sorted(
+                contenders, key=lambda contender: (contender.engine != "ours", contender.plan != DENSE)
+            )
         }
         self.prepared: dict[NetworkContender, PreparedEngine] = {}
 
     def run(self, rounds: int) -> list[EngineRow]:
         """Time all, the slow ones after the others and in turn with the reference alone."""
-        slow = [one for one in self.rows if engine(one.engine).most_rounds is not None]
-        fast = [one for one in self.rows if one not in slow]
+        slow = [contender for contender in self.rows if engine(contender.engine).most_rounds is not None]
+        fast = [contender for contender in self.rows if contender not in slow]
         self._prepare(fast)
         self._time(list(self.prepared), rounds)
-        for one in slow:
-            reference = next(iter(self.prepared), one)
-            self._prepare([one])
-            if one in self.prepared:
-                most = engine(one.engine).most_rounds or rounds
-                self._time(list(dict.fromkeys([reference, one])), min(rounds, most))
-                del self.prepared[one]
+        for contender in slow:
+            reference = next(iter(self.prepared), contender)
+            self._prepare([contender])
+            if contender in self.prepared:
+                most = engine(contender.engine).most_rounds or rounds
+                self._time(list(dict.fromkeys([reference, contender])), min(rounds, most))
+                del self.prepared[contender]
         return list(self.rows.values())
 
     def _prepare(self, contenders: Sequence[NetworkContender]) -> None:
-        for one in contenders:
-            self.progress(f"{self.job.model}: preparing {one}")
+        for contender in contenders:
+            self.progress(f"{self.job.model}: preparing {contender}")
             try:
-                self.prepared[one] = prepare(one.engine, self.jobs[one.plan])
-                self.rows[one].max_abs_error = self.prepared[one].max_abs_error
+                self.prepared[contender] = prepare(contender.engine, self.jobs[contender.plan])
+                self.rows[contender].max_abs_error = self.prepared[contender].max_abs_error
             except Exception as error:  # whatever ails an engine is its row's text
-                log.debug("%s", one, exc_info=True)
-                self.rows[one].error = reason(error)
+                log.debug("%s", contender, exc_info=True)
+                self.rows[contender].error = reason(error)
 
     def _time(self, contenders: Sequence[NetworkContender], rounds: int) -> None:
         if not contenders:
             return
         self.progress(f"{self.job.model}: timing {', '.join(map(str, contenders))}, {rounds} rounds")
-        calls = {str(one): self.prepared[one].call for one in contenders}
+        calls = {str(contender): self.prepared[contender].call for contender in contenders}
         session = self.job.session
         if len(calls) == 1:
             ((name, call),) = calls.items()
             alone = measure(session, call.function, call.args, entry=call.entry, repeats=rounds, number=1)
-            found = Interleaved(name, "wall", {name: alone}, {})
+            timing_run = Interleaved(name, "wall", {name: alone}, {})
         else:
-            found = measure_interleaved(session, calls, rounds, number=1, clock="wall", rest_secs=REST_SECS)
-        for one in contenders:
-            if not self.rows[one].rounds:
-                self._fill(self.rows[one], found.measurements[str(one)])
-            if str(one) in found.ratios and contenders[0] == NetworkContender("ours"):
-                self.rows[one].time_over_ours = _over(found.ratios[str(one)].rounds)
+            timing_run = measure_interleaved(session, calls, rounds, number=1, clock="wall", rest_secs=REST_SECS)
+        for contender in contenders:
+            if not self.rows[contender].rounds:
+                self._fill(self.rows[contender], timing_run.measurements[str(contender)])
+            if str(contender) in timing_run.ratios and contenders[0] == NetworkContender("ours"):
+                self.rows[contender].time_over_ours = _over(timing_run.ratios[str(contender)].rounds)
 
     def _fill(self, row: EngineRow, timing: Measurement) -> None:
         if not timing.ok:

@@ -60,10 +60,12 @@ def _fastest(session: Session, dense: Workload, variants: Sequence[Sparsity], tu
     if len(variants) == 1:
         return variants[0], ""
     calls = {str(sparsity): _call(session, replace(dense, sparsity=sparsity), tuned) for sparsity in variants}
-    found = measure_interleaved(session, calls, ROUNDS, warmup=1, clock="wall").measurements
-    times = {name: float(np.median(one.wall_secs)) for name, one in found.items() if one.ok}
+    measurements = measure_interleaved(session, calls, ROUNDS, warmup=1, clock="wall").measurements
+    times = {
+        name: float(np.median(measurement.wall_secs)) for name, measurement in measurements.items() if measurement.ok
+    }
     if not times:
-        raise FleetposeError(f"no variant of {dense.label} was timed: {next(iter(found.values())).error}")
+        raise FleetposeError(f"no variant of {dense.label} was timed: {next(iter(measurements.values())).error}")
     best = min(times, key=lambda name: times[name])
     return Sparsity.parse(best), f"{1e3 * times[best]:.3f} ms, the fastest of {len(times)} variants"
 

@@ -32,8 +32,8 @@ def labels_for(model: str, wanted: Sequence[str]) -> list[str]:
     for label in wanted:
         if label not in known and not label.endswith(".json"):
             raise unknown_name("plan", label, [*sorted(known), "FILE.json"])
-    found = [label for label in wanted if label in own or _is_file_of(label, model)] if wanted else [*own]
-    return list(dict.fromkeys([DENSE, *found]))
+    labels = [label for label in wanted if label in own or _is_file_of(label, model)] if wanted else [*own]
+    return list(dict.fromkeys([DENSE, *labels]))
 
 
 def _is_file_of(label: str, model: str) -> bool:

@@ -58,7 +58,7 @@ def pocl_threads(threads: int) -> Iterator[None]:
 
 
 def make_job(model: str, size: tuple[int, int] | None, threads: int, session: Session) -> EngineJob:
-    """A registered network with random weights and a random input, of the model's own size without `size`."""
+    """A registered network with random weights and a random input, of the model's own size where `size` is None."""
     height, width = size or model_spec(model).size
     tensor = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 3, height, width)).astype(np.float32)
     return EngineJob(model, create_model(model), tensor, threads, session)
@@ -66,10 +66,10 @@ def make_job(model: str, size: tuple[int, int] | None, threads: int, session: Se
 
 def contenders_of(model: str, engines: Sequence[str], plans: Sequence[str]) -> list[NetworkContender]:
     """Every engine dense, and ours under each plan the network has; other engines make no use of zeros."""
-    found = [NetworkContender(name) for name in engines]
+    contenders = [NetworkContender(name) for name in engines]
     if "ours" in engines:
-        found += [NetworkContender("ours", label) for label in labels_for(model, plans) if label != DENSE]
-    return list(dict.fromkeys(found))
+        contenders += [NetworkContender("ours", label) for label in labels_for(model, plans) if label != DENSE]
+    return list(dict.fromkeys(contenders))
 
 
 def compare(
@@ -90,7 +90,7 @@ def compare(
         models, engines: registered names of each.
         plans: labels of the paper's plans, or files; none: all of the paper's for each network.
         pointwise, spatial: what the paper's plans may give 1x1 and 3x3 layers, the fastest of them for each layer;
-            POINTWISE and SPATIAL without.
+            none: POINTWISE and SPATIAL.
         threads, rounds: of every engine; samples of each.
         size: of the input, instead of each network's own.
         progress: told what is going on.
@@ -104,7 +104,7 @@ def compare(
             contenders = contenders_of(model, engines, plans)
             job = make_job(model, size, threads, session)
             jobs = {DENSE: job}
-            for label in dict.fromkeys(one.plan for one in contenders if one.plan != DENSE):
+            for label in dict.fromkeys(contender.plan for contender in contenders if contender.plan != DENSE):
                 meant = plans_called(label, job.graph, model, *families)
                 jobs[label] = replace(job, plan=fastest_plan(session, job.graph, meant, progress))
             rows += EngineComparison(jobs, contenders, progress).run(rounds)
@@ -158,7 +158,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--rounds is at least 1 and --threads 1 to {cores}, this machine's cores")
     rows_out.check(arguments.csv, arguments.plot)
     with status("benchmark") as progress:
-        found = compare(
+        content = compare(
             list(dict.fromkeys(models)),
             list(dict.fromkeys(engines)),
             plans=arguments.plan,
@@ -169,13 +169,13 @@ def main(arguments: argparse.Namespace) -> int:
             size=arguments.size,
             progress=progress,
         )
-    rows = found["rows"]
+    rows = content["rows"]
     if arguments.csv:
-        rows_out.write_csv(rows, found["conditions"], arguments.csv)
+        rows_out.write_csv(rows, content["conditions"], arguments.csv)
     if arguments.plot:
         rows_out.plot(rows, arguments.plot)
     if arguments.json:
-        cli.print_json(found)
+        cli.print_json(content)
     else:
         rows_out.print_rows(rows)
     return int(any(row["engine"] == "ours" and row["error"] for row in rows))

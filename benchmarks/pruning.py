@@ -56,7 +56,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class StudyCell:
-    """One pruned network. minutes: of training; 0 for methods without."""
+    """One pruned network. minutes: of training; 0 for methods that do not train."""
 
     family: str
     ratio: float
@@ -77,8 +77,8 @@ class StudyCell:
 
 def finished(folder: Path) -> list[StudyCell]:
     """Every finished cell, in the order of the table."""
-    found = [StudyCell(**json.loads(path.read_text())) for path in folder.glob("*.cell.json")]
-    return sorted(found, key=lambda c: (c.family, c.sharing, [*METHODS].index(c.method), c.minutes, c.ratio))
+    cells = [StudyCell(**json.loads(path.read_text())) for path in folder.glob("*.cell.json")]
+    return sorted(cells, key=lambda c: (c.family, c.sharing, [*METHODS].index(c.method), c.minutes, c.ratio))
 
 
 def make_cell(cell: StudyCell, arguments: argparse.Namespace) -> Path:
@@ -110,9 +110,9 @@ def make_cell(cell: StudyCell, arguments: argparse.Namespace) -> Path:
 
 
 def _run(main: Any, parser: argparse.ArgumentParser, flags: Sequence[str]) -> None:
-    found = cli.run(main, parser, flags)
-    if found:
-        raise UsageError(f"{parser.prog} {' '.join(flags)} ended with {found}")
+    status_code = cli.run(main, parser, flags)
+    if status_code:
+        raise UsageError(f"{parser.prog} {' '.join(flags)} ended with {status_code}")
 
 
 def judged(weights: Path, arguments: argparse.Namespace) -> Evaluation:
@@ -123,17 +123,19 @@ def judged(weights: Path, arguments: argparse.Namespace) -> Evaluation:
     kept = arguments.out / f"{weights.stem}.npz"
     if not kept.exists():
         network = create_model(arguments.model, weights)
-        found = evaluate_network(network, model_spec(arguments.model), arguments.val)
+        evaluation = evaluate_network(network, model_spec(arguments.model), arguments.val)
         with atomic_output(kept) as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, **_arrays(found))
+            np.savez(stream, **_arrays(evaluation))
     return _evaluation(dict(np.load(kept)))
 
 
-def _arrays(found: Evaluation) -> dict[str, np.ndarray]:
-    images = found.per_image
-    each = {f"{name}.{i}": getattr(r, name) for i, r in enumerate(images) for name in ("scores", "matched", "ignored")}
+def _arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
+    images = evaluation.per_image
+    results = {
+        f"{name}.{i}": getattr(r, name) for i, r in enumerate(images) for name in ("scores", "matched", "ignored")
+    }
     ids = np.array([(r.image_id, r.people, r.truths) for r in images])
-    return {"metrics": np.array([found.ap, found.ap_50, found.ar], float), "ids": ids, **each}
+    return {"metrics": np.array([evaluation.ap, evaluation.ap_50, evaluation.ar], float), "ids": ids, **results}
 
 
 def _evaluation(arrays: dict[str, np.ndarray]) -> Evaluation:
@@ -147,12 +149,12 @@ def _evaluation(arrays: dict[str, np.ndarray]) -> Evaluation:
     return Evaluation(ap, ap_50, None, None, None, ar, tuple(images))
 
 
-def row(cell: StudyCell, found: Evaluation, dense: Evaluation, reached: float) -> dict[str, Any]:
+def row(cell: StudyCell, evaluation: Evaluation, dense: Evaluation, reached: float) -> dict[str, Any]:
     """A row of the table."""
-    low, high = bootstrap_ap(found)
-    gains = bootstrap_ap(found, dense)
-    lost = ((dense.ap or 0) - (found.ap or 0), -gains[1], -gains[0])
-    numbers = (found.ap or 0.0, low, high, *lost)
+    low, high = bootstrap_ap(evaluation)
+    gains = bootstrap_ap(evaluation, dense)
+    lost = ((dense.ap or 0) - (evaluation.ap or 0), -gains[1], -gains[0])
+    numbers = (evaluation.ap or 0.0, low, high, *lost)
     named = zip(("ap", "low", "high", "lost", "lost_low", "lost_high"), numbers, strict=True)
     what = {"family": cell.family, "ratio": cell.ratio, "reached": f"{reached:.3f}", "zeros": cell.sharing}
     return {**what, "method": cell.method, "minutes": cell.minutes, **{key: f"{value:.3f}" for key, value in named}}
@@ -171,16 +173,16 @@ def plot(path: Path, rows: Sequence[dict[str, Any]], dense: float, title: str) -
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    families = list(dict.fromkeys(each["family"] for each in rows))
+    families = list(dict.fromkeys(row["family"] for row in rows))
     figure = Figure(figsize=(4.2 * len(families), 5.4), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(families), sharex=True, sharey=True, squeeze=False)[0]
     shown: dict[str, Any] = {}
     for panel, family in zip(panels, families, strict=True):
         lines: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
-        for each in rows:
-            if each["family"] == family:
-                lines.setdefault((each["method"], each["zeros"], each["minutes"]), []).append(each)
+        for row in rows:
+            if row["family"] == family:
+                lines.setdefault((row["method"], row["zeros"], row["minutes"]), []).append(row)
         for (method, zeros, minutes), points in lines.items():
             x, ap, low, high = (np.array([float(p[key]) for p in points]) for key in ("reached", "ap", "low", "high"))
             label = f"{method}, {zeros}" + (f", {minutes:g} min" if minutes else "")
@@ -205,27 +207,29 @@ def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    made = cli.parser("benchmarks.pruning", "AP against parameters kept, by block shape and method.")
-    made.add_argument("--model", default="human_pose_0001", help="a registered network")
-    made.add_argument("--weights", type=Path, required=True, help="trained ones")
-    made.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="photographs to prune on")
-    made.add_argument("--val", type=Path, required=True, metavar="DIR", help="COCO folder to judge by; none of --data")
-    made.add_argument("--sensitivity", type=Path, metavar="FILE", help="for allocated zeros")
-    made.add_argument("--family", nargs="+", default=["columns:4x1", "columns:8x1", "block_punched:8x4"])
-    made.add_argument("--ratio", type=float, nargs="+", default=[1.2, 1.32, 1.5, 1.8, 2.15])
-    made.add_argument("--zeros", nargs="+", choices=SHARING, default=list(SHARING), help="how they are shared out")
-    made.add_argument("--method", nargs="+", choices=[*METHODS], default=["magnitude", "reconstruction"])
-    made.add_argument("--minutes", type=float, default=30, help="of training, for methods that train")
-    made.add_argument("--prune-flags", nargs=argparse.REMAINDER, default=[], help="the rest: flags of models.prune")
-    made.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="for everything")
-    return made
+    parser = cli.parser("benchmarks.pruning", "AP against parameters kept, by block shape and method.")
+    parser.add_argument("--model", default="human_pose_0001", help="a registered network")
+    parser.add_argument("--weights", type=Path, required=True, help="trained ones")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="photographs to prune on")
+    parser.add_argument(
+        "--val", type=Path, required=True, metavar="DIR", help="COCO folder to judge by; none of --data"
+    )
+    parser.add_argument("--sensitivity", type=Path, metavar="FILE", help="for allocated zeros")
+    parser.add_argument("--family", nargs="+", default=["columns:4x1", "columns:8x1", "block_punched:8x4"])
+    parser.add_argument("--ratio", type=float, nargs="+", default=[1.2, 1.32, 1.5, 1.8, 2.15])
+    parser.add_argument("--zeros", nargs="+", choices=SHARING, default=list(SHARING), help="how they are shared out")
+    parser.add_argument("--method", nargs="+", choices=[*METHODS], default=["magnitude", "reconstruction"])
+    parser.add_argument("--minutes", type=float, default=30, help="of training, for methods that train")
+    parser.add_argument("--prune-flags", nargs=argparse.REMAINDER, default=[], help="the rest: flags of models.prune")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="for everything")
+    return parser
 
 
 def _cells(arguments: argparse.Namespace) -> list[StudyCell]:
-    wanted = itertools.product(arguments.family, arguments.ratio, arguments.zeros, arguments.method)
+    combinations = itertools.product(arguments.family, arguments.ratio, arguments.zeros, arguments.method)
     return [
         StudyCell(family, ratio, zeros, method, arguments.minutes if "--minutes" in METHODS[method] else 0.0)
-        for family, ratio, zeros, method in wanted
+        for family, ratio, zeros, method in combinations
     ]
 
 
@@ -234,22 +238,22 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError("allocated zeros need --sensitivity; or give --zeros uniform")
     make_folder(arguments.out)
     cells = _cells(arguments)
-    with status("study") as told:
+    with status("study") as progress:
         dense = judged(arguments.weights, arguments)
         for done, cell in enumerate(cells):
-            told(cell.name, done, len(cells))
+            progress(cell.name, done, len(cells))
             judged(make_cell(cell, arguments), arguments)
             cell.save(arguments.out)
     rows = [
-        row(each, judged(arguments.out / f"{each.name}.safetensors", arguments), dense, _reached(each, arguments))
-        for each in finished(arguments.out)
+        row(cell, judged(arguments.out / f"{cell.name}.safetensors", arguments), dense, _reached(cell, arguments))
+        for cell in finished(arguments.out)
     ]
     write_table(arguments.out / "pruning.csv", rows)
     plot(arguments.out / "pruning.png", rows, dense.ap or 0.0, f"{arguments.model}, AP {dense.ap:.3f} dense")
     if arguments.json:
         cli.print_json({"dense": dense.ap, "cells": rows})
     else:
-        cli.print_table(COLUMNS, [[each[name] for name in COLUMNS] for each in rows])
+        cli.print_table(COLUMNS, [[entry[name] for name in COLUMNS] for entry in rows])
     return 0
 
 

@@ -2,7 +2,7 @@
 
     python examples/photo.py PHOTOGRAPH [WEIGHTS]
 
-Without weights the network is random: it runs at full speed and finds nobody.
+If no weights are given they are random: the network runs at full speed and finds nobody.
 """
 
 import sys
@@ -28,8 +28,8 @@ with open_device("host") as device:
     network = trace_network(model, weights, sizes=[(368, 368)])
     build(network, BuildTarget.of(device)).write(artifact, force=True)
     image = read_image(photograph)
-    found = find_people(Artifact(artifact, device), image)
+    detection = find_people(Artifact(artifact, device), image)
 
-for person in found.people:
+for person in detection.people:
     print(f"{person.count} keypoints, confidence {person.confidence:.2f}, box {[round(edge) for edge in person.box]}")
-cv2.imwrite("build/example/people.png", draw_people(image, found.people))
+cv2.imwrite("build/example/people.png", draw_people(image, detection.people))

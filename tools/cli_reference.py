@@ -31,11 +31,11 @@ device is unreachable, 130 interrupted. No file is replaced without `--force`.
 
 def commands() -> list[str]:
     """Every command's name, as after `python -m`, by package and then by name."""
-    found = []
+    names = []
     for package in PACKAGES:
         paths = [path for path in (ROOT / package).rglob("*.py") if "\ndef make_parser(" in path.read_text()]
-        found += sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
-    return [name.removesuffix(".__main__") for name in found]
+        names += sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    return [name.removesuffix(".__main__") for name in names]
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
@@ -85,7 +85,7 @@ def _row(*cells: str) -> str:
 def _values(action: argparse.Action) -> str:
     """What follows a flag, as usage lines write it."""
     name = action.metavar or (f"{{{','.join(map(str, action.choices))}}}" if action.choices else action.dest.upper())
-    names = [str(each) for each in name] if isinstance(name, tuple) else [str(name)]
+    names = [str(part) for part in name] if isinstance(name, tuple) else [str(name)]
     known = {
         None: names[:1],
         0: [],

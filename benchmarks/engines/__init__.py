@@ -63,10 +63,10 @@ def prepare(name: str, job: EngineJob) -> PreparedEngine:
 
 def engine_versions(names: list[str]) -> dict[str, str]:
     """Versions of the packages behind the engines called `names`."""
-    found = {}
-    for name in dict.fromkeys(package for one in names for package in engine(one).distributions):
+    installed = {}
+    for name in dict.fromkeys(package for engine_name in names for package in engine(engine_name).distributions):
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
