@@ -72,14 +72,14 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """accuracy: share of right decisions; regret: time lost / time of the best choices; None where n is 0."""
-        n, best = len(self.verdicts), sum(each.best_ms for each in self.verdicts)
+        n, best = len(self.verdicts), sum(verdict.best_ms for verdict in self.verdicts)
         return {
             "n": n,
-            "accuracy": sum(each.right for each in self.verdicts) / n if n else None,
-            "regret": sum(each.lost_ms for each in self.verdicts) / best if n else None,
-            "lost_ms": sum(each.lost_ms for each in self.verdicts),
+            "accuracy": sum(verdict.right for verdict in self.verdicts) / n if n else None,
+            "regret": sum(verdict.lost_ms for verdict in self.verdicts) / best if n else None,
+            "lost_ms": sum(verdict.lost_ms for verdict in self.verdicts),
             "best_ms": best,
-            "verdicts": [{**asdict(each), "lost_ms": each.lost_ms} for each in self.verdicts],
+            "verdicts": [{**asdict(verdict), "lost_ms": verdict.lost_ms} for verdict in self.verdicts],
             "other": list(self.other),
             "unmeasured": list(self.unmeasured),
         }
@@ -178,12 +178,21 @@ def print_audit(report: Audit) -> None:
     said = report.to_json()
     print(f"{said['n']} decisions: {said['accuracy']:.1%} right, {said['regret']:.2%} of the time lost")
     print(f"{len(report.other)} layers are dense for other reasons, {len(report.unmeasured)} were not measured")
-    worst = sorted((each for each in report.verdicts if each.lost_ms > 0), key=lambda each: -each.lost_ms)[:10]
+    worst = sorted(
+        (verdict for verdict in report.verdicts if verdict.lost_ms > 0), key=lambda verdict: -verdict.lost_ms
+    )[:10]
     if worst:
         print()
         rows = [
-            [each.layer, each.variant, f"{each.chosen_ms:.3f}", each.best, f"{each.best_ms:.3f}", f"{each.lost_ms:.3f}"]
-            for each in worst
+            [
+                verdict.layer,
+                verdict.variant,
+                f"{verdict.chosen_ms:.3f}",
+                verdict.best,
+                f"{verdict.best_ms:.3f}",
+                f"{verdict.lost_ms:.3f}",
+            ]
+            for verdict in worst
         ]
         cli.print_table(["layer", "chosen", "ms", "best", "ms", "lost ms"], rows)
 

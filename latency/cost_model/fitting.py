@@ -71,7 +71,7 @@ def fit_predictor(
 
     Args:
         bases: predictors of other devices, for transfer. They are left out again where cross-validation says that the
-            predictor is better without.
+            predictor is better without them.
         about: what the metadata is to say besides, such as the device and the data's hash.
 
     Raises:

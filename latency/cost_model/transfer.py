@@ -24,7 +24,7 @@ class Gain:
     """What bases are worth on held-out samples of the new device: mean absolute relative errors.
 
     Attributes:
-        transfer: with the bases. scratch: without. untouched: of each base as it is, but for one factor.
+        transfer: with the bases. scratch: without them. untouched: of each base as it is, but for one factor.
         taken: whether the predictor uses the bases.
     """
 

@@ -26,8 +26,8 @@ DESCRIPTION = (
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.optimize", DESCRIPTION)
     parser.add_argument("--model", required=True, help=MODEL_HELP)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="random ones without, for times only")
-    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input to serve; the model's own without")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="(default: random weights, for times only)")
+    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input to serve (default: the model's own)")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of all that is written")
     parser.add_argument("--force", action="store_true", help="take over a folder of something else")
     _add_device(parser.add_argument_group("the device"))
@@ -50,18 +50,18 @@ def _add_goals(parser: argparse.ArgumentParser) -> None:
     goals.add_argument("--target-ms", type=float, metavar="T", help="of the whole network, at the least loss")
     goals.add_argument("--max-loss", type=float, metavar="L", help="least time within this loss of all layers together")
     goals.add_argument("--network-plan", type=Path, metavar="FILE", help="take this plan instead of deciding")
-    group.add_argument("--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy; a rule without")
+    group.add_argument("--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy (default: a rule)")
     group.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
-                       help="what layers may have, e.g. columns:0.75:8x1; a default set without")  # fmt: skip
+                       help="what layers may have, e.g. columns:0.75:8x1 (default: a set for each)")  # fmt: skip
 
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR",
-                       help="to prune and train on; without, the smallest weights go")  # fmt: skip
+                       help="to prune and train on (default: none; the smallest weights go)")  # fmt: skip
     group.add_argument("--no-train", dest="train", action="store_false", help="reconstruct layers on --data, no more")
     group.add_argument("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
     group.add_argument("--val", type=Path, metavar="DIR", help="COCO folder that accuracy is judged on; not of --data")
-    group.add_argument("--image", type=Path, metavar="PHOTO", help="with people; scikit-image's astronaut without")
+    group.add_argument("--image", type=Path, metavar="PHOTO", help="with people (default: scikit-image's astronaut)")
 
 
 def _add_effort(group: argparse._ArgumentGroup) -> None:
@@ -109,22 +109,22 @@ def _files(result: Result) -> dict[str, str]:
 def _print(result: Result) -> None:
     """The stages, the headline and where everything is, for people."""
     cli.print_table(("stage", "result"), [(name, said) for name, said, _ in result.stages])
-    found, device = result.facts["headline"], result.facts["device"]
-    interval = "{:.2f} to {:.2f}".format(*found["speedup_interval"]) if found["speedup_interval"] else "unbounded"
+    headline, device = result.facts["headline"], result.facts["device"]
+    interval = "{:.2f} to {:.2f}".format(*headline["speedup_interval"]) if headline["speedup_interval"] else "unbounded"
     print(
-        f"\n{result.facts['model']} on {device['name']}: dense {found['dense_ms']:.4g} ms, sparse "
-        f"{found['sparse_ms']:.4g} ms; {found['speedup']:.2f} times as fast, measured ({interval}); "
-        f"{found['predicted_speedup']:.2f} predicted"
+        f"\n{result.facts['model']} on {device['name']}: dense {headline['dense_ms']:.4g} ms, sparse "
+        f"{headline['sparse_ms']:.4g} ms; {headline['speedup']:.2f} times as fast, measured ({interval}); "
+        f"{headline['predicted_speedup']:.2f} predicted"
     )
     said, reached = goal_text(result.facts)
     if result.facts["goal"]:
         print(said + (" A larger --budget-minutes measures and trains more." if reached is False else ""))
-    if found["ap_dense"] is not None and found["ap_sparse"] is not None:
-        change, low_high = found["ap_sparse"] - found["ap_dense"], found["ap_change_interval"]
+    if headline["ap_dense"] is not None and headline["ap_sparse"] is not None:
+        change, low_high = headline["ap_sparse"] - headline["ap_dense"], headline["ap_change_interval"]
         within = f" ({low_high[0]:+.3f} to {low_high[1]:+.3f})" if low_high else ""
-        print(f"AP {found['ap_dense']:.3f} to {found['ap_sparse']:.3f}: {change:+.3f}{within}")
-    kept = found["params_dense"] / found["params_kept"]
-    print(f"{kept:.2f}x fewer parameters, {found['macs_dense'] / found['macs_kept']:.2f}x fewer multiply-adds")
+        print(f"AP {headline['ap_dense']:.3f} to {headline['ap_sparse']:.3f}: {change:+.3f}{within}")
+    kept = headline["params_dense"] / headline["params_kept"]
+    print(f"{kept:.2f}x fewer parameters, {headline['macs_dense'] / headline['macs_kept']:.2f}x fewer multiply-adds")
     print(f"artifact: {result.artifact}; plan, weights and result.json beside it in {result.folder}")
     if (result.folder / PEOPLE).is_file():
         print(f"picture: {result.folder / PEOPLE}")

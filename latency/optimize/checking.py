@@ -45,16 +45,16 @@ ARTIFACTS = {"dense": DENSE_SO, "sparse": SPARSE_SO}
 
 def verify_artifacts(job: Job, report: Report) -> str:
     """Both artifacts against float64 PyTorch, each with the weights it was built from."""
-    found: dict[str, Any] = {}
+    verdicts: dict[str, Any] = {}
     for name, file in ARTIFACTS.items():
         weights = job.request.weights if name == "dense" else job.path(PRUNED)
         artifact = Artifact(job.path(file), job.lease.session)
-        found[name] = verify(artifact, weights, seed=job.request.seed, report=report)
-    found["ok"] = all(each["ok"] for each in found.values())
-    write_json(job, VERIFIED, found)
-    worst = {name: found[name]["max_abs_error"] for name in ARTIFACTS}
+        verdicts[name] = verify(artifact, weights, seed=job.request.seed, report=report)
+    verdicts["ok"] = all(verdict["ok"] for verdict in verdicts.values())
+    write_json(job, VERIFIED, verdicts)
+    worst = {name: verdicts[name]["max_abs_error"] for name in ARTIFACTS}
     text = ", ".join(f"{name} {'not finite' if error is None else f'{error:.1e}'}" for name, error in worst.items())
-    return ("" if found["ok"] else "FAILED: ") + f"largest error against float64 torch: {text}"
+    return ("" if verdicts["ok"] else "FAILED: ") + f"largest error against float64 torch: {text}"
 
 
 def run_photograph(job: Job, report: Report) -> str:
@@ -68,10 +68,12 @@ def run_photograph(job: Job, report: Report) -> str:
     if not said:
         assert image_path is not None
         image = read_image(image_path)
-        found = find_people(artifacts["sparse"], image, decodes=1).people
-        write_picture(job.path(PEOPLE), draw_people(image, found), force=True)
-        people = {"image": PEOPLE, "count": len(found)}
-        said = f"{len(found)} {'person' if len(found) == 1 else 'people'} on {image_path.name}: {job.path(PEOPLE)}"
+        skeletons = find_people(artifacts["sparse"], image, decodes=1).people
+        write_picture(job.path(PEOPLE), draw_people(image, skeletons), force=True)
+        people = {"image": PEOPLE, "count": len(skeletons)}
+        said = (
+            f"{len(skeletons)} {'person' if len(skeletons) == 1 else 'people'} on {image_path.name}: {job.path(PEOPLE)}"
+        )
     write_json(job, RUN, {"people": people, "kernels": kernels})
     return said
 
@@ -80,8 +82,8 @@ def photograph(job: Job) -> Path | None:
     """The photograph that was given, or the one that comes with scikit-image (NASA's, public domain), if it is here."""
     if job.request.image is not None:
         return job.request.image
-    found = importlib.util.find_spec("skimage")
-    path = Path(found.origin).parent / "data" / "astronaut.png" if found and found.origin else None
+    module = importlib.util.find_spec("skimage")
+    path = Path(module.origin).parent / "data" / "astronaut.png" if module and module.origin else None
     return path if path is not None and path.is_file() else None
 
 
@@ -108,7 +110,7 @@ def _kernels(artifact: Artifact, tensor: np.ndarray) -> list[dict[str, Any]]:
     if artifact.session.function("fleetpose.opencl.profile_start") is None:
         return []
     times = artifact.layer_times(tensor)
-    return [{"name": one.code.layer, "schedule": one.code.schedule, "ms": 1e3 * one.secs} for one in times]
+    return [{"name": time.code.layer, "schedule": time.code.schedule, "ms": 1e3 * time.secs} for time in times]
 
 
 def compare(job: Job, report: Report) -> str:
@@ -118,7 +120,7 @@ def compare(job: Job, report: Report) -> str:
     artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
     timed = {name: artifact.timed(tensor) for name, artifact in artifacts.items()}
-    calls = {name: TimedCall(each["function"], (), each["entry"]) for name, each in timed.items()}
+    calls = {name: TimedCall(call["function"], (), call["entry"]) for name, call in timed.items()}
     result = _in_turn(job, calls)
     ratio = result.ratios["sparse"]
     times = {name: _times(result.measurements[name]) for name in ARTIFACTS}
@@ -144,15 +146,15 @@ def _in_turn(job: Job, calls: Mapping[str, TimedCall]) -> Interleaved:
         timeout_secs=settings.network_timeout_secs, seed=settings.seed,
         most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
     )  # fmt: skip
-    for name, one in result.measurements.items():
-        if not one.ok:
-            raise FleetposeError(f"timing {ARTIFACTS.get(name, 'the reference kernel')} failed: {one.error}")
+    for name, measurement in result.measurements.items():
+        if not measurement.ok:
+            raise FleetposeError(f"timing {ARTIFACTS.get(name, 'the reference kernel')} failed: {measurement.error}")
     return result
 
 
-def _times(found: Measurement) -> dict[str, Any]:
+def _times(measurement: Measurement) -> dict[str, Any]:
     """Milliseconds of an inference: the median, and the quartiles."""
-    samples = 1e3 * np.array(found.wall_secs)
+    samples = 1e3 * np.array(measurement.wall_secs)
     low, middle, high = np.quantile(samples, [0.25, 0.5, 0.75])
     return {"ms": float(middle), "iqr_ms": [float(low), float(high)], "samples": len(samples)}
 
@@ -164,16 +166,16 @@ def judge(job: Job, report: Report) -> str:
         write_json(job, ACCURACY, {"ap_dense": None, "ap_sparse": None, "ap_change_interval": None, "images": 0})
         return "not judged: no --val"
     job.lease.give_back()
-    found: dict[str, Evaluation] = {}
+    evaluations: dict[str, Evaluation] = {}
     for number, (name, weights) in enumerate((("dense", request.weights), ("sparse", job.path(PRUNED)))):
         network = create_model(request.model, weights, request.seed)
 
         def step(done: int, total: int, name: str = name, number: int = number) -> None:
             report(f"{name}, photograph {done} of {total}", number * total + done, 2 * total)
 
-        found[name] = evaluate_network(network, request.spec, request.val, step)
-    dense, sparse = found["dense"], found["sparse"]
-    counted = any(each.truths for each in sparse.per_image)
+        evaluations[name] = evaluate_network(network, request.spec, request.val, step)
+    dense, sparse = evaluations["dense"], evaluations["sparse"]
+    counted = any(image.truths for image in sparse.per_image)
     interval = list(bootstrap_ap(sparse, dense, seed=request.seed)) if counted else None
     values = {"ap_dense": dense.ap, "ap_sparse": sparse.ap, "ap_change_interval": interval, "images": sparse.images}
     write_json(job, ACCURACY, values)

@@ -128,20 +128,20 @@ def _report(progress: Progress, started: float, budget: float | None) -> Report:
 def inputs_of(job: Job, stage: FlowStage) -> dict[str, Any]:
     """What a stage's result depends on, as JSON values."""
     request = job.request
-    found: dict[str, Any] = {**job.about(), "files": {} if stage.always else job.digests(*stage.reads)}
+    inputs: dict[str, Any] = {**job.about(), "files": {} if stage.always else job.digests(*stage.reads)}
     for name in stage.asks:
         if name == "budget":
-            found[name] = request.secs(stage.name)
+            inputs[name] = request.secs(stage.name)
         elif name in ("plan", "sensitivity", "weights", "image"):
             path = getattr(request, name)
-            found[name] = None if path is None else sha256(path)
+            inputs[name] = None if path is None else sha256(path)
         elif name == "data":
-            found[name] = [folder_digest(folder) for folder in request.data]
+            inputs[name] = [folder_digest(folder) for folder in request.data]
         elif name == "val":
-            found[name] = None if request.val is None else folder_digest(request.val)
+            inputs[name] = None if request.val is None else folder_digest(request.val)
         elif name == "goal":
-            found[name] = vars(request.goal)
+            inputs[name] = vars(request.goal)
         else:
             value = getattr(request, name)
-            found[name] = list(map(str, value)) if isinstance(value, tuple) else value
-    return found
+            inputs[name] = list(map(str, value)) if isinstance(value, tuple) else value
+    return inputs

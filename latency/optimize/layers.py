@@ -38,7 +38,9 @@ class Layers:
     def __init__(self, job: Job, forecaster: Forecaster, plan: Plan) -> None:
         self.job, self.forecaster, self.plan, self.graph = job, forecaster, plan, job.graph
         pace = forecaster.predictor.metadata.get("reference_ms")
-        self._records = {each.id: each for each in normalise_records(read_records(job.path(RECORDS)), pace) if each.ok}
+        self._records = {
+            record.id: record for record in normalise_records(read_records(job.path(RECORDS)), pace) if record.ok
+        }
         self._device = device_of(job.lease.session)
         self._workloads: dict[str, list[Workload]] = {}
         for name, workload in network_workloads(self.graph, job.profile):
@@ -96,14 +98,14 @@ class Layers:
 
     def _fastest(self, layer: Layer) -> dict[str, Any] | None:
         """Of the variants that were collected, the fastest beside dense, chosen or not."""
-        found = [
+        options = [
             (1 / record.ratio_to_dense.median, record)
-            for each in self._variants(layer)
-            if each is not None and (record := self.record(layer.name, each)) and record.ratio_to_dense
+            for sparsity in self._variants(layer)
+            if sparsity is not None and (record := self.record(layer.name, sparsity)) and record.ratio_to_dense
         ]
-        if not found:
+        if not options:
             return None
-        ratio, record = max(found, key=lambda each: each[0])
+        ratio, record = max(options, key=lambda option: option[0])
         return {"variant": record.sparsity, "ms": _ms(record), "measured_ratio": ratio}
 
     def record(self, name: str, sparsity: Sparsity | None) -> Record | None:
@@ -117,24 +119,24 @@ class Layers:
         """Speed-up against dense / kept ratio of the costliest layers that were timed under several variants."""
         costly = sorted(self._steps.values(), key=lambda step: -step.prediction.ms)
         layers = [self.graph.layer(step.layer) for step in costly if step.op == "conv"]
-        found = [curve for layer in layers if (curve := self._curve(layer)) is not None]
-        return found[:CURVES]
+        curves = [curve for layer in layers if (curve := self._curve(layer)) is not None]
+        return curves[:CURVES]
 
     def _curve(self, layer: Layer) -> dict[str, Any] | None:
         chosen = self.plan[layer.name].sparsity
-        known = [each for each in self._variants(layer) if each and self.record(layer.name, each)]
-        families = [(each.pattern, each.block) for each in ([chosen] if chosen else known)]
+        known = [sparsity for sparsity in self._variants(layer) if sparsity and self.record(layer.name, sparsity)]
+        families = [(sparsity.pattern, sparsity.block) for sparsity in ([chosen] if chosen else known)]
         if not families:
             return None
         family = max(families, key=families.count)
-        alike = [each for each in [*known, chosen] if each and (each.pattern, each.block) == family]
+        alike = [sparsity for sparsity in [*known, chosen] if sparsity and (sparsity.pattern, sparsity.block) == family]
         ratios, speedups = self._line(layer, alike[0])
         if not ratios:
             return None
         measured = [
-            {"ratio": 1 / each.kept_fraction(layer.weight_shape), "speedup": 1 / record.ratio_to_dense.median}
-            for each in dict.fromkeys(alike)
-            if (record := self.record(layer.name, each)) and record.ratio_to_dense
+            {"ratio": 1 / sparsity.kept_fraction(layer.weight_shape), "speedup": 1 / record.ratio_to_dense.median}
+            for sparsity in dict.fromkeys(alike)
+            if (record := self.record(layer.name, sparsity)) and record.ratio_to_dense
         ]
         shown = f"{family[0]}:{family[1][0]}x{family[1][1]}"
         return {"layer": layer.name, "family": shown, "ratios": ratios, "speedups": speedups, "measured": measured}
@@ -145,12 +147,14 @@ class Layers:
         wanted = [replace(alike, zeros=zeros) for zeros in CURVE_ZEROS if zeros >= least]
         workload, dense = self._workloads[layer.name][0], self._steps[layer.name].prediction.ms
         points = {}
-        for each in wanted:
+        for sparsity in wanted:
             step = (
-                None if each.applies_to(layer) else self.forecaster.step(layer.name, replace(workload, sparsity=each))
+                None
+                if sparsity.applies_to(layer)
+                else self.forecaster.step(layer.name, replace(workload, sparsity=sparsity))
             )
             if step is not None:
-                points[1 / each.kept_fraction(layer.weight_shape)] = dense / step.prediction.ms
+                points[1 / sparsity.kept_fraction(layer.weight_shape)] = dense / step.prediction.ms
         return list(points), list(points.values())
 
     def _variants(self, layer: Layer) -> Sequence[Sparsity | None]:

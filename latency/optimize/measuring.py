@@ -58,8 +58,8 @@ def _families(job: Job) -> list[Sparsity]:
     wanted: Sequence[Sparsity] = job.request.sparsities
     if not wanted:
         layers = [layer for layer in job.graph.layers if layer.op == "conv"]
-        wanted = [each for layer in layers for each in default_sparsities(layer, job.profile)]
-    return list(dict.fromkeys(replace(each, zeros=TUNED_ZEROS) for each in wanted))
+        wanted = [sparsity for layer in layers for sparsity in default_sparsities(layer, job.profile)]
+    return list(dict.fromkeys(replace(sparsity, zeros=TUNED_ZEROS) for sparsity in wanted))
 
 
 def collect(job: Job, report: Report) -> str:

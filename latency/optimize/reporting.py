@@ -142,8 +142,8 @@ def environment(job: Job) -> dict[str, str]:
     named = versions()
     opencl = job.device.get("platform_version") or job.device.get("platform") or ""
     packages = {"tvm": "apache-tvm", "torch": "torch", "fleetpose": "fleetpose"}
-    found = {name: importlib.metadata.version(package) for name, package in packages.items()}
-    return {**named, "python": platform.python_version(), **found, "opencl": str(opencl), "cpu": _cpu()}
+    installed = {name: importlib.metadata.version(package) for name, package in packages.items()}
+    return {**named, "python": platform.python_version(), **installed, "opencl": str(opencl), "cpu": _cpu()}
 
 
 def _cpu() -> str:

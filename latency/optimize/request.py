@@ -34,14 +34,14 @@ class Request:
         folder: everything is written there.
         weights: file; None is random weights, for times only.
         goal: of the plan; an empty one decides every layer for itself.
-        size: input (height, width) that is served; the model's own without.
+        size: input (height, width) that is served (default: the model's own).
         plan: file of a plan to take instead of deciding.
-        sparsities: that layers may have; a default set of each without.
-        sensitivity: file that says what zeros cost; a rule without.
-        data: folders of photographs to prune and train on; the smallest weights go without.
+        sparsities: that layers may have (default: a set for each).
+        sensitivity: file that says what zeros cost (default: a rule).
+        data: folders of photographs to prune and train on (default: none; the smallest weights go).
         photographs: how many of them layers are reconstructed on.
-        val: COCO folder that both networks' accuracy is judged on; none without.
-        image: photograph to find people in; one that comes with scikit-image without.
+        val: COCO folder that both networks' accuracy is judged on (default: none).
+        image: photograph to find people in (default: one that comes with scikit-image).
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
         train: after reconstruction, by what the budget has for it.
         host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS; None: `host_for` the device.

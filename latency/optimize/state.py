@@ -61,11 +61,11 @@ class State:
             if folder.exists() and any(folder.iterdir()) and not force:
                 raise UsageError(f"{folder} has files of something else; give another -o, or --force to write there")
             return
-        found, entries = _read(self.path)
-        if found == self.about:
+        owner, entries = _read(self.path)
+        if owner == self.about:
             self.entries = entries
         elif not force:
-            said = ", ".join(f"{name} {value}" for name, value in found.items())
+            said = ", ".join(f"{name} {value}" for name, value in owner.items())
             raise UsageError(f"{folder} is of {said}; give another -o, or --force to begin anew there")
 
     def done(self, stage: str, digest: str) -> StageEntry | None:

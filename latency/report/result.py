@@ -11,7 +11,7 @@ from fleetpose.errors import UsageError
 
 FORMAT, NAME = "fleetpose.result/1", "result.json"
 
-#: what no report can do without
+#: what every report needs
 NEEDED = {"model": str, "device": dict, "headline": dict, "layers": list}
 
 Values = Mapping[str, Any]

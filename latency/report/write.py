@@ -57,7 +57,7 @@ def document_of(result: dict[str, Any], folder: Path) -> Document:
     return Document(
         title=f"{result['model']} on {device_label(result)}",
         device=device_label(result),
-        made=_moment(str(result.get("date") or "")),
+        origin=_moment(str(result.get("date") or "")),
         headline=headline_of(result),
         sections=tuple(section for section in sections if section is not None),
     )

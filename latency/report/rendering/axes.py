@@ -39,8 +39,8 @@ class Scale:
 
 def spanning(values: Iterable[float], start: float, end: float, log: bool = False, pad: float = 0.0) -> Scale:
     """A scale that holds all finite values, and `pad` of their span beyond on both sides; any where there are none."""
-    found = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
-    low, high = (min(found), max(found)) if found else (1.0, 2.0) if log else (0.0, 1.0)
+    finite = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
+    low, high = (min(finite), max(finite)) if finite else (1.0, 2.0) if log else (0.0, 1.0)
     if log:
         extra = max((high / low) ** pad, 1.02)
         return Scale(low / extra, high * extra, start, end, True)
@@ -61,11 +61,11 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 4, 6, 8), (1, 2, 4, 6), (1, 2, 5), (1, 3), (1,)):
-        found = [step * 10.0**decade for decade in decades for step in steps]
-        found = [value for value in found if low * 0.999 <= value <= high * 1.001]
-        if len(found) <= most:
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [value for value in ticks if low * 0.999 <= value <= high * 1.001]
+        if len(ticks) <= most:
             break
-    return found
+    return ticks
 
 
 def plain(value: float) -> str:

@@ -32,7 +32,7 @@ class Cell:
     Attributes:
         text: what it says.
         note: a second, quieter line: an interval, a schedule.
-        key: what rows are sorted by; the text without. Cells without text come last.
+        key: what rows are sorted by (default: the text). Cells without text come last.
         mark: where the number is from, a key of MARKS.
         tone: "sparse" where it is the accent's, "quiet" where it is beside the point.
     """
@@ -153,10 +153,10 @@ class Headline:
 
 @dataclass(frozen=True)
 class Document:
-    """The whole report. `device`: what marks call D. `made`: when and by what."""
+    """The whole report. `device`: what marks call D. `origin`: when and by what it was made."""
 
     title: str
     device: str
-    made: str
+    origin: str
     headline: Headline
     sections: tuple[Section, ...]

@@ -62,9 +62,9 @@ def billions(value: Number) -> str:
 
 def interval(bounds: Sequence[Number] | None, digits: int = 2) -> str:
     """0.61-0.66 with an en dash, "to" where a bound is negative; "" where there is none, or a bound is missing."""
-    if bounds is None or len(bounds) != 2 or any(each is None or not math.isfinite(each) for each in bounds):
+    if bounds is None or len(bounds) != 2 or any(bound is None or not math.isfinite(bound) for bound in bounds):
         return ""
-    low, high = (fixed(each, digits) for each in bounds)
+    low, high = (fixed(bound, digits) for bound in bounds)
     return f"{low} to {high}" if MINUS in low + high else f"{low}{DASH}{high}"
 
 

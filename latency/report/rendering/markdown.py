@@ -26,7 +26,7 @@ def as_markdown(document: Document) -> str:
     lines = [f"# {escaped(document.title)}", *_headline(document.headline)]
     for section in document.sections:
         lines += _section(section, document.device)
-    lines += [f"*Made by fleetpose{', ' + escaped(document.made) if document.made else ''}.*"]
+    lines += [f"*Made by fleetpose{', ' + escaped(document.origin) if document.origin else ''}.*"]
     return "\n\n".join(line for line in lines if line) + "\n"
 
 

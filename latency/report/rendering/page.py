@@ -37,7 +37,7 @@ def as_html(document: Document) -> str:
         "body",
         element("header", _headline(document.headline), _contents(document.sections), class_="top"),
         element("main", [_section(section, document.device) for section in document.sections]),
-        element("footer", f"Made by fleetpose{', ' + document.made if document.made else ''}."),
+        element("footer", f"Made by fleetpose{', ' + document.origin if document.origin else ''}."),
         element("script", _packaged("page.js")),
     )
     return "<!doctype html>\n" + element("html", _head(document.title), body, lang="en") + "\n"
@@ -95,7 +95,7 @@ def _breakable(name: str) -> Html:
 
 
 def _contents(sections: tuple[Section, ...]) -> Html:
-    links = [element("li", element("a", each.title, href=f"#{each.ident}")) for each in sections]
+    links = [element("li", element("a", section.title, href=f"#{section.ident}")) for section in sections]
     return element("nav", element("ul", links), aria_label="Sections")
 
 
@@ -170,13 +170,13 @@ def _table(table: Table, device: str) -> Html:
     head = element("thead", element("tr", [_title(column, table.sortable) for column in table.columns]))
     names = table.layers or (None,) * len(table.rows)
     rows = [
-        element("tr", [_cell(*each, index == 0, device, table.marked) for index, each in
+        element("tr", [_cell(*pair, index == 0, device, table.marked) for index, pair in
                        enumerate(zip(row, table.columns, strict=True))], data_layer=name)
         for row, name in zip(table.rows, names, strict=True)
     ]  # fmt: skip
     caption = element("caption", table.caption, class_="unseen")
-    made = element("table", caption, head, element("tbody", rows), class_="sortable" if table.sortable else None)
-    return element("div", made, class_="scroll", role="region", aria_label=table.caption, tabindex="0")
+    grid = element("table", caption, head, element("tbody", rows), class_="sortable" if table.sortable else None)
+    return element("div", grid, class_="scroll", role="region", aria_label=table.caption, tabindex="0")
 
 
 def _title(column: Column, sortable: bool) -> Html:

@@ -77,9 +77,9 @@ def _table_1(result: Values) -> Table:
 
 
 def _dense_1(result: Values) -> Row:
-    found = result["headline"]
+    headline = result["headline"]
     backbone = sum(layer.get("block") == "backbone" and layer.get("op") == "conv" for layer in result["layers"]) or None
-    macs, ap = found.get("macs_dense"), found.get("ap_dense")
+    macs, ap = headline.get("macs_dense"), headline.get("ap_dense")
     return (
         _name(f"{result['model']}, dense"),
         _ours(backbone, str(backbone), "counted"),
@@ -111,13 +111,13 @@ def _table_2(result: Values) -> Table:
 
 
 def _own_2(result: Values) -> list[Row]:
-    found = result["headline"]
+    headline = result["headline"]
     side = TIMES.join(map(str, dict.fromkeys(result.get("size") or ())))
-    names = (("dense", f"{result['model']}, dense"), ("kept", f"{result['model']}, {_ratio(found)}"))
+    names = (("dense", f"{result['model']}, dense"), ("kept", f"{result['model']}, {_ratio(headline)}"))
     rows: list[Row] = []
     for which, name in names:
-        params, macs = found.get(f"params_{which}"), found.get(f"macs_{which}")
-        ap = found.get("ap_dense" if which == "dense" else "ap_sparse")
+        params, macs = headline.get(f"params_{which}"), headline.get(f"macs_{which}")
+        ap = headline.get("ap_dense" if which == "dense" else "ap_sparse")
         rows.append(
             (
                 _name(name),
@@ -151,9 +151,9 @@ def _paper_3(row: Published, dense: float | None) -> Row:
 
 
 def _own_3(result: Values) -> list[Row]:
-    found, device = result["headline"], result["device"].get("name") or "the device"
+    headline, device = result["headline"], result["device"].get("name") or "the device"
     baseline = result["model"] in BASELINES
-    name = f"{result['model']}, {_ratio(found)}"
+    name = f"{result['model']}, {_ratio(headline)}"
 
     def row(value: Number, mark: str) -> Row:
         speed = _ours(value, times(value), mark)
@@ -164,12 +164,12 @@ def _own_3(result: Values) -> list[Row]:
             speed,
         )
 
-    return [row(found.get("speedup"), "measured"), row(found.get("predicted_speedup"), "predicted")]
+    return [row(headline.get("speedup"), "measured"), row(headline.get("predicted_speedup"), "predicted")]
 
 
-def _ratio(found: Values) -> str:
+def _ratio(headline: Values) -> str:
     """The pruned network's name as the paper has it: dense / kept parameters."""
-    dense, kept = found.get("params_dense"), found.get("params_kept")
+    dense, kept = headline.get("params_dense"), headline.get("params_kept")
     return times(dense / kept) if dense and kept else "sparse"
 
 

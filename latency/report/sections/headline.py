@@ -27,25 +27,25 @@ NO_CHANGE = 0.005
 
 def headline_of(result: Values) -> Headline:
     """The headline of a result."""
-    found, device = result["headline"], result["device"]
+    headline, device = result["headline"], result["device"]
     goal, reached = goal_text(result)
     weights = Path(result["weights"]).name if result.get("weights") else "random weights"
     above = f"{result['model']} at {shape(result.get('size'))}, batch 1, {weights}"
     return Headline(
         above=above,
-        value=_value(found),
+        value=_value(headline),
         sentence=_sentence(result),
         note=device_note(device),
-        picture=picture(found),
+        picture=picture(headline),
         goal=goal,
         reached=reached,
         facts=_facts(result),
     )
 
 
-def _value(found: Values) -> str:
+def _value(headline: Values) -> str:
     """The speed-up, measured or else predicted; "" where there is none."""
-    speedup = found.get("predicted_speedup") if found.get("speedup") is None else found["speedup"]
+    speedup = headline.get("predicted_speedup") if headline.get("speedup") is None else headline["speedup"]
     return "" if speedup is None else times(speedup)
 
 
@@ -80,16 +80,18 @@ def device_note(device: Values) -> str:
 
 def goal_text(result: Values) -> tuple[str, bool | None]:
     """What was asked for with what came of it, and whether it was reached; None where that is not known."""
-    goal, found = result.get("goal"), result["headline"]
+    goal, headline = result.get("goal"), result["headline"]
     if not goal:
         return "No goal was set: every layer was decided for itself.", None
     kind, value = goal["kind"], goal["value"]
     if kind == "speedup":
-        return _verdict(f"a speed-up of {value:g}", found.get("speedup"), value, found.get("speedup_interval"), True)
+        return _verdict(
+            f"a speed-up of {value:g}", headline.get("speedup"), value, headline.get("speedup_interval"), True
+        )
     if kind == "target_ms":
-        return _verdict(f"{value:g} ms or less", found.get("sparse_ms"), value, found.get("sparse_iqr_ms"), False)
+        return _verdict(f"{value:g} ms or less", headline.get("sparse_ms"), value, headline.get("sparse_iqr_ms"), False)
     asked = f"a loss of {value:g} or less"
-    aps = (found.get("ap_dense"), found.get("ap_sparse"))
+    aps = (headline.get("ap_dense"), headline.get("ap_sparse"))
     by_ap = (result.get("sensitivity") or {}).get("measure") == "AP"
     if aps[0] is None or aps[1] is None or not by_ap:
         return f"Goal: {asked}, kept by the plan's own account; no measured AP to hold it against.", None
@@ -109,34 +111,36 @@ def _verdict(
 
 
 def _facts(result: Values) -> tuple[Fact, ...]:
-    found = result["headline"]
-    bounds = interval(found.get("predicted_interval"))
+    headline = result["headline"]
+    bounds = interval(headline.get("predicted_interval"))
     return (
-        _latency(found),
-        Fact("Predicted speed-up", times(found.get("predicted_speedup")), bounds and f"interval {bounds}"),
-        _accuracy(found, bool(result.get("weights"))),
-        _kept("Parameters", found.get("params_dense"), found.get("params_kept"), millions),
-        _kept("Multiply-adds", found.get("macs_dense"), found.get("macs_kept"), billions),
+        _latency(headline),
+        Fact("Predicted speed-up", times(headline.get("predicted_speedup")), bounds and f"interval {bounds}"),
+        _accuracy(headline, bool(result.get("weights"))),
+        _kept("Parameters", headline.get("params_dense"), headline.get("params_kept"), millions),
+        _kept("Multiply-adds", headline.get("macs_dense"), headline.get("macs_kept"), billions),
     )
 
 
-def _latency(found: Values) -> Fact:
+def _latency(headline: Values) -> Fact:
     """The sparse network's time."""
-    digits = network_digits(found.get("dense_ms"), found.get("sparse_ms"))
-    iqr, ms = interval(found.get("sparse_iqr_ms"), digits), found.get("sparse_ms")
-    dense = f"dense {fixed(found['dense_ms'], digits)} ms" if found.get("dense_ms") is not None else "not measured"
+    digits = network_digits(headline.get("dense_ms"), headline.get("sparse_ms"))
+    iqr, ms = interval(headline.get("sparse_iqr_ms"), digits), headline.get("sparse_ms")
+    dense = (
+        f"dense {fixed(headline['dense_ms'], digits)} ms" if headline.get("dense_ms") is not None else "not measured"
+    )
     return Fact(
         "Latency", f"{fixed(ms, digits)} ms" if ms is not None else NOTHING, _joined(iqr and f"IQR {iqr}", dense)
     )
 
 
-def _accuracy(found: Values, trained: bool) -> Fact:
+def _accuracy(headline: Values, trained: bool) -> Fact:
     """The change of AP, or why there is none."""
-    dense, sparse = found.get("ap_dense"), found.get("ap_sparse")
+    dense, sparse = headline.get("ap_dense"), headline.get("ap_sparse")
     if dense is None or sparse is None:
         why = "not measured: no annotated photographs" if trained else "random weights have none"
         return Fact("Change of AP", NOTHING, why)
-    change = interval(found.get("ap_change_interval"), 3)
+    change = interval(headline.get("ap_change_interval"), 3)
     aps = f"{fixed(dense, 3)} {ARROW} {fixed(sparse, 3)}"
     return Fact("Change of AP", fixed(sparse - dense, 3, sign=True), _joined(aps, change and f"interval {change}"))
 

@@ -22,10 +22,10 @@ class Bar(NamedTuple):
     iqr: list[float] | None
 
 
-def picture(found: Values) -> Html:
+def picture(headline: Values) -> Html:
     """The drawing of a result's headline; nothing where there is no time to draw."""
-    bars = [Bar(each, found.get(f"{each}_ms"), found.get(f"predicted_{each}_ms"), found.get(f"{each}_iqr_ms"))
-            for each in ("dense", "sparse")]  # fmt: skip
+    bars = [Bar(name, headline.get(f"{name}_ms"), headline.get(f"predicted_{name}_ms"), headline.get(f"{name}_iqr_ms"))
+            for name in ("dense", "sparse")]  # fmt: skip
     ends = [value for bar in bars for value in (bar.ms, bar.predicted, *(bar.iqr or ())) if value is not None]
     if not ends:
         return Html()

@@ -23,11 +23,11 @@ def people_section(result: Values, folder: Path) -> Section | None:
     if not people:
         return None
     count = people.get("count")
-    found = "People" if count is None else f"{count} {'person' if count == 1 else 'people'}"
+    seen = "People" if count is None else f"{count} {'person' if count == 1 else 'people'}"
     trust = (
         "" if result.get("weights") else " The weights are random, so that this shows that it runs, and nothing else."
     )
-    lead = f"{found} found by the sparse artifact on the device.{trust}"
+    lead = f"{seen} found by the sparse artifact on the device.{trust}"
     name = Path(str(people["image"])).name
     source = data_uri(folder / name)
     part: Part = (
@@ -83,13 +83,13 @@ def flat(values: Mapping[str, Any], above: str = "", but: Sequence[str] = ()) ->
 def _checks(verified: Mapping[str, Any]) -> Table:
     """What checking the artifacts found: one column for each where there are several, what is said of both last."""
     title = "Check against float64 PyTorch"
-    artifacts = {name: dict(flat(found, but=SAID_ELSEWHERE)) for name, found in verified.items()
-                 if name in ("dense", "sparse") and isinstance(found, Mapping)}  # fmt: skip
-    rest = dict(flat({name: each for name, each in verified.items() if name not in artifacts}, but=SAID_ELSEWHERE))
+    artifacts = {name: dict(flat(values, but=SAID_ELSEWHERE)) for name, values in verified.items()
+                 if name in ("dense", "sparse") and isinstance(values, Mapping)}  # fmt: skip
+    rest = dict(flat({name: value for name, value in verified.items() if name not in artifacts}, but=SAID_ELSEWHERE))
     if not artifacts:
         return _pairs(title, rest)
-    names = dict.fromkeys(name for found in artifacts.values() for name in found)
-    rows = [(Cell(_words(name)), *(Cell(_said(found.get(name))) for found in artifacts.values())) for name in names]
+    names = dict.fromkeys(name for values in artifacts.values() for name in values)
+    rows = [(Cell(_words(name)), *(Cell(_said(values.get(name))) for values in artifacts.values())) for name in names]
     rows += [
         (Cell(_words(name)), *[Cell(_said(value))] * len(artifacts))
         for name, value in rest.items()
@@ -120,6 +120,6 @@ def _said(value: Any) -> str:
 
 def _stages(stages: Any) -> Table:
     total = sum(stage["secs"] for stage in stages)
-    rows = [(Cell(each["name"]), Cell(duration(each["secs"])), Cell(each.get("said") or "")) for each in stages]
+    rows = [(Cell(stage["name"]), Cell(duration(stage["secs"])), Cell(stage.get("said") or "")) for stage in stages]
     rows.append((Cell("in all"), Cell(duration(total)), Cell("")))
     return Table("Stages", (Column("Stage"), Column("Time", "", "number"), Column("Result", "", "words")), tuple(rows))

@@ -85,17 +85,17 @@ def _columns(layer: Values, left: float, step: float, y: Scale) -> Html:
     width = max(1.5, step * 0.72)
     dense, sparse, chosen = dense_ms(layer), sparse_ms(layer), layer["decision"] == "sparse"
     measured = layer.get("dense_ms") is not None
-    found = [_column(left, width, dense, y, "dense" if measured else "dense hollow")]
+    shapes = [_column(left, width, dense, y, "dense" if measured else "dense hollow")]
     if sparse is not None and chosen:
         how = "sparse" if layer.get("sparse_ms") is not None else "sparse hollow"
-        found.append(_column(left + width * 0.22, width * 0.56, sparse, y, how))
+        shapes.append(_column(left + width * 0.22, width * 0.56, sparse, y, how))
     elif sparse is not None:
-        found.append(line((left - 0.1 * width, y(sparse)), (left + 1.1 * width, y(sparse)), "unchosen"))
+        shapes.append(line((left - 0.1 * width, y(sparse)), (left + 1.1 * width, y(sparse)), "unchosen"))
     longest = max(dense or 0.0, sparse or 0.0)
     if longest > y.high:
-        found.append(text((left + width / 2, TOP - 6), fixed(longest, 1), "small", "middle"))
+        shapes.append(text((left + width / 2, TOP - 6), fixed(longest, 1), "small", "middle"))
     said = f"{layer['name']}: dense {layer_ms(dense)} ms, sparse {layer_ms(sparse)} ms, {layer['decision']}"
-    return element("g", element("title", said), found, data_layer=layer["name"])
+    return element("g", element("title", said), shapes, data_layer=layer["name"])
 
 
 def _column(left: float, width: float, value: float | None, y: Scale, class_: str) -> Html:
@@ -128,9 +128,9 @@ def kernel_pairs(result: Values) -> list[Pair]:
     sums: dict[str, dict[str, float]] = {}
     for which in ("dense", "sparse"):
         for kernel in kernels.get(which) or ():
-            found = sums.setdefault(kernel["name"], {})
-            found[which] = found.get(which, 0.0) + kernel["ms"]
-    pairs = [(name, found.get("dense"), found.get("sparse")) for name, found in sums.items()]
+            times_ms = sums.setdefault(kernel["name"], {})
+            times_ms[which] = times_ms.get(which, 0.0) + kernel["ms"]
+    pairs = [(name, times_ms.get("dense"), times_ms.get("sparse")) for name, times_ms in sums.items()]
     return sorted(pairs, key=lambda pair: -max(pair[1] or 0.0, pair[2] or 0.0))
 
 
@@ -138,12 +138,12 @@ def _by_block(result: Values, pairs: Sequence[Pair]) -> list[Pair]:
     """Pairs summed over blocks, in the network's order."""
     blocks = {layer["name"]: layer.get("block") or "layers of no block" for layer in result["layers"]}
     names = [*dict.fromkeys(blocks.values()), OTHER]
-    found = {name: [0.0, 0.0] for name in names}
+    sums = {name: [0.0, 0.0] for name in names}
     for name, dense, sparse in pairs:
-        entry = found[blocks.get(name, OTHER)]
+        entry = sums[blocks.get(name, OTHER)]
         entry[0] += dense or 0.0
         entry[1] += sparse or 0.0
-    return [(name, dense, sparse) for name, (dense, sparse) in found.items() if dense or sparse]
+    return [(name, dense, sparse) for name, (dense, sparse) in sums.items() if dense or sparse]
 
 
 def _longest_caption(pairs: Sequence[Pair]) -> str:
