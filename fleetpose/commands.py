@@ -37,7 +37,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
     ),
     "look at a network": (
         Verb("list", "models.list", "list the networks that come with the package"),
-        Verb("layers", "models.layers", "list the convolutions of a network, their weights and multiply-adds"),
+        Verb("layers", "models.layers", "list the fused layers of a network: shapes, multiply-adds, receptive fields"),
         Verb("accuracy", "models.evaluate", "judge a network's poses on annotated photographs"),
         Verb("train", "models.train", "train a network on annotated photographs", True),
     ),
@@ -45,9 +45,9 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("tune", "codegen.tune", "find the fastest schedule of each kernel of a network"),
         Verb("collect", "latency.collect", "time layers, dense and sparse, and keep records of them"),
         Verb("fit", "latency.fit", "fit the latency model to records"),
-        Verb("predict", "latency.predict", "predict the time of a network or a layer"),
+        Verb("predict", "latency.predict", "predict the time of a network, layer by layer and as a whole"),
         Verb("evaluate", "latency.evaluate", "judge a latency model on records it was not fitted to"),
-        Verb("audit", "latency.audit", "look through records for what is odd about them"),
+        Verb("audit", "latency.audit", "set the choices of a plan beside times measured since"),
     ),
     "decide what becomes sparse or shallower": (
         Verb("sensitivity", "models.sensitivity", "measure what zeros in each layer cost in accuracy"),
@@ -55,8 +55,8 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("allocate", "models.allocate", "write a plan by numbers of weights alone, with no device"),
         Verb("depth", "codegen.depth", "search for depths of a network, timed on a device"),
         Verb("count-depth", "models.depth", "search for depths of a network by counts alone, with no device"),
-        Verb("replace", "codegen.replace", "replace convolutions by cheaper ones, timed on a device"),
-        Verb("count-replace", "models.replace", "replace convolutions by cheaper ones by counts alone", True),
+        Verb("replace", "codegen.replace", "replace operators that a phone runs badly, timed on a device"),
+        Verb("count-replace", "models.replace", "replace operators that a phone runs badly, by counts alone", True),
     ),
     "make and run the artifact": (
         Verb("prune", "models.prune", "put the zeros of a plan into the weights of a network", True),
