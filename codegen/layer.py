@@ -138,7 +138,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size of --model")
     for name, default in (("kernel", 3), ("stride", 1), ("dilation", 1), ("groups", 1)):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"the {name} of --conv, both ways")
-    parser.add_argument("--padding", type=int, help="the padding of --conv; keeps the size at stride 1 without")
+    parser.add_argument("--padding", type=int, help="the padding of --conv (default: keeps the size at stride 1)")
     parser.add_argument(
         "--epilogue", nargs="*", default=[], metavar="STEP", help=f"what follows --conv: {', '.join(STEPS)}"
     )
@@ -148,7 +148,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", default="host", help="host or rpc:KEY")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none; that of the profile without")
+    parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
     parser.add_argument("--repeats", type=int, default=20, help="samples")
     parser.add_argument("--seed", type=int, default=0, help="of the random data")
     defaults = ", ".join(f"{error:g} for {dtype}" for dtype, error in MAX_ERRORS.items())

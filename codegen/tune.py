@@ -59,19 +59,19 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="HxW",
-        help="input sizes; each model's own without",
+        help="input sizes (default: each model's own)",
     )
     parser.add_argument(
         "--sparsity", nargs="+", default=["dense"], metavar="TEXT",
         help="tune each convolution under these: dense, block_punched:0.75:8x4, ...",
     )  # fmt: skip
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of activations and weights")
-    parser.add_argument("--layer", nargs="+", default=[], help="layers to tune; all without")
+    parser.add_argument("--layer", nargs="+", default=[], help="layers to tune (default: all)")
     parser.add_argument("--budget-secs", type=float, metavar="N", help="begin no candidate later than this")
     parser.add_argument("--rounds", type=int, default=11, help="of the interleaved run that decides")
     parser.add_argument("--tuner", choices=(CANDIDATES, METASCHEDULE), default=CANDIDATES, help="who tunes")
     parser.add_argument("--trials", type=int, default=64, help="programs per layer of --tuner metaschedule")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="tuned data (.jsonl) to extend; the profile's without")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="tuned data to extend (default: the profile's)")
     parser.add_argument("--force", action="store_true", help="measure again what the file has already")
     parser.add_argument("--seed", type=int, default=0, help="of the random operands")
     return parser

@@ -157,7 +157,7 @@ def verify(
     Args:
         artifact: loaded on a device.
         weights: the file it was built from, None if built from random weights.
-        data: COCO folder; random inputs, and no AP, without.
+        data: COCO folder; None: random inputs and no AP.
         seed: of the random inputs.
         max_error: absolute difference allowed in any output.
         max_ap_loss: difference allowed between the two APs on the same inputs.

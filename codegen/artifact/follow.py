@@ -59,13 +59,13 @@ def follow(artifact: Artifact, frames: Iterable[Frame], smooth: bool = True) -> 
     tracker, smoother = Tracker(), None
     for frame in frames:
         started = time.perf_counter()
-        found = find_people(artifact, frame.image, decodes=1)
+        detection = find_people(artifact, frame.image, decodes=1)
         find_secs = time.perf_counter() - started
-        people = tracker.update(found.people, frame.secs)
+        people = tracker.update(detection.people, frame.secs)
         if smooth:
-            smoother = smoother or Smoother(_at_scale(frame, found.input_size))
+            smoother = smoother or Smoother(_at_scale(frame, detection.input_size))
             people = smoother(people, frame.secs)
-        yield Followed(frame, people, found.input_size, find_secs, found.decode_secs or 0.0)
+        yield Followed(frame, people, detection.input_size, find_secs, detection.decode_secs or 0.0)
 
 
 def _at_scale(frame: Frame, input_size: tuple[int, int]) -> OneEuroSettings:
@@ -84,14 +84,16 @@ class _Tally:
     people: list[dict[str, Any]] = field(default_factory=list)
     identities: set[int] = field(default_factory=set)
 
-    def add(self, one: Followed) -> None:
+    def add(self, followed: Followed) -> None:
         """COCO's image_id is the frame's number, from 0."""
-        self.input_size = one.input_size
-        self.identities.update(person.identity for person in one.people if person.identity)
-        times = {"find_ms": 1e3 * one.find_secs, "decode_ms": 1e3 * one.decode_secs}
-        self.frames.append({"image_id": one.frame.number, "secs": one.frame.secs, "people": len(one.people), **times})
+        self.input_size = followed.input_size
+        self.identities.update(person.identity for person in followed.people if person.identity)
+        times = {"find_ms": 1e3 * followed.find_secs, "decode_ms": 1e3 * followed.decode_secs}
+        self.frames.append(
+            {"image_id": followed.frame.number, "secs": followed.frame.secs, "people": len(followed.people), **times}
+        )
         if self.keep_people:
-            self.people += [person.to_coco(one.frame.number) for person in one.people]
+            self.people += [person.to_coco(followed.frame.number) for person in followed.people]
 
     def median(self, name: str) -> float:
         return statistics.median(frame[name] for frame in self.frames)
@@ -121,10 +123,10 @@ def run_video(arguments: argparse.Namespace, artifact: Artifact, video: VideoRea
     output = video_writer(arguments.out, video, arguments.force) if arguments.out else nullcontext()
     total = min(filter(None, (video.frames, arguments.max_frames)), default=0)
     with until_interrupted() as interrupted, output as writer, status(video.source) as progress:
-        for one in follow(artifact, video, smooth=not arguments.no_smooth):
-            tally.add(one)
+        for followed in follow(artifact, video, smooth=not arguments.no_smooth):
+            tally.add(followed)
             if writer is not None:
-                writer.write(draw_people(one.frame.image, one.people), one.frame.secs)
+                writer.write(draw_people(followed.frame.image, followed.people), followed.frame.secs)
             _show(progress, tally, total, started)
             if interrupted() or len(tally.frames) == arguments.max_frames:
                 break

@@ -87,8 +87,8 @@ class Artifact:
         return entry
 
     def _outputs(self, entry: Entry) -> dict[str, np.ndarray]:
-        found = self._machine.get_outputs(entry.name)
-        tensors = [found] if len(entry.outputs) == 1 else list(found)
+        outputs = self._machine.get_outputs(entry.name)
+        tensors = [outputs] if len(entry.outputs) == 1 else list(outputs)
         return {spec.name: tensor.numpy() for spec, tensor in zip(entry.outputs, tensors, strict=True)}
 
     def timed(self, tensor: np.ndarray) -> dict[str, Any]:
@@ -126,6 +126,6 @@ class Artifact:
                 listed = len(expected)
                 raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {listed}: {names}")
             samples.append(launches)
-        secs = np.median([[one["end_secs"] - one["start_secs"] for one in sample] for sample in samples], axis=0)
+        secs = np.median([[run["end_secs"] - run["start_secs"] for run in sample] for sample in samples], axis=0)
         left = iter(secs)
         return [LayerTime(code, float(sum(next(left) for _ in code.kernels))) for code in entry.layers]

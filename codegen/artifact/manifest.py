@@ -185,7 +185,7 @@ def _layer_code(fields: dict[str, Any]) -> LayerCode:
 def _check_digest(path: Path, expected: str) -> None:
     if not path.is_file():
         raise UsageError(f"{path} is missing; it belongs to the artifact and moves with it")
-    if (found := sha256(path)) != expected:
+    if (digest := sha256(path)) != expected:
         raise UsageError(
-            f"{path} is not the file its manifest describes (sha256 {found[:12]}..., not {expected[:12]}...)"
+            f"{path} is not the file its manifest describes (sha256 {digest[:12]}..., not {expected[:12]}...)"
         )

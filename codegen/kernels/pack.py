@@ -178,12 +178,12 @@ def pack_patterns(weight: np.ndarray, longest_first: bool = False) -> PackedPatt
 def _parts(kernels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(filter, channel, bool [parts, 9]) of each kernel's nonzeros, at most 4 in a part."""
     rank = (kernels != 0).cumsum(axis=2)  # the first 4 nonzeros of a kernel have ranks 1 to 4
-    found = []
+    pieces = []
     for first in range(0, 9, PATTERN_ENTRIES):
         part = (kernels != 0) & (rank > first) & (rank <= first + PATTERN_ENTRIES)
         filters, channel = np.nonzero(part.any(axis=2))
-        found.append((filters, channel, part[filters, channel]))
-    filters, channel, parts = (np.concatenate(each) for each in zip(*found, strict=True))
+        pieces.append((filters, channel, part[filters, channel]))
+    filters, channel, parts = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
     return filters, channel, parts
 
 
@@ -192,7 +192,7 @@ def _taps(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     shapes, which, votes = np.unique(parts, axis=0, return_inverse=True, return_counts=True)
     table: list[frozenset[int]] = []
     chosen = np.zeros(len(shapes), np.intp)
-    for shape in sorted(range(len(shapes)), key=lambda each: (-int(shapes[each].sum()), -int(votes[each]))):
+    for shape in sorted(range(len(shapes)), key=lambda index: (-int(shapes[index].sum()), -int(votes[index]))):
         wanted = frozenset(np.flatnonzero(shapes[shape]).tolist())
         if not any(wanted <= known for known in table):
             table.append(_filled(wanted))
@@ -207,7 +207,7 @@ def _filled(positions: frozenset[int]) -> frozenset[int]:
         if positions <= set(candidate):
             return frozenset(candidate)
     return positions | frozenset(
-        [each for each in range(9) if each not in positions][: PATTERN_ENTRIES - len(positions)]
+        [position for position in range(9) if position not in positions][: PATTERN_ENTRIES - len(positions)]
     )
 
 
@@ -241,5 +241,5 @@ def _pattern_departure(weight: np.ndarray, sparsity: Sparsity) -> str | None:
 def _excess(kept: np.ndarray, shape: WeightShape, sparsity: Sparsity) -> str | None:
     """`kept`: units with nonzeros of each filter group."""
     allowed = sparsity.kept_units(shape)
-    found, where = (kept.max(), f"filter group {kept.argmax()}") if sparsity.balanced else (kept.sum(), "the layer")
-    return f"{where} has nonzeros in {found} units; {sparsity} keeps {allowed}" if found > allowed else None
+    most, where = (kept.max(), f"filter group {kept.argmax()}") if sparsity.balanced else (kept.sum(), "the layer")
+    return f"{where} has nonzeros in {most} units; {sparsity} keeps {allowed}" if most > allowed else None

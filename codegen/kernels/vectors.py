@@ -114,9 +114,9 @@ class Vector:
         instructions for one); its compiler is Clang, whose own spelling becomes one instruction.
         """
         if self.clang:
-            return T.call_pure_extern(self.type, "__builtin_shufflevector", a, b, *[T.int32(each) for each in order])
+            return T.call_pure_extern(self.type, "__builtin_shufflevector", a, b, *map(T.int32, order))
         kind, name = NARROW[self.dtype]
-        places = [T.IntImm(kind, each) for each in order]
+        places = [T.IntImm(kind, element) for element in order]
         mask = T.call_pure_extern(f"{kind}x{self.lanes}", f"({name}{self.lanes})", *places)
         return T.call_pure_extern(self.type, "shuffle2", a, b, mask)
 

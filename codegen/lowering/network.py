@@ -87,7 +87,7 @@ def lower_network(
         graphs: the same network, one graph per input size.
         profile: the device to shape kernels for.
         options: see `Options`.
-        output_names: what to call the graphs' outputs; their tensors' own names without.
+        output_names: what to call the graphs' outputs; by default their tensors' own names.
         progress: told each layer's name before it is scheduled.
 
     Raises:
@@ -125,10 +125,10 @@ class _Lowering:
         item_bytes = np.dtype(self.options.dtype).itemsize
         layouts = [assign_layout(graph, self.profile.lanes_of(self.options.dtype), item_bytes) for graph in graphs]
         # all kernels before any function: weights beside the artifact are arguments of every function
-        scheduled = [self._schedule(*each) for each in zip(graphs, layouts, strict=True)]
+        scheduled = [self._schedule(*inputs) for inputs in zip(graphs, layouts, strict=True)]
         if self.options.weights_inside:
             self.inside = {name: self._constant(name, array) for name, array in self.packed.items()}
-        functions = [self._function(*each) for each in zip(graphs, layouts, scheduled, strict=True)]
+        functions = [self._function(*inputs) for inputs in zip(graphs, layouts, scheduled, strict=True)]
         module = self.builder.get()
         if self.textures:
             # the first is where everything lies that names no memory

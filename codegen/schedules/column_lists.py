@@ -66,11 +66,11 @@ class ColumnLists:
         groups, out = len(packed.groups), workload.layer.out_shape[0]
         bias = np.zeros(groups * filters, np.float32)
         bias[:out] = weights.bias_or_zero(out)
-        found = {"weight": packed.weight.ravel(), "bias": bias.reshape(groups, filters)[packed.groups].ravel()}
+        arrays = {"weight": packed.weight.ravel(), "bias": bias.reshape(groups, filters)[packed.groups].ravel()}
         ky, kx = np.divmod(packed.position, width)
-        found["offset"] = plane_offsets(workload, self.first[packed.channel], ky, kx, phases)
+        arrays["offset"] = plane_offsets(workload, self.first[packed.channel], ky, kx, phases)
         if packed.common_length is None:
-            found["starts"] = packed.starts
+            arrays["starts"] = packed.starts
         if self.is_sorted:
-            found["groups"] = packed.groups
-        return {name: array if array.size else np.zeros(1, array.dtype) for name, array in found.items()}
+            arrays["groups"] = packed.groups
+        return {name: array if array.size else np.zeros(1, array.dtype) for name, array in arrays.items()}

@@ -98,18 +98,18 @@ def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int)
 
     band, height = _band(workload, profile, sparsity), workload.output.height
     first = placed(shapes[0], band)
-    found = [first, placed(shapes[0], 0), placed(shapes[0], height)]
+    choices = [first, placed(shapes[0], 0), placed(shapes[0], height)]
     if sparsity.block[1] > 1 and layer.in_shapes[0][0] >= sparsity.block[1]:
-        found.append(replace(first, channels=sparsity.block[1]))
+        choices.append(replace(first, channels=sparsity.block[1]))
     if layer.kernel == (1, 1):
-        found.append(replace(first, unroll=2))
+        choices.append(replace(first, unroll=2))
     else:
-        found.append(replace(first, order="channel"))
+        choices.append(replace(first, order="channel"))
     if not sparsity.balanced:
-        found += [replace(each, sorted=1) for each in found[:2]]
+        choices += [replace(tile, sorted=1) for tile in choices[:2]]
     for shape in shapes[1:]:
-        found += [placed(shape, band), placed(shape, 0)]
-    return list(dict.fromkeys(found))
+        choices += [placed(shape, band), placed(shape, 0)]
+    return list(dict.fromkeys(choices))
 
 
 def _shapes(workload: Workload, profile: Profile, block: int, split: int) -> list[tuple[int, int, int]]:
@@ -119,13 +119,13 @@ def _shapes(workload: Workload, profile: Profile, block: int, split: int) -> lis
     """
     plane, budget = workload.output, profile.accumulators
     load = STRIDED_LOAD if workload.layer.stride[1] > 1 and not split else 1.0
-    found = []
+    best = []
     for filters in (f for f in range(1, min(block, budget) + 1) if block % f == 0):
         widest = min(plane.vectors, MOST_VECTORS, budget // filters)
         shapes = [(filters, v, min(budget // (filters * v), plane.height)) for v in range(1, widest + 1)]
-        found.append(min(shapes, key=lambda shape: _cost(workload, load, *shape)))
-    found.sort(key=lambda shape: _cost(workload, load, *shape))
-    return [s for s in found if _cost(workload, load, *s) < WORTH_TIMING * _cost(workload, load, *found[0])]
+        best.append(min(shapes, key=lambda shape: _cost(workload, load, *shape)))
+    best.sort(key=lambda shape: _cost(workload, load, *shape))
+    return [s for s in best if _cost(workload, load, *s) < WORTH_TIMING * _cost(workload, load, *best[0])]
 
 
 def _cost(workload: Workload, load: float, filters: int, vectors: int, rows: int) -> float:

@@ -104,15 +104,15 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: PatternTi
 def _constants(workload: Workload, weights: Weights, packed: PackedPatterns) -> dict[str, np.ndarray]:
     """Constant arguments of the kernel, in the order of the packed filters; none of them empty."""
     zero = np.zeros_like(packed.channel)
-    found = {
+    arrays = {
         "weight": packed.weight.ravel(),
         "bias": weights.bias_or_zero(workload.layer.out_shape[0])[packed.order],
         "offset": plane_offsets(workload, packed.channel, zero, zero),
         "starts": packed.starts,
     }
     if (np.diff(packed.order) < 0).any():
-        found["order"] = packed.order
-    return {name: array if array.size else np.zeros(1, array.dtype) for name, array in found.items()}
+        arrays["order"] = packed.order
+    return {name: array if array.size else np.zeros(1, array.dtype) for name, array in arrays.items()}
 
 
 def _add_pattern(frame, window: Window, sums: TallAccumulators, run, taps: Sequence[int], place: tuple) -> None:

@@ -124,8 +124,8 @@ def _each_position(
             yield _unpadded(workload, vector, value, column, kx)
 
 
-def _both(layer: Layer, one, other):
-    return T.max(one, other) if layer.op == "max_pool" else one + other
+def _both(layer: Layer, first, second):
+    return T.max(first, second) if layer.op == "max_pool" else first + second
 
 
 def _tap(layer: Layer, kx):

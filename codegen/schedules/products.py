@@ -213,13 +213,13 @@ def tall_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
 def filling_tiles(workload: Workload, profile: Profile) -> list[tuple[int, int]]:
     """(filters, vectors) that fill the registers well and pad little; the least padded first."""
     filters, vectors = workload.layer.out_shape[0] // workload.layer.groups, workload.output.vectors
-    found = [
+    tiles = [
         (f, v)
         for f in range(1, min(filters, profile.accumulators) + 1)
         for v in range(1, min(vectors, MOST_VECTORS, profile.accumulators // f) + 1)
         if f * v * 3 >= profile.accumulators * 2 and padding(filters, f) * padding(vectors, v) < WORTH_PADDING
     ]
-    return sorted(found, key=lambda tile: padding(filters, tile[0]) * padding(vectors, tile[1]) * _overhead(*tile))
+    return sorted(tiles, key=lambda tile: padding(filters, tile[0]) * padding(vectors, tile[1]) * _overhead(*tile))
 
 
 def padding(extent: int, step: int) -> float:

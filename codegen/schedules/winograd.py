@@ -70,13 +70,13 @@ def space(workload: Workload, profile: Profile) -> list[WinogradTile]:
     if not legal(workload):
         return []
     sizes = (2,) if workload.dtype == "float16" else (4, 2)
-    found = []
+    tiles = []
     for m in sizes:
         tiling = tiling_of(workload, profile, m)
         shapes = _shapes(workload.layer.out_shape[0], tiling.vectors, profile.accumulators)
-        found += [WinogradTile(m, *shape) for shape in shapes[: 3 if m == 4 else 1]]
-        found += [WinogradTile(m, *shapes[0], filters_first=0)]
-    return found
+        tiles += [WinogradTile(m, *shape) for shape in shapes[: 3 if m == 4 else 1]]
+        tiles += [WinogradTile(m, *shapes[0], filters_first=0)]
+    return tiles
 
 
 def _shapes(filters: int, vectors: int, budget: int) -> list[tuple[int, int]]:

@@ -25,12 +25,12 @@ def sparse_space(workload: Workload, profile: Profile) -> list[WinogradTile]:
     sparsity = workload.sparsity
     if sparsity is None or sparsity.pattern != "connectivity":
         return []
-    found = []
+    tiles = []
     for tile in space(workload, profile):
         vectors = tiling_of(workload, profile, tile.m).vectors
         shapes = _shapes(workload.output.channels, vectors, sparsity, profile.accumulators)
-        found += [WinogradTile(tile.m, *shape, tile.filters_first) for shape in shapes[:2]]
-    return list(dict.fromkeys(found))
+        tiles += [WinogradTile(tile.m, *shape, tile.filters_first) for shape in shapes[:2]]
+    return list(dict.fromkeys(tiles))
 
 
 def _shapes(filters: int, vectors: int, sparsity: Sparsity, budget: int) -> list[tuple[int, int]]:

@@ -122,7 +122,7 @@ class Contest:
             result = measure_interleaved(
                 self.session, calls, rounds, warmup=1, timeout_secs=TIMEOUT_SECS, clock="wall", seed=seed
             )
-            broken = {name: one for name, one in result.measurements.items() if not one.ok}
+            broken = {name: measurement for name, measurement in result.measurements.items() if not measurement.ok}
             if not broken:
                 return self._verdict(finalists, result)
             # where one ended the session, all that came after it failed with the device
@@ -158,12 +158,12 @@ class Contest:
         except TimeoutError as error:
             self.session.abort(f"{error}; the session was cut to stop what ran")
             return str(error)
-        found = self.workload.output.unpack(flat).astype(np.float64)
+        output = self.workload.output.unpack(flat).astype(np.float64)
         if self.expected is None:
-            if not np.isfinite(found).all():
+            if not np.isfinite(output).all():
                 return "its result is not finite"
-            self.expected = found
-        difference = relative_difference(found, self.expected)
+            self.expected = output
+        difference = relative_difference(output, self.expected)
         if not difference <= TOLERANCES[self.workload.dtype]:
             return (
                 f"wrong: its result differs from {self.trials[0].choice} by {difference:.2g} of the largest magnitude"
@@ -180,7 +180,7 @@ class Contest:
             self.session.reconnect()
 
     def _finalists(self) -> list[Trial]:
-        """Those that work: the default, then the fastest others."""
+        """The trials that work: the default, then the fastest others."""
         working = [trial for trial in self.trials if trial.failure is None and trial.secs is not None]
         default = working[:1] if working and working[0] is self.trials[0] else []
         others = sorted((trial for trial in working if trial not in default), key=lambda trial: trial.secs or 0.0)
@@ -191,10 +191,10 @@ class Contest:
         best, ratio, low, high = "0", 1.0, 1.0, 1.0
         secs: dict[str, float | None] = {"0": finalists[0].secs}
         if result is not None:
-            secs = {name: one.wall_median_secs for name, one in result.measurements.items()}
-            for name, one in result.ratios.items():
-                if one.low > 1 and one.median > ratio:
-                    best, ratio, low, high = name, one.median, one.low, one.high
+            secs = {name: measurement.wall_median_secs for name, measurement in result.measurements.items()}
+            for name, interval in result.ratios.items():
+                if interval.low > 1 and interval.median > ratio:
+                    best, ratio, low, high = name, interval.median, interval.low, interval.high
         failures = tuple((trial.choice, trial.failure) for trial in self.trials if trial.failure is not None)
         chosen = secs[best]
         assert chosen is not None
@@ -202,9 +202,9 @@ class Contest:
         return verdict if default_works else replace(verdict, default_secs=None, ratio=None, low=None, high=None)
 
 
-def relative_difference(found: np.ndarray, expected: np.ndarray) -> float:
+def relative_difference(result: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference of two arrays over the largest magnitude of `expected`."""
-    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    return float(np.abs(result - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
 def brief(error: str | None) -> str:

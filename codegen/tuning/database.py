@@ -132,7 +132,7 @@ class Tuned:
         """
         key = Key.of(workload)
         near = ((key.distance(known), position, known) for position, known in enumerate(self._choices))
-        ordered = sorted((each for each in near if each[0] is not None), key=lambda each: (each[2] != key, *each[:2]))
+        ordered = sorted((row for row in near if row[0] is not None), key=lambda row: (row[2] != key, *row[:2]))
         legal = list(candidates(workload, profile)) if ordered else []
         return next((choice for *_, known in ordered if (choice := _fitting(self._choices[known], legal))), None)
 

@@ -234,4 +234,4 @@ class _Runner(ms.runner.PyRunner):
         self.search = search
 
     def run(self, runner_inputs: Any) -> list[Any]:
-        return [_Done(*self.search.time(Path(str(each.artifact_path)))) for each in runner_inputs]
+        return [_Done(*self.search.time(Path(str(program.artifact_path)))) for program in runner_inputs]

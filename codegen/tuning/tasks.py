@@ -59,7 +59,7 @@ def tasks_of(
 
     Args:
         sparsities: every convolution is taken once under each that applies to it; None is dense.
-        layers: only layers of these names; all without.
+        layers: only layers of these names; empty: all.
 
     Raises:
         UsageError: no graph has a layer of one of the names, or the device does not compute in `dtype`.
@@ -68,17 +68,17 @@ def tasks_of(
     for name in layers:
         if name not in known:
             raise unknown_name("layer", name, known)
-    found: dict[Key, Task] = {}
+    tasks: dict[Key, Task] = {}
     for graph in graphs:
         for task in _tasks(graph, profile, sparsities, dtype):
-            have = found.get(task.key)
+            have = tasks.get(task.key)
             names = (
                 *(have.layers if have else ()),
                 *(name for name in task.layers if not have or name not in have.layers),
             )
             merged = replace(have or task, layers=names, share=task.share + (have.share if have else 0))
-            found[task.key] = merged
-    wanted = [task for task in found.values() if not layers or not set(layers).isdisjoint(task.layers)]
+            tasks[task.key] = merged
+    wanted = [task for task in tasks.values() if not layers or not set(layers).isdisjoint(task.layers)]
     return sorted(wanted, key=lambda task: -task.share)
 
 

@@ -142,9 +142,8 @@ class Tuner:
         if not self.session.alive():
             self.session.reconnect()
         if METASCHEDULE not in result.ratios:
-            log.warning(
-                "%s: %s", task.workload.label, next(one.error for one in result.measurements.values() if one.error)
-            )
+            errors = (measurement.error for measurement in result.measurements.values() if measurement.error)
+            log.warning("%s: %s", task.workload.label, next(errors))
             return None
         ours, theirs = (result.measurements[name].wall_median_secs or 0.0 for name in calls)
         ratio = result.ratios[METASCHEDULE]
@@ -160,9 +159,9 @@ class Tuner:
             failures=tuple({"choice": f"{count} programs", "reason": why} for why, count in search.failures.items()),
         )
 
-    def _row(self, task: Task, **found: Any) -> TunedRow:
+    def _row(self, task: Task, **columns: Any) -> TunedRow:
         rounded: dict[str, Any] = {
-            name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in found.items()
+            name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in columns.items()
         }
         return TunedRow(
             task.key,

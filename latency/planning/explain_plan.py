@@ -37,7 +37,7 @@ def make_plan(
 
 def choice_of(layer: LayerOptions, option: KernelOption, counted: LayerOptions, margin: float) -> LayerChoice:
     """What the plan says of one layer; `counted`: its options as contributions, which the decision was made on."""
-    best = min(layer.variants, key=lambda each: each.ms, default=None)
+    best = min(layer.variants, key=lambda variant: variant.ms, default=None)
     shown = best if option.sparsity is None else option
     ratio = break_even(layer)
     return LayerChoice(
@@ -57,7 +57,7 @@ def cost_of(option: KernelOption) -> Cost:
 
 def sparse_reason(option: KernelOption, counted: LayerOptions) -> str:
     """Why a layer is pruned."""
-    own = next(each for each in counted.variants if each.sparsity == option.sparsity)
+    own = next(variant for variant in counted.variants if variant.sparsity == option.sparsity)
     share, _, most = own.speedup_over(counted.dense).shares
     return f"{share:.2f} of the dense time, at most {most:.2f}{_how(own, counted.dense)}"
 

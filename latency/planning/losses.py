@@ -101,8 +101,8 @@ class Losses:
         return dearer * WEIGHT_OF_BLOCK.get(block, 1.0) * zeros / (kept * len(self.layers))
 
     def _share(self, layer: Layer, block: str) -> float:
-        alike = [each for each in self.layers if block_of(each.module or each.name, self.table) == block]
-        return prod(layer.weight_shape) / sum(prod(each.weight_shape) for each in alike)
+        alike = [other for other in self.layers if block_of(other.module or other.name, self.table) == block]
+        return prod(layer.weight_shape) / sum(prod(other.weight_shape) for other in alike)
 
 
 def _at(curve: Curve, zeros: float) -> float:

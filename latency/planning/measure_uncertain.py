@@ -61,10 +61,10 @@ def check_device(predictor: Predictor, session: Session) -> None:
     """Raise UsageError where a session's device is not the one a predictor is of: their times would not compare."""
     device = device_of(session)
     for what, ours, its in SAME:
-        expected, found = predictor.metadata.get(ours, ""), device.get(its, "")
-        if expected and expected != found:
+        expected, actual = predictor.metadata.get(ours, ""), device.get(its, "")
+        if expected and expected != actual:
             raise UsageError(
-                f"the predictor is of {what} {expected!r}, the device is {found!r}; fit to its own records"
+                f"the predictor is of {what} {expected!r}, the device is {actual!r}; fit to its own records"
             )
 
 
@@ -107,11 +107,11 @@ def measure_uncertain(
             left += len(names)
             continue
         report(names[0], number, len(order))
-        found = WorkloadTimes(bench, recipe, clock, reference_ms).of(workload, layers[names[0]])
-        timed += found.timed
-        failed += [f"{names[0]} {text}" for text in found.failures]
+        times_of_kind = WorkloadTimes(bench, recipe, clock, reference_ms).of(workload, layers[names[0]])
+        timed += times_of_kind.timed
+        failed += [f"{names[0]} {text}" for text in times_of_kind.failures]
         for name in names:
-            layers[name] = found.replaced(layers[name])
+            layers[name] = times_of_kind.replaced(layers[name])
     return MeasuredOptions(replace(network, layers=tuple(layers.values())), timed, tuple(failed), left)
 
 
@@ -119,14 +119,18 @@ def open_variants(layer: LayerOptions) -> list[Sparsity]:
     """The sparsities of a layer whose gain is open."""
     if layer.fixed:
         return []
-    return [each.sparsity for each in layer.variants if each.sparsity and is_uncertain(each, layer.dense)]
+    return [variant.sparsity for variant in layer.variants if variant.sparsity and is_uncertain(variant, layer.dense)]
 
 
 def rivals(layer: LayerOptions) -> list[Sparsity]:
     """The predicted sparsities of a layer that may be faster than its fastest measured option; none of one untimed."""
-    measured = [each.ms for each in (layer.dense, *layer.variants) if each.measured]
+    measured = [option.ms for option in (layer.dense, *layer.variants) if option.measured]
     fastest = min(measured, default=0.0)
-    return [each.sparsity for each in layer.variants if each.sparsity and not each.measured and each.low < fastest]
+    return [
+        variant.sparsity
+        for variant in layer.variants
+        if variant.sparsity and not variant.measured and variant.low < fastest
+    ]
 
 
 class WorkloadTimes:
@@ -163,14 +167,14 @@ class WorkloadTimes:
                 self.failed[sparsity] = why.splitlines()[0]
                 continue
             self.timed += 1
-            found = times(outcome.measurement, self.clock, self._pace(outcome))
+            estimate = times(outcome.measurement, self.clock, self._pace(outcome))
             if sparsity is None:
-                self.options.setdefault(None, found)
+                self.options.setdefault(None, estimate)
             elif outcome.ratio is not None and None in self.options:
                 relative = TimeEstimate(outcome.ratio.median, outcome.ratio.low, outcome.ratio.high)
                 self.options[sparsity] = relative.scaled(self.options[None].ms)
             else:
-                self.options[sparsity] = found
+                self.options[sparsity] = estimate
 
     def _pace(self, outcome: Outcome) -> float:
         """What brings a measurement to the pace that times are wanted at."""
@@ -181,11 +185,11 @@ class WorkloadTimes:
 
     def replaced(self, layer: LayerOptions) -> LayerOptions:
         """A layer with measured options in place of predicted ones, and without those that failed."""
-        variants = [self._measured(each) for each in layer.variants if each.sparsity not in self.failed]
+        variants = [self._measured(variant) for variant in layer.variants if variant.sparsity not in self.failed]
         dense = layer.dense
         if None in self.failed:
             dense = replace(dense, doubt=f"the dense kernel failed on the device: {self.failed[None]}")
-            variants = [replace(each, doubt=dense.doubt) for each in variants]
+            variants = [replace(variant, doubt=dense.doubt) for variant in variants]
         return replace(layer, dense=self._measured(dense), variants=tuple(variants))
 
     def _measured(self, option: KernelOption) -> KernelOption:
@@ -230,9 +234,9 @@ def measure_dense_network(
 def describe_measured(confirmed: MeasuredOptions, device: Mapping[str, object]) -> list[str]:
     """What was timed, for the plan's notes."""
     name = device.get("name") or device.get("spec")
-    found = [f"{confirmed.timed} variants whose gain was open were timed on {name}"]
+    notes = [f"{confirmed.timed} variants whose gain was open were timed on {name}"]
     if confirmed.failed:
-        found.append(f"{len(confirmed.failed)} failed and are no options: {'; '.join(confirmed.failed[:3])}")
+        notes.append(f"{len(confirmed.failed)} failed and are no options: {'; '.join(confirmed.failed[:3])}")
     if confirmed.left:
-        found.append(f"{confirmed.left} layers stayed open, for the time was over")
-    return found
+        notes.append(f"{confirmed.left} layers stayed open, for the time was over")
+    return notes

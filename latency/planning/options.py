@@ -150,7 +150,7 @@ def predict_options(
 
     Args:
         losses: of its layers; by the rule, MILD_BLOCK is held to its mildest zeros.
-        sparsities: that layers may have, as far as each can; `latency.profiling.space.default_sparsities` without.
+        sparsities: that layers may have, as far as each can; by default `latency.profiling.space.default_sparsities`.
     """
     convolutions = {layer.name: layer for layer in graph.layers if layer.op == "conv"}
     workloads = {
@@ -162,12 +162,12 @@ def predict_options(
     wanted: dict[str, tuple[Sparsity, ...]] = {}
     fixed: dict[str, Reason | None] = {}
     for name, layer in convolutions.items():
-        variants = tuple(each for each in variants_of(layer, sparsities, forecaster.profile) if each is not None)
+        variants = tuple(filter(None, variants_of(layer, sparsities, forecaster.profile)))
         fixed[name] = stays_dense(graph, layer) or (
             None if variants else _unfit(layer, sparsities or default_sparsities(layer, forecaster.profile))
         )
         wanted[name] = () if fixed[name] else variants
-    forecaster.learn(replace(workloads[name], sparsity=each) for name in wanted for each in wanted[name])
+    forecaster.learn(replace(workloads[name], sparsity=sparsity) for name in wanted for sparsity in wanted[name])
     layers = []
     for name, layer in convolutions.items():
         options = _options(layer, workloads[name], wanted[name], fixed[name], forecaster, losses)
@@ -193,19 +193,20 @@ def _options(
 
 def mildest(layer: LayerOptions) -> LayerOptions:
     """A layer that may only have the least zeros of its variants."""
-    least = min((each.sparsity.zeros for each in layer.variants if each.sparsity), default=0.0)
-    variants = tuple(each for each in layer.variants if each.sparsity and each.sparsity.zeros == least)
-    return replace(layer, variants=variants, others=tuple(each for each in layer.variants if each not in variants))
+    least = min((variant.sparsity.zeros for variant in layer.variants if variant.sparsity), default=0.0)
+    variants = tuple(variant for variant in layer.variants if variant.sparsity and variant.sparsity.zeros == least)
+    others = tuple(variant for variant in layer.variants if variant not in variants)
+    return replace(layer, variants=variants, others=others)
 
 
 def option_of(step: PredictedStep, layer: Layer, losses: Losses) -> KernelOption:
     """A predicted step as an option of its layer."""
     kept = 1.0 if step.sparsity is None else step.sparsity.kept_fraction(layer.weight_shape)
-    found = step.prediction
+    forecast = step.prediction
     loss = 0.0 if step.sparsity is None else losses.of(layer, step.sparsity)
-    doubt = "; ".join(found.doubts) or None
+    doubt = "; ".join(forecast.doubts) or None
     return KernelOption(
-        found.ms, found.low, found.high, step.sparsity, kept, loss, False, doubt, step.kernel, step.launches
+        forecast.ms, forecast.low, forecast.high, step.sparsity, kept, loss, False, doubt, step.kernel, step.launches
     )  # fmt: skip
 
 
@@ -214,7 +215,7 @@ def stays_dense(graph: Graph, layer: Layer) -> Reason | None:
 
     Maps: the network's outputs, and what earlier stages answer in their place: as many channels, no activation.
     """
-    first = next(each.name for each in graph.layers if each.op == "conv")
+    first = next(other.name for other in graph.layers if other.op == "conv")
     if layer.name == first or graph.input in layer.inputs:
         return FIRST
     maps = {graph.shape(name)[0] for name in graph.outputs}
@@ -224,7 +225,7 @@ def stays_dense(graph: Graph, layer: Layer) -> Reason | None:
 
 def _unfit(layer: Layer, sparsities: Sequence[Sparsity]) -> Reason:
     """Why none of the sparsities fits a layer."""
-    reasons = dict.fromkeys(each.applies_to(layer) for each in sparsities)
+    reasons = dict.fromkeys(sparsity.applies_to(layer) for sparsity in sparsities)
     return Reason(DenseKind.UNFIT, "; ".join(reason for reason in reasons if reason))
 
 
@@ -270,4 +271,4 @@ def _budget(network: NetworkOptions, counted: Sequence[LayerOptions], goal: Goal
 
 def _same(layer: LayerOptions, counted: KernelOption) -> KernelOption:
     """The layer's own option behind a contribution."""
-    return next(each for each in (layer.dense, *layer.variants) if each.sparsity == counted.sparsity)
+    return next(option for option in (layer.dense, *layer.variants) if option.sparsity == counted.sparsity)

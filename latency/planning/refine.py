@@ -68,13 +68,13 @@ class PlanTrial:
     @property
     def measured(self) -> Plan:
         """The plan with the planned network's time measured."""
-        found, outlook = self.ratio, self.outlook
-        cost = Cost(self.ms(found.median), self.ms(found.high), self.ms(found.low), measured=True)
+        ratio, outlook = self.ratio, self.outlook
+        cost = Cost(self.ms(ratio.median), self.ms(ratio.high), self.ms(ratio.low), measured=True)
         return replace(self.plan, network=replace(outlook, planned=cost, predicted=outlook.planned))
 
     def __str__(self) -> str:
-        found, foretold = self.ratio, self.outlook.dense.ms / self.outlook.planned.ms
-        return f"{found.median:.2f} times as fast ({found.low:.2f} to {found.high:.2f}), {foretold:.2f} predicted"
+        ratio, foretold = self.ratio, self.outlook.dense.ms / self.outlook.planned.ms
+        return f"{ratio.median:.2f} times as fast ({ratio.low:.2f} to {ratio.high:.2f}), {foretold:.2f} predicted"
 
 
 def refine_by_trials(
@@ -98,9 +98,9 @@ def refine_by_trials(
     target = target_of(network, goal)
     assert target is not None
     plan, trials = make(network), list[PlanTrial]()
-    while plan.sparsities and not any(plan.sparsities == each.plan.sparsities for each in trials):
+    while plan.sparsities and not any(plan.sparsities == trial.plan.sparsities for trial in trials):
         trials.append(_trial(plan, network, time(plan)))
-        saved = mean(each.saved for each in trials)
+        saved = mean(trial.saved for trial in trials)
         if len(trials) == TRIALS or saved <= 0 or abs(trials[-1].expected_ms(saved) / target - 1) <= NEAR:
             break
         network = replace(network, saved=saved)
@@ -121,8 +121,8 @@ def _trial(plan: Plan, network: NetworkOptions, ratio: Ratio) -> PlanTrial:
 
 
 def _best(trials: Sequence[PlanTrial], target: float) -> PlanTrial:
-    saved = mean(each.saved for each in trials)
-    times = {number: each.expected_ms(saved) for number, each in enumerate(trials)}
+    saved = mean(trial.saved for trial in trials)
+    times = {number: trial.expected_ms(saved) for number, trial in enumerate(trials)}
     reach = [number for number, ms in times.items() if ms <= target * (1 + NEAR)]
     return trials[max(reach, key=times.__getitem__) if reach else min(times, key=times.__getitem__)]
 
@@ -175,7 +175,7 @@ class Stand:
             min_repeat_secs=settings.sample_secs, timeout_secs=settings.network_timeout_secs, seed=settings.seed,
             most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
         )  # fmt: skip
-        for name, found in result.measurements.items():
-            if not found.ok:
-                raise UsageError(f"the {name} network was not timed: {brief(found.error)}")
+        for name, measurement in result.measurements.items():
+            if not measurement.ok:
+                raise UsageError(f"the {name} network was not timed: {brief(measurement.error)}")
         return result.ratios["planned"]

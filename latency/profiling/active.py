@@ -46,7 +46,7 @@ def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], li
 
 
 def worth(estimates: Sequence[TimeEstimate]) -> float:
-    """That of timing a run, the dense variant's estimate first: of its most open decision and its widest interval."""
+    """The worth of timing a run: of its most open decision and its widest interval; the dense estimate comes first."""
     dense, *sparse = estimates
     open_decision = max((expected_loss(dense, variant) for variant in sparse), default=0.0)
     return open_decision + WIDTH_WORTH * max(map(sigma, estimates))

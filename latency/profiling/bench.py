@@ -94,20 +94,20 @@ class LayerBench:
         self, group: Group, prepared: Sequence[Prepared], failures: dict[int, Failure], alone: bool
     ) -> tuple[list[Outcome], Pace]:
         calls = {}
-        for number, one in enumerate(prepared):
+        for number, variant in enumerate(prepared):
             if number not in failures:
-                call, failure = self._loaded(group, number, one)
+                call, failure = self._loaded(group, number, variant)
                 calls.update({} if failure is not None or call is None else {number: call})
                 failures.update({number: failure} if failure is not None else {})
         if not calls:
-            return [Outcome(one, failure=failures[number]) for number, one in enumerate(prepared)], Pace()
+            return [Outcome(variant, failure=failures[number]) for number, variant in enumerate(prepared)], Pace()
         run = self.rounds.run(calls, alone)
         outcomes = [
             replace(
-                self._outcome(one, failures.get(number), run.measurements.get(number), run.ratios.get(number)),
+                self._outcome(variant, failures.get(number), run.measurements.get(number), run.ratios.get(number)),
                 to_reference=run.to_reference.get(number),
             )
-            for number, one in enumerate(prepared)
+            for number, variant in enumerate(prepared)
         ]
         return outcomes, run.pace
 
