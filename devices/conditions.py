@@ -26,27 +26,27 @@ def conditions() -> dict[str, Any]:
     cores), gpu_clock_mhz, cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius,
     memory_available_bytes.
     """
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "time_unix_secs": round(time.time(), 3),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
     }
     if hasattr(os, "getloadavg"):
-        found["load_1min"] = round(os.getloadavg()[0], 2)
-    _add(found, "cpu_clock_mhz", _cpu_clock_mhz())
-    _add(found, "gpu_clock_mhz", _gpu_clock_mhz())
-    _add(found, "cpu_governor", _text(SYS / "devices/system/cpu/cpu0/cpufreq/scaling_governor"))
+        values["load_1min"] = round(os.getloadavg()[0], 2)
+    _add(values, "cpu_clock_mhz", _cpu_clock_mhz())
+    _add(values, "gpu_clock_mhz", _gpu_clock_mhz())
+    _add(values, "cpu_governor", _text(SYS / "devices/system/cpu/cpu0/cpufreq/scaling_governor"))
     temperatures = _temperatures()
     if temperatures:
-        found["temperatures_celsius"] = temperatures
-        found["hottest_celsius"] = max(temperatures.values())
-    _add(found, "memory_available_bytes", _memory_available_bytes())
-    return found
+        values["temperatures_celsius"] = temperatures
+        values["hottest_celsius"] = max(temperatures.values())
+    _add(values, "memory_available_bytes", _memory_available_bytes())
+    return values
 
 
-def _add(found: dict[str, Any], key: str, value: Any) -> None:
+def _add(values: dict[str, Any], key: str, value: Any) -> None:
     if value is not None:
-        found[key] = value
+        values[key] = value
 
 
 def _text(path: Path) -> str | None:
@@ -84,13 +84,13 @@ def _gpu_clock_mhz() -> float | None:
 
 def _temperatures() -> dict[str, float]:
     """Every thermal zone that reads between 0 and 150 degrees (a zone that is off reads nonsense)."""
-    found = {}
+    temperatures = {}
     for zone in sorted((SYS / "class/thermal").glob("thermal_zone*")):
         raw = _number(zone / "temp")
         degrees = None if raw is None else raw / 1000 if abs(raw) > 200 else raw
         if degrees is not None and 0 < degrees < 150:
-            found[f"{zone.name}:{_text(zone / 'type') or '?'}"] = round(degrees, 1)
-    return found
+            temperatures[f"{zone.name}:{_text(zone / 'type') or '?'}"] = round(degrees, 1)
+    return temperatures
 
 
 def _memory_available_bytes() -> int | None:

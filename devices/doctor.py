@@ -69,36 +69,36 @@ def _examine(check: Check, patient: Patient) -> Finding:
 
 def report(findings: Sequence[Finding]) -> None:
     """Write the table, what is wrong in full, and the mending commands, to stdout."""
-    rows = [
-        (one.name, one.state if one.needed or one.state == "ok" else f"{one.state} (optional)", f"{one.secs * 1e3:.1f}")
-        for one in findings
-    ]
+    rows = []
+    for part in findings:
+        state = part.state if part.needed or part.state == "ok" else f"{part.state} (optional)"
+        rows.append((part.name, state, f"{part.secs * 1e3:.1f}"))
     print_table(
         ("part", "state", "ms", "detail"),
-        [(*row, one.detail.splitlines()[0][:140]) for row, one in zip(rows, findings, strict=True)],
+        [(*row, part.detail.splitlines()[0][:140]) for row, part in zip(rows, findings, strict=True)],
     )
-    for one in findings:
-        if one.mend is None or one.state == "skipped":
+    for part in findings:
+        if part.mend is None or part.state == "skipped":
             continue
-        if one.needed:
-            print(f"\n{one.name} {one.state}: {one.detail}\n    mend: {one.mend}")
+        if part.needed:
+            print(f"\n{part.name} {part.state}: {part.detail}\n    mend: {part.mend}")
         else:
-            print(f"\n{one.name} (optional): {one.mend}", end="")
+            print(f"\n{part.name} (optional): {part.mend}", end="")
     print()
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    made = parser("devices.doctor", "Check and time each part of the path to a device; exit 1 if a needed one fails.")
-    made.add_argument("--device", default="host", metavar="host|rpc:KEY", help="the device to look at")
-    return made
+    flags = parser("devices.doctor", "Check and time each part of the path to a device; exit 1 if a needed one fails.")
+    flags.add_argument("--device", default="host", metavar="host|rpc:KEY", help="the device to look at")
+    return flags
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     findings = doctor(arguments.device)
     if arguments.json:
-        print_json({"ok": healthy(findings), "device": arguments.device, "parts": [asdict(one) for one in findings]})
+        print_json({"ok": healthy(findings), "device": arguments.device, "parts": [asdict(part) for part in findings]})
     else:
         report(findings)
     return 0 if healthy(findings) else 1

@@ -23,20 +23,20 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 def make_parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    made = parser(
+    flags = parser(
         "devices.serve",
         "Offer this machine's OpenCL device to others over TVM RPC, until Ctrl-C. Whoever reaches the port can run "
         "code here: keep to 127.0.0.1, an SSH tunnel, or a network you trust.",
         json_flag=False,
     )
-    made.add_argument("--key", default=KEY, help="the name the device is offered under")
-    made.add_argument("--tracker", default="127.0.0.1:9190", metavar="HOST:PORT", help="the tracker to offer it at")
-    made.add_argument("--with-tracker", action="store_true", help="be that tracker too")
-    made.add_argument("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 is every network of this machine")
-    made.add_argument("--port", type=int, help="TCP port to listen on; a free one where not given")
-    made.add_argument("--advertise", metavar="HOST", help="the name clients reach this machine by, where it differs")
-    made.add_argument("--opencl-device", metavar="PLATFORM[:DEVICE]", help="which OpenCL device; names or indices")
-    return made
+    flags.add_argument("--key", default=KEY, help="the name the device is offered under")
+    flags.add_argument("--tracker", default="127.0.0.1:9190", metavar="HOST:PORT", help="the tracker to offer it at")
+    flags.add_argument("--with-tracker", action="store_true", help="be that tracker too")
+    flags.add_argument("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 is every network of this machine")
+    flags.add_argument("--port", type=int, help="TCP port to listen on (default: a free one)")
+    flags.add_argument("--advertise", metavar="HOST", help="the name clients reach this machine by, where it differs")
+    flags.add_argument("--opencl-device", metavar="PLATFORM[:DEVICE]", help="which OpenCL device; names or indices")
+    return flags
 
 
 def serve(

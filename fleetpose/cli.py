@@ -37,15 +37,15 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.ArgumentParser:
     """A parser with the common flags: -v (repeatable), and --json unless `json_flag` is false."""
-    made = _Parser(
+    command = _Parser(
         prog=f"python -m {prog}",
         description=description,
         formatter_class=_HelpFormatter,
     )
-    made.add_argument("-v", "--verbose", action="count", default=0, help="more log lines; -vv adds tracebacks")
+    command.add_argument("-v", "--verbose", action="count", default=0, help="more log lines; -vv adds tracebacks")
     if json_flag:
-        made.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    return made
+        command.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    return command
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -58,14 +58,14 @@ def image_size(text: str) -> tuple[int, int]:
 
 def run(
     main: Callable[[argparse.Namespace], int | None],
-    made: argparse.ArgumentParser,
+    command: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
 ) -> int:
     """Parse `argv`, run `main`, and turn what happens into DESIGN's exit statuses (0, 1, 2, 3; 130 on Ctrl-C)."""
     try:
-        arguments = made.parse_args(argv)
+        arguments = command.parse_args(argv)
     except UsageError as error:
-        print(f"{made.prog}: {error}", file=sys.stderr)
+        print(f"{command.prog}: {error}", file=sys.stderr)
         return error.exit_status
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)]
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
@@ -74,18 +74,18 @@ def run(
     except FleetposeError as error:
         if arguments.verbose >= 2:
             traceback.print_exc()
-        print(f"{made.prog}: {error}", file=sys.stderr)
+        print(f"{command.prog}: {error}", file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  so that the interpreter's last flush is quiet too
         return 0
     except KeyboardInterrupt:
-        print(f"{made.prog}: interrupted", file=sys.stderr)
+        print(f"{command.prog}: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
         if arguments.verbose >= 2:
             traceback.print_exc()
-        print(f"{made.prog}: {reason(error)}\n(not foreseen; -vv shows where it happened)", file=sys.stderr)
+        print(f"{command.prog}: {reason(error)}\n(not foreseen; -vv shows where it happened)", file=sys.stderr)
         return 1
 
 

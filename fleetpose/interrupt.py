@@ -19,18 +19,18 @@ def until_interrupted(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield came.is_set
         return
-    before = {each: signal.getsignal(each) for each in signals or (signal.SIGINT,)}
+    before = {number: signal.getsignal(number) for number in signals or (signal.SIGINT,)}
 
     def restore() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def note(*_: object) -> None:
         came.set()
         restore()
 
-    for each in before:
-        signal.signal(each, note)
+    for number in before:
+        signal.signal(number, note)
     try:
         yield came.is_set
     finally:
@@ -66,7 +66,7 @@ def kept_interrupt() -> Iterator[None]:
         yield
         return
     came = threading.Event()
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def noted(number: int, frame: FrameType | None) -> None:
         came.set()
@@ -74,9 +74,9 @@ def kept_interrupt() -> Iterator[None]:
         assert callable(handler)
         handler(number, frame)
 
-    watched = [each for each, handler in before.items() if callable(handler)]
-    for each in watched:
-        signal.signal(each, noted)
+    watched = [signum for signum, handler in before.items() if callable(handler)]
+    for signum in watched:
+        signal.signal(signum, noted)
     try:
         yield
     except Exception as error:
@@ -84,7 +84,7 @@ def kept_interrupt() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
-        for each in watched:
-            signal.signal(each, before[each])
+        for signum in watched:
+            signal.signal(signum, before[signum])
     if came.is_set():
         raise KeyboardInterrupt

@@ -97,7 +97,7 @@ def layers(model: str, size: tuple[int, int] | None = None) -> list[LayerRow]:
     """The fused layers of a registered network.
 
     Args:
-        size: input (height, width) in pixels; the model's own without.
+        size: input (height, width) in pixels (default: the model's own).
 
     Raises:
         UsageError: an unknown model, or a size it cannot take.
@@ -155,12 +155,12 @@ def _print(rows: Sequence[LayerRow]) -> None:
         [
             (
                 block,
-                found.layers,
-                f"{found.macs / 1e9:.3f}",
-                f"{100 * found.macs / macs:.1f}",
-                f"{found.params / 1e6:.3f}",
+                block_sum.layers,
+                f"{block_sum.macs / 1e9:.3f}",
+                f"{100 * block_sum.macs / macs:.1f}",
+                f"{block_sum.params / 1e6:.3f}",
             )
-            for block, found in sums.items()
+            for block, block_sum in sums.items()
         ],
     )
     print("field: input pixels a cell can depend on; step: input pixels from cell to cell. Batch norms are folded.")
@@ -170,7 +170,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.layers", "Show a network's fused layers: shapes, MACs, block, receptive field.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument(
-        "--size", nargs="+", metavar="HxW", help="input HEIGHTxWIDTH (or HEIGHT WIDTH); the model's own without"
+        "--size", nargs="+", metavar="HxW", help="input HEIGHTxWIDTH (or HEIGHT WIDTH; default: the model's own)"
     )
     return parser
 
@@ -186,7 +186,7 @@ def main(arguments: argparse.Namespace) -> int:
                 "size": size,
                 "macs": sum(row.macs for row in rows),
                 "params": sum(row.params for row in rows),
-                "blocks": {block: asdict(found) for block, found in block_sums(rows).items()},
+                "blocks": {block: asdict(block_sum) for block, block_sum in block_sums(rows).items()},
                 "layers": [asdict(row) for row in rows],
             }
         )

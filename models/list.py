@@ -81,21 +81,21 @@ def list_models(names: Sequence[str] = ()) -> list[ModelRow]:
     return [row(name) for name in names or model_names()]
 
 
-def _cells(found: ModelRow) -> tuple[str, ...]:
+def _cells(row: ModelRow) -> tuple[str, ...]:
     def shown(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
     return (
-        found.name,
-        shown(found.backbone_layers, "d"),
-        f"{found.params / 1e6:.3f}",
-        f"{found.conv_macs / 1e9:.3f}",
-        f"{found.macs_bn / 1e9:.3f}",
-        shown(found.paper_layers, "d"),
-        shown(found.paper_params_m, "g"),
-        shown(found.params_difference, "+.1%"),
-        shown(found.paper_gmacs, "g"),
-        shown(found.macs_difference, "+.1%"),
+        row.name,
+        shown(row.backbone_layers, "d"),
+        f"{row.params / 1e6:.3f}",
+        f"{row.conv_macs / 1e9:.3f}",
+        f"{row.macs_bn / 1e9:.3f}",
+        shown(row.paper_layers, "d"),
+        shown(row.paper_params_m, "g"),
+        shown(row.params_difference, "+.1%"),
+        shown(row.paper_gmacs, "g"),
+        shown(row.macs_difference, "+.1%"),
     )
 
 
@@ -104,16 +104,16 @@ HEADER = ("model", "layers", "params M", "conv G", "+BN G", "paper: layers", "M"
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.list", "List the networks with their parameters and GMACs beside the paper's.")
-    parser.add_argument("models", nargs="*", default=[], metavar="MODEL", help="only these; all without")
+    parser.add_argument("models", nargs="*", default=[], metavar="MODEL", help="only these (default: all)")
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
     rows = list_models(arguments.models)
     if arguments.json:
-        cli.print_json({"models": [asdict(found) for found in rows]})
+        cli.print_json({"models": [asdict(row) for row in rows]})
         return 0
-    cli.print_table(HEADER, [_cells(found) for found in rows])
+    cli.print_table(HEADER, [_cells(row) for row in rows])
     print("layers: backbone convolutions. conv G: multiply-adds of convolutions. +BN G: with biases and batch norm,")
     print("which is what the paper counts. --json also says what the paper gives and what is inferred.")
     return 0

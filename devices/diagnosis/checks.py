@@ -72,7 +72,7 @@ def pins(_: Patient) -> str:
         wanted = importlib.metadata.requires("fleetpose") or []
     except importlib.metadata.PackageNotFoundError as error:
         raise Missing("fleetpose itself is not installed") from error
-    found = []
+    packages = []
     for requirement in wanted:
         pinned = re.match(r"(apache-tvm(?:-ffi)?)==([\w.]+)", requirement)
         if not pinned:
@@ -84,8 +84,8 @@ def pins(_: Patient) -> str:
             raise Missing(f"{name} is not installed") from error
         if installed != version:
             raise RuntimeError(f"{name} {installed} is installed, {version} is needed (others crash)")
-        found.append(f"{name} {installed}")
-    return ", ".join(found)
+        packages.append(f"{name} {installed}")
+    return ", ".join(packages)
 
 
 def tvm_import(_: Patient) -> str:
@@ -157,12 +157,13 @@ def opencl_devices(patient: Patient) -> str:
         raise Missing("the server has no fleetpose backend")
     if not listed:
         raise Missing("libOpenCL lists no device")
-    return "; ".join(_describe(one) for one in listed)
+    return "; ".join(_describe(device) for device in listed)
 
 
-def _describe(one: dict[str, Any]) -> str:
-    offers = [f"{'has' if one.get(part) else 'no'} {part}" for part in ("fp16", "image2d")]
-    return f"opencl({one['index']}): {one['name']} [{one['platform']}], driver {one['driver']}, {', '.join(offers)}"
+def _describe(device: dict[str, Any]) -> str:
+    offers = ", ".join(f"{'has' if device.get(part) else 'no'} {part}" for part in ("fp16", "image2d"))
+    name, platform, driver = device["name"], device["platform"], device["driver"]
+    return f"opencl({device['index']}): {name} [{platform}], driver {driver}, {offers}"
 
 
 def kernel(patient: Patient) -> str:

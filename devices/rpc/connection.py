@@ -110,12 +110,12 @@ def _find_socket(before: set[tuple[int, int]], port: int) -> socket.socket:
     """A duplicate of the TCP socket connected to `port` that was not open `before`."""
     for number, _ in sorted(_open_files() - before):
         try:
-            found = socket.socket(fileno=os.dup(number))
+            candidate = socket.socket(fileno=os.dup(number))
         except OSError:
             continue
         with contextlib.suppress(OSError, IndexError):
-            if found.type == socket.SOCK_STREAM and found.getpeername()[1] == port:
-                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return found
-        found.close()
+            if candidate.type == socket.SOCK_STREAM and candidate.getpeername()[1] == port:
+                candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return candidate
+        candidate.close()
     raise DeviceUnreachable("the RPC connection closed at once")

@@ -60,8 +60,8 @@ class Interleaved:
         return {
             "reference": self.reference,
             "clock": self.clock,
-            "measurements": {name: one.to_dict() for name, one in self.measurements.items()},
-            "ratios": {name: {**asdict(one), "rounds": list(one.rounds)} for name, one in self.ratios.items()},
+            "measurements": {name: measurement.to_dict() for name, measurement in self.measurements.items()},
+            "ratios": {name: {**asdict(ratio), "rounds": list(ratio.rounds)} for name, ratio in self.ratios.items()},
         }
 
 
@@ -109,25 +109,25 @@ def measure_interleaved(
         for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
             time.sleep(rest_secs)
             taken[name].append(probes[name].sample())
-    found = {name: probe.result() for name, probe in probes.items()}
+    measurements = {name: probe.result() for name, probe in probes.items()}
     reference = next(iter(calls))
-    chosen = _clock(clock, found)
+    chosen = _clock(clock, measurements)
     ratios = {}
     for name in calls:
-        if name != reference and found[name].ok and found[reference].ok:
+        if name != reference and measurements[name].ok and measurements[reference].ok:
             ratios[name] = _ratio(taken[reference], taken[name], chosen, seed)
-    return Interleaved(reference, chosen, found, ratios)
+    return Interleaved(reference, chosen, measurements, ratios)
 
 
 def _precise(probes: Iterable[Probe], precision: float) -> bool:
     """Whether every call that did not fail has a median that is known to `precision`."""
-    walls = [[each.wall_secs for each in probe.taken if each.wall_secs] for probe in probes if probe.error is None]
+    walls = [[taken.wall_secs for taken in probe.taken if taken.wall_secs] for probe in probes if probe.error is None]
     return all(median_error(samples) <= precision for samples in walls)
 
 
-def _clock(wanted: str | None, found: Mapping[str, Measurement]) -> str:
+def _clock(wanted: str | None, measurements: Mapping[str, Measurement]) -> str:
     """The clock every successful measurement has."""
-    has_events = all(one.event_secs for one in found.values() if one.ok)
+    has_events = all(measurement.event_secs for measurement in measurements.values() if measurement.ok)
     if wanted not in (None, "event", "wall") or (wanted == "event" and not has_events):
         raise UsageError(f"clock {wanted!r} cannot be compared on; known: event (where all have it), wall")
     return wanted or ("event" if has_events else "wall")

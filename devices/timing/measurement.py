@@ -83,17 +83,17 @@ class Measurement:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
         """Back from `to_dict`; the summaries are worked out again. Raises UsageError on anything else."""
-        fields = {one.name for one in dataclasses.fields(cls)}
+        fields = {field.name for field in dataclasses.fields(cls)}
         unknown = set(values) - fields - set(_SUMMARIES)
         if unknown:
             raise UsageError(f"not a measurement: unknown key {sorted(unknown)[0]!r}")
         kept = {name: value for name, value in values.items() if name in fields}
         for name in ("event_secs", "wall_secs"):
             kept[name] = tuple(kept.get(name, ()))
-        made = cls(**kept)
-        if made.ok != bool(made.wall_secs) or made.ok != (made.failure is None):
+        measurement = cls(**kept)
+        if measurement.ok != bool(measurement.wall_secs) or measurement.ok != (measurement.failure is None):
             raise UsageError("not a measurement: it must hold either wall_secs, or failure and error")
-        return made
+        return measurement
 
 
 _SUMMARIES = ("event_median_secs", "event_iqr_secs", "wall_median_secs", "wall_iqr_secs")
@@ -134,10 +134,10 @@ def interquartile_range(samples: Sequence[float]) -> float | None:
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python, this project and TVM, without importing any of them."""
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for name in ("fleetpose", "apache-tvm", "apache-tvm-ffi"):
         try:
-            found[name] = importlib.metadata.version(name)
+            numbers[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            numbers[name] = "not installed"
+    return numbers

@@ -96,17 +96,17 @@ def evaluate_keypoints(
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise UsageError(f"{len(missing)} of {len(paths)} photographs are missing, the first is {missing[0]}")
-    found = []
+    entries = []
     for done, (image, path) in enumerate(zip(images, paths, strict=True), 1):
         pixels = read_image(path)
         if pixels.shape[:2] != (image["height"], image["width"]):
             raise UsageError(
                 f"{path} is {pixels.shape[1]} x {pixels.shape[0]} but annotated as {image['width']} x {image['height']}"
             )
-        found += [person.to_coco(image["id"]) for person in people_of(pixels)]
+        entries += [person.to_coco(image["id"]) for person in people_of(pixels)]
         if progress:
             progress(done, len(images))
-    return _judge(truth, found)
+    return _judge(truth, entries)
 
 
 def bootstrap_ap(
@@ -185,9 +185,9 @@ def _read_annotations(path: Path) -> COCO:
     return truth
 
 
-def _judge(truth: COCO, found: list[dict[str, Any]]) -> Evaluation:
+def _judge(truth: COCO, entries: list[dict[str, Any]]) -> Evaluation:
     with _logged():
-        judge = COCOeval(truth, _results(truth, found), "keypoints")
+        judge = COCOeval(truth, _results(truth, entries), "keypoints")
         judge.params.imgIds = [image["id"] for image in truth.dataset["images"]]
         judge.params.catIds = [1]
         order = list(judge.params.imgIds)
@@ -196,7 +196,7 @@ def _judge(truth: COCO, found: list[dict[str, Any]]) -> Evaluation:
         judge.summarize()
     stats = [None if value < 0 else float(value) for value in judge.stats]
     people: dict[int, int] = {}
-    for person in found:
+    for person in entries:
         people[person["image_id"]] = people.get(person["image_id"], 0) + 1
     names = {image["id"]: image["file_name"] for image in truth.dataset["images"]}
     # evalImgs: by category, then area range (all, medium, large), then image in the sorted order of the ids.
@@ -217,10 +217,10 @@ def _image_result(image_id: int, file_name: str, people: int, match: dict[str, A
     return ImageResult(image_id, file_name, people, truths, scores, matched, np.asarray(match["dtIgnore"]) > 0)
 
 
-def _results(truth: COCO, found: list[dict[str, Any]]) -> COCO:
-    """`found` as COCO wants it; COCO.loadRes fails on an empty list."""
-    if found:
-        return truth.loadRes(found)
+def _results(truth: COCO, entries: list[dict[str, Any]]) -> COCO:
+    """`entries` as COCO wants it; COCO.loadRes fails on an empty list."""
+    if entries:
+        return truth.loadRes(entries)
     nothing = COCO()
     nothing.dataset = {**truth.dataset, "annotations": []}
     nothing.createIndex()

@@ -42,7 +42,7 @@ def evaluate_network(
         tensor, placement = fit(image, size, spec.preprocessing)
         with torch.inference_mode():
             maps = pytree.tree_leaves(network(torch.from_numpy(tensor)))
-        return decode({name: one.numpy() for name, one in zip(spec.outputs, maps, strict=True)}, placement)
+        return decode({name: tensor.numpy() for name, tensor in zip(spec.outputs, maps, strict=True)}, placement)
 
     folder = Path(data)
     return evaluate_keypoints(folder / "person_keypoints.json", folder / "images", people_of, progress)

@@ -142,8 +142,8 @@ def _become_depthwise(draft: Draft, scale: np.ndarray, shift: np.ndarray | None)
     draft.bias = shift
 
 
-def _sum(one: Margins, other: Margins) -> Margins:
-    top, bottom, left, right = (a + b for a, b in zip(one, other, strict=True))
+def _sum(margins: Margins, other: Margins) -> Margins:
+    top, bottom, left, right = (a + b for a, b in zip(margins, other, strict=True))
     return top, bottom, left, right
 
 

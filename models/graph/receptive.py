@@ -87,8 +87,8 @@ def _resized(layer: Layer, axis: int, before: Axis) -> Axis:
 
     Cells differ in how far they read; the field given is wide enough for each: one cell more for bilinear.
     """
-    cells, made = layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1]
-    stride = before.stride * Fraction(cells, made)
-    if cells == made or layer.mode == "nearest":
+    cells_in, cells_out = layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1]
+    stride = before.stride * Fraction(cells_in, cells_out)
+    if cells_in == cells_out or layer.mode == "nearest":
         return Axis(before.low, before.high, stride)
     return Axis(before.low, before.high + before.stride, stride)

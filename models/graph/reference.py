@@ -43,10 +43,10 @@ def run_graph(
     weights = {name: torch.from_numpy(np.array(value, dtype)) for name, value in graph.weights.items()}
     with torch.no_grad():
         for layer in graph.layers:
-            made = run_layer(layer, [held[name] for name in layer.inputs], weights)
-            if tuple(made.shape) != (1, *layer.out_shape):
-                raise ValueError(f"layer {layer.name} makes {tuple(made.shape)}, but says {layer.out_shape}")
-            held[layer.name] = made
+            tensor = run_layer(layer, [held[name] for name in layer.inputs], weights)
+            if tuple(tensor.shape) != (1, *layer.out_shape):
+                raise ValueError(f"layer {layer.name} makes {tuple(tensor.shape)}, but says {layer.out_shape}")
+            held[layer.name] = tensor
     outputs = [held[name].numpy() for name in graph.outputs]
     return (outputs, {name: value.numpy() for name, value in held.items()}) if tensors else outputs
 

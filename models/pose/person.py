@@ -59,10 +59,10 @@ class Person:
         The neck is left out. score is `score` x (keypoints found - 1), as Lightweight OpenPose ranks people. A person
         with an identity has it as "track_id", PoseTrack's name for it; COCO's tools ignore it.
         """
-        found = self.found[list(FROM_COCO)]
+        present = self.found[list(FROM_COCO)]
         flat = np.zeros((len(FROM_COCO), 3))
-        flat[found, :2] = self.keypoints[list(FROM_COCO), :2][found] + 0.5
-        flat[found, 2] = 1
+        flat[present, :2] = self.keypoints[list(FROM_COCO), :2][present] + 0.5
+        flat[present, 2] = 1
         entry = {
             "image_id": int(image_id),
             "category_id": 1,

@@ -160,8 +160,8 @@ class Account:
     false_people: int
 
 
-def compare(found: Sequence[Person], truth: np.ndarray, tolerance: float) -> Account:
-    """The account of `found` against (P, 18, 2) `truth`, in the same pixels.
+def compare(people: Sequence[Person], truth: np.ndarray, tolerance: float) -> Account:
+    """The account of `people` against (P, 18, 2) `truth`, in the same pixels.
 
     People are paired so that the most joints are within `tolerance`; a pair with less than half of the joints right
     is none.
@@ -169,21 +169,21 @@ def compare(found: Sequence[Person], truth: np.ndarray, tolerance: float) -> Acc
     from scipy.optimize import linear_sum_assignment
 
     joints = np.asarray(truth, float).reshape(-1, *STANDING.shape)[:, list(FROM_COCO)]
-    mine = np.array([one.keypoints[:, :2] for one in found]).reshape(-1, *STANDING.shape)[:, list(FROM_COCO)]
+    mine = np.array([person.keypoints[:, :2] for person in people]).reshape(-1, *STANDING.shape)[:, list(FROM_COCO)]
     there = np.isfinite(joints[..., 0])
     right = np.hypot(*np.moveaxis(mine[:, None] - joints[None], -1, 0)) <= tolerance
     number = right.sum(axis=2)
     pairs = [
-        (one, person)
-        for one, person in zip(*linear_sum_assignment(-number), strict=True)
-        if number[one, person] > 0 and 2 * number[one, person] >= there[person].sum()
+        (index, person)
+        for index, person in zip(*linear_sum_assignment(-number), strict=True)
+        if number[index, person] > 0 and 2 * number[index, person] >= there[person].sum()
     ]
     return Account(
         people=len(joints),
-        whole=sum(int(number[one, person] == there[person].sum()) for one, person in pairs),
+        whole=sum(int(number[index, person] == there[person].sum()) for index, person in pairs),
         joints=int(there.sum()),
         found=sum(int(number[pair]) for pair in pairs),
-        guessed=sum(int((np.isfinite(mine[one, :, 0]) & ~there[person]).sum()) for one, person in pairs),
+        guessed=sum(int((np.isfinite(mine[index, :, 0]) & ~there[person]).sum()) for index, person in pairs),
         false_people=len(mine) - len(pairs),
     )
 
@@ -201,8 +201,8 @@ def _highest(points: np.ndarray, map_size: Size) -> np.ndarray:
     """(K, h, w): at each cell the highest Gaussian of any person; of (P, K, 2) points."""
     down, across = _gaussians(points, map_size)
     highest = np.zeros((points.shape[1], *map_size))
-    for one, other in zip(down, across, strict=True):
-        np.maximum(highest, one[:, :, None] * other[:, None, :], out=highest)
+    for rows, columns in zip(down, across, strict=True):
+        np.maximum(highest, rows[:, :, None] * columns[:, None, :], out=highest)
     return highest
 
 

@@ -61,19 +61,19 @@ def advise(
     ran = program(module, input_shape)
     sites = _rewritable(module, input_shape, ran, find_sites(module, ran, activation, tuple(only) or tuple(KINDS)))
     before = _secs(module, input_shape, latency_of)
-    found = []
+    advice = []
     for site in sites:
         saved = None
         if before is not None and not site.refused:
             alone = _secs(replaced_sharing_weights(module, [site.replacement]), input_shape, latency_of)
             saved = before - alone if alone is not None else None
-        found.append(_advice(site, saved, before))
-    return tuple(sorted(found, key=_rank))
+        advice.append(_advice(site, saved, before))
+    return tuple(sorted(advice, key=_rank))
 
 
 def planned(advice: Iterable[Advice]) -> tuple[Replacement, ...]:
     """The replacements advised, as a plan for `replace_operators`."""
-    return tuple(each.replacement for each in advice if each.planned)
+    return tuple(entry.replacement for entry in advice if entry.planned)
 
 
 def compare(

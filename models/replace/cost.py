@@ -27,10 +27,10 @@ def cost_of(program: OperatorProgram, module: nn.Module) -> OperatorCost:
 
 def cost_of_ops(ops: Iterable[Op], params: int, receptive_field: tuple[int, int] | None) -> OperatorCost:
     """What some operators cost, given what they store and see."""
-    found = list(ops)
-    legal = [op for op in found if winograd_legal(op)]
-    smooth = sum(prod(op.shape) for op in found if op.kind in SMOOTH or is_gating(op))
-    return OperatorCost(sum(map(macs, found)), params, len(legal), sum(map(macs, legal)), smooth, receptive_field)
+    operators = list(ops)
+    legal = [op for op in operators if winograd_legal(op)]
+    smooth = sum(prod(op.shape) for op in operators if op.kind in SMOOTH or is_gating(op))
+    return OperatorCost(sum(map(macs, operators)), params, len(legal), sum(map(macs, legal)), smooth, receptive_field)
 
 
 def macs(op: Op) -> int:

@@ -33,8 +33,8 @@ class ReceptiveField:
         if self.size is None:
             return ReceptiveField(None, step)
         grown = [
-            size + ceil(rate * (taps - 1) * each)
-            for size, taps, rate, each in zip(self.size, kernel, dilation, self.step, strict=True)
+            size + ceil(rate * (taps - 1) * pitch)
+            for size, taps, rate, pitch in zip(self.size, kernel, dilation, self.step, strict=True)
         ]
         return ReceptiveField((grown[0], grown[1]), step)
 
@@ -54,9 +54,9 @@ class ReceptiveField:
 
 def joined(fields: Iterable[ReceptiveField]) -> ReceptiveField:
     """What a cell of a sum or concatenation sees: the largest, per axis (the branches' windows are concentric)."""
-    found = list(fields)
-    sizes = [field.size for field in found if field.size is not None]
-    step = max((field.step for field in found), default=(Fraction(1), Fraction(1)))
-    if len(sizes) < len(found):
+    branches = list(fields)
+    sizes = [field.size for field in branches if field.size is not None]
+    step = max((field.step for field in branches), default=(Fraction(1), Fraction(1)))
+    if len(sizes) < len(branches):
         return ReceptiveField(None, step)
     return ReceptiveField((max(size[0] for size in sizes), max(size[1] for size in sizes)), step)

@@ -45,15 +45,15 @@ def written_activation(op: Op) -> tuple[str, list[Op]]:
 
 def find_gatings(ran: OperatorProgram, paths: Mapping[Op, str]) -> dict[str, list[Gating]]:
     """The squeeze-excite products of a network by the module whose forward multiplies."""
-    found: dict[str, list[Gating]] = {}
+    gatings: dict[str, list[Gating]] = {}
     for op in ran.ops:
         if is_gating(op) and not written_activation(op)[0]:
             for x, gate in (op.inputs, op.inputs[::-1]):
                 ops, refused = _gate_ops(x, gate)
                 if ops:
-                    found.setdefault(paths[op], []).append(Gating(op, x, tuple(ops), refused))
+                    gatings.setdefault(paths[op], []).append(Gating(op, x, tuple(ops), refused))
                     break
-    return found
+    return gatings
 
 
 def _gate_ops(x: Op, gate: Op) -> tuple[list[Op], str]:

@@ -98,21 +98,19 @@ def _read(exported: torch.export.ExportedProgram) -> OperatorProgram:
         for spec in exported.graph_signature.input_specs
         if spec.kind is InputKind.USER_INPUT
     }
-    made: dict[fx.Node, Op] = {}
+    ops: dict[fx.Node, Op] = {}
     outputs: list[fx.Node] = []
     for node in exported.graph.nodes:
         if node.op == "placeholder" and node.name in sources:
-            made[node] = Op(node, "input", "", False, (), _shape(node), {})
+            ops[node] = Op(node, "input", "", False, (), _shape(node), {})
         elif node.op == "call_function":
-            inputs = tuple(made[source] for source in node.all_input_nodes if source in made)
+            inputs = tuple(ops[source] for source in node.all_input_nodes if source in ops)
             if inputs:
-                made[node] = _op(node, inputs)
+                ops[node] = _op(node, inputs)
         elif node.op == "output":
             outputs = list(node.all_input_nodes)
-    live = set(_upstream([made[node] for node in outputs if node in made]))
-    return OperatorProgram(
-        tuple(op for op in made.values() if op in live), tuple(made[n] for n in outputs if n in made)
-    )
+    live = set(_upstream([ops[node] for node in outputs if node in ops]))
+    return OperatorProgram(tuple(op for op in ops.values() if op in live), tuple(ops[n] for n in outputs if n in ops))
 
 
 def _upstream(ops: list[Op]) -> Iterator[Op]:

@@ -19,7 +19,7 @@ def to_json(
         "input_shape": list(shape),
         "before": costs[0].to_json(),
         "after": costs[1].to_json(),
-        "advice": [each.to_json() for each in advice],
+        "advice": [item.to_json() for item in advice],
         "out": out,
     }
 
@@ -29,30 +29,30 @@ def print_report(
 ) -> None:
     """Print the replacements, alike ones in one row unless `every`, then the whole network before and after."""
     groups: dict[tuple[Any, ...], list[Advice]] = {}
-    for index, each in enumerate(advice):
-        made = each.replacement
-        key = (made.kind, made.before, made.after, each.planned, each.why if each.saved_secs is None else "")
-        groups.setdefault((*key, index) if every else key, []).append(each)
+    for index, item in enumerate(advice):
+        swap = item.replacement
+        key = (swap.kind, swap.before, swap.after, item.planned, item.why if item.saved_secs is None else "")
+        groups.setdefault((*key, index) if every else key, []).append(item)
     if groups:
         cli.print_table(
             ("", "kind", "before", "after", "MMACs", "kparams", "sees", "where", "why"),
             [_row(group) for group in groups.values()],
         )
         print()
-    print(f"{model} at {shape[1]}x{shape[2]}, {sum(each.planned for each in advice)} replacements:")
+    print(f"{model} at {shape[1]}x{shape[2]}, {sum(item.planned for item in advice)} replacements:")
     cli.print_table(("", "before", "after", "change"), _totals(*costs))
 
 
 def _row(group: list[Advice]) -> tuple[str, ...]:
     first = group[0]
-    before, after, made = first.before, first.after, first.replacement
-    macs = sum(each.after.macs - each.before.macs for each in group)
-    params = sum(each.after.params - each.before.params for each in group)
+    before, after, swap = first.before, first.after, first.replacement
+    macs = sum(item.after.macs - item.before.macs for item in group)
+    params = sum(item.after.params - item.before.params for item in group)
     more = f" and {len(group) - 1} more" if len(group) > 1 else ""
-    sees = "" if made.kind == "activation" else f"{field(before)} -> {field(after)}"
+    sees = "" if swap.kind == "activation" else f"{field(before)} -> {field(after)}"
     mark = "replace" if first.planned else "refused" if first.refused else "leave"
     changes = ("", "", "") if first.refused else (f"{macs / 1e6:+.1f}", f"{params / 1e3:+.1f}", sees)
-    return (mark, made.kind, made.before, made.after, *changes, made.place + more, first.why)
+    return (mark, swap.kind, swap.before, swap.after, *changes, swap.place + more, first.why)
 
 
 def field(cost: OperatorCost) -> str:

@@ -67,9 +67,9 @@ def rewritten(owner: nn.Module, edit: Callable[[fx.Graph, nn.Module], int], inli
         if frozen:
             raise UsageError(f"tracing would freeze the training flag of {frozen[0].name}; use its nn.Module")
         if edit(graph, owner):
-            made = fx.GraphModule(owner, graph, type(owner).__name__)
-            made.train(owner.training)
-            return made
+            module = fx.GraphModule(owner, graph, type(owner).__name__)
+            module.train(owner.training)
+            return module
     raise UsageError(f"torch.fx cannot rewrite {type(owner).__name__}: {reason}")
 
 
@@ -102,9 +102,9 @@ def remove_squeeze_excite(graph: fx.Graph, owner: nn.Module) -> int:
     """An edit: x * gate(pool(x)) becomes x, wherever the gate is made of nothing but the pooled x."""
     changed = 0
     for node in list(graph.nodes):
-        found = squeeze_excite(node, owner) if _called(node, owner) == "mul" else None
-        if found is not None:
-            node.replace_all_uses_with(found)
+        source = squeeze_excite(node, owner) if _called(node, owner) == "mul" else None
+        if source is not None:
+            node.replace_all_uses_with(source)
             _erase(graph, node)
             changed += 1
     return changed

@@ -58,7 +58,7 @@ def find_sites(
 def _activations(
     module: nn.Module, ran: OperatorProgram, after: str, paths: Mapping[Op, str], gone: Collection[Op]
 ) -> Iterator[Site]:
-    found: dict[tuple[str, str, bool], list[Op]] = {}
+    ops_of: dict[tuple[str, str, bool], list[Op]] = {}
     for op in ran.ops:
         if op in gone:
             continue
@@ -68,20 +68,20 @@ def _activations(
         else:
             kind, ops = written_activation(op)
         if kind:
-            found.setdefault((paths[op], kind, not op.leaf), []).extend(ops)
-    for (path, kind, function), ops in found.items():
+            ops_of.setdefault((paths[op], kind, not op.leaf), []).extend(ops)
+    for (path, kind, function), ops in ops_of.items():
         replacement = Replacement("activation", path, kind, after, function=function)
         yield Site(replacement, cost_of_ops(ops, 0, (1, 1)), OperatorCost(), _hooked(module.get_submodule(path)))
 
 
 def _convolutions(module: nn.Module, ran: OperatorProgram, activation: str, paths: Mapping[Op, str]) -> Iterator[Site]:
-    found: dict[str, list[Op]] = {}
+    ops_of: dict[str, list[Op]] = {}
     for op in ran.ops:
         if op.kind == "conv2d" and any(
             extent(*axis) > 3 for axis in zip(op.weight_shape[2:], op.pair("dilation"), strict=True)
         ):
-            found.setdefault(paths[op], []).append(op)
-    for path, ops in found.items():
+            ops_of.setdefault(paths[op], []).append(op)
+    for path, ops in ops_of.items():
         yield _convolution(module, ran, path, ops, activation)
 
 
@@ -141,9 +141,9 @@ def _chain_cost(key: _ChainKey, ops: list[Op], sees: tuple[int, int]) -> tuple[O
     cost = OperatorCost()
     for op in ops:
         _, channels, height, width = op.inputs[0].shape
-        one, shape = _count_chain(key, (channels, height, width))
-        legal, legal_macs = cost.winograd_layers + one.winograd_layers, cost.winograd_macs + one.winograd_macs
-        cost = replace(one, macs=cost.macs + one.macs, winograd_layers=legal, winograd_macs=legal_macs)
+        chain, shape = _count_chain(key, (channels, height, width))
+        legal, legal_macs = cost.winograd_layers + chain.winograd_layers, cost.winograd_macs + chain.winograd_macs
+        cost = replace(chain, macs=cost.macs + chain.macs, winograd_layers=legal, winograd_macs=legal_macs)
         if shape != op.shape:
             return cost, f"the result would be {shape[1:]}, not {op.shape[1:]}"
         if cost.receptive_field is None or min(cost.receptive_field) < max(sees):

@@ -30,8 +30,8 @@ TWO_BRANCH_BLOCKS: BlockTable = (("backbone", "backbone"), ("neck", "neck"), *_S
 
 def covers(pattern: str, path: str) -> bool:
     """Whether `pattern` is `path` or a module above it."""
-    wanted, found = pattern.split("."), path.split(".")
-    return len(wanted) <= len(found) and all(want in ("*", have) for want, have in zip(wanted, found, strict=False))
+    wanted, parts = pattern.split("."), path.split(".")
+    return len(wanted) <= len(parts) and all(want in ("*", have) for want, have in zip(wanted, parts, strict=False))
 
 
 def block_of(path: str, table: BlockTable) -> str:

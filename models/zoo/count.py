@@ -152,7 +152,7 @@ def count_model(spec: ModelSpec, size: tuple[int, int] | None = None) -> Count:
     """Count a registered model, built without memory for its weights.
 
     Args:
-        size: input (height, width) in pixels; the spec's own without.
+        size: input (height, width) in pixels (default: the spec's own).
     """
     with torch.device("meta"):
         module = spec.build().eval()

@@ -105,10 +105,10 @@ def complete(
 
 def _names(name: str, said: Any, outputs: Sequence[Output]) -> tuple[str, ...]:
     if said is None:
-        if tuple(output.shape[0] for output in outputs) == POSE_CHANNELS and not any(each.key for each in outputs):
+        if tuple(output.shape[0] for output in outputs) == POSE_CHANNELS and not any(output.key for output in outputs):
             return ("heatmaps", "pafs")
         return tuple(output.key or f"output_{number}" for number, output in enumerate(outputs))
-    if isinstance(said, str) or not isinstance(said, Sequence) or not all(isinstance(one, str) for one in said):
+    if isinstance(said, str) or not isinstance(said, Sequence) or not all(isinstance(entry, str) for entry in said):
         raise UsageError(f"outputs {said!r} of {name} is not a list of names")
     if len(said) != len(outputs) or len(set(said)) != len(said):
         raise UsageError(f"outputs of {name}: {len(outputs)} different names are wanted, got {', '.join(said)}")

@@ -38,17 +38,17 @@ def factory_spec(name: str) -> ModelSpec:
     """
     module_name, _, attribute = name.partition(":")
     module = _imported(module_name, name)
-    found: Any = module
+    target: Any = module
     for part in attribute.split("."):
-        if not hasattr(found, part):
-            known = [each for each, value in vars(found).items() if callable(value) and not each.startswith("_")]
+        if not hasattr(target, part):
+            known = [key for key, value in vars(target).items() if callable(value) and not key.startswith("_")]
             raise unknown_name(f"factory in {module_name}:", part, known)
-        found = getattr(found, part)
-    if isinstance(found, ModelSpec):
-        return found
-    factory = _factory(found, name)
+        target = getattr(target, part)
+    if isinstance(target, ModelSpec):
+        return target
+    factory = _factory(target, name)
     network = factory().eval()
-    said = check_description(getattr(found, ATTRIBUTE, None) or getattr(network, ATTRIBUTE, {}), name)
+    said = check_description(getattr(target, ATTRIBUTE, None) or getattr(network, ATTRIBUTE, {}), name)
     size = described_size(said, name) or DEFAULT_SIZE
     return complete(name, factory, said, size, outputs_of(network, size, name), own_weights=True)
 
@@ -64,7 +64,7 @@ def _imported(module: str, name: str) -> ModuleType:
         if not (module == missing or module.startswith(f"{missing}.")):
             raise UsageError(f"importing {module} for --model {name} failed: {error}") from error
         parent = getattr(sys.modules.get(missing.rpartition(".")[0]), "__path__", None) or [str(Path.cwd())]
-        here = [each.name for each in pkgutil.iter_modules(parent)]
+        here = [entry.name for entry in pkgutil.iter_modules(parent)]
         if not here:
             raise UsageError(f"no module {missing!r} in {Path.cwd().name}/ or installed, for --model {name}") from None
         raise unknown_name("module", missing.rpartition(".")[2], here) from None
@@ -74,24 +74,24 @@ def _imported(module: str, name: str) -> ModuleType:
         raise UsageError(f"importing {module} for --model {name} failed: {type(error).__name__}: {error}") from error
 
 
-def _factory(found: Any, name: str) -> Callable[..., nn.Module]:
-    """`found` with its result checked, on the CPU. Raises UsageError where it cannot be called without arguments."""
-    if isinstance(found, nn.Module) or not callable(found):
-        raise UsageError(f"{name} is a {type(found).__name__}; name a function that returns a torch.nn.Module")
+def _factory(target: Any, name: str) -> Callable[..., nn.Module]:
+    """`target` with its result checked, on the CPU. Raises UsageError where it cannot be called without arguments."""
+    if isinstance(target, nn.Module) or not callable(target):
+        raise UsageError(f"{name} is a {type(target).__name__}; name a function that returns a torch.nn.Module")
     try:
-        inspect.signature(found).bind()
+        inspect.signature(target).bind()
     except TypeError as error:
         raise UsageError(f"{name} cannot be called without arguments: {error}") from None
 
     def make(**_parameters: Any) -> nn.Module:
         try:
             with torch.device("cpu"):
-                made = found()
+                network = target()
         except Exception as error:
             raise UsageError(f"{name}() failed: {type(error).__name__}: {error}") from error
-        if not isinstance(made, nn.Module):
-            raise UsageError(f"{name}() returned a {type(made).__name__}, not a torch.nn.Module")
-        return made
+        if not isinstance(network, nn.Module):
+            raise UsageError(f"{name}() returned a {type(network).__name__}, not a torch.nn.Module")
+        return network
 
     return make
 
@@ -104,13 +104,13 @@ def outputs_of(network: nn.Module, size: tuple[int, int], name: str) -> list[Out
     """
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            found = network(torch.zeros(1, 3, *size))
+            tree = network(torch.zeros(1, 3, *size))
     except Exception as error:  # whatever a network's forward raises
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         hint = f"its attribute {ATTRIBUTE} = {{'size': (H, W)}} says another size"
         raise UsageError(f"{name} does not run on 1 x 3 x {size[0]} x {size[1]}: {first[:200]}; {hint}") from error
     outputs: list[Output] = []
-    for path, leaf in pytree.tree_flatten_with_path(found)[0]:
+    for path, leaf in pytree.tree_flatten_with_path(tree)[0]:
         shape = tuple(leaf.shape) if isinstance(leaf, torch.Tensor) else ()
         if len(shape) != 4 or shape[0] != 1:
             raise UsageError(f"output {len(outputs)} of {name} is not a tensor (1, C, H, W)")

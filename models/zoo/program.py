@@ -116,7 +116,7 @@ def _arguments(node: fx.Node) -> dict[str, Any]:
     """The arguments of an operator's call by their names, defaults included."""
     schema = getattr(node.target, "_schema", None)
     named = schema.arguments if schema else ()
-    given = {each.name: each.default_value for each in named}
+    given = {argument.name: argument.default_value for argument in named}
     return {**given, **dict(zip(given, node.args, strict=False)), **node.kwargs}
 
 
@@ -134,7 +134,7 @@ def _reads_own(arguments: dict[str, Any], part: nn.Module) -> bool:
 def _convolution(part: nn.Module, arguments: dict[str, Any]) -> nn.Conv2d:
     weight, groups = part.get_parameter("weight"), arguments["groups"]
     with torch.device("meta"):
-        made = nn.Conv2d(
+        layer = nn.Conv2d(
             weight.shape[1] * groups,
             weight.shape[0],
             (weight.shape[2], weight.shape[3]),
@@ -144,8 +144,8 @@ def _convolution(part: nn.Module, arguments: dict[str, Any]) -> nn.Conv2d:
             groups=groups,
             bias=arguments["bias"] is not None,
         )
-    made._parameters.update(part._parameters)
-    return made
+    layer._parameters.update(part._parameters)
+    return layer
 
 
 def _batch_norm(part: nn.Module, arguments: dict[str, Any]) -> nn.BatchNorm2d | None:
@@ -153,7 +153,7 @@ def _batch_norm(part: nn.Module, arguments: dict[str, Any]) -> nn.BatchNorm2d | 
         return None
     channels = part.get_buffer("running_mean").numel()
     with torch.device("meta"):
-        made = nn.BatchNorm2d(channels, arguments["eps"], arguments["momentum"], affine=arguments["weight"] is not None)
-    made._parameters.update(part._parameters)
-    made._buffers.update({"num_batches_tracked": torch.tensor(0)}, **part._buffers)
-    return made
+        norm = nn.BatchNorm2d(channels, arguments["eps"], arguments["momentum"], affine=arguments["weight"] is not None)
+    norm._parameters.update(part._parameters)
+    norm._buffers.update({"num_batches_tracked": torch.tensor(0)}, **part._buffers)
+    return norm

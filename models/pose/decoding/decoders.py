@@ -74,8 +74,8 @@ class _Grouping:
 
 
 _DECODERS: dict[str, Decoder] = {
-    made.name: made
-    for made in (
+    decoder.name: decoder
+    for decoder in (
         _Grouping("paf", ("heatmaps", "pafs"), "models.pose.decoding.paf"),
         _Grouping("associative_embedding", ("heatmaps", "tags"), "models.pose.decoding.embedding"),
         _Grouping("keypoint_regression", ("centres", "offsets"), "models.pose.decoding.regression", ("heatmaps",)),
@@ -98,10 +98,10 @@ def decoder(name: str) -> Decoder:
 
 def decoder_for(outputs: Collection[str]) -> Decoder:
     """The decoder that reads outputs of these names. Raises UsageError where none does."""
-    for made in _DECODERS.values():
-        if set(made.outputs) <= set(outputs) <= {*made.outputs, *made.optional}:
-            return made
-    known = "; ".join(", ".join(made.outputs) for made in _DECODERS.values())
+    for decoder in _DECODERS.values():
+        if set(decoder.outputs) <= set(outputs) <= {*decoder.outputs, *decoder.optional}:
+            return decoder
+    known = "; ".join(", ".join(decoder.outputs) for decoder in _DECODERS.values())
     raise UsageError(f"no decoder reads the outputs {', '.join(outputs)}; people are decoded from {known}")
 
 

@@ -66,12 +66,12 @@ def decode(
         UsageError: shapes that do not fit, values that are not finite or beyond 1e6, or an input beyond 2^22 pixels.
     """
     maps = _Maps(heatmaps, tags, placement.input_size)
-    found = [_candidates(maps, joint, settings) for joint in range(_JOINTS)]
-    groups = group([c.tags for c in found], [c.score for c in found], settings.tag_threshold, settings.most_people)
+    joints = [_candidates(maps, joint, settings) for joint in range(_JOINTS)]
+    groups = group([c.tags for c in joints], [c.score for c in joints], settings.tag_threshold, settings.most_people)
     keep = (groups.members >= 0).sum(axis=1) >= settings.least_keypoints
     groups = Groups(groups.members[keep], groups.tags[keep])
     xy, scores = np.full((*groups.members.shape, 2), np.nan), np.zeros(groups.members.shape)
-    for joint, candidates in enumerate(found):
+    for joint, candidates in enumerate(joints):
         has = groups.members[:, joint] >= 0
         xy[has, joint] = candidates.xy[groups.members[has, joint]]
         scores[has, joint] = candidates.score[groups.members[has, joint]]
@@ -114,7 +114,7 @@ class _Maps:
 
     def tags(self, joint: int) -> np.ndarray:
         """(D, h, w) float32."""
-        scaled = [cv2.resize(one, self.size[::-1], interpolation=cv2.INTER_LINEAR) for one in self._tags[joint]]
+        scaled = [cv2.resize(channel, self.size[::-1], interpolation=cv2.INTER_LINEAR) for channel in self._tags[joint]]
         return np.stack(scaled) if len(scaled) > 1 else scaled[0][None]
 
 

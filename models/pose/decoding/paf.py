@@ -66,10 +66,10 @@ def decode(
     members, scores = members[keep], scores[keep]
     keypoints = np.full((*members.shape, 3), np.nan)
     keypoints[:, :, 2] = 0
-    found = members >= 0
+    present = members >= 0
     xy = placement.cells_to_image(peaks.xy, (heatmaps.shape[1], heatmaps.shape[2]))
-    keypoints[found, :2] = xy[members[found]]
-    keypoints[found, 2] = peaks.score[members[found]]
+    keypoints[present, :2] = xy[members[present]]
+    keypoints[present, 2] = peaks.score[members[present]]
     return [Person(keypoints[person], float(scores[person])) for person in np.argsort(-scores, kind="stable")]
 
 
@@ -108,9 +108,9 @@ def _assemble(peaks: Peaks, limbs: Limbs) -> tuple[np.ndarray, np.ndarray]:
     return np.array(people, np.intp).reshape(-1, len(PARTS)), np.array(scores, np.float64)
 
 
-def _fill_gap(people: list[list[int]], owner: dict[int, int], one: tuple[int, int], other: tuple[int, int]) -> None:
+def _fill_gap(people: list[list[int]], owner: dict[int, int], node: tuple[int, int], other: tuple[int, int]) -> None:
     """Give the owner of one (part, peak) the other, where that part is missing, and vice versa."""
-    for (part, peak), (missing, candidate) in ((one, other), (other, one)):
+    for (part, peak), (missing, candidate) in ((node, other), (other, node)):
         person = owner.get(peak)
         if person is not None and people[person][part] == peak and people[person][missing] < 0:
             people[person][missing] = candidate

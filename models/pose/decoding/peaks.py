@@ -57,8 +57,8 @@ def find_peaks(maps: np.ndarray, threshold: float, radius: float, most: int, fac
         most: the best this many peaks of a part are kept, before suppression.
     """
     cells = _candidates(maps, threshold)
-    found = [_peaks_in(maps, cells[at : at + _CHUNK], factor) for at in range(0, len(cells), _CHUNK)]
-    part, xy, score = (np.concatenate(arrays) for arrays in zip(*found, strict=True)) if found else _nothing()
+    chunks = [_peaks_in(maps, cells[at : at + _CHUNK], factor) for at in range(0, len(cells), _CHUNK)]
+    part, xy, score = (np.concatenate(arrays) for arrays in zip(*chunks, strict=True)) if chunks else _nothing()
     order = np.lexsort((-score, part))
     part, xy, score = part[order], xy[order], score[order]
     rank = np.arange(len(part)) - np.searchsorted(part, part)

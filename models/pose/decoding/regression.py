@@ -69,10 +69,10 @@ def decode(
         if maps is not None and maps.shape[1:] != size:
             raise UsageError(f"centres and {name} differ in size: {centres.shape} and {maps.shape}")
     kernel = next((side for cells, side in settings.kernels if sum(size) / 2 > cells), 3)
-    found = local_maxima(centres[0], kernel, settings.centre_threshold, settings.most_people)
-    cells = np.stack([found.column, found.row], axis=1).astype(np.float64)
-    poses = cells[:, None] - offsets[:, found.row, found.column].T.reshape(-1, _JOINTS, 2)
-    scores = np.repeat(found.score[:, None].astype(np.float64), _JOINTS, axis=1)
+    maxima = local_maxima(centres[0], kernel, settings.centre_threshold, settings.most_people)
+    cells = np.stack([maxima.column, maxima.row], axis=1).astype(np.float64)
+    poses = cells[:, None] - offsets[:, maxima.row, maxima.column].T.reshape(-1, _JOINTS, 2)
+    scores = np.repeat(maxima.score[:, None].astype(np.float64), _JOINTS, axis=1)
     if heat is not None:
         scores *= _sampled(heat, poses)
     keep = _distinct(poses, scores.mean(axis=1), settings)

@@ -42,21 +42,21 @@ def draw_people(image: np.ndarray, people: Sequence[Person], labels: bool = True
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise UsageError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
     canvas = image.copy()
-    for person in sorted(people, key=lambda each: each.score):
+    for person in sorted(people, key=lambda person: person.score):
         _draw_person(canvas, person)
     if labels:
-        draw_labels(canvas, sorted(people, key=lambda each: -each.score))
+        draw_labels(canvas, sorted(people, key=lambda person: -person.score))
     return canvas
 
 
 def _draw_person(canvas: np.ndarray, person: Person) -> None:
-    found = person.found
-    if not found.any():
+    present = person.found
+    if not present.any():
         return
     left, top, right, bottom = person.box
     half = float(np.clip(_HALF_WIDTH * max(right - left, bottom - top), _THINNEST, _THICKEST))
     xy, scores = person.keypoints[:, :2], person.keypoints[:, 2]
-    limbs = [limb for limb in range(TREE_LIMBS) if found[list(LIMBS[limb])].all()]
+    limbs = [limb for limb in range(TREE_LIMBS) if present[list(LIMBS[limb])].all()]
     border = max(0.7, 0.35 * half)
     # All outlines lie under all colours, so that limbs that meet are not cut apart.
     for extra, coloured in ((border, False), (0.0, True)):
@@ -65,7 +65,7 @@ def _draw_person(canvas: np.ndarray, person: Person) -> None:
             shape = capsule(xy[start], xy[end], half * _relative_width(limb) + extra)
             opacity = _opacity(min(scores[start], scores[end]))
             fill(canvas, shape, _bgr(limb) if coloured else _OUTLINE, opacity if coloured else 0.55 * opacity)
-    for part in np.flatnonzero(found).tolist():
+    for part in np.flatnonzero(present).tolist():
         radius = half * (0.8 if part in _HEAD else 1.35)
         opacity = _opacity(scores[part])
         fill(canvas, capsule(xy[part], xy[part], radius + border), _OUTLINE, 0.55 * opacity)

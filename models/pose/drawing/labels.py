@@ -49,7 +49,7 @@ class Label:
 
     @property
     def badge(self) -> int:
-        """Width of the coloured part with the identity, 0 without."""
+        """Width of the coloured part with the identity; 0 where there is none."""
         if self.identity is None:
             return 0
         return max(self.height, text_width(str(self.identity), self.digits) + 2 * self._side)
@@ -141,9 +141,9 @@ def _place(
     wanted += [(x + reach, beside), (x - reach - wide, beside)]
     wanted += [(x - wide / 2, crown - gap - 2.3 * high), ((left + right - wide) / 2, bottom + gap)]
     best, least = (0, 0), np.inf
-    for one in wanted:
-        place = _within(one[0], size[1] - wide), _within(one[1], size[0] - high)
-        pushed = float(min(np.hypot(place[0] - one[0], place[1] - one[1]), 1e6)) / high
+    for corner in wanted:
+        place = _within(corner[0], size[1] - wide), _within(corner[1], size[0] - high)
+        pushed = float(min(np.hypot(place[0] - corner[0], place[1] - corner[1]), 1e6)) / high
         cost = pushed + 4 * sum(_overlap((*place, wide, high), other) for other in placed) / (wide * high)
         if cost < least - 0.25:
             best, least = place, cost
@@ -156,22 +156,22 @@ def _within(value: float, last: int) -> int:
 
 def _head(person: Person) -> tuple[float, float, float]:
     """x of the middle of the head, and y of its top and of the chin; guessed from what is found."""
-    xy, found = person.keypoints[:, :2], person.found
+    xy, present = person.keypoints[:, :2], person.found
     left, top, right, bottom = person.box
-    if found[_NOSE] and found[_NECK]:
+    if present[_NOSE] and present[_NECK]:
         # From the nose to the crown, hair and hats included, it is about as far as to the neck.
         reach = float(np.hypot(*(xy[_NOSE] - xy[_NECK])))
-        head, nose = xy[_HEAD][found[_HEAD]], float(xy[_NOSE, 1])
+        head, nose = xy[_HEAD][present[_HEAD]], float(xy[_NOSE, 1])
         return float(head[:, 0].mean()), min(float(head[:, 1].min()), nose - 1.05 * reach), nose + 0.4 * reach
-    part = next((part for part in (*_HEAD, _NECK) if found[part]), None)
+    part = next((part for part in (*_HEAD, _NECK) if present[part]), None)
     x = (left + right) / 2 if part is None else float(xy[part, 0])
     size = max(right - left, bottom - top)
     crown = top - 0.06 * size
     return x, crown, crown + 0.14 * size
 
 
-def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> int:
+def _overlap(box: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> int:
     """Pixels two (left, top, width, height) share."""
-    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    wide = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
+    high = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
     return max(0, wide) * max(0, high)

@@ -86,14 +86,14 @@ class Smoother:
             secs: the frame's time.
         """
         self._filters = {
-            identity: (each, last)
-            for identity, (each, last) in self._filters.items()
+            identity: (euro, last)
+            for identity, (euro, last) in self._filters.items()
             if secs - last <= self.forget_secs
         }
         return [person if person.identity is None else self._smooth(person, person.identity, secs) for person in people]
 
     def _smooth(self, person: Person, identity: int, secs: float) -> Person:
         xy = person.keypoints[:, :2]
-        one, _ = self._filters.get(identity) or (OneEuro(xy.shape, self.settings), secs)
-        self._filters[identity] = one, secs
-        return replace(person, keypoints=np.column_stack([one(xy, secs), person.keypoints[:, 2]]))
+        euro, _ = self._filters.get(identity) or (OneEuro(xy.shape, self.settings), secs)
+        self._filters[identity] = euro, secs
+        return replace(person, keypoints=np.column_stack([euro(xy, secs), person.keypoints[:, 2]]))

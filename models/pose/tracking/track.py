@@ -57,20 +57,20 @@ _VARIANCES = (2 * _part_sigmas()) ** 2
 _NEWEST = 0.3
 
 
-def keypoint_similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def keypoint_similarity(keypoints: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Similarity of every keypoint of one person to the same one of another, 0 (or missing) to 1 (same place).
 
     exp(-d^2 / (2 area (2 sigma)^2)), `area` that of the larger of the two people's boxes.
 
     Args:
-        one: (A, 18, 2) pixels, NaN where not found.
+        keypoints: (A, 18, 2) pixels, NaN where not found.
         other: (B, 18, 2).
 
     Returns:
         (A, B, 18).
     """
-    squared = ((one[:, None] - other[None]) ** 2).sum(axis=-1)
-    area = np.maximum(_areas(one)[:, None], _areas(other)[None])[:, :, None]
+    squared = ((keypoints[:, None] - other[None]) ** 2).sum(axis=-1)
+    area = np.maximum(_areas(keypoints)[:, None], _areas(other)[None])[:, :, None]
     return np.nan_to_num(np.exp(-squared / (2 * area * _VARIANCES)), nan=0.0)
 
 
@@ -79,10 +79,10 @@ def _areas(keypoints: np.ndarray) -> np.ndarray:
 
     A box thinner than a third of its length counts as a third: shoulders alone lie on a line, which has no area.
     """
-    found = ~np.isnan(keypoints)
-    low = np.where(found, keypoints, np.inf).min(axis=1)
-    high = np.where(found, keypoints, -np.inf).max(axis=1)
-    sides = np.where(found.any(axis=1), high - low, 0)
+    present = ~np.isnan(keypoints)
+    low = np.where(present, keypoints, np.inf).min(axis=1)
+    high = np.where(present, keypoints, -np.inf).max(axis=1)
+    sides = np.where(present.any(axis=1), high - low, 0)
     longest, shortest = sides.max(axis=1), sides.min(axis=1)
     return np.maximum(1.0, longest * np.maximum(shortest, longest / 3))
 
@@ -144,13 +144,13 @@ class Tracker:
             people: as found in this frame, not smoothed; call also with nobody, so that frames are counted.
             secs: the frame's time; should grow from call to call, or else velocities are not updated.
         """
-        found = np.stack([person.keypoints[:, :2] for person in people]) if people else np.empty((0, len(PARTS), 2))
+        poses = np.stack([person.keypoints[:, :2] for person in people]) if people else np.empty((0, len(PARTS), 2))
         tracks: dict[int, _Track] = {}
-        self._match(found, [track.predicted(secs) for track in self._tracks], tracks)
-        self._match(found, [track.keypoints for track in self._tracks], tracks)
+        self._match(poses, [track.predicted(secs) for track in self._tracks], tracks)
+        self._match(poses, [track.keypoints for track in self._tracks], tracks)
         for track in self._tracks:
             track.missing += 1
-        for index, keypoints in enumerate(found):
+        for index, keypoints in enumerate(poses):
             if index in tracks:
                 tracks[index].see(keypoints, secs, self.settings.max_missing)
             else:
@@ -165,11 +165,11 @@ class Tracker:
             track.identity, self._next = self._next, self._next + 1
         return track.identity
 
-    def _match(self, found: np.ndarray, expected: list[np.ndarray], tracks: dict[int, _Track]) -> None:
+    def _match(self, poses: np.ndarray, expected: list[np.ndarray], tracks: dict[int, _Track]) -> None:
         """Add found person -> track to `tracks` for pairs of those not in it yet; `expected` goes with the tracks."""
-        if not expected or not len(found):
+        if not expected or not len(poses):
             return
-        similarity = keypoint_similarity(np.stack(expected), found)
+        similarity = keypoint_similarity(np.stack(expected), poses)
         similar = similarity > self.settings.similar
         counts, sums = similar.sum(axis=2), np.where(similar, similarity, 0).sum(axis=2)
         known, new = np.nonzero(counts >= self.settings.least_similar)
