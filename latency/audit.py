@@ -37,7 +37,7 @@ class DecisionVerdict:
     """A decision beside the measured times of its layer.
 
     Attributes:
-        layer: its name.
+        layer: the name of the layer.
         variant: that was chosen; `best`: the fastest of those it was chosen from.
         dense_ms, chosen_ms, best_ms: measured milliseconds.
         right: the layer is sparse just where the measured times say that this is faster.
@@ -178,21 +178,12 @@ def print_audit(report: Audit) -> None:
     said = report.to_json()
     print(f"{said['n']} decisions: {said['accuracy']:.1%} right, {said['regret']:.2%} of the time lost")
     print(f"{len(report.other)} layers are dense for other reasons, {len(report.unmeasured)} were not measured")
-    worst = sorted(
-        (verdict for verdict in report.verdicts if verdict.lost_ms > 0), key=lambda verdict: -verdict.lost_ms
-    )[:10]
+    worst = sorted((miss for miss in report.verdicts if miss.lost_ms > 0), key=lambda miss: -miss.lost_ms)[:10]
     if worst:
         print()
         rows = [
-            [
-                verdict.layer,
-                verdict.variant,
-                f"{verdict.chosen_ms:.3f}",
-                verdict.best,
-                f"{verdict.best_ms:.3f}",
-                f"{verdict.lost_ms:.3f}",
-            ]
-            for verdict in worst
+            [miss.layer, miss.variant, f"{miss.chosen_ms:.3f}", miss.best, f"{miss.best_ms:.3f}", f"{miss.lost_ms:.3f}"]
+            for miss in worst
         ]
         cli.print_table(["layer", "chosen", "ms", "best", "ms", "lost ms"], rows)
 

@@ -102,9 +102,9 @@ def _grid(work: Work) -> dict[str, float]:
         "grid_rows_mod4": down % 4,
         "grid_plane_mod16": plane % 16,
         "grid_blocks_mod4": blocks % 4,
-        "padding_4x4": _rounded(across, 4) * _rounded(down, 4) / plane,
-        "padding_8x2": _rounded(across, 8) * _rounded(down, 2) / plane,
-        "padding_32": _rounded(plane, 32) / plane,
+        "padding_4x4": _round_up(across, 4) * _round_up(down, 4) / plane,
+        "padding_8x2": _round_up(across, 8) * _round_up(down, 2) / plane,
+        "padding_32": _round_up(plane, 32) / plane,
     }
 
 
@@ -125,7 +125,7 @@ def _occupancy(sample: Sample, work: Work) -> dict[str, float]:
     }
 
 
-def _rounded(value: int, step: int) -> int:
+def _round_up(value: int, step: int) -> int:
     """`value` rounded up to a multiple of `step`."""
     return -(-value // step) * step
 
@@ -170,7 +170,7 @@ def _parallelism(work: Work, hardware: Hardware) -> dict[str, float]:
 def _work_groups(work: Work, hardware: Hardware) -> dict[str, float]:
     """What the last work-groups of a core and the last work-items of a work-group leave idle."""
     groups, wave, items = work.work_groups, max(1, hardware.wave), prod(work.grid)
-    turns, padded = ceil(groups.count / hardware.cores), _rounded(groups.items, wave)
+    turns, padded = ceil(groups.count / hardware.cores), _round_up(groups.items, wave)
     return {
         "group_items": groups.items,
         "group_depth": groups.depth,

@@ -54,7 +54,7 @@ class Predictor:
 
     Attributes:
         model: baseline and trees.
-        conformal: its intervals.
+        conformal: the intervals of its answers.
         ranges: of the inputs it was fitted on.
         hardware: facts about the device that features are made with.
         metadata: "device", "gpu", "framework", "driver", "data" (hash), "shapes" (keys fitted on), "metrics",

@@ -54,7 +54,7 @@ def gain(fitted: Fitted, bases: Sequence[Predictor]) -> Gain:
     """What `bases` were worth to a predictor fitted with them."""
     assert fitted.scratch is not None
     return Gain(
-        _mape(fitted.validation), _mape(fitted.scratch), tuple(_scaled(fitted.validation, base) for base in bases),
+        _mape(fitted.validation), _mape(fitted.scratch), tuple(_scaled_mape(fitted.validation, base) for base in bases),
         bool(fitted.predictor.bases),
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def _mape(validation: CrossValidation) -> float:
     return float(np.abs(validation.predicted / measured(validation.samples) - 1).mean())
 
 
-def _scaled(validation: CrossValidation, base: Predictor) -> float:
+def _scaled_mape(validation: CrossValidation, base: Predictor) -> float:
     """The error of a base whose answers are all multiplied by one number, the median ratio."""
     ratio = base.ms(validation.samples) / measured(validation.samples)
     return float(np.abs(ratio / np.median(ratio) - 1).mean())

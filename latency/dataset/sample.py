@@ -66,16 +66,16 @@ class Sample:
 
         Epilogues, biases and padding are left out: two layers that differ in these only take all but the same time.
         """
-        return self._cached("shape", shape_text(self.layer, self.dtype))
+        return self._digest("shape", shape_text(self.layer, self.dtype))
 
     @property
     def key(self) -> str:
         """A digest of all that decides the time: shape, epilogue, sparsity, kernel and configuration."""
         epilogue = ",".join(step.kind for step in self.layer.epilogue) if self.framework == OWN else ""
         parts = (self.shape_key, epilogue, variant_text(self.sparsity), self.kernel, self.schedule, self.device)
-        return self._cached("all", repr(parts))
+        return self._digest("all", repr(parts))
 
-    def _cached(self, name: str, text: str) -> str:
+    def _digest(self, name: str, text: str) -> str:
         if name not in self._keys:
             self._keys[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._keys[name]

@@ -46,7 +46,7 @@ def folds(samples: Sequence[Sample], by: str, count: int, seed: int = 0) -> list
         raise UsageError(f"no sample names its {by}, so none can be held out; use --split shape")
     if not 2 <= count <= len(names):
         raise UsageError(f"--folds {count}: there are {len(names)} groups to split by {by}; 2 to {len(names)} will do")
-    assigned = _assigned(samples, names, by, count, seed)
+    assigned = _assign(samples, names, by, count, seed)
     return [_fold(samples, assigned, by, number) for number in range(count)]
 
 
@@ -55,7 +55,7 @@ def groups_of(sample: Sample, by: str) -> tuple[str, ...]:
     return {"shape": (sample.shape_key,), "network": sample.networks, "family": sample.families}[by]
 
 
-def _assigned(samples: Sequence[Sample], names: Sequence[str], by: str, count: int, seed: int) -> dict[str, int]:
+def _assign(samples: Sequence[Sample], names: Sequence[str], by: str, count: int, seed: int) -> dict[str, int]:
     """Group -> fold: groups are shuffled, then each goes, the largest first, where there are fewest rows."""
     sizes = dict.fromkeys(names, 0)
     for sample in samples:

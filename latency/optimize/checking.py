@@ -70,10 +70,9 @@ def run_photograph(job: Job, report: Report) -> str:
         image = read_image(image_path)
         skeletons = find_people(artifacts["sparse"], image, decodes=1).people
         write_picture(job.path(PEOPLE), draw_people(image, skeletons), force=True)
-        people = {"image": PEOPLE, "count": len(skeletons)}
-        said = (
-            f"{len(skeletons)} {'person' if len(skeletons) == 1 else 'people'} on {image_path.name}: {job.path(PEOPLE)}"
-        )
+        count = len(skeletons)
+        people = {"image": PEOPLE, "count": count}
+        said = f"{count} {'person' if count == 1 else 'people'} on {image_path.name}: {job.path(PEOPLE)}"
     write_json(job, RUN, {"people": people, "kernels": kernels})
     return said
 

@@ -33,7 +33,7 @@ class FlowStage:
         reads: files of the folder that it reads.
         writes: files of the folder that it writes.
         asks: what of the request it depends on.
-        always: it is done again each time, since it is quick and is of everything.
+        always: whether the stage is done again each time, since it is quick and is of everything.
     """
 
     name: str

@@ -38,9 +38,8 @@ class Layers:
     def __init__(self, job: Job, forecaster: Forecaster, plan: Plan) -> None:
         self.job, self.forecaster, self.plan, self.graph = job, forecaster, plan, job.graph
         pace = forecaster.predictor.metadata.get("reference_ms")
-        self._records = {
-            record.id: record for record in normalise_records(read_records(job.path(RECORDS)), pace) if record.ok
-        }
+        records = normalise_records(read_records(job.path(RECORDS)), pace)
+        self._records = {record.id: record for record in records if record.ok}
         self._device = device_of(job.lease.session)
         self._workloads: dict[str, list[Workload]] = {}
         for name, workload in network_workloads(self.graph, job.profile):
@@ -70,12 +69,12 @@ class Layers:
             "groups": layer.groups,
             "macs": layer.macs,
             "params": layer.params,
-            **_measured("dense", dense, choice.dense if choice else None),
-            **_measured("sparse", sparse, choice.sparse if choice and sparsity else None),
+            **_measurement_facts("dense", dense, choice.dense if choice else None),
+            **_measurement_facts("sparse", sparse, choice.sparse if choice and sparsity else None),
             "variant": variant_text(sparsity) if sparsity else None,
             "zeros": 1 - sparsity.kept_fraction(layer.weight_shape) if sparsity else 0.0,
             "measured_ratio": _ratio(dense, sparse, choice) if sparsity else None,
-            **self._predicted(layer.name, sparsity),
+            **self._prediction_facts(layer.name, sparsity),
             "break_even": choice.break_even if choice else None,
             "decision": "sparse" if sparsity else "dense",
             "reason": choice.reason if choice else f"a {layer.op} has no weights",
@@ -83,7 +82,7 @@ class Layers:
             "fastest_tried": self._fastest(layer) if choice else None,
         }
 
-    def _predicted(self, name: str, sparsity: Sparsity | None) -> dict[str, Any]:
+    def _prediction_facts(self, name: str, sparsity: Sparsity | None) -> dict[str, Any]:
         dense = self._steps.get(name)
         sparse = None
         if dense is not None and sparsity is not None:
@@ -148,11 +147,9 @@ class Layers:
         workload, dense = self._workloads[layer.name][0], self._steps[layer.name].prediction.ms
         points = {}
         for sparsity in wanted:
-            step = (
-                None
-                if sparsity.applies_to(layer)
-                else self.forecaster.step(layer.name, replace(workload, sparsity=sparsity))
-            )
+            if sparsity.applies_to(layer):
+                continue
+            step = self.forecaster.step(layer.name, replace(workload, sparsity=sparsity))
             if step is not None:
                 points[1 / sparsity.kept_fraction(layer.weight_shape)] = dense / step.prediction.ms
         return list(points), list(points.values())
@@ -163,7 +160,7 @@ class Layers:
         return tuple(dict.fromkeys((*variants, chosen)))
 
 
-def _measured(kind: str, record: Record | None, cost: Cost | None) -> dict[str, Any]:
+def _measurement_facts(kind: str, record: Record | None, cost: Cost | None) -> dict[str, Any]:
     """Schedule, milliseconds and quartiles: as measured for the decision where that was needed, else as recorded."""
     schedule: str | None
     if cost is not None and cost.measured:

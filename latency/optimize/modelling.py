@@ -61,7 +61,7 @@ def decide_plan(job: Job, report: Report) -> str:
         plan = Plan.load(request.plan)
         plan.check(job.graph.layers)
         plan.save(job.path(PLAN), force=True)
-        return f"as given: {_counted(plan)}"
+        return f"as given: {_count_text(plan)}"
     predictor, session = Predictor.load(job.path(PREDICTOR)), job.lease.session
     check_device(predictor, session)
     forecaster = forecaster_of(job, predictor)
@@ -71,7 +71,7 @@ def decide_plan(job: Job, report: Report) -> str:
         request.sparsities, measuring=measuring, report=report,
     )  # fmt: skip
     plan.save(job.path(PLAN), force=True)
-    return f"{_counted(plan)}, {plan.network}"
+    return f"{_count_text(plan)}, {plan.network}"
 
 
 def forecaster_of(job: Job, predictor: Predictor) -> Forecaster:
@@ -79,5 +79,5 @@ def forecaster_of(job: Job, predictor: Predictor) -> Forecaster:
     return Forecaster(predictor, job.profile, job.recipe().choose)
 
 
-def _counted(plan: Plan) -> str:
+def _count_text(plan: Plan) -> str:
     return f"{len(plan.sparsities)} of {len(plan.choices)} convolutions sparse"

@@ -30,7 +30,7 @@ class StageEntry:
     Attributes:
         digest: of its inputs.
         outputs: file name in the folder -> SHA-256; {} while it is not done.
-        said: its result in words; "" while it is not done.
+        said: the result in words; "" while the stage is not done.
         secs: spent on these inputs, over all runs.
     """
 

@@ -79,7 +79,7 @@ class Figure:
 
     Attributes:
         caption: how to read it, and what it shows.
-        wide: it needs the whole width.
+        wide: whether the figure needs the whole width.
     """
 
     title: str

@@ -39,7 +39,7 @@ def element(tag: str, *children: Any, **attributes: Any) -> Html:
     """An element.
 
     Args:
-        tag: its name, a constant.
+        tag: name of the element, a constant.
         children: see `escape`.
         attributes: a trailing underscore goes, others become hyphens (class_, data_key); None and False are left
             out, True has no value.

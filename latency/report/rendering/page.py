@@ -38,12 +38,12 @@ def as_html(document: Document) -> str:
         element("header", _headline(document.headline), _contents(document.sections), class_="top"),
         element("main", [_section(section, document.device) for section in document.sections]),
         element("footer", f"Made by fleetpose{', ' + document.origin if document.origin else ''}."),
-        element("script", _packaged("page.js")),
+        element("script", _asset("page.js")),
     )
     return "<!doctype html>\n" + element("html", _head(document.title), body, lang="en") + "\n"
 
 
-def _packaged(name: str) -> Html:
+def _asset(name: str) -> Html:
     """A file of this package, as it is; it must not end its own element."""
     return Html(files("latency.report.rendering").joinpath(name).read_text(encoding="utf-8"))
 
@@ -57,7 +57,7 @@ def _head(title: str) -> Html:
         element("meta", name="color-scheme", content="light dark"),
         element("link", rel="icon", href="data:,"),
         element("title", f"{title} | fleetpose"),
-        element("style", _packaged("page.css")),
+        element("style", _asset("page.css")),
     )
 
 

@@ -45,7 +45,7 @@ def _curve(curve: Mapping[str, float]) -> Curve:
     return sorted((float(zeros), float(loss)) for zeros, loss in curve.items())
 
 
-def _drawn(curve: Curve, x: Scale, y: Scale) -> list[tuple[float, float]]:
+def _points(curve: Curve, x: Scale, y: Scale) -> list[tuple[float, float]]:
     """Pixels of a curve, from the dense network on, which loses nothing."""
     return [(x(zeros), y(loss)) for zeros, loss in [(0.0, 0.0), *curve]]
 
@@ -58,8 +58,8 @@ def _panels(blocks: Mapping[str, Curve], lost: str) -> Html:
 
 
 def _panel(name: str, blocks: Mapping[str, Curve], x: Scale, y: Scale, lost: str) -> Html:
-    own = _drawn(blocks[name], x, y)
-    others = [path(_drawn(curve, x, y), "others") for other, curve in blocks.items() if other != name]
+    own = _points(blocks[name], x, y)
+    others = [path(_points(curve, x, y), "others") for other, curve in blocks.items() if other != name]
     drawn = [text((2, 12), shortened(name, 26), "label")]
     for tick in y.ticks(3):
         drawn += [line((LEFT, y(tick)), (SIZE[0] - RIGHT, y(tick)), "grid"),

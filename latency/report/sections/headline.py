@@ -69,7 +69,7 @@ def _sentence(result: Values) -> str:
 def device_note(device: Values) -> str:
     """What the device is; a host device says what it is not."""
     platform, driver = str(device.get("platform") or "").partition(",")[0], str(device.get("driver") or "")
-    name = _joined(str(device.get("name") or "unnamed device"), platform, "" if driver in platform else driver)
+    name = _join(str(device.get("name") or "unnamed device"), platform, "" if driver in platform else driver)
     if device.get("host"):
         return (
             f"Device: {name}. This is the CPU of the machine that optimized, through OpenCL (PoCL). It is not a phone, "
@@ -85,9 +85,8 @@ def goal_text(result: Values) -> tuple[str, bool | None]:
         return "No goal was set: every layer was decided for itself.", None
     kind, value = goal["kind"], goal["value"]
     if kind == "speedup":
-        return _verdict(
-            f"a speed-up of {value:g}", headline.get("speedup"), value, headline.get("speedup_interval"), True
-        )
+        speedup, bounds = headline.get("speedup"), headline.get("speedup_interval")
+        return _verdict(f"a speed-up of {value:g}", speedup, value, bounds, True)
     if kind == "target_ms":
         return _verdict(f"{value:g} ms or less", headline.get("sparse_ms"), value, headline.get("sparse_iqr_ms"), False)
     asked = f"a loss of {value:g} or less"
@@ -117,21 +116,18 @@ def _facts(result: Values) -> tuple[Fact, ...]:
         _latency(headline),
         Fact("Predicted speed-up", times(headline.get("predicted_speedup")), bounds and f"interval {bounds}"),
         _accuracy(headline, bool(result.get("weights"))),
-        _kept("Parameters", headline.get("params_dense"), headline.get("params_kept"), millions),
-        _kept("Multiply-adds", headline.get("macs_dense"), headline.get("macs_kept"), billions),
+        _kept_fact("Parameters", headline.get("params_dense"), headline.get("params_kept"), millions),
+        _kept_fact("Multiply-adds", headline.get("macs_dense"), headline.get("macs_kept"), billions),
     )
 
 
 def _latency(headline: Values) -> Fact:
     """The sparse network's time."""
-    digits = network_digits(headline.get("dense_ms"), headline.get("sparse_ms"))
-    iqr, ms = interval(headline.get("sparse_iqr_ms"), digits), headline.get("sparse_ms")
-    dense = (
-        f"dense {fixed(headline['dense_ms'], digits)} ms" if headline.get("dense_ms") is not None else "not measured"
-    )
-    return Fact(
-        "Latency", f"{fixed(ms, digits)} ms" if ms is not None else NOTHING, _joined(iqr and f"IQR {iqr}", dense)
-    )
+    dense_ms, ms = headline.get("dense_ms"), headline.get("sparse_ms")
+    digits = network_digits(dense_ms, ms)
+    iqr = interval(headline.get("sparse_iqr_ms"), digits)
+    dense = f"dense {fixed(dense_ms, digits)} ms" if dense_ms is not None else "not measured"
+    return Fact("Latency", f"{fixed(ms, digits)} ms" if ms is not None else NOTHING, _join(iqr and f"IQR {iqr}", dense))
 
 
 def _accuracy(headline: Values, trained: bool) -> Fact:
@@ -142,13 +138,13 @@ def _accuracy(headline: Values, trained: bool) -> Fact:
         return Fact("Change of AP", NOTHING, why)
     change = interval(headline.get("ap_change_interval"), 3)
     aps = f"{fixed(dense, 3)} {ARROW} {fixed(sparse, 3)}"
-    return Fact("Change of AP", fixed(sparse - dense, 3, sign=True), _joined(aps, change and f"interval {change}"))
+    return Fact("Change of AP", fixed(sparse - dense, 3, sign=True), _join(aps, change and f"interval {change}"))
 
 
-def _joined(*parts: str) -> str:
+def _join(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _kept(label: str, dense: Number, kept: Number, said: Callable[[Number], str]) -> Fact:
+def _kept_fact(label: str, dense: Number, kept: Number, said: Callable[[Number], str]) -> Fact:
     ratio = f"dense / kept {times(dense / kept)}" if dense and kept else ""
-    return Fact(f"{label}, kept", said(kept), _joined(f"of {said(dense)}" if dense else "", ratio))
+    return Fact(f"{label}, kept", said(kept), _join(f"of {said(dense)}" if dense else "", ratio))

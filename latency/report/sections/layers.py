@@ -53,7 +53,7 @@ def _row(layer: Values) -> tuple[Cell, ...]:
     tone = "sparse" if sparse else "quiet"
     zeros = layer.get("zeros") or 0.0
     return (
-        Cell(layer["name"], _joined(kind_of(layer), _work(layer)), layer["name"]),
+        Cell(layer["name"], _join(kind_of(layer), _work(layer)), layer["name"]),
         Cell(shape(layer["out_shape"]), f"from {shape(layer['in_shape'])}", prod(layer["out_shape"])),
         Cell(layer.get("dense_schedule") or NOTHING),
         _time(layer, "dense"),
@@ -86,7 +86,7 @@ def _work(layer: Values) -> str:
     return f"{layer['macs'] / 1e6:.1f} MMACs" if layer.get("macs") else ""
 
 
-def _joined(*parts: str) -> str:
+def _join(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 

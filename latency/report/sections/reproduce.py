@@ -89,9 +89,9 @@ def _checks(verified: Mapping[str, Any]) -> Table:
     if not artifacts:
         return _pairs(title, rest)
     names = dict.fromkeys(name for values in artifacts.values() for name in values)
-    rows = [(Cell(_words(name)), *(Cell(_said(values.get(name))) for values in artifacts.values())) for name in names]
+    rows = [(Cell(_words(name)), *(Cell(_show(values.get(name))) for values in artifacts.values())) for name in names]
     rows += [
-        (Cell(_words(name)), *[Cell(_said(value))] * len(artifacts))
+        (Cell(_words(name)), *[Cell(_show(value))] * len(artifacts))
         for name, value in rest.items()
         if name not in names
     ]
@@ -104,17 +104,17 @@ def _words(name: str) -> str:
 
 
 def _pairs(title: str, values: Mapping[str, Any]) -> Table:
-    rows = tuple((Cell(_words(name)), Cell(_said(value))) for name, value in values.items())
+    rows = tuple((Cell(_words(name)), Cell(_show(value))) for name, value in values.items())
     return Table(title, (Column("Name"), Column("Value", "", "words")), rows)
 
 
-def _said(value: Any) -> str:
+def _show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return ", ".join(map(_said, value)) or "none"
+        return ", ".join(map(_show, value)) or "none"
     return NOTHING if value is None or value == "" else str(value)
 
 
