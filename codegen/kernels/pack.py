@@ -195,13 +195,13 @@ def _taps(parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for shape in sorted(range(len(shapes)), key=lambda index: (-int(shapes[index].sum()), -int(votes[index]))):
         wanted = frozenset(np.flatnonzero(shapes[shape]).tolist())
         if not any(wanted <= known for known in table):
-            table.append(_filled(wanted))
+            table.append(_fill_pattern(wanted))
         chosen[shape] = next(at for at, known in enumerate(table) if wanted <= known)
     taps = np.array([sorted(known) for known in table], np.intp).reshape(-1, PATTERN_ENTRIES)
     return taps, chosen[which.ravel()]
 
 
-def _filled(positions: frozenset[int]) -> frozenset[int]:
+def _fill_pattern(positions: frozenset[int]) -> frozenset[int]:
     """Four positions that hold the given ones: a pattern with the centre if one does, else any."""
     for candidate in CANDIDATES.tolist():
         if positions <= set(candidate):

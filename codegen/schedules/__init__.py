@@ -70,11 +70,11 @@ def schedule(workload: Workload, weights: Weights, profile: Profile, choice: Sch
     for rule in RULES:
         if rule.name == choice.schedule:
             kernel = rule.make(workload, weights, profile, choice.config)
-            return replace(kernel, choice=choice, constants=_converted(kernel, workload.dtype))
+            return replace(kernel, choice=choice, constants=_convert_constants(kernel, workload.dtype))
     raise LookupError(f"no schedule is called {choice.schedule!r}; known: {', '.join(rule.name for rule in RULES)}")
 
 
-def _converted(kernel: Kernel, dtype: str) -> dict[str, np.ndarray]:
+def _convert_constants(kernel: Kernel, dtype: str) -> dict[str, np.ndarray]:
     """The constants with those of floating point in the workload's type; indices stay whole numbers."""
     return {
         name: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array

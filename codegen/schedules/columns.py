@@ -91,14 +91,14 @@ def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
 def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int) -> list[ColumnTile]:
     layer, shapes = workload.layer, _shapes(workload, profile, sparsity.block[0], split)
 
-    def placed(shape: tuple[int, int, int], band: int) -> ColumnTile:
+    def place(shape: tuple[int, int, int], band: int) -> ColumnTile:
         """`band` in rows."""
         tiles = _tiles(workload, sparsity, shape) if band else 1
         return ColumnTile(*shape, -(-band // shape[2]), tiles, split=split)
 
     band, height = _band(workload, profile, sparsity), workload.output.height
-    first = placed(shapes[0], band)
-    choices = [first, placed(shapes[0], 0), placed(shapes[0], height)]
+    first = place(shapes[0], band)
+    choices = [first, place(shapes[0], 0), place(shapes[0], height)]
     if sparsity.block[1] > 1 and layer.in_shapes[0][0] >= sparsity.block[1]:
         choices.append(replace(first, channels=sparsity.block[1]))
     if layer.kernel == (1, 1):
@@ -108,7 +108,7 @@ def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int)
     if not sparsity.balanced:
         choices += [replace(tile, sorted=1) for tile in choices[:2]]
     for shape in shapes[1:]:
-        choices += [placed(shape, band), placed(shape, 0)]
+        choices += [place(shape, band), place(shape, 0)]
     return list(dict.fromkeys(choices))
 
 

@@ -62,17 +62,17 @@ class TileOrder:
         """(row, tile along the row) of the work-item's pixel tile; a loop in the kernel where there are several."""
         band, item = (axes[0], axes[2]) if self.band else (0, axes[0])
         if self.tiles == 1:
-            with self._placed(band, item) as place:
+            with self._place(band, item) as place:
                 yield place
             return
         with T.serial(0, self.tiles) as number:
             tile = item * self.tiles + number
             surplus = self._tiles_of_band % self.tiles
-            with when(tile < self._tiles_of_band if surplus else True), self._placed(band, tile) as place:
+            with when(tile < self._tiles_of_band if surplus else True), self._place(band, tile) as place:
                 yield place
 
     @contextmanager
-    def _placed(self, band, tile) -> Iterator[tuple]:
+    def _place(self, band, tile) -> Iterator[tuple]:
         row, across = tile // self.rows.across, tile % self.rows.across
         if self.bands > 1:
             row = band * self.band + row

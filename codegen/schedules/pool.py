@@ -104,7 +104,7 @@ def _rows_first(buffer, workload: Workload, vector: Vector, rows: RowTiles, chan
         for kx in taps:
             odd = _tap(layer, kx) - tap
             value = combined[0] if step == 1 else vector.deinterleaved(combined[0], combined[1], odd)
-            yield _unpadded(workload, vector, value, column, kx)
+            yield _mask_padding(workload, vector, value, column, kx)
 
 
 def _each_position(
@@ -121,7 +121,7 @@ def _each_position(
             places = [(column + lane) * layer.stride[1] + _tap(layer, kx) for lane in range(vector.lanes)]
             clamped = [T.max(T.min(place, source.width - 1), 0) for place in places]
             value = vector.gather([buffer[source.index(channel, y, place)] for place in clamped])
-            yield _unpadded(workload, vector, value, column, kx)
+            yield _mask_padding(workload, vector, value, column, kx)
 
 
 def _both(layer: Layer, first, second):
@@ -149,7 +149,7 @@ def _row(layer: Layer, height: int, row, ky):
     return T.max(T.min(y + below - above, height - 1), 0)
 
 
-def _unpadded(workload: Workload, vector: Vector, value, column, kx):
+def _mask_padding(workload: Workload, vector: Vector, value, column, kx):
     """`value`, for maxima lowest in the lanes whose position lies in the padding."""
     layer, width = workload.layer, workload.inputs[0].width
     if layer.op == "avg_pool":

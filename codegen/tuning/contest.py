@@ -115,7 +115,7 @@ class Contest:
         while len(finalists := self._finalists()) > 1:
             calls = {}
             for number, trial in enumerate(finalists):
-                if call := self._loaded(trial):
+                if call := self._ensure_loaded(trial):
                     calls[str(number)] = call
             if len(calls) < len(finalists):
                 continue
@@ -135,7 +135,7 @@ class Contest:
         loaded = LoadedLayer(compiled, self.session)
         return TimedCall(loaded.module, loaded.arguments(self.inputs), ENTRY)
 
-    def _loaded(self, trial: Trial) -> TimedCall | None:
+    def _ensure_loaded(self, trial: Trial) -> TimedCall | None:
         """A trial's call, loaded again where the session has changed; None, its failure kept, where that fails."""
         try:
             assert trial.compiled is not None

@@ -72,15 +72,15 @@ def dense_reason(layer: LayerOptions, margin: float) -> Reason:
     surviving = [option for option in layer.variants if survives(option, dense, margin)]
     best = min(surviving or layer.variants, key=lambda option: option.ms)
     if surviving:
-        return Reason(DenseKind.NOT_NEEDED, _compared(best, dense))
+        return Reason(DenseKind.NOT_NEEDED, _compare(best, dense))
     if best.ms >= dense.ms:
-        return Reason(DenseKind.SLOWER, _compared(best, dense))
+        return Reason(DenseKind.SLOWER, _compare(best, dense))
     if (doubt := best.doubt or dense.doubt) is not None:
         return Reason(DenseKind.DOUBTED, doubt)
-    return Reason(DenseKind.UNSURE, _compared(best, dense), margin)
+    return Reason(DenseKind.UNSURE, _compare(best, dense), margin)
 
 
-def _compared(best: KernelOption, dense: KernelOption) -> str:
+def _compare(best: KernelOption, dense: KernelOption) -> str:
     share, least, most = best.speedup_over(dense).shares
     return f"{best.sparsity} takes {share:.2f} of the dense time, {least:.2f} to {most:.2f}{_how(best, dense)}"
 

@@ -185,14 +185,14 @@ class WorkloadTimes:
 
     def replaced(self, layer: LayerOptions) -> LayerOptions:
         """A layer with measured options in place of predicted ones, and without those that failed."""
-        variants = [self._measured(variant) for variant in layer.variants if variant.sparsity not in self.failed]
+        variants = [self._with_time(variant) for variant in layer.variants if variant.sparsity not in self.failed]
         dense = layer.dense
         if None in self.failed:
             dense = replace(dense, doubt=f"the dense kernel failed on the device: {self.failed[None]}")
             variants = [replace(variant, doubt=dense.doubt) for variant in variants]
-        return replace(layer, dense=self._measured(dense), variants=tuple(variants))
+        return replace(layer, dense=self._with_time(dense), variants=tuple(variants))
 
-    def _measured(self, option: KernelOption) -> KernelOption:
+    def _with_time(self, option: KernelOption) -> KernelOption:
         if option.sparsity not in self.options:
             return option
         return replace(option.with_time(self.options[option.sparsity]), measured=True, doubt="")

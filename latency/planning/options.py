@@ -91,7 +91,7 @@ class NetworkOptions:
 
     def total(self, chosen: Sequence[KernelOption]) -> Total:
         """The network's time under one option for each of `layers`."""
-        predicted, dense = self._predicted(chosen), self._predicted_dense.ms
+        predicted, dense = self._predict(chosen), self._predicted_dense.ms
         factor = self.factor * (dense - self.saved * (dense - predicted.ms)) / predicted.ms
         return replace(predicted, ms=predicted.ms * factor, low=predicted.low * factor, high=predicted.high * factor)
 
@@ -102,9 +102,9 @@ class NetworkOptions:
 
     @cached_property
     def _predicted_dense(self) -> Total:
-        return self._predicted(self.dense)
+        return self._predict(self.dense)
 
-    def _predicted(self, chosen: Sequence[KernelOption]) -> Total:
+    def _predict(self, chosen: Sequence[KernelOption]) -> Total:
         options = {layer.layer: option for layer, option in zip(self.layers, chosen, strict=True)}
         parts = [_part(step, options[step.layer]) if step.layer in options else step.part for step in self.steps]
         return total(parts, self.calibration)

@@ -157,9 +157,9 @@ class Stand:
 
     @cached_property
     def _dense(self) -> TimedCall:
-        return self._loaded(None)
+        return self._load(None)
 
-    def _loaded(self, plan: Plan | None) -> TimedCall:
+    def _load(self, plan: Plan | None) -> TimedCall:
         return compile_variant(NetworkVariant(self.graph, plan, self.dtype), self.recipe).load(self.session)
 
     def time(self, plan: Plan) -> Ratio:
@@ -171,7 +171,7 @@ class Stand:
         settings, rounds = self.settings, SAMPLES_PER_ROUND * self.settings.rounds
         self.report("the whole network, planned and dense in turn", 0, 0)
         result = measure_interleaved(
-            self.session, {"dense": self._dense, "planned": self._loaded(plan)}, rounds, warmup=1, clock="wall",
+            self.session, {"dense": self._dense, "planned": self._load(plan)}, rounds, warmup=1, clock="wall",
             min_repeat_secs=settings.sample_secs, timeout_secs=settings.network_timeout_secs, seed=settings.seed,
             most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
         )  # fmt: skip

@@ -37,7 +37,7 @@ def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], li
     """A function that puts runs in order, what is worth most first; what has no schedule comes last."""
 
     def order(waiting: list[Group]) -> list[Group]:
-        worths = {number: worth(estimates) for number, estimates in _estimated(estimator, recipe, waiting).items()}
+        worths = {number: worth(estimates) for number, estimates in _estimate(estimator, recipe, waiting).items()}
         if worths:
             log.info("worth of runs: %.3f to %.3f", max(worths.values()), min(worths.values()))
         return [waiting[number] for number in sorted(range(len(waiting)), key=lambda at: -worths.get(at, -1.0))]
@@ -70,7 +70,7 @@ def sigma(time: TimeEstimate) -> float:
     return time.half_width / NINETY
 
 
-def _estimated(estimator: Estimator, recipe: Recipe, groups: Sequence[Group]) -> dict[int, list[TimeEstimate]]:
+def _estimate(estimator: Estimator, recipe: Recipe, groups: Sequence[Group]) -> dict[int, list[TimeEstimate]]:
     """By the groups' numbers; those whose dense layer has no schedule are left out, as are such variants."""
     kernels: list[tuple[Workload, ScheduleChoice]] = []
     owners: list[int] = []

@@ -77,8 +77,8 @@ def sampled_layer(bases: Sequence[Layer], point: np.ndarray) -> Layer:
     """
     base = _pick(bases, point[0])
     (channels, height, width), filters = base.in_shapes[0], base.out_shape[0]
-    channels, filters = (_scaled(size, at) for size, at in zip((channels, filters), point[1:3], strict=True))
-    height = _scaled(height, point[3])
+    channels, filters = (_scale(size, at) for size, at in zip((channels, filters), point[1:3], strict=True))
+    height = _scale(height, point[3])
     width = max(1, round(height * width / base.in_shapes[0][1] * 2 ** (point[4] - 0.5)))
     side = _otherwise(KERNELS, base.kernel[0], point[5])
     stride = _otherwise((1, 2), base.stride[0], point[6])
@@ -112,7 +112,7 @@ def _sparsities(layer: Layer, point: np.ndarray) -> tuple[Sparsity | None, ...]:
     return tuple(chosen)
 
 
-def _scaled(size: int, at: float) -> int:
+def _scale(size: int, at: float) -> int:
     return max(1, round(size * math.exp((2 * at - 1) * math.log(SCALE))))
 
 

@@ -103,7 +103,7 @@ def network_record(
         return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
     record = replace(record, grids=compiled.launches, drift=rounded(reference.settle()))
     try:
-        timing = _timed(session, compiled.load(session), settings, reference)
+        timing = _time(session, compiled.load(session), settings, reference)
     except DeviceUnreachable as error:
         failure = Failure("device", reason(error))
     except Exception as error:  # whatever it is, it is this network's result
@@ -118,7 +118,7 @@ def network_record(
     return replace(record, failure=failure)
 
 
-def _timed(
+def _time(
     session: Session, call: TimedCall, settings: RunSettings, reference: ReferenceKernel
 ) -> dict[str, Any] | Failure:
     """What a record says of a loaded network's time; the Failure of one that does not run.

@@ -37,7 +37,7 @@ def normalise_records(records: Iterable[Record], reference_ms: float | None = No
         if record.group and record.ok and record.wall_ms:
             groups.setdefault(record.group, []).append(record)
     dense = {name: ms for name, group in groups.items() if (ms := _dense_ms(group)) is not None}
-    return [_tied(record, dense.get(record.group)) for record in steadied]
+    return [_tie_to_dense(record, dense.get(record.group)) for record in steadied]
 
 
 def _dense_ms(group: Iterable[Record]) -> float | None:
@@ -57,14 +57,14 @@ def _dense_ms(group: Iterable[Record]) -> float | None:
     return None if dense is None else statistics.geometric_mean(map(statistics.median, runs.values()))
 
 
-def _tied(record: Record, dense_ms: float | None) -> Record:
+def _tie_to_dense(record: Record, dense_ms: float | None) -> Record:
     """The record with the dense kernel's time, or that times its ratio; as it is where it has no ratio."""
     if dense_ms is None or not record.ok or not record.wall_ms:
         return record
     if record.variant is None:
-        return _scaled(record, dense_ms / record.wall_ms)
+        return _scale(record, dense_ms / record.wall_ms)
     ratio = record.ratio_to_dense
-    return record if ratio is None else _scaled(record, ratio.median * dense_ms / record.wall_ms)
+    return record if ratio is None else _scale(record, ratio.median * dense_ms / record.wall_ms)
 
 
 def normalise_record(record: Record, reference_ms: float | None) -> Record:
@@ -74,17 +74,17 @@ def normalise_record(record: Record, reference_ms: float | None) -> Record:
     """
     if reference_ms is None or record.to_reference is None or record.wall_ms is None:
         return record
-    return _scaled(record, record.to_reference * reference_ms / record.wall_ms)
+    return _scale(record, record.to_reference * reference_ms / record.wall_ms)
 
 
-def _scaled(record: Record, factor: float) -> Record:
-    def scaled(ms: float | None) -> float | None:
+def _scale(record: Record, factor: float) -> Record:
+    def scale(ms: float | None) -> float | None:
         return None if ms is None else factor * ms
 
     return replace(
         record,
-        event_ms=scaled(record.event_ms),
-        wall_ms=scaled(record.wall_ms),
-        event_iqr_ms=scaled(record.event_iqr_ms),
-        wall_iqr_ms=scaled(record.wall_iqr_ms),
+        event_ms=scale(record.event_ms),
+        wall_ms=scale(record.wall_ms),
+        event_iqr_ms=scale(record.event_iqr_ms),
+        wall_iqr_ms=scale(record.wall_iqr_ms),
     )

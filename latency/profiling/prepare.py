@@ -74,7 +74,7 @@ class Recipe:
         if self.runs_nothing:
             return [self._chosen(replace(group.workload, sparsity=sparsity)) for sparsity in group.sparsities]
         inputs, weights = random_operands(group.workload.layer, self.seed)
-        return [self._prepared(group.workload, sparsity, inputs, weights) for sparsity in group.sparsities]
+        return [self._prepare(group.workload, sparsity, inputs, weights) for sparsity in group.sparsities]
 
     def choices(self, group: Group) -> list[tuple[Workload, ScheduleChoice]]:
         """What would be timed of a group: its variants under their schedules; those that have none are left out."""
@@ -90,7 +90,7 @@ class Recipe:
         return Prepared(workload.sparsity, choice)
 
     @kept_interrupt()
-    def _prepared(
+    def _prepare(
         self, dense: Workload, sparsity: Sparsity | None, inputs: list[np.ndarray], weights: Weights
     ) -> Prepared:
         workload = replace(dense, sparsity=sparsity)

@@ -47,7 +47,7 @@ class Journal:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
         try:
             self._lock()
-            self.records = self._repaired()
+            self.records = self._repair()
         except BaseException:
             self.close()
             raise
@@ -101,7 +101,7 @@ class Journal:
                 f"{self.path} is being written to by another latency.collect; give this one a file of its own (-o)"
             ) from error
 
-    def _repaired(self) -> list[Record]:
+    def _repair(self) -> list[Record]:
         """The records there are; a torn last line is cut off, a whole one that lacks its end is given it."""
         content = self.path.read_bytes()
         records, whole = parse(content, str(self.path))
