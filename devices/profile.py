@@ -126,10 +126,10 @@ def load_profile(name_or_path: str | Path) -> Profile:
         raise UsageError(f"cannot read device profile {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"device profile {path} is not TOML: {error}") from error
-    return _checked(values, path)
+    return _check(values, path)
 
 
-def _checked(values: dict[str, Any], path: Path) -> Profile:
+def _check(values: dict[str, Any], path: Path) -> Profile:
     """A Profile of `values`, each key checked against the dataclass; the name defaults to the file's stem."""
     values = {"name": path.stem, **values}
     hints = typing.get_type_hints(Profile)
@@ -138,7 +138,7 @@ def _checked(values: dict[str, Any], path: Path) -> Profile:
             raise UsageError(f"{path}: {unknown_name('key', key, hints)}")
     for field in dataclasses.fields(Profile):
         if field.name in values:
-            values[field.name] = _converted(values[field.name], hints[field.name], field.name, path)
+            values[field.name] = _convert(values[field.name], hints[field.name], field.name, path)
         elif field.default is dataclasses.MISSING:
             raise UsageError(f"{path}: key {field.name!r} is missing")
     if values["gpu"] not in GPU_KINDS:
@@ -149,7 +149,7 @@ def _checked(values: dict[str, Any], path: Path) -> Profile:
     return Profile(**values)
 
 
-def _converted(value: Any, hint: Any, key: str, path: Path) -> Any:
+def _convert(value: Any, hint: Any, key: str, path: Path) -> Any:
     """`value` if it is of the kind `hint` says (an int may stand for a float); numbers must be above zero."""
     kinds = [kind for kind in (typing.get_args(hint) or (hint,)) if kind is not types.NoneType]
     kind = kinds[0]

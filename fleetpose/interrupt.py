@@ -68,7 +68,7 @@ def kept_interrupt() -> Iterator[None]:
     came = threading.Event()
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
 
-    def noted(number: int, frame: FrameType | None) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         came.set()
         handler = before[signal.Signals(number)]
         assert callable(handler)
@@ -76,7 +76,7 @@ def kept_interrupt() -> Iterator[None]:
 
     watched = [signum for signum, handler in before.items() if callable(handler)]
     for signum in watched:
-        signal.signal(signum, noted)
+        signal.signal(signum, note)
     try:
         yield
     except Exception as error:

@@ -180,13 +180,13 @@ def _read_annotations(path: Path) -> COCO:
         raise UsageError(f"{path} holds no COCO keypoint annotations (images, annotations with keypoints, categories)")
     truth = COCO()
     truth.dataset = dataset
-    with _logged():
+    with _log_prints():
         truth.createIndex()
     return truth
 
 
 def _judge(truth: COCO, entries: list[dict[str, Any]]) -> Evaluation:
-    with _logged():
+    with _log_prints():
         judge = COCOeval(truth, _results(truth, entries), "keypoints")
         judge.params.imgIds = [image["id"] for image in truth.dataset["images"]]
         judge.params.catIds = [1]
@@ -228,7 +228,7 @@ def _results(truth: COCO, entries: list[dict[str, Any]]) -> COCO:
 
 
 @contextlib.contextmanager
-def _logged() -> Iterator[None]:
+def _log_prints() -> Iterator[None]:
     """Send what pycocotools prints to the log instead of stdout."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

@@ -78,11 +78,11 @@ def _through(layer: Layer, axis: int, before: Axis) -> Axis:
         stride = layer.stride[axis]
         return Axis(before.low + low * before.stride, before.high + high * before.stride, before.stride * stride)
     if layer.op == "resize":
-        return _resized(layer, axis, before)
+        return _resize(layer, axis, before)
     return before
 
 
-def _resized(layer: Layer, axis: int, before: Axis) -> Axis:
+def _resize(layer: Layer, axis: int, before: Axis) -> Axis:
     """Cell 0's field as in torch: nearest reads one cell, bilinear the two around its centre (clamped at the border).
 
     Cells differ in how far they read; the field given is wide enough for each: one cell more for bilinear.

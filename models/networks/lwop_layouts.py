@@ -57,7 +57,7 @@ _OPEN_MODEL_ZOO: tuple[Rule, ...] = (
 )
 
 
-def _renamed(tensors: Tensors, rules: tuple[Rule, ...]) -> dict[str, torch.Tensor] | None:
+def _rename(tensors: Tensors, rules: tuple[Rule, ...]) -> dict[str, torch.Tensor] | None:
     """`tensors` under the names the rules give; None if fewer than half of them follow the rules."""
     names: dict[str, str] = {}
     for name in tensors:
@@ -76,7 +76,7 @@ def published(tensors: Tensors) -> dict[str, torch.Tensor] | None:
     There the refinement's 3x3 convolutions have a bias before their batch norm. Batch norm subtracts it again, so it
     moves into the running mean: (x + b - mean) = (x - (mean - b)).
     """
-    renamed = _renamed(tensors, _PUBLISHED)
+    renamed = _rename(tensors, _PUBLISHED)
     if renamed is None:
         return None
     for name in [name for name in renamed if name.endswith(".conv.bias")]:
@@ -88,4 +88,4 @@ def published(tensors: Tensors) -> dict[str, torch.Tensor] | None:
 
 def open_model_zoo(tensors: Tensors) -> dict[str, torch.Tensor] | None:
     """The layout of human_pose_0001.safetensors: human-pose-estimation-0001, batch norm folded, fp32."""
-    return _renamed(tensors, _OPEN_MODEL_ZOO)
+    return _rename(tensors, _OPEN_MODEL_ZOO)

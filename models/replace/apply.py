@@ -77,11 +77,11 @@ def _made(network: nn.Module, old: nn.Module, replacement: Replacement) -> nn.Mo
         if replacement.function:
             return rewritten(old, swap_activation(replacement.before, replacement.after))
         if SMOOTH_MODULES.get(type(old)) != replacement.before:
-            raise _misplaced(old, replacement)
+            raise _misplacement_error(old, replacement)
         new = MODULES[replacement.after](inplace=bool(getattr(old, "inplace", False)))
         return new.train(old.training)
     if type(old) is not nn.Conv2d:
-        raise _misplaced(old, replacement)
+        raise _misplacement_error(old, replacement)
     return ConvChain(old, replacement, _norm(network, replacement))
 
 
@@ -98,7 +98,7 @@ def _norm(network: nn.Module, replacement: Replacement) -> nn.BatchNorm2d | None
     return norm
 
 
-def _misplaced(old: nn.Module, replacement: Replacement) -> UsageError:
+def _misplacement_error(old: nn.Module, replacement: Replacement) -> UsageError:
     return UsageError(f"{replacement.place} is a {type(old).__name__}, not the planned {replacement.before}")
 
 

@@ -102,7 +102,7 @@ def remove_squeeze_excite(graph: fx.Graph, owner: nn.Module) -> int:
     """An edit: x * gate(pool(x)) becomes x, wherever the gate is made of nothing but the pooled x."""
     changed = 0
     for node in list(graph.nodes):
-        source = squeeze_excite(node, owner) if _called(node, owner) == "mul" else None
+        source = squeeze_excite(node, owner) if _call_kind(node, owner) == "mul" else None
         if source is not None:
             node.replace_all_uses_with(source)
             _erase(graph, node)
@@ -140,17 +140,17 @@ def _erase(graph: fx.Graph, node: fx.Node) -> None:
 
 def _activated(node: fx.Node, kind: str, owner: nn.Module) -> fx.Node | None:
     """What `node` applies the activation `kind` to; None if it does not."""
-    name = _called(node, None)
+    name = _call_kind(node, None)
     if name == kind and node.all_input_nodes:
         return node.all_input_nodes[0]
     if name == "mul" and len(node.all_input_nodes) == 2:
         for x, gate in (node.all_input_nodes, node.all_input_nodes[::-1]):
-            if GATES.get(_called(gate, owner).lower()) == kind and gate.all_input_nodes == [x]:
+            if GATES.get(_call_kind(gate, owner).lower()) == kind and gate.all_input_nodes == [x]:
                 return x
     return None
 
 
-def _called(node: fx.Node, owner: nn.Module | None) -> str:
+def _call_kind(node: fx.Node, owner: nn.Module | None) -> str:
     """The operator a node calls, by its plain name; modules by their class's where `owner` is given."""
     if node.op == "call_method":
         name = str(node.target)
@@ -166,7 +166,7 @@ def _called(node: fx.Node, owner: nn.Module | None) -> str:
 
 def _pools(node: fx.Node, owner: nn.Module) -> bool:
     """Whether a node is a mean over height and width."""
-    name = _called(node, owner)
+    name = _call_kind(node, owner)
     arguments: list[Any] = [*node.args[1:], *node.kwargs.values()]
     if name == "AdaptiveAvgPool2d":
         return owner.get_submodule(str(node.target)).output_size in (1, (1, 1))

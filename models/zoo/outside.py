@@ -37,7 +37,7 @@ def factory_spec(name: str) -> ModelSpec:
         UsageError: a module that is not there or fails, a name it has not, something that makes no Module.
     """
     module_name, _, attribute = name.partition(":")
-    module = _imported(module_name, name)
+    module = _import_module(module_name, name)
     target: Any = module
     for part in attribute.split("."):
         if not hasattr(target, part):
@@ -53,7 +53,7 @@ def factory_spec(name: str) -> ModelSpec:
     return complete(name, factory, said, size, outputs_of(network, size, name), own_weights=True)
 
 
-def _imported(module: str, name: str) -> ModuleType:
+def _import_module(module: str, name: str) -> ModuleType:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     importlib.invalidate_caches()

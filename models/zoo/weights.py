@@ -145,9 +145,9 @@ def _mismatch(wanted: Tensors, tensors: Tensors) -> str:
     unexpected = [name for name in _without_ignored(tensors) if name not in wanted]
     problems = []
     if missing:
-        problems.append(f"{_counted(missing)} missing of {len(wanted)} ({_some(missing)})")
+        problems.append(f"{_count_names(missing)} missing of {len(wanted)} ({_some(missing)})")
     if unexpected:
-        problems.append(f"{_counted(unexpected)} unexpected ({_some(unexpected)})")
+        problems.append(f"{_count_names(unexpected)} unexpected ({_some(unexpected)})")
     if not problems:
         shapes = [
             f"{name}: expected {tuple(tensor.shape)}, found {tuple(tensors[name].shape)}"
@@ -155,11 +155,11 @@ def _mismatch(wanted: Tensors, tensors: Tensors) -> str:
             if tensors[name].shape != tensor.shape
         ]
         if shapes:
-            problems.append(f"{_counted(shapes)} of the wrong shape ({_some(shapes, '; ')})")
+            problems.append(f"{_count_names(shapes)} of the wrong shape ({_some(shapes, '; ')})")
     return ", ".join(problems)
 
 
-def _counted(names: list[str]) -> str:
+def _count_names(names: list[str]) -> str:
     return f"{len(names)} tensor{'s' * (len(names) != 1)}"
 
 

@@ -68,9 +68,9 @@ class _Grouping:
                 f"there are {', '.join(outputs) or 'none'}"
             )
         placement = size if isinstance(size, Placement) else _whole(size)
-        more = {name: _unbatched(outputs[name]) for name in self.optional if name in outputs}
+        more = {name: _unbatch(outputs[name]) for name in self.optional if name in outputs}
         function = importlib.import_module(self.module).decode
-        return function(*(_unbatched(outputs[name]) for name in self.outputs), placement=placement, **more)
+        return function(*(_unbatch(outputs[name]) for name in self.outputs), placement=placement, **more)
 
 
 _DECODERS: dict[str, Decoder] = {
@@ -111,7 +111,7 @@ def _whole(size: Size) -> Placement:
     return Placement(size, size, size)
 
 
-def _unbatched(maps: np.ndarray) -> np.ndarray:
+def _unbatch(maps: np.ndarray) -> np.ndarray:
     """Without a first axis of 1, which a network's outputs have."""
     maps = np.asarray(maps)
     return maps[0] if maps.ndim > 3 and maps.shape[0] == 1 else maps

@@ -122,7 +122,7 @@ def _candidates(maps: _Maps, joint: int, settings: EmbeddingSettings) -> _Candid
     heat = maps.heat(joint)
     peaks = local_maxima(heat, settings.kernel, settings.peak_threshold, settings.most_people)
     tags = maps.tags(joint)[:, peaks.row, peaks.column].T
-    return _Candidates(_adjusted(heat, peaks.row, peaks.column), peaks.score, tags)
+    return _Candidates(_adjust(heat, peaks.row, peaks.column), peaks.score, tags)
 
 
 def _fill(maps: _Maps, groups: Groups, xy: np.ndarray, scores: np.ndarray) -> None:
@@ -137,7 +137,7 @@ def _fill(maps: _Maps, groups: Groups, xy: np.ndarray, scores: np.ndarray) -> No
         row, column = _best_match(heat, maps.tags(joint), groups.tags[people])
         there = heat[row, column] > 0
         people, row, column = people[there], row[there], column[there]
-        xy[people, joint] = _adjusted(heat, row, column)
+        xy[people, joint] = _adjust(heat, row, column)
         scores[people, joint] = heat[row, column]
 
 
@@ -161,7 +161,7 @@ def _best_match(heat: np.ndarray, tags: np.ndarray, wanted: np.ndarray) -> tuple
     return np.divmod(best, heat.shape[1])
 
 
-def _adjusted(heat: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+def _adjust(heat: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
     """(N, 2) x, y: a quarter of a pixel from (row, column) towards the higher of the neighbours on either side."""
     height, width = heat.shape
     across = heat[row, np.minimum(column + 1, width - 1)] - heat[row, np.maximum(column - 1, 0)]

@@ -57,7 +57,7 @@ def decode(
     Raises:
         UsageError: shapes that do not fit, or values that are not finite or beyond 1e6.
     """
-    heatmaps, pafs = _checked(heatmaps, pafs)
+    heatmaps, pafs = _check_maps(heatmaps, pafs)
     peaks = find_peaks(heatmaps[: len(PARTS)], settings.peak_threshold, settings.radius, settings.most_peaks)
     limbs = find_limbs(peaks, pafs, settings.samples, settings.sample_threshold, settings.counted_share)
     members, scores = _assemble(peaks, limbs)
@@ -73,7 +73,7 @@ def decode(
     return [Person(keypoints[person], float(scores[person])) for person in np.argsort(-scores, kind="stable")]
 
 
-def _checked(heatmaps: np.ndarray, pafs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _check_maps(heatmaps: np.ndarray, pafs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     heatmaps, pafs = checked("heatmaps", heatmaps, ((HEATMAPS,),)), checked("PAFs", pafs, ((PAFS,),))
     if pafs.shape[1:] != heatmaps.shape[1:]:
         raise UsageError(f"heatmaps and PAFs differ in size: {heatmaps.shape} and {pafs.shape}")

@@ -74,12 +74,12 @@ def decode(
     poses = cells[:, None] - offsets[:, maxima.row, maxima.column].T.reshape(-1, _JOINTS, 2)
     scores = np.repeat(maxima.score[:, None].astype(np.float64), _JOINTS, axis=1)
     if heat is not None:
-        scores *= _sampled(heat, poses)
+        scores *= _sample_heat(heat, poses)
     keep = _distinct(poses, scores.mean(axis=1), settings)
     return people_from_coco(placement.cells_to_image(poses[keep], size), scores[keep], scores[keep].mean(axis=1))
 
 
-def _sampled(heat: np.ndarray, poses: np.ndarray) -> np.ndarray:
+def _sample_heat(heat: np.ndarray, poses: np.ndarray) -> np.ndarray:
     """(P, 17): each joint's heatmap at the cell nearest to (P, 17, 2) joints; not below 0, and 0 beyond the map."""
     x, y = np.moveaxis(np.rint(poses), -1, 0)
     inside = (x >= 0) & (x < heat.shape[2]) & (y >= 0) & (y < heat.shape[1])

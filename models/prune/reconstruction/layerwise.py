@@ -96,19 +96,19 @@ def solved_with(
     if kept is not None:
         columns[:, : prod(kept.shape[1:])] = kept.reshape(len(kept), -1)
     solver = Solver(h[0].numpy(), columns)
-    return _rectified(drawn, ridge, lambda cross: torch.from_numpy(solver(cross[0].numpy()))[None], rectify)
+    return _rectify(drawn, ridge, lambda cross: torch.from_numpy(solver(cross[0].numpy()))[None], rectify)
 
 
 def _solve_groups(drawn: Problem, settings: ReconstructionSettings) -> torch.Tensor:
     """(groups, filters, columns) of a layer of several groups, dense."""
     h, ridge = inputs_moment(drawn, settings.ridge)
     factor = torch.linalg.cholesky(h)
-    return _rectified(
+    return _rectify(
         drawn, ridge, lambda cross: torch.cholesky_solve(cross.mT, factor).mT.contiguous(), settings.rectify
     )
 
 
-def _rectified(
+def _rectify(
     drawn: Problem, ridge: torch.Tensor, solve: Callable[[torch.Tensor], torch.Tensor], rounds: int
 ) -> torch.Tensor:
     """The least-squares solution, (groups, filters, columns), then `rounds` of moved targets where a ReLU comes next.

@@ -64,7 +64,7 @@ def problem(
         chances: (N, height, width) of the layer's result, how often each position is drawn, relatively; None:
             equally.
     """
-    image, y, x = _drawn(len(pruned[0]), *_out_size(layer, pruned[0]), samples, generator, chances)
+    image, y, x = _draw(len(pruned[0]), *_out_size(layer, pruned[0]), samples, generator, chances)
     inputs = _columns(layer, pruned[0], image, y, x)
     same = pruned[0] is dense[0]
     weight = weights[f"{layer.name}.weight"].flatten(1).unflatten(0, (layer.groups, -1))
@@ -83,7 +83,7 @@ def problem(
     return Problem(inputs, targets, old, bool(steps) and steps[0].kind == "relu")
 
 
-def _drawn(
+def _draw(
     count: int, height: int, width: int, samples: int, generator: torch.Generator, chances: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Indices of the image, the row and the column of each sample."""

@@ -50,7 +50,7 @@ def reconstruct(
         sparsity = sparsities.get(layer.name)
         if layer.op == "conv" and (sparsity is not None or (changed and settings.compensate)):
             matters = known.get(layer.name)
-            drawn = _drawn(layer, theirs, mine, weights, settings, generator, matters)
+            drawn = _draw(layer, theirs, mine, weights, settings, generator, matters)
             filters = None if matters is None else matters.filters.numpy()
             new = solved_layer(layer, sparsity, drawn, settings, filters)
             solved.update({name: value.numpy() for name, value in new.items()})
@@ -70,7 +70,7 @@ def _importances(graph: Graph, inputs: np.ndarray, settings: ReconstructionSetti
     return importances(graph, convs, inputs, settings.seed) if settings.attention else {}
 
 
-def _drawn(
+def _draw(
     layer: Layer,
     dense: list[torch.Tensor],
     pruned: list[torch.Tensor],

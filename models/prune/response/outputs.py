@@ -67,7 +67,7 @@ def layer_curves(
         if layer.name in left:
             left.remove(layer.name)
             curve = {}
-            for share, new in _pruned(layer, family, zeros, fit, weights, settings, generator):
+            for share, new in _prune(layer, family, zeros, fit, weights, settings, generator):
                 curve[share] = divergence(_outputs_with(graph, held, weights, layer.name, new), _outputs(graph, held))
             yield layer.name, curve
         if not left:
@@ -77,7 +77,7 @@ def layer_curves(
             del fit[name]
 
 
-def _pruned(
+def _prune(
     layer: Layer,
     family: Sparsity,
     zeros: Sequence[float],

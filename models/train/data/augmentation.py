@@ -54,11 +54,11 @@ class View:
         """(side, side, 3) uint8 of an (H, W, 3) uint8; `padding` is the colour outside the photograph."""
         if self.colours is not None:
             photograph = cv2.LUT(photograph, self.colours[None])
-        return self._warped(photograph, cv2.INTER_CUBIC, padding)
+        return self._warp(photograph, cv2.INTER_CUBIC, padding)
 
     def covered(self, mask: np.ndarray, cells: int) -> np.ndarray:
         """(cells, cells) float32: which fraction of each cell of the crop a 0/1 mask of the photograph covers."""
-        warped = self._warped(mask * np.uint8(255), cv2.INTER_LINEAR, 0)
+        warped = self._warp(mask * np.uint8(255), cv2.INTER_LINEAR, 0)
         return cv2.resize(warped, (cells, cells), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
     def people(self, people: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ class View:
         inside = ((moved > -0.5) & (moved < self.side - 0.5)).all(axis=-1, keepdims=True)
         return np.where(inside, moved, np.nan)
 
-    def _warped(self, image: np.ndarray, interpolation: int, padding: tuple[float, ...] | float) -> np.ndarray:
+    def _warp(self, image: np.ndarray, interpolation: int, padding: tuple[float, ...] | float) -> np.ndarray:
         matrix, shrink = self.matrix, int(1 / self.scale)
         if shrink > 1:  # interpolation between four pixels would skip others: average them first
             height, width = image.shape[:2]

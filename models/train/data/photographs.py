@@ -67,10 +67,10 @@ def read_photographs(
             raise UsageError(f"--data {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
         own = folder / "person_keypoints.json"
         if own.is_file():
-            labels.update(_located(own, [folder]))
+            labels.update(_locate(own, [folder]))
         paths.update(dict.fromkeys(sorted(_images_below(folder))))
     for file in map(Path, annotations):
-        labels.update(_located(file, [Path(folder) for folder in folders]))
+        labels.update(_locate(file, [Path(folder) for folder in folders]))
     paths.update(dict.fromkeys(labels))
     items = [TrainingPhotograph(file, labels.get(file)) for file in paths]
     if not unlabelled:
@@ -85,7 +85,7 @@ def read_photographs(
     return Photographs(tuple(items))
 
 
-def _located(annotations: Path, folders: Iterable[Path]) -> dict[Path, Labels]:
+def _locate(annotations: Path, folders: Iterable[Path]) -> dict[Path, Labels]:
     """The labels of an annotation file by the path of their photograph. Raises UsageError for a missing one."""
     places = [place for folder in folders for place in (folder, folder / "images")]
     located = {}
