@@ -43,7 +43,7 @@ class VideoReader:
     """A video file, a stream's URL ("rtsp://...") or a camera's index ("0"); iterate over its frames, once.
 
     Attributes:
-        live: it goes on whether it is read or not, and has no end.
+        live: the source goes on whether it is read or not, and has no end.
         fps: nominal frames per second. frames: how many there are, by the file's own account; 0 if it does not say.
         size: (height, width) of all frames: a later one of another size is scaled to the first.
 

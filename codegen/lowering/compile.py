@@ -27,7 +27,7 @@ class CompiledNetwork:
     """A network compiled for a device.
 
     Attributes:
-        lowered: its kernels and entries; `executable`: what TVM made of them.
+        lowered: the network's kernels and entries; `executable`: what TVM made of them.
         host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
     """
 

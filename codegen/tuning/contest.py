@@ -51,7 +51,7 @@ class Verdict:
 
     Attributes:
         best: the fastest choice; the default unless another one is faster by more than noise.
-        secs: its seconds by the wall clock, the median.
+        secs: the choice's median seconds by the wall clock.
         default_secs: the default's in the same run, None where it failed.
         ratio, low, high: default_secs / secs round by round: median and 95 % interval; None where the default failed.
         tried: candidates timed or failed.

@@ -39,7 +39,7 @@ class TunedRow:
         workload: what was tuned.
         tuner: "candidates" (our schedules) or "metaschedule".
         best: the fastest choice, as `ScheduleChoice.to_dict`; {"schedule": "metaschedule"} of that tuner.
-        ms: its wall milliseconds, the median of the interleaved run.
+        ms: the choice's wall milliseconds, the median of the interleaved run.
         default: the choice without tuning, likewise; and its milliseconds in the same run, None where it failed.
         ratio: default / best, the median of the rounds' ratios; `low` and `high` are its 95 % interval. None where
             the default failed.

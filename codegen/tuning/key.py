@@ -36,7 +36,7 @@ class Key:
         output: shape of the result.
         epilogue: kinds of the steps, in order.
         dtype: element type of activations and weights.
-        sparsity: its text, None for dense.
+        sparsity: the sparsity's text, None for dense.
         pitches: elements from row to row in the planes of the operands, then of the result.
     """
 

@@ -28,7 +28,7 @@ class Task:
 
     Attributes:
         workload: on the planes it has in the first of them.
-        choices: its candidates, the default first.
+        choices: the workload's candidates, the default first.
         layers: names of the layers that have it.
         share: estimated part of a network's time, summed over the networks.
     """

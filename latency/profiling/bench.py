@@ -96,7 +96,7 @@ class LayerBench:
         calls = {}
         for number, variant in enumerate(prepared):
             if number not in failures:
-                call, failure = self._loaded(group, number, variant)
+                call, failure = self._load(group, number, variant)
                 calls.update({} if failure is not None or call is None else {number: call})
                 failures.update({number: failure} if failure is not None else {})
         if not calls:
@@ -111,7 +111,7 @@ class LayerBench:
         ]
         return outcomes, run.pace
 
-    def _loaded(self, group: Group, number: int, variant: Prepared) -> tuple[TimedCall | None, Failure | None]:
+    def _load(self, group: Group, number: int, variant: Prepared) -> tuple[TimedCall | None, Failure | None]:
         """A variant on the device, run once; or what is wrong with it. Raises Broken."""
         if not self.session.runs_kernels:
             layer, sparsity = group.workload.layer, variant.sparsity

@@ -168,7 +168,7 @@ def test_a_variant_that_cannot_be_compiled_is_a_record(host, groups, tmp_path):
 def test_a_session_that_breaks_under_a_variant_is_made_anew(host, groups, monkeypatch):
     """The variant that breaks it is given up after a second try; the others are timed."""
     group = next(each for each in groups if len(each.sparsities) == 2)
-    bench, real, broken = LayerBench(host, QUICK), LayerBench._loaded, []
+    bench, real, broken = LayerBench(host, QUICK), LayerBench._load, []
 
     def breaks(self, group, number, one):
         if number == 1:
@@ -176,7 +176,7 @@ def test_a_session_that_breaks_under_a_variant_is_made_anew(host, groups, monkey
             self.session.abort("as a crash would")
         return real(self, group, number, one)
 
-    monkeypatch.setattr(LayerBench, "_loaded", breaks)
+    monkeypatch.setattr(LayerBench, "_load", breaks)
     (dense, sparse), _ = bench.time(group, Recipe(host.profile).prepare(group))
     assert dense.failure is None
     assert sparse.failure.kind == "device"
