@@ -50,8 +50,8 @@ def make_parser() -> argparse.ArgumentParser:
                         help="input sizes (default: each model's own)")  # fmt: skip
     parser.add_argument(
         "--sparsity", nargs="+", default=[], metavar="TEXT",
-        help="time each convolution under these besides dense, e.g. columns:0.75:8x1, or 'dense' for nothing else; "
-        "without, a set that covers blocks and zeros",
+        help="time each convolution under these besides dense, e.g. columns:0.75:8x1, or 'dense' for nothing else "
+        "(default: a set that covers blocks and zeros)",
     )  # fmt: skip
     parser.add_argument("--layer", nargs="+", default=[], help="only layers of these names (default: all)")
     parser.add_argument("--around", type=int, default=0, metavar="N",
