@@ -14,7 +14,6 @@ of sparsities, the first key of the file's "divergence" ("columns:4x1"); zeros o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -28,9 +27,8 @@ from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.sparsity import PATTERN_ENTRIES, Sparsity
 from models.prune.masks.families import parse_family
+from models.prune.response.curves import read_sensitivity
 from models.zoo.blocks import BlockTable, block_of
-
-FORMAT = "fleetpose.sensitivity/1"
 
 #: without a file: how much dearer zeros in a layer are than in one of the backbone, after the order the paper found
 WEIGHT_OF_BLOCK = {
@@ -118,16 +116,7 @@ def read_losses(path: Path, model: str, layers: Sequence[Layer], table: BlockTab
 
     Raises UsageError for another format or network, and for curves that are none.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the sensitivity {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"the sensitivity {path} is not JSON: {error}") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise UsageError(f"{path} is no sensitivity: its format is not {FORMAT!r}")
-    if values.get("model") != model:
-        raise UsageError(f"{path} is the sensitivity of {values.get('model')}, not of {model}")
+    values = read_sensitivity(path, model)
     blocks, curves = (
         {name: _curve(points, f"{path}, {name!r}") for name, points in values.get(part, {}).items()}
         for part in ("blocks", "layers")

@@ -114,16 +114,7 @@ def read_divergence(path: Path | str, model: str, family: str | None = None) -> 
     Raises:
         UsageError: no such file or format, another network's, or no such family in it.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the sensitivity {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"the sensitivity {path} is not JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UsageError(f"{path} is no sensitivity: its format is not {FORMAT!r}")
-    if content.get("model") != model:
-        raise UsageError(f"{path} is the sensitivity of {content.get('model')}, not of {model}")
+    content = read_sensitivity(path, model)
     try:
         families = {
             name: {
@@ -137,6 +128,25 @@ def read_divergence(path: Path | str, model: str, family: str | None = None) -> 
     if family is not None and family not in families:
         raise unknown_name(f"family of sparsities in {path}", family, families)
     return {name: curves for name, curves in families.items() if family in (None, name)}
+
+
+def read_sensitivity(path: Path | str, model: str) -> dict[str, Any]:
+    """The content of a sensitivity file, its parts not yet checked.
+
+    Raises:
+        UsageError: no such file or format, or another network's.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the sensitivity {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"the sensitivity {path} is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError(f"{path} is no sensitivity: its format is not {FORMAT!r}")
+    if content.get("model") != model:
+        raise UsageError(f"{path} is the sensitivity of {content.get('model')}, not of {model}")
+    return content
 
 
 def _plain(curves: Curves) -> dict[str, dict[float, float]]:
