@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from fleetpose import __version__
 from fleetpose.cli import run
 from fleetpose.commands import GROUPS, VERBS, Verb
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
-
-PACKAGES = Path(__file__).resolve().parents[1]
+from fleetpose.hiding import check_not_hidden
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,17 +51,6 @@ def run_verb(verb: Verb, argv: Sequence[str]) -> int:
     parser = module.make_parser()
     parser.prog = f"fleetpose {verb.name}"
     return run(module.main, parser, argv)
-
-
-def check_not_hidden(package: str) -> None:
-    """Raise UsageError where Python finds another `package` than the one beside this file."""
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        raise UsageError(f"package {package!r} is not installed; install fleetpose again")
-    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
-    if not any(Path(place).resolve().is_relative_to(PACKAGES / package) for place in places):
-        where = ", ".join(map(str, places))
-        raise UsageError(f"{where} hides fleetpose's own package {package!r}; rename it, or take it off PYTHONPATH")
 
 
 if __name__ == "__main__":

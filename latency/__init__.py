@@ -2,3 +2,7 @@
 
 `latency.optimize.api.optimize` is all of it in one call.
 """
+
+from fleetpose.hiding import check_not_hidden
+
+check_not_hidden("codegen", "devices", "models")

@@ -67,13 +67,27 @@ def test_import_of_the_command_imports_no_other_package():
     assert done.stdout == "[]\n"
 
 
-def test_folder_that_hides_a_package_is_named(tmp_path):
+# An editable install maps the packages' names before sys.path is asked: its finder is taken out, as in a wheel.
+HIDDEN = """
+import runpy, sys
+sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__class__ is type]
+sys.path[:0] = [{folder!r}, {root!r}]
+sys.argv = {argv!r}
+runpy.run_module({module!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "argv", "status"), [("fleetpose", ["fleetpose", "doctor"], 2), ("latency.fit", ["fit", "--help"], 1)]
+)
+def test_folder_that_hides_a_package_is_named(tmp_path, module, argv, status):
     hiding = tmp_path / "devices" / "__init__.py"
     hiding.parent.mkdir()
     hiding.write_text("")
-    code = f"import sys, fleetpose.__main__ as f; sys.path.insert(0, {str(tmp_path)!r}); sys.exit(f.main(['doctor']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 2
-    assert done.stderr == (
-        f"fleetpose: {hiding} hides fleetpose's own package 'devices'; rename it, or take it off PYTHONPATH\n"
+    code = HIDDEN.format(folder=str(tmp_path), root=str(ROOT), argv=argv, module=module)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert (
+        f"{hiding} hides fleetpose's own package 'devices'; rename it, or run from another folder"
+        in (done.stderr.splitlines()[-1])
     )
