@@ -7,7 +7,7 @@ that serves the device, from the first launch to an empty queue; oneDNN by this 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
+from fleetpose.progress import Report
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 
@@ -53,7 +54,7 @@ class LayerBench:
         self._loaded: dict[str, LoadedLayer] = {}
         self._masked: dict[Sparsity | None, tuple[Weights, np.ndarray]] = {}
 
-    def run(self, contenders: Sequence[Contender], rounds: int, stock: bool, step: Callable[[str], None]) -> LayerTimes:
+    def run(self, contenders: Sequence[Contender], rounds: int, stock: bool, step: Report) -> LayerTimes:
         """Time `contenders` in one run and then, if wanted, stock TVM in turn with the fastest of our dense kernels.
 
         Args:

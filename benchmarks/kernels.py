@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,8 @@ from devices.timing.measure import device_of
 from devices.timing.measurement import versions
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
-from fleetpose.progress import status
+from fleetpose.progress import Report, no_report, status
 from models.resolve import model_spec
-
-Progress = Callable[..., None]
 
 
 def benchmark(
@@ -54,7 +52,7 @@ def benchmark(
     rounds: int,
     stock: bool,
     host: str = "native",
-    progress: Progress = lambda *message: None,
+    report: Report = no_report,
 ) -> list[dict[str, Any]]:
     """Time all layers, one after the other, each in one interleaved run.
 
@@ -64,7 +62,7 @@ def benchmark(
         rounds: samples of each kernel.
         stock: whether stock TVM is timed, too.
         host: the processor that serves the device.
-        progress: told what is going on, how many steps are done, and of how many.
+        report: told what is going on, how many steps are done, and of how many.
 
     Returns:
         A row per case.
@@ -74,9 +72,9 @@ def benchmark(
     rows, done = [], 0
     for case, (contenders, declined) in zip(cases, planned, strict=True):
 
-        def step(what: str, label: str = case.facts.label) -> None:
+        def step(what: str, *_: int, label: str = case.facts.label) -> None:
             nonlocal done
-            progress(f"{label}: {what}", done, total)
+            report(f"{label}: {what}", done, total)
             done += 1
 
         times = LayerBench(case, session, host).run(contenders, rounds, stock, step)
@@ -85,9 +83,7 @@ def benchmark(
     return rows
 
 
-def result(
-    arguments: argparse.Namespace, cases: Sequence[Case], session: Session, progress: Progress
-) -> dict[str, Any]:
+def result(arguments: argparse.Namespace, cases: Sequence[Case], session: Session, report: Report) -> dict[str, Any]:
     """The JSON object the command prints."""
     peers = arguments.peers and session.on_this_machine
     selection = KernelSelection(
@@ -100,7 +96,7 @@ def result(
     )
     stock, before = arguments.stock and session.on_this_machine, conditions()
     host = host_for(session.profile, session.on_this_machine, arguments.host)
-    rows = benchmark(session, cases, selection, rounds=arguments.rounds, stock=stock, host=host, progress=progress)
+    rows = benchmark(session, cases, selection, rounds=arguments.rounds, stock=stock, host=host, report=report)
     return {
         "model": arguments.model,
         "device": device_of(session),

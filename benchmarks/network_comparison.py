@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from devices.timing.interleaved import Interleaved, bootstrap_median, measure_in
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from fleetpose.errors import reason
+from fleetpose.progress import Report
 from models.plans.sparsity import DENSE
 
 log = logging.getLogger("benchmarks.networks")
@@ -65,9 +66,7 @@ class EngineComparison:
         progress: told what is going on.
     """
 
-    def __init__(
-        self, jobs: Mapping[str, EngineJob], contenders: Sequence[NetworkContender], progress: Callable[..., None]
-    ) -> None:
+    def __init__(self, jobs: Mapping[str, EngineJob], contenders: Sequence[NetworkContender], progress: Report) -> None:
         self.jobs, self.job, self.progress = jobs, jobs[DENSE], progress
         height, width = self.job.tensor.shape[2:]
         self.rows = {

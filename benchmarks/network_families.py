@@ -3,7 +3,7 @@ one device's registers, do not suit the next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from fleetpose.errors import FleetposeError
+from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
@@ -24,9 +25,7 @@ from models.plans.sparsity import Sparsity
 ROUNDS = 7
 
 
-def fastest_plan(
-    session: Session, graph: Graph, plans: Sequence[Plan], progress: Callable[..., None] = lambda *message: None
-) -> Plan:
+def fastest_plan(session: Session, graph: Graph, plans: Sequence[Plan], progress: Report = no_report) -> Plan:
     """Of plans that make the same layers sparse, each layer's fastest variant.
 
     Args:

@@ -11,7 +11,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from devices.session import Session
 from devices.timing.measurement import versions
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.progress import status
+from fleetpose.progress import Report, no_report, status
 from models.plans.sparsity import DENSE, Sparsity
 from models.resolve import create_model, model_spec
 
@@ -82,7 +82,7 @@ def compare(
     threads: int,
     rounds: int,
     size: tuple[int, int] | None = None,
-    progress: Callable[..., None] = lambda *message: None,
+    progress: Report = no_report,
 ) -> dict[str, Any]:
     """Time networks on engines. The JSON object the command prints: "rows" as EngineRow, and "conditions".
 

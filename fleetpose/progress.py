@@ -6,17 +6,22 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 log = logging.getLogger("fleetpose.progress")
 
-#: what long work calls as it goes on, with a message, how many steps are done, and of how many (0: not known)
-Report = Callable[[str, int, int], None]
+
+class Report(Protocol):
+    """What long work calls as it goes on, with a message, how many steps are done, and of how many (0: not known)."""
+
+    def __call__(self, message: str, done: int = 0, total: int = 0, /) -> None: ...
 
 
-def no_report(message: str, done: int, total: int) -> None:
-    """The Report of work that nobody watches."""
+def no_report(message: str, done: int = 0, total: int = 0) -> None:
+    """The Report of work that nobody watches: it only logs."""
+    log.info("%s", message)
 
 
 class Progress:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.progress import status
+from fleetpose.progress import Report, status
 from models.accuracy.oks import Evaluation, average_precision, bootstrap_ap, evaluate_keypoints
 from models.resolve import MODEL_HELP
 
@@ -46,7 +45,7 @@ def gain(evaluation: Evaluation, baseline: Evaluation, draws: int, coverage: flo
     return {"ap": (evaluation.ap or 0.0) - (baseline.ap or 0.0), "ap_interval": interval}
 
 
-def _evaluate(model: str, weights: str, data: Path, progress: Callable[..., None]) -> Evaluation:
+def _evaluate(model: str, weights: str, data: Path, progress: Report) -> Evaluation:
     from models.accuracy.protocol import evaluate_network
     from models.resolve import create_model, model_spec
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from codegen.tuning.database import Tuned, tuned_for
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, sha256
 from fleetpose.interrupt import kept_interrupt
+from fleetpose.progress import Report, no_report
 
 DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
 
@@ -80,7 +80,7 @@ def build(
     target: BuildTarget,
     tuned: Tuned | None = None,
     weights_inside: bool = True,
-    progress: Callable[[str], None] = lambda message: None,
+    report: Report = no_report,
 ) -> BuiltNetwork:
     """Compile a network for a target.
 
@@ -88,7 +88,7 @@ def build(
         network: what to build; target: what for.
         tuned: tuned data to choose schedules by; None for that of the target's profile.
         weights_inside: False keeps packed weights in a file beside the shared object.
-        progress: told what is being done.
+        report: told what is being done.
 
     Raises:
         UsageError: a target that cannot be built for, or a layer without a schedule. LinkError: no linker.
@@ -97,7 +97,7 @@ def build(
     choose = (tuned_for(target.profile) if tuned is None else tuned).choice
     options = Options(target.dtype, network.sparsities, choose, weights_inside)
     spec = network.spec
-    compiled = compile_network(network.graphs, target.profile, options, target.host, spec.outputs, progress)
+    compiled = compile_network(network.graphs, target.profile, options, target.host, spec.outputs, report)
     manifest = Manifest(
         network.graphs[0].name,
         "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from devices.profile import Profile
 from devices.session import Session
 from devices.timers import TimedCall
 from fleetpose.interrupt import kept_interrupt
+from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 
 
@@ -68,18 +69,18 @@ def compile_network(
     options: Options,
     host: str = "native",
     output_names: Sequence[str] = (),
-    progress: Callable[[str], None] = lambda message: None,
+    report: Report = no_report,
 ) -> CompiledNetwork:
     """Lower one network, traced at several input sizes, and compile it.
 
     Args:
         graphs, profile, options, output_names: as for `codegen.lowering.network.lower_network`.
         host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
-        progress: told each layer that is scheduled, and when TVM starts to compile.
+        report: told each layer that is scheduled, and when TVM starts to compile.
 
     Raises what `lower_network` and TVM raise.
     """
     target = make_target(profile, host)
-    lowered = lower_network(graphs, profile, options, output_names, lambda name: progress(f"scheduling {name}"))
-    progress("compiling")
+    lowered = lower_network(graphs, profile, options, output_names, report)
+    report("compiling")
     return CompiledNetwork(lowered, tvm.compile(lowered.module, target), host)

@@ -27,6 +27,7 @@ from codegen.schedules import candidates, default_choice, schedule
 from codegen.schedules.move import export_kernel, import_kernel
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.progress import Report, no_report
 from models.graph.layer import Layer, Shape
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity, variant_text
@@ -79,7 +80,7 @@ def lower_network(
     profile: Profile,
     options: Options = Options(),
     output_names: Sequence[str] = (),
-    progress: Callable[[str], None] = lambda message: None,
+    report: Report = no_report,
 ) -> NetworkModule:
     """Schedule every layer of one network traced at several input sizes.
 
@@ -88,7 +89,7 @@ def lower_network(
         profile: the device to shape kernels for.
         options: see `Options`.
         output_names: what to call the graphs' outputs; by default their tensors' own names.
-        progress: told each layer's name before it is scheduled.
+        report: told each layer before it is scheduled.
 
     Raises:
         UsageError: where a layer has no schedule, two graphs have the same input size, `options.sparsity` names a
@@ -100,16 +101,14 @@ def lower_network(
         for graph in graphs:
             if name not in (names := [layer.name for layer in graph.layers]):
                 raise unknown_name("layer", name, names)
-    return _Lowering(profile, options, output_names, progress).lower(graphs)
+    return _Lowering(profile, options, output_names, report).lower(graphs)
 
 
 class _Lowering:
     """Collects kernels and constants over all input sizes, then writes one Relax function per size."""
 
-    def __init__(
-        self, profile: Profile, options: Options, output_names: Sequence[str], progress: Callable[[str], None]
-    ) -> None:
-        self.profile, self.options, self.progress = profile, options, progress
+    def __init__(self, profile: Profile, options: Options, output_names: Sequence[str], report: Report) -> None:
+        self.profile, self.options, self.report = profile, options, report
         self.output_names = output_names
         self.builder = relax.BlockBuilder()
         self.functions: dict[StructuralKey, relax.GlobalVar] = {}
@@ -139,7 +138,7 @@ class _Lowering:
     def _schedule(self, graph: Graph, layout: Layout) -> list[_Scheduled]:
         scheduled: list[_Scheduled] = []
         for layer in graph.layers:
-            self.progress(layer.name)
+            self.report(f"scheduling {layer.name}")
             if layer.name in layout.copied:
                 scheduled += self._copies(layer, layout)
                 if not layer.epilogue:

@@ -61,7 +61,7 @@ def run_photograph(job: Job, report: Report) -> str:
     """People on a photograph, drawn, by the planned network; and where the time goes in both."""
     image_path = photograph(job)
     artifacts = {name: Artifact(job.path(file), job.lease.session) for name, file in ARTIFACTS.items()}
-    report("where the time goes", 0, 0)
+    report("where the time goes")
     tensor = example(job, artifacts["sparse"])
     kernels = {name: _kernels(artifact, tensor) for name, artifact in artifacts.items()}
     people, said = None, why_no_people(job, image_path)
@@ -114,7 +114,7 @@ def _kernels(artifact: Artifact, tensor: np.ndarray) -> list[dict[str, Any]]:
 
 def compare(job: Job, report: Report) -> str:
     """The two networks and the reference kernel timed in turn on the device, by wall clock."""
-    report("dense and sparse in turn", 0, 0)
+    report("dense and sparse in turn")
     session = job.lease.session
     artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])

@@ -15,7 +15,7 @@ from typing import Any
 from fleetpose.errors import DeviceUnreachable
 from fleetpose.files import sha256
 from fleetpose.interrupt import terminated_as_interrupted
-from fleetpose.progress import Progress, Report, status
+from fleetpose.progress import Report, status
 from latency.optimize import checking, making, measuring, modelling, reporting
 from latency.optimize import job as files
 from latency.optimize.job import Job
@@ -113,7 +113,7 @@ def _stage(
     return stage.name, said, secs
 
 
-def _report(progress: Progress, started: float, budget: float | None) -> Report:
+def _report(progress: Report, started: float, budget: float | None) -> Report:
     """Tells how much of a stage is done: of its work or of its time, whichever is further."""
 
     def report(message: str, done: int = 0, total: int = 0) -> None:

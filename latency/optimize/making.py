@@ -50,7 +50,7 @@ def build_artifacts(job: Job, report: Report) -> str:
     dense = TracedNetwork(request.spec, [job.graph], weights_facts(request.spec, request.weights, request.seed))
     pruned = trace_network(request.model, job.path(PRUNED), request.seed, [request.input_size])
     for name, network in ((DENSE_SO, dense), (SPARSE_SO, pruned.under(job.plan, file=job.path(PLAN)))):
-        built = build(network, target, tuned, progress=lambda message, name=name: report(f"{name}: {message}", 0, 0))  # type: ignore[misc]
-        report(f"{name}: linking", 0, 0)
+        built = build(network, target, tuned, report=report)
+        report(f"{name}: linking")
         built.write(job.path(name), force=True)
     return " and ".join(f"{name} {job.path(name).stat().st_size / 1e6:.1f} MB" for name in (DENSE_SO, SPARSE_SO))

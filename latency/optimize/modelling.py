@@ -35,7 +35,7 @@ def read_json(job: Job, name: str) -> dict[str, Any]:
 
 def fit_model(job: Job, report: Report) -> str:
     """Fit a predictor to the records of this device; its held-out predictions are kept for the report."""
-    report("trying settings on held-out shapes", 0, 0)
+    report("trying settings on held-out shapes")
     where = [f"profile={job.device['profile']}", f"device={job.device['name']}"]
     try:
         result = fit_dataset(Dataset.read([job.path(RECORDS)], where), FitOptions(seed=job.request.seed))

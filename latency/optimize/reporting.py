@@ -39,7 +39,7 @@ FORMAT = "fleetpose.result/1"
 
 def write_result(job: Job, report: Report) -> str:
     """Gather the result, write it, and turn it into the report for people."""
-    report("gathering the result", 0, 0)
+    report("gathering the result")
     result = gather_result(job)
     write_json(job, RESULT, result)
     from latency.report import write_report

@@ -65,14 +65,14 @@ def decide(
         UsageError: a goal out of reach.
         DeviceUnreachable: the device is gone.
     """
-    report("predicting", 0, 0)
+    report("predicting")
     network = predict_options(graph, forecaster, losses, sparsities)
     notes: list[str] = []
     if measuring is not None:
         network, notes = _measure_options(network, forecaster, goal, measuring, report)
 
     def plan(network: NetworkOptions) -> Plan:
-        report("choosing", 0, 0)
+        report("choosing")
         chosen = choose_options(network, goal, margin)
         return make_plan(network, chosen, goal, margin, [_losses_text(chosen, losses), *notes])
 
@@ -94,7 +94,7 @@ def _measure_options(
     measured = measure_uncertain(network, session, recipe, settings, clock, pace, measuring.budget_secs, report)
     network = measured.network
     if session.runs_kernels and (goal.target_ms is not None or goal.speedup is not None):
-        report("the whole network, dense", 0, 0)
+        report("the whole network, dense")
         network = measure_dense_network(network, session, recipe, settings, forecaster.dtype, pace)
     return network, describe_measured(measured, device_of(session))
 

@@ -169,7 +169,7 @@ class Stand:
             UsageError: a network failed. DeviceUnreachable: the device is gone.
         """
         settings, rounds = self.settings, SAMPLES_PER_ROUND * self.settings.rounds
-        self.report("the whole network, planned and dense in turn", 0, 0)
+        self.report("the whole network, planned and dense in turn")
         result = measure_interleaved(
             self.session, {"dense": self._dense, "planned": self._load(plan)}, rounds, warmup=1, clock="wall",
             min_repeat_secs=settings.sample_secs, timeout_secs=settings.network_timeout_secs, seed=settings.seed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.measurement import Measurement
 from fleetpose.errors import DeviceUnreachable, reason
+from fleetpose.progress import Report, no_report
 from latency.profiling.interleaved_run import Broken, InterleavedRuns, RunSettings, roughness
 from latency.profiling.prepare import Prepared
 from latency.profiling.reference_kernel import Pace
@@ -55,7 +56,7 @@ class LayerBench:
 
     Args:
         session: an open device session; reconnected after a variant that broke it.
-        say: told what is waited for.
+        report: told what is waited for.
         stop: once set, a session that ends is not made anew.
     """
 
@@ -63,11 +64,11 @@ class LayerBench:
         self,
         session: Session,
         settings: RunSettings,
-        say: Callable[[str], None] = log.info,
+        report: Report = no_report,
         stop: threading.Event | None = None,
     ) -> None:
         self.session, self.settings, self.stop = session, settings, stop or threading.Event()
-        self.rounds = InterleavedRuns(session, settings, say, self.stop)
+        self.rounds = InterleavedRuns(session, settings, report, self.stop)
 
     def time(self, group: Group, prepared: Sequence[Prepared]) -> tuple[list[Outcome], Pace]:
         """The outcome of each variant, in order, and the device's pace during the run.

@@ -120,7 +120,7 @@ class Collector:
                 log.info("%s %s: %s: %s", what, record.sparsity, record.failure.kind, record.failure.reason)
         self._say(what)
 
-    def _say(self, message: str) -> None:
+    def _say(self, message: str, *_: int) -> None:
         self.report(message, self.measured, self._total)
 
 

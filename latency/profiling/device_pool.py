@@ -17,6 +17,7 @@ from typing import NamedTuple
 from devices.session import Session
 from devices.timing.measure import device_of
 from fleetpose.errors import DeviceUnreachable, UsageError
+from fleetpose.progress import Report
 from latency.profiling.bench import LayerBench, Outcome
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.prepare import Prepared, Recipe
@@ -98,13 +99,11 @@ class DevicePool:
     Args:
         feed, recipe, settings: what is to be done, and how.
         keep: called with what came of each run, by any of the threads, one at a time.
-        say: told what is waited for.
+        report: told what is waited for.
     """
 
-    def __init__(
-        self, feed: Feed, recipe: Recipe, settings: RunSettings, keep: Keep, say: Callable[[str], None]
-    ) -> None:
-        self.feed, self.recipe, self.settings, self.keep, self.say = feed, recipe, settings, keep, say
+    def __init__(self, feed: Feed, recipe: Recipe, settings: RunSettings, keep: Keep, report: Report) -> None:
+        self.feed, self.recipe, self.settings, self.keep, self.report = feed, recipe, settings, keep, report
         self.lost: list[DeviceUnreachable] = []
         self._errors: list[BaseException] = []
         self._stop = threading.Event()
@@ -168,7 +167,7 @@ class DevicePool:
             self._sessions.append(session)
             try:
                 _check_same(session, first)
-                self._serve(LayerBench(session, self.settings, self.say, self._stop), compiler)
+                self._serve(LayerBench(session, self.settings, self.report, self._stop), compiler)
             finally:
                 if session is not first:
                     session.close()

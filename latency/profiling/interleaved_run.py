@@ -18,6 +18,7 @@ from devices.timing.interleaved import Ratio, measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from fleetpose.errors import DeviceUnreachable, reason
+from fleetpose.progress import Report
 from latency.profiling.reference_kernel import REFERENCE_NAME, Pace, Patience, ReferenceKernel, to_reference
 from latency.records.record import Failure, RatioToDense
 
@@ -73,17 +74,15 @@ class InterleavedRuns:
 
     Args:
         session: open; whoever reconnects it calls `forget`.
-        say: told what is waited for.
+        report: told what is waited for.
         stop: once set, nothing is waited for.
     """
 
-    def __init__(
-        self, session: Session, settings: RunSettings, say: Callable[[str], None], stop: threading.Event
-    ) -> None:
+    def __init__(self, session: Session, settings: RunSettings, report: Report, stop: threading.Event) -> None:
         self.session, self.settings = session, settings
         self.reference: ReferenceKernel | None = None
         if session.runs_kernels:
-            self.reference = ReferenceKernel(session, settings.patience, say, stop, settings.host)
+            self.reference = ReferenceKernel(session, settings.patience, report, stop, settings.host)
 
     def forget(self) -> None:
         """The session's connection is a new one."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from codegen.lowering.layer import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
@@ -17,6 +16,7 @@ from devices.timers import TimedCall
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement, faster_half
 from fleetpose.errors import DeviceUnreachable
+from fleetpose.progress import Report, no_report
 from models.graph.layer import Layer, Step
 
 log = logging.getLogger("latency.profiling.reference_kernel")
@@ -70,7 +70,7 @@ class ReferenceKernel:
     Args:
         session: an open device session, not the null device's.
         patience: see Patience.
-        say: told what is waited for.
+        report: told what is waited for.
         stop: once set, nothing is waited for.
         host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
     """
@@ -79,11 +79,11 @@ class ReferenceKernel:
         self,
         session: Session,
         patience: Patience,
-        say: Callable[[str], None] = log.info,
+        report: Report = no_report,
         stop: threading.Event | None = None,
         host: str = "native",
     ) -> None:
-        self.session, self.patience, self.say, self.stop = session, patience, say, stop or threading.Event()
+        self.session, self.patience, self.report, self.stop = session, patience, report, stop or threading.Event()
         lanes = session.profile.lanes_of("float32")
         workload = standalone_planes(REFERENCE, lanes)
         inputs, weights = random_operands(REFERENCE, 0)
@@ -131,7 +131,7 @@ class ReferenceKernel:
         """
         pause, waited, drift = FIRST_PAUSE_SECS, 0.0, self.drift()
         while drift > self.patience.threshold * self._accepted and waited < self.patience.wait_secs:
-            self.say(f"the device is {drift:.2f} times as slow as before; waiting")
+            self.report(f"the device is {drift:.2f} times as slow as before; waiting")
             if self.stop.wait(pause):
                 break
             waited += pause

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError, unknown_name
-from fleetpose.progress import Report
+from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.constraints import Admm, HardMasks, IterativeMagnitude, Reweighted
@@ -33,7 +33,7 @@ def prune_at_once(
     plan: Plan,
     inputs: np.ndarray | None,
     settings: ReconstructionSettings = ReconstructionSettings(),  # noqa: B008  frozen
-    report: Report | None = None,
+    report: Report = no_report,
 ) -> None:
     """Give `network` the plan's zeros, in place: by reconstruction on `inputs`, or by magnitude where these are None.
 

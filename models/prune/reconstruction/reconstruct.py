@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from fleetpose.progress import Report
+from fleetpose.progress import Report, no_report
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
@@ -22,15 +22,13 @@ from models.prune.reconstruction.layerwise import DEFAULTS, ReconstructionSettin
 from models.prune.reconstruction.problem import Problem, problem
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 
-#: report(layer, layers done, layers in all)
-
 
 def reconstruct(
     graph: Graph,
     sparsities: Mapping[str, Sparsity],
     inputs: np.ndarray,
     settings: ReconstructionSettings = DEFAULTS,
-    report: Report | None = None,
+    report: Report = no_report,
 ) -> Graph:
     """The graph with the zeros of `sparsities` and weights that answer nearly what they did on `inputs`.
 
@@ -59,8 +57,7 @@ def reconstruct(
         pruned[layer.name] = forward(layer, mine, own) if changed else dense_output
         for name in finished:
             del dense[name], pruned[name]
-        if report is not None:
-            report(layer.name, index, len(graph.layers))
+        report(layer.name, index, len(graph.layers))
     return replace(graph, weights=solved)
 
 

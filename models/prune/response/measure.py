@@ -114,7 +114,7 @@ def _measure_family(
     if subject.annotated is None:
         return FamilyCurves(divergences, layers)
     if "dense ap" not in journal.values:
-        report("AP of the dense network", 0, 0)
+        report("AP of the dense network")
         journal.add("dense ap", _measure_ap(subject, subject.graph))
     return FamilyCurves(divergences, layers, journal.values["dense ap"], aps)
 
