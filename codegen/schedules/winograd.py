@@ -55,14 +55,9 @@ def tiling_of(workload: Workload, profile: Profile, m: int) -> Tiling:
 
 
 def legal(workload: Workload) -> bool:
-    """3x3, stride 1, dilation 1, in one group, on an input whose zero border is as wide as the padding."""
-    layer = workload.layer
-    if layer.op != "conv" or layer.groups > 1 or layer.kernel != (3, 3):
-        return False
-    if layer.stride != (1, 1) or layer.dilation != (1, 1):
-        return False
-    border = workload.inputs[0].border
-    return all(wanted <= zeros for wanted, zeros in zip(layer.padding, border, strict=True))
+    """What Winograd can compute (`Layer.winograd_legal`), on an input whose zero border is as wide as the padding."""
+    layer, border = workload.layer, workload.inputs[0].border
+    return layer.winograd_legal and all(wanted <= zeros for wanted, zeros in zip(layer.padding, border, strict=True))
 
 
 def space(workload: Workload, profile: Profile) -> list[WinogradTile]:

@@ -14,7 +14,6 @@ import numpy as np
 from latency.cost_model.feature_names import CLASSES, CONFIG, IN_FLIGHT, NAMES
 from latency.cost_model.work_counts import Work, count, reads_sparsity
 from latency.dataset.hardware import Hardware
-from latency.dataset.runtimes import winograd_legal
 from latency.dataset.sample import Sample
 
 #: a work-group's worth of work-items where waves are counted on devices that run them one by one or in small steps
@@ -63,7 +62,7 @@ def _shape(sample: Sample, work: Work) -> dict[str, float]:
         "padding": layer.padding[1],
         "groups": layer.groups,
         "log_volume": log(prod(layer.out_shape)),
-        "winograd_legal": winograd_legal(layer),
+        "winograd_legal": layer.winograd_legal,
         "addends": len(layer.inputs) - layer.operands,
         "steps": len(layer.epilogue),
         "half": sample.dtype == "float16",

@@ -11,7 +11,7 @@ from math import ceil, prod
 
 from devices.profile import ITEM_BYTES
 from latency.dataset.hardware import Hardware
-from latency.dataset.runtimes import WorkGroups, depth_loop, winograd_legal, work_groups
+from latency.dataset.runtimes import WorkGroups, depth_loop, work_groups
 from latency.dataset.runtimes import tile as foreign_tile
 from latency.dataset.sample import OWN, Sample
 
@@ -160,7 +160,7 @@ def _index_entries(sample: Sample) -> float:
 def _winograd(sample: Sample, m: int, kept: float) -> tuple[float, float, float]:
     """(tiles, multiply-adds of the products, bytes of transformed input and products); 0 where it is not legal."""
     layer = sample.layer
-    if not winograd_legal(layer):
+    if not layer.winograd_legal:
         return 0.0, 0.0, 0.0
     filters, rows, columns = layer.out_shape
     tiles, points = ceil(rows / m) * ceil(columns / m), WINOGRAD_TILES.get(m, m + 2) ** 2

@@ -94,16 +94,9 @@ def _plain(layer: Layer) -> bool:
     return layer.kernel == (3, 3) and layer.stride == layer.dilation == layer.padding == (1, 1)
 
 
-def winograd_legal(layer: Layer) -> bool:
-    """Whether Winograd's transform can compute a layer at all: 3x3, stride 1, undilated, one group."""
-    return (
-        layer.op == "conv" and layer.kernel == (3, 3) and layer.groups == 1 and layer.stride == layer.dilation == (1, 1)
-    )
-
-
 def takes_winograd(layer: Layer, gpu: Gpu) -> bool:
     """LiteRT's rule: F(4x4, 3x3) where there are enough 4-channel slices on both sides and enough tiles."""
-    if not winograd_legal(layer):
+    if not layer.winograd_legal:
         return False
     slices = min(ceil(layer.in_shapes[0][0] / 4), ceil(layer.out_shape[0] / 4))
     tiles = ceil(layer.out_shape[1] / 4) * ceil(layer.out_shape[2] / 4)

@@ -26,6 +26,7 @@ from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.cost import Cost
 from models.plans.sparsity import Sparsity, parse_variant
+from models.prune.masks.eligible import makes_maps
 from models.zoo.blocks import block_of
 
 #: the block that has its mildest zeros only, where no sensitivity says otherwise
@@ -211,16 +212,11 @@ def option_of(step: PredictedStep, layer: Layer, losses: Losses) -> KernelOption
 
 
 def stays_dense(graph: Graph, layer: Layer) -> Reason | None:
-    """Why a convolution is never pruned; None where it may be: the first one, and those that make maps.
-
-    Maps: the network's outputs, and what earlier stages answer in their place: as many channels, no activation.
-    """
+    """Why a convolution is never pruned; None where it may be: the first one, and those that make maps."""
     first = next(other.name for other in graph.layers if other.op == "conv")
     if layer.name == first or graph.input in layer.inputs:
         return FIRST
-    maps = {graph.shape(name)[0] for name in graph.outputs}
-    alike = not layer.epilogue and layer.out_shape[0] in maps
-    return HEAD if layer.name in graph.outputs or alike else None
+    return HEAD if makes_maps(graph, layer) else None
 
 
 def _unfit(layer: Layer, sparsities: Sequence[Sparsity]) -> Reason:

@@ -16,9 +16,6 @@ from models.graph.layer import Shape, Step
 #: (top, bottom, left, right), in pixels
 Margins = tuple[int, int, int, int]
 
-#: ops of a draft that no Layer has; `models.frontend.fuse` removes them
-UNFUSED = ("affine", "pad")
-
 
 @dataclass
 class Draft:
@@ -26,7 +23,8 @@ class Draft:
 
     Attributes:
         name: of the tensor; unique in the network.
-        op: one of models.graph.layer.OPS, "affine" (x * weight + bias by channel) or "pad" (zeros around the planes).
+        op: one of models.graph.layer.OPS, or what `models.frontend.fuse` removes: "affine" (x * weight + bias by
+            channel) and "pad" (zeros around the planes).
         inputs: names of tensors, as in Layer.
         shape: (C, H, W) of the result.
         path: the module the operation came from, "" for the root.

@@ -6,6 +6,7 @@ the layer's name; its `inputs` name the tensors it reads (another layer's name, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -96,6 +97,11 @@ class Layer:
         return replace(self, name="", inputs=("",) * len(self.inputs), module="")
 
     @property
+    def winograd_legal(self) -> bool:
+        """Whether a Winograd transform can compute it."""
+        return self.op == "conv" and winograd_legal(self.kernel, self.stride, self.dilation, self.groups)
+
+    @property
     def macs(self) -> int:
         """Multiply-adds of a "conv"; 0 for every other op."""
         return prod(self.weight_shape) * prod(self.out_shape[1:]) if self.op == "conv" else 0
@@ -104,3 +110,8 @@ class Layer:
     def params(self) -> int:
         """Weights and biases stored for this layer after folding."""
         return prod(self.weight_shape) + self.bias * self.out_shape[0] if self.op == "conv" else 0
+
+
+def winograd_legal(kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], groups: int) -> bool:
+    """Whether a Winograd transform can compute a convolution: 3x3, stride 1, undilated, in one group."""
+    return tuple(kernel) == (3, 3) and tuple(stride) == tuple(dilation) == (1, 1) and groups == 1

@@ -1,15 +1,17 @@
-"""Receptive fields of a Graph's tensors: which input pixels can reach a cell, by shapes alone; torch-free.
+"""Receptive fields: which input pixels can reach a cell of a tensor, by shapes alone; torch-free.
 
 Per axis a tensor's cell i depends on the input pixels [low + i * stride, high + i * stride]. A window op widens the
 interval, an add or a concat takes the smallest one that holds all its inputs'. Padding does not cut the field: near
-the border, and where it exceeds the picture, it reaches into zeros.
+the border, and where it exceeds the picture, it reaches into zeros (Araujo et al. 2019, "Computing receptive fields of
+convolutional neural networks"). `receptive_fields` is for a Graph; `models.replace.cost` walks what is no Graph.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil
+from math import ceil, inf
 
 from models.graph.layer import Layer
 from models.graph.network import Graph
@@ -17,15 +19,37 @@ from models.graph.network import Graph
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a receptive field, in input pixels; fractions only after a resize."""
+    """One axis of a receptive field, in input pixels; that of an input's own cell by default.
 
-    low: Fraction
-    high: Fraction
-    stride: Fraction
+    There are fractions only after a resize and in centred windows. The ends are infinite where the whole input is seen.
+    """
+
+    low: Fraction | float = Fraction(0)
+    high: Fraction | float = Fraction(0)
+    stride: Fraction = Fraction(1)
 
     @property
     def size(self) -> int:
         return ceil(self.high - self.low) + 1
+
+    def windowed(self, taps: int, stride: int = 1, dilation: int = 1, padding: int | None = None) -> Axis:
+        """After a convolution or pool; without a padding the window is centred on its cell."""
+        reach = dilation * (taps - 1)
+        first = Fraction(-reach, 2) if padding is None else -padding
+        low, high = self.low + first * self.stride, self.high + (first + reach) * self.stride
+        return Axis(low, high, self.stride * stride)
+
+    def resized(self, before: int, after: int, bilinear: bool) -> Axis:
+        """After a resize as in torch: nearest reads one cell, bilinear two around its centre (clamped at the border).
+
+        Cells differ in how far they read; the field given is wide enough for each: one cell more for bilinear.
+        """
+        source = self.windowed(2, padding=0) if bilinear and before != after else self
+        return replace(source, stride=self.stride * Fraction(before, after))
+
+    def pooled_whole(self) -> Axis:
+        """After a global pool."""
+        return Axis(-inf, inf, self.stride)
 
 
 @dataclass(frozen=True)
@@ -52,43 +76,28 @@ class Field:
 
 def receptive_fields(graph: Graph) -> dict[str, Field]:
     """The field of every tensor of the graph, the input included, by name."""
-    pixel = Axis(Fraction(0), Fraction(0), Fraction(1))
-    fields = {graph.input: Field(pixel, pixel)}
+    fields = {graph.input: Field(Axis(), Axis())}
     for layer in graph.layers:
         inputs = [fields[name] for name in layer.inputs]
         operands, addends = inputs[: layer.operands], inputs[layer.operands :]
-        rows = _through(layer, 0, _union([field.rows for field in operands]))
-        columns = _through(layer, 1, _union([field.columns for field in operands]))
+        rows = _through(layer, 0, union(field.rows for field in operands))
+        columns = _through(layer, 1, union(field.columns for field in operands))
         fields[layer.name] = Field(
-            _union([rows, *(field.rows for field in addends)]),
-            _union([columns, *(field.columns for field in addends)]),
+            union([rows, *(field.rows for field in addends)]),
+            union([columns, *(field.columns for field in addends)]),
         )
     return fields
 
 
-def _union(axes: list[Axis]) -> Axis:
+def union(fields: Iterable[Axis]) -> Axis:
     """The smallest field that holds all; of different strides (only resizes make them) the largest."""
+    axes = list(fields)
     return Axis(min(axis.low for axis in axes), max(axis.high for axis in axes), max(axis.stride for axis in axes))
 
 
 def _through(layer: Layer, axis: int, before: Axis) -> Axis:
     if layer.op in ("conv", "max_pool", "avg_pool"):
-        low = -layer.padding[axis]
-        high = low + layer.dilation[axis] * (layer.kernel[axis] - 1)
-        stride = layer.stride[axis]
-        return Axis(before.low + low * before.stride, before.high + high * before.stride, before.stride * stride)
+        return before.windowed(layer.kernel[axis], layer.stride[axis], layer.dilation[axis], layer.padding[axis])
     if layer.op == "resize":
-        return _resize(layer, axis, before)
+        return before.resized(layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1], layer.mode == "bilinear")
     return before
-
-
-def _resize(layer: Layer, axis: int, before: Axis) -> Axis:
-    """Cell 0's field as in torch: nearest reads one cell, bilinear the two around its centre (clamped at the border).
-
-    Cells differ in how far they read; the field given is wide enough for each: one cell more for bilinear.
-    """
-    cells_in, cells_out = layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1]
-    stride = before.stride * Fraction(cells_in, cells_out)
-    if cells_in == cells_out or layer.mode == "nearest":
-        return Axis(before.low, before.high, stride)
-    return Axis(before.low, before.high + before.stride, stride)

@@ -19,7 +19,7 @@ class Speedup(NamedTuple):
     @property
     def interval(self) -> tuple[float, float] | None:
         """(low, high); None where the interval is unbounded."""
-        return (self.low, self.high) if _is_bounded(self.low, self.high) else None
+        return bounded_interval(self.low, self.high)
 
     @property
     def shares(self) -> tuple[float, float, float]:
@@ -44,7 +44,7 @@ class TimeEstimate:
     @property
     def interval(self) -> tuple[float, float] | None:
         """(low, high); None where the interval is unbounded."""
-        return (self.low, self.high) if _is_bounded(self.low, self.high) else None
+        return bounded_interval(self.low, self.high)
 
     @property
     def half_width(self) -> float:
@@ -71,8 +71,9 @@ class TimeEstimate:
         return Speedup(times, times * math.exp(-down), times * exp_or_inf(up))
 
 
-def _is_bounded(low: float, high: float) -> bool:
-    return low > 0 and math.isfinite(high)
+def bounded_interval(low: float, high: float) -> tuple[float, float] | None:
+    """(low, high); None where the interval is unbounded."""
+    return (low, high) if low > 0 and math.isfinite(high) else None
 
 
 def log_ratio(more: float, less: float) -> float:

@@ -24,11 +24,6 @@ def links_needed(kernel: int, dilation: int, stride: int) -> int:
     return 1 + -(-(extent(kernel, dilation) - 3) // (2 * stride))
 
 
-def chain_extent(links: int, stride: int) -> int:
-    """What a chain sees per axis."""
-    return 3 + 2 * stride * (links - 1)
-
-
 class ConvChain(nn.Sequential):
     """conv3x3 in -> out (strided), then (links - 1) times: [batch norm], activation, conv3x3 out -> out.
 

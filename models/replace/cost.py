@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from math import prod
+from math import isinf, prod
 
 from torch import nn
 
-from models.replace.field import ReceptiveField, joined
+from models.graph.layer import winograd_legal
+from models.graph.receptive import Axis, union
 from models.replace.program import Op, OperatorProgram
 from models.replace.values import OperatorCost
 
@@ -21,14 +22,15 @@ WINDOWED = ("conv2d", "convolution", "max_pool2d", "max_pool2d_with_indices", "a
 def cost_of(program: OperatorProgram, module: nn.Module) -> OperatorCost:
     """What a network costs; `module` is what the program was read from, for its parameters."""
     fields = receptive_fields_of(program)
+    rows, columns = (union(fields[op][axis] for op in program.outputs) for axis in (0, 1))
     params = sum(parameter.numel() for parameter in module.parameters())
-    return cost_of_ops(program.ops, params, joined(fields[op] for op in program.outputs).size)
+    return cost_of_ops(program.ops, params, None if isinf(rows.high) else (rows.size, columns.size))
 
 
 def cost_of_ops(ops: Iterable[Op], params: int, receptive_field: tuple[int, int] | None) -> OperatorCost:
     """What some operators cost, given what they store and see."""
     operators = list(ops)
-    legal = [op for op in operators if winograd_legal(op)]
+    legal = [op for op in operators if takes_winograd(op)]
     smooth = sum(prod(op.shape) for op in operators if op.kind in SMOOTH or is_gating(op))
     return OperatorCost(sum(map(macs, operators)), params, len(legal), sum(map(macs, legal)), smooth, receptive_field)
 
@@ -41,13 +43,10 @@ def macs(op: Op) -> int:
     return prod(op.weight_shape) * positions
 
 
-def winograd_legal(op: Op) -> bool:
-    """Whether Winograd's algorithm may run it: a 3x3 convolution, stride 1, dilation 1, not grouped."""
-    return (
-        op.kind == "conv2d"
-        and op.weight_shape[2:] == (3, 3)
-        and op.pair("stride") == op.pair("dilation") == (1, 1)
-        and op.arguments["groups"] == 1
+def takes_winograd(op: Op) -> bool:
+    """Whether Winograd's algorithm may run it; see `models.graph.layer.winograd_legal`."""
+    return op.kind == "conv2d" and winograd_legal(
+        op.weight_shape[2:], op.pair("stride"), op.pair("dilation"), op.arguments["groups"]
     )
 
 
@@ -64,31 +63,30 @@ def is_global_pool(op: Op) -> bool:
     return op.shape in ((batch, channels, 1, 1), (batch, channels))
 
 
-def receptive_fields_of(program: OperatorProgram) -> dict[Op, ReceptiveField]:
-    """The receptive field of every operator's result."""
-    fields: dict[Op, ReceptiveField] = {}
+def receptive_fields_of(program: OperatorProgram) -> dict[Op, tuple[Axis, Axis]]:
+    """The receptive field of every operator's result, down and across."""
+    fields: dict[Op, tuple[Axis, Axis]] = {}
     for op in program.ops:
-        if op.inputs:
-            fields[op] = _through(op, joined(fields[source] for source in op.inputs))
-        else:
-            fields[op] = ReceptiveField()
+        before = [union(fields[source][axis] for source in op.inputs) if op.inputs else Axis() for axis in (0, 1)]
+        fields[op] = (_through(op, 0, before[0]), _through(op, 1, before[1]))
     return fields
 
 
-def _through(op: Op, field: ReceptiveField) -> ReceptiveField:
+def _through(op: Op, axis: int, field: Axis) -> Axis:
+    if not op.inputs:
+        return field
     if is_global_pool(op):
         return field.pooled_whole()
     if op.kind in WINDOWED:
-        kernel = op.weight_shape[2:] or op.pair("kernel_size")
-        dilation = op.pair("dilation") if "dilation" in op.arguments else (1, 1)
-        stride = op.pair("stride") if op.arguments["stride"] else (kernel[0], kernel[1])
-        return field.windowed((kernel[0], kernel[1]), stride, dilation)
-    before, after = op.inputs[0].shape, op.shape
-    if op.kind.startswith(("upsample_", "adaptive_")) and len(before) == len(after) == 4:
+        taps = (op.weight_shape[2:] or op.pair("kernel_size"))[axis]
+        dilation = op.pair("dilation")[axis] if "dilation" in op.arguments else 1
+        return field.windowed(taps, op.pair("stride")[axis] if op.arguments["stride"] else taps, dilation)
+    if op.kind.startswith(("upsample_", "adaptive_")) and len(op.inputs[0].shape) == len(op.shape) == 4:
+        before, after = op.inputs[0].shape[axis + 2], op.shape[axis + 2]
         if op.kind.startswith("adaptive_"):
-            window = (-(-before[2] // after[2]), -(-before[3] // after[3]))
+            window = -(-before // after)
             return field.windowed(window, window)
-        return field.resized((before[2], before[3]), (after[2], after[3]), "bilinear" in op.kind)
+        return field.resized(before, after, "bilinear" in op.kind)
     return field
 
 

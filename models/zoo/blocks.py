@@ -11,9 +11,7 @@ BlockTable = tuple[tuple[str, str], ...]
 #: where no pattern covers a path, and in networks without a table
 UNNAMED = "network"
 
-#: every block a pose network has, in the order of the data; a shared trunk of refinement is "refinement stage"
-POSE_BLOCKS = ("backbone", "neck", "initial stage", "refinement stage", "heatmap branch", "PAF branch")
-
+#: the stages' blocks; a shared trunk of refinement is "refinement stage"
 _STAGES: BlockTable = (
     ("initial_stage", "initial stage"),
     ("refinement_stages.*.heatmaps", "heatmap branch"),

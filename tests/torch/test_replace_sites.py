@@ -21,7 +21,7 @@ from models.replace import (
     planned,
     replace_operators,
 )
-from models.replace.chain import ConvChain, chain_extent, extent, links_needed
+from models.replace.chain import ConvChain, extent, links_needed
 from tests.small_network import Fn
 
 SHAPE = (8, 21, 18)
@@ -146,9 +146,9 @@ def test_chains_keep_shape_and_receptive_field(kernel, dilation, stride, links):
     assert {str(step) for layer in graph.layers for step in layer.epilogue} == {"relu6"}
     assert graph.layers[-1].out_shape == trace(module, SHAPE).layers[-1].out_shape
     seen = receptive_fields(graph)[graph.outputs[0]].size
-    assert seen == advice.after.receptive_field == (chain_extent(links, stride),) * 2
+    assert seen == advice.after.receptive_field == (3 + 2 * stride * (links - 1),) * 2
     assert seen[0] >= extent(kernel, dilation) == advice.before.receptive_field[0]
-    assert links == 1 or chain_extent(links - 1, stride) < extent(kernel, dilation)
+    assert links == 1 or 3 + 2 * stride * (links - 2) < extent(kernel, dilation)
     assert graph.macs == advice.after.macs
 
 
