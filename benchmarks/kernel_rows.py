@@ -154,8 +154,8 @@ def make_row(times: LayerTimes) -> dict[str, Any]:
         "macs": facts.macs,
         "macs_share": facts.macs_share,
         "dense": dense,
-        "best_dense": _described(best),
-        "best_direct": _described(direct),
+        "best_dense": _describe(best),
+        "best_direct": _describe(direct),
         "best_direct_ms": direct.ms if direct else None,
         "onednn_ms": plain.ms if plain else None,
         "onednn_prepacked_ms": prepacked.ms if prepacked else None,
@@ -176,7 +176,7 @@ def make_row(times: LayerTimes) -> dict[str, Any]:
     }
 
 
-def _described(timed: Timed | None) -> dict[str, Any] | None:
+def _describe(timed: Timed | None) -> dict[str, Any] | None:
     return {"schedule": timed.contender.schedule, "config": timed.contender.config, "ms": timed.ms} if timed else None
 
 
@@ -208,7 +208,7 @@ def _best_sparse(
         by_ratio[ratio_name(ratio)] = timed and {
             "sparsity": str(timed.contender.sparsity),
             "kept": timed.contender.kept,
-            **(_described(timed) or {}),
+            **(_describe(timed) or {}),
             "vs_direct": speedup(timed, direct),
             "vs_best_dense": speedup(timed, best),
         }

@@ -89,7 +89,7 @@ def _speedups(rows: Rows, kernels: str, key: str) -> dict[str, dict[str, float |
 
 def _break_evens(rows: Rows, rival: str) -> dict[str, float | None]:
     """Kind -> the median over its layers."""
-    return {kind: middle_break_even(_known(own, rival)) for kind, own in _by_kind(rows).items()}
+    return {kind: middle_break_even(_break_even_ratios(own, rival)) for kind, own in _by_kind(rows).items()}
 
 
 def _worst_break_evens(rows: Rows, rival: str) -> dict[str, dict[str, Any]]:
@@ -101,7 +101,7 @@ def _worst_break_evens(rows: Rows, rival: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _known(rows: Rows, rival: str) -> list[float | None]:
+def _break_even_ratios(rows: Rows, rival: str) -> list[float | None]:
     """Break-even ratios of the layers where the rival has times."""
     return [row["break_even"][rival] for row in rows if row["best_direct" if rival == "direct" else rival]]
 

@@ -18,7 +18,7 @@ from benchmarks.kernel_contenders import Case
 from benchmarks.kernel_rows import ONEDNN_PREPACKED, STOCK, Contender, LayerTimes, Timed
 from codegen.kernels.workload import Weights
 from codegen.lowering.layer import CompiledLayer, LoadedLayer, compile_layer, random_operands
-from devices.rpc.connection import bounded
+from devices.rpc.connection import run_within
 from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
@@ -84,7 +84,7 @@ class LayerBench:
         if one.choice is None:
             return None
         try:
-            bounded(lambda: self._check(one), RUN_SECS, "running it once")
+            run_within(lambda: self._check(one), RUN_SECS, "running it once")
         except (TimeoutError, DeviceUnreachable) as error:
             log.debug("%s", one.name, exc_info=True)
             self._reconnect()
@@ -124,7 +124,7 @@ class LayerBench:
         if one.choice is None:
             prepacked = one.name == ONEDNN_PREPACKED
             return TimedCall(onednn_conv(self.case.workload.layer, self.inputs, self.weights, prepacked))
-        return TimedCall(**self._load(one).timed(self.inputs))
+        return TimedCall(**self._load(one).call_arguments(self.inputs))
 
     def _keep(self, timed: dict[str, Timed], calls: Mapping[str, TimedCall], rounds: int) -> None:
         """Time `calls` in turn and put what comes out in the place of those of their names."""
@@ -136,7 +136,7 @@ class LayerBench:
         else:
             found = dict(measure_interleaved(self.session, calls, rounds, clock="wall").measurements)
         for name, timing in found.items():
-            timed[name] = _timed(timed[name].contender, timing)
+            timed[name] = _with_timing(timed[name].contender, timing)
         if not self.session.alive():
             self._reconnect()
 
@@ -162,5 +162,5 @@ class LayerBench:
         self._loaded.clear()
 
 
-def _timed(contender: Contender, timing: Measurement) -> Timed:
+def _with_timing(contender: Contender, timing: Measurement) -> Timed:
     return Timed(contender, timing.wall_secs, timing.error)

@@ -32,7 +32,7 @@ from benchmarks.networks import pocl_threads
 from codegen.lowering.hosts import HOSTS, add_target_host, host_for
 from codegen.lowering.sizes import trace_sizes
 from codegen.schedules import RULES
-from codegen.tuning.database import tuned_for
+from codegen.tuning.database import load_tuned
 from devices import open_device
 from devices.conditions import conditions
 from devices.session import Session
@@ -92,7 +92,7 @@ def result(arguments: argparse.Namespace, cases: Sequence[Case], session: Sessio
         frozenset(arguments.schedule),
         arguments.configs,
         peers,
-        tuned_for(session.profile, arguments.tuned),
+        load_tuned(session.profile, arguments.tuned),
     )
     stock, before = arguments.stock and session.on_this_machine, conditions()
     host = host_for(session.profile, session.on_this_machine, arguments.host)

@@ -11,7 +11,7 @@ import numpy as np
 from codegen.kernels.workload import Workload
 from codegen.layout.assign import assign_layout
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands
-from codegen.tuning.database import Tuned, tuned_for
+from codegen.tuning.database import Tuned, load_tuned
 from codegen.tuning.key import Key
 from devices.session import Session
 from devices.timers import TimedCall
@@ -37,7 +37,7 @@ def fastest_plan(session: Session, graph: Graph, plans: Sequence[Plan], progress
     Raises:
         FleetposeError: a layer has no variant that runs.
     """
-    first, tuned = plans[0], tuned_for(session.profile)
+    first, tuned = plans[0], load_tuned(session.profile)
     planes = assign_layout(graph, session.profile.lanes).planes
     known: dict[tuple, tuple[Sparsity, str]] = {}
     chosen: dict[str, tuple[Sparsity, str]] = {}
@@ -73,4 +73,4 @@ def _call(session: Session, workload: Workload, tuned: Tuned) -> TimedCall:
     inputs, weights = random_operands(workload.layer, 0)
     choice = tuned.choice(workload, session.profile)
     compiled = compile_layer(workload, weights.pruned(workload.sparsity), session.profile, choice=choice)
-    return TimedCall(**LoadedLayer(compiled, session).timed(inputs))
+    return TimedCall(**LoadedLayer(compiled, session).call_arguments(inputs))

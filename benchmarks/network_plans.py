@@ -50,7 +50,7 @@ def check_plans(models: Sequence[str], wanted: Sequence[str]) -> None:
             raise UsageError(f"{label} is a plan of {model}, not of {' or '.join(models)}; add --model {model}")
 
 
-def plans_called(
+def plans_of_label(
     label: str, graph: Graph, model: str, pointwise: Sequence[Sparsity], spatial: Sequence[Sparsity]
 ) -> list[Plan]:
     """The plans a label means for a network: none for dense, that of a file, or the paper's once for each family.

@@ -24,7 +24,7 @@ from benchmarks import rows_out
 from benchmarks.engines import ENGINES, EngineJob, engine, engine_versions
 from benchmarks.network_comparison import EngineComparison, NetworkContender
 from benchmarks.network_families import fastest_plan
-from benchmarks.network_plans import POINTWISE, SPATIAL, check_plans, labels_for, plans_called, template
+from benchmarks.network_plans import POINTWISE, SPATIAL, check_plans, labels_for, plans_of_label, template
 from devices import open_device
 from devices.conditions import conditions
 from devices.session import Session
@@ -105,7 +105,7 @@ def compare(
             job = make_job(model, size, threads, session)
             jobs = {DENSE: job}
             for label in dict.fromkeys(contender.plan for contender in contenders if contender.plan != DENSE):
-                meant = plans_called(label, job.graph, model, *families)
+                meant = plans_of_label(label, job.graph, model, *families)
                 jobs[label] = replace(job, plan=fastest_plan(session, job.graph, meant, progress))
             rows += EngineComparison(jobs, contenders, progress).run(rounds)
     return {

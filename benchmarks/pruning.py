@@ -75,7 +75,7 @@ class StudyCell:
         (folder / f"{self.name}.cell.json").write_text(json.dumps(asdict(self)) + "\n")
 
 
-def finished(folder: Path) -> list[StudyCell]:
+def finished_cells(folder: Path) -> list[StudyCell]:
     """Every finished cell, in the order of the table."""
     cells = [StudyCell(**json.loads(path.read_text())) for path in folder.glob("*.cell.json")]
     return sorted(cells, key=lambda c: (c.family, c.sharing, [*METHODS].index(c.method), c.minutes, c.ratio))
@@ -115,7 +115,7 @@ def _run(main: Any, parser: argparse.ArgumentParser, flags: Sequence[str]) -> No
         raise UsageError(f"{parser.prog} {' '.join(flags)} ended with {status_code}")
 
 
-def judged(weights: Path, arguments: argparse.Namespace) -> Evaluation:
+def judge(weights: Path, arguments: argparse.Namespace) -> Evaluation:
     """The evaluation of a weight file on --val; kept beside it."""
     from models.accuracy.protocol import evaluate_network
     from models.resolve import create_model, model_spec
@@ -160,7 +160,7 @@ def row(cell: StudyCell, evaluation: Evaluation, dense: Evaluation, reached: flo
     return {**what, "method": cell.method, "minutes": cell.minutes, **{key: f"{value:.3f}" for key, value in named}}
 
 
-def _reached(cell: StudyCell, arguments: argparse.Namespace) -> float:
+def _ratio(cell: StudyCell, arguments: argparse.Namespace) -> float:
     """Dense parameters / nonzero ones, counted in the file."""
     from models.zoo.weights import read_tensors
 
@@ -239,14 +239,14 @@ def main(arguments: argparse.Namespace) -> int:
     make_folder(arguments.out)
     cells = _cells(arguments)
     with status("study") as progress:
-        dense = judged(arguments.weights, arguments)
+        dense = judge(arguments.weights, arguments)
         for done, cell in enumerate(cells):
             progress(cell.name, done, len(cells))
-            judged(make_cell(cell, arguments), arguments)
+            judge(make_cell(cell, arguments), arguments)
             cell.save(arguments.out)
     rows = [
-        row(cell, judged(arguments.out / f"{cell.name}.safetensors", arguments), dense, _reached(cell, arguments))
-        for cell in finished(arguments.out)
+        row(cell, judge(arguments.out / f"{cell.name}.safetensors", arguments), dense, _ratio(cell, arguments))
+        for cell in finished_cells(arguments.out)
     ]
     write_table(arguments.out / "pruning.csv", rows)
     plot(arguments.out / "pruning.png", rows, dense.ap or 0.0, f"{arguments.model}, AP {dense.ap:.3f} dense")

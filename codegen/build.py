@@ -36,14 +36,14 @@ def target_of(arguments: argparse.Namespace) -> BuildTarget:
 def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     """Load what the flags name, build it, and write it. Everything is checked before the work."""
     from codegen.building.build import build, check_output
-    from codegen.tuning.database import tuned_for
+    from codegen.tuning.database import load_tuned
 
     check_output(arguments.out, arguments.weights_file, arguments.force)
     model_spec(arguments.model)
     target = target_of(arguments)
     target.check()
     plan = Plan.load(arguments.plan, arguments.model) if arguments.plan else None
-    tuned = tuned_for(target.profile, arguments.tuned)
+    tuned = load_tuned(target.profile, arguments.tuned)
     if arguments.dump:
         make_folder(arguments.dump)
     progress("tracing the network")

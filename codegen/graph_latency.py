@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from codegen.lowering.compile import compile_network
 from codegen.lowering.network import Options
-from codegen.tuning.database import Tuned, tuned_for
+from codegen.tuning.database import Tuned, load_tuned
 from devices.session import Session
 from devices.timing.measure import measure
 from fleetpose.errors import FleetposeError
@@ -28,7 +28,7 @@ def measured_latency(
     The function raises FleetposeError where a graph fails to run there.
     """
 
-    options = Options(choose=(tuned_for(session.profile) if tuned is None else tuned).choice)
+    options = Options(choose=(load_tuned(session.profile) if tuned is None else tuned).choice)
 
     def latency_of(graph: Graph) -> float:
         call = compile_network([graph], session.profile, options, host).load(session)

@@ -13,7 +13,7 @@ import numpy as np
 from codegen.linking.link import opencl_source
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.lowering.sizes import trace_sizes
-from codegen.tuning.database import Tuned, tuned_for
+from codegen.tuning.database import Tuned, load_tuned
 from devices import open_device
 from devices.session import Session
 from devices.timing.measure import measure
@@ -102,13 +102,13 @@ def check_layer(
             raise UsageError(f"{sparsity}: {refusal}")
         weights = weights.pruned(sparsity)
     workload = standalone_planes(layer, session.profile.lanes_of(dtype), dtype=dtype, sparsity=sparsity)
-    choice = (tuned_for(session.profile) if tuned is None else tuned).choice(workload, session.profile)
+    choice = (load_tuned(session.profile) if tuned is None else tuned).choice(workload, session.profile)
     compiled = compile_layer(workload, weights, session.profile, choice=choice)
     loaded = LoadedLayer(compiled, session)
     result = compiled.workload.output.unpack(loaded.run(inputs))
     expected = run_single(layer, inputs, weights.weight, weights.bias)
     error = float(np.abs(result - expected).max() / (np.abs(expected).max() or 1.0))
-    timing = measure(session, **loaded.timed(inputs), repeats=repeats)
+    timing = measure(session, **loaded.call_arguments(inputs), repeats=repeats)
     if not timing.ok:
         raise FleetposeError(f"timing failed: {timing.error}")
     secs = timing.event_median_secs or timing.wall_median_secs or float("nan")
@@ -168,7 +168,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.dump:
         make_folder(arguments.dump)
     with open_device(arguments.device, arguments.profile) as session:
-        tuned = tuned_for(session.profile, arguments.tuned)
+        tuned = load_tuned(session.profile, arguments.tuned)
         result = check_layer(
             layer, session, arguments.seed, arguments.repeats, tuned, arguments.dtype, arguments.sparsity
         )

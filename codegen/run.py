@@ -138,7 +138,7 @@ def _run_image(arguments: argparse.Namespace, artifact: Artifact, image: np.ndar
     result = PoseResult([], placement.input_size, None) if arguments.no_people else find_people(artifact, image)
     timing = None
     if arguments.repeats:
-        timing = measure(artifact.session, **artifact.timed(tensor), repeats=arguments.repeats)
+        timing = measure(artifact.session, **artifact.call_arguments(tensor), repeats=arguments.repeats)
     layers = artifact.layer_times(tensor) if arguments.layers else []
     if timing is not None and not timing.ok:
         raise FleetposeError(f"timing failed: {timing.error}")

@@ -101,7 +101,7 @@ def main(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             interrupted = True
     tuned = Tuned.load(out.absolute()) if out.exists() else Tuned()
-    left = sum(not tuner.done(task, tuned) for task in tasks)
+    left = sum(not tuner.is_done(task, tuned) for task in tasks)
     if arguments.json:
         rows = [row.to_dict() for task in tasks if (row := tuned.row(task.workload, arguments.tuner))]
         cli.print_json(

@@ -16,7 +16,7 @@ from typing import Any
 
 from devices.info import DeviceInfo, profile_for
 from devices.profile import Profile
-from devices.rpc.connection import RpcConnection, bounded
+from devices.rpc.connection import RpcConnection, run_within
 from devices.rpc.loopback import Loopback
 from devices.timers import ModuleTimer, PythonTimer, TimedCall, Timer
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
@@ -96,7 +96,7 @@ class RpcSession:
         """Learn what the device is, over a fresh connection."""
         self.remote = self._connection.remote
         with self.guard("asking the device its name"):
-            listed = self._listed_devices()
+            listed = self._list_devices()
             self.device = self.remote.device("opencl", 0)
             if listed:
                 self.info = DeviceInfo.from_listed(listed[0])
@@ -110,7 +110,7 @@ class RpcSession:
             else:
                 self.info = DeviceInfo(name="")
 
-    def _listed_devices(self) -> Any:
+    def _list_devices(self) -> Any:
         """The backend's list of OpenCL devices; None where the server has none of ours, [] where OpenCL fails there."""
         try:
             return self.ask("fleetpose.opencl.devices")
@@ -189,15 +189,15 @@ class RpcSession:
         try:
             yield
         except Exception as error:
-            if self._lost(error):
-                raise self._gone(doing) from error
+            if self._is_lost(error):
+                raise self._unreachable(doing) from error
             raise
 
     def close(self) -> None:
         """End the session and whatever was started for it. Safe to call again."""
         if self.alive():
             with contextlib.suppress(Exception):
-                bounded(self._connection.close, CLOSE_SECS, "closing the session")
+                run_within(self._connection.close, CLOSE_SECS, "closing the session")
         self._connection.abort()
         if self._loopback is not None:
             self._loopback.close()
@@ -208,18 +208,18 @@ class RpcSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        gone = self._gone("running") if error is not None and self._lost(error) else None
+        gone = self._unreachable("running") if error is not None and self._is_lost(error) else None
         self.close()
         if gone is not None:
             raise gone from error
 
-    def _lost(self, error: BaseException) -> bool:
+    def _is_lost(self, error: BaseException) -> bool:
         """Whether `error` is TVM's, or the system's, and the connection is dead."""
         if isinstance(error, FleetposeError) or not isinstance(error, RuntimeError | OSError):
             return False
         return not self.alive()
 
-    def _gone(self, doing: str) -> DeviceUnreachable:
+    def _unreachable(self, doing: str) -> DeviceUnreachable:
         if self._why_aborted:
             return DeviceUnreachable(f"device {self.spec!r}: {self._why_aborted}")
         text = f"device {self.spec!r} went away while {doing}; its process ended or the connection broke"

@@ -13,7 +13,7 @@ import threading
 
 from devices.rpc.lean import without_compiler
 from devices.rpc.loopback import KEY
-from devices.rpc.tracker import Address, bind, connected, serve_tracker
+from devices.rpc.tracker import Address, bind, connect, serve_tracker
 from fleetpose.cli import parser, run
 from fleetpose.errors import UsageError
 
@@ -72,10 +72,10 @@ def serve(
         if tracking is not None:
             helper = _fork_tracker(tracking, listening)
             tracking.close()
-        with connected(tracker, 5.0):
+        with connect(tracker, 5.0):
             pass
         _announce(tracker, key, listening)
-        Server(listening, tracker, key, advertise or _reached_by(host, tracker)).run()
+        Server(listening, tracker, key, advertise or _own_address(host, tracker)).run()
     finally:
         if helper is not None:
             os.kill(helper, signal.SIGKILL)
@@ -102,7 +102,7 @@ def _fork_tracker(tracking: socket.socket, listening: socket.socket) -> int:
         os._exit(0)
 
 
-def _reached_by(host: str, tracker: Address) -> str | None:
+def _own_address(host: str, tracker: Address) -> str | None:
     """The host to tell clients: a tracker on this very machine would see, and pass on, 127.0.0.1."""
     if host not in EVERYWHERE:
         return host

@@ -6,7 +6,7 @@ python examples/layer_break_even.py [CHANNELS [SIDE [ROUNDS]]]
 import sys
 
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
-from codegen.tuning.database import tuned_for
+from codegen.tuning.database import load_tuned
 from devices import open_device
 from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
@@ -23,7 +23,7 @@ variants = {"dense": None, **{f"{zeros:.0%}": Sparsity("columns", zeros, (8, 1))
 
 with open_device("host") as device:
     inputs, weights = random_operands(layer, seed=0)
-    tuned, kernels, calls = tuned_for(device.profile), {}, {}
+    tuned, kernels, calls = load_tuned(device.profile), {}, {}
     for name, sparsity in variants.items():
         workload = standalone_planes(layer, device.profile.lanes_of("float32"), sparsity=sparsity)
         compiled = compile_layer(
@@ -33,7 +33,7 @@ with open_device("host") as device:
             choice=tuned.choice(workload, device.profile),
         )
         kernels[name] = compiled.kernel.schedule
-        calls[name] = TimedCall(**LoadedLayer(compiled, device).timed(inputs))
+        calls[name] = TimedCall(**LoadedLayer(compiled, device).call_arguments(inputs))
     found = measure_interleaved(device, calls, rounds)
 
 print(f"3x3 convolution, {channels} to {channels} channels, {side}x{side}; on {device.info.name}")

@@ -38,7 +38,7 @@ def until_interrupted(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
+def treat_sigterm_as_interrupt() -> Iterator[None]:
     """SIGTERM raises KeyboardInterrupt inside, as Ctrl-C does. Outside the main thread nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -55,7 +55,7 @@ def terminated_as_interrupted() -> Iterator[None]:
 
 
 @contextmanager
-def kept_interrupt() -> Iterator[None]:
+def hold_interrupt() -> Iterator[None]:
     """An interrupt that is swallowed inside, or turned into another error, is a KeyboardInterrupt at the end.
 
     Foreign code does so where it calls back into Python: Ctrl-C while TVM compiles may arrive as a RuntimeError, which

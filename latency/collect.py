@@ -14,7 +14,7 @@ from typing import Any
 
 from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import check_sizes, trace_sizes
-from codegen.tuning.database import tuned_for
+from codegen.tuning.database import load_tuned
 from devices import open_device
 from devices.opening import check_runs_kernels
 from devices.profile import ITEM_BYTES
@@ -92,7 +92,7 @@ def main(arguments: argparse.Namespace) -> int:
         progress("tracing")
         graphs = trace_models(arguments)
         networks = network_variants(graphs, plans, arguments.dtype)
-        groups = wanted_groups(arguments, graphs, sparsities, plans, session)
+        groups = make_groups(arguments, graphs, sparsities, plans, session)
         networks = networks if arguments.networks else []
         collector = make_collector(arguments, journal, session, progress)
         collection = collect(collector, session, groups, networks, other_sessions(arguments, session))
@@ -130,7 +130,7 @@ def trace_models(arguments: argparse.Namespace) -> list[Graph]:
     return graphs
 
 
-def wanted_groups(
+def make_groups(
     arguments: argparse.Namespace,
     graphs: Sequence[Graph],
     sparsities: Sequence[Sparsity | None],
@@ -149,7 +149,7 @@ def make_collector(arguments: argparse.Namespace, journal: Journal, session: Ses
     host = host_for(session.profile, session.on_this_machine, arguments.host)
     recipe = Recipe(
         session.profile,
-        tuned_for(session.profile, arguments.tuned).choice,
+        load_tuned(session.profile, arguments.tuned).choice,
         arguments.seed,
         host,
         runs_nothing=not session.runs_kernels,

@@ -11,7 +11,7 @@ from typing import Any
 
 from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import trace_model
-from codegen.tuning.database import tuned_for
+from codegen.tuning.database import load_tuned
 from devices import open_device
 from fleetpose import cli
 from fleetpose.errors import UsageError
@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
     with status("deciding") as progress, ExitStack() as opened:
         progress("tracing the network")
         graph = trace_model(arguments.model, arguments.size)
-        forecaster = Forecaster(predictor, profile, tuned_for(profile, arguments.tuned).choice, arguments.dtype)
+        forecaster = Forecaster(predictor, profile, load_tuned(profile, arguments.tuned).choice, arguments.dtype)
         measuring = None
         if arguments.measure:
             session = opened.enter_context(open_device(arguments.device or "host", profile))

@@ -15,7 +15,7 @@ from fleetpose.files import check_writable
 from fleetpose.progress import status
 from latency.cost_model.fitting import FitOptions, Fitted
 from latency.cost_model.metrics import scores
-from latency.cost_model.model import measured
+from latency.cost_model.model import measured_ms
 from latency.cost_model.search import CrossValidation
 from latency.cost_model.transfer import load_bases
 from latency.dataset.observations import CLOCKS
@@ -89,7 +89,7 @@ def main(arguments: argparse.Namespace) -> int:
 def by_class(validation: CrossValidation) -> dict[str, dict[str, Any]]:
     """Scores of held-out samples by class of kernel, the most frequent first, and of all under "all"."""
     names = np.array([sample.kernel for sample in validation.samples], object)
-    times, rows = measured(validation.samples), {}
+    times, rows = measured_ms(validation.samples), {}
     for name in sorted(set(names), key=lambda name: -int((names == name).sum())):
         own = names == name
         rows[str(name)] = {"n": int(own.sum()), **scores(times[own], validation.predicted[own])}

@@ -26,7 +26,7 @@ from models.prune.response.curves import Curves, read_divergence
 from models.resolve import MODEL_HELP
 
 
-def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, counted: str = "params") -> Plan:
+def make_allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, counted: str = "params") -> Plan:
     """The plan of least divergence that leaves the graph's parameters or MACs divided by `ratio`.
 
     Args:
@@ -56,7 +56,7 @@ def allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, c
 
 
 def uniform_plan(graph: Graph, family: str, ratio: float, counted: str = "params") -> Plan:
-    """The plan with the same fraction of zeros in every layer; see `allocated_plan`."""
+    """The plan with the same fraction of zeros in every layer; see `make_allocated_plan`."""
     layers = prunable(graph)
     fixed = _total(graph, counted) - sum(dense_option(layer, counted).left for layer in layers)
     chosen = uniform(layers, parse_family(family), _budget(graph, ratio, counted) - fixed, counted)
@@ -113,7 +113,7 @@ def main(arguments: argparse.Namespace) -> int:
     spec = model_spec(arguments.model)
     graph = trace(create_model(arguments.model), (3, *spec.size), arguments.model)
     if families:
-        plan = allocated_plan(graph, families, arguments.ratio, arguments.counted)
+        plan = make_allocated_plan(graph, families, arguments.ratio, arguments.counted)
     else:
         plan = uniform_plan(graph, arguments.family, arguments.ratio, arguments.counted)
     plan.save(arguments.out, force=arguments.force)

@@ -80,7 +80,7 @@ def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
     return parser
 
 
-def _trained(weights: list[str], data: str | None) -> AccuracyOf | None:
+def _accuracy_of_weights(weights: list[str], data: str | None) -> AccuracyOf | None:
     """AP of the candidates that weights are given for.
 
     Raises:
@@ -136,7 +136,7 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
             if (name := text.partition("=")[0]) not in names:
                 raise unknown_name("network", name, names)
     with status("depth") as progress:
-        accuracy_of = _trained(arguments.weights, arguments.data)
+        accuracy_of = _accuracy_of_weights(arguments.weights, arguments.data)
         candidates = determine_depth(arguments.family, search, latency_of, accuracy_of, progress, arguments.members)
     with_paper = arguments.family == "resnet"
     if arguments.json:

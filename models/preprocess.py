@@ -122,7 +122,7 @@ def fit(image: np.ndarray, size: Size, preprocessing: Preprocessing) -> tuple[np
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise UsageError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
     image_size = (image.shape[0], image.shape[1])
-    placement = Placement(image_size, (int(size[0]), int(size[1])), contained(image_size, size))
+    placement = Placement(image_size, (int(size[0]), int(size[1])), contained_size(image_size, size))
     height, width = placement.content_size
     # Cubic aliases when it skips pixels; area averages them.
     shrinks = image_size[0] > 2 * height or image_size[1] > 2 * width
@@ -148,7 +148,7 @@ def free_size(image_size: Size, height: int = 368, multiple: int = 8) -> Size:
     return height, math.ceil(width / multiple) * multiple
 
 
-def contained(image_size: Size, size: Size) -> Size:
+def contained_size(image_size: Size, size: Size) -> Size:
     """The largest (height, width) of the photograph's shape within `size`; at least 1 x 1. Height goes first."""
     _check_size(image_size)
     _check_size(size)
@@ -169,7 +169,7 @@ def choose_size(image_size: Size, sizes: Iterable[Size]) -> Size:
     choices = [(int(height), int(width)) for height, width in sizes]
     if not choices:
         raise UsageError("no input sizes to choose from")
-    return min(choices, key=lambda size: (-math.prod(contained(image_size, size)), math.prod(size)))
+    return min(choices, key=lambda size: (-math.prod(contained_size(image_size, size)), math.prod(size)))
 
 
 def _check_size(size: Size) -> None:

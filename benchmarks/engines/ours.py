@@ -26,4 +26,6 @@ def prepare(job: EngineJob) -> PreparedEngine:
             network = network.under(job.plan, prune=True)
         build(network, BuildTarget.of(job.session)).write(path)
         artifact = Artifact(path, job.session)
-    return PreparedEngine(TimedCall(**artifact.timed(job.tensor)), lambda: list(artifact.run(job.tensor).values()))
+    return PreparedEngine(
+        TimedCall(**artifact.call_arguments(job.tensor)), lambda: list(artifact.run(job.tensor).values())
+    )

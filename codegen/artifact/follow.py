@@ -25,7 +25,7 @@ from models.pose.drawing.draw import draw_people
 from models.pose.person import Person
 from models.pose.tracking.smooth import OneEuroSettings, Smoother
 from models.pose.tracking.track import Tracker
-from models.preprocess import contained
+from models.preprocess import contained_size
 
 log = logging.getLogger("fleetpose.follow")
 
@@ -71,7 +71,7 @@ def follow(artifact: Artifact, frames: Iterable[Frame], smooth: bool = True) -> 
 def _at_scale(frame: Frame, input_size: tuple[int, int]) -> OneEuroSettings:
     height, width = frame.image.shape[:2]
     default = OneEuroSettings()
-    return replace(default, beta=default.beta * contained((height, width), input_size)[0] / height)
+    return replace(default, beta=default.beta * contained_size((height, width), input_size)[0] / height)
 
 
 @dataclass

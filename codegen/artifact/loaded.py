@@ -91,7 +91,7 @@ class Artifact:
         tensors = [outputs] if len(entry.outputs) == 1 else list(outputs)
         return {spec.name: tensor.numpy() for spec, tensor in zip(entry.outputs, tensors, strict=True)}
 
-    def timed(self, tensor: np.ndarray) -> dict[str, Any]:
+    def call_arguments(self, tensor: np.ndarray) -> dict[str, Any]:
         """What `devices.timing.measure.measure` is to be given to time inferences on `tensor`, (1, C, H, W) float32.
 
         The input stays on the device: sending it and fetching the outputs are not timed.

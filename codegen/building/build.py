@@ -14,10 +14,10 @@ from codegen.linking.elf import check_artifact
 from codegen.linking.link import opencl_source
 from codegen.lowering.compile import CompiledNetwork, compile_network
 from codegen.lowering.network import Options
-from codegen.tuning.database import Tuned, tuned_for
+from codegen.tuning.database import Tuned, load_tuned
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, sha256
-from fleetpose.interrupt import kept_interrupt
+from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 
 DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
@@ -37,7 +37,7 @@ class BuiltNetwork:
     manifest: Manifest
     linker: str = "lld"
 
-    @kept_interrupt()
+    @hold_interrupt()
     def write(self, out: Path, force: bool = False) -> Manifest:
         """Write the shared object, its manifest beside it (.json), and its weights too where they are not inside.
 
@@ -94,7 +94,7 @@ def build(
         UsageError: a target that cannot be built for, or a layer without a schedule. LinkError: no linker.
     """
     target.check()
-    choose = (tuned_for(target.profile) if tuned is None else tuned).choice
+    choose = (load_tuned(target.profile) if tuned is None else tuned).choice
     options = Options(target.dtype, network.sparsities, choose, weights_inside)
     spec = network.spec
     compiled = compile_network(network.graphs, target.profile, options, target.host, spec.outputs, report)

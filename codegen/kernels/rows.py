@@ -37,7 +37,7 @@ def load_columns(buffer, workload: Workload, vector: Vector, rows: RowTiles, cha
     odd = isinstance(kx, int) and (kx * layer.dilation[1] - layer.padding[1]) % 2
     if layer.stride[1] == 2 and odd and size is None:  # the loads of the even position before it serve it too
         index = source.index(channel, y, x - 1)
-        return vector.deinterleaved(vector.load(buffer, index), vector.load(buffer, index + vector.lanes), 1)
+        return vector.deinterleave(vector.load(buffer, index), vector.load(buffer, index + vector.lanes), 1)
     return vector.load_strided(buffer, source.index(channel, y, x), layer.stride[1], size)
 
 

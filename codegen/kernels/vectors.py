@@ -2,7 +2,7 @@
 
 TVM 0.27 emits vector loads for OpenCL only where it can prove alignment, and gathers lane by lane otherwise. So loads
 and stores are spelt as calls of OpenCL's own `vloadN` / `vstoreN`, which need no alignment, and a splat as the cast
-`(floatN)(x)`. Every second element is taken from two plain loads (`deinterleaved`), because compilers turn a gather
+`(floatN)(x)`. Every second element is taken from two plain loads (`deinterleave`), because compilers turn a gather
 of them into one load per lane.
 """
 
@@ -70,11 +70,11 @@ class Vector:
         if size is None and step == 1:
             return self.load(buffer, index)
         if size is None and step == 2:
-            return self.deinterleaved(self.load(buffer, index), self.load(buffer, index + self.lanes), 0)
+            return self.deinterleave(self.load(buffer, index), self.load(buffer, index + self.lanes), 0)
         places = [index + lane * step for lane in range(self.lanes)]
         return self.gather([buffer[place if size is None else T.min(place, size - 1)] for place in places])
 
-    def deinterleaved(self, low, high, odd: int):
+    def deinterleave(self, low, high, odd: int):
         """Elements odd, odd + 2, ... (odd is 0 or 1) of the 2 x lanes elements in two vectors.
 
         Without Clang's shuffles, pairs of elements are taken as integers of twice the width and narrowed, which needs
@@ -100,7 +100,7 @@ class Vector:
         )
         return T.call_pure_extern(self.type, f"as_{self.opencl}", both)
 
-    def interleaved(self, even, odd) -> tuple:
+    def interleave(self, even, odd) -> tuple:
         """The two vectors even[0], odd[0], even[1], odd[1], ..."""
         orders = [
             [first + lane // 2 + lane % 2 * self.lanes for lane in range(self.lanes)] for first in (0, self.lanes // 2)
@@ -128,7 +128,7 @@ class Vector:
         """Statement: buffer[index : index + lanes] = value; any alignment."""
         return T.call_extern("int32", f"vstore{self.lanes}", value, 0, T.address_of(buffer[index]))
 
-    def converted(self, value, dtype: str):
+    def convert(self, value, dtype: str):
         """A vector of `dtype` with as many lanes, in this vector's type."""
         return value if dtype == self.dtype else T.call_pure_extern(self.type, f"convert_{self.opencl}", value)
 

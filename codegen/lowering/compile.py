@@ -18,7 +18,7 @@ from codegen.lowering.target import make_target
 from devices.profile import Profile
 from devices.session import Session
 from devices.timers import TimedCall
-from fleetpose.interrupt import kept_interrupt
+from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 
@@ -62,7 +62,7 @@ class CompiledNetwork:
         return TimedCall(machine, (), "timed")
 
 
-@kept_interrupt()
+@hold_interrupt()
 def compile_network(
     graphs: Sequence[Graph],
     profile: Profile,

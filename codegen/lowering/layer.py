@@ -131,6 +131,6 @@ class LoadedLayer:
             self.module[ENTRY](*arguments)
             return arguments[-1].numpy()
 
-    def timed(self, inputs: Sequence[np.ndarray]) -> dict[str, Any]:
+    def call_arguments(self, inputs: Sequence[np.ndarray]) -> dict[str, Any]:
         """What `devices.timing.measure.measure` is to be given to time the layer on `inputs`."""
         return {"function": self.module, "args": self.arguments(inputs), "entry": ENTRY}

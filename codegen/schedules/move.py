@@ -70,7 +70,7 @@ def import_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Ker
             loaded = T.call_pure_extern(
                 dense.type, f"vload{plane.lanes}", 0, T.address_of(frame["in0"][0, channel, row, first])
             )
-            put(value, 0, vector.converted(loaded, "float32"))
+            put(value, 0, vector.convert(loaded, "float32"))
         if plane.width % plane.lanes:
             with when(first + plane.lanes > plane.width):
                 columns = [T.min(first + lane, plane.width - 1) for lane in range(plane.lanes)]
@@ -89,7 +89,7 @@ def export_kernel(plane: Plane, profile: Profile, dtype: str = "float32") -> Ker
         channel, row, across = frame.axes
         first = across * plane.lanes
         with when(_whole(plane, first)):
-            value = dense.converted(vector.load(frame["in0"], plane.index(channel, row, first)), dtype)
+            value = dense.convert(vector.load(frame["in0"], plane.index(channel, row, first)), dtype)
             target = T.address_of(frame["out"][0, channel, row, first])
             emit(T.call_extern("int32", f"vstore{plane.lanes}", value, 0, target))
         for lane in range(plane.lanes if plane.width % plane.lanes else 0):

@@ -52,7 +52,7 @@ class Phases:
         return [self.tap(kx) for kx in range(self.workload.layer.kernel[1])]
 
     @property
-    def used(self) -> list[int]:
+    def read_phases(self) -> list[int]:
         """The phases that any tap reads."""
         return sorted({phase for phase, _ in self.taps})
 
@@ -89,11 +89,11 @@ class Phases:
     def index(self, phase: int, channel, row, column):
         """Flat index in the scratch; `column` counts from `first`."""
         channels = self.workload.inputs[0].channels
-        return (self.used.index(phase) * channels + channel) * self.stride + row * self.pitch + column
+        return (self.read_phases.index(phase) * channels + channel) * self.stride + row * self.pitch + column
 
     def size(self, overrun: int) -> int:
         """Elements of all, with what the widest tile may read beyond the end."""
-        return len(self.used) * self.workload.inputs[0].channels * self.stride + overrun
+        return len(self.read_phases) * self.workload.inputs[0].channels * self.stride + overrun
 
 
 def legal(workload: Workload) -> bool:
@@ -156,9 +156,9 @@ def write_split(frame, workload: Workload, phases: Phases, vector: Vector) -> No
             # the last vectors may reach beyond the buffer's last row; what lies there is never used
             at = T.min(source.index(channel, row, column), source.size - 2 * vector.lanes)
             low, high = (vector.load(frame["in0"], at + part * vector.lanes) for part in (0, 1))
-            for phase in phases.used:
+            for phase in phases.read_phases:
                 target = phases.index(phase, channel, line, number * vector.lanes)
-                emit(vector.store(vector.deinterleaved(low, high, phase), frame["phases"], target))
+                emit(vector.store(vector.deinterleave(low, high, phase), frame["phases"], target))
 
 
 PHASES = Rule("phases", Tile, space, make, prefers)

@@ -103,7 +103,7 @@ def _rows_first(buffer, workload: Workload, vector: Vector, rows: RowTiles, chan
                 put(combined, part, value if ky == 0 else _both(layer, combined[part], value))
         for kx in taps:
             odd = _tap(layer, kx) - tap
-            value = combined[0] if step == 1 else vector.deinterleaved(combined[0], combined[1], odd)
+            value = combined[0] if step == 1 else vector.deinterleave(combined[0], combined[1], odd)
             yield _mask_padding(workload, vector, value, column, kx)
 
 

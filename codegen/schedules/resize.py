@@ -30,9 +30,9 @@ def make(workload: Workload, weights: Weights, profile: Profile, config: Unconfi
         channel, row, across = frame.axes
         sums = registers(rows.width, vector.type, "sums")
         if doubling:
-            double = _doubled_nearest if layer.mode == "nearest" else _doubled_bilinear
+            double = _double_nearest if layer.mode == "nearest" else _double_bilinear
             even, odd = double(frame["in0"], workload, vector, channel, row, across * vector.lanes)
-            for v, value in enumerate(vector.interleaved(even, odd)):
+            for v, value in enumerate(vector.interleave(even, odd)):
                 put(sums, v, value)
         else:
             sample = _nearest if layer.mode == "nearest" else _bilinear
@@ -43,7 +43,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, config: Unconfi
     return Kernel(frame.func)
 
 
-def _doubled_nearest(buffer, workload: Workload, vector: Vector, channel, row, column) -> tuple:
+def _double_nearest(buffer, workload: Workload, vector: Vector, channel, row, column) -> tuple:
     """The even and the odd output columns made of the input's vector at `column`."""
     source, target = workload.inputs[0], workload.output
     value = registers(1, vector.type, "value")
@@ -55,8 +55,8 @@ def _doubled_nearest(buffer, workload: Workload, vector: Vector, channel, row, c
     return value[0], value[0]
 
 
-def _doubled_bilinear(buffer, workload: Workload, vector: Vector, channel, row, column) -> tuple:
-    """As `_doubled_nearest`: a quarter of the neighbour's value, three quarters of the own; edges repeat themselves."""
+def _double_bilinear(buffer, workload: Workload, vector: Vector, channel, row, column) -> tuple:
+    """As `_double_nearest`: a quarter of the neighbour's value, three quarters of the own; edges repeat themselves."""
     source, target = workload.inputs[0], workload.output
     y0, y1, down = _between(row, source.height, target.height, False, workload.dtype)
     values = registers(3, vector.type, "values")

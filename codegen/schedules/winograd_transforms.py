@@ -98,7 +98,7 @@ def put_together(vectors: Sequence, vector: Vector, keep: Keep) -> list:
     if len(vectors) == 1:
         return [*vectors]
     even, odd = (put_together(vectors[first::2], vector, keep) for first in (0, 1))
-    return [keep(half) for pair in zip(even, odd, strict=True) for half in vector.interleaved(*pair)]
+    return [keep(half) for pair in zip(even, odd, strict=True) for half in vector.interleave(*pair)]
 
 
 class Registers:

@@ -16,13 +16,13 @@ import numpy as np
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights, Workload
 from codegen.lowering.layer import ENTRY, CompiledLayer, LoadedLayer, compile_layer
-from devices.rpc.connection import bounded
+from devices.rpc.connection import run_within
 from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.interleaved import Interleaved, measure_interleaved
 from devices.timing.measure import measure
 from fleetpose.errors import reason
-from fleetpose.interrupt import kept_interrupt
+from fleetpose.interrupt import hold_interrupt
 
 log = logging.getLogger("codegen.tuning.contest")
 
@@ -84,7 +84,7 @@ class Contest:
         self.trials: list[Trial] = []
         self.expected: np.ndarray | None = None
 
-    @kept_interrupt()
+    @hold_interrupt()
     def enter(self, choice: ScheduleChoice) -> Trial:
         """Compile, check and screen one candidate. Raises DeviceUnreachable where the device does not come back."""
         trial = Trial(choice)
@@ -154,7 +154,7 @@ class Contest:
                 return call.args[-1].numpy()
 
         try:
-            flat = bounded(run, TIMEOUT_SECS, "running it")
+            flat = run_within(run, TIMEOUT_SECS, "running it")
         except TimeoutError as error:
             self.session.abort(f"{error}; the session was cut to stop what ran")
             return str(error)

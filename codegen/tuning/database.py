@@ -162,7 +162,7 @@ def tuned_path(profile: str) -> Path:
     return TUNED_DIR / f"{profile}.jsonl"
 
 
-def tuned_for(profile: Profile, flag: str | None = None) -> Tuned:
+def load_tuned(profile: Profile, flag: str | None = None) -> Tuned:
     """The data a --tuned flag means: a file, "none", or, where it is not given, that of the profile.
 
     Raises UsageError as `Tuned.load` does.

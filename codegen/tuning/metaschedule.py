@@ -139,9 +139,9 @@ class Search:
             secs, error = None, reason(failed)
         if not self.session.alive():
             self.session.reconnect()
-        return secs, self.failed(error)
+        return secs, self.count_failure(error)
 
-    def failed(self, error: str | None) -> str | None:
+    def count_failure(self, error: str | None) -> str | None:
         """Count a failure, if it is one, and answer it."""
         if error is not None:
             first = error.splitlines()[0]
@@ -206,7 +206,7 @@ class _Builder(ms.builder.PyBuilder):
             self.search.build(module, path)
         except Exception as error:  # TVM's builder reports, and goes on
             self.search.measured += 1
-            return ms.builder.BuilderResult(None, self.search.failed(f"not built: {reason(error)}"))
+            return ms.builder.BuilderResult(None, self.search.count_failure(f"not built: {reason(error)}"))
         return ms.builder.BuilderResult(str(path), None)
 
 

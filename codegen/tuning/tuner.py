@@ -62,7 +62,7 @@ class Tuner:
             DeviceUnreachable: the device did not come back. UsageError: the file is no tuned data.
         """
         tuned = Tuned.load(self.out.absolute()) if self.out.exists() else Tuned()
-        waiting = [task for task in tasks if self.force or not self.done(task, tuned)]
+        waiting = [task for task in tasks if self.force or not self.is_done(task, tuned)]
         done, total = 0, sum(map(self._steps, waiting))
         for task in waiting:
             if self.expired():
@@ -79,7 +79,7 @@ class Tuner:
                 update(self.out, [row])
                 self.measured += 1
 
-    def done(self, task: Task, tuned: Tuned) -> bool:
+    def is_done(self, task: Task, tuned: Tuned) -> bool:
         """Whether a file's data has the task with all its candidates (or trials) tried."""
         row = tuned.row(task.workload, self.tuner)
         return row is not None and row.tried >= self._steps(task)
@@ -137,7 +137,7 @@ class Tuner:
         if best is None:
             return None
         loaded = LoadedLayer(compile_layer(task.workload, weights, self.session.profile), self.session)
-        calls = {"default": TimedCall(**loaded.timed(inputs)), METASCHEDULE: best}
+        calls = {"default": TimedCall(**loaded.call_arguments(inputs)), METASCHEDULE: best}
         result = measure_interleaved(self.session, calls, self.rounds, timeout_secs=TIMEOUT_SECS, clock="wall")
         if not self.session.alive():
             self.session.reconnect()

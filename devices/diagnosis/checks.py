@@ -45,7 +45,7 @@ class Patient:
         self.spec = spec
         self.session: Session | None = None
 
-    def opened(self) -> Session:
+    def require_session(self) -> Session:
         """The session; Skipped where it could not be opened."""
         if self.session is None:
             raise Skipped("no RPC session")
@@ -132,7 +132,7 @@ def rpc(patient: Patient) -> str:
 
 
 def round_trip(patient: Patient) -> str:
-    session = patient.opened()
+    session = patient.require_session()
     taken = []
     for _ in range(PING_RUNS):
         start = time.perf_counter()
@@ -142,7 +142,7 @@ def round_trip(patient: Patient) -> str:
 
 
 def libopencl(patient: Patient) -> str:
-    session = patient.opened()
+    session = patient.require_session()
     library = session.function("fleetpose.opencl.library")
     if library is None:
         raise Missing("the server has no fleetpose backend")
@@ -152,7 +152,7 @@ def libopencl(patient: Patient) -> str:
 
 def opencl_devices(patient: Patient) -> str:
     """Every device the server can see; the first is the one that runs kernels."""
-    listed = patient.opened().ask("fleetpose.opencl.devices")
+    listed = patient.require_session().ask("fleetpose.opencl.devices")
     if listed is None:
         raise Missing("the server has no fleetpose backend")
     if not listed:
@@ -168,7 +168,7 @@ def _describe(device: dict[str, Any]) -> str:
 
 def kernel(patient: Patient) -> str:
     """A small kernel: compiled here, linked, sent, run there, compared with NumPy."""
-    session = patient.opened()
+    session = patient.require_session()
     if not session.info.name:
         raise Skipped("no OpenCL device")
     from devices.diagnosis import small_kernel
@@ -185,7 +185,7 @@ def kernel(patient: Patient) -> str:
 
 def program_cache(patient: Patient) -> str:
     """Where built OpenCL programs are kept: the server says, and for this machine it is tried."""
-    stats = patient.opened().ask("fleetpose.opencl.cache_stats")
+    stats = patient.require_session().ask("fleetpose.opencl.cache_stats")
     if stats is None:
         raise Missing("the server has no fleetpose backend")
     if not stats["directory"]:

@@ -20,7 +20,7 @@ from fleetpose.errors import DeviceUnreachable, reason
 Value = TypeVar("Value")
 
 
-def bounded(call: Callable[[], Value], timeout_secs: float, doing: str) -> Value:
+def run_within(call: Callable[[], Value], timeout_secs: float, doing: str) -> Value:
     """`call()` in a thread of its own, given up after `timeout_secs`; its result or its exception.
 
     The thread is left behind when time is up; end it by what it waits for.
@@ -55,7 +55,7 @@ class RpcConnection:
         rpc = import_rpc()
         before = _open_files()
         try:
-            self.remote = bounded(
+            self.remote = run_within(
                 lambda: rpc.connect(address.host, address.port, match_key), timeout_secs, "connecting"
             )
         except (RuntimeError, OSError) as error:

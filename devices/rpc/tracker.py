@@ -120,7 +120,7 @@ class Connection:
 
 
 @contextmanager
-def connected(address: Address, timeout_secs: float) -> Iterator[Connection]:
+def connect(address: Address, timeout_secs: float) -> Iterator[Connection]:
     """A Connection, closed at the end. Raises DeviceUnreachable where no tracker answers within `timeout_secs`."""
     try:
         connection = Connection(address, timeout_secs)
@@ -140,7 +140,7 @@ def summary(address: Address, timeout_secs: float = 5.0) -> dict[str, dict[str, 
 
     Raises DeviceUnreachable where it does not answer.
     """
-    with connected(address, timeout_secs) as connection:
+    with connect(address, timeout_secs) as connection:
         try:
             _, state = connection.ask(SUMMARY, timeout_secs=timeout_secs)
         except (OSError, ValueError) as error:
@@ -165,7 +165,7 @@ def request(address: Address, key: str, timeout_secs: float) -> tuple[Address, s
             the configuration and the command that shows more.
     """
     deadline = time.monotonic() + timeout_secs
-    with connected(address, timeout_secs) as connection:
+    with connect(address, timeout_secs) as connection:
         try:
             answer = connection.ask(REQUEST, key, "", 1, timeout_secs=max(deadline - time.monotonic(), 0.01))
         except TimeoutError:

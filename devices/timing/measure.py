@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from devices.rpc.connection import bounded
+from devices.rpc.connection import run_within
 from devices.session import Session
 from devices.timers import TimedCall, Timer, TimeSample
 from devices.timing.measurement import Measurement, versions
@@ -138,7 +138,7 @@ class Probe:
         limit = f"the limit of {self.timeout_secs:g} s passed"
         try:
             with self.session.guard("measuring"):
-                return bounded(work, self.timeout_secs, "measuring")
+                return run_within(work, self.timeout_secs, "measuring")
         except TimeoutError:
             self.session.abort(f"{limit}; the session was cut to stop what ran")
             self._fail("timeout", limit)
@@ -161,7 +161,7 @@ def device_of(session: Session) -> dict[str, Any]:
 def conditions_of(session: Session) -> dict[str, Any]:
     """Conditions of the device's machine; {} where it cannot say, or is gone (which the measuring will find out)."""
     try:
-        return bounded(lambda: session.ask("fleetpose.conditions") or {}, CONDITIONS_SECS, "asking for conditions")
+        return run_within(lambda: session.ask("fleetpose.conditions") or {}, CONDITIONS_SECS, "asking for conditions")
     except (OSError, RuntimeError, ValueError, FleetposeError):
         log.debug("no conditions from %s", session.spec, exc_info=True)
         return {}

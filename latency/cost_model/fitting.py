@@ -15,13 +15,13 @@ from devices.timing.measurement import versions
 from fleetpose.errors import UsageError
 from latency.cost_model.conformal import Conformal
 from latency.cost_model.metrics import scores
-from latency.cost_model.model import Inputs, Model, measured
+from latency.cost_model.model import Inputs, Model, measured_ms
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.ranges import Ranges
 from latency.cost_model.search import CrossValidation, search
 from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
-from latency.dataset.sample import Sample, merged
+from latency.dataset.sample import Sample, merge
 
 #: fewer samples than this say nothing that could be checked
 LEAST_SAMPLES = 20
@@ -90,9 +90,9 @@ def fit_predictor(
     if scratch is not None and min(scratch.scores.values()) < min(validation.scores.values()):
         used = ()
     best = validation if used or scratch is None else scratch
-    rows = merged(samples)
+    rows = merge(samples)
     inputs = Inputs.of(rows, hardware, [base.ms for base in used])
-    model = Model.fit(inputs, measured(rows), best.settings, options.seed)
+    model = Model.fit(inputs, measured_ms(rows), best.settings, options.seed)
     conformal = Conformal.fit(best.log_errors, [sample.kernel for sample in best.samples], options.level)
     metadata = {**(about or {}), **_metadata(rows, best, options)}
     ranges = Ranges.of(inputs.features, inputs.kernels)
@@ -104,7 +104,7 @@ def _metadata(rows: Sequence[Sample], validation: CrossValidation, options: FitO
         "rows": len(rows),
         "shapes": sorted({sample.shape_key for sample in rows}),
         "split": validation.split,
-        "metrics": scores(measured(validation.samples), validation.predicted),
+        "metrics": scores(measured_ms(validation.samples), validation.predicted),
         "settings": validation.settings.to_json(),
         "seed": options.seed,
         "versions": {

@@ -69,6 +69,6 @@ class Model:
         return physical * np.exp(self.trees.predict(inputs.matrix(physical), rounds))
 
 
-def measured(samples: Sequence[Sample]) -> np.ndarray:
+def measured_ms(samples: Sequence[Sample]) -> np.ndarray:
     """Milliseconds (n) of samples that all have them."""
     return np.array([sample.ms for sample in samples], np.float64)

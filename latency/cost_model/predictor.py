@@ -95,11 +95,9 @@ class Predictor:
         return self.predict(samples)
 
     def _inputs(self, samples: Sequence[Sample]) -> Inputs:
-        return Inputs.of(
-            [self.localised(sample) for sample in samples], self.hardware, [base.ms for base in self.bases]
-        )
+        return Inputs.of([self.localise(sample) for sample in samples], self.hardware, [base.ms for base in self.bases])
 
-    def localised(self, sample: Sample) -> Sample:
+    def localise(self, sample: Sample) -> Sample:
         """A foreign runtime's sample as this predictor's device would run it: the class of kernel may be another."""
         framework, gpu = self.metadata.get("framework", OWN), self.metadata.get("gpu", "")
         if OWN in (sample.framework, framework) or (sample.framework, sample.gpu) == (framework, gpu):

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 
 from fleetpose.errors import UsageError
-from latency.cost_model.model import Base, Inputs, Model, measured
+from latency.cost_model.model import Base, Inputs, Model, measured_ms
 from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
@@ -46,7 +46,7 @@ class CrossValidation:
 
     @property
     def log_errors(self) -> np.ndarray:
-        return np.log(measured(self.samples) / self.predicted)
+        return np.log(measured_ms(self.samples) / self.predicted)
 
 
 def usual_split(samples: Sequence[Sample]) -> str:
@@ -85,16 +85,16 @@ def search(
     candidates = [
         replace(start, rounds=max(ROUNDS), bags=1, **point) for point in ParameterGrid(GRID if wide else PLAIN)
     ]
-    tables = _held_out(parts, candidates, hardware, bases, seed)
+    tables = _predict_held_out(parts, candidates, hardware, bases, seed)
     held = tuple(sample for part in parts for sample in part.test)
-    errors = {key: float(np.abs(table / measured(held) - 1).mean()) for key, table in tables.items()}
+    errors = {key: float(np.abs(table / measured_ms(held) - 1).mean()) for key, table in tables.items()}
     best = min(errors, key=lambda key: errors[key])
     settings = replace(candidates[best[0]], rounds=best[1], bags=start.bags)
     scores = {f"depth {candidates[key[0]].depth}, {key[1]} rounds": error for key, error in errors.items()}
     return CrossValidation(settings, by, held, tables[best], scores)
 
 
-def _held_out(
+def _predict_held_out(
     parts: Sequence[Fold], candidates: Sequence[TreeSettings], hardware: Hardware, bases: Sequence[Base], seed: int
 ) -> dict[tuple[int, int], np.ndarray]:
     """Predictions for all held-out samples, by (candidate, rounds)."""
@@ -102,7 +102,7 @@ def _held_out(
     for part in parts:
         train, test = Inputs.of(part.train, hardware, bases), Inputs.of(part.test, hardware, bases)
         for number, candidate in enumerate(candidates):
-            model = Model.fit(train, measured(part.train), candidate, seed)
+            model = Model.fit(train, measured_ms(part.train), candidate, seed)
             for rounds in ROUNDS:
                 pieces.setdefault((number, rounds), []).append(model.predict(test, rounds))
     return {key: np.concatenate(piece) for key, piece in pieces.items()}

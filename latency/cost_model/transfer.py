@@ -14,7 +14,7 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from latency.cost_model.fitting import Fitted
-from latency.cost_model.model import measured
+from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.search import CrossValidation
 
@@ -60,10 +60,10 @@ def gain(fitted: Fitted, bases: Sequence[Predictor]) -> Gain:
 
 
 def _mape(validation: CrossValidation) -> float:
-    return float(np.abs(validation.predicted / measured(validation.samples) - 1).mean())
+    return float(np.abs(validation.predicted / measured_ms(validation.samples) - 1).mean())
 
 
 def _scaled_mape(validation: CrossValidation, base: Predictor) -> float:
     """The error of a base whose answers are all multiplied by one number, the median ratio."""
-    ratio = base.ms(validation.samples) / measured(validation.samples)
+    ratio = base.ms(validation.samples) / measured_ms(validation.samples)
     return float(np.abs(ratio / np.median(ratio) - 1).mean())

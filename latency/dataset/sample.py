@@ -108,7 +108,7 @@ def shape_text(layer: Layer, dtype: str) -> str:
     return repr((*parts, layer.mode))
 
 
-def merged(samples: Iterable[Sample]) -> list[Sample]:
+def merge(samples: Iterable[Sample]) -> list[Sample]:
     """One sample for each `key`, its time the median of the times, its networks and families those of all.
 
     Grouped by `group` too, where there is one: what was timed together stays comparable.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetpose.errors import UsageError, unknown_name
-from latency.dataset.sample import Sample, merged
+from latency.dataset.sample import Sample, merge
 
 SPLITS = ("shape", "network", "family")
 
@@ -76,9 +76,9 @@ def _fold(samples: Iterable[Sample], assigned: dict[str, int], by: str, number: 
         groups = groups_of(sample, by)
         inside = [assigned[name] == number for name in groups]
         (test if inside and all(inside) else train).append(sample)
-    kept = merged(train)
+    kept = merge(train)
     known = {sample.shape_key for sample in kept}
-    fresh = merged(sample for sample in test if sample.shape_key not in known)
+    fresh = merge(sample for sample in test if sample.shape_key not in known)
     return Fold(
         tuple(kept),
         tuple(fresh),

@@ -11,7 +11,7 @@ import numpy as np
 
 from latency.cost_model.feature_names import NAMES
 from latency.cost_model.features import extract
-from latency.cost_model.model import measured
+from latency.cost_model.model import measured_ms
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
 
@@ -33,13 +33,13 @@ def _work(samples: Sequence[Sample], hardware: Hardware) -> np.ndarray:
 
 def macs(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware) -> np.ndarray:
     """Milliseconds as a power of the multiply-adds: a line in logs, least squares."""
-    slope, offset = np.polyfit(np.log(_work(train, hardware)), np.log(measured(train)), 1)
+    slope, offset = np.polyfit(np.log(_work(train, hardware)), np.log(measured_ms(train)), 1)
     return np.exp(offset) * _work(test, hardware) ** slope
 
 
 def roofline(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware) -> np.ndarray:
     """The longer of arithmetic and memory, the rates of both from the training samples (peaks are seldom reached)."""
-    ms = measured(train)
+    ms = measured_ms(train)
 
     def longer(samples: Sequence[Sample], balance: float) -> np.ndarray:
         (moved,) = _columns(samples, hardware, "bytes_all")
@@ -55,7 +55,7 @@ def roofline(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware
 
 def lookup(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware) -> np.ndarray:
     """The time of the nearest shape (Euclidean in logs), times the ratio of the work; of its class if it has any."""
-    ms, known_work, asked_work = measured(train), _work(train, hardware), _work(test, hardware)
+    ms, known_work, asked_work = measured_ms(train), _work(train, hardware), _work(test, hardware)
     known = np.log(np.column_stack(_columns(train, hardware, *NEARNESS)))
     asked = np.log(np.column_stack(_columns(test, hardware, *NEARNESS)))
     classes = np.array([sample.kernel for sample in train])

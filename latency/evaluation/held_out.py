@@ -14,10 +14,10 @@ import numpy as np
 from fleetpose.errors import UsageError
 from latency.cost_model.fitting import FitOptions, fit_predictor
 from latency.cost_model.metrics import bootstrap, scores
-from latency.cost_model.model import measured
+from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Prediction, Predictor
 from latency.dataset.hardware import Hardware
-from latency.dataset.sample import Sample, merged
+from latency.dataset.sample import Sample, merge
 from latency.dataset.split import Fold, folds, groups_of
 from latency.evaluation.baselines import BASELINES
 from latency.evaluation.decision_accuracy import decisions
@@ -68,7 +68,7 @@ def cross_validate(
     baselines: dict[str, list[np.ndarray]] = {name: [] for name in BASELINES}
     for number, part in enumerate(folds(samples, by, count, options.seed)):
         for repeat in range(repeats if train_size else 1):
-            train = part.train if train_size is None else drawn(part, train_size, options.seed + 1000 * repeat + number)
+            train = part.train if train_size is None else draw(part, train_size, options.seed + 1000 * repeat + number)
             inner = replace(options, by="shape" if train_size else by)
             predictor = fit_predictor(train, hardware, inner, bases).predictor
             held += part.test
@@ -79,7 +79,7 @@ def cross_validate(
     return HeldOut(tuple(held), tuple(predictions), stacked, tuple(_group(sample, by) for sample in held))
 
 
-def drawn(part: Fold, size: int, seed: int) -> tuple[Sample, ...]:
+def draw(part: Fold, size: int, seed: int) -> tuple[Sample, ...]:
     """The training samples of `size` shapes drawn at random. Raises UsageError where there are not so many."""
     shapes = sorted({sample.shape_key for sample in part.train})
     if size > len(shapes):
@@ -94,7 +94,7 @@ def judge(samples: Sequence[Sample], predictor: Predictor, by: str) -> HeldOut:
     Raises:
         UsageError: it was fitted on all of them.
     """
-    fresh = [sample for sample in merged(samples) if sample.shape_key not in predictor.shapes]
+    fresh = [sample for sample in merge(samples) if sample.shape_key not in predictor.shapes]
     if not fresh:
         raise UsageError("the predictor was fitted on every shape of the data, so that nothing is left to judge it by")
     return HeldOut(tuple(fresh), tuple(predictor.predict(fresh)), {}, tuple(_group(sample, by) for sample in fresh))
@@ -107,7 +107,7 @@ def _group(sample: Sample, by: str) -> str:
 
 def report(held: HeldOut, seed: int = 0) -> dict[str, Any]:
     """The figures of `latency.evaluate` as one JSON object: errors and shares are fractions."""
-    times = measured(held.samples)
+    times = measured_ms(held.samples)
     predicted = np.array([prediction.ms for prediction in held.predictions])
     low, high = (np.array([getattr(prediction, name) for prediction in held.predictions]) for name in ("low", "high"))
     covered = ((low <= times) & (times <= high)).astype(float)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fleetpose.files import atomic_output
 from latency.cost_model.fitting import Fitted
-from latency.cost_model.model import measured as measured_ms
+from latency.cost_model.model import measured_ms
 
 #: colours are given to the most frequent classes, in this order; the rest is grey
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b")

@@ -16,7 +16,7 @@ import numpy as np
 
 from codegen.kernels.workload import Workload
 from codegen.lowering.sizes import trace_sizes
-from codegen.tuning.database import tuned_for
+from codegen.tuning.database import load_tuned
 from fleetpose.errors import UsageError
 from latency.cost_model.calibration import Calibration, terms_of
 from latency.cost_model.predictor import Predictor
@@ -74,7 +74,7 @@ def measured_networks(
     """
     profile = profile_of(predictor)
     forecasters = {
-        dtype: Forecaster(predictor, profile, tuned_for(profile).choice, dtype)
+        dtype: Forecaster(predictor, profile, load_tuned(profile).choice, dtype)
         for dtype in {record.dtype for record in networks}
     }
     by_id = {record.id: record for record in layers}

@@ -13,7 +13,7 @@ from math import prod
 
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
-from codegen.tuning.database import tuned_for
+from codegen.tuning.database import load_tuned
 from codegen.tuning.tasks import GBYTES_PER_SEC
 from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose.errors import UsageError
@@ -165,7 +165,7 @@ def predict_network(
         steps = foreign_steps(predictor, graph)
         return steps, total([step.part for step in steps], predictor.calibration)
     device = profile_of(predictor, profile)
-    forecaster = Forecaster(predictor, device, tuned_for(device, tuned).choice, dtype)
+    forecaster = Forecaster(predictor, device, load_tuned(device, tuned).choice, dtype)
     steps = forecaster.steps(graph, sparsities)
     return steps, forecaster.total(steps)
 

@@ -16,10 +16,10 @@ from fleetpose.errors import UsageError
 from latency.cost_model.calibration import Calibration, terms_of
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.metrics import scores
-from latency.cost_model.model import Inputs, Model, measured
+from latency.cost_model.model import Inputs, Model, measured_ms
 from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
-from latency.dataset.sample import Sample, merged
+from latency.dataset.sample import Sample, merge
 from latency.dataset.split import folds, groups_of
 from latency.dataset.tables import TableRow, read_rows
 
@@ -83,18 +83,18 @@ def evaluate_networks(
     for part in folds(known, by, count, options.seed):
         held = {name for sample in known for name in sample.networks if _within(groups_of(sample, by), part.held_out)}
         train = [sample for sample in known if not set(sample.networks) & held]
-        rows = merged(train)
+        rows = merge(train)
         model = Model.fit(
-            Inputs.of(rows, hardware), measured(rows), TreeSettings(monotone=options.monotone), options.seed
+            Inputs.of(rows, hardware), measured_ms(rows), TreeSettings(monotone=options.monotone), options.seed
         )
         fitted = sorted({name for sample in train for name in sample.networks})
-        seen = [network_terms(own, measured(own)) for own in _of(train, fitted)]
+        seen = [network_terms(own, measured_ms(own)) for own in _of(train, fitted)]
         calibration = Calibration.fit(np.array(seen), np.array([by_name[name].ms for name in fitted]))
         for name, own in zip(sorted(held), _of(known, sorted(held)), strict=True):
             predicted = model.predict(Inputs.of(own, hardware))
             truth.append(by_name[name].ms)
             guess.append(float(calibration.predict(network_terms(own, predicted)[None])[0]))
-            sums.append(float(measured(own).sum()))
+            sums.append(float(measured_ms(own).sum()))
             summed.append(float(predicted.sum()))
     ratio = np.array(summed) / np.array(sums)
     return {**scores(np.array(truth), np.array(guess)), "n": len(truth), "sum_mape": float(np.abs(ratio - 1).mean())}

@@ -14,7 +14,7 @@ from fleetpose.errors import UsageError
 from latency.optimize.flow import run
 from latency.optimize.job import PRUNED, RESULT, SPARSE_SO, Job, Lease
 from latency.optimize.request import Request
-from latency.optimize.state import State, locked
+from latency.optimize.state import State, lock
 from latency.report import HTML
 from models.plans.plan import Plan
 from models.resolve import model_name
@@ -86,7 +86,7 @@ def optimize(
     state = State(request.folder, {"model": request.model, "input_size": list(request.input_size)}, force)
     lease = Lease(lambda: open_device(device, profile)) if isinstance(device, str) else Lease(session=device)
     try:
-        with locked(request.folder):
+        with lock(request.folder):
             if network is not None:
                 save_weights(network, request.folder / GIVEN, force=True)
                 request = replace(request, weights=request.folder / GIVEN)

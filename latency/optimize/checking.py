@@ -118,7 +118,7 @@ def compare(job: Job, report: Report) -> str:
     session = job.lease.session
     artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
-    timed = {name: artifact.timed(tensor) for name, artifact in artifacts.items()}
+    timed = {name: artifact.call_arguments(tensor) for name, artifact in artifacts.items()}
     calls = {name: TimedCall(call["function"], (), call["entry"]) for name, call in timed.items()}
     result = _in_turn(job, calls)
     ratio = result.ratios["sparse"]

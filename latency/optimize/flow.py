@@ -14,7 +14,7 @@ from typing import Any
 
 from fleetpose.errors import DeviceUnreachable
 from fleetpose.files import sha256
-from fleetpose.interrupt import terminated_as_interrupted
+from fleetpose.interrupt import treat_sigterm_as_interrupt
 from fleetpose.progress import Report, status
 from latency.optimize import checking, making, measuring, modelling, reporting
 from latency.optimize import job as files
@@ -76,7 +76,7 @@ def run(job: Job, state: State) -> list[tuple[str, str, float]]:
         DeviceUnreachable: with the same line.
     """
     rows: list[tuple[str, str, float]] = []
-    with terminated_as_interrupted():
+    with treat_sigterm_as_interrupt():
         for number, stage in enumerate(STAGES, 1):
             where = f"stage {number} of {len(STAGES)}, {stage.name}"
             try:
@@ -97,7 +97,7 @@ def _stage(
     if entry is not None:
         print(f"{where}: done before: {entry.said}", file=sys.stderr)
         return stage.name, entry.said, entry.secs
-    earlier = state.spent(stage.name, digest)
+    earlier = state.secs_spent(stage.name, digest)
     budget = job.request.secs(stage.name) if stage.name in SHARES and stage.name != "prune" else None
     started = time.monotonic() - earlier
     job.deadline, job.stages = None if budget is None else started + budget, list(rows)

@@ -38,7 +38,7 @@ def tune(job: Job, report: Report) -> str:
     )  # fmt: skip
     tuner.run(tasks, report)
     tuned = Tuned.load(out.absolute())
-    known = sum(tuner.done(task, tuned) for task in tasks)
+    known = sum(tuner.is_done(task, tuned) for task in tasks)
     return f"{known} of {len(tasks)} workloads tuned, the rest by the most similar" if tasks else "nothing to choose"
 
 

@@ -9,7 +9,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
 from fleetpose.progress import Report
 from latency.cost_model.fitting import FitOptions
-from latency.cost_model.model import measured
+from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Predictor
 from latency.dataset.read import Dataset
 from latency.evaluation.plots import save_fitted
@@ -45,7 +45,7 @@ def fit_model(job: Job, report: Report) -> str:
     validation = result.fitted.best
     pairs = [
         {"predicted_ms": float(predicted), "measured_ms": float(real)}
-        for predicted, real in zip(validation.predicted, measured(validation.samples), strict=True)
+        for predicted, real in zip(validation.predicted, measured_ms(validation.samples), strict=True)
     ]
     metrics = result.fitted.predictor.metadata["metrics"]
     write_json(

@@ -76,7 +76,7 @@ class State:
         whole = all(_digest_of(self.folder / name) == wanted for name, wanted in entry.outputs.items())
         return entry if whole else None
 
-    def spent(self, stage: str, digest: str) -> float:
+    def secs_spent(self, stage: str, digest: str) -> float:
         """Seconds that runs which were interrupted spent on a stage with these inputs."""
         entry = self.entries.get(stage)
         return entry.secs if entry is not None and entry.digest == digest and not entry.said else 0.0
@@ -103,7 +103,7 @@ def folder_digest(folder: Path) -> str:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> Iterator[None]:
     """Hold a folder, which is made, for this process alone. Raises UsageError where another one has it."""
     handle = os.open(make_folder(folder), os.O_RDONLY)
     try:

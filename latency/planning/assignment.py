@@ -104,7 +104,7 @@ def _crossing(options: Sequence[KernelOption], dense_ms: float) -> float | None:
     return 1 / min(1.0, carried)
 
 
-def allowed(layer: LayerOptions, margin: float = 0.0) -> list[KernelOption]:
+def allowed_options(layer: LayerOptions, margin: float = 0.0) -> list[KernelOption]:
     """Dense, and the variants whose gain survives; of two that are alike in loss only the faster."""
     if layer.fixed:
         return [layer.dense]
@@ -118,7 +118,7 @@ def allowed(layer: LayerOptions, margin: float = 0.0) -> list[KernelOption]:
 
 def fastest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[KernelOption]:
     """For each layer its fastest allowed option, whatever it costs in accuracy."""
-    return [min(allowed(layer, margin), key=lambda option: option.ms) for layer in layers]
+    return [min(allowed_options(layer, margin), key=lambda option: option.ms) for layer in layers]
 
 
 def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[KernelOption]:
@@ -128,7 +128,7 @@ def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Kernel
     """
     chosen = []
     for layer in layers:
-        sparse = [option for option in allowed(layer, margin) if option.sparsity is not None]
+        sparse = [option for option in allowed_options(layer, margin) if option.sparsity is not None]
         free = [option for option in sparse if option.loss <= 0]
         if free:
             chosen.append(min(free, key=lambda option: option.ms))
@@ -159,7 +159,7 @@ def within_loss(layers: Sequence[LayerOptions], max_loss: float, margin: float =
 
 def _assign(layers: Sequence[LayerOptions], margin: float, cost: Any, weight: Any, budget: float) -> list[KernelOption]:
     """One option per layer, total cost least, total weight within the budget: a multiple-choice knapsack."""
-    options = [allowed(layer, margin) for layer in layers]
+    options = [allowed_options(layer, margin) for layer in layers]
     groups = [[(cost(option), weight(option)) for option in layer_options] for layer_options in options]
     chosen = choose_one_each(groups, budget + 1e-9 * max(1.0, abs(budget)))
     return [layer_options[index] for layer_options, index in zip(options, chosen, strict=True)]

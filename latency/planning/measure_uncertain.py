@@ -111,7 +111,7 @@ def measure_uncertain(
         timed += times_of_kind.timed
         failed += [f"{names[0]} {text}" for text in times_of_kind.failures]
         for name in names:
-            layers[name] = times_of_kind.replaced(layers[name])
+            layers[name] = times_of_kind.replace_in(layers[name])
     return MeasuredOptions(replace(network, layers=tuple(layers.values())), timed, tuple(failed), left)
 
 
@@ -153,7 +153,7 @@ class WorkloadTimes:
             for part in runs([Group(workload, (None, *wanted))]):
                 outcomes, _ = self.bench.time(part, self.recipe.prepare(part))
                 self._keep(outcomes)
-            known = self.replaced(known)
+            known = self.replace_in(known)
             if None in self.failed:
                 break
         return self
@@ -183,7 +183,7 @@ class WorkloadTimes:
             return 1.0
         return 1e-3 * self.reference_ms * outcome.to_reference / wall
 
-    def replaced(self, layer: LayerOptions) -> LayerOptions:
+    def replace_in(self, layer: LayerOptions) -> LayerOptions:
         """A layer with measured options in place of predicted ones, and without those that failed."""
         variants = [self._with_time(variant) for variant in layer.variants if variant.sparsity not in self.failed]
         dense = layer.dense

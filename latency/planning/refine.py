@@ -53,7 +53,7 @@ class PlanTrial:
         return self.plan.network
 
     @property
-    def saved(self) -> float:
+    def saved_ratio(self) -> float:
         """What was saved / what the layers' times say."""
         return (self.outlook.dense.ms - self.ms(self.ratio.median)) / self.alone_ms
 
@@ -100,7 +100,7 @@ def refine_by_trials(
     plan, trials = make(network), list[PlanTrial]()
     while plan.sparsities and not any(plan.sparsities == trial.plan.sparsities for trial in trials):
         trials.append(_trial(plan, network, time(plan)))
-        saved = mean(trial.saved for trial in trials)
+        saved = mean(trial.saved_ratio for trial in trials)
         if len(trials) == TRIALS or saved <= 0 or abs(trials[-1].expected_ms(saved) / target - 1) <= NEAR:
             break
         network = replace(network, saved=saved)
@@ -121,7 +121,7 @@ def _trial(plan: Plan, network: NetworkOptions, ratio: Ratio) -> PlanTrial:
 
 
 def _best(trials: Sequence[PlanTrial], target: float) -> PlanTrial:
-    saved = mean(trial.saved for trial in trials)
+    saved = mean(trial.saved_ratio for trial in trials)
     times = {number: trial.expected_ms(saved) for number, trial in enumerate(trials)}
     reach = [number for number, ms in times.items() if ms <= target * (1 + NEAR)]
     return trials[max(reach, key=times.__getitem__) if reach else min(times, key=times.__getitem__)]

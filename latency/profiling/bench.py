@@ -16,7 +16,7 @@ import numpy as np
 
 from codegen.lowering.layer import ENTRY, LoadedLayer
 from codegen.tuning.contest import TOLERANCES, brief, relative_difference
-from devices.rpc.connection import bounded
+from devices.rpc.connection import run_within
 from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.measurement import Measurement
@@ -130,7 +130,7 @@ class LayerBench:
                 return call, variant.compiled.workload.output.unpack(call.args[-1].numpy())
 
         try:
-            call, result = bounded(first_run, self.settings.timeout_secs, "its first run")
+            call, result = run_within(first_run, self.settings.timeout_secs, "its first run")
         except TimeoutError as error:
             self.session.abort(f"{error}; the session was cut to stop what ran")
             raise Broken(number, Failure("timeout", str(error))) from error

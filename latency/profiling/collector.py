@@ -63,7 +63,7 @@ class Collector:
 
         Raises DeviceUnreachable where no device is left, KeyboardInterrupt as it came.
         """
-        waiting = runs(self.left(groups, session))
+        waiting = runs(self.groups_left(groups, session))
         self._total = self.measured + self.count_left(groups, session)
         if self.order is not None:
             waiting = self.order(waiting)
@@ -90,7 +90,7 @@ class Collector:
             record = network_record(session, network, self.recipe, self.settings, reference)
             self._keep([record], network.graph.name)
 
-    def left(self, groups: Sequence[Group], session: Session) -> list[Group]:
+    def groups_left(self, groups: Sequence[Group], session: Session) -> list[Group]:
         """The groups with the variants that have no record; the dense one, which ratios need, stays with them."""
         device, waiting = device_of(session), []
         for group in groups:

@@ -20,9 +20,9 @@ from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import device_of, measure
 from devices.timing.measurement import versions
 from fleetpose.errors import DeviceUnreachable, UsageError, reason
-from fleetpose.interrupt import kept_interrupt
+from fleetpose.interrupt import hold_interrupt
 from latency.profiling.interleaved_run import RunSettings
-from latency.profiling.outcomes import now, rounded, times
+from latency.profiling.outcomes import now, round_to_digits, times
 from latency.profiling.prepare import Recipe
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
 from latency.records.identity import network_id
@@ -86,7 +86,7 @@ def network_variants(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Seq
     ]
 
 
-@kept_interrupt()
+@hold_interrupt()
 def network_record(
     session: Session, variant: NetworkVariant, recipe: Recipe, settings: RunSettings, reference: ReferenceKernel
 ) -> Record:
@@ -101,7 +101,7 @@ def network_record(
         compiled = compile_variant(variant, recipe)
     except Exception as error:
         return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
-    record = replace(record, grids=compiled.launches, drift=rounded(reference.settle()))
+    record = replace(record, grids=compiled.launches, drift=round_to_digits(reference.settle()))
     try:
         timing = _time(session, compiled.load(session), settings, reference)
     except DeviceUnreachable as error:
@@ -142,8 +142,8 @@ def _time(
     pace = reference.pace_of(beside)
     return {
         "conditions": measurement.before,
-        "drift": rounded(pace.drift),
-        "reference_ms": rounded(pace.reference_ms),
-        "to_reference": rounded(result.ratios[REFERENCE_NAME].median),
+        "drift": round_to_digits(pace.drift),
+        "reference_ms": round_to_digits(pace.reference_ms),
+        "to_reference": round_to_digits(result.ratios[REFERENCE_NAME].median),
         **times(measurement),
     }

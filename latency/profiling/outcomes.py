@@ -44,7 +44,7 @@ def layer_records(group: Group, outcomes: Sequence[Outcome], pace: Pace, session
                 date=now(),
                 **times(outcome.measurement, failed=outcome.failure is not None),
                 conditions=outcome.measurement.before if outcome.measurement else {},
-                drift=rounded(pace.drift),
+                drift=round_to_digits(pace.drift),
                 **_relative(outcome, pace),
             )
         )
@@ -55,7 +55,7 @@ def _relative(outcome: Outcome, pace: Pace) -> dict[str, Any]:
     """The fields of a record that hold what the reference kernel took."""
     if outcome.failure is not None or outcome.to_reference is None:
         return {}
-    return {"reference_ms": rounded(pace.reference_ms), "to_reference": rounded(outcome.to_reference)}
+    return {"reference_ms": round_to_digits(pace.reference_ms), "to_reference": round_to_digits(outcome.to_reference)}
 
 
 def times(measurement: Measurement | None, failed: bool = False) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def times(measurement: Measurement | None, failed: bool = False) -> dict[str, An
         "event_iqr_ms": measurement.event_iqr_secs,
         "wall_iqr_ms": measurement.wall_iqr_secs,
     }
-    times_ms = {name: None if value is None else rounded(1e3 * value) for name, value in secs.items()}
+    times_ms = {name: None if value is None else round_to_digits(1e3 * value) for name, value in secs.items()}
     return {**times_ms, "samples": len(measurement.wall_secs)}
 
 
@@ -77,6 +77,6 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def rounded(value: float | None) -> float | None:
+def round_to_digits(value: float | None) -> float | None:
     """To DIGITS significant digits."""
     return None if value is None else float(f"{value:.{DIGITS}g}")

@@ -18,7 +18,7 @@ from codegen.lowering.layer import CompiledLayer, compile_layer, random_operands
 from codegen.schedules import default_choice
 from devices.profile import Profile
 from fleetpose.errors import reason
-from fleetpose.interrupt import kept_interrupt
+from fleetpose.interrupt import hold_interrupt
 from latency.profiling.space import Group
 from latency.records.record import Failure
 from models.graph.layer import Layer
@@ -72,29 +72,29 @@ class Recipe:
     def prepare(self, group: Group) -> list[Prepared]:
         """Every variant of a group, the dense one first."""
         if self.runs_nothing:
-            return [self._chosen(replace(group.workload, sparsity=sparsity)) for sparsity in group.sparsities]
+            return [self._choose(replace(group.workload, sparsity=sparsity)) for sparsity in group.sparsities]
         inputs, weights = random_operands(group.workload.layer, self.seed)
         return [self._prepare(group.workload, sparsity, inputs, weights) for sparsity in group.sparsities]
 
     def choices(self, group: Group) -> list[tuple[Workload, ScheduleChoice]]:
         """What would be timed of a group: its variants under their schedules; those that have none are left out."""
         workloads = [replace(group.workload, sparsity=sparsity) for sparsity in group.sparsities]
-        chosen = [(workload, self._chosen(workload).choice) for workload in workloads]
+        chosen = [(workload, self._choose(workload).choice) for workload in workloads]
         return [(workload, choice) for workload, choice in chosen if choice is not None]
 
-    def _chosen(self, workload: Workload) -> Prepared:
+    def _choose(self, workload: Workload) -> Prepared:
         try:
             choice = self.choose(workload, self.profile) or default_choice(workload, self.profile)
         except LookupError as error:
             return Prepared(workload.sparsity, failure=Failure("compile", str(error)))
         return Prepared(workload.sparsity, choice)
 
-    @kept_interrupt()
+    @hold_interrupt()
     def _prepare(
         self, dense: Workload, sparsity: Sparsity | None, inputs: list[np.ndarray], weights: Weights
     ) -> Prepared:
         workload = replace(dense, sparsity=sparsity)
-        chosen = self._chosen(workload)
+        chosen = self._choose(workload)
         if chosen.failure is not None:
             return chosen
         weights = weights.pruned(sparsity)

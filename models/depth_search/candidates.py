@@ -83,7 +83,7 @@ def determine_depth(
         UsageError: an unknown family, or a number of blocks its stages cannot be made of.
     """
     members = depth_family(family)
-    fixed = _fixed(members, search.size)
+    fixed = _fixed_cost(members, search.size)
     totals = search.blocks or members.totals
     chosen = [shape for total in totals for shape in shapes(members, total, search, fixed.macs_bn)]
     candidates = [_candidate(members, *shape, search, fixed) for shape in chosen]
@@ -170,7 +170,7 @@ def family_members(family: str, size: tuple[int, int]) -> list[Candidate]:
 
 
 @functools.cache
-def _fixed(family: DepthFamily, size: tuple[int, int]) -> DepthCost:
+def _fixed_cost(family: DepthFamily, size: tuple[int, int]) -> DepthCost:
     """What of the real base network depths and widths do not change; `convs` are the backbone's."""
     from models.zoo.count import count_model
 

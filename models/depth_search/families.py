@@ -75,7 +75,7 @@ def _resnet_cost(depths: Numbers, widths: Numbers, size: tuple[int, int]) -> Dep
 _B3 = ((1, 3, 1, 2), (6, 3, 1, 2), (6, 5, 2, 4), (6, 3, 2, 8))
 
 
-def _inverted(inputs: int, outputs: int, expansion: int, kernel: int, before: int, after: int) -> DepthCost:
+def _inverted_residual(inputs: int, outputs: int, expansion: int, kernel: int, before: int, after: int) -> DepthCost:
     width = inputs * expansion
     cost = _conv(width, width, after, kernel, groups=width).plus(_conv(width, outputs, after))
     return cost.plus(_conv(inputs, width, before)) if expansion > 1 else cost
@@ -85,8 +85,8 @@ def _efficientnet_cost(depths: Numbers, widths: Numbers, size: tuple[int, int]) 
     total, inputs = NOTHING, 40
     for (expansion, kernel, step, stride), depth, outputs in zip(_B3, depths, widths, strict=True):
         before, after = _cells(size, stride // step), _cells(size, stride)
-        total = total.plus(_inverted(inputs, outputs, expansion, kernel, before, after))
-        total = total.plus(_inverted(outputs, outputs, expansion, kernel, after, after), depth - 1)
+        total = total.plus(_inverted_residual(inputs, outputs, expansion, kernel, before, after))
+        total = total.plus(_inverted_residual(outputs, outputs, expansion, kernel, after, after), depth - 1)
         inputs = outputs
     neck = 9 * inputs * 256  # the neck's first 3x3; its bias does not depend on the widths
     return total.plus(DepthCost(0, neck * _cells(size, 8), neck * _cells(size, 8), neck))

@@ -15,7 +15,7 @@ from torch import nn
 
 from fleetpose.errors import unknown_name
 from models.networks.head import HeadShape, TwoBranchNetwork
-from models.networks.units import Activation, ConvUnit, activation_named
+from models.networks.units import Activation, ConvUnit, activation_class
 
 
 class StageShape(NamedTuple):
@@ -93,5 +93,5 @@ def efficientnet(
             strict=True,
         )
     )
-    backbone = _backbone(stem, stages, activation_named(activation))
+    backbone = _backbone(stem, stages, activation_class(activation))
     return TwoBranchNetwork(backbone, stages[-1].outputs, HeadShape(head_width, refinements))

@@ -116,7 +116,7 @@ class Lwop(StagedNetwork):
     """
 
     #: Weight files from elsewhere: functions from their tensors to this tree's names (see models.zoo.weights).
-    layouts = (lwop_layouts.published, lwop_layouts.open_model_zoo)
+    layouts = (lwop_layouts.from_published, lwop_layouts.open_model_zoo)
 
     def __init__(self, variant: Variant = LWOP_VARIANT, refinements: int = 1) -> None:
         super().__init__()

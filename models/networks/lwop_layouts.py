@@ -70,7 +70,7 @@ def _rename(tensors: Tensors, rules: tuple[Rule, ...]) -> dict[str, torch.Tensor
     return {names.get(name, name): tensor for name, tensor in tensors.items()}
 
 
-def published(tensors: Tensors) -> dict[str, torch.Tensor] | None:
+def from_published(tensors: Tensors) -> dict[str, torch.Tensor] | None:
     """The layout of checkpoint_iter_370000.pth (github.com/Daniil-Osokin/lightweight-human-pose-estimation.pytorch).
 
     There the refinement's 3x3 convolutions have a bias before their batch norm. Batch norm subtracts it again, so it

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from models.networks.head import HeadShape, TwoBranchNetwork
-from models.networks.units import ConvUnit, activation_named
+from models.networks.units import ConvUnit, activation_class
 
 #: VGG19's widths down to stride 8, by resolution; a 2x2 max pool stands between groups
 VGG19 = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512))
@@ -28,7 +28,7 @@ def openpose(
         head_width, refinements, kernels: as in HeadShape.
         activation: a name `models.networks.units.ACTIVATIONS` knows, for backbone and head.
     """
-    chosen = activation_named(activation)
+    chosen = activation_class(activation)
     units: list[nn.Module] = []
     inputs = 3
     for group, members in enumerate(widths):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from models.networks.head import HeadShape, TwoBranchNetwork
-from models.networks.units import Activation, ConvUnit, activation_named
+from models.networks.units import Activation, ConvUnit, activation_class
 
 STEM_WIDTH = 64
 FIRST_OUTPUTS = 256  # of the first stage; each later one doubles it and halves the resolution
@@ -93,5 +93,5 @@ def resnet(
         head_width, refinements: as in HeadShape.
         activation: a name `models.networks.units.ACTIVATIONS` knows, for the backbone; the head has ReLU.
     """
-    backbone = ResnetBackbone(depths, widths, activation_named(activation))
+    backbone = ResnetBackbone(depths, widths, activation_class(activation))
     return TwoBranchNetwork(backbone, backbone.outputs, HeadShape(head_width, refinements))

@@ -30,7 +30,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 BIAS_RANGE = 0.05
 
 
-def activation_named(name: str) -> Callable[[], nn.Module]:
+def activation_class(name: str) -> Callable[[], nn.Module]:
     """The activation's module class. Raises UsageError, with "did you mean", for an unknown name."""
     if name not in ACTIVATIONS:
         raise unknown_name("activation", name, ACTIVATIONS)

@@ -52,7 +52,7 @@ def options(
             sparsity = replace(family, zeros=round(float(zeros), 4))
             if sparsity.applies_to(layer) is None:
                 loss = float(np.interp(1 - sparsity.kept_fraction(layer.weight_shape), known, roots)) ** 2
-                choices.append(PruningOption(sparsity, _left(layer, sparsity, counted), loss))
+                choices.append(PruningOption(sparsity, _count_left(layer, sparsity, counted), loss))
     return choices
 
 
@@ -61,7 +61,7 @@ def dense_option(layer: Layer, counted: str = "params") -> PruningOption:
     return PruningOption(None, layer.params if counted == "params" else layer.macs, 0.0)
 
 
-def _left(layer: Layer, sparsity: Sparsity, counted: str) -> int:
+def _count_left(layer: Layer, sparsity: Sparsity, counted: str) -> int:
     if counted == "macs":
         return sparsity.kept_macs(layer)
     return sparsity.kept_weights(layer) + layer.bias * layer.out_shape[0]
@@ -97,7 +97,7 @@ def uniform(
             if sparsity is None or sparsity.applies_to(layer) is not None:
                 allocation[layer.name] = dense_option(layer, counted)
             else:
-                allocation[layer.name] = PruningOption(sparsity, _left(layer, sparsity, counted), 0.0)
+                allocation[layer.name] = PruningOption(sparsity, _count_left(layer, sparsity, counted), 0.0)
         if sum(option.left for option in allocation.values()) <= budget:
             return allocation
     raise UsageError(f"{budget} cannot be reached by any fraction of zeros up to 0.98")

@@ -131,16 +131,16 @@ class Plan:
 
     def removed_weights(self, layers: Iterable[Layer]) -> int:
         """How many weights of `layers` the plan sets to zero; see Sparsity.kept_fraction."""
-        pairs = self._pruned(layers)
+        pairs = self._pruned_layers(layers)
         return sum(
             layer.params - layer.bias * layer.out_shape[0] - sparsity.kept_weights(layer) for layer, sparsity in pairs
         )
 
     def removed_macs(self, layers: Iterable[Layer]) -> int:
         """How many multiply-adds of `layers` these weights were for."""
-        return sum(layer.macs - sparsity.kept_macs(layer) for layer, sparsity in self._pruned(layers))
+        return sum(layer.macs - sparsity.kept_macs(layer) for layer, sparsity in self._pruned_layers(layers))
 
-    def _pruned(self, layers: Iterable[Layer]) -> list[tuple[Layer, Sparsity]]:
+    def _pruned_layers(self, layers: Iterable[Layer]) -> list[tuple[Layer, Sparsity]]:
         sparsities = self.sparsities
         return [(layer, sparsities[layer.name]) for layer in layers if layer.name in sparsities]
 

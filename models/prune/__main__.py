@@ -121,7 +121,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.data:
         inputs = calibration_inputs(spec, arguments.data, arguments.photographs, arguments.seed)
     if arguments.teacher:
-        teacher = Teacher.named(arguments.teacher, arguments.teacher_weights, arguments.seed)
+        teacher = Teacher.from_name(arguments.teacher, arguments.teacher_weights, arguments.seed)
     with status("pruning") as progress:
         prune(
             network,

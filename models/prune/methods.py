@@ -96,7 +96,7 @@ def input_norms(graph: Graph, plan: Plan, inputs: np.ndarray) -> dict[str, np.nd
     return norms
 
 
-def cached_start(network: nn.Module, path: Path, identity: Sequence[str], make: Callable[[], None]) -> None:
+def load_or_make_start(network: nn.Module, path: Path, identity: Sequence[str], make: Callable[[], None]) -> None:
     """Run `make`, which changes `network`, unless its result is at `path` already, so that training can be resumed.
 
     Args:

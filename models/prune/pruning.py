@@ -18,7 +18,7 @@ from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 from models.plans.plan import Plan
-from models.prune.methods import cached_start, constraint_for, prune_at_once
+from models.prune.methods import constraint_for, load_or_make_start, prune_at_once
 from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.settings import PruneFiles, PruneSettings
 from models.train.constraint import Constraint
@@ -113,7 +113,7 @@ def _prune_at_once(
     texts = json.dumps(plan.to_json()).encode()
     digests = [tensors_digest(network.state_dict()), hashlib.sha256(texts).hexdigest()]
     photographs = hashlib.sha256(inputs.tobytes()).hexdigest() if inputs is not None else ""
-    cached_start(network, files.start, [*digests, photographs, str(settings.seed)], reconstruct_layers)
+    load_or_make_start(network, files.start, [*digests, photographs, str(settings.seed)], reconstruct_layers)
 
 
 def _constraint(

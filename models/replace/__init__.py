@@ -11,7 +11,7 @@ apply, advice, files, report; `python -m models.replace` is `__main__`. Latency 
 package knows no device.
 """
 
-from models.replace.advice import advise, compare, planned
+from models.replace.advice import advise, compare, plan_of
 from models.replace.apply import replace_operators
 from models.replace.files import read_plan, replaced_spec, save_replaced
 from models.replace.gates import fold_mean_gates
@@ -26,7 +26,7 @@ __all__ = [
     "advise",
     "compare",
     "fold_mean_gates",
-    "planned",
+    "plan_of",
     "read_plan",
     "replace_operators",
     "replaced_spec",

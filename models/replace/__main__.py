@@ -10,7 +10,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import check_writable
 from models.graph.network import Graph
-from models.replace.advice import advise, compare, planned
+from models.replace.advice import advise, compare, plan_of
 from models.replace.apply import replace_operators
 from models.replace.files import description, save_replaced
 from models.replace.report import print_report, to_json
@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
     shape = (3, *(arguments.size or spec.size))
     network = create_model(arguments.model, arguments.weights, arguments.seed)
     advice = advise(network, shape, activation=arguments.activation, only=arguments.only, latency_of=latency_of)
-    plan = planned(advice)
+    plan = plan_of(advice)
     replaced = replace_operators(network, plan, "folded" if arguments.weights else "random", arguments.seed)
     costs = compare(network, replaced, shape, latency_of)
     if not arguments.dry_run:

@@ -12,7 +12,7 @@ from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, unkn
 from models.frontend.trace import trace
 from models.graph.layer import Shape
 from models.graph.network import Graph
-from models.replace.apply import replaced_sharing_weights
+from models.replace.apply import replace_sharing_weights
 from models.replace.cost import cost_of
 from models.replace.program import OperatorProgram, program
 from models.replace.sites import Site, find_sites
@@ -65,13 +65,13 @@ def advise(
     for site in sites:
         saved = None
         if before is not None and not site.refused:
-            alone = _secs(replaced_sharing_weights(module, [site.replacement]), input_shape, latency_of)
+            alone = _secs(replace_sharing_weights(module, [site.replacement]), input_shape, latency_of)
             saved = before - alone if alone is not None else None
         advice.append(_advice(site, saved, before))
     return tuple(sorted(advice, key=_rank))
 
 
-def planned(advice: Iterable[Advice]) -> tuple[Replacement, ...]:
+def plan_of(advice: Iterable[Advice]) -> tuple[Replacement, ...]:
     """The replacements advised, as a plan for `replace_operators`."""
     return tuple(entry.replacement for entry in advice if entry.planned)
 
@@ -115,7 +115,7 @@ def _rewritable(module: nn.Module, input_shape: Shape, ran: OperatorProgram, sit
 def _refusal(module: nn.Module, site: Site) -> str:
     try:
         if site.replacement.function:
-            replaced_sharing_weights(module, [site.replacement])
+            replace_sharing_weights(module, [site.replacement])
     except UsageError as error:
         return str(error)
     return ""
@@ -123,7 +123,7 @@ def _refusal(module: nn.Module, site: Site) -> str:
 
 def _keeps_outputs(module: nn.Module, input_shape: Shape, ran: OperatorProgram, plan: list[Replacement]) -> bool:
     try:
-        return program(replaced_sharing_weights(module, plan), input_shape).output_shapes == ran.output_shapes
+        return program(replace_sharing_weights(module, plan), input_shape).output_shapes == ran.output_shapes
     except UsageError:
         return False
 

@@ -38,23 +38,23 @@ def replace_operators(
     Raises:
         UsageError: a path that is not there or holds something else than planned, or a forward torch.fx cannot trace.
     """
-    return _carried_out(copy.deepcopy(module), plan, initial, seed)
+    return _carry_out(copy.deepcopy(module), plan, initial, seed)
 
 
-def replaced_sharing_weights(module: nn.Module, plan: Iterable[Replacement]) -> nn.Module:
+def replace_sharing_weights(module: nn.Module, plan: Iterable[Replacement]) -> nn.Module:
     """As `replace_operators(..., "random")`, but sharing all tensors with `module`: to look at, not to train."""
     tensors = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return _carried_out(copy.deepcopy(module, tensors), plan, "random", seed=0)
+    return _carry_out(copy.deepcopy(module, tensors), plan, "random", seed=0)
 
 
-def _carried_out(network: nn.Module, plan: Iterable[Replacement], initial: Initial, seed: int) -> nn.Module:
+def _carry_out(network: nn.Module, plan: Iterable[Replacement], initial: Initial, seed: int) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for replacement in sorted(plan, key=_turn):
         try:
             old = network.get_submodule(replacement.path)
         except AttributeError:
             raise UsageError(f"there is no module {replacement.path!r} in {type(network).__name__}") from None
-        new = _made(network, old, replacement)
+        new = _make_module(network, old, replacement)
         if isinstance(new, ConvChain) and isinstance(old, nn.Conv2d):
             if initial == "folded":
                 new.fold_from(old, _norm(network, replacement))
@@ -70,7 +70,7 @@ def _turn(replacement: Replacement) -> tuple[int, int]:
     return _ORDER[replacement.kind] + (replacement.kind == "activation" and replacement.function), -depth
 
 
-def _made(network: nn.Module, old: nn.Module, replacement: Replacement) -> nn.Module:
+def _make_module(network: nn.Module, old: nn.Module, replacement: Replacement) -> nn.Module:
     if replacement.kind == "squeeze_excite":
         return rewritten(old, remove_squeeze_excite, _children_holding_gates(old))
     if replacement.kind == "activation":

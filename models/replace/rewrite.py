@@ -83,7 +83,7 @@ def swap_activation(kind: str, after: str) -> Callable[[fx.Graph, nn.Module], in
     def edit(graph: fx.Graph, owner: nn.Module) -> int:
         name, changed = "", 0
         for node in list(graph.nodes):
-            source = _activated(node, kind, owner) if not _inner(node) else None
+            source = _activation_input(node, kind, owner) if not _inner(node) else None
             if source is None:
                 continue
             if not name:
@@ -138,7 +138,7 @@ def _erase(graph: fx.Graph, node: fx.Node) -> None:
         _erase(graph, source)
 
 
-def _activated(node: fx.Node, kind: str, owner: nn.Module) -> fx.Node | None:
+def _activation_input(node: fx.Node, kind: str, owner: nn.Module) -> fx.Node | None:
     """What `node` applies the activation `kind` to; None if it does not."""
     name = _call_kind(node, None)
     if name == kind and node.all_input_nodes:

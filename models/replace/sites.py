@@ -71,7 +71,7 @@ def _activations(
             ops_of.setdefault((paths[op], kind, not op.leaf), []).extend(ops)
     for (path, kind, function), ops in ops_of.items():
         replacement = Replacement("activation", path, kind, after, function=function)
-        yield Site(replacement, cost_of_ops(ops, 0, (1, 1)), OperatorCost(), _hooked(module.get_submodule(path)))
+        yield Site(replacement, cost_of_ops(ops, 0, (1, 1)), OperatorCost(), _why_hooked(module.get_submodule(path)))
 
 
 def _convolutions(module: nn.Module, ran: OperatorProgram, activation: str, paths: Mapping[Op, str]) -> Iterator[Site]:
@@ -182,7 +182,7 @@ def _illegal(old: nn.Module, op: Op) -> str:
     if type(old) is not nn.Conv2d:
         kind = f"a {type(old).__name__}" if isinstance(old, nn.Conv2d) else "a function in a forward"
         return f"it is {kind}; only a plain nn.Conv2d module can be replaced"
-    if hooked := _hooked(old):
+    if hooked := _why_hooked(old):
         return hooked
     if old.groups > 1:
         return "grouped: no Winograd for it, and each link is one more pass over memory"
@@ -199,7 +199,7 @@ def _illegal(old: nn.Module, op: Op) -> str:
     return ""
 
 
-def _hooked(module: nn.Module) -> str:
+def _why_hooked(module: nn.Module) -> str:
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
     return "it has hooks, which a replacement would drop" if any(hooks) else ""
 
@@ -222,6 +222,6 @@ def _squeeze_excites(module: nn.Module, ran: OperatorProgram, paths: Mapping[Op,
             replacement,
             cost_of_ops(every, params, None),
             OperatorCost(),
-            refused or _hooked(module.get_submodule(path)),
+            refused or _why_hooked(module.get_submodule(path)),
             every,
         )

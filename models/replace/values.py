@@ -118,7 +118,7 @@ class Advice:
         replacement: what would be done.
         before, after: cost of the part replaced.
         refused: why it may not be done; "" if it may.
-        planned: whether `planned` takes it.
+        planned: whether `plan_of` takes it.
         why: why it is or is not planned, or what is lost, in words.
         saved_secs: the whole network's latency less its latency with this replacement alone.
     """

@@ -106,7 +106,7 @@ def _teacher(arguments: argparse.Namespace) -> Teacher | None:
     from models.train.loop import Teacher
 
     check_teacher(arguments.teacher, arguments.teacher_weights)
-    return Teacher.named(arguments.teacher, arguments.teacher_weights) if arguments.teacher else None
+    return Teacher.from_name(arguments.teacher, arguments.teacher_weights) if arguments.teacher else None
 
 
 def _halve(network: nn.Module) -> nn.Module:

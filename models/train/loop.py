@@ -19,14 +19,14 @@ from fleetpose.errors import UsageError
 from fleetpose.interrupt import until_interrupted
 from models.train.constraint import Constraint
 from models.train.data.photographs import Photographs
-from models.train.data.samples import Batch, Views, batches, normalised, padding_colour
+from models.train.data.samples import Batch, Views, batches, normalise, padding_colour
 from models.train.optimiser.average import Average
 from models.train.optimiser.groups import make_optimizers, set_rate
 from models.train.running.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint, tensors_digest
-from models.train.running.device import arithmetic, device_named, placed
+from models.train.running.device import arithmetic, device_of_name, place_on
 from models.train.running.log import Report, TrainStep
 from models.train.running.memory import keep_freed_memory
-from models.train.running.processes import Processes, joined
+from models.train.running.processes import Processes, join
 from models.train.settings import TrainSettings
 from models.train.teaching.lesson import Lesson, Teacher, make_pupil
 from models.train.teaching.losses import map_loss
@@ -71,8 +71,8 @@ def train(
         UsageError: a checkpoint of another training, a photograph that cannot be read, a loss that is not finite.
         KeyboardInterrupt: SIGINT or SIGTERM came; the step was ended and the checkpoint written.
     """
-    place = device_named(device)
-    with joined(place) as processes:
+    place = device_of_name(device)
+    with join(place) as processes:
         if place.type == "cpu":
             keep_freed_memory()
         training = _Training(model, spec, data, settings, teacher, constraint, place, processes)
@@ -100,13 +100,13 @@ class _Training:
         self.model, self.spec, self.settings, self.constraint = model, spec, settings, constraint
         self.device, self.processes, self.preprocessing = device, processes, spec.preprocessing
         self.identity = {**settings.identity(), "photographs": data.digest(), **_digests(model, teacher)}
-        placed(model, device).train()
+        place_on(model, device).train()
         self.views = Views(data, settings, spec.stride, padding_colour(spec.preprocessing))
         self.average = Average(model, settings.ema)
         self.lesson = Lesson(teacher, device) if teacher is not None else None
         self.pupil = make_pupil(model, self.lesson if settings.hint_weight else None, settings.seed, device)
         self.optimizers = make_optimizers(self.pupil, settings)
-        self.wrapped = processes.wrapped(self.pupil, device)
+        self.wrapped = processes.wrap(self.pupil, device)
         self.precision = arithmetic(settings.precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
         self.step, self.secs = 0, 0.0
@@ -139,7 +139,7 @@ class _Training:
         while self.progress < 1:
             losses, lr = self._learn(next(source).to(self.device))
             self.step += 1
-            self.secs, stop = processes.agreed((time.monotonic() - begun, interrupted()))
+            self.secs, stop = processes.broadcast((time.monotonic() - begun, interrupted()))
             self._after_step()
             if report is not None and processes.first:
                 report(TrainStep(self.step, self.progress, self.secs, settings.batch, lr, losses))
@@ -170,7 +170,7 @@ class _Training:
         """The terms of the loss by name, weighted."""
         settings, terms = self.settings, {}
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
-            stages, features = self.wrapped(normalised(batch.images, self.preprocessing))
+            stages, features = self.wrapped(normalise(batch.images, self.preprocessing))
             taught = self.lesson(batch.images) if self.lesson is not None else None
         if settings.label_weight and batch.weight.any():
             terms["labels"] = settings.label_weight * map_loss(stages, (batch.heatmaps, batch.pafs), batch.weight)
@@ -226,7 +226,7 @@ class _Training:
     def result(self) -> nn.Module:
         """The network with its averaged weights."""
         self.model.load_state_dict(self.average.network.state_dict())
-        return placed(self.model, torch.device("cpu"), torch.contiguous_format).eval()
+        return place_on(self.model, torch.device("cpu"), torch.contiguous_format).eval()
 
 
 def _check(

@@ -63,7 +63,7 @@ def test_weights_beside_the_artifact(host, small, tmp_path):
     inside, beside = Artifact(small, host).run(tensor), Artifact(path, host).run(tensor)
     for name in inside:
         np.testing.assert_array_equal(inside[name], beside[name])
-    timing = measure(host, **Artifact(path, host).timed(tensor), repeats=2)
+    timing = measure(host, **Artifact(path, host).call_arguments(tensor), repeats=2)
     assert timing.ok, timing.error
     parameters_path(path).write_bytes(b"something else")
     with pytest.raises(UsageError, match="not the file its manifest describes"):
@@ -123,7 +123,7 @@ def test_layer_times_follow_the_manifest(host, artifact):
     times = loaded.layer_times(tensor, runs=3)
     assert [one.code.layer for one in times] == [code.layer for code in loaded.manifest.entry((64, 96)).layers]
     assert all(one.secs > 0 for one in times)
-    timing = measure(host, **loaded.timed(tensor), repeats=3)
+    timing = measure(host, **loaded.call_arguments(tensor), repeats=3)
     assert timing.ok, timing.error
     assert 0 < timing.event_median_secs <= timing.wall_median_secs
 

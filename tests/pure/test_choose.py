@@ -11,7 +11,7 @@ from fleetpose.errors import UsageError
 from latency.planning.assignment import (
     KernelOption,
     LayerOptions,
-    allowed,
+    allowed_options,
     break_even,
     fastest,
     is_uncertain,
@@ -82,16 +82,16 @@ def test_break_even_lies_between_the_options():
 
 def test_options_that_lose_on_both_counts_are_dropped():
     layer = LayerOptions("l", sure(1.0), (sure(0.5, 0.5, 1.0), sure(0.6, 0.25, 2.0), sure(0.3, 0.125, 3.0)))
-    assert [option.ms for option in allowed(layer)] == [1.0, 0.5, 0.3]
-    assert allowed(LayerOptions("l", sure(1.0), layer.variants, fixed=Reason(DenseKind.FIRST, "few weights"))) == [
-        layer.dense
-    ]
+    assert [option.ms for option in allowed_options(layer)] == [1.0, 0.5, 0.3]
+    assert allowed_options(
+        LayerOptions("l", sure(1.0), layer.variants, fixed=Reason(DenseKind.FIRST, "few weights"))
+    ) == [layer.dense]
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_assignments_are_the_best_of_all(seed):
     layers = random_layers(seed)
-    every = list(itertools.product(*(allowed(layer) for layer in layers)))
+    every = list(itertools.product(*(allowed_options(layer) for layer in layers)))
     dense_ms = sum(layer.dense.ms for layer in layers)
     least_ms = sum(option.ms for option in fastest(layers))
     target = (dense_ms + least_ms) / 2

@@ -4,20 +4,20 @@ import threading
 
 import pytest
 
-from devices.rpc.connection import bounded, reason
+from devices.rpc.connection import reason, run_within
 from devices.rpc.tracker import Address, bind
 from fleetpose.errors import UsageError
 
 
 def test_bounded_gives_the_value_or_the_exception():
-    assert bounded(lambda: 42, 5.0, "answering") == 42
+    assert run_within(lambda: 42, 5.0, "answering") == 42
     with pytest.raises(KeyError, match="lost"):
-        bounded(lambda: {}["lost"], 5.0, "looking")
+        run_within(lambda: {}["lost"], 5.0, "looking")
 
 
 def test_bounded_ends_a_wait():
     with pytest.raises(TimeoutError, match=r"waiting took more than 0\.05 s"):
-        bounded(threading.Event().wait, 0.05, "waiting")
+        run_within(threading.Event().wait, 0.05, "waiting")
 
 
 def test_reason_leaves_what_matters():

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from fleetpose.interrupt import kept_interrupt, until_interrupted
+from fleetpose.interrupt import hold_interrupt, until_interrupted
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
@@ -64,17 +64,17 @@ def fail():
 @pytest.mark.parametrize("then", [fail, lambda: None])
 def test_an_interrupt_that_is_swallowed_is_one_at_the_end(then):
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), kept_interrupt():
+    with pytest.raises(KeyboardInterrupt), hold_interrupt():
         interrupted(then)
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_other_errors_and_ignored_signals_pass():
-    with pytest.raises(RuntimeError), kept_interrupt():
+    with pytest.raises(RuntimeError), hold_interrupt():
         fail()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with kept_interrupt():
+        with hold_interrupt():
             os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:

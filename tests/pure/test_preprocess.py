@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetpose.errors import UsageError
-from models.preprocess import Placement, Preprocessing, choose_size, contained, fit, free_size, read_image
+from models.preprocess import Placement, Preprocessing, choose_size, contained_size, fit, free_size, read_image
 
 LWOP = Preprocessing((128, 128, 128), 1 / 256)
 sides = st.integers(1, 3000)
@@ -123,7 +123,7 @@ def test_fit_refuses_what_is_no_photograph(image):
 
 @given(sizes, sizes)
 def test_any_photograph_fits_any_size(image_size, size):
-    height, width = content = contained(image_size, size)
+    height, width = content = contained_size(image_size, size)
     assert 1 <= height <= size[0]
     assert 1 <= width <= size[1]
     assert content[0] == size[0] or content[1] == size[1]
@@ -168,7 +168,7 @@ def test_free_size_is_the_lwop_protocol():
 def test_a_photograph_always_has_its_full_height_in_its_free_size(image_size):
     size = free_size(image_size)
     assert size[1] % 8 == 0
-    assert contained(image_size, size)[0] == 368
+    assert contained_size(image_size, size)[0] == 368
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency.report import write_report
 from latency.report.__main__ import main, make_parser
-from latency.report.rendering.formats import MINUS, TIMES, printed
-from latency.report.rendering.markdown import escaped
+from latency.report.rendering.formats import MINUS, TIMES, as_printed
+from latency.report.rendering.markdown import escape
 from latency.report.sections.headline import goal_text
 from models.zoo.paper import TABLE_1, TABLE_2
 from tests.sample_result import sample_result
@@ -246,7 +246,7 @@ def test_what_was_tried_and_not_chosen_stands_in_grey(tmp_path):
     result = sample_result()
     page, markdown = made(result, tmp_path)
     layer = next(each for each in result["layers"] if each["decision"] == "dense" and each["fastest_tried"])
-    row = next(line for line in markdown.splitlines() if line.startswith(f"| {escaped(layer['name'])} "))
+    row = next(line for line in markdown.splitlines() if line.startswith(f"| {escape(layer['name'])} "))
     tried = layer["fastest_tried"]
     assert f"| {tried['variant']} | {tried['ms']:.3f} | {tried['measured_ratio']:.2f}{TIMES} |" in row
     assert any(cell.get("class") == "number quiet" for cell in page.named("td"))
@@ -288,7 +288,7 @@ def test_numbers_of_the_paper_bear_its_name_and_ours_the_device(tmp_path):
         assert f"{facts.gmacs:g} *paper*" in paper
     for row in TABLE_2:
         assert f"| {row.side} *paper* |" in paper
-        assert f"{printed(row.ap, 2)} *paper*" in paper
+        assert f"{as_printed(row.ap, 2)} *paper*" in paper
     speed = f"{result['headline']['speedup']:.2f}{TIMES}"
     own = next(line for line in paper.splitlines() if "this result, measured" in line)
     assert own.count(f"{speed} *measured here on host-avx2*") == 2

@@ -10,11 +10,11 @@ from latency.report.rendering.formats import (
     MINUS,
     NOTHING,
     TIMES,
+    as_printed,
     duration,
-    fixed,
     interval,
     network_digits,
-    printed,
+    to_fixed,
 )
 from latency.report.rendering.markup import Html, element, escape
 from latency.report.sections.layers import kind_of
@@ -32,13 +32,18 @@ def test_elements_escape_all_but_elements():
 
 
 def test_numbers():
-    assert fixed(-0.018, 3, sign=True) == f"{MINUS}0.018"
-    assert fixed(float("nan"), 2) == fixed(None, 2) == NOTHING
+    assert to_fixed(-0.018, 3, sign=True) == f"{MINUS}0.018"
+    assert to_fixed(float("nan"), 2) == to_fixed(None, 2) == NOTHING
     assert interval([0.6, 0.66]) == f"0.60{DASH}0.66"
     assert interval([-0.1, 0.1]) == f"{MINUS}0.10 to 0.10"
     assert interval([None, 1.0]) == interval(None) == ""
     assert [network_digits(*values) for values in ((204, 143.9), (7.1, 70), (None, 900), ())] == [1, 2, 0, 2]
-    assert [printed(0.4, 2), printed(136.1), printed(9.0), printed(0.423, 2)] == ["0.40", "136.1", "9", "0.423"]
+    assert [as_printed(0.4, 2), as_printed(136.1), as_printed(9.0), as_printed(0.423, 2)] == [
+        "0.40",
+        "136.1",
+        "9",
+        "0.423",
+    ]
     assert [duration(value) for value in (3.21, 59.4, 812, 5000)] == ["3.2 s", "59 s", "13 min 32 s", "1 h 23 min"]
 
 

@@ -96,7 +96,7 @@ def test_crowds_are_ignored_where_they_are_seen(size):
         view = draw_view(np.random.default_rng(seed), size, SIDE, Augmentation(colour=0), labels)
         painted = view.image(np.repeat(255 * mask[..., None], 3, axis=2), (0.0, 0.0, 0.0))[..., 0]
         wanted = cv2.resize(painted, (20, 20), interpolation=cv2.INTER_AREA) / 255.0
-        covered = view.covered(mask, 20)
+        covered = view.cell_coverage(mask, 20)
         assert covered.max() > 0.9
         np.testing.assert_allclose(covered, wanted, atol=0.06)
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.replace import advise, planned, read_plan, replace_operators, save_replaced
+from models.replace import advise, plan_of, read_plan, replace_operators, save_replaced
 from models.resolve import create_model
 
 
@@ -33,7 +33,7 @@ def test_a_chain_before_another_batch_norm_is_refused_in_the_advice(norm):
     network = nn.Sequential(nn.Conv2d(3, 8, 7, padding=3), norm, nn.ReLU()).eval()
     (found,) = [each for each in advise(network, (3, 16, 16)) if each.replacement.kind == "kernel"]
     assert "is no BatchNorm2d with running statistics" in found.refused
-    assert not planned([found])
+    assert not plan_of([found])
 
 
 def test_what_is_replaced_twice_stands_alone(tmp_path, monkeypatch):
@@ -41,10 +41,10 @@ def test_what_is_replaced_twice_stands_alone(tmp_path, monkeypatch):
     first.mkdir()
     second.mkdir()
     monkeypatch.chdir(first)
-    elu = planned(advise(create_model("lwop"), (3, 64, 64), only=["activation"]))
+    elu = plan_of(advise(create_model("lwop"), (3, 64, 64), only=["activation"]))
     save_replaced(replace_operators(create_model("lwop"), elu), "x.safetensors", "lwop", elu)
     once = create_model("x.json", "x.safetensors")
-    plain = planned(advise(once, (3, 64, 64), only=["dilation"]))
+    plain = plan_of(advise(once, (3, 64, 64), only=["dilation"]))
     save_replaced(replace_operators(once, plain), second / "y.safetensors", "x.json", plain)
     monkeypatch.chdir(second)
     (first / "x.json").unlink()

@@ -15,7 +15,7 @@ from models.replace import (
     Replacement,
     advise,
     compare,
-    planned,
+    plan_of,
     read_plan,
     replace_operators,
     replaced_spec,
@@ -40,7 +40,7 @@ def advice(lwop):
 
 @pytest.fixture(scope="module")
 def replaced(lwop, advice):
-    return replace_operators(lwop, planned(advice))
+    return replace_operators(lwop, plan_of(advice))
 
 
 def test_lwop_becomes_the_papers_design(replaced):
@@ -58,7 +58,7 @@ def test_lwop_becomes_the_papers_design(replaced):
 
 
 def test_the_plan_is_the_five_dilated_and_six_elus_and_the_grouped_one_is_refused(advice):
-    plan = planned(advice)
+    plan = plan_of(advice)
     assert [replacement.kind for replacement in plan].count("dilation") == 5
     assert [replacement.kind for replacement in plan].count("activation") == 6
     refused = [each for each in advice if each.refused]
@@ -114,20 +114,20 @@ def test_the_replaced_network_trains(replaced):
 
 def test_files_rebuild_the_network(tmp_path, replaced, advice):
     path = tmp_path / "replaced.safetensors"
-    save_replaced(replaced, path, "lwop", planned(advice))
+    save_replaced(replaced, path, "lwop", plan_of(advice))
     name, plan = read_plan(tmp_path / "replaced.json")
-    assert (name, plan) == ("lwop", planned(advice))
+    assert (name, plan) == ("lwop", plan_of(advice))
     loaded, held = create_model(str(tmp_path / "replaced.json"), path), replaced.state_dict()
     assert loaded.state_dict().keys() == held.keys()
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert all(torch.equal(a, b) for a, b in zip(loaded(x), replaced(x), strict=True))
     with pytest.raises(UsageError, match=r"exists; add --force"):
-        save_replaced(replaced, path, "lwop", planned(advice))
+        save_replaced(replaced, path, "lwop", plan_of(advice))
 
 
 def test_a_random_replaced_model_depends_on_the_seed_alone(advice):
-    spec = replaced_spec(model_spec("lwop"), planned(advice))
+    spec = replaced_spec(model_spec("lwop"), plan_of(advice))
     assert spec.name == "lwop+replaced"
     first, same, other = (build_model(spec, seed=seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(tensor, same[name]) for name, tensor in first.items())
@@ -192,7 +192,7 @@ def test_bad_arguments_are_one_line(argv, message, capsys):
 
 def test_a_replaced_network_is_a_model_by_its_file(tmp_path):
     network = create_model("lwop")
-    plan = planned(advise(network, (3, 64, 64)))
+    plan = plan_of(advise(network, (3, 64, 64)))
     replaced = replace_operators(network, plan)
     save_replaced(replaced, tmp_path / "x.safetensors", "lwop", plan)
     again = create_model(str(tmp_path / "x.json"), tmp_path / "x.safetensors")

@@ -18,7 +18,7 @@ from models.replace import (
     advise,
     compare,
     fold_mean_gates,
-    planned,
+    plan_of,
     replace_operators,
 )
 from models.replace.chain import ConvChain, extent, links_needed
@@ -41,7 +41,7 @@ def replaced(module, shape=SHAPE, **settings):
     torch.manual_seed(0)
     module.eval()
     advice = advise(module, shape, **settings)
-    network = replace_operators(module, planned(advice))
+    network = replace_operators(module, plan_of(advice))
     before, after = compare(module, network, shape)
     for name in ("macs", "params", "winograd_layers", "winograd_macs", "smooth"):
         parts = sum(getattr(each.after, name) - getattr(each.before, name) for each in advice if each.planned)
@@ -173,7 +173,7 @@ def test_illegal_convolutions_are_refused_with_the_reason(module, reason):
     assert len(advice) == 1
     assert reason in advice[0].refused
     assert advice[0].before == advice[0].after
-    assert not planned(advice)
+    assert not plan_of(advice)
     assert not any(isinstance(part, ConvChain) for part in network.modules())
 
 
@@ -198,7 +198,7 @@ def test_folded_weights_start_as_the_folded_kernel_and_keep_the_mean():
         flat = torch.rand(1, 8, 1, 1).expand(1, 8, 31, 31)
         assert torch.allclose(network(flat)[..., 8:-8, 8:-8], module(flat)[..., 8:-8, 8:-8], atol=1e-4)
     dilated = shake_batch_norms(nn.Sequential(conv(8, 8, 3, dilation=2), nn.BatchNorm2d(8), nn.ReLU()))
-    network = replace_operators(dilated, planned(advise(dilated, SHAPE)) or [advise(dilated, SHAPE)[0].replacement])
+    network = replace_operators(dilated, plan_of(advise(dilated, SHAPE)) or [advise(dilated, SHAPE)[0].replacement])
     plain = nn.Sequential(conv(8, 8), dilated[1], nn.ReLU())
     plain[0].load_state_dict(dilated[0].state_dict())
     x = torch.randn(1, *SHAPE)
@@ -278,7 +278,7 @@ def test_mean_gates_fold_into_the_convolution_behind():
     gates = [SqueezeExcitation(8, 2, nn.Sigmoid) for _ in range(3)]
     # the first reads a plain convolution, the second a depthwise one, the third nothing
     module = nn.Sequential(conv(), gates[0], conv(kernel=1), gates[1], conv(groups=8), gates[2]).eval()
-    plan = planned(advise(module, SHAPE, only=["squeeze_excite"]))
+    plan = plan_of(advise(module, SHAPE, only=["squeeze_excite"]))
     images = [torch.randn(2, *SHAPE) for _ in range(3)]
     network = replace_operators(module, plan)
     answers = fold_mean_gates(module, network, plan, images)
@@ -323,7 +323,7 @@ def test_two_gates_in_one_forward_and_a_gate_of_another_tensor():
         lambda s, x: s.b(x) * torch.sigmoid(s.a(F.adaptive_avg_pool2d(x, 1))), a=conv(kernel=1), b=conv(kernel=1)
     )
     _, advice = replaced(cross)
-    assert not planned(advice)
+    assert not plan_of(advice)
 
 
 def test_only_some_kinds_and_bad_names():
@@ -349,7 +349,7 @@ def test_latency_decides_and_sorts_where_it_is_given():
     assert [each.planned for each in advice] == [True, True, False]
     assert advice[0].saved_secs == pytest.approx(1e-3)
     assert advice[1].saved_secs == pytest.approx(advice[1].saved_macs * 1e-9)
-    before, after = compare(module, replace_operators(module, planned(advice)), SHAPE, latency)
+    before, after = compare(module, replace_operators(module, plan_of(advice)), SHAPE, latency)
     assert before.secs - after.secs == pytest.approx(sum(each.saved_secs for each in advice[:2]))
     assert advise(SqueezeExcitation(8, 2), SHAPE, latency_of=latency)[0].saved_secs is None
 
@@ -357,6 +357,6 @@ def test_latency_decides_and_sorts_where_it_is_given():
 def test_the_random_state_of_torch_and_training_modes_are_left_alone():
     module = nn.Sequential(conv(kernel=7), nn.BatchNorm2d(8), nn.ReLU(), Fn(lambda s, x: F.silu(x))).train()
     state = torch.random.get_rng_state()
-    network = replace_operators(module, planned(advise(module, SHAPE, latency_of=lambda graph: float(graph.macs))))
+    network = replace_operators(module, plan_of(advise(module, SHAPE, latency_of=lambda graph: float(graph.macs))))
     assert torch.equal(state, torch.random.get_rng_state())
     assert all(part.training for part in (*module.modules(), *network.modules()))

@@ -12,14 +12,14 @@ from torch import nn
 from models.preprocess import Preprocessing
 from models.resolve import create_model
 from models.train.data.photographs import read_photographs
-from models.train.data.samples import Views, batches, normalised
+from models.train.data.samples import Views, batches, normalise
 from models.train.initial import calm
 from models.train.optimiser.average import Average
 from models.train.optimiser.groups import make_optimizers, rate
 from models.train.optimiser.muon import Muon, orthogonal
 from models.train.settings import TrainSettings
 from models.train.teaching.hints import Pupil, channels_at, feature_places
-from models.train.teaching.losses import hint_loss, map_loss, standardised
+from models.train.teaching.losses import hint_loss, map_loss, standardise
 from models.zoo.catalogue import CATALOGUE
 from tests.tiny_pose import TinyPose, write_coco
 
@@ -96,7 +96,7 @@ def test_views_grow(views):
 @pytest.mark.parametrize("channels", ["BGR", "RGB"])
 def test_normalised_is_the_preprocessing(channels):
     images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
-    found = normalised(images, Preprocessing((1.0, 2.0, 3.0), 0.5, channels)).numpy()
+    found = normalise(images, Preprocessing((1.0, 2.0, 3.0), 0.5, channels)).numpy()
     pixels = images.numpy()[:, ::-1] if channels == "RGB" else images.numpy()
     np.testing.assert_allclose(found, (pixels - np.array([1, 2, 3]).reshape(1, 3, 1, 1)) * 0.5)
 
@@ -142,7 +142,7 @@ def test_hint_loss_is_the_unexplained_variance():
         [1, 2, 5, 10, 3.0]
     ).view(5, 1, 1)
     teacher += 7
-    wanted = standardised(teacher)
+    wanted = standardise(teacher)
     torch.testing.assert_close(wanted.mean(dim=(0, 2, 3)), torch.zeros(5), atol=1e-5, rtol=0)
     torch.testing.assert_close(wanted.std(dim=(0, 2, 3)), torch.ones(5), atol=0.2, rtol=0)
     assert float(hint_loss({"a": wanted}, {"a": teacher})) == 0
@@ -162,7 +162,7 @@ def test_features_that_are_alike_are_standardised_alike():
 def test_a_dead_channel_is_no_hint():
     teacher = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     teacher[:, 1] = 1e-6 * teacher[:, 1] + 3
-    assert float(standardised(teacher)[:, 1].abs().max()) < 1e-3
+    assert float(standardise(teacher)[:, 1].abs().max()) < 1e-3
 
 
 def test_a_calm_start():

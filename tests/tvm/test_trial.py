@@ -10,7 +10,7 @@ from devices.timing.interleaved import Ratio
 from fleetpose.errors import UsageError
 from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import PredictedStep
-from latency.planning.assignment import KernelOption, LayerOptions, allowed
+from latency.planning.assignment import KernelOption, LayerOptions, allowed_options
 from latency.planning.explain_plan import make_plan
 from latency.planning.options import Goal, NetworkOptions, choose_options, target_of
 from latency.planning.refine import NEAR, TRIALS, refine_by_trials
@@ -159,7 +159,7 @@ def test_a_choice_by_what_is_saved_is_the_best_of_all(saved):
     start = replace(network(5, count=4), saved=saved)
     target = target_of(start, GOAL)
     assert target is not None
-    every = [list(each) for each in itertools.product(*(allowed(layer) for layer in start.layers))]
+    every = [list(each) for each in itertools.product(*(allowed_options(layer) for layer in start.layers))]
     reach = [each for each in every if start.total(each).ms <= target + 1e-9]
     if not reach:
         with pytest.raises(UsageError, match="cannot take"):

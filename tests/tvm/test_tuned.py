@@ -14,7 +14,7 @@ from codegen.building.traced import trace_network
 from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import standalone_planes
 from codegen.schedules import candidates, default_choice
-from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, read_rows, tuned_for, update
+from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, load_tuned, read_rows, update
 from codegen.tuning.key import Key
 from codegen.tuning.tasks import tasks_of
 from devices.profile import load_profile
@@ -192,9 +192,9 @@ def test_rows_of_another_format_are_left_out(tmp_path, caplog):
 
 def test_files_by_flag(tmp_path):
     with pytest.raises(UsageError, match="cannot read tuned data"):
-        tuned_for(HOST, str(tmp_path / "none_such.jsonl"))
-    assert not tuned_for(HOST, "none").rows
-    assert not tuned_for(replace(HOST, name="a profile nobody tuned")).rows
+        load_tuned(HOST, str(tmp_path / "none_such.jsonl"))
+    assert not load_tuned(HOST, "none").rows
+    assert not load_tuned(replace(HOST, name="a profile nobody tuned")).rows
 
 
 def test_tasks_are_the_distinct_workloads_with_a_choice():
@@ -224,7 +224,7 @@ def test_what_is_built_follows_tuned_data(tmp_path):
 
     def built(tuned: str | None) -> dict[str, str]:
         network, target = trace_network(register_small(), sizes=[(32, 32)]), BuildTarget(HOST, {}, "linux-arm64")
-        manifest = build(network, target, tuned_for(HOST, tuned)).manifest
+        manifest = build(network, target, load_tuned(HOST, tuned)).manifest
         layers = manifest.entries[0].layers
         return {code.layer: f"{code.schedule} {code.tile}".strip() for code in layers if code.layer in wanted}
 

@@ -73,7 +73,7 @@ def plain(value: float) -> str:
     return f"{value:.6g}"
 
 
-def shortened(name: str, letters: int) -> str:
+def shorten(name: str, letters: int) -> str:
     """A name of at most so many letters; of a longer one the end, which tells layers apart."""
     return name if len(name) <= letters else f"\N{HORIZONTAL ELLIPSIS}{name[1 - letters :]}"
 
@@ -100,7 +100,7 @@ def svg(width: float, height: float, label: str, *children: Any, class_: str = "
     )
 
 
-def framed(
+def frame(
     size: tuple[float, float],
     scales: tuple[Scale, Scale],
     titles: tuple[str, str],

@@ -14,24 +14,24 @@ NOTHING = DASH
 Number = float | int | None
 
 
-def fixed(value: Number, digits: int, sign: bool = False) -> str:
+def to_fixed(value: Number, digits: int, sign: bool = False) -> str:
     """A number with so many decimals and a true minus; NOTHING for None and what is not finite."""
     if value is None or not math.isfinite(value):
         return NOTHING
     return format(value, f"{'+' if sign else ''}.{digits}f").replace("-", MINUS)
 
 
-def printed(value: Number, least: int = 0) -> str:
+def as_printed(value: Number, least: int = 0) -> str:
     """A number of the paper with no more digits than it prints, and at least so many decimals."""
     if value is None:
         return NOTHING
     decimals = len(f"{value:g}".partition(".")[2])
-    return fixed(value, max(decimals, least))
+    return to_fixed(value, max(decimals, least))
 
 
 def layer_ms(value: Number) -> str:
     """Milliseconds of a layer: 0.637."""
-    return fixed(value, 3)
+    return to_fixed(value, 3)
 
 
 def network_digits(*values: Number) -> int:
@@ -42,12 +42,12 @@ def network_digits(*values: Number) -> int:
 
 def times(value: Number) -> str:
     """A ratio: 1.32x, with a multiplication sign."""
-    return NOTHING if value is None or not math.isfinite(value) else fixed(value, 2) + TIMES
+    return NOTHING if value is None or not math.isfinite(value) else to_fixed(value, 2) + TIMES
 
 
 def share(value: Number) -> str:
     """A fraction as per cent: 17.3 %."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{fixed(100 * value, 1)}{TIED}%"
+    return NOTHING if value is None or not math.isfinite(value) else f"{to_fixed(100 * value, 1)}{TIED}%"
 
 
 def millions(value: Number) -> str:
@@ -64,7 +64,7 @@ def interval(bounds: Sequence[Number] | None, digits: int = 2) -> str:
     """0.61-0.66 with an en dash, "to" where a bound is negative; "" where there is none, or a bound is missing."""
     if bounds is None or len(bounds) != 2 or any(bound is None or not math.isfinite(bound) for bound in bounds):
         return ""
-    low, high = (fixed(bound, digits) for bound in bounds)
+    low, high = (to_fixed(bound, digits) for bound in bounds)
     return f"{low} to {high}" if MINUS in low + high else f"{low}{DASH}{high}"
 
 

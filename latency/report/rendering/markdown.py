@@ -23,50 +23,50 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
 def as_markdown(document: Document) -> str:
     """The whole file."""
-    lines = [f"# {escaped(document.title)}", *_headline(document.headline)]
+    lines = [f"# {escape(document.title)}", *_headline(document.headline)]
     for section in document.sections:
         lines += _section(section, document.device)
-    lines += [f"*Made by fleetpose{', ' + escaped(document.origin) if document.origin else ''}.*"]
+    lines += [f"*Made by fleetpose{', ' + escape(document.origin) if document.origin else ''}.*"]
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def escaped(said: str) -> str:
+def escape(said: str) -> str:
     """A text in which nothing is Markdown or HTML, on one line."""
     plain = " ".join(said.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", plain)
 
 
 def _headline(headline: Headline) -> Iterator[str]:
-    yield escaped(headline.above)
-    value = f"**{escaped(headline.value)}** " if headline.value else ""
-    yield f"{value}{escaped(headline.sentence)}."
-    yield escaped(headline.note)
-    yield f"**{escaped(headline.goal)}**"
-    rows = [f"| {escaped(fact.label)} | {escaped(fact.value)} | {escaped(fact.note)} |" for fact in headline.facts]
+    yield escape(headline.above)
+    value = f"**{escape(headline.value)}** " if headline.value else ""
+    yield f"{value}{escape(headline.sentence)}."
+    yield escape(headline.note)
+    yield f"**{escape(headline.goal)}**"
+    rows = [f"| {escape(fact.label)} | {escape(fact.value)} | {escape(fact.note)} |" for fact in headline.facts]
     yield "\n".join(["| | | |", "|-|-:|-|", *rows])
 
 
 def _section(section: Section, device: str) -> Iterator[str]:
-    yield f"## {escaped(section.title)}"
-    yield escaped(section.lead)
+    yield f"## {escape(section.title)}"
+    yield escape(section.lead)
     for part in section.parts:
         yield from _part(part, device)
 
 
 def _part(part: Part, device: str) -> Iterator[str]:
     if isinstance(part, str):
-        yield escaped(part)
+        yield escape(part)
     elif isinstance(part, Table):
-        yield f"### {escaped(part.caption)}"
+        yield f"### {escape(part.caption)}"
         yield _table(part, device)
     elif isinstance(part, Figure):
         if part.table is not None:
-            yield f"### {escaped(part.table.caption)}"
+            yield f"### {escape(part.table.caption)}"
             yield _table(part.table, device)
     elif isinstance(part, PhotographPart):
-        yield f"![{escaped(part.caption)}](<{re.sub(r'[<>]', '', part.file)}>)"
+        yield f"![{escape(part.caption)}](<{re.sub(r'[<>]', '', part.file)}>)"
     elif isinstance(part, Listing):
-        yield f"### {escaped(part.title)}"
+        yield f"### {escape(part.title)}"
         yield _listing(part.lines)
 
 
@@ -81,7 +81,7 @@ def _table(table: Table, device: str) -> str:
     titles = [f"{column.title}, {column.unit}" if column.unit else column.title for column in table.columns]
     rules = ["-:" if column.kind == "number" else "-" for column in table.columns]
     rows = [[_cell(cell, device if table.marked else "") for cell in row] for row in table.rows]
-    return "\n".join([_row(map(escaped, titles)), f"|{'|'.join(rules)}|", *map(_row, rows)])
+    return "\n".join([_row(map(escape, titles)), f"|{'|'.join(rules)}|", *map(_row, rows)])
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -90,6 +90,6 @@ def _row(cells: Iterable[str]) -> str:
 
 def _cell(cell: Cell, device: str) -> str:
     """Text, note in brackets, and where the number is from in italics, unless `device` is ""."""
-    said = escaped(cell.text) + (f" ({escaped(cell.note)})" if cell.note else "")
+    said = escape(cell.text) + (f" ({escape(cell.note)})" if cell.note else "")
     mark = mark_text(cell.mark, device) if device else ""
-    return f"{said} *{escaped(mark)}*" if mark else said
+    return f"{said} *{escape(mark)}*" if mark else said

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from latency.report.rendering.axes import Scale, line, path, plain, shortened, spanning, svg, text
+from latency.report.rendering.axes import Scale, line, path, plain, shorten, spanning, svg, text
 from latency.report.rendering.document import Cell, Column, Figure, Section, Table
-from latency.report.rendering.formats import fixed
+from latency.report.rendering.formats import to_fixed
 from latency.report.rendering.markup import Html, element
 from latency.report.result import Values
 
@@ -60,7 +60,7 @@ def _panels(blocks: Mapping[str, Curve], lost: str) -> Html:
 def _panel(name: str, blocks: Mapping[str, Curve], x: Scale, y: Scale, lost: str) -> Html:
     own = _points(blocks[name], x, y)
     others = [path(_points(curve, x, y), "others") for other, curve in blocks.items() if other != name]
-    drawn = [text((2, 12), shortened(name, 26), "label")]
+    drawn = [text((2, 12), shorten(name, 26), "label")]
     for tick in y.ticks(3):
         drawn += [line((LEFT, y(tick)), (SIZE[0] - RIGHT, y(tick)), "grid"),
                   text((LEFT - 5, y(tick) + 4), plain(tick), "small", "end")]  # fmt: skip
@@ -75,6 +75,7 @@ def _table(blocks: Mapping[str, Curve], lost: str) -> Table:
     fractions = sorted({zeros for curve in blocks.values() for zeros, _ in curve})
     columns = (Column("Block"), *(Column(f"{zeros:g}", "zeros", "number") for zeros in fractions))
     rows = tuple(
-        (Cell(name), *(Cell(fixed(dict(curve).get(zeros), 4)) for zeros in fractions)) for name, curve in blocks.items()
+        (Cell(name), *(Cell(to_fixed(dict(curve).get(zeros), 4)) for zeros in fractions))
+        for name, curve in blocks.items()
     )
     return Table(f"{lost} by block and fraction of zeros", columns, rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from latency.report.rendering.document import Cell, Column, Section, Table
-from latency.report.rendering.formats import NOTHING, TIMES, Number, fixed, printed, times
+from latency.report.rendering.formats import NOTHING, TIMES, Number, as_printed, times, to_fixed
 from latency.report.result import Values
 from models.zoo.paper import FIGURE_3, FIGURE_3_DEVICE, TABLE_1, TABLE_2, Published
 
@@ -59,8 +59,8 @@ def _table_1(result: Values) -> Table:
     published = [
         (
             model,
-            (Cell(TITLES[model]), _paper(facts.layers, str(facts.layers)), _paper(facts.gmacs, printed(facts.gmacs)),
-             _paper(facts.ap, printed(facts.ap, 2)), _paper(facts.map, printed(facts.map, 2))),
+            (Cell(TITLES[model]), _paper(facts.layers, str(facts.layers)), _paper(facts.gmacs, as_printed(facts.gmacs)),
+             _paper(facts.ap, as_printed(facts.ap, 2)), _paper(facts.map, as_printed(facts.map, 2))),
         )
         for model, facts in TABLE_1.items()
     ]  # fmt: skip
@@ -83,8 +83,8 @@ def _dense_1(result: Values) -> Row:
     return (
         _name(f"{result['model']}, dense"),
         _ours(backbone, str(backbone), "counted"),
-        _ours(macs, fixed((macs or 0) / 1e9, 2), "counted"),
-        _ours(ap, fixed(ap, 3), "torch"),
+        _ours(macs, to_fixed((macs or 0) / 1e9, 2), "counted"),
+        _ours(ap, to_fixed(ap, 3), "torch"),
         Cell(NOTHING),
     )
 
@@ -93,8 +93,9 @@ def _table_2(result: Values) -> Table:
     published = [
         (
             row.model,
-            (Cell(_with_sign(row.name)), _paper(row.side, str(row.side)), _paper(row.params_m, printed(row.params_m)),
-             _paper(row.gmacs, printed(row.gmacs)), _paper(row.ap, printed(row.ap, 2))),
+            (Cell(_with_sign(row.name)), _paper(row.side, str(row.side)),
+             _paper(row.params_m, as_printed(row.params_m)), _paper(row.gmacs, as_printed(row.gmacs)),
+             _paper(row.ap, as_printed(row.ap, 2))),
         )
         for row in TABLE_2
     ]  # fmt: skip
@@ -122,9 +123,9 @@ def _own_2(result: Values) -> list[Row]:
             (
                 _name(name),
                 Cell(side or NOTHING, tone="sparse"),
-                _ours(params, fixed((params or 0) / 1e6, 2), "counted"),
-                _ours(macs, fixed((macs or 0) / 1e9, 1), "counted"),
-                _ours(ap, fixed(ap, 3), "torch"),
+                _ours(params, to_fixed((params or 0) / 1e6, 2), "counted"),
+                _ours(macs, to_fixed((macs or 0) / 1e9, 1), "counted"),
+                _ours(ap, to_fixed(ap, 3), "torch"),
             )
         )
     return rows

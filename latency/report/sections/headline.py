@@ -11,12 +11,12 @@ from latency.report.rendering.formats import (
     NOTHING,
     Number,
     billions,
-    fixed,
     interval,
     millions,
     network_digits,
     shape,
     times,
+    to_fixed,
 )  # fmt: skip
 from latency.report.result import Values, device_label
 from latency.report.sections.headline_picture import picture
@@ -126,8 +126,9 @@ def _latency(headline: Values) -> Fact:
     dense_ms, ms = headline.get("dense_ms"), headline.get("sparse_ms")
     digits = network_digits(dense_ms, ms)
     iqr = interval(headline.get("sparse_iqr_ms"), digits)
-    dense = f"dense {fixed(dense_ms, digits)} ms" if dense_ms is not None else "not measured"
-    return Fact("Latency", f"{fixed(ms, digits)} ms" if ms is not None else NOTHING, _join(iqr and f"IQR {iqr}", dense))
+    dense = f"dense {to_fixed(dense_ms, digits)} ms" if dense_ms is not None else "not measured"
+    sparse = f"{to_fixed(ms, digits)} ms" if ms is not None else NOTHING
+    return Fact("Latency", sparse, _join(iqr and f"IQR {iqr}", dense))
 
 
 def _accuracy(headline: Values, trained: bool) -> Fact:
@@ -137,8 +138,8 @@ def _accuracy(headline: Values, trained: bool) -> Fact:
         why = "not measured: no annotated photographs" if trained else "random weights have none"
         return Fact("Change of AP", NOTHING, why)
     change = interval(headline.get("ap_change_interval"), 3)
-    aps = f"{fixed(dense, 3)} {ARROW} {fixed(sparse, 3)}"
-    return Fact("Change of AP", fixed(sparse - dense, 3, sign=True), _join(aps, change and f"interval {change}"))
+    aps = f"{to_fixed(dense, 3)} {ARROW} {to_fixed(sparse, 3)}"
+    return Fact("Change of AP", to_fixed(sparse - dense, 3, sign=True), _join(aps, change and f"interval {change}"))
 
 
 def _join(*parts: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from latency.report.rendering.axes import Scale, line, svg, text
-from latency.report.rendering.formats import Number, fixed, network_digits
+from latency.report.rendering.formats import Number, network_digits, to_fixed
 from latency.report.rendering.markup import Html, element
 from latency.report.result import Values
 
@@ -32,7 +32,7 @@ def picture(headline: Values) -> Html:
     x = Scale(0.0, max(ends), LEFT, END)
     digits = network_digits(*(bar.ms for bar in bars))
     label = "; ".join(
-        f"{bar.name} {fixed(bar.ms, digits)} ms, predicted {fixed(bar.predicted, digits)}" for bar in bars
+        f"{bar.name} {to_fixed(bar.ms, digits)} ms, predicted {to_fixed(bar.predicted, digits)}" for bar in bars
     )
     drawn = [_bar(bar, x, STEP * index, digits) for index, bar in enumerate(bars)]
     return svg(WIDTH, HEIGHT, label, drawn, _legend(HEIGHT - 4), class_="bars")
@@ -45,7 +45,7 @@ def _bar(bar: Bar, x: Scale, top: float, digits: int) -> list[Html]:
         drawn.append(text((WIDTH, base), "not measured", "small", "end"))
     else:
         drawn.append(element("rect", x=LEFT, y=top, width=max(x(bar.ms) - LEFT, 1), height=THICK, class_=bar.name))
-        drawn.append(text((WIDTH, base), f"{fixed(bar.ms, digits)} ms", "value", "end"))
+        drawn.append(text((WIDTH, base), f"{to_fixed(bar.ms, digits)} ms", "value", "end"))
     if bar.iqr and None not in bar.iqr:
         drawn.append(line((x(bar.iqr[0]), middle), (x(bar.iqr[1]), middle), "whisker"))
     if bar.predicted is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from latency.report.rendering.document import Cell, Column, Section, Table
-from latency.report.rendering.formats import NOTHING, TIMES, Number, fixed, interval, layer_ms, shape, times
+from latency.report.rendering.formats import NOTHING, TIMES, Number, interval, layer_ms, shape, times, to_fixed
 from latency.report.result import Values
 
 COLUMNS = (
@@ -39,7 +39,7 @@ def layers_section(result: Values) -> Section | None:
     return Section("layers", "Layer by layer", lead, (table,))
 
 
-def with_tried(layer: Values) -> Values:
+def show_fastest_tried(layer: Values) -> Values:
     """A layer that stays dense with its fastest measured variant as the sparse one, where nothing else stands there."""
     tried = layer.get("fastest_tried")
     if layer["decision"] == "sparse" or not tried or layer.get("variant"):
@@ -48,7 +48,7 @@ def with_tried(layer: Values) -> Values:
 
 
 def _row(layer: Values) -> tuple[Cell, ...]:
-    layer = with_tried(layer)
+    layer = show_fastest_tried(layer)
     sparse = layer["decision"] == "sparse"
     tone = "sparse" if sparse else "quiet"
     zeros = layer.get("zeros") or 0.0
@@ -64,7 +64,7 @@ def _row(layer: Values) -> tuple[Cell, ...]:
             layer.get("predicted_ratio"), times(layer.get("predicted_ratio")), "predicted", tone,
             interval(layer.get("predicted_interval")),
         ),
-        _number(layer.get("break_even"), fixed(layer.get("break_even"), 2)),
+        _number(layer.get("break_even"), to_fixed(layer.get("break_even"), 2)),
         Cell("sparse", f"{zeros:.2f} zeros", zeros, tone=tone) if sparse else Cell("dense", key=0.0),
         Cell(layer.get("reason") or NOTHING),
     )  # fmt: skip

@@ -7,9 +7,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from latency.report.rendering.axes import MARGINS, Scale, framed, line, path, spanning, text
+from latency.report.rendering.axes import MARGINS, Scale, frame, line, path, spanning, text
 from latency.report.rendering.document import Cell, Column, Figure, Part, Section, Table
-from latency.report.rendering.formats import TIMES, fixed, share, times
+from latency.report.rendering.formats import TIMES, share, times, to_fixed
 from latency.report.rendering.markup import Html, element
 from latency.report.result import Values
 
@@ -66,7 +66,7 @@ def break_even_curves(curves: Sequence[Values], layers: Sequence[Values]) -> Fig
     level = [line((left, y(1.0)), (right, y(1.0)), "level"), text((right, y(1.0) - 5), "break-even", "small", "end")]
     label = "Speed-up of the sparse kernel by pruning ratio, one curve for each layer; break-even is at 1"
     titles = (f"dense / kept weights, {TIMES}", f"speed-up over best dense, {TIMES}")
-    picture = framed(SIZE, (x, y), titles, label, level, drawn)
+    picture = frame(SIZE, (x, y), titles, label, level, drawn)
     caption = (
         f"Predicted curves of {len(curves)} layers, pruned ones in the accent; dots are measured. Over the "
         f"line the sparse kernel is faster."
@@ -127,7 +127,7 @@ def predicted_and_measured(pairs: Sequence[Mapping[str, float]], split: str | No
     held = f", held out by {split}" if split else ""
     errors = sorted(abs(pair["predicted_ms"] / pair["measured_ms"] - 1) for pair in pairs)
     label = f"Predicted against measured milliseconds of {len(pairs)} kernels; median error {share(median(errors))}"
-    picture = framed(SIZE, (x, y), ("measured, ms", "predicted, ms"), label, drawn)
+    picture = frame(SIZE, (x, y), ("measured, ms", "predicted, ms"), label, drawn)
     caption = f"{len(pairs)} kernels that the predictor had not seen{held}; the band is a factor of {BAND}."
     return Figure("Predicted against measured", caption, picture)
 
@@ -143,7 +143,7 @@ def metrics_table(metrics: Values, count: int) -> Table | None:
     for name, (words, per_cent) in METRICS.items():
         value = metrics.get(name)
         if _is_number(value):
-            rows.append((Cell(words), Cell(share(value) if per_cent else fixed(value, 3))))
+            rows.append((Cell(words), Cell(share(value) if per_cent else to_fixed(value, 3))))
     if count:
         rows.append((Cell("kernels held out"), Cell(str(count))))
     columns = (Column("On held-out kernels"), Column("", "", "number"))

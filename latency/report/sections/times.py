@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from latency.report.rendering.axes import Scale, line, shortened, svg, text
+from latency.report.rendering.axes import Scale, line, shorten, svg, text
 from latency.report.rendering.document import Cell, Column, Figure, Section, Table
-from latency.report.rendering.formats import TIED, fixed, layer_ms
+from latency.report.rendering.formats import TIED, layer_ms, to_fixed
 from latency.report.rendering.markup import Html, element
 from latency.report.result import Values
-from latency.report.sections.layers import with_tried
+from latency.report.sections.layers import show_fastest_tried
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1160, 270, 44, 26, 58
 #: about how wide a letter is
@@ -30,7 +30,7 @@ Pair = tuple[str, float | None, float | None]
 
 def times_section(result: Values) -> Section | None:
     """The section; None without a time."""
-    layers = [with_tried(layer) for layer in result["layers"] if dense_ms(layer) is not None]
+    layers = [show_fastest_tried(layer) for layer in result["layers"] if dense_ms(layer) is not None]
     pairs = kernel_pairs(result)
     parts = [latency_by_layer(layers)] if layers else []
     if pairs:
@@ -93,7 +93,7 @@ def _columns(layer: Values, left: float, step: float, y: Scale) -> Html:
         shapes.append(line((left - 0.1 * width, y(sparse)), (left + 1.1 * width, y(sparse)), "unchosen"))
     longest = max(dense or 0.0, sparse or 0.0)
     if longest > y.high:
-        shapes.append(text((left + width / 2, TOP - 6), fixed(longest, 1), "small", "middle"))
+        shapes.append(text((left + width / 2, TOP - 6), to_fixed(longest, 1), "small", "middle"))
     said = f"{layer['name']}: dense {layer_ms(dense)} ms, sparse {layer_ms(sparse)} ms, {layer['decision']}"
     return element("g", element("title", said), shapes, data_layer=layer["name"])
 
@@ -160,7 +160,7 @@ def _bars(title: str, pairs: Sequence[Pair], caption: str) -> Figure:
     drawn = [_pair(pair, x, ROW * index, digits) for index, pair in enumerate(pairs)]
     columns = (Column("Kernels"), Column("Dense", "ms", "number"), Column("Sparse", "ms", "number"))
     rows = tuple(
-        (Cell(name), Cell(fixed(dense, digits), mark="measured"), Cell(fixed(sparse, digits), mark="measured"))
+        (Cell(name), Cell(to_fixed(dense, digits), mark="measured"), Cell(to_fixed(sparse, digits), mark="measured"))
         for name, dense, sparse in pairs
     )
     picture = svg(PAIRED, ROW * len(pairs), f"{title}: dense and sparse milliseconds", drawn)
@@ -169,10 +169,10 @@ def _bars(title: str, pairs: Sequence[Pair], caption: str) -> Figure:
 
 def _pair(pair: Pair, x: Scale, top: float, digits: int) -> Html:
     name, dense, sparse = pair
-    drawn: list[Any] = [element("title", name), text((0, top + 13), shortened(name, LONGEST_NAME), "label")]
+    drawn: list[Any] = [element("title", name), text((0, top + 13), shorten(name, LONGEST_NAME), "label")]
     for row, (value, class_) in enumerate(((dense, "dense"), (sparse, "sparse"))):
         if value is not None:
             at = top + 19 + 11 * row
             drawn += [element("rect", x=0, y=at, width=max(x(value), 0.5), height=9, class_=class_),
-                      text((x(value) + 6, at + 8.5), fixed(value, digits), "small")]  # fmt: skip
+                      text((x(value) + 6, at + 8.5), to_fixed(value, digits), "small")]  # fmt: skip
     return element("g", drawn, data_layer=name)

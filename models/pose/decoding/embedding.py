@@ -15,7 +15,7 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from models.pose.decoding.coco import people_from_coco
-from models.pose.decoding.maps import checked
+from models.pose.decoding.maps import check_maps
 from models.pose.decoding.maxima import local_maxima
 from models.pose.decoding.tags import Groups, group
 from models.pose.person import Person
@@ -97,8 +97,8 @@ class _Maps:
     """
 
     def __init__(self, heatmaps: np.ndarray, tags: np.ndarray, input_size: Size) -> None:
-        self._heat = checked("heatmaps", heatmaps, ((_JOINTS,),))
-        tags = checked("tags", tags, ((_JOINTS,), (_JOINTS, 0)))
+        self._heat = check_maps("heatmaps", heatmaps, ((_JOINTS,),))
+        tags = check_maps("tags", tags, ((_JOINTS,), (_JOINTS, 0)))
         self._tags = tags[:, None] if tags.ndim == 3 else tags
         maps = (self._heat.shape[1:], self._tags.shape[2:])
         self.size = (max(input_size[0], *(s[0] for s in maps)), max(input_size[1], *(s[1] for s in maps)))

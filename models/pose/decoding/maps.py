@@ -12,7 +12,7 @@ LARGEST = 1e6
 LONGEST = 1500
 
 
-def checked(title: str, maps: np.ndarray, shapes: tuple[tuple[int, ...], ...]) -> np.ndarray:
+def check_maps(title: str, maps: np.ndarray, shapes: tuple[tuple[int, ...], ...]) -> np.ndarray:
     """`maps` as (..., h, w) float32, finite.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from models.pose.decoding.coco import people_from_coco
-from models.pose.decoding.maps import checked
+from models.pose.decoding.maps import check_maps
 from models.pose.decoding.maxima import local_maxima
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS
@@ -62,8 +62,8 @@ def decode(
     Raises:
         UsageError: shapes that do not fit, or values that are not finite or beyond 1e6.
     """
-    centres, offsets = checked("centres", centres, ((1,),)), checked("offsets", offsets, ((2 * _JOINTS,),))
-    heat = None if heatmaps is None else checked("heatmaps", heatmaps, ((_JOINTS,),))
+    centres, offsets = check_maps("centres", centres, ((1,),)), check_maps("offsets", offsets, ((2 * _JOINTS,),))
+    heat = None if heatmaps is None else check_maps("heatmaps", heatmaps, ((_JOINTS,),))
     size = (centres.shape[1], centres.shape[2])
     for name, maps in (("offsets", offsets), ("heatmaps", heat)):
         if maps is not None and maps.shape[1:] != size:

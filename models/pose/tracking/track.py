@@ -101,14 +101,14 @@ class _Track:
         self.missing, self.seen = 0, 1
         self._hidden = np.zeros(len(PARTS), int)
 
-    def predicted(self, secs: float) -> np.ndarray:
+    def predict(self, secs: float) -> np.ndarray:
         """(18, 2) keypoints expected at a time."""
         return self.keypoints if self.velocity is None else self.keypoints + self.velocity * (secs - self.secs)
 
     def see(self, keypoints: np.ndarray, secs: float, patience: int) -> None:
         """Take over where they are now. A median over keypoints makes light of those that jump."""
         moved = (keypoints - self.keypoints)[~np.isnan(keypoints + self.keypoints).any(axis=1)]
-        carried = self.predicted(secs).copy()
+        carried = self.predict(secs).copy()
         if secs > self.secs and len(moved):
             velocity = np.median(moved, axis=0) / (secs - self.secs)
             before = velocity if self.velocity is None else self.velocity
@@ -146,7 +146,7 @@ class Tracker:
         """
         poses = np.stack([person.keypoints[:, :2] for person in people]) if people else np.empty((0, len(PARTS), 2))
         tracks: dict[int, _Track] = {}
-        self._match(poses, [track.predicted(secs) for track in self._tracks], tracks)
+        self._match(poses, [track.predict(secs) for track in self._tracks], tracks)
         self._match(poses, [track.keypoints for track in self._tracks], tracks)
         for track in self._tracks:
             track.missing += 1

@@ -50,7 +50,7 @@ class ReconstructionSettings:
 DEFAULTS = ReconstructionSettings()
 
 
-def solved_layer(
+def solve_layer(
     layer: Layer,
     sparsity: Sparsity | None,
     drawn: Problem,
@@ -60,11 +60,11 @@ def solved_layer(
     """The layer's new weight and bias, by their names in the graph; `importance` as for `select`."""
     with torch.inference_mode():
         if layer.groups == 1:
-            return named(layer, _solve_one(layer.weight_shape, sparsity, drawn, settings, importance))
-        return named(layer, _solve_groups(drawn, settings))
+            return name_tensors(layer, _solve_one(layer.weight_shape, sparsity, drawn, settings, importance))
+        return name_tensors(layer, _solve_groups(drawn, settings))
 
 
-def named(layer: Layer, solution: torch.Tensor) -> dict[str, torch.Tensor]:
+def name_tensors(layer: Layer, solution: torch.Tensor) -> dict[str, torch.Tensor]:
     """(groups, filters, columns) as the layer's weight and bias, float32, by their names in the graph."""
     columns = prod(layer.weight_shape[1:])
     new = solution.flatten(0, 1).float()
@@ -85,10 +85,10 @@ def _solve_one(
     kept = None
     if sparsity is not None:
         kept = select(h[0].numpy(), g[0].numpy(), sparsity, shape, settings.share, importance).mask(sparsity)
-    return solved_with(kept, drawn, h, ridge, settings.rectify)
+    return solve_with(kept, drawn, h, ridge, settings.rectify)
 
 
-def solved_with(
+def solve_with(
     kept: np.ndarray | None, drawn: Problem, h: torch.Tensor, ridge: torch.Tensor, rectify: int
 ) -> torch.Tensor:
     """(1, filters, columns) of a layer of one group, zero where `kept`, bool of the weight's shape, is false."""
@@ -118,7 +118,7 @@ def _rectify(
     before = solution = solve(cross_moment(drawn, drawn.targets, ridge))
     for count in range(rounds if drawn.rectified else 0):
         ahead = solution + count / (count + 3) * (solution - before)
-        before, solution = solution, solve(cross_moment(drawn, drawn.moved(ahead), ridge))
+        before, solution = solution, solve(cross_moment(drawn, drawn.move_targets(ahead), ridge))
     return solution
 
 

@@ -37,7 +37,7 @@ class Problem:
     def samples(self) -> int:
         return self.inputs.shape[1]
 
-    def moved(self, weight: torch.Tensor) -> torch.Tensor:
+    def move_targets(self, weight: torch.Tensor) -> torch.Tensor:
         """The targets as they may be, given that `weight`, (groups, filters, columns), is near: see `rectified`.
 
         Where a target is negative any negative answer is right, and the answer itself is the nearest right one.

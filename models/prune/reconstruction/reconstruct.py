@@ -18,7 +18,7 @@ from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
 from models.prune.reconstruction.importance import Importance, importances
-from models.prune.reconstruction.layerwise import DEFAULTS, ReconstructionSettings, solved_layer
+from models.prune.reconstruction.layerwise import DEFAULTS, ReconstructionSettings, solve_layer
 from models.prune.reconstruction.problem import Problem, problem
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 
@@ -50,7 +50,7 @@ def reconstruct(
             matters = known.get(layer.name)
             drawn = _draw(layer, theirs, mine, weights, settings, generator, matters)
             filters = None if matters is None else matters.filters.numpy()
-            new = solved_layer(layer, sparsity, drawn, settings, filters)
+            new = solve_layer(layer, sparsity, drawn, settings, filters)
             solved.update({name: value.numpy() for name, value in new.items()})
             own, changed = {**weights, **new}, True
         dense[layer.name] = dense_output

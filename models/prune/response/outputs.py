@@ -20,8 +20,8 @@ from models.prune.reconstruction.layerwise import (
     ReconstructionSettings,
     cross_moment,
     inputs_moment,
-    named,
-    solved_with,
+    name_tensors,
+    solve_with,
 )
 from models.prune.reconstruction.problem import problem
 from models.prune.reconstruction.selection import select
@@ -99,7 +99,7 @@ def _prune(
         order = select(h[0].numpy(), g[0].numpy(), most, layer.weight_shape, settings.share)
     for member in members:
         with torch.inference_mode():
-            solution = named(layer, solved_with(order.mask(member), drawn, h, ridge, settings.rectify))
+            solution = name_tensors(layer, solve_with(order.mask(member), drawn, h, ridge, settings.rectify))
         yield member.zeros, solution
 
 

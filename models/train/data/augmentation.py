@@ -56,7 +56,7 @@ class View:
             photograph = cv2.LUT(photograph, self.colours[None])
         return self._warp(photograph, cv2.INTER_CUBIC, padding)
 
-    def covered(self, mask: np.ndarray, cells: int) -> np.ndarray:
+    def cell_coverage(self, mask: np.ndarray, cells: int) -> np.ndarray:
         """(cells, cells) float32: which fraction of each cell of the crop a 0/1 mask of the photograph covers."""
         warped = self._warp(mask * np.uint8(255), cv2.INTER_LINEAR, 0)
         return cv2.resize(warped, (cells, cells), interpolation=cv2.INTER_AREA).astype(np.float32) / 255

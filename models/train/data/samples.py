@@ -97,7 +97,7 @@ class Views(Dataset):
         if labels is None:
             nothing = [np.zeros((channels, cells, cells), np.float32) for channels in (HEATMAPS, PAFS, 1)]
             return (image, *nothing)
-        weight = 1 - view.covered(labels.ignored_mask(), cells)[None]
+        weight = 1 - view.cell_coverage(labels.ignored_mask(), cells)[None]
         return (image, *target_maps(view.people(labels.people), cells, self.stride), weight)
 
 
@@ -172,7 +172,7 @@ def padding_colour(preprocessing: Preprocessing) -> tuple[float, float, float]:
     return blue, green, red
 
 
-def normalised(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+def normalise(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """Float32 input for a network, channels innermost in memory, of (N, 3, H, W) uint8 BGR images."""
     if preprocessing.channels == "RGB":
         images = images.flip(1)

@@ -10,7 +10,7 @@ from torch import nn
 from fleetpose.errors import UsageError
 
 
-def device_named(name: str) -> torch.device:
+def device_of_name(name: str) -> torch.device:
     """ "auto", "cpu" or "cuda"; of several GPUs, the one torchrun gave this process. Raises UsageError."""
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
@@ -22,7 +22,7 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def placed(module: nn.Module, device: torch.device, order: torch.memory_format = torch.channels_last) -> nn.Module:
+def place_on(module: nn.Module, device: torch.device, order: torch.memory_format = torch.channels_last) -> nn.Module:
     """`module` itself, moved. With channels innermost a CPU's steps take 0.8 times as long."""
     module.to(device)
     for parameter in module.parameters():

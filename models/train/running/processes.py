@@ -27,13 +27,13 @@ class Processes:
         """Whether this is the one that reports and writes."""
         return self.rank == 0
 
-    def wrapped(self, module: nn.Module, device: torch.device) -> nn.Module:
+    def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
         """`module` with its gradients averaged over the processes."""
         if self.count == 1:
             return module
         return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
 
-    def agreed(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The first process's `value`, in all of them."""
         if self.count == 1:
             return value
@@ -48,12 +48,12 @@ class Processes:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that reports and writes; known before they have `joined`."""
+    """Whether this process is the one that reports and writes; known before they have joined."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
+def join(device: torch.device) -> Iterator[Processes]:
     """The processes torchrun says there are, by its environment; left again at the end."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:

@@ -11,8 +11,8 @@ from torch import nn
 
 from models.preprocess import Preprocessing
 from models.resolve import create_model, model_spec
-from models.train.data.samples import normalised
-from models.train.running.device import placed
+from models.train.data.samples import normalise
+from models.train.running.device import place_on
 from models.train.teaching.hints import Pupil, Tapped, channels_at, feature_places
 from models.train.teaching.losses import Maps, hint_loss, map_loss
 
@@ -32,7 +32,7 @@ class Teacher:
     itself: bool = False
 
     @classmethod
-    def named(cls, model: str, weights: Path | str | None, seed: int = 0, itself: bool = False) -> Teacher:
+    def from_name(cls, model: str, weights: Path | str | None, seed: int = 0, itself: bool = False) -> Teacher:
         """The registered network `model` with a file of weights; None: random weights, drawn from `seed`.
 
         Raises:
@@ -74,14 +74,14 @@ class Lesson:
     """A teacher at work: called with (N, 3, H, W) uint8 images, it answers what it has to say about them."""
 
     def __init__(self, teacher: Teacher, device: torch.device) -> None:
-        self.network = placed(teacher.network, device).eval().requires_grad_(False)
+        self.network = place_on(teacher.network, device).eval().requires_grad_(False)
         self.preprocessing, self.itself = teacher.preprocessing, teacher.itself
         self.places = feature_places(self.network)
         self.tapped = Tapped(self.network, self.places)
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Taught:
-        stages, features = self.tapped(normalised(images, self.preprocessing))
+        stages, features = self.tapped(normalise(images, self.preprocessing))
         maps = [stage.float() for stage in (stages if self.itself else stages[-2:])]
         return Taught(maps, {name: values.float() for name, values in features.items()}, self.itself)
 
@@ -100,5 +100,5 @@ def make_pupil(network: nn.Module, lesson: Lesson | None, seed: int, device: tor
         if lesson is not None and not lesson.itself:
             channels = {name: channels_at(lesson.network, theirs[name]) for name in shared}
         pupil = Pupil(network, {name: mine[name] for name in shared}, channels)
-    placed(pupil, device)
+    place_on(pupil, device)
     return pupil

@@ -44,12 +44,12 @@ def hint_loss(
     """
     terms = []
     for name, values in features.items():
-        answer = standardised(values, teacher[name]) if alike else values.float()
-        terms.append((answer - standardised(teacher[name])).square().mean())
+        answer = standardise(values, teacher[name]) if alike else values.float()
+        terms.append((answer - standardise(teacher[name])).square().mean())
     return torch.stack(terms).mean()
 
 
-def standardised(features: torch.Tensor, by: torch.Tensor | None = None) -> torch.Tensor:
+def standardise(features: torch.Tensor, by: torch.Tensor | None = None) -> torch.Tensor:
     """(N, C, h, w) with mean 0 and variance 1 in every channel; those that hardly vary are not blown up to that.
 
     Args:
