@@ -7,15 +7,14 @@ imports no TVM: `codegen.lowering.target` turns it into a Target. What a device 
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+from fleetpose.codec import decode
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.json_fields import Bound, Positive, PositiveInt
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,7 +23,7 @@ else:
 
 PROFILE_DIR = Path(__file__).parent / "profiles"
 VECTOR_WIDTHS = (2, 4, 8, 16)
-GPU_KINDS = ("adreno", "cpu", "mali")
+VectorWidth = Annotated[int, Bound("that is a width of OpenCL's vectors (2, 4, 8 or 16)", VECTOR_WIDTHS.__contains__)]
 #: bytes of an element, by the element types that networks are computed in
 ITEM_BYTES = {"float32": 4, "float16": 2}
 
@@ -65,29 +64,25 @@ class Profile:
 
     name: str
     description: str
-    gpu: str
-    max_threads_per_block: int
-    max_shared_memory_per_block: int
-    thread_warp_size: int
-    lanes: int
-    accumulators: int
-    work_group: int
+    gpu: Literal["adreno", "cpu", "mali"]
+    max_threads_per_block: PositiveInt
+    max_shared_memory_per_block: PositiveInt
+    thread_warp_size: PositiveInt
+    lanes: VectorWidth
+    accumulators: PositiveInt
+    work_group: PositiveInt
     fp16: bool
     image2d: bool
     local_memory: bool
-    fp16_rate: float = 1.0
-    image2d_max: int = 8192
-    compute_units: int | None = None
-    registers_per_thread: int | None = None
-    cache_bytes: int | None = None
+    fp16_rate: Positive = 1.0
+    image2d_max: PositiveInt = 8192
+    compute_units: PositiveInt | None = None
+    registers_per_thread: PositiveInt | None = None
+    cache_bytes: PositiveInt | None = None
     host: str = "native"
     opencl_device: str | None = None
-    peak_gflops_fp32: float | None = None
-    peak_gbytes_per_sec: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The profile as a JSON object, to stand beside measurements made under it."""
-        return dataclasses.asdict(self)
+    peak_gflops_fp32: Positive | None = None
+    peak_gbytes_per_sec: Positive | None = None
 
     def lanes_of(self, dtype: str) -> int:
         """Elements of `dtype` in the widest vector load worth making: as many bytes as `lanes` of fp32, at most 16.
@@ -126,40 +121,4 @@ def load_profile(name_or_path: str | Path) -> Profile:
         raise UsageError(f"cannot read device profile {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"device profile {path} is not TOML: {error}") from error
-    return _check(values, path)
-
-
-def _check(values: dict[str, Any], path: Path) -> Profile:
-    """A Profile of `values`, each key checked against the dataclass; the name defaults to the file's stem."""
-    values = {"name": path.stem, **values}
-    hints = typing.get_type_hints(Profile)
-    for key in values:
-        if key not in hints:
-            raise UsageError(f"{path}: {unknown_name('key', key, hints)}")
-    for field in dataclasses.fields(Profile):
-        if field.name in values:
-            values[field.name] = _convert(values[field.name], hints[field.name], field.name, path)
-        elif field.default is dataclasses.MISSING:
-            raise UsageError(f"{path}: key {field.name!r} is missing")
-    if values["gpu"] not in GPU_KINDS:
-        raise UsageError(f"{path}: {unknown_name('gpu', values['gpu'], GPU_KINDS)}")
-    if values["lanes"] not in VECTOR_WIDTHS:
-        widths = ", ".join(map(str, VECTOR_WIDTHS))
-        raise UsageError(f"{path}: key 'lanes' must be a width of OpenCL's vectors ({widths}), not {values['lanes']}")
-    return Profile(**values)
-
-
-def _convert(value: Any, hint: Any, key: str, path: Path) -> Any:
-    """`value` if it is of the kind `hint` says (an int may stand for a float); numbers must be above zero."""
-    kinds = [kind for kind in (typing.get_args(hint) or (hint,)) if kind is not types.NoneType]
-    kind = kinds[0]
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:  # not isinstance: true is no integer here
-        raise UsageError(f"{path}: key {key!r} must be {_KIND_NAMES[kind]}, not {value!r}")
-    if kind in (int, float) and not value > 0:
-        raise UsageError(f"{path}: key {key!r} must be above zero, not {value!r}")
-    return value
-
-
-_KIND_NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+    return decode(Profile, {"name": path.stem, **values}, str(path))

@@ -20,6 +20,10 @@ class UsageError(FleetposeError):
     """Bad input: a wrong name, file, shape or flag."""
 
 
+class DataError(UsageError, ValueError):
+    """A value that was read is not what its type says; the text names its place: "plan.json: layers.a.ms is 0, ..."."""
+
+
 class DeviceUnreachable(FleetposeError):
     """No device answers, or it went away."""
 

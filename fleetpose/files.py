@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import DataError, UsageError
 
 
 def check_writable(*paths: Path | str, force: bool = False) -> None:
@@ -64,6 +66,36 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def write_json(path: Path | str, value: Any, *, force: bool = False, indent: int | None = 1) -> None:
+    """Write a JSON file by `atomic_output`. Raises UsageError as that does, and ValueError for numbers JSON lacks."""
+    with atomic_output(path, force=force) as temporary:
+        temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str, what: str, file_format: str = "", hint: str = "") -> Any:
+    """The content of a JSON file.
+
+    Args:
+        what: the file, in words, for errors: "plan".
+        file_format: what the object's "format" must be; "": it may be anything.
+        hint: how to mend it.
+
+    Raises:
+        UsageError: it cannot be read; DataError: it is not JSON, or of another format.
+    """
+    mending = f"; {hint}" if hint else ""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the {what} {path}: {error.strerror}{mending}") from error
+    except ValueError as error:
+        raise DataError(f"the {what} {path} is not JSON: {error}{mending}") from error
+    actual = content.get("format") if isinstance(content, dict) else type(content).__name__
+    if file_format and actual != file_format:
+        raise DataError(f"{path} is no {what}: its format is {actual!r}, not {file_format!r}{mending}")
+    return content
 
 
 def sha256(path: Path | str) -> str:

@@ -11,17 +11,18 @@ models.plans.cost. `latency.decide` writes these; what prunes or builds by a pla
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError, unknown_name
-from fleetpose.files import atomic_output
+from fleetpose.files import read_json, write_json
+from fleetpose.json_fields import NotNegative, in_json
 from models.graph.layer import Layer
-from models.plans.cost import Cost, Outlook, number
+from models.plans.cost import Cost, Outlook
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
 
 FORMAT = "fleetpose.plan/1"
@@ -42,21 +43,13 @@ class LayerChoice:
     """
 
     layer: str
-    sparsity: Sparsity | None = None
+    sparsity: Sparsity | None = field(
+        default=None, metadata=in_json("variant", needed=True, encode=variant_text, decode=parse_variant)
+    )
     reason: str = ""
-    break_even: float | None = None
-    dense: Cost | None = None
-    sparse: Cost | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object; what is not known is left out."""
-        known = {
-            "break_even": self.break_even,
-            "dense_ms": self.dense and self.dense.to_json(),
-            "sparse_ms": self.sparse and self.sparse.to_json(),
-        }
-        times = {name: value for name, value in known.items() if value is not None}
-        return {"variant": variant_text(self.sparsity), "reason": self.reason, **times}
+    break_even: NotNegative | None = field(default=None, metadata=in_json(omit=True))
+    dense: Cost | None = field(default=None, metadata=in_json("dense_ms", omit=True))
+    sparse: Cost | None = field(default=None, metadata=in_json("sparse_ms", omit=True))
 
 
 @dataclass(frozen=True)
@@ -145,26 +138,23 @@ class Plan:
         return [(layer, sparsities[layer.name]) for layer in layers if layer.name in sparsities]
 
     def to_json(self) -> dict[str, Any]:
-        network = {"network": self.network.to_json()} if self.network else {}
-        layers = {choice.layer: choice.to_json() for choice in self.choices}
+        network = {"network": encode(self.network)} if self.network else {}
+        layers = {choice.layer: encode(choice) for choice in self.choices}
+        for entry in layers.values():
+            del entry["layer"]
         return {"format": FORMAT, "model": self.model, **network, "layers": layers}
 
     @staticmethod
-    def from_json(value: Any) -> Plan:
-        """The inverse of `to_json`. Raises UsageError for another format, and entries missing or not understood."""
-        its_format = value.get("format") if isinstance(value, dict) else type(value).__name__
-        if its_format != FORMAT:
-            raise UsageError(f"not a plan: its format is {its_format!r}, not {FORMAT!r}")
-        model, layers = value.get("model"), value.get("layers")
-        if not isinstance(model, str) or not isinstance(layers, dict):
-            raise UsageError("a plan has a model's name and its layers; one of them is missing")
-        network = Outlook.from_json(value["network"]) if "network" in value else None
-        return Plan(model, tuple(_choice(name, entry) for name, entry in layers.items()), network)
+    def from_json(value: Any, where: str = "the plan") -> Plan:
+        """The inverse of `to_json`. Raises UsageError, saying `where`, for entries missing or not understood."""
+        content = decode(_PlanFile, value, where)
+        layers = {name: {**dict(entry), "layer": name} for name, entry in content.layers.items()}
+        choices = decode(dict[str, LayerChoice], layers, f"{where}: layers")
+        return Plan(content.model, tuple(choices.values()), content.network)
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the plan. Raises UsageError where the file exists and `force` is false, or cannot be written."""
-        with atomic_output(path, force=force) as temporary:
-            temporary.write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n")
+        write_json(path, self.to_json(), force=force, indent=2)
 
     @staticmethod
     def load(path: Path | str, model: str = "") -> Plan:
@@ -173,41 +163,15 @@ class Plan:
         Raises:
             UsageError: with the path, where there is no plan, or one of another network.
         """
-        try:
-            plan = Plan.from_json(json.loads(Path(path).read_text()))
-        except OSError as error:
-            raise UsageError(f"cannot read the plan {path}: {error.strerror}") from error
-        except ValueError as error:
-            raise UsageError(f"the plan {path} is not JSON: {error}") from error
-        except UsageError as error:
-            raise UsageError(f"{path}: {error}") from error
+        plan = Plan.from_json(read_json(path, "plan", FORMAT), str(path))
         if model and plan.model != model:
             raise UsageError(f"{path} is a plan of {plan.model}, not of {model}")
         return plan
 
 
-def _choice(layer: str, entry: Any) -> LayerChoice:
-    known, where = ("variant", "reason", "break_even", "dense_ms", "sparse_ms"), f"layer {layer!r} of the plan"
-    if not isinstance(entry, dict) or not isinstance(entry.get("variant"), str):
-        raise UsageError(f"{where} has no variant")
-    for name, value in entry.items():
-        if name not in known:
-            raise unknown_name(f"entry of layer {layer!r}", name, known)
-        if name in ("variant", "reason") and not isinstance(value, str):
-            raise UsageError(f"{where} has the {name} {value!r}, which is no text")
-    times = {
-        name: Cost.from_json(entry[name], f"{where}: {name}") for name in ("dense_ms", "sparse_ms") if name in entry
-    }
-    even = entry.get("break_even")
-    try:
-        sparsity = parse_variant(entry["variant"])
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
-    return LayerChoice(
-        layer,
-        sparsity,
-        entry.get("reason", ""),
-        None if even is None else number(even, f"{where}: break_even", zero=True),
-        times.get("dense_ms"),
-        times.get("sparse_ms"),
-    )
+@dataclass(frozen=True)
+class _PlanFile:
+    format: str
+    model: str
+    layers: Mapping[str, Mapping[str, Any]]
+    network: Outlook | None = None
