@@ -30,6 +30,7 @@ from devices.conditions import conditions
 from devices.session import Session
 from devices.timing.measurement import versions
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report, status
 from models.plans.sparsity import DENSE, Sparsity
@@ -100,7 +101,7 @@ def compare(
     before, rows, device = conditions(), [], {}
     for model in models:  # a session each, so that what breaks one leaves the next network's whole
         with pocl_threads(threads), open_device("host") as session:
-            device = session.info.to_dict()
+            device = encode(session.info)
             contenders = contenders_of(model, engines, plans)
             job = make_job(model, size, threads, session)
             jobs = {DENSE: job}

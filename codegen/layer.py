@@ -18,6 +18,7 @@ from devices import open_device
 from devices.session import Session
 from devices.timing.measure import measure
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
 from models.graph.layer import STEPS, Layer, Step
@@ -123,7 +124,7 @@ def check_layer(
         "event_ms": None if timing.event_median_secs is None else 1e3 * timing.event_median_secs,
         "wall_ms": 1e3 * (timing.wall_median_secs or 0),
         "gflops": 2e-9 * layer.macs / secs,
-        "timing": timing.to_dict(),
+        "timing": encode(timing),
         "source": opencl_source(compiled.module),
         "tir": compiled.kernel.func.script(),  # type: ignore[attr-defined]
     }

@@ -20,6 +20,7 @@ from devices.rpc import lean
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.files import atomic_output, check_writable
 from models.pose.drawing.draw import draw_people
@@ -45,11 +46,11 @@ def report(
     return {
         "artifact": str(artifact.path),
         "model": artifact.manifest.model,
-        "device": artifact.session.info.to_dict(),
+        "device": encode(artifact.session.info),
         "input_size": list(result.input_size),
         "people": [person.to_coco(0) for person in result.people],
         "decode_ms": None if result.decode_secs is None else 1e3 * result.decode_secs,
-        "timing": timing.to_dict() if timing else None,
+        "timing": encode(timing),
         "layers": [
             {
                 "layer": layer.code.layer,

@@ -17,6 +17,7 @@ from codegen.artifact.manifest import Manifest
 from codegen.artifact.pose import check_pose, decode_maps, prepare
 from devices import open_device
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
 from fleetpose.progress import Report, no_report, status
@@ -182,7 +183,7 @@ def verify(
         **aps,
         "inputs": sum(comparison.sizes.values()),
         "input_sizes": dict(sorted(comparison.sizes.items())),
-        "device": artifact.session.info.to_dict(),
+        "device": encode(artifact.session.info),
         "model": artifact.manifest.model,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from devices.profile import PROFILE_DIR, Profile, load_profile, profile_names
@@ -39,10 +39,6 @@ class DeviceInfo:
     local_bytes: int = 0
     fp16: bool | None = None
     image2d: bool | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object, to stand beside measurements."""
-        return asdict(self)
 
     @classmethod
     def from_listed(cls, listed: Mapping[str, Any]) -> DeviceInfo:

@@ -17,6 +17,7 @@ from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import find_people
 from codegen.artifact.video import Frame, VideoReader, check_suffix, video_writer
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.interrupt import until_interrupted
@@ -157,7 +158,7 @@ def _report(
     return {
         "artifact": str(artifact.path),
         "model": artifact.manifest.model,
-        "device": artifact.session.info.to_dict(),
+        "device": encode(artifact.session.info),
         "input_size": list(tally.input_size),
         "video": {"source": video.source, "size": list(video.size), "fps": video.fps, "frames": video.frames or None},
         "out": str(arguments.out) if arguments.out else None,

@@ -9,6 +9,7 @@ from typing import Any
 from codegen.lowering.hosts import host_for
 from devices.profile import Profile
 from devices.session import Session
+from fleetpose.codec import encode
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class BuildTarget:
     def of(session: Session, host: str | None = None, linker: str = "lld", dtype: str = "float32") -> BuildTarget:
         """The device of an open session; `host` is None for the processor that `host_for` names."""
         host = host_for(session.profile, session.on_this_machine, host)
-        return BuildTarget(session.profile, session.info.to_dict(), host, linker, dtype)
+        return BuildTarget(session.profile, encode(session.info), host, linker, dtype)
 
     def check(self) -> None:
         """Refuse what cannot be built, before any work.

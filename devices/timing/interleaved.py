@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,15 +53,6 @@ class Interleaved:
     clock: str
     measurements: Mapping[str, Measurement]
     ratios: Mapping[str, Ratio]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {
-            "reference": self.reference,
-            "clock": self.clock,
-            "measurements": {name: measurement.to_dict() for name, measurement in self.measurements.items()},
-            "ratios": {name: {**asdict(ratio), "rounds": list(ratio.rounds)} for name, ratio in self.ratios.items()},
-        }
 
 
 def measure_interleaved(

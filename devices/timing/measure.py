@@ -15,6 +15,7 @@ from devices.rpc.connection import run_within
 from devices.session import Session
 from devices.timers import TimedCall, Timer, TimeSample
 from devices.timing.measurement import Measurement, versions
+from fleetpose.codec import encode
 from fleetpose.errors import DeviceUnreachable, FleetposeError, reason
 
 Value = TypeVar("Value")
@@ -155,7 +156,7 @@ class Probe:
 
 def device_of(session: Session) -> dict[str, Any]:
     """The device as it stands beside measurements: how it was opened, its profile, and what it says of itself."""
-    return {"spec": session.spec, "profile": session.profile.name, **session.info.to_dict()}
+    return {"spec": session.spec, "profile": session.profile.name, **encode(session.info)}
 
 
 def conditions_of(session: Session) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib.metadata
 import math
@@ -10,7 +9,7 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from fleetpose.errors import UsageError
 
@@ -49,6 +48,12 @@ class Measurement:
     failure: str | None = None
     error: str | None = None
 
+    json_properties: ClassVar = ("event_median_secs", "event_iqr_secs", "wall_median_secs", "wall_iqr_secs")
+
+    def __post_init__(self) -> None:
+        if self.ok != bool(self.wall_secs) or self.ok != (self.failure is None):
+            raise UsageError("a measurement holds either wall_secs, or failure and error")
+
     @property
     def ok(self) -> bool:
         """Whether there are times."""
@@ -73,30 +78,6 @@ class Measurement:
     def wall_iqr_secs(self) -> float | None:
         """Distance between the quartiles of the wall samples."""
         return interquartile_range(self.wall_secs)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object, with medians and IQRs for people who read it."""
-        values = dataclasses.asdict(self)
-        values["event_secs"], values["wall_secs"] = list(self.event_secs), list(self.wall_secs)
-        return {**values, **{name: getattr(self, name) for name in _SUMMARIES}}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
-        """Back from `to_dict`; the summaries are worked out again. Raises UsageError on anything else."""
-        fields = {field.name for field in dataclasses.fields(cls)}
-        unknown = set(values) - fields - set(_SUMMARIES)
-        if unknown:
-            raise UsageError(f"not a measurement: unknown key {sorted(unknown)[0]!r}")
-        kept = {name: value for name, value in values.items() if name in fields}
-        for name in ("event_secs", "wall_secs"):
-            kept[name] = tuple(kept.get(name, ()))
-        measurement = cls(**kept)
-        if measurement.ok != bool(measurement.wall_secs) or measurement.ok != (measurement.failure is None):
-            raise UsageError("not a measurement: it must hold either wall_secs, or failure and error")
-        return measurement
-
-
-_SUMMARIES = ("event_median_secs", "event_iqr_secs", "wall_median_secs", "wall_iqr_secs")
 
 
 def faster_half(samples: Sequence[float]) -> float | None:

@@ -7,6 +7,7 @@ from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork, trace_network, weights_facts
 from codegen.tuning.database import Tuned
 from devices.info import DeviceInfo
+from fleetpose.codec import encode
 from fleetpose.progress import Report
 from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job
 from models.frontend.trace import trace
@@ -44,7 +45,7 @@ def prune_weights(job: Job, report: Report) -> str:
 
 def build_artifacts(job: Job, report: Report) -> str:
     """The dense and the planned network for the device, by the tuned data of the folder."""
-    request, about = job.request, {name: job.device[name] for name in DeviceInfo("").to_dict()}
+    request, about = job.request, {name: job.device[name] for name in encode(DeviceInfo(""))}
     target = BuildTarget(job.profile, about, job.host)
     tuned = Tuned.load(job.path(TUNED).absolute())
     dense = TracedNetwork(request.spec, [job.graph], weights_facts(request.spec, request.weights, request.seed))

@@ -16,6 +16,7 @@ from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
+from fleetpose.codec import decode, encode
 
 MANY = 4000
 FAR = 1 << 36  # in vectors of 64 bytes
@@ -66,7 +67,7 @@ def test_both_clocks_and_everything_a_record_needs(session, paths):
     assert found.before["load_1min"] >= 0
     assert found.after["time_unix_secs"] >= found.before["time_unix_secs"]
     assert found.versions["apache-tvm"] == tvm.__version__
-    assert Measurement.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
+    assert decode(Measurement, json.loads(json.dumps(encode(found), allow_nan=False))) == found
 
 
 def test_a_sample_lasts_as_long_as_asked(session, paths):

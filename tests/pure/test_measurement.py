@@ -12,6 +12,7 @@ from devices.timers import TimedCall, TimeSample
 from devices.timing.interleaved import bootstrap_median, measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement, faster_half, interquartile_range, median_error
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
 
 
@@ -37,8 +38,8 @@ def test_iqr_agrees_with_numpy():
 def test_json_round_trip(session):
     for kernel in (NullKernel("a", macs=1e6), NullKernel("b", fails="out of resources")):
         found = measure(session, kernel)
-        text = json.dumps(found.to_dict(), allow_nan=False)
-        assert Measurement.from_dict(json.loads(text)) == found
+        text = json.dumps(encode(found), allow_nan=False)
+        assert decode(Measurement, json.loads(text)) == found
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_json_round_trip(session):
 )
 def test_json_that_is_no_measurement(values):
     with pytest.raises(UsageError, match="not a measurement"):
-        Measurement.from_dict(values)
+        decode(Measurement, values, "not a measurement")
 
 
 def test_a_failure_has_a_reason_and_no_number(session):
@@ -94,7 +95,7 @@ def test_interleaved_ratio_of_known_times(session):
     assert len(ratio.rounds) == 9
     assert found.measurements["broken"].failure == "error"
     assert "broken" not in found.ratios
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(encode(found), allow_nan=False)
 
 
 def test_interleaved_without_a_reference_has_no_ratio(session):
