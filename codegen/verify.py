@@ -139,7 +139,7 @@ def verify_photographs(
 
     accuracy = evaluate_keypoints(annotations, images, ours, step("artifact and float64 reference"))
     replay = iter(expected)
-    same = evaluate_keypoints(annotations, images, lambda image: next(replay))
+    same = evaluate_keypoints(annotations, images, lambda _: next(replay))
     free = evaluate_network(reference.network.float(), reference.spec, data, step("free width"))
     return comparison, {"ap_artifact": accuracy.ap, "ap_reference": same.ap, "ap_free_width": free.ap}
 

@@ -146,7 +146,7 @@ class RpcSession:
             self.remote.remove(name)  # it stays mapped; thousands of kernels would fill the folder
             return module
 
-    def kernel(self, key: str, macs: float = 0.0, moved_bytes: float = 0.0) -> Any:
+    def kernel(self, key: str, macs: float = 0.0, moved_bytes: float = 0.0) -> Any:  # noqa: ARG002  as a Session has it
         """Refused: UsageError."""
         raise UsageError(f"device {self.spec!r} times what is loaded there, no stand-in such as {key!r}")
 

@@ -19,7 +19,7 @@ class Report(Protocol):
     def __call__(self, message: str, done: int = 0, total: int = 0, /) -> None: ...
 
 
-def no_report(message: str, done: int = 0, total: int = 0) -> None:
+def no_report(message: str, _done: int = 0, _total: int = 0) -> None:
     """The Report of work that nobody watches: it only logs."""
     log.info("%s", message)
 

@@ -71,7 +71,7 @@ class Options:
 
     dtype: str = "float32"
     sparsity: Mapping[str, Sparsity] = field(default_factory=dict)
-    choose: Callable[[Workload, Profile], ScheduleChoice | None] = lambda workload, profile: None
+    choose: Callable[[Workload, Profile], ScheduleChoice | None] = lambda *_: None
     weights_inside: bool = True
 
 

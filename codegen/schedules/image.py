@@ -112,4 +112,4 @@ def pack(blocks: FilterBlocks, weights: Weights) -> dict[str, np.ndarray]:
 
 
 # not taken untuned: nobody has timed it on an Adreno yet
-IMAGE = Rule("image", Tile, space, make, prefers=lambda workload, profile: False)
+IMAGE = Rule("image", Tile, space, make, prefers=lambda *_: False)

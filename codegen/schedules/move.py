@@ -24,7 +24,7 @@ def _tiles(plane: Plane, vector: Vector, profile: Profile) -> RowTiles:
     return RowTiles(plane, vector, width, max(r for r in range(1, height + 1) if plane.height % r == 0))
 
 
-def make_elementwise(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
+def make_elementwise(workload: Workload, _weights: Weights, profile: Profile, _config: Unconfigured) -> Kernel:
     """Activations and adds that could not be fused into the layer before them."""
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = _tiles(workload.output, vector, profile)
@@ -40,7 +40,7 @@ def make_elementwise(workload: Workload, weights: Weights, profile: Profile, con
     return Kernel(frame.func)
 
 
-def make_concat(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
+def make_concat(workload: Workload, _weights: Weights, profile: Profile, _config: Unconfigured) -> Kernel:
     """Channel-wise joins. Inputs lie in planes like the output's, so whole planes are copied, borders too."""
     target = workload.output
     vector = Vector.on(profile, target.lanes, workload.dtype)
@@ -107,7 +107,7 @@ def _whole(plane: Plane, first):
 def _space(*operations: str, epilogue: bool = True):
     """The space of a rule that answers `operations`, with nothing to choose; `epilogue`: those with an epilogue too."""
 
-    def space(workload: Workload, profile: Profile) -> list[Unconfigured]:
+    def space(workload: Workload, _profile: Profile) -> list[Unconfigured]:
         layer = workload.layer
         return [Unconfigured()] if layer.op in operations and (epilogue or not layer.epilogue) else []
 

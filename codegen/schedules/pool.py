@@ -51,7 +51,7 @@ def space(workload: Workload, profile: Profile) -> list[PoolTile]:
     return sorted(tiles, key=lambda tile: tile.rows * tile.vectors, reverse=profile.gpu == "cpu")
 
 
-def make(workload: Workload, weights: Weights, profile: Profile, tile: PoolTile) -> Kernel:
+def make(workload: Workload, _weights: Weights, profile: Profile, tile: PoolTile) -> Kernel:
     layer = workload.layer
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = RowTiles(workload.output, vector, tile.vectors, tile.rows)

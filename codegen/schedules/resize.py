@@ -17,11 +17,11 @@ from codegen.schedules.rule import Rule, Unconfigured
 from devices.profile import Profile
 
 
-def space(workload: Workload, profile: Profile) -> list[Unconfigured]:
+def space(workload: Workload, _profile: Profile) -> list[Unconfigured]:
     return [Unconfigured()] if workload.layer.op == "resize" else []
 
 
-def make(workload: Workload, weights: Weights, profile: Profile, config: Unconfigured) -> Kernel:
+def make(workload: Workload, _weights: Weights, profile: Profile, _config: Unconfigured) -> Kernel:
     layer, source = workload.layer, workload.inputs[0]
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     doubling = workload.output.width == 2 * source.width and not (layer.mode == "bilinear" and layer.align_corners)

@@ -39,5 +39,5 @@ class Rule:
     config: type
     space: Callable[[Workload, Profile], Sequence[Any]]
     make: Callable[[Workload, Weights, Profile, Any], Kernel]
-    prefers: Callable[[Workload, Profile], bool] = lambda workload, profile: True
+    prefers: Callable[[Workload, Profile], bool] = lambda *_: True
     reads_sparsity: bool = False

@@ -113,7 +113,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradT
     transformed = transform_filters(padded, tile.m).reshape(-1, blocks, tile.filters, channels)
     packed = np.ascontiguousarray(transformed.transpose(0, 1, 3, 2), np.float32).ravel()
 
-    def products(frame, tiling: Tiling, position, block, add: Callable) -> None:
+    def products(_frame, tiling: Tiling, position, block, add: Callable) -> None:
         start = (position * blocks + block) * channels
         whole = channels // UNROLL
         if whole:

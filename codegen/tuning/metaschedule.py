@@ -64,7 +64,7 @@ class Search:
         x: np.ndarray,
         host: str = "native",
         expired: Callable[[], bool] = lambda: False,
-        progress: Callable[[int], None] = lambda measured: None,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         if layer.op != "conv":
             raise ValueError(f"MetaSchedule is asked about convolutions, not {layer.op}")

@@ -64,7 +64,7 @@ class Recipe:
     """
 
     profile: Profile
-    choose: Choose = lambda workload, profile: None
+    choose: Choose = lambda *_: None
     seed: int = 0
     host: str = "native"
     runs_nothing: bool = False

@@ -32,22 +32,22 @@ class Axis:
     def size(self) -> int:
         return ceil(self.high - self.low) + 1
 
-    def windowed(self, taps: int, stride: int = 1, dilation: int = 1, padding: int | None = None) -> Axis:
+    def through_window(self, taps: int, stride: int = 1, dilation: int = 1, padding: int | None = None) -> Axis:
         """After a convolution or pool; without a padding the window is centred on its cell."""
         reach = dilation * (taps - 1)
         first = Fraction(-reach, 2) if padding is None else -padding
         low, high = self.low + first * self.stride, self.high + (first + reach) * self.stride
         return Axis(low, high, self.stride * stride)
 
-    def resized(self, before: int, after: int, bilinear: bool) -> Axis:
+    def through_resize(self, before: int, after: int, bilinear: bool) -> Axis:
         """After a resize as in torch: nearest reads one cell, bilinear two around its centre (clamped at the border).
 
         Cells differ in how far they read; the field given is wide enough for each: one cell more for bilinear.
         """
-        source = self.windowed(2, padding=0) if bilinear and before != after else self
+        source = self.through_window(2, padding=0) if bilinear and before != after else self
         return replace(source, stride=self.stride * Fraction(before, after))
 
-    def pooled_whole(self) -> Axis:
+    def through_global_pool(self) -> Axis:
         """After a global pool."""
         return Axis(-inf, inf, self.stride)
 
@@ -97,7 +97,7 @@ def union(fields: Iterable[Axis]) -> Axis:
 
 def _through(layer: Layer, axis: int, before: Axis) -> Axis:
     if layer.op in ("conv", "max_pool", "avg_pool"):
-        return before.windowed(layer.kernel[axis], layer.stride[axis], layer.dilation[axis], layer.padding[axis])
+        return before.through_window(layer.kernel[axis], layer.stride[axis], layer.dilation[axis], layer.padding[axis])
     if layer.op == "resize":
-        return before.resized(layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1], layer.mode == "bilinear")
+        return before.through_resize(layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1], layer.mode == "bilinear")
     return before

@@ -152,7 +152,7 @@ class StagedNetwork(nn.Module):
     initial_stage: nn.Module
     refinement_stages: nn.ModuleList
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
+    def features(self, x: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  for subclasses
         """What every stage reads, (N, C, H / 8, W / 8)."""
         raise TypeError(f"{type(self).__name__} does not say what its features are")
 

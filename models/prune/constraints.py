@@ -33,7 +33,7 @@ class HardMasks:
     def penalty(self) -> torch.Tensor | None:
         return None
 
-    def after_step(self, progress: float) -> None:
+    def after_step(self, progress: float) -> None:  # noqa: ARG002  as a Constraint has it
         self.masks.apply()
 
     def project(self, model: nn.Module) -> None:

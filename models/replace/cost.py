@@ -76,17 +76,17 @@ def _through(op: Op, axis: int, field: Axis) -> Axis:
     if not op.inputs:
         return field
     if is_global_pool(op):
-        return field.pooled_whole()
+        return field.through_global_pool()
     if op.kind in WINDOWED:
         taps = (op.weight_shape[2:] or op.pair("kernel_size"))[axis]
         dilation = op.pair("dilation")[axis] if "dilation" in op.arguments else 1
-        return field.windowed(taps, op.pair("stride")[axis] if op.arguments["stride"] else taps, dilation)
+        return field.through_window(taps, op.pair("stride")[axis] if op.arguments["stride"] else taps, dilation)
     if op.kind.startswith(("upsample_", "adaptive_")) and len(op.inputs[0].shape) == len(op.shape) == 4:
         before, after = op.inputs[0].shape[axis + 2], op.shape[axis + 2]
         if op.kind.startswith("adaptive_"):
             window = -(-before // after)
-            return field.windowed(window, window)
-        return field.resized(before, after, "bilinear" in op.kind)
+            return field.through_window(window, window)
+        return field.through_resize(before, after, "bilinear" in op.kind)
     return field
 
 
