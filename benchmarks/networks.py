@@ -73,7 +73,7 @@ def contenders_of(model: str, engines: Sequence[str], plans: Sequence[str]) -> l
     return list(dict.fromkeys(contenders))
 
 
-def compare(
+def compare(  # noqa: PLR0913  options with defaults
     models: Sequence[str],
     engines: Sequence[str],
     *,

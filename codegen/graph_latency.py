@@ -27,7 +27,6 @@ def measured_latency(
 
     The function raises FleetposeError where a graph fails to run there.
     """
-
     options = Options(choose=(load_tuned(session.profile) if tuned is None else tuned).choice)
 
     def latency_of(graph: Graph) -> float:

@@ -22,7 +22,7 @@ from latency.fit import add_data_flags, options_of
 from latency.network_model.foreign_networks import evaluate_networks, read_networks
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  options with defaults
     dataset: Dataset,
     split: str,
     count: int,
@@ -35,7 +35,7 @@ def evaluate(
     clock: str = "auto",
     every_op: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate on measurements; arguments as those of `latency.network_model.calibrated_fit.fit_dataset`, and:
+    """Evaluate on measurements; see `latency.network_model.calibrated_fit.fit_dataset` for other arguments.
 
     Args:
         split, count: what is held out, and in how many folds.

@@ -1,0 +1,1 @@
+"""What an artifact is built for and from, and the building itself."""

@@ -55,7 +55,7 @@ class Interleaved:
     ratios: Mapping[str, Ratio]
 
 
-def measure_interleaved(
+def measure_interleaved(  # noqa: PLR0913  options with defaults
     session: Session,
     calls: Mapping[str, TimedCall],
     rounds: int = 15,

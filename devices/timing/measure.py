@@ -26,7 +26,7 @@ MAX_NUMBER = 10_000
 CONDITIONS_SECS = 5.0
 
 
-def measure(
+def measure(  # noqa: PLR0913  options with defaults
     session: Session,
     function: Any,
     args: Sequence[Any] = (),

@@ -50,7 +50,7 @@ class ConvUnit(nn.Module):
         gain: multiplies the standard deviation of random weights.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  options with defaults
         self,
         inputs: int,
         outputs: int,

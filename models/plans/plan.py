@@ -1,4 +1,4 @@
-"""Plan: the variant chosen for each convolution of a network, and why; torch-free. On disk it is `plan.json`:
+"""Plan: the variant chosen for each convolution of a network, and why; torch-free. On disk it is `plan.json`.
 
     {"format": "fleetpose.plan/1", "model": "resnet50_3",
      "layers": {"neck.0": {"variant": "block_punched:0.6:8x4", "reason": "sparse 3.1 ms, best dense 5.2 ms"},

@@ -29,7 +29,7 @@ from models.train.running.log import CsvLog
 from models.zoo.spec import ModelSpec
 
 
-def prune(
+def prune(  # noqa: PLR0913  options with defaults
     network: nn.Module,
     graph: Graph,
     spec: ModelSpec,

@@ -1,6 +1,6 @@
-"""`python -m models.train`: a registered network trained from annotations, from a teacher, or from both.
+r"""`python -m models.train`: a registered network trained from annotations, from a teacher, or from both.
 
-    python -m models.train --model resnet50_3 --teacher human_pose_0001 --teacher-weights teacher.safetensors \\
+    python -m models.train --model resnet50_3 --teacher human_pose_0001 --teacher-weights teacher.safetensors \
         --data photographs --minutes 90 -o weights.safetensors
 
 You can stop it at any time; run the same command again to resume. Never train on the photographs that

@@ -35,7 +35,7 @@ from models.zoo.spec import ModelSpec
 __all__ = ["Report", "Teacher", "TrainStep", "train"]
 
 
-def train(
+def train(  # noqa: PLR0913  options with defaults
     model: nn.Module,
     spec: ModelSpec,
     data: Photographs,
