@@ -25,6 +25,8 @@ NotNegative = Annotated[float, AT_LEAST_ZERO]
 
 @dataclasses.dataclass(frozen=True)
 class FieldSettings:
+    """See `in_json`."""
+
     key: str = ""
     omit: bool = False
     needed: bool = False
