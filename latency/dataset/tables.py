@@ -118,18 +118,11 @@ def _check_columns(
             raise UsageError(f"{path}: --where: {unknown_name('column', name, columns)}")
 
 
-def read_table(
-    path: Path | str, where: Mapping[str, Sequence[str]] | None = None, every_op: bool = False
-) -> list[Sample]:
-    """The samples of the lines that `where` (column -> values, any of them) lets through.
-
-    Convolutions only, unless `every_op`. Raises UsageError; see `read_rows` and `TableRow`.
-    """
-    return table_samples(read_rows(path, REQUIRED, where or {}), where or {}, every_op)
-
-
 def table_samples(rows: Sequence[TableRow], where: Mapping[str, Sequence[str]], every_op: bool = False) -> list[Sample]:
-    """The samples of the rows of a table; see `read_table`."""
+    """The samples of the rows that `where` (column -> values, any of them) lets through.
+
+    Convolutions only, unless `every_op`. Raises UsageError; see `TableRow`.
+    """
     fused = epilogues(rows)
     return list(_samples([row for row in rows if passes(row, where)], fused, every_op))
 

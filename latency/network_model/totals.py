@@ -74,7 +74,7 @@ def total(parts: Sequence[Part], calibration: Calibration | None = None) -> Tota
 def contribution(part: Part, calibration: Calibration | None) -> Part:
     """A part as it counts in a calibrated total: what the total grows by because of it.
 
-    The constant of a calibration is nobody's, so that contributions add up to the total less `constant`.
+    The constant of a calibration is nobody's, so that contributions add up to the total less that.
     """
     if calibration is None:
         return part
@@ -87,11 +87,6 @@ def contribution(part: Part, calibration: Calibration | None) -> Part:
         return float(calibration.predict((terms - fixed)[None])[0])
 
     return replace(part, ms=counted(part.ms), low=counted(part.low), high=counted(part.high))
-
-
-def constant(calibration: Calibration | None) -> float:
-    """Milliseconds of a calibrated total that no part has."""
-    return 0.0 if calibration is None else float(calibration.predict(terms_of(np.zeros(0), 0, 0.0)[None])[0])
 
 
 def _half_width(parts: Sequence[Part], calibration: Calibration | None) -> tuple[float, str]:

@@ -31,10 +31,9 @@ from latency.optimize.job import (
 from latency.optimize.layers import Layers
 from latency.optimize.modelling import forecaster_of, read_json, write_json
 from latency.planning.options import Goal
+from latency.report.result import FORMAT
 from models.plans.plan import Plan
 from models.plans.time_estimate import TimeEstimate
-
-FORMAT = "fleetpose.result/1"
 
 
 def write_result(job: Job, report: Report) -> str:

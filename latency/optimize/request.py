@@ -10,15 +10,13 @@ from codegen.lowering.hosts import HOSTS
 from codegen.lowering.sizes import check_sizes
 from fleetpose.errors import UsageError, unknown_name
 from latency.planning.losses import read_losses
-from latency.planning.options import Goal
+from latency.planning.options import ANY_GAIN, Goal
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.pose.decoding.decoders import decoder_for
 from models.resolve import model_spec
 from models.zoo.spec import ModelSpec
 
-#: every layer is decided for itself
-ANY_GAIN = Goal()
 #: parts of the budget: tuning, collecting, confirming what predictions leave open, and training
 SHARES = {"tune": 0.3, "collect": 0.4, "decide": 0.1, "prune": 0.2}
 #: a training shorter than this is not begun

@@ -59,6 +59,10 @@ class Goal:
             raise UsageError(f"--max-loss {self.max_loss:g}: it is a number of at least 0")
 
 
+#: without a goal every layer is decided for itself
+ANY_GAIN = Goal()
+
+
 def read_sparsities(texts: Sequence[str]) -> tuple[Sparsity, ...]:
     """The sparsities of --sparsity, "dense" left out. Raises UsageError for what is none, and where nothing is left."""
     sparsities = tuple(sparsity for text in texts if (sparsity := parse_variant(text)) is not None)

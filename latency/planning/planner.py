@@ -13,15 +13,12 @@ from latency.planning.assignment import KernelOption
 from latency.planning.explain_plan import make_plan
 from latency.planning.losses import Losses
 from latency.planning.measure_uncertain import describe_measured, measure_dense_network, measure_uncertain
-from latency.planning.options import MILD_BLOCK, Goal, NetworkOptions, choose_options, predict_options
+from latency.planning.options import ANY_GAIN, MILD_BLOCK, Goal, NetworkOptions, choose_options, predict_options
 from latency.planning.refine import Stand, refine_by_trials
 from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-
-#: without a goal every layer is decided for itself
-ANY_GAIN = Goal()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency import evaluate
 from latency.dataset.read import Dataset, parse_where
-from latency.dataset.tables import read_table
 
 HEADER = "framework,device,gpu,op,cin,cout,h_in,h_out,k,stride,groups,ms_median,ms_min,ms_max,kernels"
 ROW = "tflite,s10,Mali-G76 MP12,conv,64,128,56,28,3,2,1,0.5,0.4,0.6,convolution_2d_16_linked_:_add_17_linked_:_relu_"
@@ -19,7 +18,7 @@ def table(tmp_path, *lines: str):
 
 
 def test_a_row_is_a_layer_with_its_time(tmp_path):
-    (sample,) = read_table(table(tmp_path, HEADER, ROW))
+    (sample,) = Dataset.read([table(tmp_path, HEADER, ROW)]).samples()
     layer = sample.layer
     assert (layer.in_shapes[0], layer.out_shape) == ((64, 56, 56), (128, 28, 28))
     assert (layer.kernel, layer.stride, layer.padding, layer.groups) == ((3, 3), (2, 2), (1, 1), 1)
@@ -56,7 +55,7 @@ def test_where_chooses_rows(tmp_path):
 )
 def test_bad_cells(tmp_path, old, new, message):
     with pytest.raises(UsageError, match=message):
-        read_table(table(tmp_path, HEADER, ROW.replace(old, new, 1)))
+        Dataset.read([table(tmp_path, HEADER, ROW.replace(old, new, 1))]).samples()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +72,7 @@ def test_bad_files(tmp_path, content, message):
 def test_a_table_without_times(tmp_path):
     path = table(tmp_path, HEADER.replace("ms_median", "seconds"), ROW)
     with pytest.raises(UsageError, match="has no column 'ms_median' or 'ms'"):
-        read_table(path)
+        Dataset.read([path]).samples()
 
 
 def test_a_missing_file_and_flags_without_meaning(tmp_path, capsys):

@@ -6,7 +6,7 @@ An SVG is shown at about its own size: texts of 12 px stay readable on a phone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,26 +100,25 @@ def svg(width: float, height: float, label: str, *children: Any, class_: str = "
     )
 
 
+def grid(y: Scale, left: float, right: float, most: int = 5, class_: str = "", gap: float = 6) -> list[Html]:
+    """Lines across the plane at the ticks of y, with their numbers left of it."""
+    drawn: list[Html] = []
+    for tick in y.ticks(most):
+        drawn += [line((left, y(tick)), (right, y(tick)), "grid"),
+                  text((left - gap, y(tick) + 4), plain(tick), class_, "end")]  # fmt: skip
+    return drawn
+
+
 def frame(
-    size: tuple[float, float],
-    scales: tuple[Scale, Scale],
-    titles: tuple[str, str],
-    label: str,
-    *children: Any,
-    shown: tuple[Callable[[float], str], Callable[[float], str]] = (plain, plain),
+    size: tuple[float, float], scales: tuple[Scale, Scale], titles: tuple[str, str], label: str, *children: Any
 ) -> Html:
     """A drawing of (width, height) pixels with axes x and y, their titles, a grid, and the children over it."""
     x, y = scales
     left, right, top, bottom = x.start, x.end, min(y.start, y.end), max(y.start, y.end)
-    drawn: list[Html] = []
-    for tick in y.ticks(5):
-        drawn += [
-            line((left, y(tick)), (right, y(tick)), "grid"),
-            text((left - 6, y(tick) + 4), shown[1](tick), "", "end"),
-        ]
+    drawn = grid(y, left, right)
     for tick in x.ticks(6):
         drawn += [line((x(tick), bottom), (x(tick), bottom + 4), "axis"),
-                  text((x(tick), bottom + 17), shown[0](tick), "", "middle")]  # fmt: skip
+                  text((x(tick), bottom + 17), plain(tick), "", "middle")]  # fmt: skip
     drawn += [
         line((left, bottom), (right, bottom), "axis"),
         text((right, bottom + 34), titles[0], "title", "end"),

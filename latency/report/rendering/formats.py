@@ -83,3 +83,8 @@ def duration(secs: Number) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def join_texts(*parts: str) -> str:
+    """The parts that say something, behind commas."""
+    return ", ".join(part for part in parts if part)

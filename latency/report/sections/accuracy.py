@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from latency.report.rendering.axes import Scale, line, path, plain, shorten, spanning, svg, text
+from latency.report.rendering.axes import Scale, grid, path, plain, shorten, spanning, svg, text
 from latency.report.rendering.document import Cell, Column, Figure, Section, Table
 from latency.report.rendering.formats import to_fixed
 from latency.report.rendering.markup import Html, element
@@ -60,10 +60,7 @@ def _panels(blocks: Mapping[str, Curve], lost: str) -> Html:
 def _panel(name: str, blocks: Mapping[str, Curve], x: Scale, y: Scale, lost: str) -> Html:
     own = _points(blocks[name], x, y)
     others = [path(_points(curve, x, y), "others") for other, curve in blocks.items() if other != name]
-    drawn = [text((2, 12), shorten(name, 26), "label")]
-    for tick in y.ticks(3):
-        drawn += [line((LEFT, y(tick)), (SIZE[0] - RIGHT, y(tick)), "grid"),
-                  text((LEFT - 5, y(tick) + 4), plain(tick), "small", "end")]  # fmt: skip
+    drawn = [text((2, 12), shorten(name, 26), "label"), *grid(y, LEFT, SIZE[0] - RIGHT, 3, "small", 5)]
     drawn += [text((x(tick), SIZE[1] - 6), plain(tick), "small", "middle") for tick in x.ticks(4)]
     zeros, loss = blocks[name][-1]
     label = f"{name}: {lost} {loss:.3g} at {zeros:g} zeros"

@@ -6,7 +6,7 @@ another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from latency.report.rendering.document import Cell, Column, Section, Table
 from latency.report.rendering.formats import NOTHING, TIMES, Number, as_printed, times, to_fixed
@@ -36,99 +36,83 @@ def paper_section(result: Values) -> Section:
     return Section("paper", "Beside the paper", lead, parts)
 
 
-def _paper(value: Number, said: str) -> Cell:
-    return Cell(said, mark="paper") if value is not None else Cell(NOTHING)
+def _marked(said: str, mark: str, tone: str = "") -> Cell:
+    """A number and where it is from; an empty cell where there is none."""
+    return Cell(said, mark=mark, tone=tone) if said != NOTHING else Cell(NOTHING)
 
 
-def _ours(value: Number, said: str, mark: str) -> Cell:
-    return Cell(said, mark=mark, tone="sparse") if value is not None else Cell(NOTHING)
+def _paper(value: Number, least: int = 0) -> Cell:
+    """A number as the paper prints it, with at least so many decimals."""
+    return _marked(as_printed(value, least), "paper")
+
+
+def _ours(value: Number, digits: int, mark: str, unit: float = 1.0) -> Cell:
+    """A number of this result, in so many units."""
+    return _marked(to_fixed(None if value is None else value / unit, digits), mark, "sparse")
 
 
 def _name(said: str, note: str = "this result") -> Cell:
     return Cell(said, note, tone="sparse")
 
 
-def _with_own(published: Sequence[tuple[str, Row]], model: str, own: Callable[[], Sequence[Row]]) -> tuple[Row, ...]:
+def _with_own(published: Sequence[tuple[str, Row]], model: str, own: Sequence[Row]) -> tuple[Row, ...]:
     """The paper's rows (model, row), and after the last of the result's model, else at the end, the result's own."""
     at = max((index for index, (name, _) in enumerate(published) if name == model), default=len(published) - 1)
     rows = [row for _, row in published]
-    return (*rows[: at + 1], *own(), *rows[at + 1 :])
+    return (*rows[: at + 1], *own, *rows[at + 1 :])
 
 
 def _table_1(result: Values) -> Table:
-    published = [
-        (
-            model,
-            (Cell(TITLES[model]), _paper(facts.layers, str(facts.layers)), _paper(facts.gmacs, as_printed(facts.gmacs)),
-             _paper(facts.ap, as_printed(facts.ap, 2)), _paper(facts.map, as_printed(facts.map, 2))),
-        )
+    published: list[tuple[str, Row]] = [
+        (model, (Cell(TITLES[model]), _paper(facts.layers), _paper(facts.gmacs), _paper(facts.ap, 2),
+                 _paper(facts.map, 2)))
         for model, facts in TABLE_1.items()
     ]  # fmt: skip
     columns = (
         Column("Network, dense"), Column("Backbone", "convolutions", "number"), Column("GMACs", "", "number"),
         Column("AP", "", "number"), Column("mAP", "probably AP at OKS 0.5", "number"),
     )  # fmt: skip
-    return Table(
-        "Table 1: depths at about one budget",
-        columns,
-        _with_own(published, result["model"], lambda: [_dense_1(result)]),
-        marked=True,
-    )
+    rows = _with_own(published, result["model"], [_dense_1(result)])
+    return Table("Table 1: depths at about one budget", columns, rows, marked=True)
 
 
 def _dense_1(result: Values) -> Row:
     headline = result["headline"]
     backbone = sum(layer.get("block") == "backbone" and layer.get("op") == "conv" for layer in result["layers"]) or None
-    macs, ap = headline.get("macs_dense"), headline.get("ap_dense")
     return (
         _name(f"{result['model']}, dense"),
-        _ours(backbone, str(backbone), "counted"),
-        _ours(macs, to_fixed((macs or 0) / 1e9, 2), "counted"),
-        _ours(ap, to_fixed(ap, 3), "torch"),
+        _ours(backbone, 0, "counted"),
+        _ours(headline.get("macs_dense"), 2, "counted", 1e9),
+        _ours(headline.get("ap_dense"), 3, "torch"),
         Cell(NOTHING),
     )
 
 
 def _table_2(result: Values) -> Table:
-    published = [
-        (
-            row.model,
-            (Cell(_with_sign(row.name)), _paper(row.side, str(row.side)),
-             _paper(row.params_m, as_printed(row.params_m)), _paper(row.gmacs, as_printed(row.gmacs)),
-             _paper(row.ap, as_printed(row.ap, 2))),
-        )
+    published: list[tuple[str, Row]] = [
+        (row.model, (Cell(_with_sign(row.name)), _paper(row.side), _paper(row.params_m), _paper(row.gmacs),
+                     _paper(row.ap, 2)))
         for row in TABLE_2
     ]  # fmt: skip
     columns = (
         Column("Network"), Column("Input", "pixels", "number"), Column("Parameters", "M", "number"),
         Column("GMACs", "", "number"), Column("AP", "", "number"),
     )  # fmt: skip
-    return Table(
-        "Table 2: accuracy and size",
-        columns,
-        _with_own(published, result["model"], lambda: _own_2(result)),
-        marked=True,
-    )
+    names = (("dense", "dense", "dense"), ("kept", "sparse", _ratio(result["headline"])))
+    rows = _with_own(published, result["model"], [_row_2(result, *which) for which in names])
+    return Table("Table 2: accuracy and size", columns, rows, marked=True)
 
 
-def _own_2(result: Values) -> list[Row]:
+def _row_2(result: Values, counted: str, judged: str, name: str) -> Row:
     headline = result["headline"]
     side = TIMES.join(map(str, dict.fromkeys(result.get("size") or ())))
-    names = (("dense", f"{result['model']}, dense"), ("kept", f"{result['model']}, {_ratio(headline)}"))
-    rows: list[Row] = []
-    for which, name in names:
-        params, macs = headline.get(f"params_{which}"), headline.get(f"macs_{which}")
-        ap = headline.get("ap_dense" if which == "dense" else "ap_sparse")
-        rows.append(
-            (
-                _name(name),
-                Cell(side or NOTHING, tone="sparse"),
-                _ours(params, to_fixed((params or 0) / 1e6, 2), "counted"),
-                _ours(macs, to_fixed((macs or 0) / 1e9, 1), "counted"),
-                _ours(ap, to_fixed(ap, 3), "torch"),
-            )
-        )
-    return rows
+    return (
+        _name(f"{result['model']}, {name}"),
+        Cell(side or NOTHING, tone="sparse"),
+        _ours(headline.get(f"params_{counted}"), 2, "counted", 1e6),
+        _ours(headline.get(f"macs_{counted}"), 1, "counted", 1e9),
+        _ours(headline.get(f"ap_{judged}"), 3, "torch"),
+    )
 
 
 def _figure_3(result: Values) -> Table:
@@ -138,7 +122,8 @@ def _figure_3(result: Values) -> Table:
         Column("Network"), Column("On", "", "brief"), Column("Over Lightweight OpenPose", TIMES, "number"),
         Column("Over the same network dense", TIMES, "number"),
     )  # fmt: skip
-    return Table("Figure 3: speed", columns, _with_own(published, result["model"], lambda: _own_3(result)), marked=True)
+    rows = _with_own(published, result["model"], [_own_3(result, mark) for mark in ("measured", "predicted")])
+    return Table("Figure 3: speed", columns, rows, marked=True)
 
 
 def _paper_3(row: Published, dense: float | None) -> Row:
@@ -146,26 +131,20 @@ def _paper_3(row: Published, dense: float | None) -> Row:
     return (
         Cell(_with_sign(row.name)),
         Cell(FIGURE_3_DEVICE),
-        _paper(row.over_lwop, times(row.over_lwop)),
+        _marked(times(row.over_lwop), "paper"),
         Cell(times(own), "ratio of two bars", mark="paper") if own else Cell(NOTHING),
     )
 
 
-def _own_3(result: Values) -> list[Row]:
-    headline, device = result["headline"], result["device"].get("name") or "the device"
-    baseline = result["model"] in BASELINES
-    name = f"{result['model']}, {_ratio(headline)}"
-
-    def row(value: Number, mark: str) -> Row:
-        speed = _ours(value, times(value), mark)
-        return (
-            _name(name, f"this result, {mark}"),
-            Cell(device),
-            speed if baseline else Cell(NOTHING, "not timed beside it"),
-            speed,
-        )
-
-    return [row(headline.get("speedup"), "measured"), row(headline.get("predicted_speedup"), "predicted")]
+def _own_3(result: Values, mark: str) -> Row:
+    headline = result["headline"]
+    speed = _marked(times(headline.get("speedup" if mark == "measured" else "predicted_speedup")), mark, "sparse")
+    return (
+        _name(f"{result['model']}, {_ratio(headline)}", f"this result, {mark}"),
+        Cell(result["device"].get("name") or "the device"),
+        speed if result["model"] in BASELINES else Cell(NOTHING, "not timed beside it"),
+        speed,
+    )
 
 
 def _ratio(headline: Values) -> str:

@@ -12,6 +12,7 @@ from latency.report.rendering.formats import (
     Number,
     billions,
     interval,
+    join_texts,
     millions,
     network_digits,
     shape,
@@ -69,7 +70,7 @@ def _sentence(result: Values) -> str:
 def device_note(device: Values) -> str:
     """What the device is; a host device says what it is not."""
     platform, driver = str(device.get("platform") or "").partition(",")[0], str(device.get("driver") or "")
-    name = _join(str(device.get("name") or "unnamed device"), platform, "" if driver in platform else driver)
+    name = join_texts(str(device.get("name") or "unnamed device"), platform, "" if driver in platform else driver)
     if device.get("host"):
         return (
             f"Device: {name}. This is the CPU of the machine that optimized, through OpenCL (PoCL). It is not a phone, "
@@ -128,7 +129,7 @@ def _latency(headline: Values) -> Fact:
     iqr = interval(headline.get("sparse_iqr_ms"), digits)
     dense = f"dense {to_fixed(dense_ms, digits)} ms" if dense_ms is not None else "not measured"
     sparse = f"{to_fixed(ms, digits)} ms" if ms is not None else NOTHING
-    return Fact("Latency", sparse, _join(iqr and f"IQR {iqr}", dense))
+    return Fact("Latency", sparse, join_texts(iqr and f"IQR {iqr}", dense))
 
 
 def _accuracy(headline: Values, trained: bool) -> Fact:
@@ -139,13 +140,11 @@ def _accuracy(headline: Values, trained: bool) -> Fact:
         return Fact("Change of AP", NOTHING, why)
     change = interval(headline.get("ap_change_interval"), 3)
     aps = f"{to_fixed(dense, 3)} {ARROW} {to_fixed(sparse, 3)}"
-    return Fact("Change of AP", to_fixed(sparse - dense, 3, sign=True), _join(aps, change and f"interval {change}"))
-
-
-def _join(*parts: str) -> str:
-    return ", ".join(part for part in parts if part)
+    return Fact(
+        "Change of AP", to_fixed(sparse - dense, 3, sign=True), join_texts(aps, change and f"interval {change}")
+    )
 
 
 def _kept_fact(label: str, dense: Number, kept: Number, said: Callable[[Number], str]) -> Fact:
     ratio = f"dense / kept {times(dense / kept)}" if dense and kept else ""
-    return Fact(f"{label}, kept", said(kept), _join(f"of {said(dense)}" if dense else "", ratio))
+    return Fact(f"{label}, kept", said(kept), join_texts(f"of {said(dense)}" if dense else "", ratio))

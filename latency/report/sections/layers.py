@@ -5,7 +5,17 @@ from __future__ import annotations
 from math import prod
 
 from latency.report.rendering.document import Cell, Column, Section, Table
-from latency.report.rendering.formats import NOTHING, TIMES, Number, interval, layer_ms, shape, times, to_fixed
+from latency.report.rendering.formats import (
+    NOTHING,
+    TIMES,
+    Number,
+    interval,
+    join_texts,
+    layer_ms,
+    shape,
+    times,
+    to_fixed,
+)
 from latency.report.result import Values
 
 COLUMNS = (
@@ -53,7 +63,7 @@ def _row(layer: Values) -> tuple[Cell, ...]:
     tone = "sparse" if sparse else "quiet"
     zeros = layer.get("zeros") or 0.0
     return (
-        Cell(layer["name"], _join(kind_of(layer), _work(layer)), layer["name"]),
+        Cell(layer["name"], join_texts(kind_of(layer), _work(layer)), layer["name"]),
         Cell(shape(layer["out_shape"]), f"from {shape(layer['in_shape'])}", prod(layer["out_shape"])),
         Cell(layer.get("dense_schedule") or NOTHING),
         _time(layer, "dense"),
@@ -84,10 +94,6 @@ def kind_of(layer: Values) -> str:
 
 def _work(layer: Values) -> str:
     return f"{layer['macs'] / 1e6:.1f} MMACs" if layer.get("macs") else ""
-
-
-def _join(*parts: str) -> str:
-    return ", ".join(part for part in parts if part)
 
 
 def _time(layer: Values, which: str, tone: str = "") -> Cell:

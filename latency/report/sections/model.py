@@ -14,6 +14,8 @@ from latency.report.rendering.markup import Html, element
 from latency.report.result import Values
 
 SIZE = (380, 320)
+#: pixels of the plane: x from left to right, y from bottom to top
+PLANE_X, PLANE_Y = (MARGINS[0], SIZE[0] - MARGINS[2]), (SIZE[1] - MARGINS[3], MARGINS[1])
 #: the factor that the band around predicted = measured reaches to
 BAND = 1.25
 #: a predictor's metrics by their names in `latency.cost_model.metrics`: (in words, as per cent)
@@ -44,22 +46,16 @@ def model_section(result: Values) -> Section | None:
     return Section("model", "When zeros pay", lead, tuple(parts)) if parts else None
 
 
-def _plane(size: tuple[float, float] = SIZE) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Pixels of the plane: x from left to right, y from bottom to top."""
-    left, top, right, bottom = MARGINS
-    return (left, size[0] - right), (size[1] - bottom, top)
-
-
 def break_even_curves(curves: Sequence[Values], layers: Sequence[Values]) -> Figure:
     """Speed-up over the best dense kernel against dense / kept weights, for every layer."""
-    (left, right), (bottom, top) = _plane()
+    left, right = PLANE_X
     measured = [point for curve in curves for point in curve.get("measured") or ()]
     x = spanning(
         [*(ratio for curve in curves for ratio in curve["ratios"]), *(point["ratio"] for point in measured)],
         left, right, log=True,
     )  # fmt: skip
     speeds = [*(speed for curve in curves for speed in curve["speedups"]), *(point["speedup"] for point in measured)]
-    y = spanning([1.0, *speeds], bottom, top, log=True)
+    y = spanning([1.0, *speeds], *PLANE_Y, log=True)
     sparse = {layer["name"] for layer in layers if layer["decision"] == "sparse"}
     ordered = sorted(curves, key=lambda curve: curve["layer"] in sparse)
     drawn = [_curve(curve, x, y, curve["layer"] in sparse) for curve in ordered]
@@ -114,9 +110,8 @@ def crossing(ratios: Sequence[float], speedups: Sequence[float]) -> float | None
 
 def predicted_and_measured(pairs: Sequence[Mapping[str, float]], split: str | None = None) -> Figure:
     """Predictions against measurements, both logarithmic. `split`: what was held out together, such as "shape"."""
-    (left, right), (bottom, top) = _plane()
     values = [value for pair in pairs for value in (pair["predicted_ms"], pair["measured_ms"])]
-    x, y = (spanning(values, *ends, log=True, pad=0.03) for ends in ((left, right), (bottom, top)))
+    x, y = (spanning(values, *ends, log=True, pad=0.03) for ends in (PLANE_X, PLANE_Y))
     low, high = x.low, x.high
     band = [(low, low), (low, low * BAND), (high / BAND, high), (high, high), (high, high / BAND), (low * BAND, low)]
     drawn = [

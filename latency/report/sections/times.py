@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from latency.report.rendering.axes import Scale, line, shorten, svg, text
+from latency.report.rendering.axes import Scale, grid, line, shorten, svg, text
 from latency.report.rendering.document import Cell, Column, Figure, Section, Table
 from latency.report.rendering.formats import TIED, layer_ms, to_fixed
 from latency.report.rendering.markup import Html, element
@@ -57,12 +57,7 @@ def latency_by_layer(layers: Sequence[Values]) -> Figure:
     most, cut = _height(layers)
     y = Scale(0.0, most, HEIGHT - BOTTOM, TOP)
     step = (WIDTH - LEFT - 8) / len(layers)
-    drawn: list[Html] = [text((2, 12), "ms", "title")]
-    for tick in y.ticks(5):
-        drawn += [
-            line((LEFT, y(tick)), (WIDTH, y(tick)), "grid"),
-            text((LEFT - 6, y(tick) + 4), f"{tick:g}", "", "end"),
-        ]
+    drawn = [text((2, 12), "ms", "title"), *grid(y, LEFT, WIDTH)]
     drawn += [_columns(layer, LEFT + 4 + index * step, step, y) for index, layer in enumerate(layers)]
     drawn += _block_labels(layers, step)
     label = (
