@@ -19,13 +19,17 @@ from pathlib import Path
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
+from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.settings import EMA, LR, METHODS, RECIPE, PruneFiles, PruneSettings, Strength
 from models.resolve import MODEL_HELP
 from models.train.data.photographs import Photographs, read_photographs
-from models.train.settings import RECIPES, TrainSettings, check_teacher
+from models.train.settings import TrainSettings, check_teacher
+
+#: options of a training that are flags here
+TRAINING = ("crop", "first_crop", "growth", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -45,47 +49,27 @@ def make_parser() -> argparse.ArgumentParser:
     length.add_argument("--steps", type=int, help="of training")
     length.add_argument("--minutes", type=float, help="of training")
     parser.add_argument("--method", choices=METHODS, default="oneshot", help="how zeros are chosen and learnt")
-    add_settings(parser)
+    add = parser.add_argument
+    add("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
+    add("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
+    add_flags(parser, TrainSettings, TRAINING, recipe=RECIPE, lr=LR, ema=EMA)
+    add_flags(parser, Strength)
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     parser.add_argument("--teacher", help="a registered network to learn from (default: the dense network itself)")
     parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
     parser.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
     return parser
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Flags that `settings_of` reads besides the method and the training's length."""
-    add = parser.add_argument
-    add("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
-    add("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
-    add("--crop", type=int, default=TrainSettings.crop, help="side of a view in pixels")
-    add("--first-crop", type=int, help="side at the beginning (default: --crop)")
-    add("--growth", type=float, default=TrainSettings.growth, help="fraction of the training in which views grow")
-    add("--batch", type=int, default=TrainSettings.batch, help="views per step")
-    add("--recipe", choices=RECIPES, default=RECIPE, help="optimizer and learning rates")
-    add("--lr", type=float, default=LR, help="highest learning rate")
-    add("--ema", type=float, default=EMA, help="decay of the averaged weights")
-    add("--share", type=float, default=Strength.share, help="of the training in which zeros are found")
-    add("--rho", type=float, default=Strength.rho, help="of --method admm, at first; it rises 1000-fold")
-    add("--lasso", type=float, default=Strength.lasso, help="strength of --method reweighted")
-    add("--seed", type=int, default=0, help="of all that is drawn from the photographs")
-    add("--workers", type=int, help="processes that prepare views (default: by the device)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
-    add("--checkpoint-secs", type=float, default=TrainSettings.checkpoint_secs, help="between checkpoints")
-
-
-def settings_of(
-    arguments: argparse.Namespace, method: str, steps: int | None = None, minutes: float | None = None
-) -> PruneSettings:
-    """The flags as settings, with a training of so many steps or minutes. Raises UsageError for bad values."""
+def _settings(arguments: argparse.Namespace, steps: int | None) -> PruneSettings:
+    """The flags as settings, with a training of so many steps, or of --minutes. Raises UsageError for bad values."""
     if arguments.photographs < 1:
         raise UsageError(f"--photographs must be 1 or more, got {arguments.photographs}")
-    names = ("crop", "first_crop", "growth", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
     training = None
-    if steps is not None or minutes is not None:
-        values = {name: getattr(arguments, name) for name in names}
-        training = TrainSettings(steps=steps, minutes=minutes, **values)
-    strength = Strength(arguments.share, arguments.rho, arguments.lasso)
-    return PruneSettings(method, training, strength, arguments.seed, arguments.device)
+    if steps is not None or arguments.minutes is not None:
+        training = from_arguments(TrainSettings, arguments, steps=steps, minutes=arguments.minutes)
+    strength = from_arguments(Strength, arguments)
+    return PruneSettings(arguments.method, training, strength, arguments.seed, arguments.device)
 
 
 def _check(arguments: argparse.Namespace) -> tuple[Plan, Photographs | None, PruneSettings]:
@@ -102,7 +86,7 @@ def _check(arguments: argparse.Namespace) -> tuple[Plan, Photographs | None, Pru
     steps = arguments.steps
     if arguments.epochs is not None and data is not None:
         steps = math.ceil(arguments.epochs * len(data.items) / arguments.batch)
-    return plan, data, settings_of(arguments, arguments.method, steps, arguments.minutes)
+    return plan, data, _settings(arguments, steps)
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.options import option
 from models.train.settings import TrainSettings
 
 #: what a training may do besides learning; "oneshot" prunes before it and holds the masks
@@ -20,17 +21,11 @@ EMA = 0.999
 
 @dataclass(frozen=True)
 class Strength:
-    """How methods that find masks while training go about it.
+    """How methods that find masks while training go about it."""
 
-    Attributes:
-        share: of the training in which masks are found; in the rest they are held.
-        rho: of ADMM, at first.
-        lasso: of the reweighted group lasso.
-    """
-
-    share: float = 0.5
-    rho: float = 1e-4
-    lasso: float = 0.1
+    share: float = option(0.5, "of the training in which zeros are found; in the rest they are held")
+    rho: float = option(1e-4, "of --method admm, at first; it rises 1000-fold")
+    lasso: float = option(0.1, "strength of --method reweighted")
 
 
 @dataclass(frozen=True)

@@ -15,25 +15,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
+from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
 from models.resolve import MODEL_HELP
 from models.train.data.photographs import read_photographs
 from models.train.running.log import CsvLog
-from models.train.settings import PRECISIONS, RECIPES, Augmentation, TrainSettings, check_teacher
+from models.train.settings import Augmentation, TrainSettings, check_teacher
 
 if TYPE_CHECKING:
     from torch import nn
 
     from models.train.loop import Teacher, TrainStep
-
-_AUGMENTATION, _SETTINGS = Augmentation(), TrainSettings(steps=1)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,49 +55,17 @@ def make_parser() -> argparse.ArgumentParser:
     length.add_argument("--epochs", type=float, help="how often every photograph is seen")
     length.add_argument("--steps", type=int, help="updates of the weights")
     length.add_argument("--minutes", type=float, help="of training")
-    _add_settings(parser)
+    add_flags(parser, TrainSettings)
+    add_flags(parser, Augmentation)
     return parser
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Flags named as the fields of TrainSettings and Augmentation."""
-    parser.add_argument("--crop", type=int, default=_SETTINGS.crop, help="side of a view in pixels")
-    parser.add_argument("--first-crop", type=int, help="side at the beginning, from where views grow (default: --crop)")
-    parser.add_argument("--growth", type=float, default=_SETTINGS.growth, help="fraction of the training they grow in")
-    parser.add_argument("--batch", type=int, default=_SETTINGS.batch, help="views per step, of all processes together")
-    parser.add_argument("--recipe", choices=RECIPES, default=_SETTINGS.recipe, help="optimizer and learning rates")
-    parser.add_argument("--lr", type=float, help="highest learning rate (default: the recipe's)")
-    parser.add_argument("--weight-decay", type=float, help="of weights alone (default: the recipe's)")
-    parser.add_argument("--warmup", type=float, default=_SETTINGS.warmup, help="fraction in which the rate rises")
-    for name, what in (("label", "annotations"), ("soft", "the teacher's maps"), ("hint", "the teacher's features")):
-        default = getattr(_SETTINGS, f"{name}_weight")
-        parser.add_argument(f"--{name}-weight", type=float, default=default, help=f"of the loss against {what}")
-    parser.add_argument("--ema", type=float, default=_SETTINGS.ema, help="decay of the averaged weights")
-    parser.add_argument("--precision", choices=PRECISIONS, default=_SETTINGS.precision, help="of the arithmetic")
-    parser.add_argument("--workers", type=int, help="processes that prepare views (default: by the device)")
-    parser.add_argument("--checkpoint-secs", type=float, default=_SETTINGS.checkpoint_secs, help="between checkpoints")
-    parser.add_argument("--seed", type=int, default=0, help="of random weights, views and their order")
-    for name in ("scale", "photograph_scale"):
-        default = getattr(_AUGMENTATION, name)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, nargs=2, default=default, help="lowest, highest")
-    for name in ("rotation", "shift", "flip", "colour"):
-        parser.add_argument(f"--{name}", type=float, default=getattr(_AUGMENTATION, name), help="augmentation")
 
 
 def _settings(arguments: argparse.Namespace, photographs: int) -> TrainSettings:
     steps = arguments.steps
     if arguments.epochs is not None:
         steps = math.ceil(arguments.epochs * photographs / arguments.batch)
-    same = [field.name for field in fields(TrainSettings) if field.name not in ("steps", "augmentation")]
-    augmentation = Augmentation(
-        tuple(arguments.scale),
-        tuple(arguments.photograph_scale),
-        arguments.rotation,
-        arguments.shift,
-        arguments.flip,
-        arguments.colour,
-    )
-    return TrainSettings(steps=steps, augmentation=augmentation, **{name: getattr(arguments, name) for name in same})
+    augmentation = from_arguments(Augmentation, arguments)
+    return from_arguments(TrainSettings, arguments, steps=steps, minutes=arguments.minutes, augmentation=augmentation)
 
 
 def _teacher(arguments: argparse.Namespace) -> Teacher | None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.options import option
 
 RECIPES = ("muon", "adamw", "lwop")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -15,23 +16,18 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How views of photographs differ; the defaults are Lightweight OpenPose's, colour apart.
+    """How views of photographs differ; the defaults are Lightweight OpenPose's, colour apart."""
 
-    Attributes:
-        scale: an annotated person becomes 0.6 x 368 x this high, in pixels, drawn between the two.
-        photograph_scale: a photograph without annotations becomes 368 x this high.
-        rotation: up to so many degrees either way.
-        shift: the crop's centre is up to so many pixels off the person's, on each axis.
-        flip: probability of a mirrored view.
-        colour: strength of changes of brightness, contrast and colour balance; 0 leaves colours alone.
-    """
-
-    scale: tuple[float, float] = (0.5, 1.1)
-    photograph_scale: tuple[float, float] = (0.5, 1.1)
-    rotation: float = 40.0
-    shift: float = 40.0
-    flip: float = 0.5
-    colour: float = 0.2
+    scale: tuple[float, float] = option(
+        (0.5, 1.1), "an annotated person becomes 0.6 x 368 x this high: lowest, highest", nargs=2
+    )
+    photograph_scale: tuple[float, float] = option(
+        (0.5, 1.1), "a photograph without annotations becomes 368 x this high: lowest, highest", nargs=2
+    )
+    rotation: float = option(40.0, "up to so many degrees either way")
+    shift: float = option(40.0, "pixels that a crop's centre is off the person's at most, on each axis")
+    flip: float = option(0.5, "probability of a mirrored view")
+    colour: float = option(0.2, "strength of changes of brightness, contrast and colour balance; 0 for none")
 
     def __post_init__(self) -> None:
         for name in ("scale", "photograph_scale"):
@@ -52,43 +48,35 @@ class TrainSettings:
         steps: updates of the weights.
         minutes: of training, over all runs of a command that was interrupted; what is learnt then depends on the
             machine's speed.
-        crop: side of the square views, in pixels; a multiple of the network's stride.
-        first_crop: side at the beginning; the same views, smaller. They grow to `crop` until `growth` of the training
-            is done (progressive resizing): what is learnt early needs no detail, and a quarter of the pixels cost a
-            quarter of the time.
-        growth: as a fraction of the training.
-        batch: views per step, of all processes together.
+        crop: a multiple of the network's stride.
+        first_crop: the same views, smaller; they grow to `crop` until `growth` of the training is done (progressive
+            resizing): what is learnt early needs no detail, and a quarter of the pixels cost a quarter of the time.
         recipe: "muon" and "adamw" are these optimizers with warm-up and a cosine to zero; "lwop" is Lightweight
-            OpenPose's Adam, its rate x 0.333 three times, refinement stages at four times the rate.
-        lr: the highest learning rate; None is the recipe's.
-        weight_decay: of weights, not of biases and batch norms; None is the recipe's.
-        warmup: fraction of the training in which the rate rises from 0; not of "lwop".
-        label_weight, soft_weight, hint_weight: of the losses against annotations, the teacher's maps, its features.
-        ema: decay per step of the averaged weights, which are what is kept.
-        precision: of the arithmetic; "auto" is bfloat16 or float16 on a GPU, float32 on a CPU.
-        seed: of views and their order.
-        workers: processes that prepare views; None lets the device decide.
-        checkpoint_secs: between checkpoints.
+            OpenPose's Adam, its rate x 0.333 three times, refinement stages at four times the rate, with no warm-up.
+        weight_decay: not of biases and batch norms.
+        ema: per step; the averaged weights are what is kept.
+        precision: "auto" is bfloat16 or float16 on a GPU, float32 on a CPU.
+        augmentation: how views of photographs differ.
     """
 
     steps: int | None = None
     minutes: float | None = None
-    crop: int = 256
-    first_crop: int | None = None
-    growth: float = 0.7
-    batch: int = 8
-    recipe: str = "adamw"
-    lr: float | None = None
-    weight_decay: float | None = None
-    warmup: float = 0.03
-    label_weight: float = 1.0
-    soft_weight: float = 1.0
-    hint_weight: float = 0.5
-    ema: float = 0.999
-    precision: str = "auto"
-    seed: int = 0
-    workers: int | None = None
-    checkpoint_secs: float = 60.0
+    crop: int = option(256, "side of a view in pixels")
+    first_crop: int | None = option(None, "side at the beginning, from where views grow (default: --crop)")
+    growth: float = option(0.7, "fraction of the training in which views grow")
+    batch: int = option(8, "views per step, of all processes together")
+    recipe: str = option("adamw", "optimizer and learning rates", choices=RECIPES)
+    lr: float | None = option(None, "highest learning rate (default: the recipe's)")
+    weight_decay: float | None = option(None, "of weights alone (default: the recipe's)")
+    warmup: float = option(0.03, "fraction in which the rate rises")
+    label_weight: float = option(1.0, "of the loss against annotations")
+    soft_weight: float = option(1.0, "of the loss against the teacher's maps")
+    hint_weight: float = option(0.5, "of the loss against the teacher's features")
+    ema: float = option(0.999, "decay of the averaged weights")
+    precision: str = option("auto", "of the arithmetic", choices=PRECISIONS)
+    seed: int = option(0, "of all that is drawn: random weights, views, their order")
+    workers: int | None = option(None, "processes that prepare views (default: by the device)")
+    checkpoint_secs: float = option(60.0, "between checkpoints")
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:

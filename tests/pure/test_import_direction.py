@@ -29,7 +29,7 @@ MAY_IMPORT = {
 }
 #: the rooms of each package from the lowest floor up; a room imports from its own and from lower floors only
 ROOMS = {
-    "fleetpose": ["commands errors interrupt json_fields native progress", "cli codec files hiding", "api"],
+    "fleetpose": ["commands errors interrupt json_fields native options progress", "cli codec files hiding", "api"],
     "devices": [
         "conditions profile runtime timers",
         "info rpc",
