@@ -14,6 +14,7 @@ from codegen.lowering.hosts import add_target_host, host_for
 from devices import open_device
 from devices.profile import ITEM_BYTES, load_profile
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import make_folder
 from fleetpose.progress import Progress, status
@@ -98,7 +99,7 @@ def main(arguments: argparse.Namespace) -> int:
     with status("building") as progress:
         manifest = build_files(arguments, progress)
     if arguments.json:
-        cli.print_json({"artifact": str(arguments.out), **manifest.to_dict()})
+        cli.print_json({"artifact": str(arguments.out), **encode(manifest)})
     else:
         sizes = ", ".join(f"{height}x{width}" for height, width in manifest.sizes)
         size = arguments.out.stat().st_size / 1e6

@@ -21,6 +21,7 @@ from devices import open_device
 from devices.opening import check_runs_kernels
 from devices.profile import Profile
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
@@ -103,7 +104,7 @@ def main(arguments: argparse.Namespace) -> int:
     tuned = Tuned.load(out.absolute()) if out.exists() else Tuned()
     left = sum(not tuner.is_done(task, tuned) for task in tasks)
     if arguments.json:
-        rows = [row.to_dict() for task in tasks if (row := tuned.row(task.workload, arguments.tuner))]
+        rows = [encode(row) for task in tasks if (row := tuned.row(task.workload, arguments.tuner))]
         cli.print_json(
             {"profile": profile.name, "file": str(out), "rows": rows, "measured": tuner.measured, "left": left}
         )

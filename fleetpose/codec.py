@@ -75,7 +75,7 @@ def decode(kind: type[Value], value: Any, where: str = "") -> Value:
         return _decoder(kind)(value)  # type: ignore[arg-type]  # types have hashes
     except _Mismatch as error:
         subject = ": ".join(filter(None, (where, error.place.lstrip(".")))) or "it"
-        raise DataError(f"{subject}{error}") from error.__cause__
+        raise DataError(f"{subject}{error}".removeprefix("it: ")) from error.__cause__
 
 
 class _Mismatch(Exception):
@@ -242,7 +242,7 @@ def _field_decoder(hint: Any, settings: FieldSettings) -> Decoder:
 
     def read(value: Any) -> Any:
         try:
-            return settings.null if value is None else convert(value)
+            return settings.null if value is None and settings.null is not None else convert(value)
         except (UsageError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise _Mismatch(f": {f'{error} is missing' if isinstance(error, KeyError) else error}") from error
 

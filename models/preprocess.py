@@ -8,10 +8,9 @@ manifest.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -43,18 +42,6 @@ class Preprocessing:
             )
         if self.channels not in ("BGR", "RGB"):
             raise UsageError(f'preprocessing channels must be "BGR" or "RGB", got {self.channels!r}')
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: {"mean": [m, m, m], "scale": s, "channels": "BGR"}."""
-        return {**asdict(self), "mean": list(self.mean)}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Preprocessing:
-        """Inverse of `to_dict`. Raises UsageError for a missing, unknown or malformed field."""
-        try:
-            return cls(**fields)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"not a preprocessing: {dict(fields)!r} ({error})") from error
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ Plain values only; knows neither torch nor TVM.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
-from fleetpose.files import sha256
+from fleetpose.files import read_json, sha256
 
 FORMAT = 2
 
@@ -104,10 +105,6 @@ class Manifest:
     plan: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
-
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """Input (height, width) of every entry."""
@@ -122,7 +119,7 @@ class Manifest:
         raise UsageError(f"built for input {known}, not {size[0]}x{size[1]}; rebuild with --size {size[0]}x{size[1]}")
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        path.write_text(json.dumps(encode(self), indent=1) + "\n")
 
 
 def manifest_path(artifact: Path) -> Path:
@@ -144,42 +141,12 @@ def read_manifest(artifact: Path) -> Manifest:
     path = manifest_path(artifact)
     if not artifact.is_file():
         raise UsageError(f"no artifact at {artifact}; make one with python -m codegen.build -o {artifact}")
-    try:
-        fields = json.loads(path.read_text())
-        if fields.get("format") != FORMAT:
-            raise UsageError(
-                f"{path} has format {fields.get('format')}, this version reads {FORMAT}; rebuild the artifact"
-            )
-        manifest = _from_fields(fields)
-    except FileNotFoundError:
-        raise UsageError(f"{path} is missing; it is written beside the artifact and moves with it") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} is not a manifest ({error}); rebuild the artifact") from error
+    hint = "it is written beside the artifact and moves with it; where it is lost or of another version, rebuild both"
+    manifest = decode(Manifest, read_json(path, "manifest", FORMAT, hint), str(path))
     _check_digest(artifact, manifest.sha256)
     if manifest.parameters_file:
         _check_digest(artifact.parent / manifest.parameters_file["file"], manifest.parameters_file["sha256"])
     return manifest
-
-
-def _from_fields(fields: dict[str, Any]) -> Manifest:
-    def tensor(values: dict[str, Any]) -> TensorSpec:
-        return TensorSpec(**{**values, "shape": tuple(values["shape"])})
-
-    entries = tuple(
-        Entry(
-            entry["name"],
-            tensor(entry["input"]),
-            tuple(tensor(output) for output in entry["outputs"]),
-            tuple(_layer_code(layer) for layer in entry["layers"]),
-        )
-        for entry in fields["entries"]
-    )
-    names = {key: tuple(fields.get(key, ())) for key in ("parameters", "textures")}
-    return Manifest(**{**fields, "entries": entries, **names})
-
-
-def _layer_code(fields: dict[str, Any]) -> LayerCode:
-    return LayerCode(**{**fields, "kernels": tuple(fields["kernels"]), "out_shape": tuple(fields["out_shape"])})
 
 
 def _check_digest(path: Path, expected: str) -> None:

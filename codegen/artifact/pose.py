@@ -10,6 +10,7 @@ import numpy as np
 
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.manifest import Manifest
+from fleetpose.codec import decode
 from fleetpose.errors import UsageError
 from models.pose.decoding.decoders import decoder_for
 from models.pose.person import Person
@@ -44,7 +45,7 @@ def check_pose(manifest: Manifest) -> None:
 def prepare(manifest: Manifest, image: np.ndarray) -> tuple[np.ndarray, Placement]:
     """The input of the best-fitting size the artifact was built for: (1, 3, H, W), and where the photograph lies."""
     size = choose_size((image.shape[0], image.shape[1]), manifest.sizes)
-    return fit(image, size, Preprocessing.from_dict(manifest.preprocessing))
+    return fit(image, size, decode(Preprocessing, manifest.preprocessing))
 
 
 def decode_maps(maps: dict[str, np.ndarray], placement: Placement) -> list[Person]:

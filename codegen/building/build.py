@@ -15,6 +15,7 @@ from codegen.linking.link import opencl_source
 from codegen.lowering.compile import CompiledNetwork, compile_network
 from codegen.lowering.network import Options
 from codegen.tuning.database import Tuned, load_tuned
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, check_writable, sha256
 from fleetpose.interrupt import hold_interrupt
@@ -63,7 +64,7 @@ class BuiltNetwork:
                 packed = outputs.enter_context(atomic_output(parameters_path(out), force=True))
                 save_file(parameters, packed)
                 beside = {"file": parameters_path(out).name, "sha256": sha256(packed)}
-            manifest = replace(self.manifest, sha256=sha256(shared), parameters_file=beside, elf=report.to_dict())
+            manifest = replace(self.manifest, sha256=sha256(shared), parameters_file=beside, elf=encode(report))
             manifest.write(described)
         if not parameters:
             parameters_path(out).unlink(missing_ok=True)  # of an artifact that was replaced
@@ -102,7 +103,7 @@ def build(
         network.graphs[0].name,
         "",
         tuple(compiled.lowered.entries),
-        preprocessing=spec.preprocessing.to_dict(),
+        preprocessing=encode(spec.preprocessing),
         stride=spec.stride,
         weights=dict(network.weights),
         parameters=tuple(compiled.lowered.parameters),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
+
+from fleetpose.codec import decode
 
 #: fields of configurations that decide how weights are packed; all others are about tiles and orders
 PACKING = ("m", "filters", "channels", "order", "sorted")
@@ -47,10 +49,4 @@ class ScheduleChoice:
         rule = by_name.get(name := config.pop("schedule", ""))
         if rule is None:
             raise ValueError(f"no schedule is called {name!r}; known: {', '.join(by_name)}")
-        wanted = {field.name for field in fields(rule.config)}
-        if not config.keys() <= wanted:
-            raise ValueError(f"schedule {name} has no {', '.join(sorted(config.keys() - wanted))}")
-        try:
-            return cls(name, rule.config(**config))
-        except TypeError as error:
-            raise ValueError(f"schedule {name}: {error}") from error
+        return cls(name, decode(rule.config, config, f"schedule {name}"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,6 @@ class ElfReport:
     page: int
     needed: tuple[str, ...]
     undefined: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     def __str__(self) -> str:
         libraries = ", ".join(self.needed) or "no library"

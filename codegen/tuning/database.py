@@ -10,7 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from codegen.kernels.workload import Workload
 from codegen.schedules import RULES, candidates
 from codegen.tuning.key import Key
 from devices.profile import Profile
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
 
@@ -62,19 +63,6 @@ class TunedRow:
     failures: tuple[Mapping[str, str], ...] = ()
     device: Mapping[str, Any] = field(default_factory=dict)
     date: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {**asdict(self), "failures": list(self.failures)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TunedRow:
-        """The inverse of `to_dict`. Raises ValueError where fields are unknown or missing."""
-        try:
-            failures = tuple(values.get("failures", ()))
-            return cls(**{**values, "workload": Key.from_dict(values["workload"]), "failures": failures})
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"not a row of tuned data: {error}") from error
 
     def choice(self) -> ScheduleChoice:
         """The best choice. Raises ValueError where the schedule, or a field of its configuration, is gone."""
@@ -190,7 +178,7 @@ def read_rows(path: Path) -> list[TunedRow]:
                 break
             raise UsageError(f"{path}, line {number}, is not JSON: {error}") from error
         try:
-            row = TunedRow.from_dict(values)
+            row = decode(TunedRow, values)
         except ValueError as error:
             log.warning("%s, line %d, is of another format and left out: %s", path, number, error)
             continue
@@ -207,5 +195,5 @@ def update(path: Path, rows: Iterable[TunedRow]) -> None:
     kept.update({(row.workload, row.tuner): row for row in rows})
     ordered = sorted(kept.values(), key=lambda row: (row.workload.order(), row.tuner))
     with atomic_output(path, force=True) as temporary:
-        lines = [json.dumps(row.to_dict(), allow_nan=False) + "\n" for row in ordered]
+        lines = [json.dumps(encode(row), allow_nan=False) + "\n" for row in ordered]
         temporary.write_text("".join(lines), encoding="utf-8")

@@ -8,8 +8,7 @@ best. Some change which are legal, so legality is asked of each workload itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +53,10 @@ class Key:
     pitches: tuple[int, ...]
     mode: str = ""
 
+    def __post_init__(self) -> None:
+        if not (self.inputs and self.kind):  # the kind parses the sparsity
+            raise UsageError("a workload has inputs")
+
     @classmethod
     def of(cls, workload: Workload) -> Key:
         """The key of a workload."""
@@ -73,20 +76,6 @@ class Key:
             tuple(plane.pitch for plane in (*workload.operands, workload.output)),
             layer.mode + ("_corners" if layer.align_corners else ""),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Key:
-        """The inverse of `to_dict`, also of its JSON. Raises ValueError for what is no workload of today's format."""
-        try:
-            key = cls(**{name: _frozen(value) for name, value in values.items()})
-            assert key.kind
-        except (TypeError, IndexError, AttributeError, UsageError) as error:
-            raise ValueError(f"not a workload: {error}") from error
-        return key
 
     def order(self) -> tuple:
         """What rows are sorted by: numbers as numbers, kinds of layers together."""
@@ -126,10 +115,6 @@ class Key:
     def _sizes(self) -> tuple[int, int, int]:
         channels, height, width = self.output
         return (sum(shape[0] for shape in self.inputs), channels, height * width)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def _sortable(value: Any) -> Any:

@@ -14,6 +14,7 @@ import json
 import logging
 from pathlib import Path
 
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
 from latency.records.identity import checksum
 from latency.records.record import FORMAT, Record
@@ -26,7 +27,7 @@ BEGINNING = json.dumps({"format": FORMAT})[:-1].encode()
 
 def to_line(record: Record) -> str:
     """A record as its line in a file, checksum and newline included."""
-    values = record.to_dict()
+    values = {"format": FORMAT, **encode(record)}
     return json.dumps({**values, "checksum": checksum(values)}, allow_nan=False) + "\n"
 
 
@@ -35,7 +36,9 @@ def from_line(line: str) -> Record:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise ValueError(f"it is a JSON {type(values).__name__}, not an object")
-    record = Record.from_dict(values)
+    if (its_format := values.get("format")) != FORMAT:
+        raise ValueError(f"its format is {its_format!r}, not {FORMAT!r}")
+    record = decode(Record, {name: value for name, value in values.items() if name not in ("format", "checksum")})
     claimed = values.pop("checksum", None)
     if claimed is None:
         raise ValueError("it has no checksum")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from fleetpose.errors import UsageError
+from fleetpose.json_fields import in_json
 from latency.records.identity import layer_from_dict, layer_to_dict
 from models.graph.layer import Layer
 from models.plans.sparsity import DENSE, Sparsity, parse_variant
@@ -85,7 +85,13 @@ class Record:
     id: str
     kind: str
     dtype: str
-    layer: Layer | None = None
+    layer: Layer | None = field(
+        default=None,
+        metadata=in_json(
+            encode=lambda layer: None if layer is None else layer_to_dict(layer),
+            decode=lambda values: None if values is None else layer_from_dict(values),
+        ),
+    )
     pitches: tuple[int, ...] = ()
     sparsity: str = DENSE
     schedule: Mapping[str, Any] = field(default_factory=dict)
@@ -122,37 +128,6 @@ class Record:
     def variant(self) -> Sparsity | None:
         """The sparsity as a value; None is dense."""
         return parse_variant(self.sparsity)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object, without its checksum."""
-        values = {column.name: getattr(self, column.name) for column in fields(self)}
-        for name in ("ratio_to_dense", "failure"):
-            values[name] = None if values[name] is None else dict(vars(values[name]))
-        values["layer"] = None if self.layer is None else layer_to_dict(self.layer)
-        for name, value in values.items():
-            values[name] = list(value) if isinstance(value, tuple) else value
-        return {"format": FORMAT, **values}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Record:
-        """The inverse of `to_dict`, also of its JSON. Raises ValueError, in one line, for what is no record."""
-        if values.get("format") != FORMAT:
-            raise ValueError(f"its format is {values.get('format')!r}, not {FORMAT!r}")
-        given = {name: value for name, value in values.items() if name not in ("format", "checksum")}
-        unknown = given.keys() - {column.name for column in fields(cls)}
-        if unknown:
-            raise ValueError(f"a record has no {sorted(unknown)[0]!r}")
-        try:
-            if given.get("layer") is not None:
-                given["layer"] = layer_from_dict(given["layer"])
-            for name, kind in (("ratio_to_dense", RatioToDense), ("failure", Failure)):
-                given[name] = kind(**given[name]) if given.get(name) is not None else None
-            for name in ("pitches", "networks", "size"):
-                given[name] = tuple(given[name]) if isinstance(given.get(name), list) else given.get(name, ())
-            given["size"] = given["size"] or None
-            return cls(**given)
-        except (TypeError, KeyError, AttributeError, UsageError) as error:
-            raise ValueError(f"it is no record: {error}") from error
 
 
 def _check(record: Record) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fleetpose.codec import decode
 from fleetpose.errors import UsageError, unknown_name
 from models.graph.layer import Shape
 from models.preprocess import Preprocessing
@@ -82,7 +83,9 @@ def complete(
     """
     if "preprocessing" in said:
         given = said["preprocessing"]
-        preprocessing = given if isinstance(given, Preprocessing) else Preprocessing.from_dict(given)
+        preprocessing = (
+            given if isinstance(given, Preprocessing) else decode(Preprocessing, given, f"preprocessing of {name}")
+        )
     else:
         preprocessing = PREPROCESSING
         log.warning("%s does not say its preprocessing; taken: (pixel - 128) / 256, BGR (docs/extending.md)", name)

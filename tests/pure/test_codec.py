@@ -146,6 +146,8 @@ def test_decode_of_no_object_has_a_subject():
         decode(Machine, 3)
     with pytest.raises(DataError, match=r"^size is 3, not a list$"):
         decode(Machine, {"size": 3})
+    with pytest.raises(DataError, match=r"^a machine without a size$"):
+        decode(Machine, {"parts": [], "size": [0, 0]})
 
 
 def test_types_without_json_are_refused():

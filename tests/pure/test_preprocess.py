@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
 from models.preprocess import Placement, Preprocessing, choose_size, contained_size, fit, free_size, read_image
 
@@ -23,7 +24,7 @@ def write(path, image, extension=".png"):
 
 def test_preprocessing_round_trips_through_json():
     before = Preprocessing((104.0, 117.5, 123), 1 / 58, "RGB")
-    assert Preprocessing.from_dict(json.loads(json.dumps(before.to_dict()))) == before
+    assert decode(Preprocessing, json.loads(json.dumps(encode(before)))) == before
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_preprocessing_round_trips_through_json():
 )
 def test_a_malformed_preprocessing_is_refused(fields):
     with pytest.raises(UsageError):
-        Preprocessing.from_dict(fields)
+        decode(Preprocessing, fields)
 
 
 @pytest.mark.parametrize(

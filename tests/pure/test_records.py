@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from latency.records.identity import checksum, layer_from_dict, layer_id, layer_to_dict, network_id
 from latency.records.journal import Journal
 from latency.records.read import from_line, read_records, to_line
-from latency.records.record import Failure, RatioToDense, Record
+from latency.records.record import FORMAT, Failure, RatioToDense, Record
 from models.graph.layer import Layer, Step
 
 DEVICE = {"profile": "host", "name": "a CPU", "driver": "3.1", "compute_units": 2}
@@ -101,7 +102,7 @@ def test_a_record_has_a_time_or_a_failure():
 
 def changed_line(one: Record, **values) -> str:
     """A line that says otherwise, its checksum made right."""
-    told = {**one.to_dict(), **values}
+    told = {"format": FORMAT, **encode(one), **values}
     return json.dumps({**told, "checksum": checksum(told)}) + "\n"
 
 
@@ -110,15 +111,15 @@ WRONG = {
     "it is a JSON list": "[1]\n",
     "format is 'nn-meter/3'": changed_line(record(), format="nn-meter/3"),
     "format is None": '{"ms": 1}\n',
-    "has no 'energy'": changed_line(record(), energy=1),
+    "unknown key 'energy'": changed_line(record(), energy=1),
     "event_ms is nan": changed_line(record(), event_ms=math.nan),
     "wall_ms is -1": changed_line(record(), wall_ms=-1),
     "wall_ms is 0": changed_line(record(), wall_ms=0),
     "it was changed or damaged": to_line(record()).replace("1.25", "1.26"),
-    "it has no checksum": json.dumps(record().to_dict()) + "\n",
+    "it has no checksum": json.dumps({"format": FORMAT, **encode(record())}) + "\n",
     "its kind is 'block'": changed_line(record(), kind="block"),
     "unknown variant": changed_line(record(), sparsity="colums:0.5:8x1"),
-    "no record": changed_line(record(), layer={"op": "conv"}),
+    "layer: 'in_shapes' is missing": changed_line(record(), layer={"op": "conv"}),
 }
 
 

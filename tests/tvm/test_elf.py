@@ -18,6 +18,7 @@ from codegen.linking.elf import ElfError, check_artifact
 from codegen.linking.link import link_shared
 from devices.profile import load_profile
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError
 from tests.small_network import register_small
 
@@ -44,7 +45,7 @@ def test_report_of_an_artifact(artifacts, host):
     assert report.page == (4096 if report.machine == "x86-64" else 16384)
     assert report.needed == ()
     assert report.undefined == ("TVMFFIErrorSetRaisedFromCStrParts",)
-    assert read_manifest(artifacts[host]).elf == report.to_dict()
+    assert read_manifest(artifacts[host]).elf == encode(report)
 
 
 @only_x86

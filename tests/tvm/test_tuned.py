@@ -18,6 +18,7 @@ from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, l
 from codegen.tuning.key import Key
 from codegen.tuning.tasks import tasks_of
 from devices.profile import load_profile
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.graph.layer import Step
@@ -147,8 +148,8 @@ def test_choices_are_legal(data):
 @pytest.mark.parametrize("name", LAYERS)
 def test_keys_survive_json(name):
     key = Key.of(workload_of(LAYERS[name]))
-    assert Key.from_dict(json.loads(json.dumps(key.to_dict()))) == key
-    assert hash(Key.from_dict(key.to_dict())) == hash(key)
+    assert decode(Key, json.loads(json.dumps(encode(key)))) == key
+    assert hash(decode(Key, encode(key))) == hash(key)
 
 
 def test_a_file_is_sorted_and_the_latest_row_wins(tmp_path):
@@ -183,7 +184,7 @@ def test_a_torn_last_line_is_left_out_and_repaired(tmp_path, caplog):
 
 def test_rows_of_another_format_are_left_out(tmp_path, caplog):
     path = tmp_path / "device.jsonl"
-    row = row_of(workload_of()).to_dict()
+    row = encode(row_of(workload_of()))
     other = {**row, "workload": {**row["workload"], "sparsity": "wishful:0.5"}}
     path.write_text("".join(json.dumps(each) + "\n" for each in ({"ms": 1}, {**row, "extra": 1}, other, 3, row)))
     assert len(Tuned.load(path).rows) == 1
