@@ -1,5 +1,6 @@
 """The command `fleetpose`: every verb once, the frame of `python -m`, and one line for what goes wrong."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,25 @@ def test_no_verb_shows_the_overview(capsys):
 def test_unknown_verb_suggests(capsys):
     assert main(["optimise"]) == 2
     assert "unknown command 'optimise'; did you mean 'optimize'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "completions"),
+    [
+        ("fleetpose opt", {"optimize"}),
+        ("fleetpose --v", {"--version"}),
+        ("fleetpose doctor --dev", {"--device"}),
+        ("fleetpose collect --sparsi --json", {"--sparsity"}),
+        ("fleetpose nothing --dev", set()),
+    ],
+)
+def test_completion_knows_verbs_and_their_flags(tmp_path, line, completions):
+    pytest.importorskip("argcomplete", reason="argcomplete is not installed: pip install '.[completion]'")
+    out, point = tmp_path / "out", str(len(line.removesuffix(" --json")))
+    question = {"COMP_LINE": line, "COMP_POINT": point, "COMP_TYPE": "9", "_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n"}
+    variables = {**os.environ, **question, "_ARGCOMPLETE_STDOUT_FILENAME": str(out)}
+    subprocess.run([sys.executable, "-m", "fleetpose"], env=variables, cwd=ROOT, check=True, timeout=60)
+    assert set(map(str.strip, out.read_text().splitlines())) == completions
 
 
 @pytest.mark.parametrize("name", ["doctor", "serve"])
