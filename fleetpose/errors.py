@@ -42,6 +42,11 @@ def reason(error: BaseException, lines: int = 4) -> str:
     return "\n".join(text[:lines]) or type(error).__name__
 
 
+def first_line(error: BaseException, letters: int = 160) -> str:
+    """The first line of what an error says, cut to so many letters; of one that says nothing its class."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:letters]
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that is not among `known`: with a "did you mean" where one is close.
 

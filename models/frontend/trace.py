@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, first_line
 from models.frontend.draft import Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
@@ -52,7 +52,7 @@ def trace(
     elif input_shape is None:
         raise UsageError("tracing a module needs its input shape (channels, height, width)")
     else:
-        program = _export(module, input_shape)
+        program = export(module, input_shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = program.run_decompositions({})  # in-place operators become plain ones; nothing is decomposed
@@ -60,22 +60,22 @@ def trace(
     return _finish(network, name, dtype)
 
 
-def _export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
+def export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
+    """What `module` runs in eval mode on one input (1, *input_shape). Raises UsageError where torch cannot say it."""
     first = next(module.parameters(), torch.empty(0))
     example = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)
     try:
-        with _eval_mode(module), torch.no_grad(), warnings.catch_warnings():
+        with eval_mode(module), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.export(module, (example,), strict=False)
     except Exception as error:  # torch.export documents no base class for what it raises
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UsageError(
-            f"torch.export cannot trace {type(module).__name__} at {input_shape}: {lines[0][:200]}"
-        ) from error
+        why = first_line(error, 200)
+        raise UsageError(f"torch.export cannot trace {type(module).__name__} at {input_shape}: {why}") from error
 
 
 @contextmanager
-def _eval_mode(module: nn.Module) -> Iterator[None]:
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Eval mode for a while; then every part is in the mode it was in."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

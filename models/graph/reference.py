@@ -53,8 +53,12 @@ def run_graph(
 
 def run_layer(layer: Layer, inputs: list[torch.Tensor], weights: dict[str, torch.Tensor]) -> torch.Tensor:
     """One layer: its op and bias, then its epilogue. `inputs` as in Layer.inputs; `weights` as in Graph.weights."""
-    operands, addends = inputs[: layer.operands], iter(inputs[layer.operands :])
-    x = _run_op(layer, operands, weights)
+    return run_epilogue(layer, _run_op(layer, inputs[: layer.operands], weights), inputs[layer.operands :])
+
+
+def run_epilogue(layer: Layer, x: torch.Tensor, tensors: list[torch.Tensor]) -> torch.Tensor:
+    """A layer's epilogue on what its op made; `tensors` are the addends, in order."""
+    addends = iter(tensors)
     for step in layer.epilogue:
         x = x + next(addends) if step.kind == "add" else apply_step(step, x)
     return x

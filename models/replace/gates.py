@@ -6,6 +6,7 @@ Squeeze-excite (Hu et al. 2018): x * gate(mean of x over the plane), one factor 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError
+from models.frontend.trace import eval_mode
 from models.replace.cost import is_gating, is_global_pool
 from models.replace.program import Op, OperatorProgram, one_path_each, program
 from models.replace.rewrite import GATES, SMOOTH_NAMES
@@ -110,17 +112,11 @@ def fold_mean_gates(
 
 def _measure(original: nn.Module, meters: Mapping[str, _Meter], batches: Iterable[torch.Tensor]) -> None:
     """Run the batches in eval mode with a meter on each of the modules."""
-    handles = [original.get_submodule(path).register_forward_hook(meter) for path, meter in meters.items()]
-    modes = {part: part.training for part in original.modules()}
-    try:
-        original.eval()
+    with eval_mode(original), ExitStack() as hooks:
+        for path, meter in meters.items():
+            hooks.enter_context(original.get_submodule(path).register_forward_hook(meter))
         for batch in batches:
             original(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, mode in modes.items():
-            part.training = mode
 
 
 def _reader(ran: OperatorProgram, paths: Mapping[Op, str], path: str, gatings: Collection[Gating]) -> tuple[str, str]:

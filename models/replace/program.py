@@ -7,7 +7,6 @@ products of squeeze-excite, because those are what is to be replaced.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 from torch import fx, nn
 from torch.export.graph_signature import InputKind
 
-from fleetpose.errors import UsageError
+from models.frontend.trace import export
 from models.graph.layer import Shape
 
 
@@ -70,20 +69,7 @@ def program(module: nn.Module, input_shape: Shape) -> OperatorProgram:
     Raises:
         UsageError: torch.export cannot trace it.
     """
-    first = next(module.parameters(), torch.empty(0))
-    example = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)
-    modes = {part: part.training for part in module.modules()}
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exported = torch.export.export(module.eval(), (example,), strict=False)
-    except Exception as error:  # torch.export documents no base class for what it raises
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise UsageError(f"torch.export cannot trace {type(module).__name__} at {input_shape}: {reason}") from error
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-    return _read(exported)
+    return _read(export(module, input_shape))
 
 
 def one_path_each(module: nn.Module, ran: OperatorProgram) -> dict[Op, str]:

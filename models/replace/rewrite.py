@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, first_line
 from models.replace.chain import MODULES
 
 #: modules and functions that are smooth activations, by name
@@ -61,7 +61,7 @@ def rewritten(owner: nn.Module, edit: Callable[[fx.Graph, nn.Module], int], inli
         try:
             graph = tracer.trace(owner)
         except Exception as error:  # whatever the forward does to a proxy
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+            reason = first_line(error)
             continue
         frozen = [node for node in graph.nodes if node.op == "call_function" and _freezes(node)]
         if frozen:

@@ -8,7 +8,7 @@ are gone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -122,15 +122,11 @@ def _pair(values: Sequence[int]) -> tuple[int, int]:
 @contextmanager
 def _paths(module: nn.Module, path: list[str]) -> Iterator[None]:
     """Keep `path[-1]` the path of the submodule that runs."""
-    handles = []
-    for name, part in module.named_modules():
-        handles.append(part.register_forward_pre_hook(lambda _part, _x, name=name: path.append(name)))
-        handles.append(part.register_forward_hook(lambda _part, _x, _y: (path.pop(), None)[1]))
-    try:
+    with ExitStack() as hooks:
+        for name, part in module.named_modules():
+            hooks.enter_context(part.register_forward_pre_hook(lambda _part, _x, name=name: path.append(name)))
+            hooks.enter_context(part.register_forward_hook(lambda _part, _x, _y: (path.pop(), None)[1]))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def count(module: nn.Module, input_shape: Shape) -> Count:

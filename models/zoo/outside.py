@@ -21,7 +21,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
-from fleetpose.errors import UsageError, unknown_name
+from fleetpose.errors import UsageError, first_line, unknown_name
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, Output, check_description, complete, described_size
 from models.zoo.spec import ModelSpec
 
@@ -106,9 +106,9 @@ def outputs_of(network: nn.Module, size: tuple[int, int], name: str) -> list[Out
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
             tree = network(torch.zeros(1, 3, *size))
     except Exception as error:  # whatever a network's forward raises
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        why = first_line(error, 200)
         hint = f"its attribute {ATTRIBUTE} = {{'size': (H, W)}} says another size"
-        raise UsageError(f"{name} does not run on 1 x 3 x {size[0]} x {size[1]}: {first[:200]}; {hint}") from error
+        raise UsageError(f"{name} does not run on 1 x 3 x {size[0]} x {size[1]}: {why}; {hint}") from error
     outputs: list[Output] = []
     for path, leaf in pytree.tree_flatten_with_path(tree)[0]:
         shape = tuple(leaf.shape) if isinstance(leaf, torch.Tensor) else ()

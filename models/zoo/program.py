@@ -15,7 +15,7 @@ import torch
 from torch import fx, nn
 from torch.export import ExportedProgram, unflatten
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, first_line
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE
 
 
@@ -63,8 +63,7 @@ def read_program(path: str) -> Program:
             warnings.simplefilter("ignore")
             program = torch.export.load(path, extra_files=extra)
     except Exception as error:  # torch.export documents no base class for what it raises
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UsageError(f"{path} is not a file of torch.export.save: {first[:160]}") from error
+        raise UsageError(f"{path} is not a file of torch.export.save: {first_line(error)}") from error
     try:
         said = json.loads(extra[f"{ATTRIBUTE}.json"] or "{}")
     except ValueError as error:

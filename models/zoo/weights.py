@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, first_line
 from fleetpose.files import atomic_output
 
 Tensors = Mapping[str, torch.Tensor]
@@ -108,14 +108,14 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         known = ", ".join(("*.safetensors", *(f"*{suffix}" for suffix in _CHECKPOINT_SUFFIXES)))
-        raise UsageError(f"{path} is not a safetensors file ({_first_line(error)}); weights are {known}") from error
+        raise UsageError(f"{path} is not a safetensors file ({first_line(error, 120)}); weights are {known}") from error
 
 
 def _read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{path} is not a PyTorch checkpoint of plain tensors ({_first_line(error)})") from error
+        raise UsageError(f"{path} is not a PyTorch checkpoint of plain tensors ({first_line(error, 120)})") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping):
@@ -165,7 +165,3 @@ def _count_names(names: list[str]) -> str:
 
 def _some(names: list[str], separator: str = ", ") -> str:
     return separator.join([*names[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]

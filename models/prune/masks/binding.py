@@ -6,7 +6,7 @@ changed graph, so that tracing it again answers that graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError
+from models.frontend.trace import eval_mode
 from models.graph.layer import Layer
 from models.graph.network import Graph
 
@@ -82,37 +83,28 @@ def _following_norms(network: nn.Module, graph: Graph) -> dict[nn.Module, nn.Bat
         sources[id(output)] = module
         kept_alive.append(output)
 
-    def before_norm(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if isinstance(module, nn.BatchNorm2d) and id(inputs[0]) in sources:
+    def before_norm(module: nn.BatchNorm2d, inputs: tuple[Any, ...]) -> None:
+        if id(inputs[0]) in sources:
             norms[sources[id(inputs[0])]] = module
 
-    hooks = [module.register_forward_hook(after_conv) for module in network.modules() if isinstance(module, nn.Conv2d)]
-    hooks += [
-        module.register_forward_pre_hook(before_norm)
-        for module in network.modules()
-        if isinstance(module, nn.BatchNorm2d)
-    ]
-    modes = {part: part.training for part in network.modules()}
-    network.eval()
-    try:
-        with torch.no_grad():
-            network(torch.zeros(1, *graph.input_shape))
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-        for hook in hooks:
-            hook.remove()
+    with eval_mode(network), torch.no_grad(), ExitStack() as hooks:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                hooks.enter_context(module.register_forward_hook(after_conv))
+            elif isinstance(module, nn.BatchNorm2d):
+                hooks.enter_context(module.register_forward_pre_hook(before_norm))
+        network(torch.zeros(1, *graph.input_shape))
     return norms
 
 
 @torch.no_grad()
-def adopt(network: nn.Module, before: Graph, after: Graph, locate: Callable[..., dict[str, Home]] = homes) -> None:
+def adopt(network: nn.Module, before: Graph, after: Graph) -> None:
     """Give `network`, of which `before` was traced, the weights of `after`, in place.
 
     Raises:
         UsageError: a convolution that changed has no home; nothing is changed then.
     """
-    known = locate(network, before)
+    known = homes(network, before)
     changed = [
         name
         for name in before.weights

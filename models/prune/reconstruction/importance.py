@@ -15,7 +15,7 @@ import torch
 
 from models.graph.layer import Layer
 from models.graph.network import Graph
-from models.graph.reference import apply_step, run_layer
+from models.graph.reference import run_epilogue, run_layer
 from models.prune.reconstruction.streams import torch_weights
 
 
@@ -77,7 +77,7 @@ def _run(
         linear[layer.name] = _without_epilogue(layer, inputs, weights)
         if not linear[layer.name].requires_grad:
             linear[layer.name].requires_grad_()
-        held[layer.name] = _epilogue(layer, linear[layer.name], inputs[layer.operands :])
+        held[layer.name] = run_epilogue(layer, linear[layer.name], inputs[layer.operands :])
     return linear, [held[name] for name in graph.outputs]
 
 
@@ -85,10 +85,3 @@ def _without_epilogue(layer: Layer, inputs: list[torch.Tensor], weights: dict[st
     operands = layer.operands
     plain = replace(layer, epilogue=(), inputs=layer.inputs[:operands], in_shapes=layer.in_shapes[:operands])
     return run_layer(plain, inputs[:operands], weights)
-
-
-def _epilogue(layer: Layer, x: torch.Tensor, addends: list[torch.Tensor]) -> torch.Tensor:
-    left = iter(addends)
-    for step in layer.epilogue:
-        x = x + next(left) if step.kind == "add" else apply_step(step, x)
-    return x

@@ -7,12 +7,14 @@ and what the stages read. The 1x1 adaptors are thrown away after training.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from models.frontend.trace import eval_mode
 from models.networks.units import StagedNetwork
 
 _PROBE = 64  # pixels on a side; enough for every stride a pose network has
@@ -50,18 +52,11 @@ def channels_at(network: nn.Module, path: str) -> int:
 def _outputs(network: StagedNetwork) -> dict[str, torch.Size]:
     """Module path -> shape of its output for a 64 x 64 input, in the order in which they finish."""
     outputs: dict[str, torch.Tensor] = {}
-    handles = [
-        module.register_forward_hook(partial(_keep, outputs, path)) for path, module in network.named_modules() if path
-    ]
-    was_training = network.training
-    try:
-        parameter = next(network.parameters())
-        network.eval()
-        network.features(torch.zeros(1, 3, _PROBE, _PROBE, device=parameter.device))
-    finally:
-        network.train(was_training)
-        for handle in handles:
-            handle.remove()
+    with eval_mode(network), ExitStack() as hooks:
+        for path, module in network.named_modules():
+            if path:
+                hooks.enter_context(module.register_forward_hook(partial(_keep, outputs, path)))
+        network.features(torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device))
     return {path: output.shape for path, output in outputs.items()}
 
 
@@ -81,15 +76,10 @@ class Tapped(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
         network = self.network
         seen: dict[str, torch.Tensor] = {}
-        handles = [  # only while they are needed: the network is its owner's, and is copied
-            network.get_submodule(path).register_forward_hook(partial(_keep, seen, name))
-            for name, path in self.places.items()
-        ]
-        try:
+        with ExitStack() as hooks:  # only while they are needed: the network is its owner's, and is copied
+            for name, path in self.places.items():
+                hooks.enter_context(network.get_submodule(path).register_forward_hook(partial(_keep, seen, name)))
             stages = network.stages(x) if isinstance(network, StagedNetwork) else list(network(x))
-        finally:
-            for handle in handles:
-                handle.remove()
         return stages, seen
 
 
