@@ -16,14 +16,15 @@ from devices import open_device
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
+from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
 from latency.cost_model.predictor import Predictor
+from latency.flags import add_network, add_sparsities
 from latency.network_model.forecast import Forecaster, profile_of
 from latency.planning.losses import losses_of
 from latency.planning.measure_uncertain import check_device
 from latency.planning.options import Goal, read_sparsities
 from latency.planning.planner import Measuring, decide
-from latency.predict import add_network_flags
 from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph
 from models.plans.explain import explain
@@ -33,18 +34,14 @@ from models.resolve import model_spec
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.decide", "Decide, layer by layer, whether and how far to prune a network.")
-    add_network_flags(parser)
-    goals = parser.add_mutually_exclusive_group()
-    goals.add_argument("--target-ms", type=float, metavar="T", help="of the whole network, at the least loss")
-    goals.add_argument("--speedup", type=float, metavar="X", help="dense time / planned time, at the least loss")
-    goals.add_argument("--max-loss", type=float, metavar="L", help="least time within this loss of all layers together")
+    add_network(parser)
+    add_flags(parser.add_mutually_exclusive_group(), Goal)
     parser.add_argument(
         "--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy (default: a rule)"
     )
     parser.add_argument("--margin", type=float, default=0.0, metavar="SHARE",
                         help="share of the dense time that gains exceed, e.g. 0.05 (default: 0)")  # fmt: skip
-    parser.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
-                        help="what layers may have, e.g. columns:0.75:8x1 (default: a set by layer)")  # fmt: skip
+    add_sparsities(parser)
     parser.add_argument(
         "--measure",
         action="store_true",
@@ -90,7 +87,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def goal_of(arguments: argparse.Namespace) -> Goal:
     """The goal that the flags say. Raises UsageError for values that are none."""
-    goal, margin = Goal(arguments.target_ms, arguments.speedup, arguments.max_loss), arguments.margin
+    goal, margin = from_arguments(Goal, arguments), arguments.margin
     goal.check()
     if not (math.isfinite(margin) and margin >= 0):
         raise UsageError(f"--margin {margin:g}: it is a number of at least 0")

@@ -10,6 +10,7 @@ from typing import Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
+from fleetpose.options import from_arguments
 from fleetpose.progress import status
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.predictor import Predictor
@@ -18,7 +19,7 @@ from latency.dataset.observations import hardware_of
 from latency.dataset.read import Dataset
 from latency.dataset.split import SPLITS
 from latency.evaluation.held_out import cross_validate, judge, report
-from latency.fit import add_data_flags, options_of
+from latency.flags import add_data
 from latency.network_model.foreign_networks import evaluate_networks, read_networks
 
 
@@ -71,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
         "latency.evaluate",
         "Hold out whole shapes, networks or families, predict their latencies, and compare with the measured ones.",
     )
-    add_data_flags(parser)
+    add_data(parser)
     parser.add_argument("--split", choices=SPLITS, default="shape", help="what is held out together")
     parser.add_argument("--folds", type=int, default=5, metavar="K", help="parts that are held out in turn")
     parser.add_argument(
@@ -98,7 +99,7 @@ def main(arguments: argparse.Namespace) -> int:
         progress(f"fitting {arguments.folds} folds" if not arguments.predictor else "predicting")
         dataset, bases = Dataset.read(arguments.data, arguments.where), load_bases(arguments.base)
         figures = evaluate(
-            dataset, arguments.split, arguments.folds, options_of(arguments),
+            dataset, arguments.split, arguments.folds, from_arguments(FitOptions, arguments, by=arguments.split),
             Predictor.load(arguments.predictor) if arguments.predictor else None, bases,
             arguments.train_size, arguments.repeats, arguments.networks, arguments.clock, arguments.every_op,
         )  # fmt: skip

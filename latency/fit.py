@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 
 from fleetpose import cli
-from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
+from fleetpose.options import from_arguments
 from fleetpose.progress import status
 from latency.cost_model.fitting import FitOptions, Fitted
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import measured_ms
 from latency.cost_model.search import CrossValidation
 from latency.cost_model.transfer import load_bases
-from latency.dataset.observations import CLOCKS
 from latency.dataset.read import Dataset
 from latency.dataset.split import SPLITS
 from latency.evaluation.plots import picture_of, save_fitted
+from latency.flags import add_data
 from latency.network_model.calibrated_fit import CalibratedFit, fit_dataset
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.fit", "Fit a predictor of layer latencies to measurements of one device.")
-    add_data_flags(parser)
+    add_data(parser)
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="FILE", help="predictor to write; FILE.png is its plot"
     )
@@ -40,44 +40,14 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_data_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that fitting and evaluating share."""
-    parser.add_argument(
-        "--data", nargs="+", required=True, metavar="FILE", help="measurements: JSONL of latency.collect, or CSV"
-    )
-    parser.add_argument(
-        "--where", nargs="+", action="extend", default=[], metavar="COLUMN=VALUE",
-        help="rows to take; several values of one column: any of them",
-    )  # fmt: skip
-    parser.add_argument(
-        "--clock", choices=CLOCKS, default="auto", help="of our records; auto: events where there are any"
-    )
-    parser.add_argument("--every-op", action="store_true", help="of CSV tables, take pools, joins and so on too")
-    parser.add_argument("--monotone", action="store_true", help="hold what trees add to rise with work and traffic")
-    parser.add_argument(
-        "--base", nargs="+", default=[], metavar="FILE", help="predictors of other devices to adapt to this one"
-    )
-    parser.add_argument(
-        "--no-search", dest="search", action="store_false", help="search only for the number of trees: faster"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of folds and trees")
-
-
-def options_of(arguments: argparse.Namespace) -> FitOptions:
-    """The options that the flags say. Raises UsageError for a negative seed."""
-    if arguments.seed < 0:
-        raise UsageError(f"--seed {arguments.seed}: a seed is 0 or more")
-    return FitOptions(arguments.monotone, arguments.seed, arguments.split or "", arguments.search)
-
-
 def main(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
-    picture = picture_of(out)
+    picture, options = picture_of(out), from_arguments(FitOptions, arguments, by=arguments.split or "")
     check_writable(out, picture, force=arguments.force)
     with status("fitting") as progress:
         progress("reading, then trying settings on held-out groups")
         dataset, bases = Dataset.read(arguments.data, arguments.where), load_bases(arguments.base)
-        result = fit_dataset(dataset, options_of(arguments), bases, arguments.clock, arguments.every_op)
+        result = fit_dataset(dataset, options, bases, arguments.clock, arguments.every_op)
     save_fitted(result.fitted, out, force=arguments.force)
     if arguments.json:
         cli.print_json(summary(result, out, picture))

@@ -9,36 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from codegen.lowering.sizes import trace_model
-from devices.profile import ITEM_BYTES
 from fleetpose import cli
 from fleetpose.progress import status
 from latency.cost_model.predictor import Predictor
+from latency.flags import add_network
 from latency.network_model.forecast import PredictedStep, predict_network, runtime_of, uniform
 from latency.network_model.totals import Total
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import parse_variant, variant_text
 from models.plans.time_estimate import TimeEstimate
-from models.resolve import MODEL_HELP, model_spec
+from models.resolve import model_spec
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.predict", "Predict what a network takes, layer by layer and as a whole.")
-    add_network_flags(parser)
+    add_network(parser)
     zeros = parser.add_mutually_exclusive_group()
     zeros.add_argument("--sparsity", metavar="TEXT", help="each convolution that can have it, e.g. columns:0.75:8x1")
     zeros.add_argument("--plan", type=Path, metavar="FILE", help="which layers are sparse, and how (default: none)")
     return parser
-
-
-def add_network_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that predicting and deciding share."""
-    parser.add_argument("--model", required=True, help=MODEL_HELP)
-    parser.add_argument("--predictor", required=True, metavar="FILE", help="what latency.fit wrote")
-    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size (default: the model's own)")
-    parser.add_argument("--profile", help="profile name or TOML file, where the predictor's is not by name")
-    parser.add_argument("--dtype", choices=tuple(ITEM_BYTES), default="float32", help="of activations and weights")
-    parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")
 
 
 def main(arguments: argparse.Namespace) -> int:

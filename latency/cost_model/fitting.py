@@ -13,6 +13,7 @@ from typing import Any
 
 from devices.timing.measurement import versions
 from fleetpose.errors import UsageError
+from fleetpose.options import option
 from latency.cost_model.conformal import Conformal
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import Inputs, Model, measured_ms
@@ -32,18 +33,20 @@ class FitOptions:
     """How a predictor is fitted.
 
     Attributes:
-        monotone: hold the residual to rise with work and traffic.
-        seed: of folds and trees.
         by: what its own cross-validation holds out; by default what suits the data.
         wide: search for the depth of the trees, too, not only for their number.
         level: nominal coverage of the intervals.
     """
 
-    monotone: bool = False
-    seed: int = 0
+    monotone: bool = option(False, "hold what trees add to rise with work and traffic")
+    seed: int = option(0, "of folds and trees")
     by: str = ""
-    wide: bool = True
+    wide: bool = option(True, "search only for the number of trees: faster", flag="--no-search")
     level: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: a seed is 0 or more")
 
 
 @dataclass(frozen=True)

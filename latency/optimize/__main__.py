@@ -8,6 +8,8 @@ from pathlib import Path
 
 from codegen.lowering.hosts import add_target_host
 from fleetpose import cli
+from fleetpose.options import add_flags, from_arguments
+from latency.flags import add_sparsities
 from latency.optimize.api import Result, optimize
 from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
@@ -26,71 +28,30 @@ DESCRIPTION = (
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.optimize", DESCRIPTION)
     parser.add_argument("--model", required=True, help=MODEL_HELP)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="(default: random weights, for times only)")
-    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input to serve (default: the model's own)")
+    add_flags(parser, Request, ("weights", "size"))
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of all that is written")
     parser.add_argument("--force", action="store_true", help="take over a folder of something else")
-    _add_device(parser.add_argument_group("the device"))
-    _add_goals(parser)
-    _add_data(parser.add_argument_group("photographs"))
-    _add_effort(parser.add_argument_group("effort"))
+    device = parser.add_argument_group("the device")
+    device.add_argument("--device", default="host", help="host or rpc:KEY")
+    device.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
+    add_target_host(device)
+    goal = parser.add_argument_group("the goal", "without one, every layer is decided for itself")
+    goals = goal.add_mutually_exclusive_group()
+    add_flags(goals, Goal)
+    add_flags(goals, Request, ("plan",))
+    add_flags(goal, Request, ("sensitivity",))
+    add_sparsities(goal)
+    add_flags(parser.add_argument_group("photographs"), Request, ("data", "train", "photographs", "val", "image"))
+    effort = parser.add_argument_group("effort")
+    add_flags(effort, Request, ("budget_minutes", "tune", "around", "rounds", "wait_secs", "seed"))
     return parser
 
 
-def _add_device(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--device", default="host", help="host or rpc:KEY")
-    group.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
-    add_target_host(group)
-
-
-def _add_goals(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the goal", "without one, every layer is decided for itself")
-    goals = group.add_mutually_exclusive_group()
-    goals.add_argument("--speedup", type=float, metavar="X", help="dense time / sparse time, at the least loss")
-    goals.add_argument("--target-ms", type=float, metavar="T", help="of the whole network, at the least loss")
-    goals.add_argument("--max-loss", type=float, metavar="L", help="least time within this loss of all layers together")
-    goals.add_argument("--network-plan", type=Path, metavar="FILE", help="take this plan instead of deciding")
-    group.add_argument("--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy (default: a rule)")
-    group.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
-                       help="what layers may have, e.g. columns:0.75:8x1 (default: a set for each)")  # fmt: skip
-
-
-def _add_data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--data", type=Path, nargs="+", default=[], metavar="DIR",
-                       help="to prune and train on (default: none; the smallest weights go)")  # fmt: skip
-    group.add_argument("--no-train", dest="train", action="store_false", help="reconstruct layers on --data, no more")
-    group.add_argument("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
-    group.add_argument("--val", type=Path, metavar="DIR", help="COCO folder that accuracy is judged on; not of --data")
-    group.add_argument("--image", type=Path, metavar="PHOTO", help="with people (default: scikit-image's astronaut)")
-
-
-def _add_effort(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--budget-minutes", type=float, default=60.0, metavar="N",
-                       help="of tuning, timing and training together; other stages take what they take")  # fmt: skip
-    group.add_argument("--no-tune", dest="tune", action="store_false", help="take the tuned data there are as they are")
-    group.add_argument("--around", type=int, default=40, help="layers like the network's that are timed besides")
-    group.add_argument("--rounds", type=int, default=15, help="samples of each variant, and of both networks")
-    group.add_argument("--wait-secs", type=float, default=20.0, help="wait so long for a device that has slowed down")
-    group.add_argument("--seed", type=int, default=0, help="of all that is drawn")
-
-
-def request_of(arguments: argparse.Namespace) -> Request:
-    """The request that the flags say. Raises UsageError for --sparsity texts that are none."""
-    same = ("model", "weights", "size", "sensitivity", "photographs", "val", "image", "host", "around", "rounds",
-            "wait_secs",
-        "tune", "train", "budget_minutes", "seed")  # fmt: skip
-    return Request(
-        folder=arguments.out,
-        goal=Goal(arguments.target_ms, arguments.speedup, arguments.max_loss),
-        plan=arguments.network_plan,
-        sparsities=read_sparsities(arguments.sparsity),
-        data=tuple(arguments.data),
-        **{name: getattr(arguments, name) for name in same},
-    )
-
-
 def main(arguments: argparse.Namespace) -> int:
-    request = request_of(arguments)
+    request = from_arguments(
+        Request, arguments, model=arguments.model, folder=arguments.out, goal=from_arguments(Goal, arguments),
+        sparsities=read_sparsities(arguments.sparsity), host=arguments.host,
+    )  # fmt: skip
     result = optimize(None, arguments.device, request, profile=arguments.profile, force=arguments.force)
     if arguments.json:
         cli.print_json({**_files(result), "ok": result.ok, **result.facts})

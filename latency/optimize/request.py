@@ -8,7 +8,9 @@ from pathlib import Path
 
 from codegen.lowering.hosts import HOSTS
 from codegen.lowering.sizes import check_sizes
+from fleetpose.cli import image_size
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.options import option
 from latency.planning.losses import read_losses
 from latency.planning.options import ANY_GAIN, Goal
 from models.plans.plan import Plan
@@ -32,44 +34,38 @@ class Request:
         folder: everything is written there.
         weights: file; None is random weights, for times only.
         goal: of the plan; an empty one decides every layer for itself.
-        size: input (height, width) that is served (default: the model's own).
-        plan: file of a plan to take instead of deciding.
-        sparsities: that layers may have (default: a set for each).
-        sensitivity: file that says what zeros cost (default: a rule).
-        data: folders of photographs to prune and train on (default: none; the smallest weights go).
-        photographs: how many of them layers are reconstructed on.
-        val: COCO folder that both networks' accuracy is judged on (default: none).
-        image: photograph to find people in (default: one that comes with scikit-image).
+        size: height and width.
+        sparsities: that layers may have; (): a set for each.
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
         train: after reconstruction, by what the budget has for it.
         host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS; None: `host_for` the device.
-        around: layers between and around the network's own that are timed, too.
-        rounds: samples of each variant, and of the two networks.
-        wait_secs: how long a device that has slowed down is waited for, each time.
-        budget_minutes: of measuring and training together, cut by SHARES; None: until all is measured, no training.
-        seed: of all that is drawn.
+        budget_minutes: cut by SHARES; None: until all is measured, no training.
     """
 
     model: str
     folder: Path
-    weights: Path | None = None
+    weights: Path | None = option(None, "(default: random weights, for times only)", metavar="FILE")
     goal: Goal = ANY_GAIN
-    size: tuple[int, int] | None = None
-    plan: Path | None = None
+    size: tuple[int, int] | None = option(
+        None, "input to serve (default: the model's own)", type=image_size, metavar="HxW"
+    )
+    plan: Path | None = option(None, "take this plan instead of deciding", flag="--network-plan", metavar="FILE")
     sparsities: tuple[Sparsity, ...] = ()
-    sensitivity: Path | None = None
-    data: tuple[Path, ...] = ()
-    photographs: int = 32
-    val: Path | None = None
-    image: Path | None = None
-    tune: bool = True
-    train: bool = True
+    sensitivity: Path | None = option(None, "what zeros cost in accuracy (default: a rule)", metavar="FILE")
+    data: tuple[Path, ...] = option((), "to prune and train on (default: none; the smallest weights go)", metavar="DIR")
+    photographs: int = option(32, "of --data that layers are reconstructed on")
+    val: Path | None = option(None, "COCO folder that accuracy is judged on; not of --data", metavar="DIR")
+    image: Path | None = option(None, "with people (default: scikit-image's astronaut)", metavar="PHOTO")
+    tune: bool = option(True, "take the tuned data there are as they are")
+    train: bool = option(True, "reconstruct layers on --data, no more")
     host: str | None = None
-    around: int = 40
-    rounds: int = 15
-    wait_secs: float = 20.0
-    budget_minutes: float | None = 60.0
-    seed: int = 0
+    around: int = option(40, "layers like the network's that are timed besides")
+    rounds: int = option(15, "samples of each variant, and of both networks")
+    wait_secs: float = option(20.0, "wait so long for a device that has slowed down")
+    budget_minutes: float | None = option(
+        60.0, "of tuning, timing and training together; other stages take what they take", metavar="N"
+    )
+    seed: int = option(0, "of all that is drawn")
 
     @property
     def spec(self) -> ModelSpec:

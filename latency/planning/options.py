@@ -15,6 +15,7 @@ from functools import cached_property
 
 from codegen.kernels.workload import Workload
 from fleetpose.errors import UsageError
+from fleetpose.options import option
 from latency.cost_model.calibration import Calibration
 from latency.network_model.forecast import Forecaster, PredictedStep
 from latency.network_model.totals import Part, Total, contribution, total
@@ -38,17 +39,11 @@ HEAD = Reason(DenseKind.HEAD, "its maps are the network's answer")
 
 @dataclass(frozen=True)
 class Goal:
-    """What is to be reached; at most one is set. With none, each layer is decided for itself.
+    """What is to be reached; at most one is set. With none, each layer is decided for itself."""
 
-    Attributes:
-        target_ms: of the whole network.
-        speedup: dense time / planned time of the whole network.
-        max_loss: sum of the layers' losses.
-    """
-
-    target_ms: float | None = None
-    speedup: float | None = None
-    max_loss: float | None = None
+    speedup: float | None = option(None, "dense time / planned time, at the least loss", metavar="X")
+    target_ms: float | None = option(None, "of the whole network, at the least loss", metavar="T")
+    max_loss: float | None = option(None, "least time within this loss of all layers together", metavar="L")
 
     def check(self) -> None:
         """Raise UsageError for values that are none, by the flags they come from."""

@@ -61,7 +61,7 @@ ROOMS = {
         "profiling",
         "dataset",
         "cost_model",
-        "collect evaluation network_model",
+        "collect evaluation flags network_model",
         "fit planning predict",
         "audit decide evaluate optimize",
     ],

@@ -1,0 +1,47 @@
+"""Flags that several commands of this package share."""
+
+from __future__ import annotations
+
+import argparse
+
+from devices.profile import ITEM_BYTES
+from fleetpose.cli import image_size
+from fleetpose.options import add_flags
+from latency.cost_model.fitting import FitOptions
+from latency.dataset.observations import CLOCKS
+from models.resolve import MODEL_HELP
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """A network and the predictor that is to say its times."""
+    parser.add_argument("--model", required=True, help=MODEL_HELP)
+    parser.add_argument("--predictor", required=True, metavar="FILE", help="what latency.fit wrote")
+    parser.add_argument("--size", type=image_size, metavar="HxW", help="input size (default: the model's own)")
+    parser.add_argument("--profile", help="profile name or TOML file, where the predictor's is not by name")
+    parser.add_argument("--dtype", choices=tuple(ITEM_BYTES), default="float32", help="of activations and weights")
+    parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")
+
+
+def add_sparsities(parser: argparse._ActionsContainer) -> None:
+    """The sparsities that a decision chooses among; `latency.planning.options.read_sparsities` reads them."""
+    parser.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
+                        help="what layers may have, e.g. columns:0.75:8x1 (default: a set for each)")  # fmt: skip
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Measurements, and how a predictor is fitted to them."""
+    parser.add_argument(
+        "--data", nargs="+", required=True, metavar="FILE", help="measurements: JSONL of latency.collect, or CSV"
+    )
+    parser.add_argument(
+        "--where", nargs="+", action="extend", default=[], metavar="COLUMN=VALUE",
+        help="rows to take; several values of one column: any of them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="auto", help="of our records; auto: events where there are any"
+    )
+    parser.add_argument("--every-op", action="store_true", help="of CSV tables, take pools, joins and so on too")
+    parser.add_argument(
+        "--base", nargs="+", default=[], metavar="FILE", help="predictors of other devices to adapt to this one"
+    )
+    add_flags(parser, FitOptions, ("monotone", "wide", "seed"))
