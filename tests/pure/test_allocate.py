@@ -22,7 +22,7 @@ LAYER = Layer("l", "conv", ("x",), ((64, 8, 8),), (32, 8, 8), (3, 3), padding=(1
     st.lists(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 10)), min_size=1, max_size=4), min_size=1, max_size=4),
     st.integers(0, 90),
 )
-def test_the_allocation_is_the_best_of_all(layers, budget):
+def test_allocation_is_the_best_of_all(layers, budget):
     choices = {str(i): [PruningOption(None, left, loss) for left, loss in each] for i, each in enumerate(layers)}
     every = [sum(o.loss for o in c) for c in product(*choices.values()) if sum(o.left for o in c) <= budget]
     if not every:
@@ -35,7 +35,7 @@ def test_the_allocation_is_the_best_of_all(layers, budget):
     assert sum(option.loss for option in found.values()) == pytest.approx(min(every), rel=1e-3, abs=1e-6)
 
 
-def test_options_follow_the_curve():
+def test_allocation_options_follow_the_curve():
     family = parse_family("columns:4x1")
     found = options(LAYER, {family: {0.25: 0.04, 0.5: 0.36, 0.75: 1.0}})
     assert found[0] == PruningOption(None, LAYER.params, 0.0)
@@ -69,12 +69,12 @@ def test_families_compete_and_what_a_layer_cannot_have_is_left_out():
 @pytest.mark.parametrize(
     "text", ["columns:4x1", "block_punched:8x4:free", "pattern", "pattern:4:free", "connectivity:8x4"]
 )
-def test_families_are_texts(text):
+def test_allocation_families_are_read_from_texts(text):
     assert family_text(parse_family(text)) == text
     assert family_text(Sparsity.parse("columns:0.3:4x1")) == "columns:4x1"
 
 
 @pytest.mark.parametrize("text", ["colums:4x1", "columns", "columns:0.5:4x1", "pattern:x"])
-def test_what_is_no_family(text):
+def test_allocation_refuses_what_is_no_family(text):
     with pytest.raises(UsageError, match="no family of sparsities"):
         parse_family(text)

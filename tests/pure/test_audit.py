@@ -48,7 +48,7 @@ def samples():
     ]  # fmt: skip
 
 
-def test_each_decision_is_judged_by_what_it_was_about():
+def test_audit_judges_each_decision_by_what_it_was_about():
     found = audit(PLAN, LAYERS, samples())
     assert [(v.layer, v.best, v.right, v.lost_ms) for v in found.verdicts] == [
         ("a", "columns:0.5:4x1", True, 0.0),
@@ -62,12 +62,12 @@ def test_each_decision_is_judged_by_what_it_was_about():
     assert said["regret"] == pytest.approx(1.5 / (1.5 + 3.0 + 4.0))
 
 
-def test_nothing_measured_has_no_figures():
+def test_audit_of_nothing_measured_has_no_figures():
     said = audit(PLAN, LAYERS, []).to_json()
     assert (said["n"], said["accuracy"], said["regret"]) == (0, None, None)
     assert said["unmeasured"] == ["a", "b", "c", "e"]
 
 
-def test_a_plan_of_another_network():
+def test_audit_refuses_a_plan_of_another_network():
     with pytest.raises(UsageError, match="did you mean"):
         audit(PLAN, [*LAYERS[:4], conv("ee", 40)], samples())

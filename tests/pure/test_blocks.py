@@ -18,11 +18,11 @@ from models.zoo.blocks import LWOP_BLOCKS, TWO_BRANCH_BLOCKS, UNNAMED, block_of,
         ("a", "", False),
     ],
 )
-def test_a_pattern_covers_whole_components(pattern, path, answer):
+def test_block_pattern_covers_whole_components(pattern, path, answer):
     assert covers(pattern, path) is answer
 
 
-def test_the_first_pattern_wins():
+def test_block_patterns_are_tried_in_order():
     assert block_of("a.b", (("a.b", "one"), ("a", "two"))) == "one"
     assert block_of("a.c", (("a.b", "one"), ("a", "two"))) == "two"
 
@@ -39,7 +39,7 @@ def test_the_first_pattern_wins():
         ((), "backbone", UNNAMED),
     ],
 )
-def test_tables(table, path, block):
+def test_block_of_knows_module_paths(table, path, block):
     assert block_of(path, table) == block
 
 

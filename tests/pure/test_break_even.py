@@ -42,7 +42,7 @@ class Choice:
         ({}, None),
     ],
 )
-def test_break_even(times, expected):
+def test_break_even_is_where_two_lines_meet(times, expected):
     assert break_even(times) == (None if expected is None else pytest.approx(expected))
 
 
@@ -65,7 +65,7 @@ def test_break_even_of_a_linear_time_is_where_it_meets_the_rival(fixed, slope, k
         assert found == pytest.approx(max(1.0, 1 / meets), rel=1e-6)
 
 
-def test_best_and_middle_break_even():
+def test_break_even_best_and_middle_of_layers():
     assert best_break_even([{1.0: 1.1, 0.5: 0.6}, {1.0: 1.05, 0.5: 0.6}, {1.0: 3.0}]) == pytest.approx(18 / 17)
     assert best_break_even([{1.0: 3.0}]) is None
     assert best_break_even([]) is None
@@ -74,7 +74,7 @@ def test_best_and_middle_break_even():
     assert middle_break_even([]) is None
 
 
-def test_means():
+def test_geometric_means_leave_out_what_is_missing():
     assert geometric_mean([1.0, 4.0, None]) == pytest.approx(2.0)
     assert geometric_mean([None]) is None
     assert median_ratio([2.0, 9.0, 4.0], [1.0, 3.0, 1.0]) == 3.0
@@ -117,7 +117,7 @@ FULL = layer(
 )
 
 
-def test_a_row():
+def test_kernel_row_holds_the_best_of_each_kind():
     row = make_row(FULL)
     json.dumps(row, allow_nan=False)
     assert row["dense"] == {"winograd": {"ms": 2200.0, "config": "F8"}, "direct": {"ms": 4400.0, "config": "F8"}}
@@ -147,7 +147,7 @@ def test_sparse_winograd_does_not_break_even_with_direct():
     assert row["best_sparse_direct"] == {"2": None}
 
 
-def test_a_layer_of_failures_is_a_row():
+def test_kernel_row_of_a_layer_of_failures():
     row = make_row(layer("none", "1x1", Timed(Contender("direct", Choice("direct")), error="no")))
     assert (row["best_dense"], row["dense"], row["sparse"]) == (None, {}, {})
     assert row["errors"] == {"direct": "no"}
@@ -158,7 +158,7 @@ def test_a_layer_of_failures_is_a_row():
     assert found["sum_ms"]["best_dense"] is None
 
 
-def test_a_summary():
+def test_kernel_summary_joins_rows():
     other = layer("two", "3x3", DIRECT, timed(ONEDNN, 3.0, 6.0, 3.3), sparse(1, 4, 8, 4.4), sparse(2, 1, 2, 1.1))
     small = layer("small", "depthwise", DIRECT, timed(ONEDNN, 1.0, 2.0, 1.1), share=0.001)
     found = summary([make_row(one) for one in (FULL, other, small)])

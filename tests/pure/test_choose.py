@@ -41,7 +41,7 @@ def random_layers(seed: int, count: int = 5) -> list[LayerOptions]:
     return layers
 
 
-def test_speedup_and_its_interval():
+def test_option_speedup_has_an_interval():
     speedup = sure(1, 0.5, wide=1.1).speedup_over(sure(2, wide=1.2))
     half = math.hypot(math.log(1.1), math.log(1.2))
     assert speedup == pytest.approx((2, 2 * math.exp(-half), 2 * math.exp(half)))
@@ -60,7 +60,7 @@ def test_a_gain_has_to_survive_its_interval_and_the_margin():
     assert not survives(sure(0.5, 0.5), sure(1.0, doubt=doubt))
 
 
-def test_what_is_uncertain():
+def test_options_are_uncertain_where_intervals_overlap():
     dense = sure(1.0)
     assert is_uncertain(sure(0.95, 0.5, wide=1.2), dense)
     measured = sure(0.95, 0.5, wide=1.2, measured=True)
@@ -89,7 +89,7 @@ def test_options_that_lose_on_both_counts_are_dropped():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_assignments_are_the_best_of_all(seed):
+def test_assignment_is_the_best_of_all(seed):
     layers = random_layers(seed)
     every = list(itertools.product(*(allowed_options(layer) for layer in layers)))
     dense_ms = sum(layer.dense.ms for layer in layers)

@@ -19,14 +19,14 @@ def sys_tree(tmp_path, monkeypatch):
     return write
 
 
-def test_this_machine():
+def test_conditions_of_this_machine_are_read():
     found = conditions()
     assert found["cpus"] >= 1
     assert found["time_unix_secs"] > 1.7e9
     json.dumps(found, allow_nan=False)
 
 
-def test_a_phone(sys_tree):
+def test_conditions_of_a_phone_are_read(sys_tree):
     sys_tree("devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "1800000\n")
     sys_tree("devices/system/cpu/cpu1/cpufreq/scaling_cur_freq", "2200000\n")
     sys_tree("devices/system/cpu/cpu0/cpufreq/scaling_governor", "schedutil\n")
@@ -41,12 +41,12 @@ def test_a_phone(sys_tree):
     assert found["hottest_celsius"] == 41.5
 
 
-def test_a_mali_gpus_clock(sys_tree):
+def test_conditions_hold_a_mali_gpus_clock(sys_tree):
     sys_tree("class/misc/mali0/device/devfreq/1c500000.mali/cur_freq", "848000000")
     assert conditions()["gpu_clock_mhz"] == 848.0
 
 
-def test_what_cannot_be_read_is_left_out(sys_tree):
+def test_conditions_leave_out_what_cannot_be_read(sys_tree):
     sys_tree("class/kgsl/kgsl-3d0/gpuclk", "busy")
     found = conditions()
     assert "gpu_clock_mhz" not in found

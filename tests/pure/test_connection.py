@@ -9,13 +9,13 @@ from devices.rpc.tracker import Address, bind
 from fleetpose.errors import UsageError
 
 
-def test_bounded_gives_the_value_or_the_exception():
+def test_run_within_gives_the_value_or_the_exception():
     assert run_within(lambda: 42, 5.0, "answering") == 42
     with pytest.raises(KeyError, match="lost"):
         run_within(lambda: {}["lost"], 5.0, "looking")
 
 
-def test_bounded_ends_a_wait():
+def test_run_within_ends_a_wait():
     with pytest.raises(TimeoutError, match=r"waiting took more than 0\.05 s"):
         run_within(threading.Event().wait, 0.05, "waiting")
 
@@ -30,13 +30,13 @@ def test_reason_leaves_what_matters():
     assert reason(ValueError()) == "ValueError"
 
 
-def test_an_address():
+def test_address_is_host_and_port():
     assert Address.parse("10.0.0.7:9190") == ("10.0.0.7", 9190)
     assert str(Address("phone", 1)) == "phone:1"
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", ":1", "host:port", "host:0", "host:65536", "host:-1"])
-def test_no_address(text):
+def test_address_refuses_other_texts(text):
     with pytest.raises(UsageError, match="is not HOST:PORT"):
         Address.parse(text)
 

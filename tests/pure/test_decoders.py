@@ -26,7 +26,7 @@ def in_pixels(people):
     return (np.asarray(people) + 0.5) * 8 - 0.5
 
 
-def test_the_three_are_there_and_found_by_name_or_by_outputs():
+def test_decoders_are_found_by_name_or_by_outputs():
     assert decoder_names() == ("paf", "associative_embedding", "keypoint_regression") == tuple(RENDERERS)
     for name, channels in CHANNELS.items():
         assert decoder(name).name == name
@@ -35,7 +35,7 @@ def test_the_three_are_there_and_found_by_name_or_by_outputs():
     assert decoder_for(["heatmaps", "offsets", "centres"]).name == "keypoint_regression"
 
 
-def test_unknown_names_and_outputs_are_refused():
+def test_decoders_of_unknown_names_and_outputs_are_refused():
     with pytest.raises(UsageError, match="did you mean 'paf'"):
         decoder("pafs")
     with pytest.raises(UsageError, match=r"reads the outputs logits; people are decoded from heatmaps, pafs; "):
@@ -48,7 +48,7 @@ def test_unknown_names_and_outputs_are_refused():
 
 @every_decoder
 @pytest.mark.parametrize(("number", "seed"), [(0, 0), (1, 0), (5, 0), (20, 0), (20, 1), (20, 2), (30, 0)])
-def test_on_clean_maps_every_person_is_found_with_every_joint(name, number, seed):
+def test_decoders_find_every_joint_on_clean_maps(name, number, seed):
     random = np.random.default_rng([number, seed])
     people = crowd(random, number, CELLS)
     found = decoder(name).decode(RENDERERS[name](people, CELLS, 0.0, random), PIXELS)
@@ -61,7 +61,7 @@ def test_on_clean_maps_every_person_is_found_with_every_joint(name, number, seed
 
 
 @every_decoder
-def test_noise_and_hidden_joints(name):
+def test_decoders_find_people_in_noise_and_with_hidden_joints(name):
     random = np.random.default_rng(3)
     people = hide(random, crowd(random, 10, CELLS), 0.08)
     found = decoder(name).decode(RENDERERS[name](people, CELLS, 0.02, random), PIXELS)
@@ -74,7 +74,7 @@ def test_noise_and_hidden_joints(name):
 
 
 @every_decoder
-def test_a_batch_of_one_and_a_placement(name):
+def test_decoders_take_a_batch_of_one_and_a_placement(name):
     random = np.random.default_rng(4)
     people = crowd(random, 3, CELLS)
     outputs = RENDERERS[name](people, CELLS, 0.0, random)
@@ -146,7 +146,7 @@ def test_outputs_of_different_sizes_are_refused(name):
 
 @every_decoder
 @pytest.mark.parametrize("size", [(1, 1), (1, 46), (46, 1), (2, 3)])
-def test_maps_of_hardly_any_cells(name, size):
+def test_decoders_take_maps_of_hardly_any_cells(name, size):
     random = np.random.default_rng(0)
     outputs = {output: random.random((n, *size), np.float32) for output, n in CHANNELS[name].items()}
     for person in decoder(name).decode(outputs, (8 * size[0], 8 * size[1])):
@@ -184,7 +184,7 @@ def test_large_maps_of_noise_are_decoded_too(name):
     assert len(found) <= (17 * 128 if name == "paf" else 30)
 
 
-def test_an_account_of_what_was_found():
+def test_compare_counts_what_was_found():
     people = crowd(np.random.default_rng(7), 2, CELLS)
     people[0, FROM_COCO[9]] = np.nan
     found = decoder("paf").decode(RENDERERS["paf"](people, CELLS, 0.0, None), PIXELS)

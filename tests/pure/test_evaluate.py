@@ -66,7 +66,7 @@ def jitter(size):
     return lambda joints, index: joints + random.normal(0, size, joints.shape)
 
 
-def test_perfect_people_have_ap_1(coco, capsys):
+def test_evaluate_of_perfect_people_is_ap_1(coco, capsys):
     path, folder, truth = coco
     calls = []
     result = evaluate_keypoints(path, folder, answers(truth), progress=lambda *at: calls.append(at))
@@ -88,7 +88,7 @@ def test_per_image_results_follow_the_annotations_order(coco):
     assert [result.right for result in results] == [len(here) for here in truth]
 
 
-def test_worse_people_have_lower_ap(coco):
+def test_evaluate_of_worse_people_is_a_lower_ap(coco):
     path, folder, truth = coco
     near = evaluate_keypoints(path, folder, answers(truth, jitter(3)))
     far = evaluate_keypoints(path, folder, answers(truth, jitter(9)))
@@ -102,13 +102,13 @@ def test_people_of_another_image_score_next_to_nothing(coco):
     assert evaluate_keypoints(path, folder, answers(turned)).ap < 0.5
 
 
-def test_shuffled_joints_are_wrong(coco):
+def test_evaluate_of_shuffled_joints_is_wrong(coco):
     path, folder, truth = coco
     order = np.random.default_rng(0).permutation(18)
     assert evaluate_keypoints(path, folder, answers(truth, lambda joints, _: joints[order])).ap < 0.1
 
 
-def test_nobody_found_is_ap_0(coco):
+def test_evaluate_of_nobody_found_is_ap_0(coco):
     path, folder, _ = coco
     result = evaluate_keypoints(path, folder, lambda image: [])
     assert result.ap == 0
@@ -153,7 +153,7 @@ def change(path, **fields):
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
-def test_missing_files_are_named(coco):
+def test_evaluate_names_missing_files(coco):
     path, folder, truth = coco
     with pytest.raises(UsageError, match=r"cannot read annotations .*nowhere\.json"):
         evaluate_keypoints(folder / "nowhere.json", folder, answers(truth))

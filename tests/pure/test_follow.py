@@ -84,7 +84,7 @@ def test_the_report_is_one_object_whose_people_pycocotools_loads(walking, artifa
         assert len({entry["track_id"] for entry in entries}) == 2
 
 
-def test_identities_stay_with_their_people(walking, artifact):
+def test_follow_keeps_identities_with_their_people(walking, artifact):
     frames = [Frame(number, number / 25, np.zeros((*SIZE, 3), np.uint8)) for number in range(FRAMES)]
     last = {}
     for one in follow.follow(artifact, frames, smooth=False):
@@ -95,7 +95,7 @@ def test_identities_stay_with_their_people(walking, artifact):
     assert sorted(last) == [1, 2]
 
 
-def test_smoothing_can_be_left_out(walking, artifact, video, capsys):
+def test_follow_leaves_smoothing_out_on_request(walking, artifact, video, capsys):
     run_video(artifact, video, "--json")
     smooth = json.loads(capsys.readouterr().out)
     run_video(artifact, video, "--json", "--no-smooth")
@@ -127,12 +127,12 @@ def test_people_are_drawn_and_the_summary_is_true(walking, artifact, video, caps
     assert np.abs(frames[5].image[-8:, :8].astype(int) - 90).max() < 12
 
 
-def test_max_frames(walking, artifact, video, capsys):
+def test_run_video_ends_after_max_frames(walking, artifact, video, capsys):
     assert run_video(artifact, video, "--json", "--max-frames", 4) == 0
     assert len(json.loads(capsys.readouterr().out)["frames"]) == 4
 
 
-def test_ctrl_c_keeps_what_there_is(walking, artifact, video, capsys, tmp_path, monkeypatch):
+def test_run_video_keeps_what_there_is_at_ctrl_c(walking, artifact, video, capsys, tmp_path, monkeypatch):
     """Pressed while the third frame is worked on."""
     before = signal.getsignal(signal.SIGINT)
     draw, drawn = follow.draw_people, []
@@ -167,13 +167,13 @@ def test_ctrl_c_keeps_what_there_is(walking, artifact, video, capsys, tmp_path, 
         (["--video", "none.mp4"], "cannot read video none.mp4"),
     ],
 )
-def test_flags_that_do_not_fit(argv, text, capsys, monkeypatch):
+def test_run_video_refuses_flags_that_do_not_fit(argv, text, capsys, monkeypatch):
     monkeypatch.setattr(run.lean, "without_compiler", lambda: None)
     assert cli.run(run.main, run.make_parser(), ["--artifact", "a.so", *argv]) == UsageError.exit_status
     assert text in capsys.readouterr().err
 
 
-def test_a_photograph_or_a_video_and_not_both(capsys):
+def test_codegen_run_takes_a_photograph_or_a_video_and_not_both(capsys):
     for argv in (["--image", "a", "--video", "b"], []):
         assert cli.run(run.main, run.make_parser(), ["--artifact", "a.so", *argv]) == 2
     printed = capsys.readouterr().err

@@ -20,11 +20,11 @@ from fleetpose.errors import UsageError
         ("host", False, "android-arm64", "android-arm64"),
     ],
 )
-def test_the_profile_says_it_except_of_this_machine(profile, on_this_machine, wanted, expected):
+def test_target_host_follows_from_the_profile_except_of_this_machine(profile, on_this_machine, wanted, expected):
     assert host_for(load_profile(profile), on_this_machine, wanted) == expected
 
 
-def test_an_unknown_host_is_refused():
+def test_target_host_refuses_unknown_names():
     with pytest.raises(UsageError, match="unknown host 'android'"):
         host_for(load_profile("host"), True, "android")
     with pytest.raises(UsageError, match="unknown host 'macos'"):

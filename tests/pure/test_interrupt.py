@@ -11,7 +11,7 @@ from fleetpose.interrupt import hold_interrupt, until_interrupted
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_is_noted_the_second_acts(which):
+def test_until_interrupted_notes_the_first_and_the_second_acts(which):
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     outer = []
     signal.signal(which, lambda *_: outer.append(1))
@@ -28,14 +28,14 @@ def test_the_first_is_noted_the_second_acts(which):
             signal.signal(each, handler)
 
 
-def test_handlers_come_back():
+def test_until_interrupted_restores_handlers():
     before = signal.getsignal(signal.SIGINT)
     with until_interrupted():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_other_threads_are_never_interrupted():
+def test_until_interrupted_leaves_other_threads_alone():
     answers = []
 
     def run():
@@ -62,14 +62,14 @@ def fail():
 
 
 @pytest.mark.parametrize("then", [fail, lambda: None])
-def test_an_interrupt_that_is_swallowed_is_one_at_the_end(then):
+def test_hold_interrupt_raises_a_swallowed_one_at_the_end(then):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), hold_interrupt():
         interrupted(then)
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_other_errors_and_ignored_signals_pass():
+def test_hold_interrupt_passes_other_errors_and_ignored_signals():
     with pytest.raises(RuntimeError), hold_interrupt():
         fail()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -127,7 +127,7 @@ def test_who_is_unsure_is_labelled_faintly():
     assert unsure.min() > sure.min() + 20
 
 
-def test_nobody_and_nothing_found():
+def test_labels_of_nobody_change_nothing():
     canvas = np.zeros((20, 20, 3), np.uint8)
     keypoints = np.full((18, 3), np.nan)
     keypoints[:, 2] = 0
@@ -136,13 +136,13 @@ def test_nobody_and_nothing_found():
     assert not canvas.any()
 
 
-def test_a_picture_smaller_than_a_label():
+def test_labels_fit_a_picture_smaller_than_they_are():
     image = np.zeros((6, 5, 3), np.uint8)
     assert draw_people(image, [standing(2, -50, identity=123)]).shape == image.shape
 
 
 @pytest.mark.parametrize("place", [(-5, 3), (3, -5), (18, 17), (-500, 0), (0, 500)])
-def test_text_is_clipped(place):
+def test_label_text_is_clipped(place):
     canvas = np.zeros((20, 20, 3), np.uint8)
     write(canvas, "0.87", *place, 10, np.full(3, 255, np.float32))
     assert canvas.shape == (20, 20, 3)

@@ -38,7 +38,7 @@ def test_the_rule_grows_with_zeros_and_with_the_block_and_not_with_the_layer():
     assert losses.of(LAYERS[2], fine(0.5)) == pytest.approx(4 * mild), "as many weights, in the PAF branch"
 
 
-def test_coarse_units_are_dearer():
+def test_losses_of_coarse_units_are_dearer():
     losses = Losses(LAYERS, TABLE)
     texts = ("columns:0.5:1x1", "columns:0.5:4x1", "columns:0.5:8x1", "block_punched:0.5:8x4", "connectivity:0.5:8x1")
     found = [losses.of(LAYERS[0], Sparsity.parse(text)) for text in texts]
@@ -83,13 +83,13 @@ def test_curves_are_of_the_family_the_file_names(tmp_path):
         ('{"format": "fleetpose.sensitivity/1", "model": "m", "layers": {"b": {"0.5": NaN}}}', "losses are finite"),
     ],
 )
-def test_bad_files(tmp_path, text, message):
+def test_read_losses_refuses_bad_files(tmp_path, text, message):
     path = tmp_path / "s.json"
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         read_losses(path, "m", LAYERS, TABLE)
 
 
-def test_a_missing_file(tmp_path):
+def test_read_losses_names_a_missing_file(tmp_path):
     with pytest.raises(UsageError, match="cannot read the sensitivity"):
         read_losses(tmp_path / "no.json", "m", LAYERS, TABLE)

@@ -70,7 +70,7 @@ def test_smaller_blocks_at_the_end_are_not_always_the_ones_to_go(text):
     assert kept.mean() == pytest.approx(sparsity.kept_fraction(kept.shape), abs=0.02 if sparsity.balanced else 0.04)
 
 
-def test_the_largest_units_stay():
+def test_masks_keep_the_largest_units():
     """Scores by the definition: sum over channels of the L2 norm over filters."""
     sparsity, weight = Sparsity.parse("block_punched:0.75:4x2"), random_weight((8, 6, 3, 3))
     kept = mask(weight, sparsity)
@@ -97,7 +97,7 @@ def test_equal_weights_and_zeros_give_the_first_units():
         assert mask(weight, Sparsity.parse("columns:0.5:8x1"))[0, :, 0, 0].tolist() == [True, True, False, False]
 
 
-def test_scores_spread_back():
+def test_masks_spread_unit_scores_back():
     sparsity, weight = Sparsity.parse("columns:0.5:8x1"), random_weight((19, 5, 3, 3))
     wide = spread(unit_scores(weight, sparsity), sparsity, weight.shape)
     assert wide.shape == weight.shape
@@ -114,7 +114,7 @@ def test_scores_spread_back():
     st.booleans(),
     st.integers(0, 2**31),
 )
-def test_kernel_patterns(out, channels, zeros, patterns, balanced, seed):
+def test_masks_keep_kernel_patterns(out, channels, zeros, patterns, balanced, seed):
     sparsity = Sparsity("pattern", zeros, patterns=patterns, balanced=balanced)
     kept = mask(random_weight((out, channels, 3, 3), seed), sparsity).reshape(out, channels, 9)
     sizes = kept.sum(axis=2)
@@ -153,6 +153,6 @@ def test_there_are_56_patterns_with_the_centre():
         (np.zeros((4, 4, 1, 1)), "pattern:0.75", "3x3 kernels, not 1x1"),
     ],
 )
-def test_what_cannot_be_masked(weight, text, message):
+def test_masks_refuse_what_cannot_be_masked(weight, text, message):
     with pytest.raises(UsageError, match=message):
         mask(weight, Sparsity.parse(text))

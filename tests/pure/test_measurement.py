@@ -22,20 +22,20 @@ def session():
         yield opened
 
 
-def test_summaries():
+def test_measurement_summarises_its_samples():
     found = Measurement(event_secs=(1.0, 3.0, 2.0), wall_secs=(2.0, 4.0, 3.0))
     assert (found.event_median_secs, found.wall_median_secs, found.event_iqr_secs) == (2.0, 3.0, 1.0)
     assert interquartile_range([5.0]) == 0.0
     assert interquartile_range([]) is None
 
 
-def test_iqr_agrees_with_numpy():
+def test_measurement_iqr_agrees_with_numpy():
     samples = list(np.random.default_rng(1).exponential(size=37))
     low, high = np.quantile(samples, [0.25, 0.75])
     assert interquartile_range(samples) == pytest.approx(high - low)
 
 
-def test_json_round_trip(session):
+def test_measurement_json_is_read_back(session):
     for kernel in (NullKernel("a", macs=1e6), NullKernel("b", fails="out of resources")):
         found = measure(session, kernel)
         text = json.dumps(encode(found), allow_nan=False)
@@ -51,7 +51,7 @@ def test_json_round_trip(session):
         {"error": "no failure named"},
     ],
 )
-def test_json_that_is_no_measurement(values):
+def test_measurement_refuses_other_json(values):
     with pytest.raises(UsageError, match="not a measurement"):
         decode(Measurement, values, "not a measurement")
 

@@ -11,7 +11,7 @@ def request(**options):
     return Request("lwop", Path("out"), budget_minutes=10.0, **options)
 
 
-def test_what_training_leaves_is_for_collecting():
+def test_request_leaves_collecting_the_time_that_training_does_not_take():
     data = (Path("photographs"),)
     trained, reconstructed, without = request(data=data), request(data=data, train=False), request()
     assert trained.training_minutes == pytest.approx(2)

@@ -11,7 +11,7 @@ from latency.records.record import RatioToDense
 from tests.pure.test_records import failed, network, record
 
 
-def test_a_slow_moment_is_taken_out():
+def test_pace_takes_a_slow_moment_out():
     calm = record(event_ms=1.0, wall_ms=1.2, event_iqr_ms=0.1, wall_iqr_ms=0.1, reference_ms=0.4, to_reference=3.0)
     busy = replace(calm, event_ms=2.0, wall_ms=2.4, event_iqr_ms=0.2, wall_iqr_ms=0.2, reference_ms=0.8)
     pace = usual_reference([calm, calm, busy])
@@ -36,7 +36,7 @@ def test_a_variant_is_the_dense_one_times_their_ratio():
     assert normalise_records([sparse, other], 0.4)[0] == normalise_record(sparse, 0.4)
 
 
-def test_what_has_no_reference_stays_as_it_is():
+def test_pace_leaves_records_without_a_reference():
     assert usual_reference([network()]) is None
     assert normalise_record(record(), None) == record()
     assert normalise_record(network(), 0.4) == network()
@@ -48,7 +48,7 @@ def test_a_networks_time_has_no_events():
     assert (found.wall_ms, found.event_ms) == (pytest.approx(40.0), None)
 
 
-def test_what_only_delays_is_left_out():
+def test_pace_leaves_out_what_only_delays():
     """Of three samples the two faster ones count."""
     one = SimpleNamespace(ok=True, wall_secs=(1.0, 40.0, 3.0))
     reference = SimpleNamespace(ok=True, wall_secs=(0.5, 1.5, 10.0))

@@ -33,7 +33,7 @@ def sparse_weights(draw, kernel=None):
 
 @settings(deadline=None, max_examples=150)
 @given(sparse_weights(), st.sampled_from([1, 4, 5, 8, 16, 64]), st.sampled_from(ORDERS), st.booleans())
-def test_columns_round_trip(weight, filters, order, longest_first):
+def test_packed_columns_unpack_to_the_weights(weight, filters, order, longest_first):
     packed = pack_columns(weight, filters, order, longest_first)
     assert np.array_equal(packed.unpack(), weight)
     assert sorted(packed.groups.tolist()) == list(range(-(-len(weight) // filters)))
@@ -53,7 +53,7 @@ def test_columns_round_trip(weight, filters, order, longest_first):
 
 @settings(deadline=None, max_examples=150)
 @given(sparse_weights(kernel=(3, 3)), st.booleans())
-def test_patterns_round_trip(weight, longest_first):
+def test_packed_patterns_unpack_to_the_weights(weight, longest_first):
     packed = pack_patterns(weight, longest_first)
     assert np.array_equal(packed.unpack(), weight)
     assert sorted(packed.order.tolist()) == list(range(len(weight)))
@@ -102,7 +102,7 @@ def _groups(packed):
     return zip(np.split(packed.channel, ends), np.split(packed.position, ends), strict=True)
 
 
-def test_columns_by_hand():
+def test_packed_columns_equal_those_by_hand():
     weight = np.zeros((3, 2, 1, 3), np.float32)
     weight[0, 1, 0, 2], weight[1, 0, 0, 1], weight[1, 1, 0, 0], weight[2, 1, 0, 0] = 1, 2, 3, 4
     packed = pack_columns(weight, 2)
@@ -115,7 +115,7 @@ def test_columns_by_hand():
     assert pack_columns(weight[::-1], 1, longest_first=True).groups.tolist() == [1, 0, 2]
 
 
-def test_a_weight_of_zeros_and_one_without():
+def test_pack_takes_a_weight_of_zeros_and_one_without():
     zeros, ones = np.zeros((9, 3, 3, 3), np.float32), np.ones((9, 3, 3, 3), np.float32)
     assert pack_columns(zeros, 8).starts.tolist() == [0, 0, 0]
     assert pack_columns(zeros, 8).weight.shape == (0, 8)
@@ -172,24 +172,24 @@ def test_a_weight_that_departs_is_told_and_packed_all_the_same(text, message):
     assert re.search(message, found)
 
 
-def test_more_patterns_than_there_may_be():
+def test_pack_refuses_too_many_patterns():
     weight = random_weight((16, 16, 3, 3))
     weight *= mask(weight, Sparsity.parse("pattern:0.5556:8"))
     assert "8 patterns; pattern:0.5556:4 keeps 4" in departure(weight, Sparsity.parse("pattern:0.5556:4"))
 
 
-def test_half_precision_stays_half():
+def test_pack_keeps_half_precision():
     weight = random_weight((8, 4, 3, 3)).astype(np.float16)
     assert pack_columns(weight, 8).weight.dtype == pack_patterns(weight).weight.dtype == np.float16
 
 
 @pytest.mark.parametrize(("shape", "filters", "order"), [((4, 4), 8, "channel"), ((4, 4, 1, 1), 0, "channel")])
-def test_what_cannot_be_packed(shape, filters, order):
+def test_pack_refuses_weights_it_cannot_hold(shape, filters, order):
     with pytest.raises(UsageError, match="cannot pack"):
         pack_columns(np.zeros(shape), filters, order)
 
 
-def test_an_unknown_order_and_other_kernels():
+def test_pack_refuses_unknown_orders_and_other_kernels():
     with pytest.raises(UsageError, match="'row'"):
         pack_columns(np.zeros((4, 4, 1, 1)), 8, "row")
     with pytest.raises(UsageError, match="3x3 kernels"):

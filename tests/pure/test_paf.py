@@ -43,7 +43,7 @@ def assert_same_people(found, truth, tolerance):
         assert sorted(gaps.argmin(axis=0)) == list(range(len(truth)))
 
 
-def test_the_skeleton_is_whole():
+def test_skeleton_joins_every_keypoint():
     assert sorted(channel for pair in PAF_CHANNELS for channel in pair) == list(range(PAFS))
     assert len(PARTS) == HEATMAPS - 1
     assert len(LIMBS) == len(PAF_CHANNELS)
@@ -67,7 +67,7 @@ def test_sigmas_are_those_of_pycocotools():
 
 @pytest.mark.parametrize("number", [0, 1, 5, 20, 30])
 @pytest.mark.parametrize("seed", range(3))
-def test_every_person_is_found_with_every_joint(number, seed):
+def test_paf_decoder_finds_every_joint_of_every_person(number, seed):
     people = crowd(np.random.default_rng([number, seed]), number, SIZE) if number else np.zeros((0, 18, 2))
     found = decode(*render(people, SIZE), in_cells(SIZE))
     assert_same_people(found, people, tolerance=0.1)
@@ -75,7 +75,7 @@ def test_every_person_is_found_with_every_joint(number, seed):
 
 
 @pytest.mark.parametrize("size", [(46, 93), (60, 31)])
-def test_maps_of_any_shape(size):
+def test_paf_decoder_takes_maps_of_any_shape(size):
     people = crowd(np.random.default_rng(5), 6, size)
     assert_same_people(decode(*render(people, size), in_cells(size)), people, tolerance=0.1)
 
@@ -98,7 +98,7 @@ def test_people_who_cross_do_not_swap_legs():
 @pytest.mark.parametrize(
     "hidden", [["nose"], ["left_wrist", "right_ankle"], ["right_eye", "right_ear"], list(PARTS[8:14])]
 )
-def test_joints_that_are_not_there_are_absent(hidden):
+def test_paf_decoder_leaves_absent_joints_out(hidden):
     people = crowd(np.random.default_rng(1), 3, SIZE)
     people[1, [PARTS.index(part) for part in hidden]] = np.nan
     if hidden == ["nose"]:  # eyes and ears hang on the nose
@@ -114,7 +114,7 @@ def test_an_ear_without_its_eye_is_joined_through_the_shoulder():
     assert_same_people([found], people, tolerance=0.1)
 
 
-def test_two_joints_are_no_person():
+def test_paf_decoder_takes_two_joints_for_nobody():
     people = np.full((1, 18, 2), np.nan)
     people[0, [1, 2]] = [(20, 20), (26, 20)]
     assert decode(*render(people, SIZE), in_cells(SIZE)) == []
@@ -132,7 +132,7 @@ def test_keypoints_come_in_photograph_pixels_and_the_best_person_first():
     assert found[-1].count == 12
 
 
-def test_agrees_with_the_plain_decoder_on_random_crowds():
+def test_paf_decoder_agrees_with_the_plain_one_on_random_crowds():
     agreed = 0
     for seed in range(40):
         random = np.random.default_rng([7, seed])
@@ -235,7 +235,7 @@ def test_maps_of_the_wrong_shape_are_refused(heat, pafs):
         decode(np.zeros(heat), np.zeros(pafs), in_cells(SIZE))
 
 
-def test_a_person_in_coco_format():
+def test_person_becomes_a_coco_result():
     keypoints = np.full((18, 3), np.nan)
     keypoints[:, 2] = 0
     keypoints[0] = 10, 20, 0.5
@@ -253,6 +253,6 @@ def test_a_person_in_coco_format():
     assert person.box == (4, 20, 10, 41)
 
 
-def test_a_person_has_18_keypoints():
+def test_person_refuses_other_than_18_keypoints():
     with pytest.raises(ValueError, match="18"):
         Person(np.zeros((17, 3)), 1.0)

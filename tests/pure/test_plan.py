@@ -36,7 +36,7 @@ LAYERS = (
 )
 
 
-def test_of_names_every_convolution():
+def test_plan_of_names_every_convolution():
     plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "pays", "first": "the first"})
     assert plan.choices == (
         LayerChoice("first", None, "the first"),
@@ -49,11 +49,11 @@ def test_of_names_every_convolution():
     assert hash(plan) == hash(Plan("net", plan.choices))
 
 
-def test_layers_may_come_from_an_iterator():
+def test_plan_takes_layers_from_an_iterator():
     assert Plan.of("net", iter(LAYERS), {"middle": HALF}).sparsities == {"middle": HALF}
 
 
-def test_unknown_names_get_a_suggestion():
+def test_plan_suggests_a_layer_for_an_unknown_name():
     plan = Plan.of("net", LAYERS, {})
     with pytest.raises(UsageError, match="unknown layer in the plan of net 'midle'; did you mean 'middle'"):
         plan["midle"]
@@ -63,7 +63,7 @@ def test_unknown_names_get_a_suggestion():
         Plan.of("net", LAYERS, {}, {"pool": "no convolution"})
 
 
-def test_check_tells_what_does_not_fit():
+def test_plan_check_tells_what_does_not_fit():
     with pytest.raises(UsageError, match=r"layer 'wise' cannot be columns:0.5:8x1: .*16 groups"):
         Plan.of("net", LAYERS, {"wise": HALF})
     with pytest.raises(UsageError, match="lacks layer 'middle' and 1 more"):
@@ -74,13 +74,13 @@ def test_check_tells_what_does_not_fit():
         Plan("net", (LayerChoice("first"), LayerChoice("first", HALF)))
 
 
-def test_what_is_removed():
+def test_plan_counts_removed_weights_and_macs():
     plan = Plan.of("net", LAYERS, {"middle": HALF, "first": HALF})
     assert plan.removed_weights(LAYERS) == 16 * 16 * 9 // 2 + 16 * 16 // 2
     assert plan.removed_macs(LAYERS) == plan.removed_weights(LAYERS) * 120
 
 
-def test_files(tmp_path):
+def test_plan_file_is_read_back(tmp_path):
     plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "0.4 ms, dense 0.7 ms"})
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
@@ -115,7 +115,7 @@ def test_files(tmp_path):
         ),
     ],
 )
-def test_files_that_are_no_plan(tmp_path, text, message):
+def test_plan_load_refuses_other_files(tmp_path, text, message):
     path = tmp_path / "plan.json"
     path.write_text(text)
     with pytest.raises(UsageError) as error:
@@ -124,12 +124,12 @@ def test_files_that_are_no_plan(tmp_path, text, message):
     assert str(path) in str(error.value)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_plan_load_names_a_missing_file(tmp_path):
     with pytest.raises(UsageError, match="cannot read the plan"):
         Plan.load(tmp_path / "plan.json")
 
 
-def test_explain():
+def test_explain_lists_what_each_layer_saves():
     plan = Plan.of("net", LAYERS, {"middle": HALF}, {"middle": "pays", "first": "the first: it sees all"})
     lines = explain(plan).splitlines()
     assert lines[0] == "net: 1 of 3 convolutions sparse"
@@ -156,7 +156,7 @@ TIMED = Plan(
 )
 
 
-def test_times_are_kept_and_shown(tmp_path):
+def test_plan_keeps_and_shows_times(tmp_path):
     TIMED.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == TIMED
     values = json.loads((tmp_path / "plan.json").read_text())

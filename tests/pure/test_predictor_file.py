@@ -43,7 +43,7 @@ def predictor(samples) -> Predictor:
     return fit_predictor(samples, Hardware(), FitOptions(wide=False), about={"device": "made up"}).predictor
 
 
-def test_it_learns_and_its_intervals_hold(predictor):
+def test_predictor_learns_and_its_intervals_hold(predictor):
     held_out = [conv(cin, cout, size, kernel) for cin, cout, size, kernel in ((40, 72, 33, 3), (120, 16, 21, 1))]
     asked = [Sample(layer, "pointwise" if layer.kernel == (1, 1) else "direct") for layer in held_out]
     for layer, found in zip(held_out, predictor.predict(asked), strict=True):
@@ -52,13 +52,13 @@ def test_it_learns_and_its_intervals_hold(predictor):
         assert found.doubts == ()
 
 
-def test_what_is_outside_of_what_it_saw_is_in_doubt(predictor):
+def test_predictor_doubts_what_is_outside_its_samples(predictor):
     (found,) = predictor.predict([Sample(conv(4096, 4096, 500, 3), "direct")])
     assert found.doubts
     assert all(isinstance(text, str) for text in found.doubts)
 
 
-def test_its_file_gives_the_same_answers_and_is_not_overwritten(predictor, samples, tmp_path):
+def test_predictor_file_gives_the_same_answers_and_is_not_overwritten(predictor, samples, tmp_path):
     path = tmp_path / "a.predictor"
     predictor.save(path)
     again = Predictor.load(path)
@@ -78,7 +78,7 @@ def test_its_file_gives_the_same_answers_and_is_not_overwritten(predictor, sampl
         (lambda values: values.pop("trees"), "damaged"),
     ],
 )
-def test_other_files_are_refused(predictor, tmp_path, change, message):
+def test_predictor_load_refuses_other_files(predictor, tmp_path, change, message):
     path = tmp_path / "b.predictor"
     predictor.save(path)
     values = json.loads(path.read_text())
@@ -88,7 +88,7 @@ def test_other_files_are_refused(predictor, tmp_path, change, message):
         Predictor.load(path)
 
 
-def test_no_file_and_no_json(tmp_path):
+def test_predictor_load_refuses_a_missing_file_and_no_json(tmp_path):
     with pytest.raises(UsageError, match="cannot read predictor"):
         Predictor.load(tmp_path / "none")
     (tmp_path / "torn").write_text('{"format": ')
@@ -96,6 +96,6 @@ def test_no_file_and_no_json(tmp_path):
         Predictor.load(tmp_path / "torn")
 
 
-def test_too_few_samples_are_refused(samples):
+def test_predictor_fit_refuses_too_few_samples(samples):
     with pytest.raises(UsageError, match="too few"):
         fit_predictor([replace(sample) for sample in samples[:5]], Hardware(), FitOptions())

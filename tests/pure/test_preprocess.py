@@ -55,7 +55,7 @@ def test_every_kind_of_png_is_read_as_three_channels_of_bytes(tmp_path, shape, d
     assert (read == 200).all()
 
 
-def test_channels_are_blue_green_red(tmp_path):
+def test_read_image_gives_blue_green_red(tmp_path):
     path = tmp_path / "red.ppm"
     path.write_bytes(b"P6 1 1 255\n" + bytes([250, 20, 3]))
     assert read_image(path).tolist() == [[[3, 20, 250]]]
@@ -77,7 +77,7 @@ def test_exif_orientation_turns_the_photograph_upright(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not an image at all", b"\x89PNG\r\n\x1a\n broken"])
-def test_what_is_not_an_image_is_one_line(tmp_path, content):
+def test_read_image_refuses_other_files_in_one_line(tmp_path, content):
     path = tmp_path / "image.jpg"
     if content is not None:
         path.write_bytes(content)
@@ -87,7 +87,7 @@ def test_what_is_not_an_image_is_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_not_an_image(tmp_path):
+def test_read_image_refuses_a_folder(tmp_path):
     with pytest.raises(UsageError, match="cannot read image"):
         read_image(tmp_path)
 
@@ -123,7 +123,7 @@ def test_fit_refuses_what_is_no_photograph(image):
 
 
 @given(sizes, sizes)
-def test_any_photograph_fits_any_size(image_size, size):
+def test_fit_takes_any_photograph_to_any_size(image_size, size):
     height, width = content = contained_size(image_size, size)
     assert 1 <= height <= size[0]
     assert 1 <= width <= size[1]
@@ -131,7 +131,7 @@ def test_any_photograph_fits_any_size(image_size, size):
 
 
 @given(sizes, sizes, st.tuples(st.floats(-10, 4000), st.floats(-10, 4000)))
-def test_coordinates_go_there_and_back(image_size, content_size, point):
+def test_placement_maps_coordinates_there_and_back(image_size, content_size, point):
     placement = Placement(image_size, (4000, 4000), content_size)
     np.testing.assert_allclose(placement.to_image(placement.to_input(np.array(point))), point, atol=1e-6)
 
@@ -141,7 +141,7 @@ def test_corners_of_the_content_are_corners_of_the_photograph():
     np.testing.assert_allclose(placement.to_image([(-0.5, -0.5), (735.5, 367.5)]), [(-0.5, -0.5), (199.5, 99.5)])
 
 
-def test_cells_lie_where_the_network_saw_them():
+def test_placement_puts_cells_where_the_network_saw_them():
     placement = Placement((368, 736), (368, 744), (368, 736))
     # Cell 0 of a stride-8 map covers pixels 0 to 7, so its centre is 3.5.
     np.testing.assert_allclose(placement.cells_to_image([(0, 0), (10, 2)], (46, 93)), [(3.5, 3.5), (83.5, 19.5)])

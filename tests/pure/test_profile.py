@@ -13,13 +13,13 @@ HOST = (PROFILE_DIR / "host.toml").read_text()
 
 
 @pytest.mark.parametrize("name", profile_names())
-def test_every_profile_of_the_package_reads(name):
+def test_profile_files_of_the_package_are_all_read(name):
     profile = load_profile(name)
     assert profile.name == name
     assert profile.description
 
 
-def test_the_host_profile():
+def test_host_profile_has_the_facts_of_avx512():
     host = load_profile("host")
     assert (host.gpu, host.lanes, host.accumulators, host.work_group) == ("cpu", 16, 24, 1)
     assert not host.fp16
@@ -60,7 +60,7 @@ def test_facts_of_one_machine_are_not_the_hosts():
     assert facts == (None, None, None, None)
 
 
-def test_facts_left_out_are_what_every_device_has(tmp_path):
+def test_profile_defaults_are_what_every_device_has(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("".join(line for line in HOST.splitlines(True) if not line.startswith("image2d_max")))
     profile = load_profile(path)
@@ -74,12 +74,12 @@ def test_a_profile_is_frozen_and_a_json_object():
     assert decode(Profile, encode(host)) == host
 
 
-def test_unknown_name_suggests():
+def test_profile_load_suggests_a_name():
     with pytest.raises(UsageError, match=r"unknown device profile 'hots'; did you mean 'host'\?"):
         load_profile("hots")
 
 
-def test_a_file_of_the_users_own(tmp_path):
+def test_profile_load_reads_a_users_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(HOST.replace("lanes = 16", "lanes = 8") + 'opencl_device = "rusticl:0"\npeak_gflops_fp32 = 200\n')
     profile = load_profile(path)
@@ -100,7 +100,7 @@ def test_a_file_of_the_users_own(tmp_path):
         ('gpu = "cpu"', "gpu = ", "is not TOML"),
     ],
 )
-def test_a_bad_file_is_refused_by_name_and_key(tmp_path, old, new, says):
+def test_profile_load_names_file_and_key_of_what_is_wrong(tmp_path, old, new, says):
     path = tmp_path / "bad.toml"
     assert old in HOST
     path.write_text(HOST.replace(old, new))
@@ -110,6 +110,6 @@ def test_a_bad_file_is_refused_by_name_and_key(tmp_path, old, new, says):
     assert str(path) in str(caught.value)
 
 
-def test_a_file_that_is_not_there():
+def test_profile_load_names_a_missing_file():
     with pytest.raises(UsageError, match=r"cannot read device profile nowhere/x\.toml: No such file"):
         load_profile("nowhere/x.toml")

@@ -24,7 +24,7 @@ def chain(*layers, shape=(1, 64, 64)):
     return receptive_fields(Graph("g", "input", shape, (layers[-1].name,), layers, {}))
 
 
-def test_a_row_of_convolutions():
+def test_receptive_field_of_a_row_of_convolutions():
     a = conv("a", "input", (1, 64, 64), kernel=7, stride=2)
     b = conv("b", "a", a.out_shape, kernel=3, stride=2)
     c = conv("c", "b", b.out_shape, kernel=3, dilation=2)
@@ -74,7 +74,7 @@ def test_a_concat_takes_the_union_even_where_fields_are_shifted():
 
 
 @pytest.mark.parametrize(("mode", "size"), [("nearest", 3), ("bilinear", 5)])
-def test_a_resize_makes_smaller_steps(mode, size):
+def test_receptive_field_has_smaller_steps_after_a_resize(mode, size):
     down = conv("down", "input", (1, 64, 64), 3, 2)
     up = Layer("up", "resize", ("down",), (down.out_shape,), (1, 64, 64), mode=mode)
     after = conv("after", "up", (1, 64, 64), 3)

@@ -57,16 +57,16 @@ VARIOUS = (
 
 
 @pytest.mark.parametrize("one", VARIOUS)
-def test_a_line_is_read_back(one):
+def test_record_is_read_back_from_its_line(one):
     assert from_line(to_line(one)) == one
 
 
-def test_a_layer_is_read_back_without_its_names():
+def test_record_layer_is_read_back_without_names():
     named = replace(LAYER, name="a.0", inputs=("x", "y"), module="a.0")
     assert layer_from_dict(json.loads(json.dumps(layer_to_dict(named)))) == LAYER
 
 
-def test_what_was_measured_decides_the_id_and_nothing_else():
+def test_record_id_follows_from_what_was_measured_alone():
     first = layer_id(DEVICE, LAYER, PITCHES, "dense", "float32")
     assert first == layer_id({**DEVICE, "compute_units": 4}, replace(LAYER, name="b"), PITCHES, "dense", "float32")
     others = {
@@ -79,19 +79,19 @@ def test_what_was_measured_decides_the_id_and_nothing_else():
     assert len(others | {first}) == 6
 
 
-def test_its_variant_is_a_sparsity():
+def test_record_variant_is_a_sparsity():
     assert record().variant is None
     assert str(record("columns:0.75:8x1").variant) == "columns:0.75:8x1"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 0.0, "1", True])
 @pytest.mark.parametrize("name", ["event_ms", "wall_ms", "drift", "reference_ms", "to_reference"])
-def test_a_time_is_above_zero(name, value):
+def test_record_refuses_times_not_above_zero(name, value):
     with pytest.raises(ValueError, match=f"its {name} is"):
         record(**{name: value})
 
 
-def test_a_record_has_a_time_or_a_failure():
+def test_record_has_a_time_or_a_failure():
     with pytest.raises(ValueError, match="both"):
         record(failure=Failure("nan", "no"))
     with pytest.raises(ValueError, match="neither"):
@@ -124,7 +124,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("says", WRONG)
-def test_a_line_that_is_none_is_named_in_one_line(tmp_path, says):
+def test_read_records_names_a_bad_line_in_one_line(tmp_path, says):
     path = tmp_path / "x.jsonl"
     path.write_text(to_line(record()) + WRONG[says] + to_line(failed()))
     with pytest.raises(UsageError, match=says) as caught:
@@ -136,7 +136,7 @@ def test_a_line_that_is_none_is_named_in_one_line(tmp_path, says):
     assert path.read_text().count("\n") == 3, "a file that is refused is not touched"
 
 
-def test_no_file_and_no_record_are_said(tmp_path):
+def test_read_records_says_that_there_is_no_file_or_no_record(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
         read_records(tmp_path / "x.jsonl")
     (tmp_path / "x.jsonl").write_bytes(b"\n")
@@ -144,7 +144,7 @@ def test_no_file_and_no_record_are_said(tmp_path):
         read_records(tmp_path / "x.jsonl")
 
 
-def test_a_file_torn_anywhere_is_whole_again(tmp_path):
+def test_journal_mends_a_file_torn_anywhere(tmp_path):
     """Cut at every byte: all whole lines are read, and what is appended next stands on a line of its own."""
     whole = "".join(map(to_line, VARIOUS[:2]))
     one = len(to_line(VARIOUS[0]))
@@ -158,7 +158,7 @@ def test_a_file_torn_anywhere_is_whole_again(tmp_path):
         assert read_records(path) == [*survivors, VARIOUS[2]], cut
 
 
-def test_the_same_is_written_once(tmp_path):
+def test_journal_skips_known_ids(tmp_path):
     path = tmp_path / "new" / "x.jsonl"
     with Journal(path) as journal:
         assert journal.append([record(), record(), failed(id="other")]) == [record(), failed(id="other")]
@@ -178,7 +178,7 @@ sys.stdin.read()
 """
 
 
-def test_two_do_not_write_at_once_and_a_killed_one_lets_go(tmp_path):
+def test_journal_has_one_writer_and_a_killed_one_lets_go(tmp_path):
     path = tmp_path / "x.jsonl"
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -194,7 +194,7 @@ def test_two_do_not_write_at_once_and_a_killed_one_lets_go(tmp_path):
         assert journal.append(VARIOUS[:1]) == [VARIOUS[0]]
 
 
-def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
+def test_journal_leaves_whole_lines_on_a_full_disk(tmp_path, monkeypatch):
     path = tmp_path / "x.jsonl"
     real = os.write
     with Journal(path) as journal:
@@ -208,7 +208,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["notes\n", "notes", '{"ms": 1', "\n\nx"])
-def test_what_another_program_wrote_is_not_taken_for_a_torn_line(tmp_path, content):
+def test_journal_refuses_lines_of_other_programs(tmp_path, content):
     path = tmp_path / "x.jsonl"
     path.write_text(content)
     with pytest.raises(UsageError, match="is not JSON"):

@@ -62,7 +62,7 @@ def made(result, folder) -> tuple[Page, str]:
     return page, (folder / "report.md").read_text(encoding="utf-8")
 
 
-def test_both_files_say_what_was_found(tmp_path):
+def test_report_files_both_say_what_was_found(tmp_path):
     (tmp_path / "people.png").write_bytes(PNG)
     result = sample_result()
     page, markdown = made(result, tmp_path)
@@ -86,7 +86,7 @@ def test_both_files_say_what_was_found(tmp_path):
     assert len(page.named("svg")) == 6 + len(result["sensitivity"]["blocks"])
 
 
-def test_the_page_needs_nothing_else(tmp_path):
+def test_report_page_needs_no_other_file(tmp_path):
     (tmp_path / "people.png").write_bytes(PNG)
     page, _ = made(sample_result(), tmp_path)
     for _, attributes in page.tags:
@@ -116,7 +116,7 @@ def poisoned_key(above: str, name: str) -> str:
     return EVIL + name if above in ("blocks", "environment", "verify", "input_sizes") and name[0].isalpha() else name
 
 
-def test_nothing_a_user_wrote_becomes_markup(tmp_path):
+def test_report_escapes_what_a_user_wrote(tmp_path):
     clean, _ = made(sample_result(), tmp_path)
     page, markdown = made(poisoned(sample_result()), tmp_path)
     assert len(page.named("script")) == len(clean.named("script")) == 1
@@ -163,7 +163,7 @@ def without(result: dict) -> dict:
             "predictor": {"metrics": {}, "pairs": []}, "environment": {}, "stages": []}  # fmt: skip
 
 
-def test_what_is_missing_is_said_to_be(tmp_path):
+def test_report_says_what_is_missing(tmp_path):
     page, markdown = made(without(sample_result()), tmp_path)
     for text in (page.text, markdown):
         assert "The speed-up on host-avx2 is not known: nothing was measured" in text
@@ -178,7 +178,7 @@ def test_what_is_missing_is_said_to_be(tmp_path):
 @pytest.mark.parametrize(
     "name", ["predicted_interval", "speedup_interval", "ap_dense", "ap_change_interval", "sparse_ms"]
 )
-def test_one_missing_number_of_the_headline(tmp_path, name):
+def test_report_headline_bears_one_missing_number(tmp_path, name):
     result = sample_result()
     result["headline"][name] = None
     page, markdown = made(result, tmp_path)
@@ -206,7 +206,7 @@ def test_a_network_without_layers_and_keys_that_are_left_out(tmp_path):
         (("max_loss", 0.01), {"ap_dense": 0.449, "ap_sparse": None}, "no measured AP", None),
     ],
 )
-def test_goals(goal, changes, said, reached):
+def test_report_headline_names_every_goal(goal, changes, said, reached):
     result = sample_result()
     result["goal"] = {"kind": goal[0], "value": goal[1]}
     result["headline"].update(changes)
@@ -306,7 +306,7 @@ def test_numbers_of_the_paper_bear_its_name_and_ours_the_device(tmp_path):
     ("text", "message"),
     [(None, "cannot read"), ("{", "not JSON"), ("[]", "format"), ('{"format": "fleetpose.result/1"}', "no 'model'")],
 )
-def test_what_is_no_result_is_refused(tmp_path, capsys, text, message):
+def test_report_refuses_what_is_no_result(tmp_path, capsys, text, message):
     if text is not None:
         (tmp_path / "result.json").write_text(text)
     assert cli.run(main, make_parser(), [str(tmp_path)]) == 2
@@ -314,7 +314,7 @@ def test_what_is_no_result_is_refused(tmp_path, capsys, text, message):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_the_command_makes_both_again(tmp_path, capsys):
+def test_report_command_makes_both_files_again(tmp_path, capsys):
     (tmp_path / "result.json").write_text(json.dumps(sample_result()))
     (tmp_path / "report.html").write_text("old")
     assert cli.run(main, make_parser(), [str(tmp_path), "--json"]) == 0

@@ -31,7 +31,7 @@ def test_elements_escape_all_but_elements():
     assert escape(element("i", "x") + "<") == "&lt;i&gt;x&lt;/i&gt;&lt;"
 
 
-def test_numbers():
+def test_formats_write_numbers_as_in_the_report():
     assert to_fixed(-0.018, 3, sign=True) == f"{MINUS}0.018"
     assert to_fixed(float("nan"), 2) == to_fixed(None, 2) == NOTHING
     assert interval([0.6, 0.66]) == f"0.60{DASH}0.66"
@@ -47,7 +47,7 @@ def test_numbers():
     assert [duration(value) for value in (3.21, 59.4, 812, 5000)] == ["3.2 s", "59 s", "13 min 32 s", "1 h 23 min"]
 
 
-def test_scales():
+def test_scale_maps_values_to_pixels():
     assert [Scale(1, 100, 0, 10, log=True)(value) for value in (1, 10, 1000)] == [0, 5, 10]
     assert Scale(0, 1, 100, 0)(0.25) == 75
     assert spanning([0, 12.1], 0, 1).ticks(5) == [0, 5, 10]

@@ -32,11 +32,11 @@ def conv(cin: int, cout: int, out: int, kernel: int = 1, groups: int = 1, stride
         (conv(64, 64, 28, 1, 1, 2), MALI, "strided"),
     ],
 )
-def test_classes(layer, gpu, expected):
+def test_runtime_kernel_classes_follow_the_layer(layer, gpu, expected):
     assert kernel_class(layer, "tflite", gpu) == expected
 
 
-def test_tiles_grow_with_the_work_of_a_core():
+def test_runtime_tiles_grow_with_the_work_of_a_core():
     # 16 slices of 4 channels x pixels / 12 cores: 65, 1045 and 4181 vectors a core
     assert [tile(conv(64, 64, side), "tflite", MALI) for side in (7, 28, 56)] == [(1, 1, 1), (2, 1, 1), (2, 2, 2)]
     # 2 slices for each of 8 groups: 2 at a time; 1 slice: one
@@ -44,7 +44,7 @@ def test_tiles_grow_with_the_work_of_a_core():
     assert tile(conv(64, 64, 112, 3, 16), "tflite", MALI) == (2, 1, 1)
 
 
-def test_work_groups():
+def test_runtime_work_groups_are_the_runtimes_own():
     # 14 x 14 x 16: 16 blocks divide, 256 / 16 = 16 items: 14 x 1
     assert work_groups(conv(64, 64, 14), "tflite", MALI, (14, 14, 16)) == WorkGroups(14 * 16, 16, 14)
     # 6 rows fit whole and are even, so they are halved

@@ -24,7 +24,7 @@ ANNOTATED = FamilyCurves(
 )
 
 
-def test_latency_decide_reads_losses_in_ap(tmp_path):
+def test_sensitivity_file_gives_decide_losses_in_ap(tmp_path):
     content = to_json("m", {"columns:4x1": ANNOTATED}, {"seed": 0})
     write_curves(content, tmp_path / "s.json")
     assert content["measure"] == "AP"
@@ -62,7 +62,7 @@ def test_divergences_are_read_back_by_family(tmp_path):
         ('{"format": "fleetpose.sensitivity/1", "model": "m", "divergence": {"a": {"layers": [1]}}}', "no curves"),
     ],
 )
-def test_bad_files(tmp_path, text, message):
+def test_sensitivity_file_refuses_other_contents(tmp_path, text, message):
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_divergence(tmp_path / "s.json", "m")
@@ -78,7 +78,7 @@ def test_the_relation_is_a_slope_where_little_is_lost():
     assert relation(np.column_stack([divergence, np.zeros(6)])) is None
 
 
-def test_a_journal_goes_on_after_a_torn_line(tmp_path):
+def test_response_journal_goes_on_after_a_torn_line(tmp_path):
     path = tmp_path / "s.journal"
     with ResponseJournal(path, {"seed": 0}) as journal:
         journal.add("a", {"0.5": 1.0})
@@ -94,7 +94,7 @@ def test_a_journal_goes_on_after_a_torn_line(tmp_path):
     ]
 
 
-def test_a_journal_of_another_measurement_stays_as_it_is(tmp_path):
+def test_response_journal_of_another_measurement_stays_as_it_is(tmp_path):
     path = tmp_path / "s.journal"
     with ResponseJournal(path, {"seed": 0, "data": ["d"]}) as journal:
         journal.add("a", 1)

@@ -32,7 +32,7 @@ def plain_one_euro(values, times, freq=15.0, min_cutoff=1.0, beta=0.05, derivati
     return out
 
 
-def test_it_is_the_paper_s_algorithm_at_uneven_times():
+def test_smoother_is_the_papers_algorithm_at_uneven_times():
     random = np.random.default_rng(0)
     times = np.cumsum(random.uniform(0.01, 0.2, 100))
     times[50] = times[49]
@@ -133,13 +133,13 @@ def test_hidden_keypoints_and_people_without_identity_are_left_as_they_are():
     assert same is stranger
 
 
-def test_filters_are_forgotten():
+def test_smoother_forgets_filters_of_people_long_gone():
     smoother = Smoother(forget_secs=1.0)
     smoother([moved(100, 1)], 0.0)
     smoother([], 0.5)
     assert smoother([moved(300, 1)], 2.0)[0].keypoints[0, 0] == 300
 
 
-def test_bad_settings():
+def test_smoother_refuses_bad_settings():
     with pytest.raises(ValueError):
         OneEuroSettings(freq=0)

@@ -51,11 +51,11 @@ def test_equal_layers_are_one_group_with_all_their_networks():
     assert len(ids) == sum(len(each.sparsities) for each in groups)
 
 
-def test_every_launched_kernel_is_there():
+def test_space_holds_every_launched_kernel():
     assert [name for name, _ in network_workloads(graph(), PROFILE)] == ["a", "b", "c", "d"]
 
 
-def test_only_the_layers_asked_for():
+def test_space_holds_only_the_layers_asked_for():
     (only,) = network_groups([graph()], PROFILE, [COLUMNS], layers=["d"])
     assert only.workload.layer.kernel == (1, 1)
     with pytest.raises(UsageError, match="unknown layer 'e'"):
@@ -115,7 +115,7 @@ def test_a_sample_spreads_and_stays_in_bounds():
         assert each.workload.layer.name == ""
 
 
-def test_nothing_to_sample_around():
+def test_sample_around_a_network_without_convolutions_is_empty():
     pool = Layer("p", "max_pool", ("x",), ((8, 10, 10),), (8, 5, 5), (2, 2), (2, 2))
     group = replace(network_groups([graph()], PROFILE)[0])
     assert sample_around([replace(group, workload=replace(group.workload, layer=pool))], 5, PROFILE) == []

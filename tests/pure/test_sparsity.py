@@ -36,7 +36,7 @@ def sparsities():
 
 
 @given(sparsities())
-def test_text_round_trip(sparsity):
+def test_sparsity_text_is_read_back(sparsity):
     assert Sparsity.parse(str(sparsity)) == sparsity
     assert parse_variant(variant_text(sparsity)) == sparsity
 
@@ -53,7 +53,7 @@ def test_text_round_trip(sparsity):
         ("pattern:0.75:6:free", Sparsity("pattern", 0.75, patterns=6, balanced=False)),
     ],
 )
-def test_texts(text, value):
+def test_sparsity_reads_and_writes_texts(text, value):
     assert Sparsity.parse(text) == value
     assert str(value) == text
 
@@ -78,7 +78,7 @@ def test_texts(text, value):
         ("", "unknown sparsity pattern ''"),
     ],
 )
-def test_what_is_no_sparsity(text, message):
+def test_sparsity_refuses_other_texts(text, message):
     with pytest.raises(UsageError) as error:
         Sparsity.parse(text)
     assert message in str(error.value)
@@ -112,7 +112,7 @@ def test_blocks_belong_to_blocks_and_patterns_to_patterns():
         ("columns:0.5:8x1", Layer("p", "max_pool", ("x",), ((4, 8, 8),), (4, 4, 4)), "max_pool has no weights"),
     ],
 )
-def test_applies_to(text, layer, reason):
+def test_sparsity_applies_to_layers_it_can_have(text, layer, reason):
     found = Sparsity.parse(text).applies_to(layer)
     assert found is None if reason is None else reason in found
 
@@ -130,7 +130,7 @@ def test_applies_to(text, layer, reason):
         ("columns:0.999:8x1", (8, 4, 1, 1), 1),
     ],
 )
-def test_kept_units(text, shape, kept):
+def test_sparsity_counts_kept_units(text, shape, kept):
     assert Sparsity.parse(text).kept_units(shape) == kept
 
 
@@ -145,7 +145,7 @@ def test_kept_fraction_is_as_near_as_units_permit(sparsity, out, channels):
     assert abs(sparsity.kept_fraction(shape) - wanted) <= max(unit / 2 + limit, unit - wanted) + 1e-9
 
 
-def test_kept_macs_and_weights():
+def test_sparsity_counts_kept_macs_and_weights():
     layer = conv()
     assert Sparsity.parse("block_punched:0.75:8x4").kept_macs(layer) == layer.macs // 4
     assert Sparsity.parse("pattern:0.75").kept_weights(layer) == 128 * 128 * 9 // 4

@@ -17,7 +17,7 @@ def table(tmp_path, *lines: str):
     return path
 
 
-def test_a_row_is_a_layer_with_its_time(tmp_path):
+def test_table_row_is_a_layer_with_its_time(tmp_path):
     (sample,) = Dataset.read([table(tmp_path, HEADER, ROW)]).samples()
     layer = sample.layer
     assert (layer.in_shapes[0], layer.out_shape) == ((64, 56, 56), (128, 28, 28))
@@ -27,7 +27,7 @@ def test_a_row_is_a_layer_with_its_time(tmp_path):
     assert sample.spread == pytest.approx(0.4)
 
 
-def test_where_chooses_rows(tmp_path):
+def test_table_where_chooses_rows(tmp_path):
     path = table(tmp_path, HEADER, ROW, ROW.replace("s10", "mi8se"))
     assert [sample.device for sample in Dataset.read([path], ["device=mi8se"]).samples()] == ["mi8se"]
     with pytest.raises(UsageError, match="times of 2 devices"):
@@ -53,7 +53,7 @@ def test_where_chooses_rows(tmp_path):
         (",0.5,0.4", "", "line 2: not 15 cells"),
     ],
 )
-def test_bad_cells(tmp_path, old, new, message):
+def test_table_refuses_bad_cells(tmp_path, old, new, message):
     with pytest.raises(UsageError, match=message):
         Dataset.read([table(tmp_path, HEADER, ROW.replace(old, new, 1))]).samples()
 
@@ -62,20 +62,20 @@ def test_bad_cells(tmp_path, old, new, message):
     ("content", "message"),
     [("", "is empty"), (HEADER + "\n", "has no rows"), ("framework,device\na,b\n", "has no column 'op'")],
 )
-def test_bad_files(tmp_path, content, message):
+def test_table_refuses_bad_files(tmp_path, content, message):
     path = tmp_path / "t.csv"
     path.write_text(content)
     with pytest.raises(UsageError, match=message):
         Dataset.read([path]).samples()
 
 
-def test_a_table_without_times(tmp_path):
+def test_table_without_times_is_refused(tmp_path):
     path = table(tmp_path, HEADER.replace("ms_median", "seconds"), ROW)
     with pytest.raises(UsageError, match="has no column 'ms_median' or 'ms'"):
         Dataset.read([path]).samples()
 
 
-def test_a_missing_file_and_flags_without_meaning(tmp_path, capsys):
+def test_table_refuses_a_missing_file_and_flags_without_meaning(tmp_path, capsys):
     path = tmp_path / "none.csv"
     for flags in (
         ["--data", str(path)],

@@ -44,7 +44,7 @@ def kept(given):
     return all(len(set(identities)) == 1 for identities in given.values())
 
 
-def test_similarity_is_that_of_oks():
+def test_similarity_equals_oks_of_coco():
     one, moved = standing(100).keypoints[:, :2], standing(110).keypoints[:, :2]
     found = keypoint_similarity(one[None], moved[None])
     assert found.shape == (1, 1, 18)
@@ -57,7 +57,7 @@ def test_similarity_is_that_of_oks():
     assert keypoint_similarity(one[None], missing[None])[0, 0].tolist() == [1.0] * 3 + [0.0] + [1.0] * 14
 
 
-def test_a_single_keypoint_or_none_has_a_size():
+def test_track_has_a_size_with_one_keypoint_or_none():
     alone = np.full((1, 18, 2), np.nan)
     assert (keypoint_similarity(alone, alone) == 0).all()
     alone[0, 0] = 5, 5
@@ -74,7 +74,7 @@ def test_identities_start_at_one_and_the_order_of_people_is_kept():
     assert tracker.seen == 3
 
 
-def test_two_who_swap_places_in_the_list_every_frame():
+def test_tracker_keeps_identities_when_people_swap_places_in_the_list():
     frames = []
     for number in range(20):
         pair = [("left", standing(100 + number)), ("right", standing(170 - number))]
@@ -131,11 +131,11 @@ def test_a_person_is_waited_for_max_missing_frames(missing, same):
     assert kept(follow(frames, TrackSettings(max_missing=5, least_seen=1))) is same
 
 
-def test_none_is_waited_for_without_patience():
+def test_tracker_without_patience_waits_for_nobody():
     assert not kept(follow([{"one": standing(100)}, {}, {"one": standing(100)}], TrackSettings(max_missing=0)))
 
 
-def test_somebody_else_somewhere_else_is_new():
+def test_tracker_gives_a_new_identity_to_somebody_else():
     tracker = Tracker()
     tracker.update([standing(100)], 0.0)
     assert tracker.update([standing(300)], 1 / FPS)[0].identity == 2
@@ -173,7 +173,7 @@ def test_a_crowd_with_jitter_and_misses_keeps_its_identities():
         assert identities.count(usual) >= 0.95 * len(identities), name
 
 
-def test_times_that_do_not_grow_and_frames_without_anyone():
+def test_tracker_bears_times_that_do_not_grow_and_empty_frames():
     tracker = Tracker()
     assert tracker.update([], 0.0) == []
     for number in range(4):
@@ -188,6 +188,6 @@ def test_few_keypoints_are_nobody_until_seen_three_times():
     assert given == {"flicker": [None], "walker": [1] * 6, "shy": [None, None, 2, 2]}
 
 
-def test_bad_settings():
+def test_tracker_refuses_bad_settings():
     with pytest.raises(ValueError):
         TrackSettings(max_missing=-1)

@@ -75,7 +75,7 @@ def test_a_mirrored_person_has_its_right_hand_on_the_other_side():
     assert np.isnan(moved[PARTS.index("right_wrist")]).all()
 
 
-def test_what_leaves_the_crop_is_gone():
+def test_view_drops_keypoints_outside_the_crop():
     view = View(np.array([[1.0, 0, 0], [0, 1, 0]]), 50)
     people = np.full((1, 18, 2), 20.0)
     people[0, 3], people[0, 4], people[0, 5] = (49.4, 0), (49.6, 0), (3, -0.6)
@@ -101,7 +101,7 @@ def test_crowds_are_ignored_where_they_are_seen(size):
         np.testing.assert_allclose(covered, wanted, atol=0.06)
 
 
-def test_no_crowd_covers_nothing():
+def test_view_without_crowds_covers_nothing():
     labels = labels_of([scattered(0, (170, 260))], (170, 260))
     assert not labels.ignored_mask().any()
     assert labels.ignored_mask().shape == (170, 260)
@@ -141,7 +141,7 @@ def test_colours_change_and_padding_does_not():
     assert np.abs(image.astype(int) - plain).max() > 20
 
 
-def test_the_same_view_smaller():
+def test_view_scales_to_a_smaller_side():
     """A keypoint stays at the same fraction of the view, counted from corner to corner."""
     size = (170, 260)
     person = scattered(3, size)

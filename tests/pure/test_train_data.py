@@ -64,7 +64,7 @@ def test_the_neck_is_between_the_shoulders_or_nowhere(tmp_path):
     ],
 )
 @pytest.mark.parametrize("crowd", [True, False])
-def test_regions_that_are_ignored(tmp_path, segmentation, crowd):
+def test_annotations_hold_ignored_regions(tmp_path, segmentation, crowd):
     """A crowd, and a person without keypoints: as polygons, run lengths of both kinds, or by its box."""
     from pycocotools import mask as coco_mask
 
@@ -100,7 +100,7 @@ def test_regions_that_are_ignored(tmp_path, segmentation, crowd):
         ),
     ],
 )
-def test_annotations_that_are_not_complete(tmp_path, change, message):
+def test_annotations_refuse_incomplete_entries(tmp_path, change, message):
     wrong = entry(7)
     change(wrong)
     path = write(tmp_path, [entry(1), wrong])
@@ -109,7 +109,7 @@ def test_annotations_that_are_not_complete(tmp_path, change, message):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [{"id": 1}], "annotations": []}', '{"images": 3}'])
-def test_files_that_are_no_annotations(tmp_path, text):
+def test_annotations_refuse_other_files(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_text(text)
     with pytest.raises(UsageError, match=r"a\.json"):
@@ -118,7 +118,7 @@ def test_files_that_are_no_annotations(tmp_path, text):
         read_annotations(tmp_path / "b.json")
 
 
-def test_folder_with_its_own_annotations(tmp_path):
+def test_photographs_take_a_folders_own_annotations(tmp_path):
     write(tmp_path, [entry(1)], names=("a.png", "b.png"))
     assert [item.path.name for item in read_photographs([tmp_path]).items] == ["a.png"]  # b has nobody to learn
     both = read_photographs([tmp_path], unlabelled=True)
@@ -126,7 +126,7 @@ def test_folder_with_its_own_annotations(tmp_path):
     assert both.annotated == 2
 
 
-def test_annotations_by_path_for_part_of_a_folder(tmp_path):
+def test_photographs_take_annotations_of_part_of_a_folder(tmp_path):
     """A file's photographs get its labels, the others have none; a photograph counts once."""
     path = write(tmp_path / "x", [entry(1)], names=("in/a.png",), images=False)
     (tmp_path / "photos" / "in").mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_digest_knows_labels_and_files_but_not_folders(tmp_path):
     assert x == y != z
 
 
-def test_missing_photograph(tmp_path):
+def test_photographs_name_a_missing_file(tmp_path):
     path = write(tmp_path, [entry(1)], images=False)
     with pytest.raises(UsageError, match=r"person_keypoints\.json lists a\.png, which is not in"):
         read_photographs([tmp_path])
@@ -157,7 +157,7 @@ def test_missing_photograph(tmp_path):
         read_photographs([tmp_path / "images"], [path])
 
 
-def test_truncated_and_empty_photographs(tmp_path):
+def test_photographs_name_truncated_and_empty_files(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (60, 60, 3)).astype(np.uint8)
     good = cv2.imencode(".jpg", image)[1].tobytes()
     (tmp_path / "a.jpg").write_bytes(good + b"\0" * 20)  # a little behind the end is common
@@ -170,7 +170,7 @@ def test_truncated_and_empty_photographs(tmp_path):
         read_photographs([tmp_path], unlabelled=True)
 
 
-def test_nothing_to_learn_from(tmp_path):
+def test_photographs_refuse_a_folder_with_nothing_to_learn_from(tmp_path):
     with pytest.raises(UsageError, match="no photographs in"):
         read_photographs([tmp_path], unlabelled=True)
     with pytest.raises(UsageError, match="no such folder"):

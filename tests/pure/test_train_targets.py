@@ -63,7 +63,7 @@ def crowd(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_maps_are_the_recipes(seed):
+def test_target_maps_are_the_recipes(seed):
     people = crowd(seed)
     heatmaps, pafs = target_maps(people, 13, STRIDE)
     assert heatmaps.dtype == pafs.dtype == np.float32
@@ -73,7 +73,7 @@ def test_maps_are_the_recipes(seed):
     assert np.abs(pafs).max() > 0.5
 
 
-def test_nobody():
+def test_target_maps_of_nobody_are_empty():
     heatmaps, pafs = target_maps(np.zeros((0, 18, 2)), 4, STRIDE)
     assert not heatmaps[:-1].any()
     assert (heatmaps[-1] == 1).all()

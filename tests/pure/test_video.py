@@ -30,7 +30,7 @@ def video(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", CODECS)
-def test_what_is_written_is_read(tmp_path, suffix):
+def test_video_frames_are_read_as_written(tmp_path, suffix):
     path = write_video(tmp_path / f"in{suffix}")
     with VideoReader(str(path)) as reader:
         assert (reader.size, reader.frames, reader.live) == ((48, 64), 6, False)
@@ -71,7 +71,7 @@ def refused(source):
     return str(caught.value)
 
 
-def test_what_is_no_video(tmp_path, monkeypatch):
+def test_video_reader_refuses_other_files(tmp_path, monkeypatch):
     text = tmp_path / "text.mp4"
     text.write_text("not a video" * 100)
     empty = tmp_path / "empty.mp4"
@@ -87,14 +87,14 @@ def test_what_is_no_video(tmp_path, monkeypatch):
     assert refused("77").startswith("camera 77 gives no pictures; this machine")
 
 
-def test_a_damaged_video(video, tmp_path):
+def test_video_reader_ends_where_a_file_is_damaged(video, tmp_path):
     """An .mp4 that was cut off has no index, so nothing in it can be read."""
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     assert "is not a video" in refused(damaged)
 
 
-def test_opencv_and_ffmpeg_are_silent(video, tmp_path, capfd):
+def test_video_reader_keeps_opencv_and_ffmpeg_silent(video, tmp_path, capfd):
     refused(write_text(tmp_path / "text.mp4"))
     refused("77")
     list(VideoReader(str(video)))
@@ -107,7 +107,7 @@ def write_text(path):
     return path
 
 
-def test_a_file_named_like_a_camera(video, tmp_path, monkeypatch):
+def test_video_reader_reads_a_file_named_like_a_camera(video, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     video.rename("0")
     with VideoReader("0") as reader:
@@ -143,14 +143,14 @@ def test_the_file_appears_at_the_end_or_not_at_all(video, tmp_path):
             writer.write(picture(0), 0.0)
 
 
-def test_what_cannot_be_written(video, tmp_path):
+def test_video_writer_refuses_what_it_cannot_write(video, tmp_path):
     with pytest.raises(UsageError, match=r"x.gif: videos are written as .mp4"):
         check_suffix(tmp_path / "x.gif")
     with pytest.raises(UsageError, match=r"OpenCV writes no .mp4 of 1x1 pixels here; give -o NAME.avi"):
         VideoWriter(tmp_path / "x.mp4", (1, 1), 25.0, follow_clock=False)
 
 
-def test_a_full_disk_is_noticed(video, tmp_path):
+def test_video_writer_notices_a_full_disk(video, tmp_path):
     """OpenCV says nothing when it cannot write; /dev/full is a disk without room."""
     try:
         with io.FileIO("/dev/full", "w") as full, pytest.raises(OSError) as caught:

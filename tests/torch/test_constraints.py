@@ -135,7 +135,7 @@ def test_hard_masks_are_zeros_that_no_step_fills():
         assert not loop.average[0].conv.weight[zero].any()
 
 
-def test_given_masks_are_taken():
+def test_hard_masks_take_given_masks():
     network = tiny()
     graph = trace(network, (6, 8, 8), "tiny")
     targets = find_targets(network, graph, Plan.of("tiny", graph.layers, {"0": Sparsity.parse("columns:0.5:4x1")}))
@@ -250,6 +250,6 @@ def test_importance_and_batch_norms_decide():
         ("reweighted", {"strength": -1.0}, "above 0"),
     ],
 )
-def test_settings_that_make_no_sense(kind, arguments, message):
+def test_constraints_refuse_settings_that_make_no_sense(kind, arguments, message):
     with pytest.raises(UsageError, match=message):
         made(kind, "columns:0.5:4x1", **arguments)

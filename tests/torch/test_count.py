@@ -12,7 +12,7 @@ from models.frontend.trace import trace
 from models.zoo.count import count
 
 
-def test_columns_by_hand():
+def test_count_columns_equal_those_by_hand():
     module = nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 1)
     ).eval()
@@ -24,7 +24,7 @@ def test_columns_by_hand():
     assert [conv.bias for conv in found.convs] == [False, True]
 
 
-def test_the_module_is_left_as_it_was():
+def test_count_leaves_the_module_as_it_was():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     count(module, (3, 8, 8))
@@ -47,7 +47,7 @@ class Functional(nn.Module):
         return x
 
 
-def test_what_is_no_module_is_counted_too():
+def test_count_sees_calls_that_are_no_module():
     found = count(Functional().eval(), (4, 5, 7))
     assert found.params == 24
     assert [(conv.kernel, conv.padding, conv.groups) for conv in found.convs] == [((3, 1), (1, 0), 2)] * 2
@@ -56,12 +56,12 @@ def test_what_is_no_module_is_counted_too():
     assert found.macs == trace(Functional(), (4, 5, 7)).macs
 
 
-def test_a_module_in_training_mode_and_half_precision():
+def test_count_takes_training_mode_and_half_precision():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     assert count(module.train(), (3, 8, 8)) == count(module.eval(), (3, 8, 8))
 
 
 @pytest.mark.parametrize("module", [nn.ConvTranspose2d(3, 4, 3), nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 3))])
-def test_what_cannot_be_counted_is_refused(module):
+def test_count_refuses_what_it_cannot_count(module):
     with pytest.raises(UsageError, match="only 2-D convolutions"):
         count(module, (3, 8, 8))

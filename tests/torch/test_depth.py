@@ -84,7 +84,7 @@ def test_nothing_holds_a_budget_above_the_full_widths():
     assert (found.holds, found.depths, found.widths) == (False, (3, 4), (64, 128))
 
 
-def test_latency_and_accuracy_are_the_callers():
+def test_depth_search_takes_latency_and_accuracy_from_the_caller():
     seen = []
 
     def latency_of(graph):
@@ -104,12 +104,12 @@ def test_latency_and_accuracy_are_the_callers():
 @pytest.mark.parametrize(
     ("gmacs", "tolerance", "step"), [(0, 0.02, 8), (float("nan"), 0.02, 8), (9, 0, 8), (9, 1, 8), (9, 0.02, 0)]
 )
-def test_senseless_searches(gmacs, tolerance, step):
+def test_depth_search_refuses_senseless_requests(gmacs, tolerance, step):
     with pytest.raises(UsageError, match="must be above 0"):
         DepthSearch(gmacs, tolerance, step)
 
 
-def test_the_command_line(capsys):
+def test_depth_command_prints_what_it_found(capsys):
     assert run("--family", "resnet", "--gmacs", "16.4", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     assert [row["layers"] for row in answer["candidates"]][:2] == [24, 36]
@@ -127,12 +127,12 @@ def test_the_command_line(capsys):
         (["--family", "efficientnet", "--blocks", "5000"], "in too many ways"),
     ],
 )
-def test_wrong_command_lines(argv, message, capsys):
+def test_depth_command_refuses_wrong_flags(argv, message, capsys):
     assert run("--gmacs", "9", *argv) == 2
     assert message in capsys.readouterr().err
 
 
-def test_weights_and_data_go_together(capsys):
+def test_depth_command_takes_weights_only_with_data(capsys):
     for flags, text in [
         (["--members", "--weights", "resnet50=a.safetensors"], "go together"),
         (["--weights", "a.safetensors", "--data", "x"], "unknown network"),

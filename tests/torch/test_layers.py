@@ -59,7 +59,7 @@ def test_receptive_fields_are_where_gradients_are():
         assert last - first + 1 == span.size < side
 
 
-def test_the_list_has_every_network_and_the_papers_numbers(capsys):
+def test_list_command_has_every_network_and_the_papers_numbers(capsys):
     assert run(list_command, "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
     assert set(rows) == set(model_names())
@@ -72,7 +72,7 @@ def test_the_list_has_every_network_and_the_papers_numbers(capsys):
     assert rows["human_pose_0001"]["paper_gmacs"] is None
 
 
-def test_the_list_of_some(capsys):
+def test_list_command_shows_some_networks(capsys):
     assert run(list_command, "resnet50", "lwop") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:3]] == ["resnet50", "lwop"]
@@ -80,7 +80,7 @@ def test_the_list_of_some(capsys):
     assert "did you mean 'resnet50'?" in capsys.readouterr().err
 
 
-def test_layers_at_a_size(capsys):
+def test_layers_command_takes_a_size(capsys):
     assert run(layers_command, "--model", "resnet50", "--json", "--size", "64", "96") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["size"] == [64, 96]
@@ -91,12 +91,12 @@ def test_layers_at_a_size(capsys):
 
 
 @pytest.mark.parametrize("text", ["64", "64x", "x64", "64x64x64", "0x64", "-8x64", "6.4x64", "ax64", "٤x64", ""])
-def test_wrong_sizes(text, capsys):
+def test_layers_command_refuses_wrong_sizes(text, capsys):
     assert run(layers_command, "--model", "lwop", f"--size={text}") == 2
     assert "is not HEIGHTxWIDTH in pixels, such as 368x496" in capsys.readouterr().err
 
 
-def test_a_size_below_the_stride_and_a_wrong_name(capsys):
+def test_layers_command_refuses_a_size_below_the_stride_and_a_wrong_name(capsys):
     assert run(layers_command, "--model", "openpose", "--size", "4x64") == 2
     assert "size 4x64 is smaller than openpose's stride; give at least 8" in capsys.readouterr().err
     assert run(layers_command, "--model", "openpos") == 2

@@ -33,7 +33,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_totals(name):
+def test_networks_have_the_parameters_and_macs_of_the_paper(name):
     found = count_model(model_spec(name))
     ours = (found.params / 1e6, found.macs / 1e9, found.macs_bn / 1e9)
     assert ours == pytest.approx(TABLE[name], rel=1e-3)

@@ -100,7 +100,7 @@ def export(network: nn.Module, path, size=(32, 32), dynamic: bool = False, said:
     return str(path)
 
 
-def test_a_factory_in_the_current_folder(folder, caplog):
+def test_model_spec_finds_a_factory_in_the_current_folder(folder, caplog):
     spec = model_spec("own_net:net")
     assert (spec.outputs, spec.stride, spec.size, spec.fixed_size) == (("heatmaps", "pafs"), 2, (368, 368), False)
     assert "own_net:net does not say its preprocessing" in caplog.text
@@ -112,7 +112,7 @@ def test_a_factory_in_the_current_folder(folder, caplog):
     assert [layer.name for layer in trace(network, (3, 32, 32)).layers] == ["stem.0", "heatmaps", "pafs"]
 
 
-def test_a_description_and_keys_of_the_outputs(folder, caplog):
+def test_model_spec_reads_a_description_and_keys_of_the_outputs(folder, caplog):
     spec = model_spec("own_net:Keyed")
     assert (spec.size, spec.stride, spec.outputs) == ((64, 32), 4, ("a", "b"))
     assert spec.preprocessing.channels == "RGB"
@@ -141,7 +141,7 @@ def test_a_description_and_keys_of_the_outputs(folder, caplog):
         ("own_net.pt2", "own_net.pt2 is not a file of torch.export.save"),
     ],
 )
-def test_what_is_no_network_is_said(folder, name, words):
+def test_model_spec_refuses_what_is_no_network(folder, name, words):
     (folder / "own_net.pt2").write_text("no archive")
     with pytest.raises(UsageError) as error:
         model_spec(name)

@@ -51,7 +51,7 @@ def test_every_row_has_layers_and_first_and_last_are_dense(graphs, model, ratio)
     assert not {layers[0].name, *outputs} & set(plan.sparsities)
 
 
-def test_resnet_at_1_80_layer_by_layer(graphs):
+def test_paper_plan_of_resnet_at_1_80_layer_by_layer(graphs):
     plan = paper_plan("resnet50_3", graphs["resnet50_3"].layers, "1.80x")
     zeros = {name: sparsity.zeros for name, sparsity in plan.sparsities.items()}
     assert zeros["backbone.layers.0.3.middle"] == 0.5
@@ -71,7 +71,7 @@ def test_1x1_and_3x3_may_have_different_patterns(graphs):
     assert str(plan["refinement_stages.0.pafs.1"].sparsity) == "columns:0.5:8x1:free"
 
 
-def test_what_is_refused(graphs):
+def test_paper_plan_refuses_what_the_paper_does_not_have(graphs):
     layers = graphs["resnet50_3"].layers
     with pytest.raises(UsageError, match="did you mean 'resnet50_3'"):
         paper_plan("resnet50", layers, "1.80x")

@@ -79,14 +79,14 @@ def test_every_methods_weights_are_packed_as_they_are(place, tmp_path, method):
     assert [path.suffix for path in tmp_path.iterdir() if path != out] in ([], [".csv"])
 
 
-def test_it_says_what_is_left(place, tmp_path, capsys):
+def test_prune_command_says_what_is_left(place, tmp_path, capsys):
     assert run(place, tmp_path / "p.safetensors", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     weights = sum(graph_of().weights[f"{name}.weight"].size for name in LAYERS)
     assert found["params"] - found["params_left"] == weights / 2
 
 
-def test_killed_while_it_retrains_it_ends_as_if_it_were_not(place, tmp_path):
+def test_prune_command_resumes_a_killed_retraining(place, tmp_path):
     more = training(place, "--steps", 60, "--checkpoint-secs", 0)
     assert run(place, tmp_path / "whole.safetensors", *more) == 0
     out, log = tmp_path / "killed.safetensors", tmp_path / "killed.csv"
@@ -112,7 +112,7 @@ def _rows(path: Path) -> int:
         return len(list(csv.DictReader(stream)))
 
 
-def test_the_ends_of_the_ratio(place, tmp_path):
+def test_prune_command_takes_ratios_at_both_ends(place, tmp_path):
     """A plan that is dense, or keeps everything, changes nothing; one that keeps nothing is refused as it is read."""
     for text in (None, "columns:0.0:4x1"):
         plan = plan_of({} if text is None else {"neck": text})
@@ -130,7 +130,7 @@ def bad_plan(place, **changes):
     return path
 
 
-def test_refusals_leave_no_file(place, tmp_path, capsys):
+def test_prune_command_leaves_no_file_where_it_refuses(place, tmp_path, capsys):
     out = tmp_path / "p.safetensors"
     poisoned = load_file(place / "w.safetensors")
     poisoned["neck.conv.weight"][0, 0, 0, 0] = float("nan")
@@ -157,7 +157,7 @@ def test_refusals_leave_no_file(place, tmp_path, capsys):
         assert not list(tmp_path.iterdir()), message
 
 
-def test_existing_files_stay(place, tmp_path, capsys):
+def test_prune_command_keeps_existing_files(place, tmp_path, capsys):
     out = tmp_path / "p.safetensors"
     out.write_bytes(b"mine")
     assert run(place, out) == 2
@@ -177,7 +177,7 @@ def test_a_teacher_of_another_network_is_learnt_from(place, tmp_path):
     assert any(not torch.equal(first[name], second[name]) for name in first)
 
 
-def test_without_a_teacher_it_is_taught_by_itself(tmp_path):
+def test_prune_command_without_a_teacher_learns_from_the_dense_network(tmp_path):
     """Its own weights, given as a teacher's, are another network's: adaptors then start at random, and say so."""
     register_tiny()
     write_coco(tmp_path / "coco")
@@ -202,6 +202,6 @@ def test_without_a_teacher_it_is_taught_by_itself(tmp_path):
         (("--teacher", NAME, "--teacher-weights", "t.safetensors"), "needs a training"),
     ],
 )
-def test_half_a_teacher_is_refused(place, tmp_path, capsys, more, said):
+def test_prune_command_refuses_half_a_teacher(place, tmp_path, capsys, more, said):
     assert run(place, tmp_path / "p.safetensors", *more) == 2
     assert said in capsys.readouterr().err

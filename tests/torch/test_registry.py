@@ -20,7 +20,7 @@ def test_a_spec_is_known_without_torch():
     assert done.returncode == 0, done.stderr or "torch was imported"
 
 
-def test_specs_of_the_family():
+def test_registry_has_the_specs_of_the_family():
     assert {"lwop", "human_pose_0001"} <= set(model_names())
     for name, scale in (("lwop", 1 / 256), ("human_pose_0001", 1 / 255)):
         spec = model_spec(name)
@@ -44,7 +44,7 @@ def test_an_unknown_model_gets_a_hint(name, hint):
         assert hint in str(error.value)
 
 
-def test_a_name_is_registered_once():
+def test_registry_refuses_a_name_twice():
     spec = model_spec("lwop")
     assert register_model(spec) is spec
     with pytest.raises(UsageError, match="'lwop' is already registered"):

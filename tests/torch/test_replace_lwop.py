@@ -43,7 +43,7 @@ def replaced(lwop, advice):
     return replace_operators(lwop, plan_of(advice))
 
 
-def test_lwop_becomes_the_papers_design(replaced):
+def test_replace_takes_lwop_to_the_papers_design(replaced):
     graph = trace(replaced, SHAPE)
     assert graph.macs == 10_441_732_096
     assert sum(parameter.numel() for parameter in replaced.parameters()) == 4_828_978
@@ -99,7 +99,7 @@ def test_the_original_is_left_and_all_other_weights_are_carried_over(lwop, advic
     assert len(replaced.stages(torch.zeros(1, 3, 32, 32))) == 4
 
 
-def test_the_replaced_network_trains(replaced):
+def test_replaced_network_trains(replaced):
     network = replaced.train()
     try:
         sum(output.square().mean() for output in network(torch.randn(2, 3, 32, 32))).backward()
@@ -112,7 +112,7 @@ def test_the_replaced_network_trains(replaced):
         network.eval()
 
 
-def test_files_rebuild_the_network(tmp_path, replaced, advice):
+def test_replaced_files_rebuild_the_network(tmp_path, replaced, advice):
     path = tmp_path / "replaced.safetensors"
     save_replaced(replaced, path, "lwop", plan_of(advice))
     name, plan = read_plan(tmp_path / "replaced.json")
@@ -145,7 +145,7 @@ def test_a_random_replaced_model_depends_on_the_seed_alone(advice):
         ('{"format": "fleetpose.replaced/1", "model": "lwop", "replacements": [{"kin": "a"}]}', "did you mean 'kind'"),
     ],
 )
-def test_broken_descriptions_are_named(tmp_path, text, message):
+def test_replaced_files_with_broken_descriptions_are_named(tmp_path, text, message):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_plan(tmp_path / "plan.json")
@@ -162,7 +162,7 @@ def run(argv):
     return cli.run(main, make_parser(), argv)
 
 
-def test_the_command_advises_and_writes(tmp_path, capsys):
+def test_replace_command_advises_and_writes(tmp_path, capsys):
     out = str(tmp_path / "r.safetensors")
     assert run(["--model", "lwop", "--size", "32x40", "--activation", "relu6", "-o", out, "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
@@ -185,7 +185,7 @@ def test_the_command_advises_and_writes(tmp_path, capsys):
         (["--model", "lwpo", "--dry-run"], "did you mean 'lwop'"),
     ],
 )
-def test_bad_arguments_are_one_line(argv, message, capsys):
+def test_replace_command_refuses_bad_arguments_in_one_line(argv, message, capsys):
     assert run(argv) == 2
     assert message in capsys.readouterr().err
 

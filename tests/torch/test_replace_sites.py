@@ -66,7 +66,7 @@ SMOOTH = [
 
 
 @pytest.mark.parametrize("smooth", SMOOTH, ids=str)
-def test_activation_modules(smooth):
+def test_replace_swaps_activation_modules(smooth):
     network, advice = replaced(nn.Sequential(conv(), smooth, conv()), activation="relu6")
     assert steps(network) == ["relu6"]
     assert advice[0].before.smooth == prod(SHAPE)
@@ -88,7 +88,7 @@ def test_activation_modules(smooth):
     ],
 )
 @pytest.mark.parametrize(("after", "step"), [("relu", "relu"), ("hardtanh", "hardtanh:-1:1")])
-def test_activations_written_in_a_forward(function, after, step):
+def test_replace_rewrites_activations_written_in_a_forward(function, after, step):
     module = Fn(function, a=conv(), b=conv(), gate=nn.Sigmoid())
     network, advice = replaced(module, activation=after)
     assert [(each.replacement.kind, each.replacement.function) for each in advice] == [("activation", True)]
@@ -107,7 +107,7 @@ def test_only_the_module_that_holds_the_function_is_rewritten():
     assert set(network.state_dict()) == names
 
 
-def test_custom_and_shared_activation_modules():
+def test_replace_swaps_custom_and_shared_activation_modules():
     shared = nn.SiLU()
     module = nn.Sequential(conv(), shared, conv(), shared, conv(), Swish())
     network, advice = replaced(module)
@@ -310,7 +310,7 @@ def test_other_products_are_no_squeeze_excite(function):
     assert not advice
 
 
-def test_two_gates_in_one_forward_and_a_gate_of_another_tensor():
+def test_replace_takes_two_gates_in_one_forward_but_no_gate_of_another_tensor():
     def twice(s, x):
         for gate in (s.a, s.b):
             x = x * torch.sigmoid(gate(F.adaptive_avg_pool2d(x, 1)))
@@ -326,7 +326,7 @@ def test_two_gates_in_one_forward_and_a_gate_of_another_tensor():
     assert not plan_of(advice)
 
 
-def test_only_some_kinds_and_bad_names():
+def test_advise_takes_only_some_kinds_and_refuses_bad_names():
     module = nn.Sequential(conv(kernel=7), nn.SiLU())
     assert [each.replacement.kind for each in advise(module, SHAPE, only=["activation"])] == ["activation"]
     with pytest.raises(UsageError, match="did you mean 'kernel'"):

@@ -97,7 +97,7 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(place, tmp_path):
     assert not journal.exists()
 
 
-def test_annotated_photographs_give_ap(place, tmp_path):
+def test_sensitivity_of_annotated_photographs_is_in_ap(place, tmp_path):
     assert measure(place, tmp_path / "s.json", "--annotated", place / "coco") == 0
     content = json.loads((tmp_path / "s.json").read_text())
     assert content["ap"]["columns:4x1"]["dense"] == 0, "a random network finds nobody"
@@ -125,7 +125,7 @@ def test_layers_curves_are_what_pruning_just_that_layer_does():
 
 
 @pytest.mark.parametrize("counted", ["params", "macs"])
-def test_plans_reach_the_ratio(place, tmp_path, counted, capsys):
+def test_allocate_plans_reach_the_ratio(place, tmp_path, counted, capsys):
     assert plan(place, tmp_path / "plan.json", "--ratio", "1.2x", "--counted", counted, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found[counted] / found[f"{counted}_left"] == pytest.approx(1.2, rel=0.03)
@@ -151,7 +151,7 @@ def test_allocate_json_holds_nothing_that_the_solver_prints(capfd, monkeypatch, 
     assert solved
 
 
-def test_plans_that_cannot_be(place, tmp_path, capsys):
+def test_allocate_refuses_plans_that_cannot_be(place, tmp_path, capsys):
     cases = [
         (["--ratio", "9x"], "the most by these curves is"),
         (["--ratio", "0.5"], "1 or more"),
@@ -194,7 +194,7 @@ def test_evaluate_compares_two_weight_files(place, capsys):
     assert "photographs" in text
 
 
-def test_evaluate_refuses(place, capsys):
+def test_evaluate_refuses_files_and_flags_that_do_not_fit(place, capsys):
     for more, message in (
         (["--against-model", NAME], "needs --against"),
         (["--coverage", "1"], "between 0 and 1"),

@@ -49,7 +49,7 @@ def ops(graph):
     ids=str,
 )
 @pytest.mark.parametrize("norm", [False, True])
-def test_convolutions(settings, norm):
+def test_trace_takes_convolutions_of_every_kind(settings, norm):
     one = conv(**settings)
     module = nn.Sequential(one, nn.BatchNorm2d(one.out_channels)) if norm else one
     graph = check_traced(shake_batch_norms(module), (4, 13, 18))
@@ -73,7 +73,7 @@ ACTIVATIONS = {
 
 
 @pytest.mark.parametrize(("step", "activation"), ACTIVATIONS.items(), ids=list(ACTIVATIONS))
-def test_activations_fuse(step, activation):
+def test_trace_fuses_activations(step, activation):
     graph = check_traced(nn.Sequential(conv(), nn.Identity(), activation, nn.Dropout2d()), (4, 6, 5))
     assert epilogues(graph) == [("0", [step])]
 
@@ -93,7 +93,7 @@ def test_activations_fuse(step, activation):
         (lambda s, x: s.c(x).to(x.dtype).clone().detach(), []),
     ],
 )
-def test_activations_written_out(function, steps):
+def test_trace_recognises_activations_written_out(function, steps):
     graph = check_traced(Fn(function, c=conv()), (4, 6, 5))
     assert epilogues(graph) == [("c", steps)]
 
@@ -123,7 +123,7 @@ def test_a_sum_joins_an_earlier_branch_if_the_later_is_read_elsewhere():
     assert graph.outputs == ("a", "b")
 
 
-def test_sums_of_many_and_of_one_with_itself():
+def test_trace_takes_sums_of_many_and_of_one_with_itself():
     def forward(s, x):
         y = s.a(x)
         z = y + y
@@ -164,7 +164,7 @@ def test_two_batch_norms_in_a_row_both_fold():
     assert ops(check_traced(shake_batch_norms(module), (4, 5, 6))) == {"conv": 1}
 
 
-def test_one_convolution_under_two_batch_norms():
+def test_trace_copies_a_convolution_under_two_batch_norms():
     module = Fn(lambda s, x: s.n(s.a(x)) + F.relu(s.m(s.a(x))), a=conv(), n=nn.BatchNorm2d(4), m=nn.BatchNorm2d(4))
     graph = check_traced(shake_batch_norms(module), (4, 5, 6))
     assert [layer.name for layer in graph.layers] == ["a", "a_2"]
@@ -191,7 +191,7 @@ def test_names_never_collide_with_each_other_or_the_input():
     assert len({graph.input, *(layer.name for layer in graph.layers)}) == len(graph.layers) + 1
 
 
-def test_outputs_of_every_kind():
+def test_trace_takes_outputs_of_every_kind():
     def forward(s, x):
         y = s.a(x)
         return {"same": y, "again": y, "nested": [F.relu(y), (x, s.b(y))]}
@@ -224,12 +224,12 @@ def test_dead_code_is_dropped_even_if_unsupported():
     ],
     ids=str,
 )
-def test_pools(pool):
+def test_trace_takes_pools(pool):
     graph = check_traced(nn.Sequential(conv(), nn.ReLU(), pool), (4, 12, 10))
     assert [layer.name for layer in graph.layers] == ["0", "2"]
 
 
-def test_global_mean():
+def test_trace_takes_a_global_mean():
     graph = check_traced(Fn(lambda s, x: x.mean((-1, 2), keepdim=True)), (4, 6, 7))
     assert (graph.layers[0].op, graph.layers[0].kernel) == ("avg_pool", (6, 7))
 
@@ -246,7 +246,7 @@ def test_global_mean():
     ],
     ids=str,
 )
-def test_resizes(settings):
+def test_trace_takes_resizes(settings):
     graph = check_traced(nn.Sequential(conv(), nn.Upsample(**settings), conv()), (4, 6, 8))
     assert ops(graph) == {"conv": 2, "resize": 1}
 
@@ -277,7 +277,7 @@ def test_padding_read_twice_folds_into_both():
     assert ops(check_traced(module, (4, 6, 6))) == {"conv": 2}
 
 
-def test_concats():
+def test_trace_takes_concats():
     def forward(s, x):
         y = s.a(x)
         return F.relu(torch.cat([y, x, torch.cat([y, y], -3)], 1))
@@ -316,7 +316,7 @@ def test_tracing_leaves_the_module_alone():
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
 
 
-def test_every_tensor_on_request():
+def test_trace_gives_every_tensor_on_request():
     module = nn.Sequential(conv(), nn.ReLU(), conv())
     graph, x = trace(module, (4, 5, 5)), random_input((4, 5, 5))
     outputs, tensors = run_graph(graph, x, tensors=True)

@@ -91,7 +91,7 @@ step = st.tuples(st.sampled_from(KINDS), st.integers(0, 50), st.integers(0, 50),
     outputs=st.lists(st.integers(0, 50), min_size=1, max_size=4),
     seed=st.integers(0, 1000),
 )
-def test_random_networks(shape, plan, outputs, seed):
+def test_trace_of_random_networks_computes_what_torch_does(shape, plan, outputs, seed):
     torch.manual_seed(seed)
     net = shake_batch_norms(RandomNet(shape, plan, outputs), seed)
     check_traced(net, shape, tolerance=1e-9)

@@ -43,7 +43,7 @@ def run(coco, out, *more, **keywords):
     return cli.run(main, make_parser(), flags(coco, out, *more, **keywords))
 
 
-def test_killed_twice_it_ends_as_if_it_were_not(coco, tmp_path):
+def test_train_command_killed_twice_ends_as_if_it_were_not(coco, tmp_path):
     long = ["--steps", 60, "--checkpoint-secs", 0]
     assert run(coco, tmp_path / "whole.safetensors", *long) == 0
     out = tmp_path / "killed.safetensors"
@@ -77,7 +77,7 @@ def _end_in_the_midst(command, log, how):
         assert done.returncode == -how, done.stderr
 
 
-def test_two_processes_learn_what_one_does(coco, tmp_path):
+def test_train_command_with_two_processes_learns_what_one_does(coco, tmp_path):
     """Without batch norm, whose statistics are each process's own, only the order of sums differs."""
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
     assert run(coco, one, "--steps", 6, model=NORMLESS) == 0
@@ -98,7 +98,7 @@ def test_two_processes_learn_what_one_does(coco, tmp_path):
     assert max(float((value - start[name]).abs().max()) for name, value in theirs.items()) > 1e-3
 
 
-def test_teacher_and_half(coco, tmp_path, capsys):
+def test_train_command_takes_a_teacher_and_half_precision(coco, tmp_path, capsys):
     """The written file is float16 but for the norms' statistics, and loads."""
     register_tiny()
     save_weights(create_model(NAME, seed=5), tmp_path / "teacher.safetensors")
@@ -116,7 +116,7 @@ def test_teacher_and_half(coco, tmp_path, capsys):
     create_model(NAME, out)
 
 
-def test_minutes(coco, tmp_path):
+def test_train_command_ends_after_its_minutes(coco, tmp_path):
     started = time.monotonic()
     assert run(coco, tmp_path / "w.safetensors", "--minutes", 0.03) == 0
     assert time.monotonic() - started >= 1.8
@@ -126,7 +126,7 @@ def test_minutes(coco, tmp_path):
     assert float(last["lr"]) < 1e-3  # half the highest
 
 
-def test_nothing_is_overwritten(coco, tmp_path, capsys):
+def test_train_command_overwrites_nothing(coco, tmp_path, capsys):
     out = tmp_path / "w.safetensors"
     out.write_text("mine")
     assert run(coco, out, "--steps", 1) == 2
@@ -136,7 +136,7 @@ def test_nothing_is_overwritten(coco, tmp_path, capsys):
     create_model(NAME, out)
 
 
-def test_checkpoint_of_other_flags(coco, tmp_path, capsys):
+def test_train_command_refuses_a_checkpoint_of_other_flags(coco, tmp_path, capsys):
     out = tmp_path / "w.safetensors"
     (tmp_path / "w.checkpoint").write_bytes(b"no checkpoint")
     assert run(coco, out, "--steps", 1) == 2
@@ -152,7 +152,7 @@ def corrupt(path, name="neck.conv.bias"):
 
 
 @pytest.mark.parametrize("flag", ["--weights", "--teacher-weights"])
-def test_weights_with_nan(coco, tmp_path, capsys, flag):
+def test_train_command_refuses_weights_with_nan(coco, tmp_path, capsys, flag):
     bad = tmp_path / "bad.safetensors"
     save_weights(create_model(NAME), bad)
     corrupt(bad)
@@ -163,7 +163,7 @@ def test_weights_with_nan(coco, tmp_path, capsys, flag):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_photograph_that_breaks_later(tmp_path, capsys, workers):
+def test_train_command_names_a_photograph_that_breaks_later(tmp_path, capsys, workers):
     """Whole enough for the first look, but not to be decoded; or of another size than was annotated."""
     coco = write_coco(tmp_path / "coco")
     path = coco / "images" / "003.png"
@@ -195,7 +195,7 @@ def test_photograph_that_breaks_later(tmp_path, capsys, workers):
         ([], "one of the arguments --epochs --steps --minutes is required"),
     ],
 )
-def test_flags_that_are_refused(coco, tmp_path, capsys, more, message):
+def test_train_command_refuses_flags_that_do_not_fit(coco, tmp_path, capsys, more, message):
     assert run(coco, tmp_path / "w.safetensors", *more) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -36,7 +36,7 @@ def same(one, other):
     return all(torch.equal(value, theirs[name]) for name, value in one.state_dict().items())
 
 
-def test_the_loss_falls(data):
+def test_train_makes_the_loss_fall(data):
     losses = []
     fit(data, steps=60, lr=0.01, report=lambda step: losses.append(step.losses["loss"]))
     assert len(losses) == 60
@@ -56,7 +56,7 @@ def killed_at(number):
 
 
 @pytest.mark.parametrize("taught", [False, True])
-def test_resumed_equals_uninterrupted(data, tmp_path, taught):
+def test_train_resumed_equals_uninterrupted(data, tmp_path, taught):
     teacher = Teacher(tiny(seed=7), model_spec(register_tiny()).preprocessing) if taught else None
     whole = fit(data, teacher=teacher)
     checkpoint = tmp_path / "w.checkpoint"
@@ -69,7 +69,7 @@ def test_resumed_equals_uninterrupted(data, tmp_path, taught):
     assert same(whole, resumed)
 
 
-def test_another_training_leaves_the_checkpoint(data, tmp_path):
+def test_train_refuses_the_checkpoint_of_another_training(data, tmp_path):
     checkpoint = tmp_path / "w.checkpoint"
     fit(data, checkpoint=checkpoint)
     before = checkpoint.read_bytes()
@@ -113,13 +113,13 @@ def test_what_is_not_damaged_has_nothing_to_learn_from_itself(data, itself):
         assert losses[0]["hints"] > 0.1
 
 
-def test_no_labels_and_no_teacher(data):
+def test_train_refuses_neither_labels_nor_teacher(data):
     unlabelled = type(data)(tuple(type(item)(item.path) for item in data.items))
     with pytest.raises(UsageError, match="--teacher"):
         fit(unlabelled)
 
 
-def test_a_loss_that_is_not_finite(data, tmp_path):
+def test_train_ends_at_a_loss_that_is_not_finite(data, tmp_path):
     checkpoint = tmp_path / "w.checkpoint"
     with pytest.raises(UsageError, match=r"not finite at step \d+.*lower --lr"):
         fit(data, lr=1e30, checkpoint=checkpoint)
@@ -157,7 +157,7 @@ class Masked:
         self.mask.copy_(state["mask"])
 
 
-def test_constraint(data, tmp_path):
+def test_train_calls_its_constraint(data, tmp_path):
     network = tiny()
     constraint = Masked(network)
     losses = []

@@ -64,7 +64,7 @@ def test_every_photograph_is_seen_once_per_epoch(views):
     assert views.order(0).tolist() != views.order(1).tolist()
 
 
-def test_shapes(views):
+def test_batches_have_the_shapes_of_views(views):
     batch = next(batches(views, 0, never))
     assert batch.images.shape == (4, 3, 64, 64)
     assert batch.images.dtype == torch.uint8
@@ -73,7 +73,7 @@ def test_shapes(views):
     assert batch.weight.shape == (4, 1, 8, 8)
 
 
-def test_views_grow(views):
+def test_views_grow_with_the_training(views):
     """The same views, more pixels; from --first-crop to --crop, in steps of the stride."""
     growing = Views(
         views.photographs, TrainSettings(steps=1, crop=64, first_crop=32, growth=0.5, batch=4), 8, views.padding
@@ -94,7 +94,7 @@ def test_views_grow(views):
 
 
 @pytest.mark.parametrize("channels", ["BGR", "RGB"])
-def test_normalised_is_the_preprocessing(channels):
+def test_normalise_is_the_preprocessing(channels):
     images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
     found = normalise(images, Preprocessing((1.0, 2.0, 3.0), 0.5, channels)).numpy()
     pixels = images.numpy()[:, ::-1] if channels == "RGB" else images.numpy()
@@ -165,7 +165,7 @@ def test_a_dead_channel_is_no_hint():
     assert float(standardise(teacher)[:, 1].abs().max()) < 1e-3
 
 
-def test_a_calm_start():
+def test_calm_start_maps_begin_at_zero():
     """Maps begin as nothing, and every weight before them learns from the second step on."""
     network = create_model("resnet50_3").train()
     calm(network)
@@ -180,7 +180,7 @@ def test_a_calm_start():
     assert all(parameter.grad.any() for parameter in network.parameters())
 
 
-def test_average_is_the_formula():
+def test_weight_average_is_the_formula():
     network = nn.BatchNorm1d(3)
     average = Average(network, 0.9)
     expected = network.weight.detach().clone()
@@ -196,7 +196,7 @@ def test_average_is_the_formula():
     assert not average.network.training
 
 
-def test_rates():
+def test_learning_rates_follow_the_schedule():
     cosine = TrainSettings(steps=1, warmup=0.1)
     assert rate(cosine, 0) == 0.01
     assert rate(cosine, 0.05) == pytest.approx(0.5)
@@ -229,7 +229,7 @@ def test_lwop_learns_refinement_faster():
 
 
 @pytest.mark.parametrize("shape", [(8, 30), (30, 8), (12, 12)])
-def test_orthogonal(shape):
+def test_orthogonal_gives_singular_values_near_one(shape):
     found = torch.linalg.svdvals(orthogonal(torch.randn(*shape, generator=torch.Generator().manual_seed(0))))
     assert float(found.min()) > 0.3
     assert float(found.max()) < 1.3

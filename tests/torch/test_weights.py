@@ -82,7 +82,7 @@ def published() -> nn.Module:
 
 
 @pytest.mark.parametrize("wrap", ["state_dict", "bare", "data_parallel"])
-def test_the_published_checkpoint_loads(published, tmp_path, wrap):
+def test_load_weights_takes_the_published_checkpoint(published, tmp_path, wrap):
     state = published.state_dict()
     if wrap == "data_parallel":
         state = {f"module.{name}": tensor for name, tensor in state.items()}
@@ -97,7 +97,7 @@ def test_the_published_checkpoint_loads(published, tmp_path, wrap):
 
 
 @pytest.mark.parametrize("name", ["lwop", "human_pose_0001"])
-def test_saved_weights_come_back_bit_for_bit(name, tmp_path):
+def test_save_weights_keeps_every_bit(name, tmp_path):
     module = shake_batch_norms(create_model(name, seed=5))
     save_weights(module, tmp_path / "w.safetensors")
     again = create_model(name, tmp_path / "w.safetensors", seed=6)
@@ -105,7 +105,7 @@ def test_saved_weights_come_back_bit_for_bit(name, tmp_path):
         assert torch.equal(value, again.state_dict()[key]), key
 
 
-def test_saving_over_a_file_needs_force(tmp_path):
+def test_save_weights_needs_force_over_a_file(tmp_path):
     module = create_model("lwop")
     save_weights(module, tmp_path / "w.safetensors")
     with pytest.raises(UsageError, match="exists; add --force"):
@@ -127,7 +127,7 @@ def refused(module: nn.Module, path) -> str:
     return str(error.value)
 
 
-def test_a_missing_file(tmp_path):
+def test_load_weights_names_a_missing_file(tmp_path):
     assert (
         refused(small(), tmp_path / "no.safetensors") == f"cannot read weights {tmp_path}/no.safetensors: no such file"
     )
@@ -136,14 +136,14 @@ def test_a_missing_file(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".txt"])
 @pytest.mark.parametrize("content", [b"", b"not weights at all, only text\n" * 9], ids=["empty", "text"])
-def test_a_file_that_is_something_else(tmp_path, suffix, content):
+def test_load_weights_refuses_another_kind_of_file(tmp_path, suffix, content):
     path = tmp_path / f"w{suffix}"
     path.write_bytes(content)
     kind = "PyTorch checkpoint" if suffix == ".pth" else "safetensors file"
     assert f"{path} is not a {kind}" in refused(small(), path)
 
 
-def test_a_truncated_file(tmp_path):
+def test_load_weights_refuses_a_truncated_file(tmp_path):
     path = tmp_path / "w.safetensors"
     save_file(small().state_dict(), path)
     path.write_bytes(path.read_bytes()[:-20])
@@ -158,7 +158,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("content", [Trap(), [1, 2], {}, {"epoch": 3}], ids=["code", "list", "empty", "no tensors"])
-def test_a_checkpoint_without_a_state_dict(tmp_path, content, capsys):
+def test_load_weights_refuses_a_checkpoint_without_a_state_dict(tmp_path, content, capsys):
     path = tmp_path / "w.pth"
     torch.save(content, path)
     assert str(path) in refused(small(), path)
@@ -172,20 +172,20 @@ def saved(tmp_path, **changes):
     return tmp_path / "w.safetensors"
 
 
-def test_missing_and_unexpected_tensors(tmp_path):
+def test_load_weights_names_missing_and_unexpected_tensors(tmp_path):
     path = saved(tmp_path, **{"0__weight": None, "9__weight": torch.zeros(2), "9__bias": torch.zeros(2)})
     message = refused(small(), path)
     assert message.startswith(f"{path} does not fit Sequential: 1 tensor missing of 8 (0.weight), 2 tensors unexpected")
     assert "9.bias, 9.weight" in message
 
 
-def test_a_wrong_shape(tmp_path):
+def test_load_weights_names_a_wrong_shape(tmp_path):
     message = refused(small(), saved(tmp_path, **{"2__weight": torch.zeros(5, 4, 3, 3)}))
     assert "1 tensor of the wrong shape (2.weight: expected (5, 4, 1, 1), found (5, 4, 3, 3))" in message
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_values_that_are_no_numbers(tmp_path, value):
+def test_load_weights_refuses_values_that_are_no_numbers(tmp_path, value):
     bias = torch.zeros(5)
     bias[3] = value
     assert "tensor 2.bias has 1 NaN or infinite values of 5" in refused(small(), saved(tmp_path, **{"2__bias": bias}))
