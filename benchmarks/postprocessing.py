@@ -1,8 +1,8 @@
 """From maps to people, three ways, on crowds whose truth is known: `python -m benchmarks.postprocessing`.
 
-Each crowd is rendered as the maps of a perfect network (`models.pose.synthetic`): clean, and with noise and hidden
-joints. Timed is what an application waits for, from maps of 46 x 46 cells in memory to people in pixels of the 368 x
-368 input, in this process on one thread, after a first call that is not counted; decoders take turns. The paper's
+Each crowd is rendered as the maps of a perfect network (`benchmarks.synthetic_people`): clean, and with noise and
+hidden joints. Timed is what an application waits for, from maps of 46 x 46 cells in memory to people in pixels of the
+368 x 368 input, in this process on one thread, after a first call that is not counted; decoders take turns. The paper's
 figures are of its own implementations on a desktop CPU and not of these maps: they stand beside ours for scale only.
 """
 
@@ -25,11 +25,11 @@ from typing import Any  # noqa: E402
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
+from benchmarks.synthetic_people import RENDERERS, Account, compare, crowd, hide  # noqa: E402
 from fleetpose import cli  # noqa: E402
 from fleetpose.errors import UsageError  # noqa: E402
 from fleetpose.progress import status  # noqa: E402
 from models.pose.decoding.decoders import decoder, decoder_names  # noqa: E402
-from models.pose.synthetic import RENDERERS, Account, compare, crowd, hide  # noqa: E402
 from models.preprocess import Placement  # noqa: E402
 
 CELLS, PIXELS = (46, 46), (368, 368)

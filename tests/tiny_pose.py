@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.synthetic_people import STANDING
 from models.networks.head import HEATMAPS, PAFS
 from models.networks.units import ConvUnit, StagedNetwork
 from models.pose.skeleton import COCO_PARTS, FROM_COCO, LIMBS
-from models.pose.synthetic import STANDING
 from models.preprocess import Preprocessing
 from models.zoo.registry import model_names, register_model
 from models.zoo.spec import ModelSpec

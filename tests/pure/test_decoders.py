@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import RENDERERS, compare, crowd, hide, render_embedding
 from fleetpose.errors import UsageError
 from models.pose.decoding.decoders import decoder, decoder_for, decoder_names
 from models.pose.skeleton import FROM_COCO, PARTS
-from models.pose.synthetic import RENDERERS, compare, crowd, hide, render_embedding
 from models.preprocess import Placement
 
 CELLS, PIXELS = (46, 46), (368, 368)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import STANDING
 from fleetpose.errors import UsageError
 from models.pose.drawing.draw import draw_people as draw_all
 from models.pose.person import Person
 from models.pose.skeleton import PARTS
-from models.pose.synthetic import STANDING
 
 
 def draw_people(image, people):

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import TAG_STEP, compare, crowd, hide, render_embedding
 from fleetpose.errors import UsageError
 from models.pose.decoding.embedding import EmbeddingSettings, decode
 from models.pose.decoding.maxima import local_maxima
 from models.pose.decoding.tags import JOINT_ORDER, group
 from models.pose.skeleton import FROM_COCO
-from models.pose.synthetic import TAG_STEP, compare, crowd, hide, render_embedding
 from models.preprocess import Placement
 
 CELLS, PIXELS = (46, 46), (368, 368)

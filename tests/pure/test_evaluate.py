@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import STANDING
 from fleetpose.errors import UsageError
 from models.evaluate import average_precision, bootstrap_ap, evaluate_keypoints
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS, FROM_COCO
-from models.pose.synthetic import STANDING
 
 IMAGES, HEIGHT, WIDTH = 6, 240, 320
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from benchmarks.synthetic_people import STANDING, render_fields
 from codegen import run
 from codegen.artifact import follow
 from codegen.artifact.pose import PoseResult
@@ -19,7 +20,6 @@ from codegen.artifact.video import Frame, VideoReader, VideoWriter
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from models.pose.decoding.paf import decode
-from models.pose.synthetic import STANDING, render_fields
 from models.preprocess import Placement
 
 FRAMES, SIZE = 12, (240, 320)

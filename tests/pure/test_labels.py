@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import STANDING
 from models.pose.drawing.draw import draw_people
 from models.pose.drawing.labels import Label, draw_labels, identity_colour
 from models.pose.drawing.shapes import text_width, write
 from models.pose.person import Person
-from models.pose.synthetic import STANDING
 
 
 def standing(left=100.0, top=60.0, height=200.0, confidence=0.9, identity=None):

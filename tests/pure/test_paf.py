@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import crowd, render_fields
 from fleetpose.errors import UsageError
 from models.pose.decoding.paf import PafSettings, decode
 from models.pose.decoding.peaks import find_peaks
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS, COCO_SIGMAS, FROM_COCO, HEATMAPS, LIMBS, PAF_CHANNELS, PAFS, PARTS
-from models.pose.synthetic import crowd, render_fields
 from models.preprocess import Placement
 from tests.pure.reference_decoder import find_peaks as reference_peaks
 from tests.pure.reference_decoder import reference_decode, upsample

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import compare, crowd, render_regression
 from fleetpose.errors import UsageError
 from models.pose.decoding.regression import RegressionSettings, decode
 from models.pose.skeleton import FROM_COCO
-from models.pose.synthetic import compare, crowd, render_regression
 from models.preprocess import Placement
 
 CELLS = (46, 46)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import STANDING
 from models.pose.person import Person
-from models.pose.synthetic import STANDING
 from models.pose.tracking.smooth import OneEuro, OneEuroSettings, Smoother
 
 

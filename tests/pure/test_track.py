@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import STANDING
 from models.pose.person import Person
-from models.pose.synthetic import STANDING
 from models.pose.tracking.track import Tracker, TrackSettings, keypoint_similarity
 
 FPS = 30.0

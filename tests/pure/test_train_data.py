@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import STANDING
 from fleetpose.errors import UsageError
 from models.pose.skeleton import PARTS
-from models.pose.synthetic import STANDING
 from models.train.data.annotations import read_annotations
 from models.train.data.photographs import read_photographs
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.synthetic_people import STANDING
 from models.pose.skeleton import LIMBS, PAF_CHANNELS, PARTS
-from models.pose.synthetic import STANDING
 from models.train.data.targets import target_maps
 
 STRIDE, SIGMA = 8, 7.0

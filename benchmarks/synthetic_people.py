@@ -14,43 +14,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from models.pose.person import Person
-from models.pose.skeleton import FROM_COCO, HEATMAPS, LIMBS, PAF_CHANNELS, PAFS
+from models.pose.skeleton import FROM_COCO
 from models.preprocess import Size
+from models.train.data import targets
 
-#: Of every Gaussian, in cells.
-SIGMA = 7 / 8
 #: Cells around a joint or a centre within which its tag or its offsets stand.
 REACH = 3.0
 #: Between the tags of two people. Grouping tells tags apart from 1 on.
 TAG_STEP = 2.0
-#: Smaller values are 0.
-_LEAST = 1e-6
 
 #: A standing person, x right, y down, in units of its height; order of skeleton.PARTS.
 STANDING = np.array(
     [
-        (0.0, 0.08),
-        (0.0, 0.2),
-        (-0.12, 0.2),
-        (-0.16, 0.36),
-        (-0.17, 0.5),
-        (0.12, 0.2),
-        (0.16, 0.36),
-        (0.17, 0.5),
-        (-0.07, 0.52),
-        (-0.08, 0.75),
-        (-0.08, 0.97),
-        (0.07, 0.52),
-        (0.08, 0.75),
-        (0.08, 0.97),
-        (-0.035, 0.05),
-        (0.035, 0.05),
-        (-0.07, 0.07),
-        (0.07, 0.07),
+        (0.0, 0.08), (0.0, 0.2), (-0.12, 0.2), (-0.16, 0.36), (-0.17, 0.5), (0.12, 0.2),
+        (0.16, 0.36), (0.17, 0.5), (-0.07, 0.52), (-0.08, 0.75), (-0.08, 0.97), (0.07, 0.52),
+        (0.08, 0.75), (0.08, 0.97), (-0.035, 0.05), (0.035, 0.05), (-0.07, 0.07), (0.07, 0.07),
     ]
-)
+)  # fmt: skip
 
 Outputs = dict[str, np.ndarray]
 Renderer = Callable[[np.ndarray, Size, float, np.random.Generator], Outputs]
@@ -91,15 +74,8 @@ def render_fields(people: np.ndarray, map_size: Size, noise: float, random: np.r
 
     noise: of every renderer, the standard deviation of what is added to every value.
     """
-    people = np.asarray(people, float).reshape(-1, *STANDING.shape)
-    heatmaps, pafs, number = np.ones((HEATMAPS, *map_size)), np.zeros((PAFS, *map_size)), np.zeros((PAFS, *map_size))
-    y, x = np.mgrid[: map_size[0], : map_size[1]].astype(float)
-    heatmaps[:-1] = np.minimum(np.einsum("pkh,pkw->khw", *_gaussians(people, map_size)), 1)
-    heatmaps[-1] = 1 - heatmaps[:-1].max(axis=0)
-    for joints in people:
-        for (start, end), channels in zip(LIMBS, PAF_CHANNELS, strict=True):
-            _add_limb(pafs, number, channels, joints[start], joints[end], x, y)
-    return _noisy({"heatmaps": heatmaps, "pafs": pafs / np.maximum(number, 1)}, noise, random)
+    heatmaps, pafs = targets.render_fields(people, map_size)
+    return _noisy({"heatmaps": heatmaps, "pafs": pafs}, noise, random)
 
 
 def render_embedding(people: np.ndarray, map_size: Size, noise: float, random: np.random.Generator) -> Outputs:
@@ -166,8 +142,6 @@ def compare(people: Sequence[Person], truth: np.ndarray, tolerance: float) -> Ac
     People are paired so that the most joints are within `tolerance`; a pair with less than half of the joints right
     is none.
     """
-    from scipy.optimize import linear_sum_assignment
-
     joints = np.asarray(truth, float).reshape(-1, *STANDING.shape)[:, list(FROM_COCO)]
     mine = np.array([person.keypoints[:, :2] for person in people]).reshape(-1, *STANDING.shape)[:, list(FROM_COCO)]
     there = np.isfinite(joints[..., 0])
@@ -188,18 +162,9 @@ def compare(people: Sequence[Person], truth: np.ndarray, tolerance: float) -> Ac
     )
 
 
-def _gaussians(points: np.ndarray, map_size: Size) -> tuple[np.ndarray, np.ndarray]:
-    """The factors (P, K, h) and (P, K, w) of a Gaussian at each of (P, K, 2) points; 0 at a NaN."""
-    along = [
-        np.nan_to_num(np.exp(-((np.arange(length) - points[..., axis, None]) ** 2) / (2 * SIGMA**2)), nan=0.0)
-        for length, axis in zip(map_size, (1, 0), strict=True)
-    ]
-    return along[0], along[1]
-
-
 def _highest(points: np.ndarray, map_size: Size) -> np.ndarray:
     """(K, h, w): at each cell the highest Gaussian of any person; of (P, K, 2) points."""
-    down, across = _gaussians(points, map_size)
+    down, across = targets.gaussians(points, map_size)
     highest = np.zeros((points.shape[1], *map_size))
     for rows, columns in zip(down, across, strict=True):
         np.maximum(highest, rows[:, :, None] * columns[:, None, :], out=highest)
@@ -218,27 +183,4 @@ def _nearest(points: np.ndarray, map_size: Size) -> tuple[np.ndarray, np.ndarray
 def _noisy(maps: Outputs, noise: float, random: np.random.Generator) -> Outputs:
     if noise:
         maps = {name: values + random.normal(0, noise, values.shape) for name, values in maps.items()}
-    # The far tails of Gaussians are no part of any target, and float32's denormal numbers take many times longer.
-    return {name: np.where(np.abs(values) < _LEAST, 0, values).astype(np.float32) for name, values in maps.items()}
-
-
-def _add_limb(
-    pafs: np.ndarray,
-    number: np.ndarray,
-    channels: tuple[int, int],
-    start: np.ndarray,
-    end: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-) -> None:
-    along = end - start
-    length = np.hypot(*along)
-    if not np.isfinite(length) or length == 0:
-        return
-    along = along / length
-    dx, dy = x - start[0], y - start[1]
-    forward, across = dx * along[0] + dy * along[1], np.abs(dx * along[1] - dy * along[0])
-    inside = (forward >= -1) & (forward <= length + 1) & (across <= 1)
-    for channel, component in zip(channels, along, strict=True):
-        pafs[channel][inside] += component
-        number[channel][inside] += 1
+    return {name: targets.without_tails(values) for name, values in maps.items()}
