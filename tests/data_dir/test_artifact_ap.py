@@ -22,13 +22,15 @@ def found(shared_dir, few, tmp_path_factory):
         return verify(Artifact(path, session), weights, few)
 
 
-def test_heatmaps_equal_float64(found):
+@pytest.mark.slow
+def test_artifact_heatmaps_equal_float64(found):
     assert found["inputs"] == 11
     assert found["input_sizes"].keys() == {"368x280", "368x656"}
     assert found["max_abs_error"] <= 1e-3
 
 
-def test_average_precision_is_kept(found):
+@pytest.mark.slow
+def test_artifact_keeps_the_average_precision(found):
     assert found["ok"]
     assert found["ap_reference"] >= 0.3  # 0.34; of all 32 photographs 0.46
     assert abs(found["ap_artifact"] - found["ap_reference"]) <= 0.002

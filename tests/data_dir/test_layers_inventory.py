@@ -78,7 +78,7 @@ def test_every_convolution_is_the_inventorys_in_its_order(inventory_of, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_totals(inventory_of, name):
+def test_inventory_totals_are_those_counted(inventory_of, name):
     inventory, spec = inventory_of(name), model_spec(name)
     counted = counted_of(name)
     totals = (counted.params, counted.macs, counted.macs_bn)
@@ -109,7 +109,7 @@ def test_every_convolution_of_the_graph_is_the_inventorys(inventory_of, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_output_shapes(inventory_of, name):
+def test_inventory_output_shapes_are_those_of_the_network(inventory_of, name):
     with torch.device("meta"):
         stages = model_spec(name).build().eval().stages(torch.empty(1, 3, 368, 368))
     assert [list(stage.shape) for stage in stages] == inventory_of(name)["outs"]

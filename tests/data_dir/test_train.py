@@ -20,7 +20,7 @@ def data(shared_dir):
     return shared_dir / "data"
 
 
-def test_annotated_photographs(data):
+def test_photographs_of_the_data_folder_are_annotated(data):
     found = read_photographs([data / "photos_train"])
     assert len(found.items) == found.annotated == 53
     people = [item.labels.people for item in found.items]
@@ -28,14 +28,14 @@ def test_annotated_photographs(data):
     assert any(item.labels.ignored_mask().any() for item in found.items)
 
 
-def test_photographs_without_annotations(data):
+def test_photographs_without_annotations_are_read(data):
     """Any depth of folders; a file of annotations for some of them."""
     found = read_photographs([data / "photos_more"], [data / "photos_more" / "coco_sg_pose.json"], unlabelled=True)
     assert len(found.items) == 2303
     assert found.annotated == 19
 
 
-def test_real_views(data):
+def test_views_of_real_photographs_hold_their_people(data):
     views = Views(read_photographs([data / "photos_train"]), TrainSettings(steps=1), 8, (128.0, 128.0, 128.0))
     for position in range(20):
         view = views[position, 256]

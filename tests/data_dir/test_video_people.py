@@ -49,7 +49,8 @@ def places(followed):
     return {identity: np.array(each) for identity, each in found.items() if len(each) > FRAMES // 2}
 
 
-def test_everyone_keeps_one_identity(followed):
+@pytest.mark.slow
+def test_follow_keeps_one_identity_for_everyone(followed):
     found = places(followed[False])
     assert sorted(found) == [1, 2, 3]
     for each in found.values():
@@ -58,7 +59,8 @@ def test_everyone_keeps_one_identity(followed):
         assert np.ptp(neck, axis=0).max() < 15
 
 
-def test_smoothing_takes_jitter_away(followed):
+@pytest.mark.slow
+def test_follow_smoothing_takes_jitter_away(followed):
     """Second differences: of the pan itself they are at most 1.4 pixels."""
 
     def jitter(each):

@@ -42,7 +42,7 @@ def small(host, tmp_path_factory):
     return make(host, tmp_path_factory.mktemp("small"))
 
 
-def test_outputs_equal_float64_pytorch_at_every_size(host, artifact):
+def test_artifact_outputs_equal_float64_pytorch_at_every_size(host, artifact):
     found = verify(Artifact(artifact, host), None)
     assert found["ok"]
     assert found["max_abs_error"] < 1e-4
@@ -57,7 +57,7 @@ def test_verify_notices_other_weights(host, artifact):
     assert found["max_abs_error"] > 1e-3
 
 
-def test_weights_beside_the_artifact(host, small, tmp_path):
+def test_artifact_reads_weights_beside_it(host, small, tmp_path):
     path = make(host, tmp_path, weights_inside=False)
     tensor = np.random.default_rng(3).standard_normal((1, 3, 64, 96)).astype(np.float32)
     inside, beside = Artifact(small, host).run(tensor), Artifact(path, host).run(tensor)
@@ -70,7 +70,7 @@ def test_weights_beside_the_artifact(host, small, tmp_path):
         Artifact(path, host)
 
 
-def test_a_renamed_artifact_finds_its_weights(host, small, tmp_path):
+def test_artifact_renamed_finds_its_weights(host, small, tmp_path):
     path = make(host, tmp_path, weights_inside=False)
     for old, new in ((path, tmp_path / "other.so"), (manifest_path(path), tmp_path / "other.json")):
         old.rename(new)
@@ -79,7 +79,7 @@ def test_a_renamed_artifact_finds_its_weights(host, small, tmp_path):
     np.testing.assert_array_equal(found["wide"], expected["wide"])
 
 
-def test_not_a_number_is_seen_and_said(host, small):
+def test_verify_says_where_outputs_are_no_numbers(host, small):
     class Broken(Artifact):
         def run(self, tensor):
             return {name: np.full_like(value, np.nan) for name, value in super().run(tensor).items()}
@@ -108,7 +108,7 @@ def test_weights_shared_between_sizes_are_stored_once(host, artifact, tmp_path):
     assert artifact.stat().st_size < 1.2 * one_size.stat().st_size
 
 
-def test_dump(host, tmp_path):
+def test_build_dumps_sources(host, tmp_path):
     argv = ["--model", register_small(), "--device", "host", "--size", "64x96", "-o", tmp_path / "pose.so"]
     command = build_command.make_parser()
     assert cli.run(build_command.main, command, [*map(str, argv), "--dump", str(tmp_path / "dump")]) == 0
@@ -128,14 +128,14 @@ def test_layer_times_follow_the_manifest(host, artifact):
     assert 0 < timing.event_median_secs <= timing.wall_median_secs
 
 
-def test_a_shape_it_was_not_built_for(host, artifact):
+def test_artifact_refuses_a_shape_it_was_not_built_for(host, artifact):
     with pytest.raises(UsageError, match=r"built for input 64x96, 64x64, not 32x32; rebuild with --size 32x32"):
         Artifact(artifact, host).run(np.zeros((1, 3, 32, 32), np.float32))
     with pytest.raises(UsageError, match=r"expected \(1, 3, 64, 96\)"):
         Artifact(artifact, host).run(np.zeros((1, 1, 64, 96), np.float32))
 
 
-def test_damaged_files(host, artifact, tmp_path):
+def test_artifact_refuses_damaged_files(host, artifact, tmp_path):
     copy = tmp_path / "pose.so"
     copy.write_bytes(artifact.read_bytes())
     with pytest.raises(UsageError, match=r"cannot read the manifest .*pose.json: .*moves with it"):
@@ -169,6 +169,6 @@ assert sys.modules.get("torch") is None
 """
 
 
-def test_a_fresh_process_needs_neither_torch_nor_the_compiler(artifact):
+def test_artifact_in_a_fresh_process_needs_neither_torch_nor_the_compiler(artifact):
     done = subprocess.run([sys.executable, "-c", FRESH, str(artifact)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -48,7 +48,7 @@ def run_command(*flags: str) -> int:
     return cli.run(kernels.main, kernels.make_parser(), ["--model", register_small(), "--threads", "1", *flags])
 
 
-def test_unique_convolutions(graph):
+def test_kernel_cases_are_unique_convolutions(graph):
     cases = unique_convolutions(graph, 16)
     labels = [case.facts.label for case in cases]
     assert len(set(labels)) == len(labels) == 4
@@ -59,13 +59,13 @@ def test_unique_convolutions(graph):
         unique_convolutions(graph, 16, ["conv_3x3_d2_24_6"])
 
 
-def test_kinds():
+def test_kind_of_names_convolutions():
     assert kind_of(window("conv", (8, 8), (9, 9), (5, 5))) == "5x5"
     assert kind_of(window("conv", (8, 8), (9, 9), (3, 3), groups=8)) == "depthwise"
     assert kind_of(window("conv", (8, 8), (9, 9), (3, 3), groups=2)) == "grouped"
 
 
-def test_contenders(graph, host):
+def test_kernel_contenders_are_rules_and_sparsities(graph, host):
     case = unique_convolutions(graph, host.profile.lanes)[1]
     every = KernelSelection(ratios=(2, 4), families=("columns:4x1", "block_punched:4x2", "pattern"), configurations=2)
     contenders, declined = contenders_of(case.workload, host.profile, every)
@@ -97,7 +97,7 @@ def test_a_tuned_configuration_comes_first(graph, host):
     assert [one.choice for one in contenders_of(case.workload, host.profile, selection)[0]] == [last]
 
 
-def test_the_json_object(host, capsys):
+def test_kernels_command_prints_a_json_object(host, capsys):
     assert run_command("--rounds", "2", "--ratio", "2", "4", "--tuned", "none", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found.keys() >= {"device", "threads", "versions", "rows", *SUMMARY}
@@ -121,7 +121,7 @@ def test_the_json_object(host, capsys):
     assert ("3x3" in found["sparse"]) == ("3x3" in found["break_even"]["best_dense"]) == readers
 
 
-def test_the_table_and_the_csv(host, tmp_path, capsys):
+def test_kernels_command_writes_table_and_csv(host, tmp_path, capsys):
     flags = ["--rounds", "2", "--ratio", "2", "--no-stock", "--layer", "*_d2_*", "--csv", str(tmp_path / "rows.csv")]
     assert run_command(*flags) == 0
     printed = capsys.readouterr().out
@@ -159,7 +159,7 @@ def test_a_lost_device_costs_one_kernel(graph):
     assert row["onednn_ms"] > 0
 
 
-def test_a_drawing(host, tmp_path, capsys):
+def test_kernels_command_draws(host, tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[bench]'")
     drawing = tmp_path / "kernels.png"
     flags = ["--rounds", "1", "--ratio", "2", "--no-stock", "--layer", "*_8_8_*", "--plot", str(drawing)]
@@ -168,7 +168,7 @@ def test_a_drawing(host, tmp_path, capsys):
     assert "conv_3x3_8_8" in capsys.readouterr().out
 
 
-def test_wrong_flags(capsys):
+def test_kernels_command_refuses_wrong_flags(capsys):
     for flags in (
         ["--threads", "0"],
         ["--rounds", "0"],

@@ -62,7 +62,7 @@ def test_rows_of_ours_pytorch_and_stock_tvm(host):
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_a_peer_computes_the_same(host, name):
+def test_engine_computes_the_same_as_pytorch(host, name):
     for package in PACKAGES[name]:
         pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[bench]'")
     row = run_engines(name)[name]
@@ -71,7 +71,7 @@ def test_a_peer_computes_the_same(host, name):
     assert row["time_over_ours"] is None  # ours was not asked for
 
 
-def test_an_engine_that_is_missing_is_a_row_with_the_reason(host, monkeypatch):
+def test_engine_that_is_missing_is_a_row_with_the_reason(host, monkeypatch):
     monkeypatch.setitem(sys.modules, "ncnn", None)
     monkeypatch.delitem(sys.modules, "benchmarks.engines.ncnn", raising=False)
     rows = run_engines("ncnn", "torch")
@@ -80,7 +80,7 @@ def test_an_engine_that_is_missing_is_a_row_with_the_reason(host, monkeypatch):
     assert rows["torch"]["error"] is None
 
 
-def test_other_outputs_are_refused():
+def test_engine_with_other_outputs_is_refused():
     with pytest.raises(FleetposeError, match="shapes"):
         job.max_abs_error([np.zeros((1, 2))], [np.zeros((2, 1))])
     made = job.EngineJob("", torch.nn.Identity(), np.ones((1, 1, 2, 2), np.float32), 1, None)
@@ -104,7 +104,7 @@ def test_a_plan_of_ours_computes_what_pytorch_does_with_its_zeros(host, tmp_path
     assert rows["ours", str(path)]["time_over_ours"]["median"] > 0
 
 
-def test_plans_by_label():
+def test_plans_of_label_are_the_papers_or_files():
     assert labels_for("resnet50_3", []) == ["dense", "1.80x", "2.15x"]
     assert labels_for("resnet50_3", ["2.15x"]) == ["dense", "2.15x"]
     assert labels_for("lwop", ["2.15x", "dense"]) == ["dense"]
@@ -122,7 +122,7 @@ def test_a_plan_in_a_file_is_of_the_network_it_names(tmp_path):
         check_plans(["lwop", "efficientnet"], [path])
 
 
-def test_wrong_flags(capsys):
+def test_networks_command_refuses_wrong_flags(capsys):
     with pytest.raises(UsageError, match="did you mean 'onnxruntime'"):
         engine("onnxruntim")
     for flags in (["--threads", "0"], ["--rounds", "0"], ["--plot", "a.svg"], ["--engine", "tflite"]):
@@ -130,7 +130,7 @@ def test_wrong_flags(capsys):
     assert capsys.readouterr().err.count("benchmarks.networks:") == 4
 
 
-def test_the_command_prints_a_table_and_writes_csv(host, tmp_path, capsys):
+def test_networks_command_prints_a_table_and_writes_csv(host, tmp_path, capsys):
     flags = ["--model", register_small(), "--engine", "ours", "torch", "--rounds", "2", "--threads", "1"]
     flags += ["--csv", str(tmp_path / "rows.csv"), "--size", "40x24"]
     assert cli.run(networks.main, networks.make_parser(), flags) == 0
@@ -145,7 +145,7 @@ def test_the_command_prints_a_table_and_writes_csv(host, tmp_path, capsys):
     assert float(rows[1]["time_over_ours"]) > 0
 
 
-def test_a_drawing(tmp_path):
+def test_networks_command_draws(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[bench]'")
     row = {"network": "one", "plan": "dense", "engine": "ours", "median_ms": 2.0, "min_ms": 1.0, "error": None}
     failed = {**row, "network": "two", "median_ms": None, "min_ms": None, "error": "broken"}

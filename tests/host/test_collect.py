@@ -90,7 +90,7 @@ def collector(host, journal, **changed) -> Collector:
     return Collector(journal, Recipe(host.profile), QUICK, lambda message, done, total: None, **changed)
 
 
-def test_a_killed_collection_goes_on_and_is_whole(host, tmp_path):
+def test_collect_killed_goes_on_and_is_whole(host, tmp_path):
     """kill -9 once records are there; then a torn line; then the same command. Nothing is lost, doubled or missing."""
     path = tmp_path / "x.jsonl"
     killed = Collection(path, "--networks")
@@ -116,7 +116,7 @@ def test_a_killed_collection_goes_on_and_is_whole(host, tmp_path):
     assert (again, summary["measured"], summary["left"]) == (0, 0, 0)
 
 
-def test_ctrl_c_keeps_what_there_is(host, tmp_path):
+def test_collect_keeps_what_there_is_at_ctrl_c(host, tmp_path):
     path = tmp_path / "x.jsonl"
     running = Collection(path)
     wait_for_records(path, running)
@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_what_there_is(host, tmp_path):
     assert len(read_records(path)) == summary["records"] >= summary["measured"] > 0
 
 
-def test_the_budget_ends_it(host, groups, tmp_path):
+def test_collect_ends_at_its_budget(host, groups, tmp_path):
     with Journal(tmp_path / "x.jsonl") as journal:
         done = collector(host, journal, budget_secs=0.0)
         done.layers(groups, host)
@@ -137,7 +137,7 @@ def test_the_budget_ends_it(host, groups, tmp_path):
         assert done.count_left(groups[:1], host) == 0 < done.count_left(groups, host)
 
 
-def test_a_wrong_variant_is_a_failure_and_the_others_are_timed(host, groups):
+def test_collector_times_the_others_where_a_variant_is_wrong(host, groups):
     group = next(each for each in groups if len(each.sparsities) == 2)
     dense, sparse = Recipe(host.profile).prepare(group)
     spoilt = replace(sparse, expected=np.asarray(sparse.expected) + 1)
@@ -150,7 +150,7 @@ def test_a_wrong_variant_is_a_failure_and_the_others_are_timed(host, groups):
     assert "is off by" in second.failure.reason
 
 
-def test_a_variant_that_cannot_be_compiled_is_a_record(host, groups, tmp_path):
+def test_collector_records_a_variant_that_cannot_be_compiled(host, groups, tmp_path):
     def refuses(workload, profile):
         if workload.sparsity is not None:
             raise LookupError("nobody knows how")
@@ -165,7 +165,7 @@ def test_a_variant_that_cannot_be_compiled_is_a_record(host, groups, tmp_path):
         assert work.count_left([group], host) == 0, "a failure is an answer: it is not tried again"
 
 
-def test_a_session_that_breaks_under_a_variant_is_made_anew(host, groups, monkeypatch):
+def test_collector_reconnects_after_a_variant_breaks_the_session(host, groups, monkeypatch):
     """The variant that breaks it is given up after a second try; the others are timed."""
     group = next(each for each in groups if len(each.sparsities) == 2)
     bench, real, broken = LayerBench(host, QUICK), LayerBench._load, []
@@ -217,7 +217,8 @@ def servers(monkeypatch):
         pair.processes[number].stdout.close()
 
 
-def test_two_devices_share_the_work_and_one_may_die(servers, tmp_path):
+@pytest.mark.slow
+def test_collect_shares_the_work_of_two_devices_and_one_may_die(servers, tmp_path):
     path = tmp_path / "x.jsonl"
     running = Collection(path, "--device", "rpc:pair", "--workers", "2", "-v")
     wait_for_records(path, running)
@@ -229,7 +230,7 @@ def test_two_devices_share_the_work_and_one_may_die(servers, tmp_path):
     assert wrong(records) == []
 
 
-def test_none_left_is_status_3_and_all_is_kept(servers, tmp_path):
+def test_collect_ends_with_status_3_when_no_device_is_left(servers, tmp_path):
     path = tmp_path / "x.jsonl"
     running = Collection(path, "--device", "rpc:pair", "--rounds", "40")
     wait_for_records(path, running)

@@ -38,7 +38,7 @@ def predictor(tmp_path_factory):
     return fitted(tmp_path_factory.mktemp("null"), "--device", "null", "--profile", "mali-g76")
 
 
-def test_a_network_is_the_sum_of_its_layers(capsys, predictor):
+def test_predict_sums_a_networks_layers(capsys, predictor):
     found = said(capsys, predict, "--model", MODEL, "--predictor", predictor)
     assert found["network"]["sum_ms"] == pytest.approx(sum(layer["ms"] for layer in found["layers"]))
     assert found["network"]["ms"] == pytest.approx(found["network"]["sum_ms"])
@@ -55,7 +55,7 @@ def test_zeros_are_predicted_to_pay(capsys, predictor):
     assert sparse < dense
 
 
-def test_the_first_and_the_last_stay_dense(capsys, predictor, tmp_path):
+def test_decide_leaves_the_first_and_the_last_dense(capsys, predictor, tmp_path):
     out = tmp_path / "plan.json"
     said(capsys, decide, "--model", MODEL, "--predictor", predictor, "--sparsity", *SPARSITIES, "-o", out)
     plan = Plan.load(out)
@@ -107,7 +107,7 @@ def test_a_target_is_met_or_said_to_be_out_of_reach(capsys, predictor, tmp_path)
     assert not (tmp_path / "x").exists()
 
 
-def test_what_is_open_is_timed_on_the_device(capsys, tmp_path, host):
+def test_decide_times_on_the_device_what_is_open(capsys, tmp_path, host):
     """The predictor knows this machine from a few shapes, so most gains are open."""
     flags = ("--device", "host", "--rounds", 3, "--wait-secs", 0, "--around", 10, "--layer", "one", "--tuned", "none")
     predictor = fitted(tmp_path, *flags)
@@ -134,7 +134,7 @@ def test_what_is_open_is_timed_on_the_device(capsys, tmp_path, host):
         (("--measure", "--device", "host"), "fit to its own records"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_a_line(capsys, predictor, tmp_path, flags, text):
+def test_decide_refuses_what_makes_no_sense_in_a_line(capsys, predictor, tmp_path, flags, text):
     argv = ["--model", MODEL, "--predictor", str(predictor), "-o", str(tmp_path / "plan.json"), *flags]
     status = cli.run(decide.main, decide.make_parser(), argv)
     printed = capsys.readouterr()

@@ -54,7 +54,7 @@ PHONES = {
 
 
 @pytest.mark.parametrize("name", [*CASES, *PHASED])
-def test_every_configuration(host, name):
+def test_direct_is_right_in_every_configuration(host, name):
     rule, layer = {**CASES, **PHASED}[name]
     configs = rule.space(standalone_planes(layer, host.profile.lanes), host.profile)
     assert len(configs) == len(set(configs)) <= 16
@@ -91,14 +91,14 @@ WIDTHS = (1, 7, 8, 15, 16, 17, 33)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_pools_of_any_width(host, stride):
+def test_pool_is_right_at_any_width(host, stride):
     for width in WIDTHS:
         layer = window("max_pool", (2, 2), (5, width), (3, 3), stride=(2, stride), padding=(1, 1))
         check(host, layer, (0, 1))
 
 
 @pytest.mark.parametrize("name", [name for name in MOVES if "x2" in name])
-def test_doubling_of_any_width(host, name):
+def test_resize_doubles_any_width(host, name):
     for width in WIDTHS:
         layer = replace(MOVES[name], in_shapes=((2, 3, width),), out_shape=(2, 6, 2 * width))
         check(host, layer, (0, 1))

@@ -15,7 +15,7 @@ def run_doctor(*flags, env=None, **more):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, **more)
 
 
-def test_this_machine_is_sound():
+def test_doctor_calls_this_machine_sound():
     done = run_doctor("--json")
     found = json.loads(done.stdout)
     wrong = [part for part in found["parts"] if part["needed"] and part["state"] != "ok"]
@@ -25,13 +25,13 @@ def test_this_machine_is_sound():
     assert all(part["secs"] >= 0 for part in found["parts"])
 
 
-def test_the_table_names_every_part():
+def test_doctor_table_names_every_part():
     done = run_doctor()
     assert done.returncode == 0
     assert all(check.name in done.stdout for check in CHECKS)
 
 
-def test_without_tvm_it_still_runs_and_explains(tmp_path):
+def test_doctor_runs_and_explains_without_tvm(tmp_path):
     (tmp_path / "tvm.py").write_text("raise ImportError('no TVM here')\n")
     done = run_doctor("--json", env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"})
     parts = {part["name"]: part for part in json.loads(done.stdout)["parts"]}
@@ -43,7 +43,7 @@ def test_without_tvm_it_still_runs_and_explains(tmp_path):
     assert parts["small kernel"]["state"] == "skipped"
 
 
-def test_without_opencl_it_says_what_to_install(tmp_path):
+def test_doctor_says_what_to_install_without_opencl(tmp_path):
     import os
 
     done = run_doctor("--json", env={**os.environ, "FLEETPOSE_LIBOPENCL": str(tmp_path / "none.so")})
@@ -56,13 +56,13 @@ def test_without_opencl_it_says_what_to_install(tmp_path):
     assert parts["small kernel"]["state"] == "skipped"
 
 
-def test_an_unknown_device_is_a_finding():
+def test_doctor_reports_an_unknown_device():
     findings = {one.name: one for one in doctor("hsot")}
     assert findings["RPC session"].state == "failed"
     assert "did you mean 'host'" in findings["RPC session"].detail
 
 
-def test_a_wrong_pin_is_named(monkeypatch):
+def test_doctor_names_a_wrong_pin(monkeypatch):
     real = importlib.metadata.version
     monkeypatch.setattr(
         importlib.metadata, "version", lambda name: "0.1.15.post2" if name == "apache-tvm-ffi" else real(name)
@@ -72,7 +72,7 @@ def test_a_wrong_pin_is_named(monkeypatch):
     assert "apache-tvm-ffi 0.1.15.post2 is installed, 0.1.14.post1 is needed" in found.detail
 
 
-def test_a_wrong_kernel_result_is_a_failure(monkeypatch):
+def test_doctor_fails_at_a_wrong_kernel_result(monkeypatch):
     from devices.diagnosis import small_kernel
 
     monkeypatch.setattr(small_kernel, "error_on", lambda session, module: float("nan"))
@@ -82,7 +82,7 @@ def test_a_wrong_kernel_result_is_a_failure(monkeypatch):
     assert "wrong by nan" in findings[-1].detail
 
 
-def test_optional_parts_do_not_decide():
+def test_doctor_status_ignores_optional_parts():
     def absent(_):
         raise Missing("not here")
 
@@ -92,7 +92,7 @@ def test_optional_parts_do_not_decide():
     assert (optional[0].state, optional[0].mend) == ("missing", "get it")
 
 
-def test_an_unreachable_tracker_is_a_finding(monkeypatch):
+def test_doctor_reports_an_unreachable_tracker(monkeypatch):
     monkeypatch.setenv("TVM_TRACKER_HOST", "127.0.0.1")
     monkeypatch.setenv("TVM_TRACKER_PORT", "1")
     (found,) = doctor(checks=[check for check in CHECKS if check.name == "tracker"])

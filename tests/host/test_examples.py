@@ -17,13 +17,14 @@ RUNS = {
     "layer_break_even.py": (["32", "16", "3"], "zeros pay "),
     "decide.py": (["kept", "30"], "of 7 convolutions become sparse: "),
 }
+SLOW = {"decide.py"}
 
 
-def test_every_example_is_run():
+def test_examples_are_all_run():
     assert {path.name for path in EXAMPLES.glob("*.py")} == RUNS.keys()
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RUNS])
 def test_example(name, host, tmp_path):
     arguments, wanted = RUNS[name]
     assert len((EXAMPLES / name).read_text().splitlines()) <= 60

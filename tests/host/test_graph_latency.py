@@ -18,11 +18,11 @@ def graph_of(width: int):
     return trace(network.eval(), (3, 48, 48), f"width {width}")
 
 
-def test_a_graph_is_timed(host):
+def test_graph_latency_is_timed(host):
     assert 0 < measured_latency(host, repeats=3)(graph_of(8)) < 60
 
 
-def test_what_cannot_run_says_so(host):
+def test_graph_latency_says_what_cannot_run(host):
     graph = graph_of(8)
     last = replace(graph.layers[-1], op="concat", epilogue=(Step("relu"),))
     unknown = replace(graph, layers=(*graph.layers[:-1], last))

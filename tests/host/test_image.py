@@ -33,14 +33,14 @@ def image_choices(workload, profile) -> list[ScheduleChoice]:
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_convolution(host, name):
+def test_image_kernels_equal_float64(host, name):
     for number, profile in enumerate(ADRENOS):
         choices = image_choices(standalone_planes(CONVOLUTIONS[name], profile.lanes), profile)
         assert choices
         check(host, CONVOLUTIONS[name], (2, 2), profile=profile, choice=choices[number % len(choices)])
 
 
-def test_every_configuration(host):
+def test_image_kernels_are_right_in_every_configuration(host):
     wide = dataclasses.replace(ADRENOS[0], lanes=16, accumulators=24)
     layer = window("conv", (19, 57), (7, 50), (3, 3))
     choices = image_choices(standalone_planes(layer, wide.lanes), wide)
@@ -78,7 +78,7 @@ def image_where_it_answers(workload, profile) -> ScheduleChoice | None:
     return next(iter(image_choices(workload, profile)), None)
 
 
-def test_in_a_network(host, tmp_path):
+def test_image_kernels_work_in_a_network(host, tmp_path):
     """Its images are made when the artifact is loaded, and other schedules run beside it."""
     graph, path = small_graph(20, 34), tmp_path / "small.so"
     lowered = lower_network([graph], ADRENOS[0], Options(choose=image_where_it_answers))

@@ -67,27 +67,27 @@ def assert_borders_are_zero(plane, flat: np.ndarray, what: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolution(host, name):
+def test_kernels_of_convolutions_equal_float64(host, name):
     check(host, CONVOLUTIONS[name], border=(2, 2))
 
 
 @pytest.mark.parametrize("step", ACTIVATIONS, ids=str)
-def test_activation(host, step):
+def test_kernels_of_activations_equal_float64(host, step):
     check(host, window("conv", (8, 9), (5, 19), epilogue=(step,)), border=(1, 1))
 
 
 @pytest.mark.parametrize("name", POOLS)
-def test_pool(host, name):
+def test_kernels_of_pools_equal_float64(host, name):
     check(host, POOLS[name], border=(1, 1))
 
 
 @pytest.mark.parametrize("name", MOVES)
-def test_move(host, name):
+def test_kernels_that_move_equal_float64(host, name):
     check(host, MOVES[name], border=(1, 3))
 
 
 @pytest.mark.parametrize("border", [(0, 0), (0, 3), (2, 0), (1, 17), (3, 1)])
-def test_any_output_border(host, border):
+def test_kernels_write_any_output_border(host, border):
     check(host, window("conv", (3, 5), (6, 30), (3, 3)), border)
     check(host, window("conv", (4, 4), (6, 30), (3, 3), groups=4), border)
 
@@ -103,7 +103,7 @@ PHONE_CASES = {
 
 
 @pytest.mark.parametrize("name", PHONE_CASES)
-def test_kernels_shaped_for_a_phone(host, name):
+def test_kernels_shaped_for_a_phone_equal_float64(host, name):
     """Narrow vectors, few registers and real work-groups, whose last one hangs over the edge of the grid."""
     phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)
     check(host, PHONE_CASES[name], border=(2, 2), profile=phone)
@@ -111,7 +111,7 @@ def test_kernels_shaped_for_a_phone(host, name):
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_random_convolutions(host, data):
+def test_kernels_of_random_convolutions_equal_float64(host, data):
     def pair(name: str, low: int, high: int) -> tuple[int, int]:
         return data.draw(st.tuples(st.integers(low, high), st.integers(low, high)), name)
 

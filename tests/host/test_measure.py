@@ -54,7 +54,7 @@ def arguments(session):
     return [tvm.runtime.tensor(np.zeros(small_kernel.LENGTH, "float32"), device=session.device) for _ in range(2)]
 
 
-def test_both_clocks_and_everything_a_record_needs(session, paths):
+def test_measure_gives_both_clocks_and_everything_a_record_needs(session, paths):
     found = measure(session, session.load(paths["many"]), arguments(session), repeats=6, number=3)
     assert found.error is None
     assert len(found.event_secs) == len(found.wall_secs) == 6
@@ -70,7 +70,7 @@ def test_both_clocks_and_everything_a_record_needs(session, paths):
     assert decode(Measurement, json.loads(json.dumps(encode(found), allow_nan=False))) == found
 
 
-def test_a_sample_lasts_as_long_as_asked(session, paths):
+def test_measure_samples_last_as_long_as_asked(session, paths):
     found = measure(session, session.load(paths["one"]), arguments(session), repeats=3, min_repeat_secs=0.002)
     assert found.ok
     assert found.number > 1
@@ -94,7 +94,7 @@ def test_interleaved_ratio_of_far_more_work(session, paths):
     assert [len(one.event_secs) for one in found.measurements.values()] == [9, 9]
 
 
-def test_wrong_arguments_are_a_result(session, paths):
+def test_measure_fails_in_words_for_wrong_arguments(session, paths):
     wrong = tvm.runtime.tensor(np.zeros(3, "float32"), device=session.device)
     found = measure(session, session.load(paths["one"]), [wrong, wrong])
     assert found.failure == "error"

@@ -99,7 +99,8 @@ def whole(host, given, tmp_path_factory) -> Path:
     return out
 
 
-def test_everything_is_there(whole, given):
+@pytest.mark.slow
+def test_optimize_writes_every_file(whole, given):
     assert [name for name in NAMES if done(whole, name)] == NAMES
     result = json.loads((whole / "result.json").read_text())
     assert result["format"] == "fleetpose.result/1"
@@ -122,14 +123,16 @@ def test_everything_is_there(whole, given):
     assert {"report.html", "report.md"} <= {path.name for path in whole.iterdir()}
 
 
-def test_the_terminal_says_what_came_of_each_stage(whole):
+@pytest.mark.slow
+def test_optimize_prints_what_came_of_each_stage(whole):
     printed = whole.with_suffix(".out").read_text()
     assert all(f"\n{name} " in printed for name in NAMES[1:])
     assert "times as fast, measured" in printed
     assert str(whole / "pose.so") in printed
 
 
-def test_stopped_at_several_stages_it_ends_as_if_never_stopped(whole, given, tmp_path):
+@pytest.mark.slow
+def test_optimize_stopped_at_several_stages_ends_as_if_never_stopped(whole, given, tmp_path):
     out = tmp_path / "out"
     flags = ("--weights", str(given[0]), "--network-plan", str(given[1]))
     moments = (
@@ -174,7 +177,8 @@ def first_of_each(lines: bytes) -> bytes:
     return b"".join(found.values())
 
 
-def test_again_nothing_is_done_but_the_report(whole, given):
+@pytest.mark.slow
+def test_optimize_again_does_nothing_but_the_report(whole, given):
     before = state_of(whole)
     status, said = Optimization(whole, "--weights", str(given[0]), "--network-plan", str(given[1]), "--json").end()
     assert status == 0, said
@@ -187,7 +191,8 @@ def test_again_nothing_is_done_but_the_report(whole, given):
     assert printed["headline"]["params_kept"] < printed["headline"]["params_dense"]
 
 
-def test_from_python_with_photographs(host, given, whole, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_optimize_runs_from_python_with_photographs(host, given, whole, tmp_path, monkeypatch):
     """Decided by measurement, reconstructed and trained on photographs, judged on others."""
     monkeypatch.setattr(requests, "LEAST_MINUTES", 0.0)
     monkeypatch.setitem(requests.SHARES, "prune", 0.005)
@@ -226,7 +231,7 @@ def test_from_python_with_photographs(host, given, whole, tmp_path, monkeypatch)
         (("--model", "resnet"), "did you mean"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_any_work(capsys, tmp_path, flags, text):
+def test_optimize_refuses_what_makes_no_sense_before_any_work(capsys, tmp_path, flags, text):
     out = tmp_path / "out"
     status = cli.run(command.main, command.make_parser(), [*FLAGS, "-o", str(out), *flags])
     printed = capsys.readouterr()
@@ -236,7 +241,8 @@ def test_what_makes_no_sense_is_refused_before_any_work(capsys, tmp_path, flags,
     assert not out.exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(capsys, tmp_path, whole):
+@pytest.mark.slow
+def test_optimize_leaves_a_folder_of_something_else_alone(capsys, tmp_path, whole):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     for out, text in ((tmp_path / "mine", "--force"), (whole, "give another -o")):

@@ -44,7 +44,7 @@ def said(capsys, command, *argv) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def test_it_is_built_verified_and_timed(model, host, capsys):
+def test_outside_network_is_built_verified_and_timed(model, host, capsys):
     built = said(capsys, build, "--model", model, "--device", "host", "--size", "32x48", "-o", "own.so")
     assert built["preprocessing"]["channels"] == "RGB"
     assert said(capsys, verify, "--artifact", "own.so")["max_relative_error_pooled"] < 1e-5

@@ -81,7 +81,7 @@ def look(browser: str, page, width: int, tmp_path) -> tuple[dict, list[str]]:
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_page_fits_and_is_quiet(browser, page, width, tmp_path):
+def test_report_page_fits_and_is_quiet(browser, page, width, tmp_path):
     seen, console = look(browser, page, width, tmp_path)
     assert console == []
     assert seen["innerWidth"] == width
@@ -117,7 +117,7 @@ def test_titles_sort_and_layers_are_found(browser, page, tmp_path):
     assert len(seen["found"]) == sum("depthwise" in layer["name"] for layer in layers)
 
 
-def test_an_error_would_be_seen(browser, page, tmp_path):
+def test_report_page_errors_would_be_seen(browser, page, tmp_path):
     broken = tmp_path / "broken.html"
     broken.write_text(page.read_text().replace("</body>", "<script>nothing.at.all</script></body>"))
     _, console = look(browser, broken, 390, tmp_path)

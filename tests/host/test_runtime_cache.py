@@ -47,7 +47,7 @@ def tag() -> str:
     return uuid.uuid4().hex
 
 
-def test_hit(cache, tag):
+def test_cache_is_hit_by_the_next_process(cache, tag):
     stored(tag, cache)
     assert build_and_run(tag) == {"hits": 1}
 
@@ -66,7 +66,7 @@ def test_hit(cache, tag):
     ],
     ids=["empty", "header cut", "cut", "longer", "payload bit", "magic", "key", "text"],
 )
-def test_damaged_entries_are_rebuilt_and_replaced(cache, tag, damage):
+def test_cache_rebuilds_and_replaces_damaged_entries(cache, tag, damage):
     file = stored(tag, cache)
     good = file.read_bytes()
     file.write_bytes(damage(good))
@@ -106,13 +106,13 @@ def test_a_folder_that_cannot_be_written_is_no_error(tag, monkeypatch, tmp_path)
         assert "stored" not in result
 
 
-def test_switched_off(cache, tag, monkeypatch):
+def test_cache_can_be_switched_off(cache, tag, monkeypatch):
     monkeypatch.setenv("FLEETPOSE_CACHE", "0")
     assert build_and_run(tag) == {}
     assert backend("cache_stats")["directory"] == ""
     assert not cache.exists()
 
 
-def test_no_temporary_files_are_left(cache, tag):
+def test_cache_leaves_no_temporary_files(cache, tag):
     stored(tag, cache)
     assert all(file.suffix == ".bin" for file in cache.iterdir())

@@ -25,7 +25,7 @@ def numbers(shape, dtype, seed=0):
 
 @settings(deadline=None, max_examples=60)
 @given(shape=st.lists(st.integers(0, 17), min_size=0, max_size=4), dtype=st.sampled_from(DTYPES))
-def test_there_and_back(shape, dtype):
+def test_copies_there_and_back_are_equal(shape, dtype):
     device = tvm.opencl(0)
     host = numbers(tuple(shape), dtype)
     there = tvm.runtime.tensor(host, device)
@@ -37,7 +37,7 @@ def test_there_and_back(shape, dtype):
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_views_at_offsets(data):
+def test_copies_of_views_at_offsets_are_equal(data):
     device = tvm.opencl(0)
     total = data.draw(st.integers(1, 4000), label="elements")
     start = data.draw(st.integers(0, total - 1), label="start")
@@ -119,18 +119,18 @@ def test_kernel_reads_and_writes_images(device):
         ((1 << 42,), "float32", None, "CL_INVALID_BUFFER_SIZE|CL_MEM_OBJECT_ALLOCATION_FAILURE"),
     ],
 )
-def test_refused_allocations(device, shape, dtype, scope, message):
+def test_allocations_that_cannot_be_are_refused(device, shape, dtype, scope, message):
     with pytest.raises(RuntimeError, match=message):
         tvm.runtime.empty(shape, dtype, device, mem_scope=scope)
 
 
-def test_a_device_that_is_not_there():
+def test_copies_to_a_device_that_is_not_there_are_refused():
     assert not tvm.opencl(99).exist
     with pytest.raises(RuntimeError, match=r"no device opencl\(99\)"):
         tvm.runtime.empty((1,), "float32", tvm.opencl(99))
 
 
-def test_attributes(device):
+def test_device_attributes_are_those_of_opencl(device):
     assert device.max_threads_per_block > 0
     assert device.max_shared_memory_per_block > 0
     assert len(device.max_thread_dimensions) >= 3

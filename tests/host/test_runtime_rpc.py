@@ -54,7 +54,7 @@ def load(remote, file):
     return remote.load_module(file.name)
 
 
-def test_runs_and_times(remote, exported):
+def test_rpc_runs_and_times(remote, exported):
     device = remote.device("opencl")
     module = load(remote, exported)
     a = tvm.runtime.tensor(np.arange(64, dtype="float32"), device)
@@ -67,14 +67,14 @@ def test_runs_and_times(remote, exported):
     assert samples().count('"kernels":6') == 2
 
 
-def test_images_are_copied_whole(remote):
+def test_rpc_copies_images_whole(remote):
     host = np.random.default_rng(0).random((5, 7, 4), dtype="float32")
     image = tvm.runtime.empty(host.shape, "float32", remote.device("opencl"), mem_scope="global.texture")
     image.copyfrom(host)
     np.testing.assert_array_equal(image.numpy(), host)
 
 
-def test_errors_keep_their_reasons(remote, exported):
+def test_rpc_errors_keep_their_reasons(remote, exported):
     device = remote.device("opencl")
     with pytest.raises(RuntimeError, match=r"CL_INVALID_BUFFER_SIZE|CL_MEM_OBJECT_ALLOCATION_FAILURE"):
         tvm.runtime.empty((1 << 42,), "float32", device)

@@ -39,7 +39,7 @@ def devices() -> list[dict]:
     return ask()["devices"]
 
 
-def test_description(devices):
+def test_selection_describes_devices(devices):
     for index, device in enumerate(devices):
         assert device["index"] == index
         assert device["type"] in ("gpu", "cpu", "accelerator", "custom")
@@ -63,7 +63,7 @@ def test_every_device_can_be_made_the_first(devices):
             assert len(chosen) == len(devices)
 
 
-def test_by_index(devices):
+def test_selection_by_index(devices):
     assert len(ask(FLEETPOSE_OPENCL_DEVICE="0:0")["devices"]) == len(devices)
 
 
@@ -75,13 +75,13 @@ def test_a_selection_that_matches_nothing_lists_what_there_is(selection, devices
         assert device["name"] in error
 
 
-def test_a_library_that_is_not_there():
+def test_selection_names_a_missing_library():
     answer = ask(FLEETPOSE_LIBOPENCL="/no/such/libOpenCL.so")
     assert "/no/such/libOpenCL.so" in answer["error"]
     assert "apt-get install" in answer["error"]
 
 
-def test_a_library_that_is_not_opencl():
+def test_selection_names_a_library_that_is_not_opencl():
     answer = ask(FLEETPOSE_LIBOPENCL="libm.so.6")
     assert "has no entry point clGetPlatformIDs" in answer["error"]
 

@@ -64,7 +64,7 @@ def test_profile_keeps_launch_order(module, x):
         assert before["end_secs"] <= after["start_secs"]  # one in-order queue
 
 
-def test_a_long_run_does_not_keep_every_event(module, x):
+def test_timer_of_a_long_run_does_not_keep_every_event(module, x):
     backend("profile_start")
     for _ in range(5000):
         module["spin"](x, 1, 1, 64)
@@ -73,7 +73,7 @@ def test_a_long_run_does_not_keep_every_event(module, x):
     assert all(a["queued_secs"] <= b["queued_secs"] for a, b in itertools.pairwise(profile))
 
 
-def test_timer_and_profile_at_once(module, x):
+def test_timer_and_profile_run_at_once(module, x):
     backend("timer_samples")
     backend("profile_start")
     module.time_evaluator("spin", tvm.opencl(0), number=2, repeat=1)(x, 10, 16, 64)
@@ -83,7 +83,7 @@ def test_timer_and_profile_at_once(module, x):
     assert [sample["kernels"] for sample in backend("timer_samples")] == [2]
 
 
-def test_profile_twice_and_none():
+def test_profile_is_refused_twice_and_unstarted():
     with pytest.raises(RuntimeError, match="no profile runs"):
         backend("profile_stop")
     backend("profile_start")
@@ -94,7 +94,7 @@ def test_profile_twice_and_none():
         assert backend("profile_stop") == []
 
 
-def test_a_failing_launch_ends_its_timer(module, x):
+def test_timer_ends_at_a_failing_launch(module, x):
     with pytest.raises(RuntimeError, match="takes 2 arguments"):
         module.time_evaluator("spin", tvm.opencl(0), number=2, repeat=1)(x)
     backend("timer_samples")

@@ -72,7 +72,7 @@ def kernel_path(tmp_path_factory):
     return small_kernel.build(tmp_path_factory.mktemp("kernel") / "small.so")
 
 
-def test_it_says_what_to_type_and_that_works(started, environment, port, kernel_path):
+def test_serve_says_what_to_type_and_that_works(started, environment, port, kernel_path):
     serving = started("--with-tracker", "--tracker", environment, "--key", "bench")
     text = "\n".join(serving.lines)
     assert f"export TVM_TRACKER_HOST=127.0.0.1 TVM_TRACKER_PORT={port}" in text
@@ -84,7 +84,7 @@ def test_it_says_what_to_type_and_that_works(started, environment, port, kernel_
     assert "Traceback" not in error
 
 
-def test_two_servers_under_one_key(started, environment, kernel_path):
+def test_serve_takes_two_servers_under_one_key(started, environment, kernel_path):
     started("--with-tracker", "--tracker", environment, "--key", "bench")
     started("--tracker", environment, "--key", "bench")
     deadline = time.monotonic() + WAIT_SECS
@@ -98,7 +98,7 @@ def test_two_servers_under_one_key(started, environment, kernel_path):
             open_device("rpc:bench", timeout_secs=1)
 
 
-def test_it_serves_on_after_a_session_that_crashed(started, environment, kernel_path):
+def test_serve_goes_on_after_a_session_that_crashed(started, environment, kernel_path):
     serving = started("--with-tracker", "--tracker", environment, "--key", "bench")
     session = open_device("rpc:bench")
     before = psutil.Process(serving.process.pid).children(recursive=True)
@@ -110,7 +110,7 @@ def test_it_serves_on_after_a_session_that_crashed(started, environment, kernel_
     session.close()
 
 
-def test_a_session_timeout_asked_for_by_a_client_ends_it(started, environment):
+def test_serve_ends_a_session_at_the_clients_timeout(started, environment):
     import tvm.rpc
 
     started("--with-tracker", "--tracker", environment, "--key", "bench")
@@ -123,7 +123,7 @@ def test_a_session_timeout_asked_for_by_a_client_ends_it(started, environment):
         function()
 
 
-def test_killed_it_leaves_nothing(started, environment):
+def test_serve_killed_leaves_nothing(started, environment):
     serving = started("--with-tracker", "--tracker", environment)
     with open_device("rpc:host"):
         family = psutil.Process(serving.process.pid).children(recursive=True)
@@ -139,7 +139,7 @@ def run_serve(*flags):
     return done.returncode, done.stderr
 
 
-def test_a_port_in_use(environment):
+def test_serve_names_a_port_in_use(environment):
     with tracker.bind("127.0.0.1", None) as taken:
         port = taken.getsockname()[1]
         status, error = run_serve("--tracker", environment, "--port", str(port))
@@ -147,14 +147,14 @@ def test_a_port_in_use(environment):
     assert re.fullmatch(rf"python -m devices\.serve: port {port} of 127\.0\.0\.1 is in use; .*--port.*\n", error)
 
 
-def test_a_trackers_port_in_use(environment, port):
+def test_serve_names_a_trackers_port_in_use(environment, port):
     with tracker.bind("127.0.0.1", port):
         status, error = run_serve("--with-tracker", "--tracker", environment)
     assert status == 2
     assert f"port {port} of 127.0.0.1 is in use; give another --tracker" in error
 
 
-def test_no_tracker_there(environment):
+def test_serve_says_that_no_tracker_is_there(environment):
     status, error = run_serve("--tracker", environment)
     assert status == 3
     assert "no tracker at" in error
@@ -169,13 +169,13 @@ def test_no_tracker_there(environment):
         (["--host", "203.0.113.7", "--port", "1234"], "cannot listen on 203.0.113.7:1234"),
     ],
 )
-def test_bad_flags(flags, says):
+def test_serve_refuses_bad_flags(flags, says):
     status, error = run_serve(*flags)
     assert status == 2
     assert says in error
 
 
-def test_help_names_every_flag():
+def test_serve_help_names_every_flag():
     done = subprocess.run([sys.executable, "-m", "devices.serve", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     for flag in ("--tracker", "--key", "--host", "--port", "--with-tracker", "--advertise"):

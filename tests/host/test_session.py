@@ -35,11 +35,11 @@ def session_process(session):
     return max(server.children(recursive=True), key=lambda process: process.create_time())
 
 
-def test_a_kernel_runs_and_is_right(session, kernel_path):
+def test_session_runs_a_kernel_right(session, kernel_path):
     assert small_kernel.error_on(session, session.load(kernel_path)) == 0
 
 
-def test_info_and_profile(session):
+def test_session_has_info_and_profile(session):
     assert isinstance(session.info, DeviceInfo)
     assert session.info.name
     assert session.info.driver
@@ -58,7 +58,7 @@ def test_two_files_of_one_name_are_two_modules(session, tmp_path):
     assert results == [0, 0]
 
 
-def test_function_and_ask(session):
+def test_session_gives_functions_and_answers(session):
     assert session.function("no.such.function") is None
     assert session.ask("no.such.function") is None
     assert session.ask("fleetpose.conditions")["cpus"] == os.cpu_count()
@@ -120,7 +120,7 @@ def test_a_server_killed_in_mid_session_is_device_unreachable(kernel_path):
     assert caught.value.exit_status == 3
 
 
-def test_reconnect_after_a_crash(kernel_path):
+def test_session_reconnects_after_a_crash(kernel_path):
     with open_device("host") as opened:
         session_process(opened).kill()
         with pytest.raises(DeviceUnreachable):
@@ -155,7 +155,7 @@ def test_use_after_close_is_an_error_not_a_hang(kernel_path):
         opened.load(kernel_path)
 
 
-def test_two_sessions_at_once(kernel_path):
+def test_session_is_one_of_two_at_once(kernel_path):
     with open_device("host") as one, open_device("host") as two:
         modules = [opened.load(kernel_path) for opened in (one, two)]
         for opened, module in zip((one, two), modules, strict=True):
@@ -167,14 +167,14 @@ def test_a_profile_by_name_path_or_value(tmp_path):
         open_device("host", profile="hsot")
 
 
-def test_no_tracker_configured(monkeypatch):
+def test_open_device_says_that_no_tracker_is_configured(monkeypatch):
     monkeypatch.delenv("TVM_TRACKER_HOST", raising=False)
     with pytest.raises(DeviceUnreachable, match=r"TVM_TRACKER_HOST is not set\n.*devices\.serve") as caught:
         open_device("rpc:pixel8")
     assert caught.value.exit_status == 3
 
 
-def test_nobody_listens_at_the_tracker(monkeypatch):
+def test_open_device_says_that_nobody_listens_at_the_tracker(monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("TVM_TRACKER_HOST", "127.0.0.1")
@@ -184,7 +184,7 @@ def test_nobody_listens_at_the_tracker(monkeypatch):
     assert "query_rpc_tracker" in str(caught.value)
 
 
-def test_something_else_listens_at_the_tracker(monkeypatch):
+def test_open_device_says_that_something_else_listens_at_the_tracker(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("TVM_TRACKER_HOST", "127.0.0.1")
         monkeypatch.setenv("TVM_TRACKER_PORT", str(silent.getsockname()[1]))
@@ -192,7 +192,7 @@ def test_something_else_listens_at_the_tracker(monkeypatch):
             open_device("rpc:pixel8", timeout_secs=1)
 
 
-def test_wrong_and_busy_keys(monkeypatch):
+def test_open_device_tells_wrong_from_busy_keys(monkeypatch):
     loopback = Loopback()
     try:
         monkeypatch.setenv("TVM_TRACKER_HOST", "127.0.0.1")
@@ -209,7 +209,7 @@ def test_wrong_and_busy_keys(monkeypatch):
         loopback.close()
 
 
-def test_a_malformed_tracker_address(monkeypatch):
+def test_open_device_names_a_malformed_tracker_address(monkeypatch):
     monkeypatch.setenv("TVM_TRACKER_HOST", "127.0.0.1")
     monkeypatch.setenv("TVM_TRACKER_PORT", "many")
     with pytest.raises(UsageError, match="is not HOST:PORT"):

@@ -48,7 +48,7 @@ def columns(sparsity: Sparsity, number: int) -> ColumnTile:
 
 @pytest.mark.parametrize("zeros", [0, 0.3, 0.5, 0.75, 0.875, 0.999])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_blocks_and_zeros(host, block, zeros):
+def test_sparse_columns_are_right_for_blocks_and_zeros(host, block, zeros):
     layer = window("conv", (38, 57), (7, 33), (3, 3), epilogue=(ADD, RELU))
     sparsity = Sparsity.parse(block.format(zeros))
     workload = standalone_planes(layer, host.profile.lanes, sparsity=sparsity)
@@ -58,7 +58,7 @@ def test_blocks_and_zeros(host, block, zeros):
 
 @pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers_and_configurations(host, name, number):
+def test_sparse_columns_are_right_for_layers_and_configurations(host, name, number):
     sparsity = Sparsity.parse(BLOCKS[(number + len(name)) % len(BLOCKS)].format(0.7) + (":free" if number % 2 else ""))
     check(
         host,
@@ -70,14 +70,14 @@ def test_layers_and_configurations(host, name, number):
 
 
 @pytest.mark.parametrize("zeros", [0.5556, 0.7, 0.75, 0.875, 0.999])
-def test_patterns_and_zeros(host, zeros):
+def test_sparse_patterns_are_right_for_patterns_and_zeros(host, zeros):
     layer = window("conv", (38, 57), (7, 33), (3, 3), epilogue=(ADD, RELU))
     check(host, layer, border=(1, 1), sparsity=Sparsity("pattern", zeros, patterns=8))
 
 
 @pytest.mark.parametrize("tile", [PatternTile(2, 3), PatternTile(1, 8, band=1), PatternTile(3, 2, sorted=1)], ids=str)
 @pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.kernel == (3, 3)])
-def test_pattern_layers_and_configurations(host, name, tile):
+def test_sparse_patterns_are_right_for_layers_and_configurations(host, name, tile):
     sparsity = Sparsity("pattern", 0.7, patterns=4, balanced=not tile.sorted)
     check(host, LAYERS[name], border=(2, 1), sparsity=sparsity, choice=ScheduleChoice("pattern", tile))
 
@@ -95,7 +95,7 @@ SPACES = {
 
 @pytest.mark.parametrize("text", SPACES)
 @pytest.mark.parametrize("phone", [False, True], ids=["host", "phone"])
-def test_whole_space(host, text, phone):
+def test_sparse_columns_are_right_in_the_whole_space(host, text, phone):
     """Every configuration that tuning would try."""
     profile = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5) if phone else host.profile
     layer, sparsity = SPACES[text], Sparsity.parse(text)
@@ -136,13 +136,13 @@ def choices_of(layer) -> list[tuple[ScheduleChoice, Sparsity]]:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_no_columns_at_all(host, number):
+def test_sparse_columns_may_all_be_gone(host, number):
     layer = window("conv", (7, 19), (6, 20), (3, 3), epilogue=(ADD, RELU))
     check_weight(host, layer, np.zeros(layer.weight_shape, np.float32), *choices_of(layer)[number])
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_empty_groups_and_full_ones(host, number):
+def test_sparse_columns_take_empty_groups_and_full_ones(host, number):
     layer = window("conv", (7, 43), (6, 20), (3, 3), epilogue=(RELU,))
     random = np.random.default_rng()
     weight = random.standard_normal(layer.weight_shape).astype(np.float32)

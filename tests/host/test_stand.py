@@ -27,13 +27,13 @@ def stand(host, graph) -> Stand:
 
 
 @pytest.mark.parametrize("layers", [(), ("one", "two")])
-def test_a_plan_is_timed_whatever_the_weights(stand, graph, layers):
+def test_stand_times_a_plan_whatever_the_weights(stand, graph, layers):
     plan = Plan.of(MODEL, graph.layers, dict.fromkeys(layers, Sparsity.parse("columns:0.75:4x1")))
     found = stand.time(plan)
     assert 12 <= len(found.rounds) <= 48
     assert 0 < found.low <= found.median <= found.high
 
 
-def test_a_plan_of_another_network(stand, graph):
+def test_stand_refuses_a_plan_of_another_network(stand, graph):
     with pytest.raises(UsageError, match="other"):
         stand.time(Plan("other", ()))

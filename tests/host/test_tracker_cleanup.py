@@ -88,14 +88,14 @@ def endless(tmp_path_factory):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_to_the_parent(sent):
+def test_loopback_ends_after_a_signal_to_the_parent(sent):
     parent = Parent("sleep")
     parent.process.send_signal(sent)
     assert parent.left() == []
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_a_signal_while_a_kernel_hangs(endless, sent):
+def test_loopback_ends_after_a_signal_while_a_kernel_hangs(endless, sent):
     parent = Parent("hang", endless)
     parent.process.send_signal(sent)
     assert parent.left() == []
@@ -114,7 +114,7 @@ def test_the_parent_killed_while_a_forked_worker_lives_on():
 
 
 @pytest.mark.parametrize("what", ["exit", "raise"])
-def test_a_parent_that_ends_without_closing(what):
+def test_loopback_ends_with_a_parent_that_does_not_close(what):
     code = PARENT.replace("time.sleep(300)", "pass")
     done = subprocess.run([sys.executable, "-c", code, what], capture_output=True, text=True, timeout=60)
     leader, folder = done.stdout.split()
@@ -131,7 +131,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_parent_alone_and_all_end():
     assert parent.left() == []
 
 
-def test_the_server_killed_takes_the_pair_with_it():
+def test_loopback_ends_when_its_server_is_killed():
     parent = Parent("sleep")
     try:
         parent.group[1].kill()

@@ -77,7 +77,7 @@ def small_tasks(profile, **wanted):
 
 
 @pytest.mark.usefixtures("host")
-def test_a_network_is_tuned_and_resumed(capsys, tmp_path):
+def test_tune_resumes(capsys, tmp_path):
     out = tmp_path / "new" / "x.jsonl"
     started = time.monotonic()
     first = run(capsys, "--out", str(out), "--layer", "wide", "stem")
@@ -96,7 +96,7 @@ def test_a_network_is_tuned_and_resumed(capsys, tmp_path):
     assert len(read_rows(out)) == 3
 
 
-def test_a_choice_that_was_measured_is_used(host, capsys, tmp_path):
+def test_build_uses_a_choice_that_was_measured(host, capsys, tmp_path):
     run(capsys, "--out", str(tmp_path / "x.jsonl"), "--layer", "wide")
     (task,) = small_tasks(host.profile, layers=["wide"])
     found = Tuned.load(tmp_path / "x.jsonl")
@@ -104,7 +104,7 @@ def test_a_choice_that_was_measured_is_used(host, capsys, tmp_path):
 
 
 @pytest.mark.usefixtures("host")
-def test_the_budget_ends_the_work(capsys, tmp_path):
+def test_tune_ends_at_its_budget(capsys, tmp_path):
     found = run(capsys, "--out", str(tmp_path / "x.jsonl"), "--budget-secs", "0")
     assert (found["measured"], found["rows"]) == (0, [])
     assert found["left"] >= 4
@@ -112,7 +112,7 @@ def test_the_budget_ends_the_work(capsys, tmp_path):
 
 
 @pytest.mark.usefixtures("host", "faulty_schedule")
-def test_failures_are_recorded_and_tuning_goes_on(capsys, tmp_path):
+def test_tune_records_failures_and_goes_on(capsys, tmp_path):
     found = run(capsys, "--out", str(tmp_path / "x.jsonl"), "--layer", "wide", "stem")
     assert found["measured"] == 2, "what crashes ends its session only"
     for row in found["rows"]:
@@ -125,7 +125,7 @@ def test_failures_are_recorded_and_tuning_goes_on(capsys, tmp_path):
 
 
 @pytest.mark.usefixtures("faulty_schedule")
-def test_a_default_that_fails_is_replaced(host):
+def test_tune_replaces_a_default_that_fails(host):
     (task,) = small_tasks(host.profile, layers=["wide"])
     inputs, weights = task.operands(0)
     contest = Contest(host, task.workload, weights, inputs)
@@ -139,7 +139,7 @@ def test_a_default_that_fails_is_replaced(host):
     assert nothing.decide(3) is None
 
 
-def test_metaschedule_is_recorded_and_never_chosen(host, capsys, tmp_path):
+def test_tune_records_metaschedule_and_never_chooses_it(host, capsys, tmp_path):
     out = tmp_path / "x.jsonl"
     flags = ("--out", str(out), "--layer", "stem", "--tuner", METASCHEDULE, "--trials", "2")
     found = run(capsys, *flags)
@@ -152,7 +152,7 @@ def test_metaschedule_is_recorded_and_never_chosen(host, capsys, tmp_path):
     assert Tuned.load(out).choice(task.workload, host.profile) is None
 
 
-def test_bad_flags_say_so(capsys, tmp_path):
+def test_tune_refuses_bad_flags(capsys, tmp_path):
     model = register_small()
     torn = tmp_path / "torn.jsonl"
     torn.write_text("{\n{}\n")
@@ -174,7 +174,7 @@ def test_bad_flags_say_so(capsys, tmp_path):
         assert printed.err.count("\n") <= 2, printed.err
 
 
-def test_help(capsys):
+def test_tune_has_help(capsys):
     with pytest.raises(SystemExit, match="0"):
         tune.make_parser().parse_args(["--help"])
     assert capsys.readouterr().out.startswith("usage: python -m codegen.tune")

@@ -16,12 +16,13 @@ TEXT = (ROOT / "docs" / "tutorial.md").read_text()
 BLOCKS = re.findall(r"^```(python|sh) ?(\S*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
-def test_every_block_is_a_file_or_commands():
+def test_tutorial_blocks_are_files_or_commands():
     assert TEXT.count("```") == 2 * len(BLOCKS)
     assert all(bool(name) == (kind == "python") for kind, name, _ in BLOCKS)
 
 
-def test_the_tutorial(host, tmp_path):
+@pytest.mark.slow
+def test_tutorial_runs_from_beginning_to_end(host, tmp_path):
     random = np.random.default_rng(0)
     cv2.imwrite(str(tmp_path / "photo.jpg"), random.integers(0, 255, (96, 128, 3), dtype=np.uint8))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

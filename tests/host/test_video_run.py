@@ -37,7 +37,7 @@ def command(artifact, video, *flags):
     return [sys.executable, "-m", "codegen.run", "--artifact", artifact, "--video", video, *map(str, flags)]
 
 
-def test_a_video_in_a_video_and_one_json_object_out(artifact, video, tmp_path):
+def test_run_turns_a_video_into_a_video_and_one_json_object(artifact, video, tmp_path):
     out = tmp_path / "out.mp4"
     argv = command(artifact, video, "-o", out, "--max-frames", 5, "--json")
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -50,7 +50,7 @@ def test_a_video_in_a_video_and_one_json_object_out(artifact, video, tmp_path):
         assert len(list(reader)) == 5
 
 
-def test_ctrl_c_finalises_the_video(artifact, video, tmp_path):
+def test_run_finalises_the_video_at_ctrl_c(artifact, video, tmp_path):
     out = tmp_path / "out.mp4"
     argv = command(artifact, video, "-o", out, "-v")
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -78,7 +78,7 @@ assert sys.modules.get("torch") is None
 """
 
 
-def test_neither_torch_nor_the_compiler_is_loaded(artifact, video):
+def test_run_of_a_video_loads_neither_torch_nor_the_compiler(artifact, video):
     argv = command(artifact, video, "--max-frames", 2)
     done = subprocess.run([sys.executable, "-c", FRESH, *argv[3:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -57,7 +57,7 @@ def test_a_missing_kernel_is_still_missing_when_transformed():
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_tile_size(host, name):
+def test_winograd_is_right_at_every_tile_size(host, name):
     layer = SHAPES[name]
     found = choices(host, layer)
     assert {choice.config.m for choice in found} == {2, 4}
@@ -65,14 +65,14 @@ def test_every_tile_size(host, name):
         check(host, layer, border=(2, 2), choice=next(choice for choice in found if choice.config.m == m))
 
 
-def test_every_configuration(host):
+def test_winograd_is_right_in_every_configuration(host):
     layer = window("conv", (10, 21), (13, 37), (3, 3), epilogue=(ADD, RELU))
     for choice in choices(host, layer):
         check(host, layer, border=(1, 1), choice=choice)
 
 
 @pytest.mark.parametrize("name", ["19 to 38", "add then relu", "one pixel"])
-def test_kernels_shaped_for_a_phone(host, name):
+def test_winograd_shaped_for_a_phone_is_right(host, name):
     """Rows of tiles fill whole vectors; work-groups hang over the grid's edge."""
     phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)
     for choice in choices(host, SHAPES[name], phone)[::3]:
@@ -109,7 +109,7 @@ def surrounded_by_nan(plane, tensor: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("text", ["connectivity:0.5:8x1", "connectivity:0.75:4x4", "connectivity:0.9:16x1:free"])
-def test_missing_kernels(host, text):
+def test_winograd_sparse_skips_missing_kernels(host, text):
     layer, sparsity = window("conv", (19, 38), (9, 21), (3, 3), epilogue=(RELU,)), Sparsity.parse(text)
     found = choices(host, layer, sparsity=sparsity, names=("winograd_sparse",))
     assert {choice.config.m for choice in found} == {2, 4}
@@ -117,7 +117,7 @@ def test_missing_kernels(host, text):
         check(host, layer, border=(1, 2), choice=choice, sparsity=sparsity)
 
 
-def test_what_is_not_legal_is_declined(host):
+def test_winograd_declines_what_is_not_legal(host):
     for layer in (
         window("conv", (8, 8), (9, 9), (3, 3), stride=(2, 2)),
         window("conv", (8, 8), (9, 9), (3, 3), dilation=(2, 2)),
@@ -140,7 +140,7 @@ def test_many_channels_are_preferred_to_direct(host):
 
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_random_shapes(host, data):
+def test_winograd_is_right_for_random_shapes(host, data):
     channels = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)), "channels")
     size = data.draw(st.tuples(st.integers(1, 60), st.integers(1, 90)), "size")
     m, filters = data.draw(st.sampled_from([2, 4]), "m"), data.draw(st.integers(1, 9), "filters")

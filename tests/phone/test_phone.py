@@ -29,13 +29,13 @@ def module(session, tmp_path_factory):
     return session.load(small_kernel.build(path, machine=small_kernel.machine_of(session)))
 
 
-def test_a_small_kernel_is_right(session, module):
+def test_phone_runs_a_small_kernel_right(session, module):
     from devices.diagnosis import small_kernel
 
     assert small_kernel.error_on(session, module) == 0
 
 
-def test_it_can_be_timed(session, module):
+def test_phone_times_a_kernel(session, module):
     import tvm
 
     from devices.timing.measure import measure

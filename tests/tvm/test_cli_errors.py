@@ -58,7 +58,7 @@ def test_build_does_not_replace_without_force(capsys, tmp_path):
     assert (tmp_path / "x.json").read_text() == "mine"
 
 
-def test_unreachable_devices(capsys, out, monkeypatch):
+def test_build_reports_unreachable_devices(capsys, out, monkeypatch):
     monkeypatch.delenv("TVM_TRACKER_HOST", raising=False)
     argv = ["--model", "lwop", "--device", "rpc:pixel", "-o", out]
     status, printed = refuse(capsys, build, argv)
@@ -117,7 +117,7 @@ def test_run_refuses(tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["build", "verify", "run", "layer"])
-def test_help(verb):
+def test_commands_of_codegen_have_help(verb):
     done = subprocess.run(
         [sys.executable, "-m", f"codegen.{verb}", "--help"], capture_output=True, text=True, check=False
     )

@@ -39,7 +39,7 @@ def artifacts(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("host", PROFILES)
-def test_report_of_an_artifact(artifacts, host):
+def test_elf_report_of_an_artifact(artifacts, host):
     report = check_artifact(artifacts[host], host)
     assert report.machine == (HERE if host == "native" else "AArch64")
     assert report.page == (4096 if report.machine == "x86-64" else 16384)
@@ -72,7 +72,7 @@ def test_a_library_with_needs_of_its_own_is_refused():
     assert len(str(caught.value)) < 1000, "a few of many symbols stand for all"
 
 
-def test_a_symbol_nobody_provides_is_named(tmp_path):
+def test_elf_check_names_a_symbol_nobody_provides(tmp_path):
     (tmp_path / "a.s").write_text(".data\n.globl entry\nentry:\n.xword somewhere\n")
     assembler = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu", "-c", "a.s", "-o", "a.o"]
     subprocess.run(assembler, cwd=tmp_path, check=True)
@@ -84,14 +84,14 @@ def test_a_symbol_nobody_provides_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"not a shared object at all"])
-def test_what_is_no_elf_file_is_refused(tmp_path, content):
+def test_elf_check_refuses_other_files(tmp_path, content):
     path = tmp_path / "x.so"
     path.write_bytes(content)
     with pytest.raises(ElfError, match="is not an ELF file, or damaged"):
         check_artifact(path)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_elf_check_names_a_missing_file(tmp_path):
     with pytest.raises(ElfError, match=r"cannot read .*No such file"):
         check_artifact(tmp_path / "none.so")
 

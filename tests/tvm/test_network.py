@@ -101,7 +101,7 @@ def test_members_of_a_join_lie_in_its_buffer():
 
 
 @pytest.mark.parametrize("border", [(0, 0), (1, 1), (3, 0), (0, 2), (2, 20)])
-def test_plane_round_trip(border):
+def test_plane_unpacks_what_it_packs(border):
     plane = Plane(5, 7, 33, border)
     tensor = np.random.default_rng().standard_normal(plane.shape).astype(np.float32)
     flat = plane.pack(tensor)

@@ -80,7 +80,7 @@ def check_syntax(texts: dict[str, str], folder) -> None:
 
 
 @pytest.mark.parametrize(("name", "dtype"), COMBINATIONS)
-def test_layers_of_networks(name, dtype, graphs, tmp_path):
+def test_phone_code_of_networks_layers_compiles(name, dtype, graphs, tmp_path):
     profile, texts = load_profile(name), {}
     workloads = [*unique_workloads(graphs, profile, dtype).items()]
     assert len(workloads) > 60
@@ -118,7 +118,7 @@ def few_candidates(workload: Workload, profile) -> list:
 @pytest.mark.parametrize(
     ("name", "dtype"), [("mali-g76", "float16"), ("adreno-730", "float16"), ("mali-g78", "float32")]
 )
-def test_every_schedule(name, dtype, tmp_path):
+def test_phone_code_of_every_schedule_compiles(name, dtype, tmp_path):
     profile, texts = load_profile(name), {}
     for kind, layer in KINDS.items():
         for text in ("", *(SPARSITIES if kind in ("1x1", "3x3") else ())):

@@ -35,7 +35,7 @@ def test_weights_without_the_zeros_are_an_error_that_names_the_layers():
         planned_graphs([graph], plan_of(graph, one=SPARSITY, two=SPARSITY))
 
 
-def test_pruned_on_request_at_every_size_alike(caplog):
+def test_planned_graphs_are_pruned_alike_at_every_size(caplog):
     graphs = [small_graph(20, 34), small_graph(34, 20)]
     found, had_to = planned_graphs(graphs, plan_of(graphs[0], one=SPARSITY), prune=True)
     assert had_to
@@ -58,7 +58,7 @@ def test_the_manifest_names_each_layers_variant(profile):
     assert schedules["one"] != schedules["wide"]
 
 
-def test_a_plan_of_another_network(tmp_path):
+def test_planned_graphs_refuse_a_plan_of_another_network(tmp_path):
     plan_of(small_graph(20, 34), one=SPARSITY).save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json", "small").model == "small"
     with pytest.raises(UsageError, match=r"plan of small, not of lwop"):

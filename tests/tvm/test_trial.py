@@ -91,7 +91,7 @@ def loss(plan: Plan, of: NetworkOptions) -> float:
 
 @pytest.mark.parametrize("worth", [0.75, 0.9, 1.25])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_second_plan_does_what_the_first_was_to(seed, worth):
+def test_refine_makes_a_second_plan_that_does_what_the_first_was_to(seed, worth):
     start = network(seed)
     device = Device(start, worth)
     plan = refine_by_trials(start, GOAL, decided, device.time)
@@ -106,7 +106,7 @@ def test_the_second_plan_does_what_the_first_was_to(seed, worth):
     assert (last > first) == (worth < 1), "too little was saved: more zeros; too much: fewer"
 
 
-def test_a_noisy_clock_is_not_chased():
+def test_refine_does_not_chase_a_noisy_clock():
     start, off = network(), []
     for seed in range(40):
         device = Device(start, 0.9, noise=0.05, seed=seed)
@@ -116,7 +116,7 @@ def test_a_noisy_clock_is_not_chased():
     assert abs(np.mean(off)) < 0.02
 
 
-def test_what_holds_is_tried_once():
+def test_refine_tries_once_what_holds():
     start = network()
     device = Device(start, 1.0)
     plan = refine_by_trials(start, GOAL, decided, device.time)
@@ -125,7 +125,7 @@ def test_what_holds_is_tried_once():
     assert outlook(Plan.from_json(plan.to_json())) == outlook(plan)
 
 
-def test_out_of_reach_the_fastest_is_kept():
+def test_refine_keeps_the_fastest_when_out_of_reach():
     start = network()
     goal = Goal(speedup=3.0)
     device = Device(start, 0.7)
@@ -137,14 +137,14 @@ def test_out_of_reach_the_fastest_is_kept():
 
 
 @pytest.mark.parametrize("worth", [0.0, -0.5])
-def test_zeros_that_save_nothing_end_the_trials(worth):
+def test_refine_ends_where_zeros_save_nothing(worth):
     start = network()
     device = Device(start, worth)
     assert outlook(refine_by_trials(start, GOAL, decided, device.time)).planned.ms >= 0.99 * 60
     assert len(device.plans) == 1
 
 
-def test_nothing_sparse_is_not_timed():
+def test_refine_does_not_time_a_dense_plan():
     start = network()
     device = Device(start, 1.0)
     goal = Goal(target_ms=70.0)

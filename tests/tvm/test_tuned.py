@@ -44,7 +44,7 @@ def row_of(workload, choice: ScheduleChoice | None = None, tuner=CANDIDATES, pro
     return TunedRow(Key.of(workload), tuner, ms=1.0, default_ms=1.5, ratio=1.5, low=1.4, high=1.6, tried=2, **values)
 
 
-def test_what_was_tuned_is_chosen():
+def test_tuned_choice_is_what_was_tuned():
     workload = workload_of()
     row = row_of(workload)
     assert Tuned([row]).choice(workload, HOST) == row.choice() != default_choice(workload, HOST)
@@ -110,7 +110,7 @@ def test_a_configuration_that_depends_on_the_size_is_fitted_to_it():
     assert fitted, f"{direct[0]} are all legal at the other width, so that the test is of nothing"
 
 
-def test_stale_rows_are_skipped(caplog):
+def test_tuned_rows_that_are_stale_are_skipped(caplog):
     row = row_of(workload_of())
     gone = [{"schedule": "magic"}, {**row.best, "warp": 3}]
     tuned = Tuned([replace(row, best=best) for best in gone], "x.jsonl")
@@ -127,7 +127,7 @@ def test_rows_to_compare_with_are_never_chosen():
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_choices_are_legal(data):
+def test_tuned_choices_are_legal(data):
     """Whatever was tuned on whatever device, even values nobody tuned: the answer is the workload's own candidate."""
     known = []
     for _ in range(data.draw(st.integers(1, 5))):
@@ -146,7 +146,7 @@ def test_choices_are_legal(data):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_keys_survive_json(name):
+def test_tuned_keys_survive_json(name):
     key = Key.of(workload_of(LAYERS[name]))
     assert decode(Key, json.loads(json.dumps(encode(key)))) == key
     assert hash(decode(Key, encode(key))) == hash(key)
@@ -191,7 +191,7 @@ def test_rows_of_another_format_are_left_out(tmp_path, caplog):
     assert caplog.text.count("of another format") == 4
 
 
-def test_files_by_flag(tmp_path):
+def test_load_tuned_reads_files_by_flag(tmp_path):
     with pytest.raises(UsageError, match="cannot read tuned data"):
         load_tuned(HOST, str(tmp_path / "none_such.jsonl"))
     assert not load_tuned(HOST, "none").rows
