@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from codegen.lowering.sizes import trace_model
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
 from latency.dataset.read import Dataset
@@ -51,6 +52,8 @@ class DecisionVerdict:
     best_ms: float
     right: bool
 
+    json_properties: ClassVar = ("lost_ms",)
+
     @property
     def lost_ms(self) -> float:
         return self.chosen_ms - self.best_ms
@@ -79,9 +82,7 @@ class Audit:
             "regret": sum(verdict.lost_ms for verdict in self.verdicts) / best if n else None,
             "lost_ms": sum(verdict.lost_ms for verdict in self.verdicts),
             "best_ms": best,
-            "verdicts": [{**asdict(verdict), "lost_ms": verdict.lost_ms} for verdict in self.verdicts],
-            "other": list(self.other),
-            "unmeasured": list(self.unmeasured),
+            **encode(self),
         }
 
 

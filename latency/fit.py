@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fleetpose import cli
+from fleetpose.codec import encode
 from fleetpose.files import check_writable
 from fleetpose.options import from_arguments
 from fleetpose.progress import status
@@ -93,7 +94,7 @@ def _calibration_json(result: CalibratedFit) -> dict[str, Any] | None:
         return None
     from latency.network_model.calibration_data import account  # which takes torch and TVM
 
-    return {**calibration.to_json(), "networks": account(result.networks, calibration)}
+    return {**encode(calibration), "networks": account(result.networks, calibration)}
 
 
 def _half_width(fitted: Fitted) -> float | None:

@@ -7,13 +7,15 @@ one or two tell a single ratio and nothing else.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
+
+from fleetpose.codec import decode
+from fleetpose.json_fields import NotNegative, in_json
 
 #: what a network's time is made of: the kernels' milliseconds, those of the long ones, how many kernels are launched,
 #: a constant, and millions of elements written
@@ -37,7 +39,9 @@ class Calibration:
             and the kernels' times came from models that had not seen their shapes; {} of a single network.
     """
 
-    coefficients: tuple[float, ...]
+    coefficients: tuple[float, ...] = field(
+        metadata=in_json(encode=lambda values: dict(zip(TERMS, values, strict=True)), decode=lambda v: _by_term(v))
+    )
     networks: tuple[str, ...] = ()
     errors: Mapping[str, float] = field(default_factory=dict)
 
@@ -84,28 +88,12 @@ class Calibration:
         terms = " + ".join(f"{value:.4g} x {name}" for name, value in self.used.items())
         return f"{terms or '0'} (fitted to {len(self.networks)} measured network{'s' * (len(self.networks) != 1)})"
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "coefficients": dict(zip(TERMS, self.coefficients, strict=True)),
-            "networks": list(self.networks),
-            "errors": dict(self.errors),
-        }
 
-    @classmethod
-    def from_json(cls, values: Any) -> Calibration:
-        """The inverse of `to_json`. Raises ValueError, in one line, for what is damaged."""
-        try:
-            coefficients = {name: float(values["coefficients"][name]) for name in TERMS}
-            errors = {str(name): float(value) for name, value in values["errors"].items()}
-            networks = tuple(map(str, values["networks"]))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"its calibration is damaged ({type(error).__name__} at {error})") from error
-        sound = all(math.isfinite(value) and value >= 0 for value in coefficients.values()) and any(
-            coefficients.values()
-        )
-        if not (sound and all(map(math.isfinite, errors.values()))):
-            raise ValueError("its calibration is damaged (a coefficient or error that is none)")
-        return cls(tuple(coefficients.values()), networks, errors)
+def _by_term(values: Any) -> tuple[float, ...]:
+    coefficients = decode(dict[str, NotNegative], values)
+    if not any(coefficients.values()):
+        raise ValueError("a calibration has a coefficient above 0")
+    return tuple(coefficients[name] for name in TERMS)
 
 
 def terms_of(ms: np.ndarray, launches: int, written: float) -> np.ndarray:

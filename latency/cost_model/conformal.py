@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from fleetpose.json_fields import in_json
 
 #: rows with which all rows' scale counts in a class's
 PRIOR_ROWS = 20
@@ -31,7 +32,7 @@ class Conformal:
     """
 
     level: float
-    quantile: float
+    quantile: float = field(metadata=in_json(null=math.inf))
     scales: Mapping[str, float]
     rows: int
 
@@ -57,12 +58,3 @@ class Conformal:
         scales = np.array([self.scales.get(kernel, self.scales[""]) for kernel in kernels])
         with np.errstate(over="ignore"):
             return np.exp(self.quantile * scales)
-
-    def to_json(self) -> dict[str, Any]:
-        quantile = self.quantile if math.isfinite(self.quantile) else None
-        return {"level": self.level, "quantile": quantile, "scales": dict(self.scales), "rows": self.rows}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Conformal:
-        quantile = math.inf if values["quantile"] is None else float(values["quantile"])
-        return cls(float(values["level"]), quantile, dict(values["scales"]), int(values["rows"]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devices.timing.measurement import versions
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.options import option
 from latency.cost_model.conformal import Conformal
@@ -108,7 +109,7 @@ def _metadata(rows: Sequence[Sample], validation: CrossValidation, options: FitO
         "shapes": sorted({sample.shape_key for sample in rows}),
         "split": validation.split,
         "metrics": scores(measured_ms(validation.samples), validation.predicted),
-        "settings": validation.settings.to_json(),
+        "settings": encode(validation.settings),
         "seed": options.seed,
         "versions": {
             **versions(),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -46,10 +45,15 @@ EVERY = ""
 class PhysicalModel:
     """Coefficients, in milliseconds per unit of each term, by class of kernel; EVERY is of all rows together.
 
-    Terms are TERMS and then the times on other devices, where the model has any: these cost time in proportion too.
+    Columns are `terms` and then the times on other devices, where the model has any: these cost time in proportion too.
     """
 
     coefficients: Mapping[str, tuple[float, ...]]
+    terms: tuple[str, ...] = TERMS
+
+    def __post_init__(self) -> None:
+        if self.terms != TERMS:
+            raise ValueError("its baseline has other terms")
 
     @classmethod
     def fit(
@@ -70,16 +74,6 @@ class PhysicalModel:
         table = {kernel: np.array(known[_nearest(kernel, known)]) for kernel in set(kernels)}
         rows = np.array([table[kernel] for kernel in kernels]).reshape(terms.shape)
         return np.maximum((terms * rows).sum(1), 1e-6)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"terms": list(TERMS), "coefficients": {name: list(row) for name, row in self.coefficients.items()}}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> PhysicalModel:
-        """The inverse of `to_json`. Raises ValueError where the terms are not those of today."""
-        if values["terms"] != list(TERMS):
-            raise ValueError("its baseline has other terms")
-        return cls({name: tuple(map(float, row)) for name, row in values["coefficients"].items()})
 
 
 def _terms(features: np.ndarray, others: np.ndarray | None) -> np.ndarray:

@@ -7,7 +7,6 @@ contains those of the other devices it asks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xgboost
 
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output
+from fleetpose.files import read_json, write_json
 from latency.cost_model.calibration import Calibration
 from latency.cost_model.conformal import Conformal
 from latency.cost_model.feature_names import FEATURES_VERSION, NAMES
@@ -112,15 +112,15 @@ class Predictor:
         return frozenset(self.metadata.get("shapes", ()))
 
     def to_json(self) -> dict[str, Any]:
-        calibration = {"calibration": self.calibration.to_json()} if self.calibration else {}
+        calibration = {"calibration": encode(self.calibration)} if self.calibration else {}
         return {
             "format": FORMAT,
             "features": {"version": FEATURES_VERSION, "names": list(NAMES)},
             "metadata": dict(self.metadata),
-            "hardware": self.hardware.to_dict(),
-            "conformal": self.conformal.to_json(),
-            "ranges": self.ranges.to_json(),
-            "baseline": self.model.baseline.to_json(),
+            "hardware": encode(self.hardware),
+            "conformal": encode(self.conformal),
+            "ranges": encode(self.ranges),
+            "baseline": encode(self.model.baseline),
             "trees": self.model.trees.to_json(),
             "bases": [base.to_json() for base in self.bases],
             **calibration,
@@ -128,12 +128,7 @@ class Predictor:
 
     @classmethod
     def from_json(cls, values: Any) -> Predictor:
-        """The inverse of `to_json`. Raises UsageError for another format or features, ValueError for damage."""
-        format_name = values.get("format") if isinstance(values, dict) else type(values).__name__
-        if format_name != FORMAT:
-            raise UsageError(
-                f"not a predictor: its format is {format_name!r}, not {FORMAT!r}; fit it again with latency.fit"
-            )
+        """The inverse of `to_json`. Raises UsageError for other features, ValueError for damage."""
         try:
             version, names = values["features"]["version"], values["features"]["names"]
             if version != FEATURES_VERSION or names != list(NAMES):
@@ -142,29 +137,26 @@ class Predictor:
                     f"{FEATURES_VERSION} ({len(NAMES)}); fit it again with latency.fit"
                 )
             return cls(
-                Model(PhysicalModel.from_json(values["baseline"]), Trees.from_json(values["trees"])),
-                Conformal.from_json(values["conformal"]),
-                Ranges.from_json(values["ranges"]),
-                Hardware.from_dict(values["hardware"]),
+                Model(decode(PhysicalModel, values["baseline"], "baseline"), Trees.from_json(values["trees"])),
+                decode(Conformal, values["conformal"], "conformal"),
+                decode(Ranges, values["ranges"], "ranges"),
+                decode(Hardware, values["hardware"], "hardware"),
                 values["metadata"],
                 tuple(cls.from_json(base) for base in values["bases"]),
-                Calibration.from_json(values["calibration"]) if "calibration" in values else None,
+                decode(Calibration, values["calibration"], "calibration") if "calibration" in values else None,
             )
         except (KeyError, TypeError, AttributeError, xgboost.core.XGBoostError) as error:
             raise ValueError(f"it is damaged ({type(error).__name__} at {str(error).splitlines()[0][:80]})") from error
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the file. Raises UsageError where it exists and `force` is false, or cannot be written."""
-        with atomic_output(path, force=force) as temporary:
-            temporary.write_text(json.dumps(self.to_json(), allow_nan=False) + "\n")
+        write_json(path, self.to_json(), force=force, indent=None)
 
     @classmethod
     def load(cls, path: Path | str) -> Predictor:
         """Read a file. Raises UsageError, with the path, for what is no predictor of today's features."""
+        values = read_json(path, "predictor", FORMAT, "fit it again with latency.fit")
         try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError as error:
-            raise UsageError(f"cannot read predictor {path}: {error.strerror}") from error
+            return cls.from_json(values)
         except (ValueError, UsageError) as error:
-            text = "it is not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
-            raise UsageError(f"predictor {path}: {text}") from error
+            raise UsageError(f"predictor {path}: {error}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -43,11 +42,3 @@ class Ranges:
             for row in np.flatnonzero(column > high):
                 doubts[row].append(f"{name} {column[row]:g} is above {high:g}, the most it was fitted on")
         return [tuple(texts) for texts in doubts]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"bounds": {name: list(pair) for name, pair in self.bounds.items()}, "kernels": sorted(self.kernels)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Ranges:
-        bounds = {name: (float(low), float(high)) for name, (low, high) in values["bounds"].items()}
-        return cls(bounds, frozenset(values["kernels"]))

@@ -5,9 +5,7 @@ What is not known is 1: a predictor is fitted to one device, on which a constant
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from devices.profile import Profile, load_profile, profile_names
 from latency.dataset.runtimes import Gpu
@@ -53,12 +51,3 @@ class Hardware:
             if "-" in profile and words.startswith(profile):
                 return cls.of(load_profile(profile))
         return cls(cores=Gpu.of(name).cores)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Hardware:
-        """The inverse of `to_dict`. Raises TypeError for other fields."""
-        return cls(**values)

@@ -72,7 +72,7 @@ def test_predictor_file_gives_the_same_answers_and_is_not_overwritten(predictor,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda values: values.update(format="other/1"), "not a predictor"),
+        (lambda values: values.update(format="other/1"), "is no predictor: its format is 'other/1'"),
         (lambda values: values["features"].update(version=0), "its features are version 0"),
         (lambda values: values["features"]["names"].pop(), "fit it again with latency.fit"),
         (lambda values: values.pop("trees"), "damaged"),
@@ -89,7 +89,7 @@ def test_predictor_load_refuses_other_files(predictor, tmp_path, change, message
 
 
 def test_predictor_load_refuses_a_missing_file_and_no_json(tmp_path):
-    with pytest.raises(UsageError, match="cannot read predictor"):
+    with pytest.raises(UsageError, match="cannot read the predictor"):
         Predictor.load(tmp_path / "none")
     (tmp_path / "torn").write_text('{"format": ')
     with pytest.raises(UsageError, match="not JSON"):
