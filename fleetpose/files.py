@@ -74,7 +74,7 @@ def write_json(path: Path | str, value: Any, *, force: bool = False, indent: int
         temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path | str, what: str, file_format: str | int = "", hint: str = "") -> Any:
+def read_json(path: Path | str, what: str = "file", file_format: str | int = "", hint: str = "") -> Any:
     """The content of a JSON file.
 
     Args:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable, sha256
+from fleetpose.files import check_writable, sha256, write_json
 from fleetpose.progress import status
 from models.plans.sparsity import Sparsity
 from models.prune.masks.families import parse_family
-from models.prune.response.curves import FamilyCurves, to_json, write_curves
+from models.prune.response.curves import FamilyCurves, to_json
 from models.prune.response.journal import ResponseJournal
 from models.resolve import MODEL_HELP
 
@@ -93,7 +93,7 @@ def main(arguments: argparse.Namespace) -> int:
     with status("sensitivity") as progress, ResponseJournal(journal_path, identity) as journal:
         curves = measure_sensitivity(subject, families, arguments.zeros, arguments.block_zeros, journal, progress)
     content = to_json(arguments.model, curves, measured)
-    write_curves(content, arguments.out, arguments.force)
+    write_json(arguments.out, content, force=arguments.force)
     if arguments.plot:
         from models.prune.response.plots import plot_sensitivity
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from devices.opening import check_runs_kernels, open_device
 from devices.session import Session
 from fleetpose.errors import UsageError
+from fleetpose.files import read_json
 from latency.optimize.flow import run
 from latency.optimize.job import PRUNED, RESULT, SPARSE_SO, Job, Lease
 from latency.optimize.request import Request
@@ -105,7 +105,7 @@ def _check_network(network: nn.Module, request: Request) -> None:
 
 
 def _result(job: Job, stages: Sequence[tuple[str, str, float]]) -> Result:
-    facts = json.loads(job.path(RESULT).read_text())
+    facts = read_json(job.path(RESULT), "result")
     return Result(
         job.request.folder, job.plan, job.path(SPARSE_SO), job.path(PRUNED), facts, tuple(stages), facts["verify"]["ok"]
     )

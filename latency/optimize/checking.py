@@ -18,6 +18,7 @@ from devices.timing.interleaved import Interleaved, measure_interleaved
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from fleetpose.errors import FleetposeError, UsageError
+from fleetpose.files import write_json
 from fleetpose.progress import Report
 from latency.optimize.job import (
     ACCURACY,
@@ -30,7 +31,6 @@ from latency.optimize.job import (
     VERIFIED,
     Job,
 )
-from latency.optimize.modelling import write_json
 from latency.profiling.network_timing import SAMPLES_PER_ROUND
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
 from models.accuracy.oks import Evaluation, bootstrap_ap
@@ -51,7 +51,7 @@ def verify_artifacts(job: Job, report: Report) -> str:
         artifact = Artifact(job.path(file), job.lease.session)
         verdicts[name] = verify(artifact, weights, seed=job.request.seed, report=report)
     verdicts["ok"] = all(verdict["ok"] for verdict in verdicts.values())
-    write_json(job, VERIFIED, verdicts)
+    write_json(job.path(VERIFIED), verdicts, force=True)
     worst = {name: verdicts[name]["max_abs_error"] for name in ARTIFACTS}
     text = ", ".join(f"{name} {'not finite' if error is None else f'{error:.1e}'}" for name, error in worst.items())
     return ("" if verdicts["ok"] else "FAILED: ") + f"largest error against float64 torch: {text}"
@@ -73,7 +73,7 @@ def run_photograph(job: Job, report: Report) -> str:
         count = len(skeletons)
         people = {"image": PEOPLE, "count": count}
         said = f"{count} {'person' if count == 1 else 'people'} on {image_path.name}: {job.path(PEOPLE)}"
-    write_json(job, RUN, {"people": people, "kernels": kernels})
+    write_json(job.path(RUN), {"people": people, "kernels": kernels}, force=True)
     return said
 
 
@@ -128,7 +128,7 @@ def compare(job: Job, report: Report) -> str:
     dense, sparse = (times[name]["ms"] for name in ARTIFACTS)
     reference_ms = dense / result.ratios[REFERENCE_NAME].median
     facts = {**times, "speedup": speedup, "conditions": conditions, "reference_ms": reference_ms}
-    write_json(job, COMPARED, facts)
+    write_json(job.path(COMPARED), facts, force=True)
     return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {ratio.median:.2f} times as fast"
 
 
@@ -162,7 +162,8 @@ def judge(job: Job, report: Report) -> str:
     """AP of both networks by Lightweight OpenPose's protocol, in torch, with the paired interval of the change."""
     request = job.request
     if request.val is None:
-        write_json(job, ACCURACY, {"ap_dense": None, "ap_sparse": None, "ap_change_interval": None, "images": 0})
+        nothing = {"ap_dense": None, "ap_sparse": None, "ap_change_interval": None, "images": 0}
+        write_json(job.path(ACCURACY), nothing, force=True)
         return "not judged: no --val"
     job.lease.give_back()
     evaluations: dict[str, Evaluation] = {}
@@ -177,7 +178,7 @@ def judge(job: Job, report: Report) -> str:
     counted = any(image.truths for image in sparse.per_image)
     interval = list(bootstrap_ap(sparse, dense, seed=request.seed)) if counted else None
     values = {"ap_dense": dense.ap, "ap_sparse": sparse.ap, "ap_change_interval": interval, "images": sparse.images}
-    write_json(job, ACCURACY, values)
+    write_json(job.path(ACCURACY), values, force=True)
     if dense.ap is None or sparse.ap is None:
         return f"nobody is annotated in {request.val}"
     return f"AP {dense.ap:.3f} dense, {sparse.ap:.3f} sparse ({sparse.ap - dense.ap:+.3f}), {sparse.images} photographs"

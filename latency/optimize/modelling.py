@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output
+from fleetpose.files import write_json
 from fleetpose.progress import Report
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.model import measured_ms
@@ -20,17 +17,6 @@ from latency.planning.losses import losses_of
 from latency.planning.measure_uncertain import check_device
 from latency.planning.planner import Measuring, decide
 from models.plans.plan import Plan
-
-
-def write_json(job: Job, name: str, value: dict[str, Any]) -> None:
-    """Write a file of the folder, whole or not at all."""
-    with atomic_output(job.path(name), force=True) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-def read_json(job: Job, name: str) -> dict[str, Any]:
-    """The inverse of `write_json`."""
-    return json.loads(job.path(name).read_text())
 
 
 def fit_model(job: Job, report: Report) -> str:
@@ -48,9 +34,8 @@ def fit_model(job: Job, report: Report) -> str:
         for predicted, real in zip(validation.predicted, measured_ms(validation.samples), strict=True)
     ]
     metrics = result.fitted.predictor.metadata["metrics"]
-    write_json(
-        job, FITTED, {"metrics": metrics, "split": validation.split, "pairs": pairs, "networks": len(result.networks)}
-    )
+    values = {"metrics": metrics, "split": validation.split, "pairs": pairs, "networks": len(result.networks)}
+    write_json(job.path(FITTED), values, force=True)
     return f"{metrics['mape']:.1%} mean error on held-out {validation.split}, {len(pairs)} samples"
 
 

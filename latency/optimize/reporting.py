@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from devices.timing.measurement import versions
+from fleetpose.files import read_json, write_json
 from fleetpose.progress import Report
 from latency.cost_model.predictor import Predictor
 from latency.network_model.forecast import Forecaster
@@ -29,7 +29,7 @@ from latency.optimize.job import (
     Job,
 )
 from latency.optimize.layers import Layers
-from latency.optimize.modelling import forecaster_of, read_json, write_json
+from latency.optimize.modelling import forecaster_of
 from latency.planning.options import Goal
 from latency.report.result import FORMAT
 from models.plans.plan import Plan
@@ -40,7 +40,7 @@ def write_result(job: Job, report: Report) -> str:
     """Gather the result, write it, and turn it into the report for people."""
     report("gathering the result")
     result = gather_result(job)
-    write_json(job, RESULT, result)
+    write_json(job.path(RESULT), result, force=True)
     from latency.report import write_report
 
     write_report(result, job.request.folder)
@@ -51,8 +51,9 @@ def gather_result(job: Job) -> dict[str, Any]:
     """The JSON object of the format FORMAT."""
     request, plan = job.request, job.plan
     forecaster = forecaster_of(job, Predictor.load(job.path(PREDICTOR)))
-    layers, fitted, ran = Layers(job, forecaster, plan), read_json(job, FITTED), read_json(job, RUN)
-    sensitivity = json.loads(request.sensitivity.read_text()) if request.sensitivity else None
+    layers = Layers(job, forecaster, plan)
+    fitted, ran = read_json(job.path(FITTED)), read_json(job.path(RUN))
+    sensitivity = read_json(request.sensitivity, "sensitivity") if request.sensitivity else None
     return {
         "format": FORMAT,
         "model": request.model,
@@ -68,7 +69,7 @@ def gather_result(job: Job) -> dict[str, Any]:
         "kernels": ran["kernels"],
         "predictor": {"metrics": fitted["metrics"], "split": fitted["split"], "pairs": fitted["pairs"]},
         "people": ran["people"],
-        "verify": read_json(job, VERIFIED),
+        "verify": read_json(job.path(VERIFIED)),
         "commands": commands(job),
         "environment": environment(job),
         "stages": [{"name": name, "secs": secs, "said": said} for name, said, secs in job.stages],
@@ -81,7 +82,7 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
     Predicted times are at the pace of the measured ones, that of the reference kernel beside them: its time there over
     its usual one is "pace".
     """
-    timed, accuracy, graph = read_json(job, COMPARED), read_json(job, ACCURACY), job.graph
+    timed, accuracy, graph = read_json(job.path(COMPARED)), read_json(job.path(ACCURACY)), job.graph
     totals = predict_totals(job, plan, forecaster)
     predicted = totals[1].speedup_over(totals[0])
     usual_ms = forecaster.predictor.metadata.get("reference_ms")

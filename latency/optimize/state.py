@@ -12,12 +12,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output, make_folder, sha256
+from fleetpose.codec import decode, encode
+from fleetpose.errors import DataError, UsageError
+from fleetpose.files import make_folder, read_json, sha256, write_json
 
 FORMAT = "fleetpose.optimize/1"
 NAME = "state.json"
@@ -86,9 +87,8 @@ class State:
         files = {name: sha256(self.folder / name) for name in outputs}
         self.entries[stage] = StageEntry(digest, files, said, round(secs, 3))
         make_folder(self.folder)
-        values = {name: asdict(entry) for name, entry in self.entries.items()}
-        with atomic_output(self.path, force=True) as temporary:
-            temporary.write_text(json.dumps({"format": FORMAT, **self.about, "stages": values}, indent=1) + "\n")
+        values = {"format": FORMAT, **self.about, "stages": encode(self.entries)}
+        write_json(self.path, values, force=True)
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
@@ -123,10 +123,10 @@ def _digest_of(path: Path) -> str | None:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, StageEntry]]:
     """What a state is of, and its entries. Raises UsageError for what is no state."""
+    hint = "give another -o, or remove it"
+    values = read_json(path, "state of latency.optimize", FORMAT, hint)
+    del values["format"]
     try:
-        values = json.loads(path.read_text())
-        if values.pop("format") != FORMAT:
-            raise ValueError("it has another format")
-        return values, {name: StageEntry(**entry) for name, entry in values.pop("stages").items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is no state of latency.optimize ({error}); give another -o, or remove it") from error
+        return values, decode(dict[str, StageEntry], values.pop("stages", None), "stages")
+    except DataError as error:
+        raise UsageError(f"{path} is no state of latency.optimize ({error}); {hint}") from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fleetpose.errors import UsageError
+from fleetpose.files import read_json
 
 FORMAT, NAME = "fleetpose.result/1", "result.json"
 
@@ -20,13 +20,7 @@ Values = Mapping[str, Any]
 def read_result(folder: Path) -> dict[str, Any]:
     """The content of result.json in a folder. Raises UsageError for a missing, damaged or other file."""
     path = folder / NAME
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        hint = f"{folder} is to be a folder that latency.optimize wrote"
-        raise UsageError(f"cannot read {path}: {error.strerror}; {hint}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}; latency.optimize writes it anew") from error
+    content = read_json(path, "result", hint="latency.optimize writes it into its folder")
     check_result(content, str(path))
     return content
 

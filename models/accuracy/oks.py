@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from fleetpose.errors import UsageError
+from fleetpose.files import read_json
 from models.pose.person import Person
 from models.preprocess import read_image
 
@@ -164,12 +164,7 @@ def average_precision(results: Sequence[ImageResult]) -> float | None:
 
 def _read_annotations(path: Path) -> COCO:
     """The annotations, indexed. Raises UsageError if they are not COCO keypoint annotations."""
-    try:
-        dataset = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read annotations {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
+    dataset = read_json(path, "annotations")
     try:
         sound = dataset["images"] and dataset["categories"]
         sound = sound and all({"id", "file_name", "height", "width"} <= image.keys() for image in dataset["images"])

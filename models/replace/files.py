@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output, check_writable, sha256
+from fleetpose.files import check_writable, read_json, sha256, write_json
+from fleetpose.json_fields import in_json
 from models.replace.apply import replace_operators
 from models.replace.values import OperatorCost, Replacement
 from models.zoo.spec import ModelSpec
 from models.zoo.weights import save_weights
 
 FORMAT = "fleetpose.replaced/1"
+
+
+@dataclass(frozen=True)
+class _Description:
+    format: str
+    model: str
+    weights: Mapping[str, str] = field(default_factory=dict)
+    replacements: tuple[Replacement, ...] = field(default=(), metadata=in_json(needed=True))
+    cost: Mapping[str, Any] = field(default_factory=dict, metadata=in_json(omit=True))
 
 
 def replaced_spec(original: ModelSpec, plan: Iterable[Replacement], name: str = "") -> ModelSpec:
@@ -70,16 +80,9 @@ def save_replaced(
     if name.endswith(".json"):  # a replaced network replaced again: one plan on the registered original
         name, earlier = read_plan(name)
         plan = (*earlier, *plan)
-    value = {
-        "format": FORMAT,
-        "model": name,
-        "weights": {"file": path.name, "sha256": sha256(path)},
-        "replacements": [replacement.to_json() for replacement in plan],
-    }
-    if costs is not None:
-        value["cost"] = {"before": costs[0].to_json(), "after": costs[1].to_json()}
-    with atomic_output(description(path), force=force) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    cost = {} if costs is None else {"before": encode(costs[0]), "after": encode(costs[1])}
+    content = _Description(FORMAT, name, {"file": path.name, "sha256": sha256(path)}, plan, cost)
+    write_json(description(path), encode(content), force=force, indent=2)
 
 
 def read_plan(path: Path | str) -> tuple[str, tuple[Replacement, ...]]:
@@ -88,16 +91,6 @@ def read_plan(path: Path | str) -> tuple[str, tuple[Replacement, ...]]:
     Raises:
         UsageError: no such file, or not such a description.
     """
-    try:
-        value = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read the description {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"the description {path} is not JSON: {error}") from error
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        its_format = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise UsageError(f"{path} is not a description of replacements: its format is {its_format!r}, not {FORMAT!r}")
-    name, plan = value.get("model"), value.get("replacements")
-    if not isinstance(name, str) or not isinstance(plan, list) or not all(isinstance(entry, dict) for entry in plan):
-        raise UsageError(f"{path} lacks a model's name or a list of replacements")
-    return name, tuple(Replacement.from_json(entry) for entry in plan)
+    values = read_json(path, "description of replacements", FORMAT)
+    content = decode(_Description, values, str(path))
+    return content.model, content.replacements

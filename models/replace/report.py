@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fleetpose import cli
+from fleetpose.codec import encode
 from models.graph.layer import Shape
 from models.replace.values import Advice, OperatorCost
 
@@ -17,8 +18,8 @@ def to_json(
     return {
         "model": model,
         "input_shape": list(shape),
-        "before": costs[0].to_json(),
-        "after": costs[1].to_json(),
+        "before": encode(costs[0]),
+        "after": encode(costs[1]),
         "advice": [item.to_json() for item in advice],
         "out": out,
     }

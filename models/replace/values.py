@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from fleetpose.codec import encode
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.json_fields import in_json
 
 #: every kind of replacement, and what it does in words
 KINDS = {
@@ -58,24 +59,6 @@ class Replacement:
         path = self.path or "the root module"
         return f"{path} (in its forward)" if self.function else path
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Replacement:
-        """The inverse of `to_json`. Raises UsageError for missing, unknown or wrongly typed entries."""
-        kinds = {"function": bool, "links": int}
-        known = {field.name: kinds.get(field.name, str) for field in fields(Replacement)}
-        for name, entry in value.items():
-            if name not in known:
-                raise unknown_name("entry of a replacement", name, known)
-            if type(entry) is not known[name]:
-                raise UsageError(f"a replacement's {name!r} is {entry!r}, not of type {known[name].__name__}")
-        missing = [name for name in ("kind", "path", "before", "after") if name not in value]
-        if missing:
-            raise UsageError(f"a replacement lacks {', '.join(missing)}")
-        return Replacement(**value)
-
 
 @dataclass(frozen=True)
 class OperatorCost:
@@ -101,13 +84,12 @@ class OperatorCost:
     receptive_field: tuple[int, int] | None = (1, 1)
     secs: float | None = None
 
-    @property
-    def multiplications(self) -> float:
-        """Multiplications if Winograd F(2x2, 3x3) runs what it may: 16 instead of 36 (Lavin and Gray 2016, 4.1)."""
-        return self.macs - self.winograd_macs * (1 - 16 / 36)
+    json_properties: ClassVar = ("multiplications",)
 
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "multiplications": round(self.multiplications)}
+    @property
+    def multiplications(self) -> int:
+        """Multiplications if Winograd F(2x2, 3x3) runs what it may: 16 instead of 36 (Lavin and Gray 2016, 4.1)."""
+        return round(self.macs - self.winograd_macs * (1 - 16 / 36))
 
 
 @dataclass(frozen=True)
@@ -124,12 +106,14 @@ class Advice:
     """
 
     replacement: Replacement
-    before: OperatorCost
-    after: OperatorCost
+    before: OperatorCost = field(metadata=in_json("cost_before"))
+    after: OperatorCost = field(metadata=in_json("cost_after"))
     refused: str = ""
     planned: bool = False
     why: str = ""
     saved_secs: float | None = None
+
+    json_properties: ClassVar = ("saved_macs", "winograd_gained")
 
     @property
     def saved_macs(self) -> int:
@@ -140,14 +124,6 @@ class Advice:
         return self.after.winograd_layers - self.before.winograd_layers
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            **self.replacement.to_json(),
-            "refused": self.refused,
-            "planned": self.planned,
-            "why": self.why,
-            "saved_macs": self.saved_macs,
-            "saved_secs": self.saved_secs,
-            "winograd_gained": self.winograd_gained,
-            "cost_before": self.before.to_json(),
-            "cost_after": self.after.to_json(),
-        }
+        """As one flat JSON object."""
+        entries = encode(self)
+        return {**entries.pop("replacement"), **entries}

@@ -155,7 +155,7 @@ def change(path, **fields):
 
 def test_evaluate_names_missing_files(coco):
     path, folder, truth = coco
-    with pytest.raises(UsageError, match=r"cannot read annotations .*nowhere\.json"):
+    with pytest.raises(UsageError, match=r"cannot read the annotations .*nowhere\.json"):
         evaluate_keypoints(folder / "nowhere.json", folder, answers(truth))
     (folder / "003.png").unlink()
     with pytest.raises(UsageError, match=r"1 of 6 photographs are missing, the first is .*003\.png"):

@@ -141,7 +141,7 @@ def test_a_random_replaced_model_depends_on_the_seed_alone(advice):
         ("{", "is not JSON"),
         ("[]", "format is 'list'"),
         ('{"format": "x"}', "format is 'x'"),
-        ('{"format": "fleetpose.replaced/1"}', "lacks"),
+        ('{"format": "fleetpose.replaced/1"}', "has no 'model'"),
         ('{"format": "fleetpose.replaced/1", "model": "lwop", "replacements": [{"kin": "a"}]}', "did you mean 'kind'"),
     ],
 )

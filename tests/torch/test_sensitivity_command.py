@@ -199,7 +199,7 @@ def test_evaluate_refuses_files_and_flags_that_do_not_fit(place, capsys):
         (["--against-model", NAME], "needs --against"),
         (["--coverage", "1"], "between 0 and 1"),
         (["--draws", "2"], "10 or more"),
-        (["--data", place / "none"], "cannot read annotations"),
+        (["--data", place / "none"], "cannot read the annotations"),
     ):
         assert judge(place, *more) == 2
         assert message in capsys.readouterr().err

@@ -13,7 +13,6 @@ below what a few dozen photographs can tell from chance.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
+from fleetpose.codec import decode
 from fleetpose.errors import UsageError, unknown_name
-from fleetpose.files import atomic_output
+from fleetpose.files import read_json
 
 FORMAT = "fleetpose.sensitivity/1"
 
@@ -79,13 +79,15 @@ def to_json(model: str, families: Mapping[str, FamilyCurves], measured: Mapping[
     """The file's content. `measured` says with which weights and photographs."""
     first = next(iter(families.values()))
     known = relation(np.concatenate([family.pairs() for family in families.values()]))
+    blocks: Curves
+    layers: Curves
     if known is not None:
         dense = first.dense_ap or 0.0
         blocks = {name: {zeros: dense - ap for zeros, ap in curve.items()} for name, curve in first.ap.items()}
         slope = known["ap_per_divergence"]
         layers = {name: {zeros: slope * loss for zeros, loss in c.items()} for name, c in first.layers.items()}
     else:
-        blocks, layers = _plain(first.blocks), _plain(first.layers)
+        blocks, layers = first.blocks, first.layers
     return {
         "format": FORMAT,
         "model": model,
@@ -99,12 +101,6 @@ def to_json(model: str, families: Mapping[str, FamilyCurves], measured: Mapping[
     }
 
 
-def write_curves(content: Mapping[str, Any], path: Path | str, force: bool = False) -> None:
-    """Write a sensitivity file. Raises UsageError where the file exists and `force` is false, or cannot be written."""
-    with atomic_output(path, force=force) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
 def read_divergence(path: Path | str, model: str, family: str | None = None) -> dict[str, Curves]:
     """The divergence of single layers, by family of sparsities.
 
@@ -115,16 +111,10 @@ def read_divergence(path: Path | str, model: str, family: str | None = None) -> 
         UsageError: no such file or format, another network's, or no such family in it.
     """
     content = read_sensitivity(path, model)
-    try:
-        families = {
-            name: {
-                layer: {float(zeros): float(loss) for zeros, loss in curve.items()}
-                for layer, curve in entry["layers"].items()
-            }
-            for name, entry in content["divergence"].items()
-        }
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} has no curves of layers; models.sensitivity writes them") from error
+    if "divergence" not in content:
+        raise UsageError(f"{path} has no curves of layers; models.sensitivity writes them")
+    divergence = decode(dict[str, FamilyCurves], content["divergence"], f"{path}: divergence")
+    families = {name: curves.layers for name, curves in divergence.items()}
     if family is not None and family not in families:
         raise unknown_name(f"family of sparsities in {path}", family, families)
     return {name: curves for name, curves in families.items() if family in (None, name)}
@@ -136,21 +126,10 @@ def read_sensitivity(path: Path | str, model: str) -> dict[str, Any]:
     Raises:
         UsageError: no such file or format, or another network's.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the sensitivity {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"the sensitivity {path} is not JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UsageError(f"{path} is no sensitivity: its format is not {FORMAT!r}")
+    content = read_json(path, "sensitivity", FORMAT)
     if content.get("model") != model:
         raise UsageError(f"{path} is the sensitivity of {content.get('model')}, not of {model}")
     return content
-
-
-def _plain(curves: Curves) -> dict[str, dict[float, float]]:
-    return {name: dict(curve) for name, curve in curves.items()}
 
 
 def _texts(curves: Curves) -> dict[str, dict[str, float]]:

@@ -6,7 +6,6 @@ whom a network should find but no annotation shows.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from fleetpose.errors import UsageError
+from fleetpose.files import read_json
 from models.pose.skeleton import FROM_COCO, PARTS
 
 _NECK = PARTS.index("neck")
@@ -52,7 +52,7 @@ def read_annotations(path: Path | str) -> dict[str, Labels]:
         UsageError: no such file, no such format, or an annotation that is not complete.
     """
     path = Path(path)
-    dataset = _read_json(path)
+    dataset = _read_dataset(path)
     images = {image["id"]: image for image in dataset["images"]}
     entries: dict[Any, list[dict[str, Any]]] = {key: [] for key in images}
     for entry in dataset["annotations"]:
@@ -75,13 +75,8 @@ def keypoints_from_coco(flat: list[float]) -> np.ndarray:
     return people
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        dataset = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read annotations {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
+def _read_dataset(path: Path) -> dict[str, Any]:
+    dataset = read_json(path, "annotations")
     try:
         sound = all({"id", "file_name", "height", "width"} <= image.keys() for image in dataset["images"])
         sound = sound and all(isinstance(entry, dict) for entry in dataset["annotations"])
