@@ -65,13 +65,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--weights", type=Path, help="safetensors or published checkpoint (default: random weights)")
-    source.add_argument("--seed", type=int, default=0, help="of the random weights (default: %(default)s)")
+    source.add_argument("--seed", type=int, default=0, help="seed of the random weights")
     parser.add_argument("--device", help="host or rpc:KEY: build for this device")
     parser.add_argument("--profile", help="profile name or TOML file; with --device, instead of the device's own")
     add_target_host(parser)
     parser.add_argument("--linker", default="lld", help="lld (needs no compiler) or cc (default: %(default)s)")
     parser.add_argument(
-        "--size", type=cli.image_size, action="append", metavar="HxW", help="input size to serve; may be repeated"
+        "--size",
+        type=cli.image_size,
+        action="append",
+        metavar="HxW",
+        help="may be repeated (default: the model's own size)",
     )
     parser.add_argument("--weights-file", action="store_true", help="keep the weights beside the .so, not inside")
     parser.add_argument(
@@ -89,7 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the .so to write; its .json goes beside it")
     parser.add_argument("--force", action="store_true", help="replace existing files")
-    parser.add_argument("--dump", type=Path, metavar="DIR", help="also write the TIR, the OpenCL source, the manifest")
+    parser.add_argument("--dump", type=Path, metavar="DIR", help="also write TIR, OpenCL source and manifest here")
     return parser
 
 

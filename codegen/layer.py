@@ -151,7 +151,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
     parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
     parser.add_argument("--repeats", type=int, default=20, help="samples")
-    parser.add_argument("--seed", type=int, default=0, help="of the random data")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random data")
     defaults = ", ".join(f"{error:g} for {dtype}" for dtype, error in MAX_ERRORS.items())
     parser.add_argument("--max-error", type=float, help=f"largest error, relative to the largest result; {defaults}")
     parser.add_argument("--dump", type=Path, metavar="DIR", help="write the OpenCL source there")

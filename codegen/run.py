@@ -87,16 +87,16 @@ def make_parser() -> argparse.ArgumentParser:
     source.add_argument("--image", type=Path, help="a photograph")
     source.add_argument("--video", help="a video file, a stream's URL or a camera's index (0); Ctrl-C ends it")
     parser.add_argument(
-        "-o", "--out", type=Path, help="to write, people drawn: .png, .jpg, .webp, or .mp4, .mov, .mkv, .avi of a video"
+        "-o", "--out", type=Path, help="with people drawn: .png, .jpg, .webp, or of a video .mp4, .mov, .mkv, .avi"
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     image = parser.add_argument_group("with --image")
     image.add_argument("--no-people", action="store_true", help="times only: do not decode or draw (random weights)")
     image.add_argument("--layers", action="store_true", help="print a table of the time of every layer")
-    image.add_argument("--repeats", type=int, default=10, help="timed runs; 0 for none")
+    image.add_argument("--repeats", type=int, default=10, help="how many runs are timed; 0 for none")
     video = parser.add_argument_group("with --video")
-    video.add_argument("--no-smooth", action="store_true", help="keypoints as found, not steadied over frames")
-    video.add_argument("--max-frames", type=int, help="stop after so many frames")
+    video.add_argument("--no-smooth", action="store_true", help="draw keypoints as found, not steadied over frames")
+    video.add_argument("--max-frames", type=int, help="stop after this many frames (default: at the end)")
     return parser
 
 

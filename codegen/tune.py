@@ -51,7 +51,7 @@ def tasks_for(arguments: argparse.Namespace, profile: Profile) -> list[Task]:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("codegen.tune", "Measure every candidate schedule of a network's layers and keep the best.")
     parser.add_argument("--model", nargs="+", required=True, help=f"networks, each {MODEL_HELP}")
-    parser.add_argument("--device", default="host", help="host or rpc:KEY: where they are timed")
+    parser.add_argument("--device", default="host", help="device that times them: host or rpc:KEY")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
     add_target_host(parser)
     parser.add_argument(
@@ -68,13 +68,13 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of activations and weights")
     parser.add_argument("--layer", nargs="+", default=[], help="layers to tune (default: all)")
-    parser.add_argument("--budget-secs", type=float, metavar="N", help="begin no candidate later than this")
-    parser.add_argument("--rounds", type=int, default=11, help="of the interleaved run that decides")
-    parser.add_argument("--tuner", choices=(CANDIDATES, METASCHEDULE), default=CANDIDATES, help="who tunes")
+    parser.add_argument("--budget-secs", type=float, metavar="N", help="begin no candidate after so many seconds")
+    parser.add_argument("--rounds", type=int, default=11, help="rounds of the interleaved run that decides")
+    parser.add_argument("--tuner", choices=(CANDIDATES, METASCHEDULE), default=CANDIDATES, help="what is tried")
     parser.add_argument("--trials", type=int, default=64, help="programs per layer of --tuner metaschedule")
     parser.add_argument("--out", type=Path, metavar="FILE", help="tuned data to extend (default: the profile's)")
-    parser.add_argument("--force", action="store_true", help="measure again what the file has already")
-    parser.add_argument("--seed", type=int, default=0, help="of the random operands")
+    parser.add_argument("--force", action="store_true", help="measure again what the file has")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random operands")
     return parser
 
 

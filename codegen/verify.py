@@ -194,7 +194,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="host", help="host or rpc:KEY")
     parser.add_argument("--weights", type=Path, help="the file the artifact was built from")
     parser.add_argument("--data", type=Path, help="COCO folder (default: random inputs)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random inputs")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random inputs")
     parser.add_argument("--max-error", type=float, default=1e-3, help="largest absolute difference of any output")
     parser.add_argument("--max-ap-loss", type=float, default=0.002, help="largest difference in AP")
     return parser

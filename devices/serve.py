@@ -34,8 +34,10 @@ def make_parser() -> argparse.ArgumentParser:
     flags.add_argument("--with-tracker", action="store_true", help="be that tracker too")
     flags.add_argument("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 is every network of this machine")
     flags.add_argument("--port", type=int, help="TCP port to listen on (default: a free one)")
-    flags.add_argument("--advertise", metavar="HOST", help="the name clients reach this machine by, where it differs")
-    flags.add_argument("--opencl-device", metavar="PLATFORM[:DEVICE]", help="which OpenCL device; names or indices")
+    flags.add_argument(
+        "--advertise", metavar="HOST", help="the name clients reach this machine by, where it differs from --host"
+    )
+    flags.add_argument("--opencl-device", metavar="PLATFORM[:DEVICE]", help="by names or indices (default: the first)")
     return flags
 
 

@@ -24,8 +24,11 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Help that names defaults, where there is one to name."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        nothing = action.default is None or isinstance(action.default, bool) or action.default in ([], (), 0)
-        return action.help if nothing else super()._get_help_string(action)
+        if action.default is None or action.nargs == 0 or action.default in ([], ()):
+            return action.help
+        if isinstance(action.default, list | tuple) and "(default" not in (action.help or ""):
+            return f"{action.help} (default: {(' ' if action.nargs else 'x').join(map(str, action.default))})"
+        return super()._get_help_string(action)
 
 
 class _Parser(argparse.ArgumentParser):

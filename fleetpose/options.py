@@ -2,7 +2,7 @@
 
 @dataclass(frozen=True)
 class TuneSettings:
-    rounds: int = option(11, "of the interleaved run that decides")
+    rounds: int = option(11, "rounds of the interleaved run that decides")
 
 add_flags(parser, TuneSettings)
 settings = from_arguments(TuneSettings, parser.parse_args())

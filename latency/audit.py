@@ -150,11 +150,15 @@ def _verdict(choice: LayerChoice, times: Times) -> DecisionVerdict:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.audit", "Compare the decisions of a plan with times measured afterwards.")
     parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="what latency.decide wrote")
-    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="what latency.collect wrote since")
-    parser.add_argument("--model", help=f"{MODEL_HELP}; the default: the plan's own")
-    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size; the default: the model's own")
-    parser.add_argument("--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="of --data, as for latency.fit")
-    parser.add_argument("--clock", choices=("auto", "event", "wall"), default="auto", help="of the times")
+    parser.add_argument(
+        "--data", nargs="+", required=True, metavar="FILE", help="what latency.collect wrote afterwards"
+    )
+    parser.add_argument("--model", help=f"{MODEL_HELP} (default: the plan's own)")
+    parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size (default: the model's own)")
+    parser.add_argument(
+        "--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="rows of --data to take (default: all)"
+    )
+    parser.add_argument("--clock", choices=("auto", "event", "wall"), default="auto", help="which clock's times count")
     return parser
 
 

@@ -58,23 +58,23 @@ def make_parser() -> argparse.ArgumentParser:
                         help="also time N layers between and around those of the networks")  # fmt: skip
     parser.add_argument("--networks", action="store_true", help="also time the whole networks")
     parser.add_argument("--plan", type=Path, nargs="+", default=[], metavar="FILE",
-                        help="also time layers as these have them; with --networks, networks too")  # fmt: skip
+                        help="also time layers, and with --networks networks, as these plans have them")  # fmt: skip
     parser.add_argument("--device", default="host", help="host, rpc:KEY, or null for pseudo times")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
     add_target_host(parser)
     parser.add_argument("--workers", type=int, default=1, metavar="N",
                         help="devices behind rpc:KEY that share the work")  # fmt: skip
     parser.add_argument("--dtype", nargs="+", choices=tuple(ITEM_BYTES), default=["float32"], help="element types")
-    parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")
-    parser.add_argument("--budget-secs", type=float, metavar="S", help="begin no run later than this")
+    parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
+    parser.add_argument("--budget-secs", type=float, metavar="S", help="begin no run after so many seconds")
     parser.add_argument("--rounds", type=int, default=15, metavar="N",
                         help=f"samples of each variant; up to {Patience.extend}N where they scatter")  # fmt: skip
     parser.add_argument("--wait-secs", type=float, default=20.0, metavar="S",
-                        help="wait so long for a device that has slowed down, then go on and say so")  # fmt: skip
+                        help="how long to wait for a device that has slowed down")  # fmt: skip
     parser.add_argument("--active", metavar="PREDICTOR",
                         help="begin where this predictor (latency.fit) is least sure of the decision; with "
                         "--budget-secs, the time is spent there")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of operands and of --around")
+    parser.add_argument("--seed", type=int, default=0, help="seed of operands and of --around")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="records (.jsonl) to extend")
     return parser
 

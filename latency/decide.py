@@ -40,17 +40,19 @@ def make_parser() -> argparse.ArgumentParser:
         "--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy (default: a rule)"
     )
     parser.add_argument("--margin", type=float, default=0.0, metavar="SHARE",
-                        help="share of the dense time that gains exceed, e.g. 0.05 (default: 0)")  # fmt: skip
+                        help="share of the dense time that a gain must exceed, e.g. 0.05")  # fmt: skip
     add_sparsities(parser)
     parser.add_argument(
         "--measure",
         action="store_true",
         help="time what the predictor leaves open, decide, and time the planned network, too, for a goal of time",
     )
-    parser.add_argument("--device", help="with --measure: host (without the flag, too), rpc:KEY, or null")
+    parser.add_argument("--device", help="with --measure: host, rpc:KEY, or null (default: host)")
     add_target_host(parser, "with --measure: ")
     parser.add_argument("--rounds", type=int, help="with --measure: samples of each variant (default: 15)")
-    parser.add_argument("--budget-secs", type=float, metavar="S", help="with --measure: begin no layer later than this")
+    parser.add_argument(
+        "--budget-secs", type=float, metavar="S", help="with --measure: begin no layer after so many seconds"
+    )
     parser.add_argument("--force", action="store_true", help="replace the plan")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
     return parser

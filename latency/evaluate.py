@@ -76,13 +76,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=SPLITS, default="shape", help="what is held out together")
     parser.add_argument("--folds", type=int, default=5, metavar="K", help="parts that are held out in turn")
     parser.add_argument(
-        "--predictor", metavar="FILE", help="judge this one, on shapes it was not fitted on; fits nothing"
+        "--predictor", metavar="FILE", help="judge this predictor on shapes it was not fitted on, and fit none"
     )
     parser.add_argument(
         "--train-size", type=int, metavar="N", help="fit on N shapes only, drawn at random in each fold"
     )
-    parser.add_argument("--repeats", type=int, default=1, help="such drawings in each fold")
-    parser.add_argument("--networks", metavar="CSV", help="whole networks' latencies, to be predicted too")
+    parser.add_argument("--repeats", type=int, default=1, help="how often --train-size shapes are drawn in each fold")
+    parser.add_argument("--networks", metavar="CSV", help="also predict whole networks, whose latencies this table has")
     return parser
 
 

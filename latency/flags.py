@@ -17,9 +17,9 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument("--predictor", required=True, metavar="FILE", help="what latency.fit wrote")
     parser.add_argument("--size", type=image_size, metavar="HxW", help="input size (default: the model's own)")
-    parser.add_argument("--profile", help="profile name or TOML file, where the predictor's is not by name")
+    parser.add_argument("--profile", help="profile name or TOML file (default: the predictor's)")
     parser.add_argument("--dtype", choices=tuple(ITEM_BYTES), default="float32", help="of activations and weights")
-    parser.add_argument("--tuned", metavar="FILE", help="tuned data to choose schedules by, or none; the profile's own")
+    parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
 
 
 def add_sparsities(parser: argparse._ActionsContainer) -> None:
@@ -35,12 +35,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--where", nargs="+", action="extend", default=[], metavar="COLUMN=VALUE",
-        help="rows to take; several values of one column: any of them",
+        help="rows to take (default: all); several values of one column mean any of them",
     )  # fmt: skip
     parser.add_argument(
-        "--clock", choices=CLOCKS, default="auto", help="of our records; auto: events where there are any"
+        "--clock", choices=CLOCKS, default="auto", help="clock of our records; auto: events where there are any"
     )
-    parser.add_argument("--every-op", action="store_true", help="of CSV tables, take pools, joins and so on too")
+    parser.add_argument("--every-op", action="store_true", help="also take pools, joins and so on of CSV tables")
     parser.add_argument(
         "--base", nargs="+", default=[], metavar="FILE", help="predictors of other devices to adapt to this one"
     )

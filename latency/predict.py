@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.predict", "Predict what a network takes, layer by layer and as a whole.")
     add_network(parser)
     zeros = parser.add_mutually_exclusive_group()
-    zeros.add_argument("--sparsity", metavar="TEXT", help="each convolution that can have it, e.g. columns:0.75:8x1")
+    zeros.add_argument("--sparsity", metavar="TEXT", help="of each convolution that can have it, e.g. columns:0.75:8x1")
     zeros.add_argument("--plan", type=Path, metavar="FILE", help="which layers are sparse, and how (default: none)")
     return parser
 

@@ -90,11 +90,16 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.allocate", "Plan how many zeros each layer gets, by what they cost the outputs.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument(
-        "--sensitivity", type=Path, metavar="FILE", help="of models.sensitivity (default: all layers alike)"
+        "--sensitivity",
+        type=Path,
+        metavar="FILE",
+        help="of models.sensitivity (default: all layers get the same zeros)",
     )
-    parser.add_argument("--ratio", type=parse_ratio, required=True, help="dense / left, such as 1.8x")
-    parser.add_argument("--counted", choices=COUNTED, default="params", help="what the ratio is of")
-    parser.add_argument("--family", help="of sparsities, such as columns:4x1 (default: any of the file)")
+    parser.add_argument(
+        "--ratio", type=parse_ratio, required=True, help="dense / left of what --counted says, such as 1.8x"
+    )
+    parser.add_argument("--counted", choices=COUNTED, default="params", help="what --ratio counts")
+    parser.add_argument("--family", help="family of sparsities, such as columns:4x1 (default: any of the file)")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
     parser.add_argument("--force", action="store_true", help="replace the plan")
     return parser

@@ -61,7 +61,7 @@ def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
     parser.add_argument("--family", required=True, help=f"one of {', '.join(FAMILIES)}")
     parser.add_argument("--gmacs", type=float, required=True, help="the budget: GMACs with biases and batch norm")
     parser.add_argument("--tolerance", type=float, default=0.02, help="fraction a network may be off the budget")
-    parser.add_argument("--step", type=int, default=8, help="widths are multiples of it")
+    parser.add_argument("--step", type=int, default=8, help="widths are multiples of this")
     parser.add_argument(
         "--blocks",
         type=int,
@@ -70,7 +70,7 @@ def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
         metavar="N",
         help="numbers of blocks (default: the family's)",
     )
-    parser.add_argument("--all-splits", action="store_true", help="every way to divide blocks among stages that holds")
+    parser.add_argument("--all-splits", action="store_true", help="list every division of blocks that keeps the budget")
     parser.add_argument(
         "--weights", nargs="+", default=[], metavar="NETWORK=FILE", help="trained weights of the row of that name"
     )

@@ -64,10 +64,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", required=True, help="safetensors or published checkpoint")
     parser.add_argument("--data", type=Path, required=True, help="COCO folder (person_keypoints.json, images/)")
     parser.add_argument("--against", metavar="FILE", help="other weights to compare with, on the same photographs")
-    parser.add_argument("--against-model", metavar="MODEL", help="the network of these (default: --model)")
-    parser.add_argument("--draws", type=int, default=1000, help="of photographs, for the intervals")
-    parser.add_argument("--coverage", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--against-model", metavar="MODEL", help="the network of --against (default: --model)")
+    parser.add_argument("--draws", type=int, default=1000, help="how often photographs are drawn for the intervals")
+    parser.add_argument("--coverage", type=float, default=0.95, help="probability that an interval holds the truth")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
     return parser
 
 

@@ -104,7 +104,7 @@ HEADER = ("model", "layers", "params M", "conv G", "+BN G", "paper: layers", "M"
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.list", "List the networks with their parameters and GMACs beside the paper's.")
-    parser.add_argument("models", nargs="*", default=[], metavar="MODEL", help="only these (default: all)")
+    parser.add_argument("models", nargs="*", default=[], metavar="MODEL", help="networks to list (default: all)")
     return parser
 
 

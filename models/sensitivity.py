@@ -41,12 +41,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--annotated", type=Path, metavar="DIR", help="COCO folder to measure AP of blocks on (default: no AP)"
     )
     parser.add_argument("--family", nargs="+", default=["columns:4x1"], help="of sparsities, such as block_punched:8x4")
-    parser.add_argument("--zeros", type=float, nargs="+", default=list(ZEROS), help="of single layers")
-    parser.add_argument("--block-zeros", type=float, nargs="+", default=list(BLOCK_ZEROS), help="of whole blocks")
-    parser.add_argument("--photographs", type=int, default=16, help="of --data; a quarter of them judges")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn from the photographs")
+    parser.add_argument("--zeros", type=float, nargs="+", default=list(ZEROS), help="fractions, of single layers")
+    parser.add_argument(
+        "--block-zeros", type=float, nargs="+", default=list(BLOCK_ZEROS), help="fractions, of whole blocks"
+    )
+    parser.add_argument("--photographs", type=int, default=16, help="how many are used; a quarter of them judges")
+    parser.add_argument("--seed", type=int, default=0, help="seed of what is drawn from the photographs")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the curves (.png)")
-    parser.add_argument("--restart", action="store_true", help="begin anew, whatever journal there is")
+    parser.add_argument("--restart", action="store_true", help="begin anew even where a journal exists")
     parser.add_argument("-o", "--out", type=Path, required=True, help="file to write (.json); a journal is kept beside")
     parser.add_argument("--force", action="store_true", help="replace existing files")
     return parser

@@ -39,10 +39,10 @@ class FitOptions:
         level: nominal coverage of the intervals.
     """
 
-    monotone: bool = option(False, "hold what trees add to rise with work and traffic")
-    seed: int = option(0, "of folds and trees")
+    monotone: bool = option(False, "let what the trees add only rise with work and memory traffic")
+    seed: int = option(0, "seed of folds and trees")
     by: str = ""
-    wide: bool = option(True, "search only for the number of trees: faster", flag="--no-search")
+    wide: bool = option(True, "search for the number of trees only, which is faster", flag="--no-search")
     level: float = 0.9
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from models.resolve import MODEL_HELP
 DESCRIPTION = (
     "Make a pose network fast on a device: tune and time its layers there, fit a latency model, decide where zeros "
     "pay, prune, build, check against torch, find people, and compare dense with sparse, interleaved. Everything goes "
-    "into one folder; interrupted or killed at any moment, the same command goes on. Another goal in the same folder "
+    "into one folder. You can stop it at any time; run the same command again to resume. Another goal in the folder "
     "decides anew by the same measurements."
 )
 
@@ -35,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     device.add_argument("--device", default="host", help="host or rpc:KEY")
     device.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
     add_target_host(device)
-    goal = parser.add_argument_group("the goal", "without one, every layer is decided for itself")
+    goal = parser.add_argument_group("the goal", "default: every layer is decided for itself")
     goals = goal.add_mutually_exclusive_group()
     add_flags(goals, Goal)
     add_flags(goals, Request, ("plan",))

@@ -44,7 +44,7 @@ class Request:
 
     model: str
     folder: Path
-    weights: Path | None = option(None, "(default: random weights, for times only)", metavar="FILE")
+    weights: Path | None = option(None, "weights file (default: random weights, for times only)", metavar="FILE")
     goal: Goal = ANY_GAIN
     size: tuple[int, int] | None = option(
         None, "input to serve (default: the model's own)", type=image_size, metavar="HxW"
@@ -52,20 +52,22 @@ class Request:
     plan: Path | None = option(None, "take this plan instead of deciding", flag="--network-plan", metavar="FILE")
     sparsities: tuple[Sparsity, ...] = ()
     sensitivity: Path | None = option(None, "what zeros cost in accuracy (default: a rule)", metavar="FILE")
-    data: tuple[Path, ...] = option((), "to prune and train on (default: none; the smallest weights go)", metavar="DIR")
+    data: tuple[Path, ...] = option(
+        (), "photographs to prune and train on (default: none; the smallest weights are removed)", metavar="DIR"
+    )
     photographs: int = option(32, "of --data that layers are reconstructed on")
     val: Path | None = option(None, "COCO folder that accuracy is judged on; not of --data", metavar="DIR")
-    image: Path | None = option(None, "with people (default: scikit-image's astronaut)", metavar="PHOTO")
-    tune: bool = option(True, "take the tuned data there are as they are")
-    train: bool = option(True, "reconstruct layers on --data, no more")
+    image: Path | None = option(None, "photograph of people (default: scikit-image's astronaut)", metavar="PHOTO")
+    tune: bool = option(True, "use the tuned data that there are, without tuning")
+    train: bool = option(True, "only reconstruct layers on --data, do not train")
     host: str | None = None
-    around: int = option(40, "layers like the network's that are timed besides")
+    around: int = option(40, "how many layers like the network's are timed, too")
     rounds: int = option(15, "samples of each variant, and of both networks")
-    wait_secs: float = option(20.0, "wait so long for a device that has slowed down")
+    wait_secs: float = option(20.0, "how long to wait for a device that has slowed down")
     budget_minutes: float | None = option(
-        60.0, "of tuning, timing and training together; other stages take what they take", metavar="N"
+        60.0, "minutes for tuning, timing and training together; other stages have no limit", metavar="N"
     )
-    seed: int = option(0, "of all that is drawn")
+    seed: int = option(0, "seed of all that is drawn")
 
     @property
     def spec(self) -> ModelSpec:

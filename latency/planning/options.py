@@ -42,7 +42,7 @@ class Goal:
     """What is to be reached; at most one is set. With none, each layer is decided for itself."""
 
     speedup: float | None = option(None, "dense time / planned time, at the least loss", metavar="X")
-    target_ms: float | None = option(None, "of the whole network, at the least loss", metavar="T")
+    target_ms: float | None = option(None, "milliseconds of the whole network, at the least loss", metavar="T")
     max_loss: float | None = option(None, "least time within this loss of all layers together", metavar="L")
 
     def check(self) -> None:

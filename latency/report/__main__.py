@@ -13,7 +13,9 @@ from latency.report.write import MARKDOWN, write_report
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.report", "Write report.html and report.md from the result.json of latency.optimize.")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="of latency.optimize -o; reports in it are replaced")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="what latency.optimize wrote; reports in it are replaced"
+    )
     return parser
 
 

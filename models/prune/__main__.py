@@ -38,26 +38,26 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", required=True, help="to start from: safetensors or published checkpoint")
     parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="which layers are sparse, and how")
     parser.add_argument(
-        "--data", nargs="+", default=[], metavar="DIR", help="photographs; never those accuracy is judged by"
+        "--data", nargs="+", default=[], metavar="DIR", help="photographs; never those that accuracy is judged by"
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, help="weights (safetensors); a checkpoint is kept beside"
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=float, help="of training: how often every photograph is seen")
-    length.add_argument("--steps", type=int, help="of training")
-    length.add_argument("--minutes", type=float, help="of training")
+    length.add_argument("--epochs", type=float, help="length of the training: how often every photograph is seen")
+    length.add_argument("--steps", type=int, help="length of the training")
+    length.add_argument("--minutes", type=float, help="length of the training")
     parser.add_argument("--method", choices=METHODS, default="oneshot", help="how zeros are chosen and learnt")
     add = parser.add_argument
-    add("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
+    add("--photographs", type=int, default=32, help="how many of --data layers are reconstructed on")
     add("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
     add_flags(parser, TrainSettings, TRAINING, recipe=RECIPE, lr=LR, ema=EMA)
     add_flags(parser, Strength)
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     parser.add_argument("--teacher", help="a registered network to learn from (default: the dense network itself)")
-    parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
-    parser.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
+    parser.add_argument("--teacher-weights", metavar="FILE", help="weights of --teacher")
+    parser.add_argument("--restart", action="store_true", help="begin anew even where a checkpoint exists")
     return parser
 
 

@@ -23,8 +23,8 @@ EMA = 0.999
 class Strength:
     """How methods that find masks while training go about it."""
 
-    share: float = option(0.5, "of the training in which zeros are found; in the rest they are held")
-    rho: float = option(1e-4, "of --method admm, at first; it rises 1000-fold")
+    share: float = option(0.5, "share of the training in which zeros are found; in the rest they are held")
+    rho: float = option(1e-4, "penalty of --method admm at first; it rises 1000-fold")
     lasso: float = option(0.1, "strength of --method reweighted")
 
 

@@ -36,7 +36,7 @@ def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="advise only; write nothing")
     parser.add_argument("-o", "--out", help="weights of the replaced network; the .json beside them describes it")
     parser.add_argument("--force", action="store_true", help="replace existing files")
-    parser.add_argument("--seed", type=int, default=0, help="of random weights (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of random weights")
     return parser
 
 

@@ -39,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument("--weights", help="to start from (default: random weights)")
     parser.add_argument("--teacher", help="a registered network to learn from")
-    parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's")
+    parser.add_argument("--teacher-weights", metavar="FILE", help="weights of --teacher")
     parser.add_argument("--data", nargs="+", required=True, metavar="DIR", help="photographs, annotated or not")
     parser.add_argument(
         "--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data"
@@ -48,13 +48,13 @@ def make_parser() -> argparse.ArgumentParser:
         "-o", "--out", required=True, help="weights (safetensors); a checkpoint and a log are kept beside"
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
-    parser.add_argument("--restart", action="store_true", help="begin anew, whatever checkpoint there is")
+    parser.add_argument("--restart", action="store_true", help="begin anew even where a checkpoint exists")
     parser.add_argument("--half", action="store_true", help="write float16 weights")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--epochs", type=float, help="how often every photograph is seen")
-    length.add_argument("--steps", type=int, help="updates of the weights")
-    length.add_argument("--minutes", type=float, help="of training")
+    length.add_argument("--steps", type=int, help="length of the training in updates of the weights")
+    length.add_argument("--minutes", type=float, help="length of the training")
     add_flags(parser, TrainSettings)
     add_flags(parser, Augmentation)
     return parser

@@ -24,7 +24,7 @@ class Augmentation:
     photograph_scale: tuple[float, float] = option(
         (0.5, 1.1), "a photograph without annotations becomes 368 x this high: lowest, highest", nargs=2
     )
-    rotation: float = option(40.0, "up to so many degrees either way")
+    rotation: float = option(40.0, "most degrees that a view is turned either way")
     shift: float = option(40.0, "pixels that a crop's centre is off the person's at most, on each axis")
     flip: float = option(0.5, "probability of a mirrored view")
     colour: float = option(0.2, "strength of changes of brightness, contrast and colour balance; 0 for none")
@@ -67,16 +67,16 @@ class TrainSettings:
     batch: int = option(8, "views per step, of all processes together")
     recipe: str = option("adamw", "optimizer and learning rates", choices=RECIPES)
     lr: float | None = option(None, "highest learning rate (default: the recipe's)")
-    weight_decay: float | None = option(None, "of weights alone (default: the recipe's)")
+    weight_decay: float | None = option(None, "weight decay, of weights alone (default: the recipe's)")
     warmup: float = option(0.03, "fraction in which the rate rises")
-    label_weight: float = option(1.0, "of the loss against annotations")
-    soft_weight: float = option(1.0, "of the loss against the teacher's maps")
-    hint_weight: float = option(0.5, "of the loss against the teacher's features")
+    label_weight: float = option(1.0, "weight of the loss against annotations")
+    soft_weight: float = option(1.0, "weight of the loss against the teacher's maps")
+    hint_weight: float = option(0.5, "weight of the loss against the teacher's features")
     ema: float = option(0.999, "decay of the averaged weights")
-    precision: str = option("auto", "of the arithmetic", choices=PRECISIONS)
-    seed: int = option(0, "of all that is drawn: random weights, views, their order")
+    precision: str = option("auto", "numbers that the training computes with", choices=PRECISIONS)
+    seed: int = option(0, "seed of random weights, views and their order")
     workers: int | None = option(None, "processes that prepare views (default: by the device)")
-    checkpoint_secs: float = option(60.0, "between checkpoints")
+    checkpoint_secs: float = option(60.0, "seconds between checkpoints")
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
