@@ -195,7 +195,7 @@ class WorkloadTimes:
     def _with_time(self, option: KernelOption) -> KernelOption:
         if option.sparsity not in self.options:
             return option
-        return replace(option.with_time(self.options[option.sparsity]), measured=True, doubt="")
+        return replace(option.with_time(self.options[option.sparsity]), measured=True, doubt=None)
 
 
 def times(measurement: Measurement, clock: str, factor: float = 1.0) -> TimeEstimate:

@@ -11,13 +11,16 @@ from fleetpose.errors import UsageError
 from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import PredictedStep
 from latency.planning.assignment import KernelOption, LayerOptions, allowed_options
-from latency.planning.explain_plan import make_plan
+from latency.planning.explain_plan import dense_reason, make_plan
+from latency.planning.measure_uncertain import WorkloadTimes
 from latency.planning.options import Goal, NetworkOptions, choose_options, target_of
+from latency.planning.reasons import DenseKind
 from latency.planning.refine import NEAR, TRIALS, refine_by_trials
 from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
+from models.plans.time_estimate import TimeEstimate
 
 GOAL = Goal(speedup=1.5)
 GRAPH = Graph("net", "x", (3, 8, 8), ("x",), (), {})
@@ -170,3 +173,13 @@ def test_a_choice_by_what_is_saved_is_the_best_of_all(saved):
     assert sum(each.loss for each in found) == pytest.approx(min(sum(e.loss for e in each) for each in reach))
     dense, alone = start.total(start.dense).ms, replace(start, saved=1.0).total(found).ms
     assert start.total(found).ms == pytest.approx(dense - saved * (dense - alone))
+
+
+def test_measured_options_are_in_no_doubt():
+    """The reason of a layer whose measured gain is within the noise is that, and not the doubt of its predictions."""
+    dense, sparse = (replace(option(ms, zeros), doubt="never seen") for ms, zeros in ((2.0, 0.0), (1.0, 0.5)))
+    times = WorkloadTimes(bench=None, recipe=None, clock="wall", reference_ms=None)
+    times.options = {None: TimeEstimate(2.0, 1.8, 2.2), sparse.sparsity: TimeEstimate(1.9, 1.7, 2.1)}
+    layer = LayerOptions("l", dense, (sparse,))
+    assert dense_reason(layer, 0.0).kind is DenseKind.DOUBTED
+    assert dense_reason(times.replace_in(layer), 0.0).kind is DenseKind.UNSURE
