@@ -16,7 +16,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,34 @@ import numpy as np
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, make_folder
+from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
 from models.accuracy.oks import Evaluation, ImageResult, bootstrap_ap
+from models.accuracy.protocol import evaluate_network
+from models.allocate import make_allocated_plan, make_uniform_plan
+from models.frontend.trace import trace
+from models.graph.network import Graph
+from models.plans.plan import Plan
+from models.prune.pruning import prune
+from models.prune.reconstruction.calibration import calibration_inputs
+from models.prune.response.curves import read_divergence
+from models.prune.settings import EMA, LR, RECIPE, TRAINING, PruneFiles, PruneSettings, Strength
+from models.resolve import create_model, model_spec
+from models.train.data.photographs import read_photographs
+from models.train.settings import TrainSettings
+from models.zoo.weights import read_tensors, save_weights
 
-#: what a cell's method is called, and the flags of models.prune that make it
-METHODS: dict[str, tuple[str, ...]] = {
-    "magnitude": (),
-    "reconstruction": ("--data",),
-    "retrained": ("--data", "--minutes"),
-    "iterative": ("--data", "--minutes", "--method", "magnitude"),
-    "admm": ("--data", "--minutes", "--method", "admm"),
-    "reweighted": ("--data", "--minutes", "--method", "reweighted"),
+#: what a cell's method is called, and the method of models.prune that it is
+METHODS = {
+    "magnitude": "oneshot",
+    "reconstruction": "oneshot",
+    "retrained": "oneshot",
+    "iterative": "magnitude",
+    "admm": "admm",
+    "reweighted": "reweighted",
 }
+#: methods that do not train
+UNTRAINED = ("magnitude", "reconstruction")
 SHARING = ("uniform", "allocated")
 COLUMNS = (
     "family",
@@ -81,52 +97,77 @@ def finished_cells(folder: Path) -> list[StudyCell]:
     return sorted(cells, key=lambda c: (c.family, c.sharing, [*METHODS].index(c.method), c.minutes, c.ratio))
 
 
-def make_cell(cell: StudyCell, arguments: argparse.Namespace) -> Path:
-    """The weights of a cell, made where they are not there yet. Raises UsageError where a step fails."""
-    from models import allocate
-    from models.prune import __main__ as prune
+@dataclass(frozen=True)
+class PruningStudy:
+    """What all cells of a study have in common.
 
-    weights = arguments.out / f"{cell.name}.safetensors"
-    plan = arguments.out / f"{cell.family.replace(':', '_')}-{cell.ratio:g}x-{cell.sharing}.json"
-    if not plan.exists():
-        chosen = ["--sensitivity", str(arguments.sensitivity)] if cell.sharing == "allocated" else []
-        flags = ["--model", arguments.model, "--ratio", str(cell.ratio), "--family", cell.family, "-o", str(plan)]
-        _run(allocate.main, allocate.make_parser(), [*flags, *chosen, "--json"])
-    if not weights.exists():
-        values = {"--data": list(map(str, arguments.data)), "--minutes": [str(cell.minutes)]}
-        more = [part for flag in METHODS[cell.method] for part in (flag, *values.get(flag, []))]
-        flags = [
-            "--model",
-            arguments.model,
-            "--weights",
-            str(arguments.weights),
-            "--plan",
-            str(plan),
-            "-o",
-            str(weights),
-        ]
-        _run(prune.main, prune.make_parser(), [*flags, *more, "--json", *arguments.prune_flags])
-    return weights
+    Attributes:
+        model: a registered network, and the file of its trained weights.
+        data: folders of photographs to prune on.
+        val: COCO folder to judge by.
+        out: folder of everything that is written.
+        sensitivity: file for allocated zeros.
+        photographs: how many of `data` layers are reconstructed on.
+        training: how methods that train do so; a cell says for how long.
+        strength: of methods that find their zeros while they train.
+    """
 
+    model: str
+    weights: Path
+    data: Sequence[Path]
+    val: Path
+    out: Path
+    sensitivity: Path | None
+    photographs: int
+    training: TrainSettings
+    strength: Strength
 
-def _run(main: Any, parser: argparse.ArgumentParser, flags: Sequence[str]) -> None:
-    status_code = cli.run(main, parser, flags)
-    if status_code:
-        raise UsageError(f"{parser.prog} {' '.join(flags)} ended with {status_code}")
+    def plan(self, cell: StudyCell, graph: Graph) -> Plan:
+        """The plan of a cell, which cells of other methods share; kept in the folder."""
+        path = self.out / f"{cell.family.replace(':', '_')}-{cell.ratio:g}x-{cell.sharing}.json"
+        if not path.exists():
+            if cell.sharing == "allocated":
+                assert self.sensitivity is not None
+                families = read_divergence(self.sensitivity, self.model, cell.family)
+                make_allocated_plan(graph, families, cell.ratio).save(path)
+            else:
+                make_uniform_plan(graph, cell.family, cell.ratio).save(path)
+        return Plan.load(path, self.model)
 
+    def prune(self, cell: StudyCell) -> Path:
+        """The weights of a cell, made where they are not there yet."""
+        weights = self.out / f"{cell.name}.safetensors"
+        if weights.exists():
+            return weights
+        spec, seed = model_spec(self.model), self.training.seed
+        network = create_model(self.model, self.weights)
+        graph = trace(network, (3, *spec.size), self.model)
+        inputs = data = training = None
+        if cell.method != "magnitude":
+            inputs = calibration_inputs(spec, self.data, self.photographs, seed)
+        if cell.method not in UNTRAINED:
+            data = read_photographs(self.data, unlabelled=True)
+            training = replace(self.training, minutes=cell.minutes)
+        files = PruneFiles.beside(weights)
+        settings = PruneSettings(METHODS[cell.method], training, self.strength, seed)
+        prune(network, graph, spec, self.plan(cell, graph), settings, inputs=inputs, data=data, files=files)
+        save_weights(network, weights)
+        files.remove()
+        return weights
 
-def judge(weights: Path, arguments: argparse.Namespace) -> Evaluation:
-    """The evaluation of a weight file on --val; kept beside it."""
-    from models.accuracy.protocol import evaluate_network
-    from models.resolve import create_model, model_spec
+    def evaluate(self, weights: Path) -> Evaluation:
+        """The evaluation of a weight file; kept in the folder."""
+        kept = self.out / f"{weights.stem}.npz"
+        if not kept.exists():
+            evaluation = evaluate_network(create_model(self.model, weights), model_spec(self.model), self.val)
+            with atomic_output(kept) as temporary, open(temporary, "wb") as stream:
+                np.savez(stream, **_arrays(evaluation))
+        return _evaluation(dict(np.load(kept)))
 
-    kept = arguments.out / f"{weights.stem}.npz"
-    if not kept.exists():
-        network = create_model(arguments.model, weights)
-        evaluation = evaluate_network(network, model_spec(arguments.model), arguments.val)
-        with atomic_output(kept) as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, **_arrays(evaluation))
-    return _evaluation(dict(np.load(kept)))
+    def row(self, cell: StudyCell, dense: Evaluation) -> dict[str, Any]:
+        """A row of the table."""
+        weights = self.out / f"{cell.name}.safetensors"
+        return row(cell, self.evaluate(weights), dense, _ratio(weights))
 
 
 def _arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
@@ -160,12 +201,10 @@ def row(cell: StudyCell, evaluation: Evaluation, dense: Evaluation, reached: flo
     return {**what, "method": cell.method, "minutes": cell.minutes, **{key: f"{value:.3f}" for key, value in named}}
 
 
-def _ratio(cell: StudyCell, arguments: argparse.Namespace) -> float:
+def _ratio(weights: Path) -> float:
     """Dense parameters / nonzero ones, counted in the file."""
-    from models.zoo.weights import read_tensors
-
-    tensors = read_tensors(arguments.out / f"{cell.name}.safetensors")
-    return sum(t.numel() for t in tensors.values()) / sum(int((t != 0).sum()) for t in tensors.values())
+    tensors = read_tensors(weights).values()
+    return sum(t.numel() for t in tensors) / sum(int((t != 0).sum()) for t in tensors)
 
 
 def plot(path: Path, rows: Sequence[dict[str, Any]], dense: float, title: str) -> None:
@@ -220,7 +259,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--zeros", nargs="+", choices=SHARING, default=list(SHARING), help="how they are shared out")
     parser.add_argument("--method", nargs="+", choices=[*METHODS], default=["magnitude", "reconstruction"])
     parser.add_argument("--minutes", type=float, default=30, help="of training, for methods that train")
-    parser.add_argument("--prune-flags", nargs=argparse.REMAINDER, default=[], help="the rest: flags of models.prune")
+    parser.add_argument("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
+    add_flags(parser, TrainSettings, TRAINING, recipe=RECIPE, lr=LR, ema=EMA)
+    add_flags(parser, Strength)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="for everything")
     return parser
 
@@ -228,7 +269,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _cells(arguments: argparse.Namespace) -> list[StudyCell]:
     combinations = itertools.product(arguments.family, arguments.ratio, arguments.zeros, arguments.method)
     return [
-        StudyCell(family, ratio, zeros, method, arguments.minutes if "--minutes" in METHODS[method] else 0.0)
+        StudyCell(family, ratio, zeros, method, 0.0 if method in UNTRAINED else arguments.minutes)
         for family, ratio, zeros, method in combinations
     ]
 
@@ -236,20 +277,21 @@ def _cells(arguments: argparse.Namespace) -> list[StudyCell]:
 def main(arguments: argparse.Namespace) -> int:
     if "allocated" in arguments.zeros and not arguments.sensitivity:
         raise UsageError("allocated zeros need --sensitivity; or give --zeros uniform")
-    make_folder(arguments.out)
+    study = PruningStudy(
+        arguments.model, arguments.weights, arguments.data, arguments.val, make_folder(arguments.out),
+        arguments.sensitivity, arguments.photographs,
+        from_arguments(TrainSettings, arguments, minutes=arguments.minutes), from_arguments(Strength, arguments),
+    )  # fmt: skip
     cells = _cells(arguments)
     with status("study") as progress:
-        dense = judge(arguments.weights, arguments)
+        dense = study.evaluate(study.weights)
         for done, cell in enumerate(cells):
             progress(cell.name, done, len(cells))
-            judge(make_cell(cell, arguments), arguments)
-            cell.save(arguments.out)
-    rows = [
-        row(cell, judge(arguments.out / f"{cell.name}.safetensors", arguments), dense, _ratio(cell, arguments))
-        for cell in finished_cells(arguments.out)
-    ]
-    write_table(arguments.out / "pruning.csv", rows)
-    plot(arguments.out / "pruning.png", rows, dense.ap or 0.0, f"{arguments.model}, AP {dense.ap:.3f} dense")
+            study.evaluate(study.prune(cell))
+            cell.save(study.out)
+    rows = [study.row(cell, dense) for cell in finished_cells(study.out)]
+    write_table(study.out / "pruning.csv", rows)
+    plot(study.out / "pruning.png", rows, dense.ap or 0.0, f"{study.model}, AP {dense.ap:.3f} dense")
     if arguments.json:
         cli.print_json({"dense": dense.ap, "cells": rows})
     else:

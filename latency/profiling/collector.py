@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from devices.session import Session
 from devices.timing.measure import device_of
 from fleetpose.errors import DeviceUnreachable
-from fleetpose.progress import Report
+from fleetpose.progress import Report, no_report
 from latency.profiling.bench import Outcome
 from latency.profiling.device_pool import DevicePool, Feed
 from latency.profiling.interleaved_run import RunSettings
@@ -50,7 +50,7 @@ class Collector:
     journal: Journal
     recipe: Recipe
     settings: RunSettings
-    report: Report
+    report: Report = no_report
     budget_secs: float | None = None
     order: Order | None = None
     measured: int = 0

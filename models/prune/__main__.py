@@ -23,13 +23,10 @@ from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
 from models.graph.network import Graph
 from models.plans.plan import Plan
-from models.prune.settings import EMA, LR, METHODS, RECIPE, PruneFiles, PruneSettings, Strength
+from models.prune.settings import EMA, LR, METHODS, RECIPE, TRAINING, PruneFiles, PruneSettings, Strength
 from models.resolve import MODEL_HELP
 from models.train.data.photographs import Photographs, read_photographs
 from models.train.settings import TrainSettings, check_teacher
-
-#: options of a training that are flags here
-TRAINING = ("crop", "first_crop", "growth", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
 
 
 def make_parser() -> argparse.ArgumentParser:

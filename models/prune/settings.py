@@ -11,6 +11,8 @@ from models.train.settings import TrainSettings
 
 #: what a training may do besides learning; "oneshot" prunes before it and holds the masks
 METHODS = ("oneshot", "magnitude", "admm", "reweighted")
+#: options of a training that are flags
+TRAINING = ("crop", "first_crop", "growth", "batch", "recipe", "lr", "ema", "seed", "workers", "checkpoint_secs")
 #: of a training that starts from trained weights
 RECIPE = "muon"
 #: its highest learning rate, far below what random weights start with
