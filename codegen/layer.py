@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
+from fleetpose.options import add_flags, from_arguments, option
 from models.graph.layer import STEPS, Layer, Step
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
 from models.resolve import MODEL_HELP, model_spec
@@ -30,24 +32,36 @@ MAX_ERRORS = {"float32": 1e-4, "float16": 2e-2}
 STEP_DEFAULTS: dict[str, tuple[float, ...]] = {"hardtanh": (-1, 1), "elu": (1,), "leaky_relu": (0.01,)}
 
 
-def make_conv(arguments: argparse.Namespace) -> Layer:
-    """The convolution that the flags describe. Raises UsageError where they contradict each other."""
-    cin, cout, height, width = arguments.conv
-    kernel, stride, dilation = arguments.kernel, arguments.stride, arguments.dilation
-    padding = dilation * (kernel - 1) // 2 if arguments.padding is None else arguments.padding
-    if min(cin, cout, height, width, kernel, stride, dilation, arguments.groups) < 1 or padding < 0:
+@dataclass(frozen=True)
+class ConvOptions:
+    """What a convolution is besides its channels and its input's size; the same both ways."""
+
+    kernel: int = option(3, "the kernel of --conv, both ways")
+    stride: int = option(1, "the stride of --conv, both ways")
+    dilation: int = option(1, "the dilation of --conv, both ways")
+    groups: int = option(1, "the groups of --conv")
+    padding: int | None = option(None, "the padding of --conv (default: keeps the size at stride 1)")
+    epilogue: tuple[str, ...] = option((), f"what follows --conv: {', '.join(STEPS)}", nargs="*", metavar="STEP")
+
+
+def make_conv(channels: tuple[int, int], size: tuple[int, int], options: ConvOptions) -> Layer:
+    """A convolution of (in, out) channels on (height, width). Raises UsageError where the options make none."""
+    (cin, cout), (height, width) = channels, size
+    kernel, stride, dilation, groups = options.kernel, options.stride, options.dilation, options.groups
+    padding = dilation * (kernel - 1) // 2 if options.padding is None else options.padding
+    if min(*channels, *size, kernel, stride, dilation, groups) < 1 or padding < 0:
         raise UsageError("channels, sizes, kernel, stride, dilation and groups are at least 1, padding at least 0")
-    if cin % arguments.groups or cout % arguments.groups:
-        raise UsageError(f"--groups {arguments.groups} does not divide {cin} and {cout} channels")
+    if cin % groups or cout % groups:
+        raise UsageError(f"--groups {groups} does not divide {cin} and {cout} channels")
     out = [(extent + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for extent in (height, width)]
     if min(out) < 1:
         raise UsageError(f"a {kernel}x{kernel} kernel does not fit into {height}x{width} with padding {padding}")
-    steps = tuple(_step(text) for text in arguments.epilogue)
+    steps = tuple(_step(text) for text in options.epilogue)
     shape = (cout, out[0], out[1])
     adds = sum(step.kind == "add" for step in steps)
     return Layer(
         "conv", "conv", ("x", *(f"addend{i}" for i in range(adds))), ((cin, height, width), *[shape] * adds), shape,
-        (kernel, kernel), (stride, stride), (padding, padding), (dilation, dilation), arguments.groups, True, steps,
+        (kernel, kernel), (stride, stride), (padding, padding), (dilation, dilation), groups, True, steps,
     )  # fmt: skip
 
 
@@ -137,12 +151,7 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument("--model", help=f"{MODEL_HELP}; name the layer with --layer")
     parser.add_argument("--layer", help="layer of --model")
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size of --model")
-    for name, default in (("kernel", 3), ("stride", 1), ("dilation", 1), ("groups", 1)):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"the {name} of --conv, both ways")
-    parser.add_argument("--padding", type=int, help="the padding of --conv (default: keeps the size at stride 1)")
-    parser.add_argument(
-        "--epilogue", nargs="*", default=[], metavar="STEP", help=f"what follows --conv: {', '.join(STEPS)}"
-    )
+    add_flags(parser, ConvOptions)
     parser.add_argument("--dtype", choices=tuple(MAX_ERRORS), default="float32", help="of activations and weights")
     parser.add_argument(
         "--sparsity", type=parse_variant, metavar="TEXT", help="zeros for the weights, such as block_punched:0.75:8x4"
@@ -163,9 +172,11 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--repeats {arguments.repeats}: at least one")
     if arguments.model and not arguments.layer:
         raise UsageError("--model needs --layer; python -m codegen.run --layers lists an artifact's layers")
-    layer = (
-        layer_of_model(arguments.model, arguments.layer, arguments.size) if arguments.model else make_conv(arguments)
-    )
+    if arguments.model:
+        layer = layer_of_model(arguments.model, arguments.layer, arguments.size)
+    else:
+        cin, cout, height, width = arguments.conv
+        layer = make_conv((cin, cout), (height, width), from_arguments(ConvOptions, arguments))
     if arguments.dump:
         make_folder(arguments.dump)
     with open_device(arguments.device, arguments.profile) as session:

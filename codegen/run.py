@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import cv2
 import numpy as np
 
-from codegen.artifact import follow
+from codegen.artifact.follow import FollowedVideo, follow_video
 from codegen.artifact.loaded import Artifact, LayerTime
 from codegen.artifact.pose import PoseResult, check_pose, find_people, prepare
-from codegen.artifact.video import VideoReader
+from codegen.artifact.video import VideoReader, check_suffix
 from devices import open_device
 from devices.opening import check_runs_kernels
 from devices.rpc import lean
@@ -22,35 +23,64 @@ from devices.timing.measurement import Measurement
 from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError, UsageError
-from fleetpose.files import atomic_output, check_writable
-from models.pose.drawing.draw import draw_people
+from fleetpose.files import check_writable
+from fleetpose.progress import status
+from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
-
-if TYPE_CHECKING:
-    from devices.session import Session
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def write_picture(path: Path, picture: np.ndarray, force: bool = False) -> None:
-    """Encode by the path's suffix. Raises UsageError for one OpenCV does not write."""
-    with atomic_output(path, force=force) as temporary:
-        if not cv2.imwrite(str(temporary), picture):
-            raise UsageError(f"cannot write {path}")
+@dataclass(frozen=True)
+class PhotographRun:
+    """What an artifact made of a photograph; `timing` and `layers` where they were asked for."""
+
+    result: PoseResult
+    timing: Measurement | None = None
+    layers: Sequence[LayerTime] = ()
 
 
-def report(
-    artifact: Artifact, result: PoseResult, timing: Measurement | None, layers: list[LayerTime]
-) -> dict[str, Any]:
-    """Everything a run found, as one JSON object."""
+def run_photograph(
+    artifact: Artifact, image: np.ndarray, people: bool = True, repeats: int = 10, layers: bool = False
+) -> PhotographRun:
+    """Find the people in a photograph, and see where the time goes.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        people: False: time the network only, whatever its outputs are.
+        repeats: timed runs; 0 for none.
+        layers: time every layer, too.
+
+    Raises:
+        FleetposeError: the timing failed.
+    """
+    tensor, placement = prepare(artifact.manifest, image)
+    result = find_people(artifact, image) if people else PoseResult([], placement.input_size, None)
+    timing = measure(artifact.session, **artifact.call_arguments(tensor), repeats=repeats) if repeats else None
+    times = artifact.layer_times(tensor) if layers else []
+    if timing is not None and not timing.ok:
+        raise FleetposeError(f"timing failed: {timing.error}")
+    return PhotographRun(result, timing, times)
+
+
+def about(artifact: Artifact, input_size: tuple[int, int]) -> dict[str, Any]:
+    """What a photograph's and a video's JSON object begin with."""
     return {
         "artifact": str(artifact.path),
         "model": artifact.manifest.model,
         "device": encode(artifact.session.info),
-        "input_size": list(result.input_size),
+        "input_size": list(input_size),
+    }
+
+
+def photograph_report(artifact: Artifact, run: PhotographRun) -> dict[str, Any]:
+    """Everything a run on a photograph showed, as one JSON object."""
+    result = run.result
+    return {
+        **about(artifact, result.input_size),
         "people": [person.to_coco(0) for person in result.people],
         "decode_ms": None if result.decode_secs is None else 1e3 * result.decode_secs,
-        "timing": encode(timing),
+        "timing": encode(run.timing),
         "layers": [
             {
                 "layer": layer.code.layer,
@@ -58,12 +88,29 @@ def report(
                 "schedule": layer.code.schedule,
                 "ms": 1e3 * layer.secs,
             }
-            for layer in layers
+            for layer in run.layers
         ],
     }
 
 
-def print_layers(layers: list[LayerTime]) -> None:
+def video_report(
+    artifact: Artifact, video: VideoReader, result: FollowedVideo, out: Path | None, smooth: bool
+) -> dict[str, Any]:
+    """Everything a run on a video showed, as one JSON object; "people" is COCO's result format."""
+    return {
+        **about(artifact, result.input_size),
+        "video": {"source": video.source, "size": list(video.size), "fps": video.fps, "frames": video.frames or None},
+        "out": str(out) if out else None,
+        "smooth": smooth,
+        "interrupted": result.interrupted,
+        "secs": result.secs,
+        "identities": len(result.identities),
+        "frames": result.frames,
+        "people": result.people,
+    }
+
+
+def print_layers(layers: Sequence[LayerTime]) -> None:
     """The per-layer table: times by OpenCL events, and the share of the whole."""
     total = sum(layer.secs for layer in layers)
     rows = []
@@ -104,17 +151,46 @@ def main(arguments: argparse.Namespace) -> int:
     lean.without_compiler()
     check_runs_kernels(arguments.device)
     if arguments.video is not None:
-        follow.check_arguments(arguments)
-        with VideoReader(arguments.video) as video, open_device(arguments.device) as session:
-            return follow.run_video(arguments, _load(arguments, session), video)
-    _check_image_arguments(arguments)
+        return _follow(arguments)
+    _check_image_flags(arguments)
     image = read_image(arguments.image)
     with open_device(arguments.device) as session:
-        _run_image(arguments, _load(arguments, session), image)
+        artifact = Artifact(arguments.artifact, session)
+        if not arguments.no_people:  # times are to be had of any network
+            check_pose(artifact.manifest)
+        run = run_photograph(artifact, image, not arguments.no_people, arguments.repeats, arguments.layers)
+    if arguments.out:
+        write_picture(arguments.out, draw_people(image, run.result.people), force=arguments.force)
+    if arguments.json:
+        cli.print_json(photograph_report(artifact, run))
+    else:
+        print_photograph(artifact, run, arguments.out)
     return 0
 
 
-def _check_image_arguments(arguments: argparse.Namespace) -> None:
+def _follow(arguments: argparse.Namespace) -> int:
+    """The command with --video. Its status is 130 if a file was not read to its end because of Ctrl-C."""
+    _check_video_flags(arguments)
+    out, smooth = arguments.out, not arguments.no_smooth
+    with VideoReader(arguments.video) as video, open_device(arguments.device) as session:
+        artifact = Artifact(arguments.artifact, session)
+        check_pose(artifact.manifest)
+        with status(video.source) as progress:
+            result = follow_video(
+                artifact, video, out, force=arguments.force, smooth=smooth, max_frames=arguments.max_frames,
+                keep_people=arguments.json, report=progress,
+            )  # fmt: skip
+    if arguments.json:
+        cli.print_json(video_report(artifact, video, result, out, smooth))
+    else:
+        print_video(artifact, video.source, result, out)
+    if result.interrupted:
+        print(f"interrupted after {len(result.frames)} frames", file=sys.stderr)
+    return 130 if result.interrupted and not video.live else 0
+
+
+def _check_image_flags(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for flags that do not fit a photograph, before anything is opened."""
     if arguments.no_smooth or arguments.max_frames is not None:
         raise UsageError("--no-smooth and --max-frames go with --video, not with --image")
     if arguments.repeats < 0:
@@ -127,46 +203,51 @@ def _check_image_arguments(arguments: argparse.Namespace) -> None:
             raise UsageError(f"{arguments.out.name}: pictures are written as {', '.join(PICTURES)}")
 
 
-def _load(arguments: argparse.Namespace, session: Session) -> Artifact:
-    artifact = Artifact(arguments.artifact, session)
-    if arguments.video is not None or not arguments.no_people:  # times are to be had of any network
-        check_pose(artifact.manifest)
-    return artifact
-
-
-def _run_image(arguments: argparse.Namespace, artifact: Artifact, image: np.ndarray) -> None:
-    tensor, placement = prepare(artifact.manifest, image)
-    result = PoseResult([], placement.input_size, None) if arguments.no_people else find_people(artifact, image)
-    timing = None
-    if arguments.repeats:
-        timing = measure(artifact.session, **artifact.call_arguments(tensor), repeats=arguments.repeats)
-    layers = artifact.layer_times(tensor) if arguments.layers else []
-    if timing is not None and not timing.ok:
-        raise FleetposeError(f"timing failed: {timing.error}")
+def _check_video_flags(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for flags that do not fit a video, before anything is opened."""
+    for flag in ("layers", "no_people"):
+        if getattr(arguments, flag):
+            raise UsageError(f"--{flag.replace('_', '-')} goes with --image, not with --video")
+    if arguments.max_frames is not None and arguments.max_frames < 1:
+        raise UsageError(f"--max-frames {arguments.max_frames} is not positive")
     if arguments.out:
-        write_picture(arguments.out, draw_people(image, result.people), force=arguments.force)
-    if arguments.json:
-        cli.print_json(report(artifact, result, timing, layers))
-    else:
-        _print(arguments, artifact, result, timing, layers)
+        check_suffix(arguments.out)
+        if arguments.out.exists() and arguments.out.resolve() == Path(arguments.video).resolve():
+            raise UsageError(f"-o {arguments.out} is the video itself; give another name")
+        check_writable(arguments.out, force=arguments.force)
 
 
-def _print(
-    arguments: Any, artifact: Artifact, result: PoseResult, timing: Measurement | None, layers: list[LayerTime]
-) -> None:
-    if layers:
-        print_layers(layers)
-    height, width = result.input_size
-    print(f"{artifact.manifest.model} at {height}x{width} on {artifact.session.info.name}")
-    if timing:
-        wall, event = 1e3 * (timing.wall_median_secs or 0), timing.event_median_secs
+def _print_network(artifact: Artifact, input_size: tuple[int, int]) -> None:
+    print(f"{artifact.manifest.model} at {input_size[0]}x{input_size[1]} on {artifact.session.info.name}")
+
+
+def print_photograph(artifact: Artifact, run: PhotographRun, out: Path | None) -> None:
+    """A run on a photograph, for people."""
+    if run.layers:
+        print_layers(run.layers)
+    _print_network(artifact, run.result.input_size)
+    if run.timing:
+        wall, event = 1e3 * (run.timing.wall_median_secs or 0), run.timing.event_median_secs
         kernels = "" if event is None else f", {1e3 * event:.1f} ms of it in kernels"
-        print(f"network: {wall:.1f} ms{kernels} (median of {len(timing.wall_secs)} runs)")
-    if result.decode_secs is not None:
-        count = len(result.people)
-        print(f"{count} {'person' if count == 1 else 'people'} found; decoding took {1e3 * result.decode_secs:.1f} ms")
-        if arguments.out:
-            print(f"picture: {arguments.out}")
+        print(f"network: {wall:.1f} ms{kernels} (median of {len(run.timing.wall_secs)} runs)")
+    if run.result.decode_secs is not None:
+        count, decode_ms = len(run.result.people), 1e3 * run.result.decode_secs
+        print(f"{count} {'person' if count == 1 else 'people'} found; decoding took {decode_ms:.1f} ms")
+        if out:
+            print(f"picture: {out}")
+
+
+def print_video(artifact: Artifact, source: str, result: FollowedVideo, out: Path | None) -> None:
+    """A run on a video, for people."""
+    frames, secs = len(result.frames), result.secs
+    _print_network(artifact, result.input_size)
+    print(f"{frames} frames of {source} in {secs:.1f} s: {frames / secs:.1f} fps, reading and drawing included")
+    find_ms, decode_ms = (result.median(name) for name in ("find_ms", "decode_ms"))
+    print(f"one frame to people: {find_ms:.1f} ms, decoding {decode_ms:.1f} ms (medians)")
+    mean = sum(frame["people"] for frame in result.frames) / frames
+    print(f"{len(result.identities)} identities, {mean:.1f} people in a frame")
+    if out:
+        print(f"video: {out}")
 
 
 if __name__ == "__main__":

@@ -12,40 +12,21 @@ from pathlib import Path
 
 from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.hosts import add_target_host, host_for
-from codegen.lowering.sizes import check_sizes, trace_sizes
+from codegen.lowering.sizes import check_sizes, trace_models
 from codegen.schedules import RULES
-from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, tuned_path
+from codegen.tuning.database import METASCHEDULE, Tuned, TunedRow, tuned_path
 from codegen.tuning.tasks import Task, tasks_of
-from codegen.tuning.tuner import Tuner
+from codegen.tuning.tuner import TuneSettings, tune
 from devices import open_device
 from devices.opening import check_runs_kernels
-from devices.profile import Profile
 from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
+from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
-from models.plans.sparsity import Sparsity, parse_variant
+from models.plans.sparsity import parse_variant
 from models.resolve import MODEL_HELP, model_spec
-
-
-def tasks_for(arguments: argparse.Namespace, profile: Profile) -> list[Task]:
-    """The tasks that --model, --size, --sparsity and --layer name. Raises UsageError for what is none of them."""
-    graphs = []
-    for model in arguments.model:
-        spec = model_spec(model)
-        sizes = arguments.size or [spec.size]
-        check_sizes(spec, sizes)
-        graphs += trace_sizes(model, None, 0, sizes)
-    sparsities: list[Sparsity | None] = [parse_variant(text) for text in arguments.sparsity]
-    if arguments.tuner == METASCHEDULE and any(sparsities):
-        raise UsageError("--tuner metaschedule knows dense convolutions only; leave --sparsity out")
-    tasks = tasks_of(graphs, profile, sparsities, arguments.dtype, arguments.layer)
-    if arguments.tuner == METASCHEDULE:
-        tasks = [task for task in tasks if task.workload.layer.op == "conv"]
-    if not tasks:
-        raise UsageError("nothing to tune: no layer has more than one candidate under these flags")
-    return tasks
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -68,54 +49,45 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of activations and weights")
     parser.add_argument("--layer", nargs="+", default=[], help="layers to tune (default: all)")
-    parser.add_argument("--budget-secs", type=float, metavar="N", help="begin no candidate after so many seconds")
-    parser.add_argument("--rounds", type=int, default=11, help="rounds of the interleaved run that decides")
-    parser.add_argument("--tuner", choices=(CANDIDATES, METASCHEDULE), default=CANDIDATES, help="what is tried")
-    parser.add_argument("--trials", type=int, default=64, help="programs per layer of --tuner metaschedule")
+    add_flags(parser, TuneSettings)
     parser.add_argument("--out", type=Path, metavar="FILE", help="tuned data to extend (default: the profile's)")
-    parser.add_argument("--force", action="store_true", help="measure again what the file has")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random operands")
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
     check_runs_kernels(arguments.device)
-    if arguments.rounds < 1 or arguments.trials < 1:
-        raise UsageError("--rounds and --trials are at least 1")
+    settings = from_arguments(TuneSettings, arguments)
+    sparsities = [parse_variant(text) for text in arguments.sparsity]
+    if settings.tuner == METASCHEDULE and any(sparsities):
+        raise UsageError("--tuner metaschedule knows dense convolutions only; leave --sparsity out")
     for model in arguments.model:
-        model_spec(model)  # a wrong name is said before a device is opened
+        check_sizes(model_spec(model), arguments.size)
     if arguments.out:
         check_writable(arguments.out, force=True)
-    interrupted = False
     with status("tuning") as progress, open_device(arguments.device, arguments.profile) as session:
         profile, out = session.profile, arguments.out or tuned_path(session.profile.name)
         check_writable(out, force=True)
-        tuner = Tuner(
-            session, out, arguments.tuner, arguments.trials, arguments.rounds,
-            arguments.seed, arguments.budget_secs, arguments.force,
-            host_for(profile, session.on_this_machine, arguments.host),
-        )  # fmt: skip
         progress("tracing")
-        tasks = tasks_for(arguments, profile)
-        try:
-            tuner.run(tasks, progress)
-        except KeyboardInterrupt:
-            interrupted = True
-    tuned = Tuned.load(out.absolute()) if out.exists() else Tuned()
-    left = sum(not tuner.is_done(task, tuned) for task in tasks)
+        graphs = trace_models(arguments.model, arguments.size)
+        tasks = tasks_of(graphs, profile, sparsities, arguments.dtype, arguments.layer)
+        if settings.tuner == METASCHEDULE:
+            tasks = [task for task in tasks if task.workload.layer.op == "conv"]
+        if not tasks:
+            raise UsageError("nothing to tune: no layer has more than one candidate under these flags")
+        host = host_for(profile, session.on_this_machine, arguments.host)
+        tuning = tune(session, tasks, out, settings, host, progress)
+    tuned, measured, left = tuning.tuned, tuning.measured, tuning.left
     if arguments.json:
-        rows = [encode(row) for task in tasks if (row := tuned.row(task.workload, arguments.tuner))]
-        cli.print_json(
-            {"profile": profile.name, "file": str(out), "rows": rows, "measured": tuner.measured, "left": left}
-        )
+        rows = [encode(row) for task in tasks if (row := tuned.row(task.workload, settings.tuner))]
+        cli.print_json({"profile": profile.name, "file": str(out), "rows": rows, "measured": measured, "left": left})
     else:
         print_summary(tasks, tuned)
-        print(f"{out}: {tuner.measured} workloads measured, {len(tasks) - left} of {len(tasks)} there")
-    if interrupted:
+        print(f"{out}: {measured} workloads measured, {len(tasks) - left} of {len(tasks)} there")
+    if tuning.stopped:
         print("interrupted; the same command goes on from here", file=sys.stderr)
     elif left:
         print(f"{left} workloads are left, or have no working candidate; the same command goes on", file=sys.stderr)
-    return 130 if interrupted else 0
+    return 130 if tuning.stopped else 0
 
 
 def print_summary(tasks: list[Task], tuned: Tuned) -> None:

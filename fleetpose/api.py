@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from codegen.building.build import build
     from codegen.building.target import BuildTarget
     from codegen.building.traced import trace_network
+    from codegen.tuning.tasks import tasks_of
+    from codegen.tuning.tuner import tune
+    from codegen.verify import verify
     from devices.opening import open_device
     from latency.cost_model.predictor import Predictor
     from latency.dataset.read import Dataset
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from models.plans.explain import explain
     from models.plans.plan import Plan
     from models.plans.sparsity import Sparsity
+    from models.prune.pruning import prune
     from models.resolve import create_model, model_spec
+    from models.train.loop import train
     from models.zoo.registry import register_model
 
 #: the module of each public name
@@ -50,9 +55,14 @@ HOMES = {
     "model_spec": "models.resolve",
     "open_device": "devices.opening",
     "optimize": "latency.optimize.api",
+    "prune": "models.prune.pruning",
     "register_model": "models.zoo.registry",
+    "tasks_of": "codegen.tuning.tasks",
     "trace": "models.frontend.trace",
     "trace_network": "codegen.building.traced",
+    "train": "models.train.loop",
+    "tune": "codegen.tuning.tuner",
+    "verify": "codegen.verify",
 }
 
 __all__ = [
@@ -73,9 +83,14 @@ __all__ = [
     "model_spec",
     "open_device",
     "optimize",
+    "prune",
     "register_model",
+    "tasks_of",
     "trace",
     "trace_network",
+    "train",
+    "tune",
+    "verify",
 ]
 
 

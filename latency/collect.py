@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.lowering.hosts import add_target_host, host_for
-from codegen.lowering.sizes import check_sizes, trace_sizes
+from codegen.lowering.sizes import check_sizes, trace_models
 from codegen.tuning.database import load_tuned
 from devices import open_device
 from devices.opening import check_runs_kernels
@@ -90,7 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
         open_device(arguments.device, arguments.profile) as session,
     ):
         progress("tracing")
-        graphs = trace_models(arguments)
+        graphs = trace_models(arguments.model, arguments.size)
         networks = network_variants(graphs, plans, arguments.dtype)
         groups = make_groups(arguments, graphs, sparsities, plans, session)
         networks = networks if arguments.networks else []
@@ -120,14 +120,6 @@ def check_flags(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--workers needs several devices behind rpc:KEY; {arguments.device} is one device")
     if arguments.networks:
         check_runs_kernels(arguments.device)
-
-
-def trace_models(arguments: argparse.Namespace) -> list[Graph]:
-    """Every --model at every --size, weights random: times do not depend on them."""
-    graphs = []
-    for model in arguments.model:
-        graphs += trace_sizes(model, None, 0, arguments.size or [model_spec(model).size])
-    return graphs
 
 
 def make_groups(

@@ -1,11 +1,9 @@
-"""People through a video: an artifact on every frame, identities, smoothing; and `codegen.run --video`. Torch-free."""
+"""People through a video: an artifact on every frame, identities, smoothing, drawing. Torch-free."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import statistics
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -15,13 +13,9 @@ from typing import Any
 
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import find_people
-from codegen.artifact.video import Frame, VideoReader, check_suffix, video_writer
-from fleetpose import cli
-from fleetpose.codec import encode
-from fleetpose.errors import UsageError
-from fleetpose.files import check_writable
+from codegen.artifact.video import Frame, VideoReader, video_writer
 from fleetpose.interrupt import until_interrupted
-from fleetpose.progress import Progress, status
+from fleetpose.progress import Report, no_report
 from models.pose.drawing.draw import draw_people
 from models.pose.person import Person
 from models.pose.tracking.smooth import OneEuroSettings, Smoother
@@ -29,8 +23,6 @@ from models.pose.tracking.track import Tracker
 from models.preprocess import contained_size
 
 log = logging.getLogger("fleetpose.follow")
-
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +68,28 @@ def _at_scale(frame: Frame, input_size: tuple[int, int]) -> OneEuroSettings:
 
 
 @dataclass
-class _Tally:
-    """What is kept of a video: per frame a line, of its people COCO entries (if asked for), never a picture."""
+class FollowedVideo:
+    """What is kept of a video, never a picture.
 
-    keep_people: bool
+    Attributes:
+        input_size: (height, width) of the network's input.
+        frames: of each frame its number, its time, how many people there are, and how long finding them took.
+        people: COCO entries, if these are kept; image_id is the frame's number, from 0.
+        identities: of everybody who was seen.
+        secs: that all took, reading and drawing included.
+        interrupted: Ctrl-C ended it.
+    """
+
+    keep_people: bool = True
     input_size: tuple[int, int] = (0, 0)
     frames: list[dict[str, Any]] = field(default_factory=list)
     people: list[dict[str, Any]] = field(default_factory=list)
     identities: set[int] = field(default_factory=set)
+    secs: float = 0.0
+    interrupted: bool = False
 
     def add(self, followed: Followed) -> None:
-        """COCO's image_id is the frame's number, from 0."""
+        """Take in one frame."""
         self.input_size = followed.input_size
         self.identities.update(person.identity for person in followed.people if person.identity)
         times = {"find_ms": 1e3 * followed.find_secs, "decode_ms": 1e3 * followed.decode_secs}
@@ -97,88 +100,49 @@ class _Tally:
             self.people += [person.to_coco(followed.frame.number) for person in followed.people]
 
     def median(self, name: str) -> float:
+        """Of a number that every frame has."""
         return statistics.median(frame[name] for frame in self.frames)
 
 
-def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raises UsageError for flags that do not fit a video, before anything is opened."""
-    for flag in ("layers", "no_people"):
-        if getattr(arguments, flag):
-            raise UsageError(f"--{flag.replace('_', '-')} goes with --image, not with --video")
-    if arguments.max_frames is not None and arguments.max_frames < 1:
-        raise UsageError(f"--max-frames {arguments.max_frames} is not positive")
-    if arguments.out:
-        check_suffix(arguments.out)
-        if arguments.out.exists() and arguments.out.resolve() == Path(arguments.video).resolve():
-            raise UsageError(f"-o {arguments.out} is the video itself; give another name")
-        check_writable(arguments.out, force=arguments.force)
+def follow_video(
+    artifact: Artifact,
+    video: VideoReader,
+    out: Path | None = None,
+    *,
+    force: bool = False,
+    smooth: bool = True,
+    max_frames: int | None = None,
+    keep_people: bool = True,
+    report: Report = no_report,
+) -> FollowedVideo:
+    """Follow the people in a video; Ctrl-C ends it with what there is.
 
-
-def run_video(arguments: argparse.Namespace, artifact: Artifact, video: VideoReader) -> int:
-    """`codegen.run --video`, the artifact loaded and the video opened; Ctrl-C ends it with what there is.
-
-    Returns:
-        Exit status: 130 if a file was not read to its end because of Ctrl-C, else 0.
+    Args:
+        out: video to write with the people drawn; force: replace it.
+        smooth: see `follow`.
+        max_frames: stop after so many.
+        keep_people: False keeps only counts of them, which a camera that runs for days needs.
     """
-    tally, started = _Tally(keep_people=arguments.json), time.monotonic()
-    output = video_writer(arguments.out, video, arguments.force) if arguments.out else nullcontext()
-    total = min(filter(None, (video.frames, arguments.max_frames)), default=0)
-    with until_interrupted() as interrupted, output as writer, status(video.source) as progress:
-        for followed in follow(artifact, video, smooth=not arguments.no_smooth):
-            tally.add(followed)
+    result, started = FollowedVideo(keep_people), time.monotonic()
+    output = video_writer(out, video, force) if out else nullcontext()
+    total = min(filter(None, (video.frames, max_frames)), default=0)
+    with until_interrupted() as interrupted, output as writer:
+        for followed in follow(artifact, video, smooth):
+            result.add(followed)
             if writer is not None:
                 writer.write(draw_people(followed.frame.image, followed.people), followed.frame.secs)
-            _show(progress, tally, total, started)
-            if interrupted() or len(tally.frames) == arguments.max_frames:
+            _show(report, result, total, started)
+            if interrupted() or len(result.frames) == max_frames:
                 break
-        stopped = interrupted()
-    took = time.monotonic() - started
-    if not stopped and len(tally.frames) < total:
-        log.warning("%s says it has %d frames; %d could be read", video.source, video.frames, len(tally.frames))
-    if arguments.json:
-        cli.print_json(_report(arguments, artifact, video, tally, took, stopped))
-    else:
-        _print(arguments, artifact, video, tally, took)
-    if stopped:
-        print(f"interrupted after {len(tally.frames)} frames", file=sys.stderr)
-    return INTERRUPTED if stopped and not video.live else 0
+        result.interrupted = interrupted()
+    result.secs = time.monotonic() - started
+    if not result.interrupted and len(result.frames) < total:
+        log.warning("%s says it has %d frames; %d could be read", video.source, video.frames, len(result.frames))
+    return result
 
 
-def _show(progress: Progress, tally: _Tally, total: int, started: float) -> None:
-    done, people = len(tally.frames), tally.frames[-1]["people"]
+def _show(report: Report, result: FollowedVideo, total: int, started: float) -> None:
+    done, people = len(result.frames), result.frames[-1]["people"]
     of = f" of {total}" if total else ""
     rate = done / max(1e-9, time.monotonic() - started)
-    progress(f"frame {done}{of}, {rate:.1f} fps, {people} {'person' if people == 1 else 'people'}", done, total)
-
-
-def _report(
-    arguments: argparse.Namespace, artifact: Artifact, video: VideoReader, tally: _Tally, took: float, stopped: bool
-) -> dict[str, Any]:
-    """Everything a run found, as one JSON object; "people" is COCO's result format, image_id the frame's number."""
-    return {
-        "artifact": str(artifact.path),
-        "model": artifact.manifest.model,
-        "device": encode(artifact.session.info),
-        "input_size": list(tally.input_size),
-        "video": {"source": video.source, "size": list(video.size), "fps": video.fps, "frames": video.frames or None},
-        "out": str(arguments.out) if arguments.out else None,
-        "smooth": not arguments.no_smooth,
-        "interrupted": stopped,
-        "secs": took,
-        "identities": len(tally.identities),
-        "frames": tally.frames,
-        "people": tally.people,
-    }
-
-
-def _print(arguments: argparse.Namespace, artifact: Artifact, video: VideoReader, tally: _Tally, took: float) -> None:
-    (height, width), frames = tally.input_size, len(tally.frames)
-    print(f"{artifact.manifest.model} at {height}x{width} on {artifact.session.info.name}")
-    print(f"{frames} frames of {video.source} in {took:.1f} s: {frames / took:.1f} fps, reading and drawing included")
-    print(
-        f"one frame to people: {tally.median('find_ms'):.1f} ms, decoding {tally.median('decode_ms'):.1f} ms (medians)"
-    )
-    mean = sum(frame["people"] for frame in tally.frames) / frames
-    print(f"{len(tally.identities)} identities, {mean:.1f} people in a frame")
-    if arguments.out:
-        print(f"video: {arguments.out}")
+    report(f"frame {done}{of}, {rate:.1f} fps, {people} {'person' if people == 1 else 'people'}", done, total)

@@ -44,6 +44,11 @@ def trace_model(model: str, size: tuple[int, int] | None = None) -> Graph:
     return trace_sizes(model, None, 0, sizes)[0]
 
 
+def trace_models(models: Sequence[str], sizes: Sequence[tuple[int, int]] = ()) -> list[Graph]:
+    """Every model's graph at every size (default: the model's own), weights random: times do not depend on them."""
+    return [graph for model in models for graph in trace_sizes(model, None, 0, sizes or [model_spec(model).size])]
+
+
 def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tuple[int, int]]) -> list[Graph]:
     """The model's graph at each input (height, width).
 

@@ -18,51 +18,101 @@ from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measurement import versions
-from fleetpose.progress import Report
+from fleetpose.errors import UsageError
+from fleetpose.options import option
+from fleetpose.progress import Report, no_report
 
 log = logging.getLogger("codegen.tuning.tuner")
 
 
-@dataclass
-class Tuner:
-    """What it measures on, how, and where to.
+@dataclass(frozen=True)
+class TuneSettings:
+    """How workloads are tuned.
 
     Attributes:
-        session: an open device session.
-        out: the tuned data, read and written.
-        tuner: "candidates" or "metaschedule".
-        trials: programs MetaSchedule measures per workload.
-        rounds: of the interleaved run that decides.
-        seed: of the random operands and of MetaSchedule's search.
-        budget_secs: no candidate is begun later than this after the start; None: no end.
-        force: measure again what is in the file.
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
-        measured: workloads whose row was written.
+        seed: of MetaSchedule's search, too.
+        budget_secs: counted from the start; None: no end.
     """
+
+    rounds: int = option(11, "rounds of the interleaved run that decides")
+    tuner: str = option(CANDIDATES, "what is tried", choices=(CANDIDATES, METASCHEDULE))
+    trials: int = option(64, "programs per layer of --tuner metaschedule")
+    budget_secs: float | None = option(None, "begin no candidate after so many seconds", metavar="N")
+    seed: int = option(0, "seed of the random operands")
+    force: bool = option(False, "measure again what the file has")
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.trials < 1:
+            raise UsageError("--rounds and --trials are at least 1")
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a tuning came to.
+
+    Attributes:
+        tuned: all that the file has now.
+        measured: workloads whose row was written.
+        left: workloads that have no row with all their candidates.
+        stopped: the KeyboardInterrupt that ended it before its time; None where none did.
+    """
+
+    tuned: Tuned
+    measured: int
+    left: int
+    stopped: KeyboardInterrupt | None = None
+
+
+def tune(
+    session: Session,
+    tasks: Sequence[Task],
+    out: Path,
+    settings: TuneSettings = TuneSettings(),
+    host: str = "native",
+    report: Report = no_report,
+) -> Tuning:
+    """Find the best schedule of each workload by measuring; each row is in the file as soon as it is known.
+
+    Call it again with the same values to resume. Ctrl-C is in the answer, not raised.
+
+    Args:
+        session: an open device session.
+        tasks: see `codegen.tuning.tasks.tasks_of`.
+        out: the tuned data, read and written.
+        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+        report: told what is being tried, the steps done and all steps.
+
+    Raises:
+        DeviceUnreachable: the device did not come back. UsageError: the file is no tuned data.
+    """
+    tuner, stopped = Tuner(session, out, settings, host), None
+    try:
+        tuner.run(tasks, report)
+    except KeyboardInterrupt as interrupt:
+        stopped = interrupt
+    tuned = tuner.load()
+    return Tuning(tuned, tuner.measured, sum(not tuner.is_done(task, tuned) for task in tasks), stopped)
+
+
+@dataclass
+class Tuner:
+    """A tuning under way; see `tune`."""
 
     session: Session
     out: Path
-    tuner: str = CANDIDATES
-    trials: int = 64
-    rounds: int = 11
-    seed: int = 0
-    budget_secs: float | None = None
-    force: bool = False
-    host: str = "native"
+    settings: TuneSettings
+    host: str
     measured: int = 0
     started: float = field(default_factory=time.monotonic)
 
+    def load(self) -> Tuned:
+        """What the file has; nothing where there is none. Raises UsageError where it is no tuned data."""
+        return Tuned.load(self.out.absolute()) if self.out.exists() else Tuned()
+
     def run(self, tasks: Sequence[Task], report: Report) -> None:
-        """Tune each task that is not done yet, in order, until time is over.
-
-        Args:
-            report: told what is being tried, the steps done and all steps.
-
-        Raises:
-            DeviceUnreachable: the device did not come back. UsageError: the file is no tuned data.
-        """
-        tuned = Tuned.load(self.out.absolute()) if self.out.exists() else Tuned()
-        waiting = [task for task in tasks if self.force or not self.is_done(task, tuned)]
+        """Tune each task that is not done yet, in order, until time is over."""
+        tuned = self.load()
+        waiting = [task for task in tasks if self.settings.force or not self.is_done(task, tuned)]
         done, total = 0, sum(map(self._steps, waiting))
         for task in waiting:
             if self.expired():
@@ -71,7 +121,7 @@ class Tuner:
             def step(number: int, what: str, task: Task = task, done: int = done) -> None:
                 report(f"{task.layers[0]} {what}", done + number, total)
 
-            row = self._contest(task, step) if self.tuner == CANDIDATES else self._metaschedule(task, step)
+            row = self._contest(task, step) if self.settings.tuner == CANDIDATES else self._metaschedule(task, step)
             done += self._steps(task)
             if row is None:
                 log.warning("%s: nothing is known of it yet", task.layers[0])
@@ -81,19 +131,19 @@ class Tuner:
 
     def is_done(self, task: Task, tuned: Tuned) -> bool:
         """Whether a file's data has the task with all its candidates (or trials) tried."""
-        row = tuned.row(task.workload, self.tuner)
+        row = tuned.row(task.workload, self.settings.tuner)
         return row is not None and row.tried >= self._steps(task)
 
     def expired(self) -> bool:
         """Whether the time is over."""
-        return self.budget_secs is not None and time.monotonic() - self.started >= self.budget_secs
+        return self.settings.budget_secs is not None and time.monotonic() - self.started >= self.settings.budget_secs
 
     def _steps(self, task: Task) -> int:
-        return self.trials if self.tuner == METASCHEDULE else len(task.choices)
+        return self.settings.trials if self.settings.tuner == METASCHEDULE else len(task.choices)
 
     def _contest(self, task: Task, step: Callable[[int, str], None]) -> TunedRow | None:
         """All candidates, or those for which there is time: at least the default and another one."""
-        inputs, weights = task.operands(self.seed)
+        inputs, weights = task.operands(self.settings.seed)
         contest = Contest(self.session, task.workload, weights, inputs, self.host)
         for number, choice in enumerate(task.choices):
             if self.expired():
@@ -103,7 +153,7 @@ class Tuner:
         if len(contest.trials) < 2:
             return None
         step(len(task.choices), "final")
-        verdict = contest.decide(self.rounds, self.seed)
+        verdict = contest.decide(self.settings.rounds, self.settings.seed)
         if verdict is None:
             first, why = contest.trials[0].choice, contest.trials[0].failure
             log.warning("%s: every candidate fails; %s: %s", task.workload.label, first, why)
@@ -124,7 +174,7 @@ class Tuner:
         """MetaSchedule's best program against our default kernel, interleaved."""
         from codegen.tuning.metaschedule import Search
 
-        inputs, weights = task.operands(self.seed)
+        inputs, weights = task.operands(self.settings.seed)
         search = Search(
             self.session,
             task.workload.layer,
@@ -133,12 +183,12 @@ class Tuner:
             expired=self.expired,
             progress=lambda measured: step(measured, f"program {measured}"),
         )
-        best = search.best(self.trials, self.seed)
+        best = search.best(self.settings.trials, self.settings.seed)
         if best is None:
             return None
         loaded = LoadedLayer(compile_layer(task.workload, weights, self.session.profile), self.session)
         calls = {"default": TimedCall(**loaded.call_arguments(inputs)), METASCHEDULE: best}
-        result = measure_interleaved(self.session, calls, self.rounds, timeout_secs=TIMEOUT_SECS, clock="wall")
+        result = measure_interleaved(self.session, calls, self.settings.rounds, timeout_secs=TIMEOUT_SECS, clock="wall")
         if not self.session.alive():
             self.session.reconnect()
         if METASCHEDULE not in result.ratios:
@@ -155,7 +205,7 @@ class Tuner:
             ratio=ratio.median,
             low=ratio.low,
             high=ratio.high,
-            tried=search.measured if self.expired() else self.trials,
+            tried=search.measured if self.expired() else self.settings.trials,
             failures=tuple({"choice": f"{count} programs", "reason": why} for why, count in search.failures.items()),
         )
 
@@ -165,7 +215,7 @@ class Tuner:
         }
         return TunedRow(
             task.key,
-            self.tuner,
+            self.settings.tuner,
             default=task.choices[0].to_dict(),
             device=self._device(),
             date=datetime.now(timezone.utc).isoformat(timespec="seconds"),

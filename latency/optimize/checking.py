@@ -11,7 +11,6 @@ import numpy as np
 
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import check_pose, find_people, prepare
-from codegen.run import write_picture
 from codegen.verify import verify
 from devices.timers import TimedCall
 from devices.timing.interleaved import Interleaved, measure_interleaved
@@ -35,7 +34,7 @@ from latency.profiling.network_timing import SAMPLES_PER_ROUND
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
 from models.accuracy.oks import Evaluation, bootstrap_ap
 from models.accuracy.protocol import evaluate_network
-from models.pose.drawing.draw import draw_people
+from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
 from models.resolve import create_model
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from codegen.tuning.database import Tuned, read_rows, tuned_path, update
 from codegen.tuning.tasks import Task, tasks_of
-from codegen.tuning.tuner import Tuner
+from codegen.tuning.tuner import TuneSettings
+from codegen.tuning.tuner import tune as tune_tasks
 from fleetpose.progress import Report
 from latency.optimize.job import RECORDS, TUNED, Job
 from latency.profiling.around import sample_around
@@ -32,13 +33,11 @@ def tune(job: Job, report: Report) -> str:
     if not job.request.tune:
         return f"{len(Tuned.load(out.absolute()).rows)} workloads known, none tuned anew"
     tasks = tasks_for(job)
-    tuner = Tuner(
-        job.lease.session, out, rounds=job.request.rounds, seed=job.request.seed,
-        budget_secs=job.secs_left(), host=job.host,
-    )  # fmt: skip
-    tuner.run(tasks, report)
-    tuned = Tuned.load(out.absolute())
-    known = sum(tuner.is_done(task, tuned) for task in tasks)
+    settings = TuneSettings(rounds=job.request.rounds, seed=job.request.seed, budget_secs=job.secs_left())
+    tuning = tune_tasks(job.lease.session, tasks, out, settings, job.host, report)
+    if tuning.stopped is not None:
+        raise tuning.stopped
+    known = len(tasks) - tuning.left
     return f"{known} of {len(tasks)} workloads tuned, the rest by the most similar" if tasks else "nothing to choose"
 
 

@@ -17,6 +17,7 @@ from codegen import run
 from codegen.artifact import follow
 from codegen.artifact.pose import PoseResult
 from codegen.artifact.video import Frame, VideoReader, VideoWriter
+from devices.info import DeviceInfo
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from models.pose.decoding.paf import decode
@@ -46,7 +47,7 @@ def walking(monkeypatch):
 
 @pytest.fixture
 def artifact():
-    info = SimpleNamespace(to_dict=dict, name="nothing")
+    info = DeviceInfo(name="nothing")
     return SimpleNamespace(path="a.so", manifest=SimpleNamespace(model="perfect"), session=SimpleNamespace(info=info))
 
 
@@ -59,15 +60,19 @@ def video(tmp_path):
     return tmp_path / "in.mp4"
 
 
-def run_video(artifact, video, *flags):
-    arguments = run.make_parser().parse_args(["--artifact", "a.so", "--video", str(video), *map(str, flags)])
-    follow.check_arguments(arguments)
-    with VideoReader(arguments.video) as reader:
-        return follow.run_video(arguments, artifact, reader)
+@pytest.fixture
+def run_video(monkeypatch, artifact, video):
+    """The command on the video, with what stands in for a device and an artifact; its exit status."""
+    monkeypatch.setattr(run.lean, "without_compiler", lambda: None)
+    monkeypatch.setattr(run, "open_device", contextlib.nullcontext)
+    monkeypatch.setattr(run, "Artifact", lambda path, session: artifact)
+    monkeypatch.setattr(run, "check_pose", lambda manifest: None)
+    argv = ["--artifact", "a.so", "--video", str(video)]
+    return lambda *flags: cli.run(run.main, run.make_parser(), [*argv, *map(str, flags)])
 
 
-def test_the_report_is_one_object_whose_people_pycocotools_loads(walking, artifact, video, capsys):
-    assert run_video(artifact, video, "--json") == 0
+def test_the_report_is_one_object_whose_people_pycocotools_loads(walking, run_video, capsys):
+    assert run_video("--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["video"]["frames"] == len(report["frames"]) == FRAMES
     assert (report["identities"], report["interrupted"], report["out"]) == (2, False, None)
@@ -95,10 +100,10 @@ def test_follow_keeps_identities_with_their_people(walking, artifact):
     assert sorted(last) == [1, 2]
 
 
-def test_follow_leaves_smoothing_out_on_request(walking, artifact, video, capsys):
-    run_video(artifact, video, "--json")
+def test_follow_leaves_smoothing_out_on_request(walking, run_video, capsys):
+    run_video("--json")
     smooth = json.loads(capsys.readouterr().out)
-    run_video(artifact, video, "--json", "--no-smooth")
+    run_video("--json", "--no-smooth")
     plain = json.loads(capsys.readouterr().out)
     assert (smooth["smooth"], plain["smooth"]) == (True, False)
     assert smooth["people"] != plain["people"]
@@ -111,9 +116,9 @@ def test_smoothing_is_alike_at_any_resolution():
     assert large == pytest.approx(0.05 * 368 / 1080, rel=0.01)
 
 
-def test_people_are_drawn_and_the_summary_is_true(walking, artifact, video, capsys, tmp_path):
+def test_people_are_drawn_and_the_summary_is_true(walking, run_video, capsys, tmp_path):
     out = tmp_path / "out.mp4"
-    assert run_video(artifact, video, "-o", out) == 0
+    assert run_video("-o", out) == 0
     printed = capsys.readouterr()
     assert f"{FRAMES} frames of" in printed.out
     assert "2 identities, 2.0 people in a frame" in printed.out
@@ -127,12 +132,12 @@ def test_people_are_drawn_and_the_summary_is_true(walking, artifact, video, caps
     assert np.abs(frames[5].image[-8:, :8].astype(int) - 90).max() < 12
 
 
-def test_run_video_ends_after_max_frames(walking, artifact, video, capsys):
-    assert run_video(artifact, video, "--json", "--max-frames", 4) == 0
+def test_run_video_ends_after_max_frames(walking, run_video, capsys):
+    assert run_video("--json", "--max-frames", 4) == 0
     assert len(json.loads(capsys.readouterr().out)["frames"]) == 4
 
 
-def test_run_video_keeps_what_there_is_at_ctrl_c(walking, artifact, video, capsys, tmp_path, monkeypatch):
+def test_run_video_keeps_what_there_is_at_ctrl_c(walking, run_video, capsys, tmp_path, monkeypatch):
     """Pressed while the third frame is worked on."""
     before = signal.getsignal(signal.SIGINT)
     draw, drawn = follow.draw_people, []
@@ -145,7 +150,7 @@ def test_run_video_keeps_what_there_is_at_ctrl_c(walking, artifact, video, capsy
 
     monkeypatch.setattr(follow, "draw_people", press)
     out = tmp_path / "out.mp4"
-    assert run_video(artifact, video, "-o", out, "--json") == follow.INTERRUPTED
+    assert run_video("-o", out, "--json") == 130
     printed = capsys.readouterr()
     report = json.loads(printed.out)
     assert (report["interrupted"], len(report["frames"])) == (True, 3)

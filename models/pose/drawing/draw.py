@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
 
 from fleetpose.errors import UsageError
+from fleetpose.files import atomic_output
 from models.pose.drawing.labels import draw_labels
 from models.pose.drawing.shapes import capsule, fill
 from models.pose.person import Person
@@ -25,6 +28,13 @@ _HALF_WIDTH, _THINNEST, _THICKEST = 0.011, 1.0, 14.0
 _FAINT, _SURE, _LEAST_OPACITY = 0.1, 0.6, 0.3
 _NECK = PARTS.index("neck")
 _HEAD = frozenset(map(PARTS.index, ("nose", "right_eye", "left_eye", "right_ear", "left_ear")))
+
+
+def write_picture(path: Path, picture: np.ndarray, force: bool = False) -> None:
+    """Encode (H, W, 3) uint8 BGR by the path's suffix. Raises UsageError for one OpenCV does not write."""
+    with atomic_output(path, force=force) as temporary:
+        if not cv2.imwrite(str(temporary), picture):
+            raise UsageError(f"cannot write {path}")
 
 
 def draw_people(image: np.ndarray, people: Sequence[Person], labels: bool = True) -> np.ndarray:
