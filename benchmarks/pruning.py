@@ -29,7 +29,7 @@ from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
 from models.accuracy.oks import Evaluation, ImageResult, bootstrap_ap
 from models.accuracy.protocol import evaluate_network
-from models.allocate import make_allocated_plan, make_uniform_plan
+from models.allocate import make_allocated_plan, uniform_plan
 from models.frontend.trace import trace
 from models.graph.network import Graph
 from models.plans.plan import Plan
@@ -131,7 +131,7 @@ class PruningStudy:
                 families = read_divergence(self.sensitivity, self.model, cell.family)
                 make_allocated_plan(graph, families, cell.ratio).save(path)
             else:
-                make_uniform_plan(graph, cell.family, cell.ratio).save(path)
+                uniform_plan(graph, cell.family, cell.ratio).save(path)
         return Plan.load(path, self.model)
 
     def prune(self, cell: StudyCell) -> Path:
