@@ -6,31 +6,27 @@ from collections.abc import Callable
 
 from codegen.lowering.compile import compile_network
 from codegen.lowering.network import Options
-from codegen.tuning.database import Tuned, load_tuned
+from codegen.tuning.database import load_tuned
 from devices.session import Session
 from devices.timing.measure import measure
 from fleetpose.errors import FleetposeError
 from models.graph.network import Graph
 
 
-def measured_latency(
-    session: Session, repeats: int = 20, host: str = "native", tuned: Tuned | None = None
-) -> Callable[[Graph], float]:
+def measured_latency(session: Session, repeats: int = 20) -> Callable[[Graph], float]:
     """A function that compiles a graph for the session's device, runs it there, and answers seconds per inference.
 
     Args:
         session: an open device session; must outlive the function.
         repeats: timed inferences; the answer is the least of their wall times, inputs and outputs on the device.
             Graphs are timed minutes apart here, not interleaved, and the least time is the one least disturbed.
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
-        tuned: tuned data to choose schedules by; None for that of the session's profile.
 
     The function raises FleetposeError where a graph fails to run there.
     """
-    options = Options(choose=(load_tuned(session.profile) if tuned is None else tuned).choice)
+    options = Options(choose=load_tuned(session.profile).choice)
 
     def latency_of(graph: Graph) -> float:
-        call = compile_network([graph], session.profile, options, host).load(session)
+        call = compile_network([graph], session.profile, options).load(session)
         timing = measure(session, call.function, entry=call.entry, repeats=repeats)
         if not timing.ok:
             raise FleetposeError(f"{graph.name} was not timed: {timing.error}")

@@ -24,6 +24,7 @@ from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
 from fleetpose.options import add_flags, from_arguments, option
 from models.graph.layer import STEPS, Layer, Step
+from models.graph.network import check_layer_names
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
 from models.resolve import MODEL_HELP, model_spec
 
@@ -79,9 +80,7 @@ def _step(text: str) -> Step:
 def layer_of_model(model: str, name: str, size: tuple[int, int] | None) -> Layer:
     """The layer called `name` of a registered model. Raises UsageError, with "did you mean", where there is none."""
     graph = trace_sizes(model, None, 0, [size or model_spec(model).size])[0]
-    names = [layer.name for layer in graph.layers]
-    if name not in names:
-        raise unknown_name("layer", name, names)
+    check_layer_names([name], graph)
     return graph.layer(name)
 
 

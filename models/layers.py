@@ -84,13 +84,12 @@ def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[LayerRow]:
 
 def block_sums(rows: Sequence[LayerRow]) -> dict[str, BlockSum]:
     """Sums by block, in the order the blocks first appear."""
-    sums = {}
-    for block in dict.fromkeys(row.block for row in rows):
-        members = [row for row in rows if row.block == block]
-        sums[block] = BlockSum(
-            sum(row.macs > 0 for row in members), sum(row.macs for row in members), sum(row.params for row in members)
-        )
-    return sums
+    blocks = dict.fromkeys(row.block for row in rows)
+    return {block: _sum([row for row in rows if row.block == block]) for block in blocks}
+
+
+def _sum(rows: Sequence[LayerRow]) -> BlockSum:
+    return BlockSum(sum(row.macs > 0 for row in rows), sum(row.macs for row in rows), sum(row.params for row in rows))
 
 
 def layers(model: str, size: tuple[int, int] | None = None) -> list[LayerRow]:
@@ -148,8 +147,7 @@ HEADER = (
 def _print(rows: Sequence[LayerRow]) -> None:
     cli.print_table(HEADER, [_cells(row) for row in rows])
     print()
-    macs, params = sum(row.macs for row in rows), sum(row.params for row in rows)
-    sums = {**block_sums(rows), "total": BlockSum(sum(row.macs > 0 for row in rows), macs, params)}
+    total = _sum(rows)
     cli.print_table(
         ("block", "layers", "GMACs", "%", "params M"),
         [
@@ -157,10 +155,10 @@ def _print(rows: Sequence[LayerRow]) -> None:
                 block,
                 block_sum.layers,
                 f"{block_sum.macs / 1e9:.3f}",
-                f"{100 * block_sum.macs / macs:.1f}",
+                f"{100 * block_sum.macs / total.macs:.1f}",
                 f"{block_sum.params / 1e6:.3f}",
             )
-            for block, block_sum in sums.items()
+            for block, block_sum in {**block_sums(rows), "total": total}.items()
         ],
     )
     print("field: input pixels a cell can depend on; step: input pixels from cell to cell. Batch norms are folded.")

@@ -60,10 +60,6 @@ class Placement:
         """Photograph pixels of input pixels; (..., 2) x, y to (..., 2), float64. Not clipped to the photograph."""
         return (np.asarray(points, np.float64) + 0.5) * _xy_ratio(self.image_size, self.content_size) - 0.5
 
-    def to_input(self, points: np.ndarray) -> np.ndarray:
-        """Input pixels of photograph pixels; the inverse of `to_image`."""
-        return (np.asarray(points, np.float64) + 0.5) * _xy_ratio(self.content_size, self.image_size) - 0.5
-
     def cells_to_image(self, points: np.ndarray, map_size: Size) -> np.ndarray:
         """Photograph pixels of cells of a map of (height, width) `map_size` that spans the whole input."""
         return self.to_image((np.asarray(points, np.float64) + 0.5) * _xy_ratio(self.input_size, map_size) - 0.5)

@@ -14,8 +14,7 @@ from codegen.lowering.layer import random_operands
 from codegen.schedules import candidates, default_choice
 from codegen.tuning.key import Key
 from devices.profile import Profile
-from fleetpose.errors import unknown_name
-from models.graph.network import Graph
+from models.graph.network import Graph, check_layer_names
 from models.plans.sparsity import Sparsity
 
 #: rates where a profile knows none; they order the work and decide nothing
@@ -64,10 +63,7 @@ def tasks_of(
     Raises:
         UsageError: no graph has a layer of one of the names, or the device does not compute in `dtype`.
     """
-    known = {layer.name for graph in graphs for layer in graph.layers}
-    for name in layers:
-        if name not in known:
-            raise unknown_name("layer", name, known)
+    check_layer_names(layers, *graphs)
     tasks: dict[Key, Task] = {}
     for graph in graphs:
         for task in _tasks(graph, profile, sparsities, dtype):

@@ -36,14 +36,11 @@ def _rank(correlation: Callable, measured: np.ndarray, predicted: np.ndarray) ->
     return float(correlation(measured, predicted).statistic)
 
 
-def bootstrap(
-    values: Mapping[str, np.ndarray], groups: Sequence[str], seed: int = 0, level: float = 0.95
-) -> dict[str, list[float]]:
-    """Percentile intervals of the means of `values` (each n), resampling whole groups: rows of one are alike.
+def bootstrap(values: Mapping[str, np.ndarray], groups: Sequence[str], seed: int = 0) -> dict[str, list[float]]:
+    """95 % percentile intervals of the means of `values` (each n), resampling whole groups: rows of one are alike.
 
     Args:
         groups: the group of each row.
-        level: coverage.
     """
     names, index = np.unique(np.array(groups), return_inverse=True)
     if not len(names):
@@ -52,9 +49,8 @@ def bootstrap(
     draws = random.integers(len(names), size=(RESAMPLES, len(names)))
     times = np.array([np.bincount(draw, minlength=len(names)) for draw in draws], float)
     counts = times @ np.bincount(index, minlength=len(names))
-    tails = [(1 - level) / 2, (1 + level) / 2]
     intervals = {}
     for name, value in values.items():
         means = times @ np.bincount(index, value, len(names)) / counts
-        intervals[name] = [float(bound) for bound in np.quantile(means, tails)]
+        intervals[name] = [float(bound) for bound in np.quantile(means, [0.025, 0.975])]
     return intervals

@@ -21,7 +21,7 @@ from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample, merge
 from latency.dataset.split import folds, groups_of
-from latency.dataset.tables import TableRow, read_rows
+from latency.dataset.tables import read_rows
 
 COLUMNS = ("framework", "device", "model", "family", "e2e_ms")
 
@@ -47,11 +47,7 @@ def read_networks(path: Path | str, where: Mapping[str, Sequence[str]]) -> list[
     kept = [row for row in rows if all(row.values[name] in where[name] for name in known)]
     if not kept:
         raise UsageError(f"{path}: no network passes --where")
-    return [_network(row) for row in kept]
-
-
-def _network(row: TableRow) -> ForeignNetwork:
-    return ForeignNetwork(row.values["model"], row.values["family"], row.ms("e2e_ms"))
+    return [ForeignNetwork(row.values["model"], row.values["family"], row.ms("e2e_ms")) for row in kept]
 
 
 def evaluate_networks(

@@ -94,12 +94,12 @@ class InterleavedRuns:
 
         Raises Broken where the session ended.
         """
-        drift = self._settle()
+        drift = None if self.reference is None else self._surviving(self.reference.settle)
         if alone or (len(calls) < 2 and self.reference is None):
             return RunTimes({number: self._alone(number, call) for number, call in calls.items()}, {}, Pace(drift), {})
         named = {str(number): call for number, call in calls.items()}
         if self.reference is not None:
-            named[REFERENCE_NAME] = self._reference_call(self.reference)
+            named[REFERENCE_NAME] = self._surviving(self.reference.call)
         settings = self.settings
         result = measure_interleaved(
             self.session, named, settings.rounds, warmup=1, min_repeat_secs=settings.sample_secs,
@@ -136,12 +136,6 @@ class InterleavedRuns:
             (measurement.error for measurement in measurements.values() if not measurement.ok), "the session ended"
         )
         raise Broken(blamed, Failure("device", brief(why)))
-
-    def _settle(self) -> float | None:
-        return None if self.reference is None else self._surviving(self.reference.settle)
-
-    def _reference_call(self, reference: ReferenceKernel) -> TimedCall:
-        return self._surviving(reference.call)
 
     def _surviving(self, work: Callable[[], Value]) -> Value:
         """`work()` with the reference kernel; a session that ends at it is Broken, with nobody to blame."""

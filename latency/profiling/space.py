@@ -15,10 +15,9 @@ from codegen.kernels.workload import Workload
 from codegen.layout.assign import assign_layout, join_copies
 from codegen.tuning.tasks import estimated_secs
 from devices.profile import Profile
-from fleetpose.errors import unknown_name
 from latency.records.identity import layer_id
 from models.graph.layer import Layer
-from models.graph.network import Graph
+from models.graph.network import Graph, check_layer_names
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, variant_text
 
@@ -95,10 +94,7 @@ def network_groups(
     Raises:
         UsageError: the device does not compute in one of `dtypes`, or no network has a layer of one of the names.
     """
-    known = {layer.name for graph in graphs for layer in graph.layers}
-    for name in layers:
-        if name not in known:
-            raise unknown_name("layer", name, known)
+    check_layer_names(layers, *graphs)
     by_key: dict[tuple, Group] = {}
     for graph in graphs:
         for dtype in dtypes:

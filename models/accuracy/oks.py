@@ -162,16 +162,27 @@ def average_precision(results: Sequence[ImageResult]) -> float | None:
     return float(np.mean([row[np.searchsorted(r / truths, recalls)] for row, r in zip(best, right, strict=True)]))
 
 
-def _read_annotations(path: Path) -> COCO:
-    """The annotations, indexed. Raises UsageError if they are not COCO keypoint annotations."""
+def read_coco(path: Path | str) -> dict[str, Any]:
+    """A file's content: "images" with id, file_name, height and width, and "annotations", of which nothing is checked.
+
+    Raises UsageError for what is no such file.
+    """
     dataset = read_json(path, "annotations")
     try:
-        sound = dataset["images"] and dataset["categories"]
-        sound = sound and all({"id", "file_name", "height", "width"} <= image.keys() for image in dataset["images"])
-        sound = sound and all({"keypoints", "bbox", "area"} <= entry.keys() for entry in dataset["annotations"])
+        sound = all({"id", "file_name", "height", "width"} <= image.keys() for image in dataset["images"])
+        sound = sound and all(isinstance(entry, dict) for entry in dataset["annotations"])
     except (KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
+        raise UsageError(f"{path} holds no COCO annotations (images with id, file_name and size; annotations)")
+    return dataset
+
+
+def _read_annotations(path: Path) -> COCO:
+    """The annotations, indexed. Raises UsageError if they are not COCO keypoint annotations."""
+    dataset = read_coco(path)
+    complete = all({"keypoints", "bbox", "area"} <= entry.keys() for entry in dataset["annotations"])
+    if not (dataset["images"] and dataset.get("categories") and complete):
         raise UsageError(f"{path} holds no COCO keypoint annotations (images, annotations with keypoints, categories)")
     truth = COCO()
     truth.dataset = dataset

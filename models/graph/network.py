@@ -5,12 +5,13 @@ module.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from fleetpose.errors import unknown_name
 from models.graph.layer import Layer, Shape
 
 
@@ -59,3 +60,11 @@ class Graph:
     @property
     def params(self) -> int:
         return sum(layer.params for layer in self.layers)
+
+
+def check_layer_names(names: Iterable[str], *graphs: Graph) -> None:
+    """Raise UsageError, with "did you mean", for a name that no layer of the graphs has."""
+    known = {layer.name for graph in graphs for layer in graph.layers}
+    for name in names:
+        if name not in known:
+            raise unknown_name("layer", name, known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,25 +14,16 @@ from models.graph.layer import Layer, Step
 from models.graph.network import Graph
 
 
-@overload
-def run_graph(graph: Graph, x: np.ndarray, dtype: Any = ..., tensors: Literal[False] = ...) -> list[np.ndarray]: ...
-@overload
-def run_graph(
-    graph: Graph, x: np.ndarray, dtype: Any = ..., *, tensors: Literal[True]
-) -> tuple[list[np.ndarray], dict[str, np.ndarray]]: ...
-def run_graph(
-    graph: Graph, x: np.ndarray, dtype: Any = np.float64, tensors: bool = False
-) -> list[np.ndarray] | tuple[list[np.ndarray], dict[str, np.ndarray]]:
+def run_graph(graph: Graph, x: np.ndarray, dtype: Any = np.float64) -> list[np.ndarray]:
     """Run a graph on the CPU.
 
     Args:
         graph: what to run.
         x: (1, *graph.input_shape).
         dtype: float64 or float32: of the arithmetic and the results.
-        tensors: also answer every tensor of the graph, the input included, by name.
 
     Returns:
-        The outputs in order, each (1, C, H, W); with `tensors`, (outputs, {name: tensor}).
+        The outputs in order, each (1, C, H, W).
 
     Raises:
         UsageError: `x` has another shape.
@@ -47,8 +38,7 @@ def run_graph(
             if tuple(tensor.shape) != (1, *layer.out_shape):
                 raise ValueError(f"layer {layer.name} makes {tuple(tensor.shape)}, but says {layer.out_shape}")
             held[layer.name] = tensor
-    outputs = [held[name].numpy() for name in graph.outputs]
-    return (outputs, {name: value.numpy() for name, value in held.items()}) if tensors else outputs
+    return [held[name].numpy() for name in graph.outputs]
 
 
 def run_layer(layer: Layer, inputs: list[torch.Tensor], weights: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -31,12 +31,8 @@ class _Description:
     cost: Mapping[str, Any] = field(default_factory=dict, metadata=in_json(omit=True))
 
 
-def replaced_spec(original: ModelSpec, plan: Iterable[Replacement], name: str = "") -> ModelSpec:
-    """The spec of a replaced network, to give to `build_model` or `register_model`: as the original's.
-
-    Args:
-        name: (default: "<the original's>+replaced").
-    """
+def replaced_spec(original: ModelSpec, plan: Iterable[Replacement]) -> ModelSpec:
+    """The spec of a replaced network, to give to `build_model` or `register_model`: as the original's, "+replaced"."""
     replacements = tuple(plan)
 
     def build(**_parameters: Any) -> nn.Module:
@@ -44,7 +40,7 @@ def replaced_spec(original: ModelSpec, plan: Iterable[Replacement], name: str = 
 
     factory: Callable[..., nn.Module] = build
     summary = f"{original.name} with {len(replacements)} operators replaced"
-    return replace(original, name=name or f"{original.name}+replaced", factory=factory, summary=summary, paper=None)
+    return replace(original, name=f"{original.name}+replaced", factory=factory, summary=summary, paper=None)
 
 
 def description(path: Path | str) -> Path:

@@ -316,13 +316,8 @@ def test_tracing_leaves_the_module_alone():
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
 
 
-def test_trace_gives_every_tensor_on_request():
-    module = nn.Sequential(conv(), nn.ReLU(), conv())
-    graph, x = trace(module, (4, 5, 5)), random_input((4, 5, 5))
-    outputs, tensors = run_graph(graph, x, tensors=True)
-    assert list(tensors) == [graph.input, "0", "2"]
-    assert tensors["0"].min() == 0
-    assert np.array_equal(tensors["2"], outputs[0])
+def test_graphs_run_in_either_precision_on_inputs_of_their_shape():
+    graph, x = trace(nn.Sequential(conv(), nn.ReLU(), conv()), (4, 5, 5)), random_input((4, 5, 5))
     assert run_graph(graph, x, np.float32)[0].dtype == np.float32
     with pytest.raises(UsageError, match=r"takes an input of shape \(1, 4, 5, 5\), got \(1, 4, 5, 6\)"):
         run_graph(graph, random_input((4, 5, 6)))

@@ -9,18 +9,13 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from models.preprocess import fit, read_image
+from models.train.data.photographs import SUFFIXES, images_below
 from models.zoo.spec import ModelSpec
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def find_photographs(folders: Sequence[Path | str]) -> list[Path]:
     """Every photograph below `folders`, sorted within each. Raises UsageError where there is none."""
-    photographs = []
-    for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise UsageError(f"--data {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
-        photographs += sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    photographs = [path for folder in folders for path in images_below(Path(folder))]
     if not photographs:
         raise UsageError(f"no photographs in {', '.join(map(str, folders))}; they end in {', '.join(SUFFIXES)}")
     return photographs

@@ -14,7 +14,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from fleetpose.errors import UsageError
-from fleetpose.files import read_json
+from models.accuracy.oks import read_coco
 from models.pose.skeleton import FROM_COCO, PARTS
 
 _NECK = PARTS.index("neck")
@@ -52,7 +52,7 @@ def read_annotations(path: Path | str) -> dict[str, Labels]:
         UsageError: no such file, no such format, or an annotation that is not complete.
     """
     path = Path(path)
-    dataset = _read_dataset(path)
+    dataset = read_coco(path)
     images = {image["id"]: image for image in dataset["images"]}
     entries: dict[Any, list[dict[str, Any]]] = {key: [] for key in images}
     for entry in dataset["annotations"]:
@@ -73,18 +73,6 @@ def keypoints_from_coco(flat: list[float]) -> np.ndarray:
     people[list(FROM_COCO)] = np.where(coco[:, 2:] > 0, coco[:, :2] - _CORNER, np.nan)
     people[_NECK] = people[list(_SHOULDERS)].mean(axis=0)
     return people
-
-
-def _read_dataset(path: Path) -> dict[str, Any]:
-    dataset = read_json(path, "annotations")
-    try:
-        sound = all({"id", "file_name", "height", "width"} <= image.keys() for image in dataset["images"])
-        sound = sound and all(isinstance(entry, dict) for entry in dataset["annotations"])
-    except (KeyError, TypeError, AttributeError):
-        sound = False
-    if not sound:
-        raise UsageError(f"{path} holds no COCO annotations (images with id, file_name and size; annotations)")
-    return dataset
 
 
 def _check_entry(entry: dict[str, Any], title: str) -> dict[str, Any]:

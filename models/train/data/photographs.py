@@ -7,7 +7,7 @@ file names are relative to the folder or to its images/; and any folder of photo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,12 +63,11 @@ def read_photographs(
     labels: dict[Path, Labels] = {}
     paths: dict[Path, None] = {}
     for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise UsageError(f"--data {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+        below = images_below(folder)
         own = folder / "person_keypoints.json"
         if own.is_file():
             labels.update(_locate(own, [folder]))
-        paths.update(dict.fromkeys(sorted(_images_below(folder))))
+        paths.update(dict.fromkeys(below))
     for file in map(Path, annotations):
         labels.update(_locate(file, [Path(folder) for folder in folders]))
     paths.update(dict.fromkeys(labels))
@@ -97,8 +96,11 @@ def _locate(annotations: Path, folders: Iterable[Path]) -> dict[Path, Labels]:
     return located
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+def images_below(folder: Path) -> list[Path]:
+    """The files of photographs below a folder, sorted. Raises UsageError for what is no folder."""
+    if not folder.is_dir():
+        raise UsageError(f"--data {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def _check_whole(path: Path) -> None:
