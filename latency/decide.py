@@ -92,9 +92,9 @@ def goal_of(arguments: argparse.Namespace) -> Goal:
     goal, margin = from_arguments(Goal, arguments), arguments.margin
     goal.check()
     if not (math.isfinite(margin) and margin >= 0):
-        raise UsageError(f"--margin {margin:g}: it is a number of at least 0")
+        raise UsageError(f"--margin {margin:g}: it must be a number of at least 0")
     if margin >= 1:
-        raise UsageError(f"--margin {margin:g}: it is a share of the dense time, below 1, such as 0.05")
+        raise UsageError(f"--margin {margin:g}: it must be a share of the dense time, below 1, such as 0.05")
     return goal
 
 

@@ -72,7 +72,7 @@ def sample_of_record(record: Record, clock: str = "auto") -> Sample:
     if ms is None:
         raise UsageError(f"record {record.id} has no {'event' if event else 'wall'} time; try another --clock")
     if not (math.isfinite(ms) and ms > 0):
-        raise UsageError(f"record {record.id} has the time {ms} ms, which is none")
+        raise UsageError(f"record {record.id} has the time {ms} ms; a time is above 0")
     return Sample(
         record.layer,
         class_of_schedule(record.schedule, record.layer.op),

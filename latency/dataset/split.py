@@ -45,7 +45,7 @@ def folds(samples: Sequence[Sample], by: str, count: int, seed: int = 0) -> list
     if by != "shape" and not names:
         raise UsageError(f"no sample names its {by}, so none can be held out; use --split shape")
     if not 2 <= count <= len(names):
-        raise UsageError(f"--folds {count}: there are {len(names)} groups to split by {by}; 2 to {len(names)} will do")
+        raise UsageError(f"--folds {count}: there are {len(names)} groups to split by {by}; give 2 to {len(names)}")
     assigned = _assign(samples, names, by, count, seed)
     return [_fold(samples, assigned, by, number) for number in range(count)]
 

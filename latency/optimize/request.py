@@ -117,7 +117,7 @@ class Request:
             raise unknown_name("host", self.host, HOSTS)
         self.goal.check()
         if self.budget_minutes is not None and not (math.isfinite(self.budget_minutes) and self.budget_minutes > 0):
-            raise UsageError(f"--budget-minutes {self.budget_minutes:g}: it is a number above 0")
+            raise UsageError(f"--budget-minutes {self.budget_minutes:g}: it must be a number above 0")
         for name, least in (("around", 0), ("rounds", 1), ("photographs", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} is at least {least}, not {getattr(self, name)}")
@@ -133,4 +133,4 @@ class Request:
                 if not folder.is_dir():
                     raise UsageError(f"--{name} {folder}: no such folder")
         if self.val is not None and not (self.val / "person_keypoints.json").is_file():
-            raise UsageError(f"--val {self.val} has no person_keypoints.json; it is a COCO folder, with images/")
+            raise UsageError(f"--val {self.val} has no person_keypoints.json; give a COCO folder")

@@ -49,9 +49,9 @@ class Goal:
         """Raise UsageError for values that are none, by the flags they come from."""
         for flag, value in (("--target-ms", self.target_ms), ("--speedup", self.speedup)):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{flag} {value:g}: it is a number above 0")
+                raise UsageError(f"{flag} {value:g}: it must be a number above 0")
         if self.max_loss is not None and not (math.isfinite(self.max_loss) and self.max_loss >= 0):
-            raise UsageError(f"--max-loss {self.max_loss:g}: it is a number of at least 0")
+            raise UsageError(f"--max-loss {self.max_loss:g}: it must be a number of at least 0")
 
 
 #: without a goal every layer is decided for itself

@@ -126,7 +126,7 @@ def bootstrap_ap(
     if baseline and [r.image_id for r in baseline.per_image] != [r.image_id for r in evaluation.per_image]:
         raise UsageError("the two evaluations are of different photographs; evaluate both on the same annotations")
     if not sum(result.truths for result in evaluation.per_image):
-        raise UsageError("no annotated person counts, so there is no AP to draw from")
+        raise UsageError("no annotated person counts, so no AP can be drawn; give photographs with people")
     random = np.random.default_rng(seed)
     drawn: list[float] = []
     while len(drawn) < samples:

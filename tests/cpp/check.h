@@ -31,13 +31,13 @@ inline int Finish() {
 
 #define CHECK(...) ::check::Report(static_cast<bool>(__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
 
-#define CHECK_THROWS(exception, ...)                                   \
-  do {                                                                 \
-    bool thrown = false;                                               \
-    try {                                                              \
-      static_cast<void>(__VA_ARGS__);                                  \
-    } catch (const exception&) {                                       \
-      thrown = true;                                                   \
-    }                                                                  \
+#define CHECK_THROWS(exception, ...)                                      \
+  do {                                                                    \
+    bool thrown = false;                                                  \
+    try {                                                                 \
+      static_cast<void>(__VA_ARGS__);                                     \
+    } catch (const exception&) {                                          \
+      thrown = true;                                                      \
+    }                                                                     \
     ::check::Report(thrown, "throws: " #__VA_ARGS__, __FILE__, __LINE__); \
   } while (0)

@@ -28,11 +28,11 @@ std::string Refusal(const std::string& selection) {
 }  // namespace
 
 int main() {
-  CHECK(Order(kListed, "") == Indices{2, 3, 0, 1});           // GPUs first, otherwise as listed
-  CHECK(Order(kListed, "portable") == Indices{0, 2, 3, 1});   // part of a name, any case; the rest keeps its order
+  CHECK(Order(kListed, "") == Indices{2, 3, 0, 1});          // GPUs first, otherwise as listed
+  CHECK(Order(kListed, "portable") == Indices{0, 2, 3, 1});  // part of a name, any case; the rest keeps its order
   CHECK(Order(kListed, "RUSTICL") == Indices{1, 2, 3, 0});
-  CHECK(Order(kListed, "2") == Indices{2, 3, 0, 1});          // digits are the platform's index ...
-  CHECK(Order(kListed, "2:1") == Indices{3, 2, 0, 1});        // ... and the device's within it
+  CHECK(Order(kListed, "2") == Indices{2, 3, 0, 1});    // digits are the platform's index ...
+  CHECK(Order(kListed, "2:1") == Indices{3, 2, 0, 1});  // ... and the device's within it
   CHECK(Order(kListed, "arm:second") == Indices{3, 2, 0, 1});
   CHECK(Order(kListed, ":llvmpipe") == Indices{1, 2, 3, 0});  // an empty part matches anything
   CHECK(Order(kListed, "arm:") == Indices{2, 3, 0, 1});

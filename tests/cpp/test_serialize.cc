@@ -10,7 +10,8 @@ namespace {
 ModuleData Sample() {
   ModuleData module;
   module.format = "cl";
-  module.kernels.push_back({"b", "b", {{kDLOpaqueHandle, 64, 1}, {kDLInt, 32, 1}, {kDLFloat, 32, 4}}, {"blockIdx.x"}, {}});
+  module.kernels.push_back(
+      {"b", "b", {{kDLOpaqueHandle, 64, 1}, {kDLInt, 32, 1}, {kDLFloat, 32, 4}}, {"blockIdx.x"}, {}});
   module.kernels.push_back({"a", "a", {}, {"threadIdx.x", "blockIdx.z"}, {0, 1, -1}});
   module.code = "#define N 4\n// Function: b\nB // Function: a is not here\n// Function: a\nA\n";
   return module;
@@ -73,7 +74,8 @@ void Sources() {
   CHECK(parts.size() == 2);
   CHECK(parts[0] == "#define N 4\n// Function: b\nB // Function: a is not here\n");
   CHECK(parts[1] == "#define N 4\n// Function: a\nA\n");
-  const std::string declared = "// Function: k\n__kernel void k(int x);\n__kernel void other(int x);\n__kernel void k(int x) {\n}\n";
+  const std::string declared =
+      "// Function: k\n__kernel void k(int x);\n__kernel void other(int x);\n__kernel void k(int x) {\n}\n";
   CHECK(SplitSource({"cl", {{"k", "k", {}, {}, {}}}, declared})[0] == "// Function: k\n__kernel void k(int x) {\n}\n");
   const std::string plain = "__kernel void k() {}";
   CHECK(SplitSource({"cl", {{"k", "k", {}, {}, {}}}, plain}) == std::vector<std::string>{plain});

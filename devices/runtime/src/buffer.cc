@@ -39,7 +39,8 @@ int RowAxes(int ndim, const std::string& scope) {
   if (scope == kTexture) return ndim - 2;
   if (scope == std::string(kTexture) + "-weight") return 1;
   if (scope == std::string(kTexture) + "-nhwc") return ndim == 3 ? 1 : 2;
-  Throw("memory scope \"" + scope + "\" is not supported; known: global, global.texture, global.texture-nhwc, "
+  Throw("memory scope \"" + scope +
+        "\" is not supported; known: global, global.texture, global.texture-nhwc, "
         "global.texture-weight");
 }
 
@@ -96,11 +97,10 @@ Buffer* AllocateImage(Device* device, int ndim, const std::int64_t* shape, DLDat
   description.image_width = image.width;
   description.image_height = image.height;
   description.image_array_size = 1;
-  auto buffer = std::make_unique<Buffer>(
-      Buffer{nullptr, device, image.width * image.height * image.texel_bytes, image});
+  auto buffer =
+      std::make_unique<Buffer>(Buffer{nullptr, device, image.width * image.height * image.texel_bytes, image});
   cl_int code = CL_SUCCESS;
-  buffer->memory =
-      GetApi().clCreateImage(device->context(), CL_MEM_READ_WRITE, &format, &description, nullptr, &code);
+  buffer->memory = GetApi().clCreateImage(device->context(), CL_MEM_READ_WRITE, &format, &description, nullptr, &code);
   if (code != CL_SUCCESS) ThrowCode(code, "clCreateImage", "allocating an image2d of " + size + " on " + facts.name);
   return buffer.release();
 }

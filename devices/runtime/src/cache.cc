@@ -22,9 +22,7 @@ std::string Length(std::size_t size) {
   return text;
 }
 
-std::string_view View(const Digest& digest) {
-  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
-}
+std::string_view View(const Digest& digest) { return {reinterpret_cast<const char*>(digest.data()), digest.size()}; }
 
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);

@@ -41,9 +41,7 @@ struct Region {
 class Waited {
  public:
   cl_event* out() { return &event_; }
-  void Wait(const char* doing) {
-    OPENCL_CALL(doing, clWaitForEvents, 1, &event_);
-  }
+  void Wait(const char* doing) { OPENCL_CALL(doing, clWaitForEvents, 1, &event_); }
   ~Waited() {
     if (event_ != nullptr) GetApi().clReleaseEvent(event_);
   }
@@ -95,15 +93,15 @@ void Within(const Side& from, const Side& to, std::size_t bytes) {
                 region.extent, 0, nullptr, nullptr);
   } else if (from.buffer->is_image()) {
     const Region region(from.buffer->image);
-    OPENCL_CALL("copying an image2d to a buffer", clEnqueueCopyImageToBuffer, held.queue, source, target,
-                region.origin, region.extent, to.offset, 0, nullptr, nullptr);
+    OPENCL_CALL("copying an image2d to a buffer", clEnqueueCopyImageToBuffer, held.queue, source, target, region.origin,
+                region.extent, to.offset, 0, nullptr, nullptr);
   } else if (to.buffer->is_image()) {
     const Region region(to.buffer->image);
     OPENCL_CALL("copying a buffer to an image2d", clEnqueueCopyBufferToImage, held.queue, source, target, from.offset,
                 region.origin, region.extent, 0, nullptr, nullptr);
   } else {
-    OPENCL_CALL("copying on the device", clEnqueueCopyBuffer, held.queue, source, target, from.offset, to.offset,
-                bytes, 0, nullptr, nullptr);
+    OPENCL_CALL("copying on the device", clEnqueueCopyBuffer, held.queue, source, target, from.offset, to.offset, bytes,
+                0, nullptr, nullptr);
   }
 }
 

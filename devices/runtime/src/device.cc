@@ -101,8 +101,9 @@ std::atomic<bool> forked_away{false};
 
 void CheckNotForked() {
   if (ForkedAway()) {
-    Throw("OpenCL was used before this process was forked, and its threads stayed behind. Start processes with 'spawn', "
-          "or fork before the first use of tvm.opencl()");
+    Throw(
+        "OpenCL was used before this process was forked, and its threads stayed behind. Start processes with 'spawn', "
+        "or fork before the first use of tvm.opencl()");
   }
 }
 
@@ -141,8 +142,8 @@ cl_context Device::context() {
 cl_command_queue Device::Queue(bool profiled) {
   cl_int code = CL_SUCCESS;
   if (context_ == nullptr) {
-    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
-                                                reinterpret_cast<cl_context_properties>(platform_), 0};
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(platform_),
+                                                0};
     context_ = GetApi().clCreateContext(properties, 1, &id_, nullptr, nullptr, &code);
     if (code != CL_SUCCESS) {
       context_ = nullptr;

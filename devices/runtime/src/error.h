@@ -15,12 +15,12 @@ std::string CodeName(cl_int code);
 [[noreturn]] void ThrowCode(cl_int code, const char* call, const std::string& doing);
 
 // Call an OpenCL function that returns its code; `doing` is evaluated only on failure, so it may build a string.
-#define OPENCL_CALL(doing, function, ...)                                                  \
-  do {                                                                                     \
-    const cl_int opencl_call_code_ = ::fleetpose::opencl::GetApi().function(__VA_ARGS__);  \
-    if (opencl_call_code_ != CL_SUCCESS) {                                                 \
-      ::fleetpose::opencl::ThrowCode(opencl_call_code_, #function, (doing));               \
-    }                                                                                      \
+#define OPENCL_CALL(doing, function, ...)                                                 \
+  do {                                                                                    \
+    const cl_int opencl_call_code_ = ::fleetpose::opencl::GetApi().function(__VA_ARGS__); \
+    if (opencl_call_code_ != CL_SUCCESS) {                                                \
+      ::fleetpose::opencl::ThrowCode(opencl_call_code_, #function, (doing));              \
+    }                                                                                     \
   } while (0)
 
 }  // namespace fleetpose::opencl

@@ -41,13 +41,23 @@ std::vector<Candidate> Candidates() {
   }
   for (const char* path : {
 #if defined(__LP64__)
-           "/vendor/lib64/libOpenCL.so", "/system/vendor/lib64/libOpenCL.so", "/system/lib64/libOpenCL.so",
-           "/vendor/lib64/egl/libGLES_mali.so", "/system/vendor/lib64/egl/libGLES_mali.so",
-           "/vendor/lib64/libOpenCL-pixel.so", "/vendor/lib64/libPVROCL.so", "/vendor/lib64/libOpenCL-car.so",
+           "/vendor/lib64/libOpenCL.so",
+           "/system/vendor/lib64/libOpenCL.so",
+           "/system/lib64/libOpenCL.so",
+           "/vendor/lib64/egl/libGLES_mali.so",
+           "/system/vendor/lib64/egl/libGLES_mali.so",
+           "/vendor/lib64/libOpenCL-pixel.so",
+           "/vendor/lib64/libPVROCL.so",
+           "/vendor/lib64/libOpenCL-car.so",
 #else
-           "/vendor/lib/libOpenCL.so", "/system/vendor/lib/libOpenCL.so", "/system/lib/libOpenCL.so",
-           "/vendor/lib/egl/libGLES_mali.so", "/system/vendor/lib/egl/libGLES_mali.so",
-           "/vendor/lib/libOpenCL-pixel.so", "/vendor/lib/libPVROCL.so", "/vendor/lib/libOpenCL-car.so",
+           "/vendor/lib/libOpenCL.so",
+           "/system/vendor/lib/libOpenCL.so",
+           "/system/lib/libOpenCL.so",
+           "/vendor/lib/egl/libGLES_mali.so",
+           "/system/vendor/lib/egl/libGLES_mali.so",
+           "/vendor/lib/libOpenCL-pixel.so",
+           "/vendor/lib/libPVROCL.so",
+           "/vendor/lib/libOpenCL-car.so",
 #endif
        }) {
     result.push_back({path, "", ""});
@@ -69,7 +79,7 @@ Lookup PixelLookup(void* handle) {
 // The first missing entry point's name, or "" when the table is complete.
 std::string Fill(void* handle, Api* api) {
   const Lookup pixel = PixelLookup(handle);
-#define FLEETPOSE_LOAD(name)                                                                            \
+#define FLEETPOSE_LOAD(name)                                                                                 \
   api->name = reinterpret_cast<decltype(api->name)>(pixel != nullptr ? pixel(#name) : dlsym(handle, #name)); \
   if (api->name == nullptr) return #name;
   FLEETPOSE_OPENCL_FUNCTIONS(FLEETPOSE_LOAD)

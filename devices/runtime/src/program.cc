@@ -51,8 +51,7 @@ cl_program FromBinary(Device* device, const std::string& binary) {
   const std::size_t size = binary.size();
   const cl_device_id id = device->id();
   cl_int status = CL_SUCCESS, code = CL_SUCCESS;
-  cl_program program =
-      GetApi().clCreateProgramWithBinary(device->context(), 1, &id, &size, &bytes, &status, &code);
+  cl_program program = GetApi().clCreateProgramWithBinary(device->context(), 1, &id, &size, &bytes, &status, &code);
   if (code == CL_SUCCESS && status == CL_SUCCESS && Build(program, id) == CL_SUCCESS) return program;
   if (code == CL_SUCCESS) GetApi().clReleaseProgram(program);
   return nullptr;

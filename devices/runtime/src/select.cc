@@ -26,8 +26,8 @@ std::string Describe(const std::vector<Listed>& listed) {
   if (listed.empty()) return "\n  (no OpenCL device)";
   std::string text;
   for (const Listed& one : listed) {
-    text += "\n  " + std::to_string(one.platform_index) + ":" + std::to_string(one.device_index) + "  " +
-            one.platform + " : " + one.device;
+    text += "\n  " + std::to_string(one.platform_index) + ":" + std::to_string(one.device_index) + "  " + one.platform +
+            " : " + one.device;
   }
   return text;
 }
@@ -48,9 +48,9 @@ std::vector<std::size_t> Order(const std::vector<Listed>& listed, const std::str
            Matches(device, listed[i].device_index, listed[i].device);
   });
   if (chosen == order.end()) {
-    throw std::invalid_argument("FLEETPOSE_OPENCL_DEVICE=" + selection +
-                                " (PLATFORM[:DEVICE], each an index or part of a name) matches none of:" +
-                                Describe(listed));
+    throw std::invalid_argument(
+        "FLEETPOSE_OPENCL_DEVICE=" + selection +
+        " (PLATFORM[:DEVICE], each an index or part of a name) matches none of:" + Describe(listed));
   }
   std::rotate(order.begin(), chosen, chosen + 1);
   return order;

@@ -155,7 +155,8 @@ std::vector<std::string> SplitSource(const ModuleData& module) {
     const std::size_t name_end = code.find('\n', name_begin);
     const std::size_t end = marker_from(name_begin);
     if (name_end == std::string::npos) break;
-    sections[code.substr(name_begin, name_end - name_begin)] = preamble + WithoutDeclarations(code.substr(begin, end - begin));
+    sections[code.substr(name_begin, name_end - name_begin)] =
+        preamble + WithoutDeclarations(code.substr(begin, end - begin));
     begin = end;
   }
   std::vector<std::string> sources;

@@ -138,8 +138,7 @@ ffi::String StopProfile(int index) {
 TVM_FFI_STATIC_INIT_BLOCK() {
   constexpr bool kOverride = true;
   ffi::Function::SetGlobal("runtime.timer.opencl", ffi::Function::FromTyped([](DLDevice device) {
-                             return tvm::runtime::Timer(
-                                 ffi::make_object<OpenCLTimer>(&GetDevice(device.device_id)));
+                             return tvm::runtime::Timer(ffi::make_object<OpenCLTimer>(&GetDevice(device.device_id)));
                            }),
                            kOverride);
   ffi::Function::SetGlobal("fleetpose.opencl.timer_samples", ffi::Function::FromTyped(TakeSamples), kOverride);
@@ -147,11 +146,10 @@ TVM_FFI_STATIC_INIT_BLOCK() {
       "fleetpose.opencl.profile_start",
       ffi::Function::FromPacked([](ffi::PackedArgs args, ffi::Any*) { StartProfile(DeviceArgument(args)); }),
       kOverride);
-  ffi::Function::SetGlobal("fleetpose.opencl.profile_stop",
-                           ffi::Function::FromPacked([](ffi::PackedArgs args, ffi::Any* rv) {
-                             *rv = StopProfile(DeviceArgument(args));
-                           }),
-                           kOverride);
+  ffi::Function::SetGlobal(
+      "fleetpose.opencl.profile_stop",
+      ffi::Function::FromPacked([](ffi::PackedArgs args, ffi::Any* rv) { *rv = StopProfile(DeviceArgument(args)); }),
+      kOverride);
 }
 
 }  // namespace

@@ -57,12 +57,12 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] |
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise UsageError(f"{path} is no checkpoint that can be read; --restart begins anew") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UsageError(f"{path} is not a checkpoint of this program; move it away, or --restart begins anew")
+        raise UsageError(f"{path} is not a checkpoint of this program; move it away, or give --restart to begin anew")
     theirs = content["identity"]
     differing = [name for name in identity.keys() | theirs.keys() if identity.get(name) != theirs.get(name)]
     if differing:
         said = ", ".join(f"{n} was {theirs.get(n)}, is {identity.get(n)}" for n in sorted(differing)[:3])
-        raise UsageError(f"{path} is of another training ({said}); --restart begins anew, another -o leaves it alone")
+        raise UsageError(f"{path} is of another training ({said}); give --restart to begin anew, or another -o")
     return content["state"]
 
 
