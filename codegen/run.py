@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from codegen.artifact.breakdown import Breakdown, break_down
 from codegen.artifact.follow import FollowedVideo, follow_video
-from codegen.artifact.loaded import Artifact, LayerTime
+from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import PoseResult, check_pose, find_people, prepare
 from codegen.artifact.video import VideoReader, check_suffix
 from devices import open_device
@@ -33,11 +33,11 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class PhotographRun:
-    """What an artifact made of a photograph; `timing` and `layers` where they were asked for."""
+    """What an artifact made of a photograph; `timing` and `breakdown` where they were asked for."""
 
     result: PoseResult
     timing: Measurement | None = None
-    layers: Sequence[LayerTime] = ()
+    breakdown: Breakdown | None = None
 
 
 def run_photograph(
@@ -57,10 +57,10 @@ def run_photograph(
     tensor, placement = prepare(artifact.manifest, image)
     result = find_people(artifact, image) if people else PoseResult([], placement.input_size, None)
     timing = measure(artifact.session, **artifact.call_arguments(tensor), repeats=repeats) if repeats else None
-    times = artifact.layer_times(tensor) if layers else []
+    breakdown = break_down({"": artifact}, tensor)[""] if layers else None
     if timing is not None and not timing.ok:
         raise FleetposeError(f"timing failed: {timing.error}")
-    return PhotographRun(result, timing, times)
+    return PhotographRun(result, timing, breakdown)
 
 
 def about(artifact: Artifact, input_size: tuple[int, int]) -> dict[str, Any]:
@@ -81,16 +81,23 @@ def photograph_report(artifact: Artifact, run: PhotographRun) -> dict[str, Any]:
         "people": [person.to_coco(0) for person in result.people],
         "decode_ms": None if result.decode_secs is None else 1e3 * result.decode_secs,
         "timing": encode(run.timing),
-        "layers": [
-            {
-                "layer": layer.code.layer,
-                "kernels": layer.code.kernels,
-                "schedule": layer.code.schedule,
-                "ms": 1e3 * layer.secs,
-            }
-            for layer in run.layers
-        ],
+        **(layers_report(run.breakdown) if run.breakdown else {"layers": []}),
     }
+
+
+def layers_report(breakdown: Breakdown) -> dict[str, Any]:
+    """Where an inference's time goes, as JSON values; the parts add up to "wall_ms"."""
+    wall_ms = 1e3 * breakdown.wall_secs
+    return {
+        "layers": [
+            {"layer": layer.code.layer, "kernels": layer.code.kernels, "schedule": layer.code.schedule,
+             "ms": 1e3 * layer.secs}
+            for layer in breakdown.layers()
+        ],
+        "gaps_ms": breakdown.gap_share * wall_ms,
+        "outside_ms": breakdown.outside_share * wall_ms,
+        "wall_ms": wall_ms,
+    }  # fmt: skip
 
 
 def video_report(
@@ -110,20 +117,22 @@ def video_report(
     }
 
 
-def print_layers(layers: Sequence[LayerTime]) -> None:
-    """The per-layer table: times by OpenCL events, and the share of the whole."""
-    total = sum(layer.secs for layer in layers)
-    rows = []
+def print_layers(breakdown: Breakdown) -> None:
+    """The per-layer table: times by OpenCL events, the share of the wall time, and what is no layer."""
+    wall_ms = 1e3 * breakdown.wall_secs
+    layers, rows = breakdown.layers(), []
     for layer in layers:
         code = layer.code
         shape = "x".join(map(str, code.out_shape))
         rate = f"{2e-9 * code.macs / layer.secs:.1f}" if code.macs and layer.secs else ""
         rows.append(
             (code.layer, code.schedule, code.tile, shape, f"{code.macs / 1e6:.1f}", f"{1e3 * layer.secs:.3f}",
-             f"{100 * layer.secs / total:.1f}", rate)
+             f"{1e5 * layer.secs / wall_ms:.1f}", rate)
         )  # fmt: skip
     cli.print_table(("layer", "schedule", "tile", "output", "MMACs", "ms", "%", "GFLOP/s"), rows)
-    print(f"{len(layers)} kernels, {1e3 * total:.2f} ms of kernel time")
+    parts = (breakdown.kernel_share, breakdown.gap_share, breakdown.outside_share)
+    kernels, gaps, outside = (f"{part * wall_ms:.2f} ms" for part in parts)
+    print(f"{wall_ms:.2f} ms by the wall clock: {kernels} in layers' kernels, {gaps} between them, {outside} outside")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -223,8 +232,8 @@ def _print_network(artifact: Artifact, input_size: tuple[int, int]) -> None:
 
 def print_photograph(artifact: Artifact, run: PhotographRun, out: Path | None) -> None:
     """A run on a photograph, for people."""
-    if run.layers:
-        print_layers(run.layers)
+    if run.breakdown:
+        print_layers(run.breakdown)
     _print_network(artifact, run.result.input_size)
     if run.timing:
         wall, event = 1e3 * (run.timing.wall_median_secs or 0), run.timing.event_median_secs

@@ -68,6 +68,13 @@ def layer_of(shape: tuple, rng: random.Random) -> dict[str, Any]:
     return {**found, **_pruned(found, rng)}
 
 
+def breakdown_of(kernels: list[dict[str, Any]], wall_ms: float) -> dict[str, float]:
+    """Parts that add up to `wall_ms`."""
+    kernels_ms = sum(kernel["ms"] for kernel in kernels)
+    gaps_ms = 0.4 * (wall_ms - kernels_ms)
+    return {"kernels_ms": kernels_ms, "gaps_ms": gaps_ms, "outside_ms": wall_ms - kernels_ms - gaps_ms}
+
+
 def _pruned(layer: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     """What is different of a layer that has variants."""
     zeros = rng.choice((0.5, 0.75))
@@ -153,14 +160,16 @@ def sample_result(seed: int = 0) -> dict[str, Any]:
             for layer in layers
         ] + [ends],
     }  # fmt: skip
+    headline = headline_of(layers)
     measured = [math.exp(rng.uniform(-3, 2.3)) for _ in range(300)]
     return {
         "format": "fleetpose.result/1", "model": "lwop", "weights": "w.safetensors", "size": [368, 368],
         "device": {"name": "pthread-haswell-AMD EPYC 7763", "profile": "host-avx2", "driver": "3.1", "host": True,
                    "spec": "host", "platform": "OpenCL 3.0 PoCL 3.1"},
-        "date": "2026-11-26T06:45:54+00:00", "goal": {"kind": "speedup", "value": 1.3}, "headline": headline_of(layers),
+        "date": "2026-11-26T06:45:54+00:00", "goal": {"kind": "speedup", "value": 1.3}, "headline": headline,
         "layers": layers, "curves": [curve_of(layer) for layer in layers if layer["fastest_tried"]],
         "sensitivity": sensitivity_of(list(dict.fromkeys(layer["block"] for layer in layers))), "kernels": kernels,
+        "breakdown": {which: breakdown_of(kernels[which], headline[f"{which}_ms"]) for which in ("dense", "sparse")},
         "predictor": {
             "metrics": {"mape": 0.121, "median_ape": 0.083, "within_10": 0.58, "interval_coverage": 0.91,
                         "spearman": 0.987},

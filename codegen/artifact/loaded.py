@@ -9,19 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codegen.artifact.manifest import Entry, LayerCode, Manifest, read_manifest
+from codegen.artifact.manifest import Entry, Manifest, read_manifest
 from fleetpose.errors import FleetposeError, UsageError
 
 if TYPE_CHECKING:
     from devices.session import Session
 
 
-@dataclass(frozen=True)
-class LayerTime:
-    """Seconds one layer's kernels took on the device, by OpenCL's event clock, within a run of the whole network."""
+PROFILE_START, PROFILE_STOP = "fleetpose.opencl.profile_start", "fleetpose.opencl.profile_stop"
 
-    code: LayerCode
-    secs: float
+
+def keeps_kernel_log(session: Session) -> bool:
+    """Whether the server of a device tells when each kernel began and ended."""
+    return session.function(PROFILE_START) is not None
+
+
+@dataclass(frozen=True)
+class KernelLog:
+    """An inference by the device's event clock.
+
+    Attributes:
+        layer_secs: of each layer's kernels, in launch order.
+        span_secs: from the first kernel's start to the last one's end.
+    """
+
+    layer_secs: tuple[float, ...]
+    span_secs: float
 
 
 class Artifact:
@@ -102,30 +115,27 @@ class Artifact:
             self._machine.save_function(entry.name, name, *arguments, include_return=False)
         return {"function": self._machine, "entry": name}
 
-    def layer_times(self, tensor: np.ndarray, runs: int = 10) -> list[LayerTime]:
-        """Median time of every layer over `runs` inferences, in launch order.
+    def log_kernels(self, tensor: np.ndarray) -> KernelLog:
+        """What the device's event clock says of an inference on `tensor`, (1, C, H, W) float32.
 
         Raises:
-            FleetposeError: the device's log does not match the manifest.
+            FleetposeError: the device's server keeps no log of kernels, or it does not match the manifest.
         """
         entry = self._prepare(tensor)
-        start = self.session.function("fleetpose.opencl.profile_start")
-        if start is None:
+        if not keeps_kernel_log(self.session):
             raise FleetposeError("the device's server has no kernel log; offer it with python -m devices.serve")
-        samples = []
-        for _ in range(runs):
-            start()
-            try:
-                with self.session.guard("running the network"):
-                    self._machine.invoke_stateful(entry.name)
-            finally:
-                launches = self.session.ask("fleetpose.opencl.profile_stop")
-            names = [launch["kernel"] for launch in launches]
-            expected = [kernel for code in entry.layers for kernel in code.kernels]
-            if names != expected:
-                listed = len(expected)
-                raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {listed}: {names}")
-            samples.append(launches)
-        secs = np.median([[run["end_secs"] - run["start_secs"] for run in sample] for sample in samples], axis=0)
-        left = iter(secs)
-        return [LayerTime(code, float(sum(next(left) for _ in code.kernels))) for code in entry.layers]
+        self.session.function(PROFILE_START)()
+        try:
+            with self.session.guard("running the network"):
+                self._machine.invoke_stateful(entry.name)
+        finally:
+            launches = self.session.ask(PROFILE_STOP)
+        names = [launch["kernel"] for launch in launches]
+        expected = [kernel for code in entry.layers for kernel in code.kernels]
+        if names != expected:
+            listed = len(expected)
+            raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {listed}: {names}")
+        secs = iter(launch["end_secs"] - launch["start_secs"] for launch in launches)
+        layers = tuple(sum(next(secs) for _ in code.kernels) for code in entry.layers)
+        span = max(launch["end_secs"] for launch in launches) - min(launch["start_secs"] for launch in launches)
+        return KernelLog(layers, span)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen.artifact.loaded import Artifact
+from codegen.artifact.breakdown import break_down
+from codegen.artifact.loaded import Artifact, keeps_kernel_log
 from codegen.artifact.pose import check_pose, find_people, prepare
 from codegen.verify import verify
 from devices.timers import TimedCall
@@ -57,22 +58,19 @@ def verify_artifacts(job: Job, report: Report) -> str:
 
 
 def run_photograph(job: Job, report: Report) -> str:
-    """People on a photograph, drawn, by the planned network; and where the time goes in both."""
+    """People on a photograph, drawn, by the planned network."""
     image_path = photograph(job)
-    artifacts = {name: Artifact(job.path(file), job.lease.session) for name, file in ARTIFACTS.items()}
-    report("where the time goes")
-    tensor = example(job, artifacts["sparse"])
-    kernels = {name: _kernels(artifact, tensor) for name, artifact in artifacts.items()}
     people, said = None, why_no_people(job, image_path)
     if not said:
         assert image_path is not None
+        report(image_path.name)
         image = read_image(image_path)
-        skeletons = find_people(artifacts["sparse"], image, decodes=1).people
+        skeletons = find_people(Artifact(job.path(SPARSE_SO), job.lease.session), image, decodes=1).people
         write_picture(job.path(PEOPLE), draw_people(image, skeletons), force=True)
         count = len(skeletons)
         people = {"image": PEOPLE, "count": count}
         said = f"{count} {'person' if count == 1 else 'people'} on {image_path.name}: {job.path(PEOPLE)}"
-    write_json(job.path(RUN), {"people": people, "kernels": kernels}, force=True)
+    write_json(job.path(RUN), {"people": people}, force=True)
     return said
 
 
@@ -103,14 +101,6 @@ def example(job: Job, artifact: Artifact) -> np.ndarray:
     return np.random.default_rng(job.request.seed).uniform(-0.5, 0.5, shape).astype(np.float32)
 
 
-def _kernels(artifact: Artifact, tensor: np.ndarray) -> list[dict[str, Any]]:
-    """Milliseconds of each layer's kernels in launch order; [] where the device's server keeps no log of them."""
-    if artifact.session.function("fleetpose.opencl.profile_start") is None:
-        return []
-    times = artifact.layer_times(tensor)
-    return [{"name": time.code.layer, "schedule": time.code.schedule, "ms": 1e3 * time.secs} for time in times]
-
-
 def compare(job: Job, report: Report) -> str:
     """The two networks and the reference kernel timed in turn on the device, by wall clock."""
     report("dense and sparse in turn")
@@ -127,6 +117,8 @@ def compare(job: Job, report: Report) -> str:
     dense, sparse = (times[name]["ms"] for name in ARTIFACTS)
     reference_ms = dense / result.ratios[REFERENCE_NAME].median
     facts = {**times, "speedup": speedup, "conditions": conditions, "reference_ms": reference_ms}
+    report("where the time goes")
+    facts.update(_breakdowns(job, artifacts, tensor, {name: times[name]["ms"] for name in ARTIFACTS}))
     write_json(job.path(COMPARED), facts, force=True)
     return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {ratio.median:.2f} times as fast"
 
@@ -148,6 +140,31 @@ def _in_turn(job: Job, calls: Mapping[str, TimedCall]) -> Interleaved:
         if not measurement.ok:
             raise FleetposeError(f"timing {ARTIFACTS.get(name, 'the reference kernel')} failed: {measurement.error}")
     return result
+
+
+def _breakdowns(
+    job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray, wall_ms: Mapping[str, float]
+) -> dict[str, Any]:
+    """Where the time of both goes, in one interleaved run: layers' kernels, and the parts of the wall times given.
+
+    Both are empty where the device's server keeps no log of kernels.
+    """
+    if not keeps_kernel_log(job.lease.session):
+        return {"kernels": {name: [] for name in artifacts}, "breakdown": {}}
+    parts = break_down(artifacts, tensor, job.request.rounds)
+    kernels = {
+        name: [
+            {"name": layer.code.layer, "schedule": layer.code.schedule, "ms": 1e3 * layer.secs}
+            for layer in part.layers(1e-3 * wall_ms[name])
+        ]
+        for name, part in parts.items()
+    }
+    shares = {
+        name: {"kernels_ms": part.kernel_share, "gaps_ms": part.gap_share, "outside_ms": part.outside_share}
+        for name, part in parts.items()
+    }
+    breakdown = {name: {key: share * wall_ms[name] for key, share in part.items()} for name, part in shares.items()}
+    return {"kernels": kernels, "breakdown": breakdown}
 
 
 def _times(measurement: Measurement) -> dict[str, Any]:

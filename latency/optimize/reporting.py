@@ -52,7 +52,7 @@ def gather_result(job: Job) -> dict[str, Any]:
     request, plan = job.request, job.plan
     forecaster = forecaster_of(job, Predictor.load(job.path(PREDICTOR)))
     layers = Layers(job, forecaster, plan)
-    fitted, ran = read_json(job.path(FITTED)), read_json(job.path(RUN))
+    fitted, ran, timed = (read_json(job.path(name)) for name in (FITTED, RUN, COMPARED))
     sensitivity = read_json(request.sensitivity, "sensitivity") if request.sensitivity else None
     return {
         "format": FORMAT,
@@ -66,7 +66,8 @@ def gather_result(job: Job) -> dict[str, Any]:
         "layers": layers.rows(),
         "curves": layers.curves(),
         "sensitivity": sensitivity,
-        "kernels": ran["kernels"],
+        "kernels": timed["kernels"],
+        "breakdown": timed["breakdown"],
         "predictor": {"metrics": fitted["metrics"], "split": fitted["split"], "pairs": fitted["pairs"]},
         "people": ran["people"],
         "verify": read_json(job.path(VERIFIED)),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from codegen import build as build_command
+from codegen.artifact.breakdown import break_down
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.manifest import manifest_path, parameters_path, read_manifest
 from codegen.building.build import build
@@ -120,9 +121,13 @@ def test_build_dumps_sources(host, tmp_path):
 def test_layer_times_follow_the_manifest(host, artifact):
     loaded = Artifact(artifact, host)
     tensor = np.zeros((1, 3, 64, 96), np.float32)
-    times = loaded.layer_times(tensor, runs=3)
-    assert [one.code.layer for one in times] == [code.layer for code in loaded.manifest.entry((64, 96)).layers]
-    assert all(one.secs > 0 for one in times)
+    parts = break_down({"this": loaded, "other": Artifact(artifact, host)}, tensor, rounds=3)
+    for part in parts.values():
+        layers = part.layers()
+        assert [layer.code.layer for layer in layers] == [code.layer for code in loaded.manifest.entry((64, 96)).layers]
+        assert all(layer.secs > 0 for layer in layers)
+        assert part.gap_share >= 0
+        assert sum(layer.secs for layer in layers) == pytest.approx(part.kernel_share * part.wall_secs)
     timing = measure(host, **loaded.call_arguments(tensor), repeats=3)
     assert timing.ok, timing.error
     assert 0 < timing.event_median_secs <= timing.wall_median_secs
@@ -160,6 +165,7 @@ from devices import open_device
 from devices.rpc import lean
 lean.without_compiler()
 import numpy as np
+from codegen.artifact.breakdown import break_down
 from codegen.artifact.loaded import Artifact
 with open_device("host") as session:
     Artifact(sys.argv[1], session).run(np.zeros((1, 3, 64, 64), np.float32))

@@ -6,6 +6,7 @@ from math import prod
 
 from latency.report.rendering.document import Cell, Column, Section, Table
 from latency.report.rendering.formats import (
+    ARROW,
     NOTHING,
     TIMES,
     Number,
@@ -18,6 +19,8 @@ from latency.report.rendering.formats import (
 )
 from latency.report.result import Values
 
+Pair = tuple[str, float | None, float | None]
+KINDS = ("dense", "sparse")
 COLUMNS = (
     Column("Layer"),
     Column("Shape", "of the output"),
@@ -25,6 +28,7 @@ COLUMNS = (
     Column("Dense", "ms, IQR", "number"),
     Column("Sparse kernel", "", "brief"),
     Column("Sparse", "ms, IQR", "number"),
+    Column("In the network", f"dense {ARROW} planned, ms", "number"),
     Column("Ratio", f"measured, {TIMES}", "number"),
     Column("Ratio", f"predicted, {TIMES}", "number"),
     Column("Break-even", "zeros", "number"),
@@ -43,9 +47,13 @@ def layers_section(result: Values) -> Section | None:
     lead = (
         f"{sparse} of {convolutions} convolutions are sparse. A ratio is the dense time over the sparse one, each by "
         f"its best kernel: above 1 sparse is faster. IQR is the middle half of the samples. In grey stands the fastest "
-        f"sparse kernel that was tried and not chosen."
+        f"sparse kernel that was tried and not chosen. Dense and sparse times are of a layer timed alone; those in the "
+        f"network are of whole inferences, both networks in one interleaved run; with the gaps between them they "
+        f"add up to the headline's."
     )
-    table = Table("Layers", COLUMNS, tuple(map(_row, layers)), tuple(layer["name"] for layer in layers), sortable=True)
+    inside = {name: (dense, sparse) for name, dense, sparse in kernel_pairs(result)}
+    rows = tuple(_row(layer, *inside.get(layer["name"], (None, None))) for layer in layers)
+    table = Table("Layers", COLUMNS, rows, tuple(layer["name"] for layer in layers), sortable=True)
     return Section("layers", "Layer by layer", lead, (table,))
 
 
@@ -57,7 +65,19 @@ def show_fastest_tried(layer: Values) -> Values:
     return {**layer, "variant": tried["variant"], "sparse_ms": tried["ms"], "measured_ratio": tried["measured_ratio"]}
 
 
-def _row(layer: Values) -> tuple[Cell, ...]:
+def kernel_pairs(result: Values) -> list[Pair]:
+    """(layer, dense ms, sparse ms) of kernels in both networks, the longest first; None where one of them lacks it."""
+    kernels = result.get("kernels") or {}
+    sums: dict[str, dict[str, float]] = {}
+    for which in KINDS:
+        for kernel in kernels.get(which) or ():
+            times_ms = sums.setdefault(kernel["name"], {})
+            times_ms[which] = times_ms.get(which, 0.0) + kernel["ms"]
+    pairs = [(name, times_ms.get("dense"), times_ms.get("sparse")) for name, times_ms in sums.items()]
+    return sorted(pairs, key=lambda pair: -max(pair[1] or 0.0, pair[2] or 0.0))
+
+
+def _row(layer: Values, dense_inside: float | None, sparse_inside: float | None) -> tuple[Cell, ...]:
     layer = show_fastest_tried(layer)
     sparse = layer["decision"] == "sparse"
     tone = "sparse" if sparse else "quiet"
@@ -69,6 +89,7 @@ def _row(layer: Values) -> tuple[Cell, ...]:
         _time(layer, "dense"),
         Cell(layer.get("variant") or NOTHING, layer.get("sparse_schedule") or "", tone="" if sparse else tone),
         _time(layer, "sparse", tone),
+        _inside(dense_inside, sparse_inside),
         _number(layer.get("measured_ratio"), times(layer.get("measured_ratio")), "measured", tone),
         _number(
             layer.get("predicted_ratio"), times(layer.get("predicted_ratio")), "predicted", tone,
@@ -103,6 +124,13 @@ def _time(layer: Values, which: str, tone: str = "") -> Cell:
         iqr = interval(layer.get(f"{which}_iqr_ms"), 3)
         return _number(measured, layer_ms(measured), "measured", tone, iqr)
     return _number(predicted, layer_ms(predicted), "predicted", tone, "predicted")
+
+
+def _inside(dense: float | None, sparse: float | None) -> Cell:
+    """A layer's times in the dense and the planned network."""
+    if dense is None or sparse is None:
+        return Cell(NOTHING)
+    return _number(dense, f"{layer_ms(dense)} {ARROW} {layer_ms(sparse)}", "measured")
 
 
 def _number(key: Number, said: str, mark: str = "", tone: str = "", note: str = "") -> Cell:

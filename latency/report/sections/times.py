@@ -11,7 +11,7 @@ from latency.report.rendering.document import Cell, Column, Figure, Section, Tab
 from latency.report.rendering.formats import TIED, layer_ms, to_fixed
 from latency.report.rendering.markup import Html, element
 from latency.report.result import Values
-from latency.report.sections.layers import show_fastest_tried
+from latency.report.sections.layers import KINDS, Pair, kernel_pairs, show_fastest_tried
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1160, 270, 44, 26, 58
 #: about how wide a letter is
@@ -20,24 +20,43 @@ LETTER = 6.6
 PAIRED, END, ROW = 380, 318, 46
 OTHER = "copies and what else is no layer"
 LONGEST = 8
+#: parts of an inference, by their keys in the result
+PARTS = {
+    "kernels_ms": "layers' kernels, by the device's event clock",
+    "gaps_ms": "between kernels",
+    "outside_ms": "before the first kernel and after the last one",
+}
 #: layers that take longer than so many times what nine in ten do not exceed are cut in the drawing
 CUT = 3.0
 #: letters over a bar
 LONGEST_NAME = 52
-
-Pair = tuple[str, float | None, float | None]
 
 
 def times_section(result: Values) -> Section | None:
     """The section; None without a time."""
     layers = [show_fastest_tried(layer) for layer in result["layers"] if dense_ms(layer) is not None]
     pairs = kernel_pairs(result)
-    parts = [latency_by_layer(layers)] if layers else []
+    parts: list[Figure | Table] = [latency_by_layer(layers)] if layers else []
+    parts += [table] if (table := parts_table(result)) is not None else []
     if pairs:
-        parts += [_bars("By block", _by_block(result, pairs), "Kernel time of both networks, by OpenCL's event clock."),
+        parts += [_bars("By block", _by_block(result, pairs), "Both networks' kernels, in one interleaved run."),
                   _bars("The longest kernels", pairs[:LONGEST], _longest_caption(pairs))]  # fmt: skip
     lead = "Pale bars are the dense network, accented ones the sparse; hollow bars are predicted, filled ones measured."
     return Section("times", "Where the time goes", lead, tuple(parts)) if parts else None
+
+
+def parts_table(result: Values) -> Table | None:
+    """The headline's times in parts that add up to them; None where the device keeps no log of kernels."""
+    breakdown, headline = result.get("breakdown") or {}, result["headline"]
+    if not breakdown:
+        return None
+    rows = [
+        *((label, *(breakdown[which][key] for which in KINDS)) for key, label in PARTS.items()),
+        ("an inference, by the wall clock", *(headline[f"{which}_ms"] for which in KINDS)),
+    ]
+    cells = tuple((Cell(label), *(Cell(to_fixed(ms, 2), mark="measured") for ms in times)) for label, *times in rows)
+    columns = (Column("Part"), Column("Dense", "ms", "number"), Column("Sparse", "ms", "number"))
+    return Table("What an inference consists of, ms", columns, cells)
 
 
 def dense_ms(layer: Values) -> float | None:
@@ -115,18 +134,6 @@ def _block_labels(layers: Sequence[Values], step: float) -> list[Html]:
             taken[row] = middle + width / 2 + LETTER
             drawn.append(text((middle, base + 17 + 15 * row), block, "", "middle"))
     return drawn
-
-
-def kernel_pairs(result: Values) -> list[Pair]:
-    """(kernel, dense ms, sparse ms) of both networks, the longest first; None where one of them lacks it."""
-    kernels = result.get("kernels") or {}
-    sums: dict[str, dict[str, float]] = {}
-    for which in ("dense", "sparse"):
-        for kernel in kernels.get(which) or ():
-            times_ms = sums.setdefault(kernel["name"], {})
-            times_ms[which] = times_ms.get(which, 0.0) + kernel["ms"]
-    pairs = [(name, times_ms.get("dense"), times_ms.get("sparse")) for name, times_ms in sums.items()]
-    return sorted(pairs, key=lambda pair: -max(pair[1] or 0.0, pair[2] or 0.0))
 
 
 def _by_block(result: Values, pairs: Sequence[Pair]) -> list[Pair]:
