@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Make the virtual environment $1 ready: system packages, pinned Python packages, the C++ backend.
 # System packages are looked for every time (milliseconds); the rest is done again only if the dependencies or the C++
-# sources changed since it last succeeded.
+# sources changed since it last succeeded. Missing system packages are installed by apt; where that is not allowed, or
+# fails, or FLEETPOSE_SETUP_APT=0, a compiler (ziglang) and, on x86-64, OpenCL (Intel's runtime for CPUs) come by pip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${1:-.venv}
@@ -30,44 +31,66 @@ implementation() {
   done
   return 1
 }
-have c++ || have g++ || have clang++ || missing+=(g++)
-[ -f /usr/include/CL/cl.h ] || [ -f /usr/local/include/CL/cl.h ] || missing+=(opencl-c-headers)
-library libOpenCL.so.1 || missing+=(ocl-icd-libopencl1)
-implementation || missing+=(pocl-opencl-icd)
+intel=$venv/lib/libintelocl.so  # comes by pip, see below, and does for both OpenCL packages
+compiler() { have c++ || have g++ || have clang++; }
+compiler || [ -f "$stamp" ] || missing+=(g++)
+library libOpenCL.so.1 || [ -f "$intel" ] || missing+=(ocl-icd-libopencl1)
+implementation || [ -f "$intel" ] || missing+=(pocl-opencl-icd)
 have python3 || missing+=(python3)
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
-if [ ${#missing[@]} -gt 0 ]; then
-  command="apt-get install -y --no-install-recommends ${missing[*]}"
-  if have apt-get && [ "$(id -u)" = 0 ]; then as_root=""
-  elif have apt-get && sudo -n true 2>/dev/null; then as_root="sudo"
-  else
-    say "these system packages are missing: ${missing[*]}"
-    say "install them, then run make again:  sudo $command"
-    exit 1
+# Install what is missing by apt; fails, having said why, where that cannot be done.
+by_apt() {
+  local as_root="" log
+  local -a command=(apt-get install -y --no-install-recommends "${missing[@]}")
+  [ "${FLEETPOSE_SETUP_APT:-1}" != 0 ] && have apt-get || return 1
+  if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null || return 1
+    as_root=sudo
   fi
   say "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
   log=$(mktemp)
-  # shellcheck disable=SC2086
-  if ! { $as_root apt-get update -qq && $as_root $command -qq; } >"$log" 2>&1; then
+  if ! { $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive "${command[@]}" -qq; } >"$log" 2>&1
+  then
     cat "$log" >&2
-    say "apt-get failed; try by hand, then run make again:  ${as_root:+sudo }$command"
-    exit 1
+    say "apt-get failed; by hand:  ${as_root:+sudo }${command[*]}"
+    rm -f "$log"
+    return 1
   fi
   rm -f "$log"
+}
+opencl_by_pip=""
+if [ ${#missing[@]} -gt 0 ] && ! by_apt; then
+  no_other_way=()
+  for name in "${missing[@]}"; do
+    case $name:$(uname -sm) in
+      g++:Linux*) ;;
+      ocl-icd-libopencl1:"Linux x86_64" | pocl-opencl-icd:"Linux x86_64") opencl_by_pip=1 ;;
+      *) no_other_way+=("$name") ;;
+    esac
+  done
+  if [ ${#no_other_way[@]} -gt 0 ]; then
+    say "these system packages are missing: ${missing[*]}"
+    say "install them, then run make again:  sudo apt-get install -y --no-install-recommends ${missing[*]}"
+    exit 1
+  fi
 fi
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
   say "Python 3.10 or newer is needed, python3 is $(python3 -V)"; exit 1
 fi
 
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
-
-# --- Python packages -----------------------------------------------------------------------------------------------
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 if [ ! -x "$venv/bin/python" ]; then
   say "making $venv"
   python3 -m venv "$venv"
 fi
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+if [ -n "$opencl_by_pip" ]; then
+  say "installing Intel's OpenCL runtime for CPUs into $venv (270 MB to fetch)"
+  pip install -q intel-opencl-rt intel-cmplr-lib-rt intel-cmplr-lic-rt tbb
+  say "it is free of charge but not free software, see $venv/share/doc/opencl/licensing/EULA.txt"
+fi
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
+
+# --- Python packages -----------------------------------------------------------------------------------------------
 torch=$(sed -n 's/^torch==//p' constraints.txt)
 if ! "$venv/bin/python" -c "import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '$torch')" 2>/dev/null; then
   say "installing torch $torch (CPU build)"
@@ -78,7 +101,14 @@ if ! "$venv/bin/python" -c "import importlib.metadata as m, sys; sys.exit(m.vers
 fi
 say "installing dependencies and building the OpenCL backend"
 pip install -q -c constraints.txt scikit-build-core cmake ninja apache-tvm apache-tvm-ffi
-PATH="$PWD/$venv/bin:$PATH" pip install -q -c constraints.txt --no-build-isolation -e '.[demo,test,lint]'
+install=(install -q -c constraints.txt --no-build-isolation -e '.[demo,test,lint]')
+if compiler; then
+  PATH="$PWD/$venv/bin:$PATH" pip "${install[@]}"
+else
+  pip "${install[@]}" -C wheel.cmake=false
+  say "no C++ compiler: building the backend with pip's ziglang, which takes some minutes"
+  "$venv/bin/python" tools/build_with_zig.py >/dev/null
+fi
 
 fingerprint > "$stamp"
 say "ready; for the commands themselves: . $venv/bin/activate"

@@ -142,12 +142,17 @@ def round_trip(patient: Patient) -> str:
 
 
 def libopencl(patient: Patient) -> str:
+    """The library that the server has opened; on this machine also those of pip that it could open instead."""
+    from devices import runtime
+
     session = patient.require_session()
     library = session.function("fleetpose.opencl.library")
     if library is None:
         raise Missing("the server has no fleetpose backend")
     with session.guard("looking for libOpenCL"):
-        return str(library())
+        opened = str(library())
+    others = [path for path, *_ in runtime.pip_libraries() if patient.spec == "host" and path != opened]
+    return "; ".join([opened, *(f"FLEETPOSE_LIBOPENCL=pip would take {path}" for path in others[:1])])
 
 
 def opencl_devices(patient: Patient) -> str:
@@ -227,17 +232,18 @@ def ndk(_: Patient) -> str:
 
 PIP = "python -m pip install"
 APT = "sudo apt-get install -y"
+INTEL = f"{PIP} intel-opencl-rt intel-cmplr-lib-rt"
 
 CHECKS = (
     Check("Python", True, python, f"{APT} python3.11"),
     Check("TVM pins", True, pins, f"{PIP} -e . (it pins them)"),
     Check("TVM import", True, tvm_import, f"{PIP} --force-reinstall apache-tvm==0.27.0.post1"),
-    Check("backend", True, backend, f"{PIP} --no-build-isolation -e . (needs {APT} g++ opencl-c-headers)"),
+    Check("backend", True, backend, f"{PIP} --no-build-isolation -e . (needs a C++ compiler; or make setup)"),
     Check("linker", True, linker, f"{PIP} ziglang"),
     Check("C++ compiler", False, compiler, f"{APT} g++"),
     Check("RPC session", True, rpc, "python -m devices.doctor -vv (shows where it stops)"),
     Check("RPC round trip", True, round_trip, "mend the RPC session first"),
-    Check("libOpenCL", True, libopencl, f"{APT} ocl-icd-libopencl1 pocl-opencl-icd"),
+    Check("libOpenCL", True, libopencl, f"{APT} ocl-icd-libopencl1 pocl-opencl-icd; without root, x86-64: {INTEL}"),
     Check("OpenCL devices", True, opencl_devices, f"{APT} pocl-opencl-icd; or unset FLEETPOSE_OPENCL_DEVICE"),
     Check("small kernel", True, kernel, "FLEETPOSE_CACHE=0 python -m devices.doctor (then without the program cache)"),
     Check("program cache", False, program_cache, "export FLEETPOSE_CACHE_DIR=/a/writable/folder"),

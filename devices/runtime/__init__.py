@@ -11,6 +11,7 @@ import ctypes
 import importlib.metadata
 import importlib.util
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def load() -> None:
         return
     try:
         _library = ctypes.CDLL(str(_path), mode=ctypes.RTLD_LOCAL)
-        _offer_pip_opencl(_library)
+        _offer_pip_libraries(_library)
         _error = None
     except Exception as error:
         _error = f"{_path} cannot be loaded: {error}"
@@ -57,17 +58,35 @@ def library_path() -> Path | None:
     return next((folder / LIBRARY_NAME for folder in folders if (folder / LIBRARY_NAME).is_file()), None)
 
 
-def _offer_pip_opencl(library: ctypes.CDLL) -> None:
-    """Tell the backend of the ICD loader inside pip's pyopencl, for machines whose system has none."""
+def pip_libraries() -> list[tuple[str, str, str]]:
+    """The OpenCL libraries that pip has installed beside this Python, in the order in which the backend tries them.
+
+    Each is (path, PYOPENCL_HOME, OCL_ICD_VENDORS), "" where that variable is not needed. The backend tries them where the
+    system has none, or first and only with FLEETPOSE_LIBOPENCL=pip:
+
+    - Intel's runtime for x86-64 CPUs (intel-opencl-rt), which needs no ICD loader. It is looked for by its place in the
+      environment, since its own .icd file names a path of the machine that it was built on.
+    - the ICD loader in pyopencl's wheel.
+    """
+    libraries = []
+    intel = Path(sys.prefix) / "lib" / "libintelocl.so"
+    if intel.is_file():
+        libraries.append((str(intel), "", ""))
     spec = importlib.util.find_spec("pyopencl")  # finds, does not import
-    if spec is None or not spec.submodule_search_locations:
-        return
-    home = Path(spec.submodule_search_locations[0])
-    loader = next(iter(sorted((home / ".libs").glob("libOpenCL*.so*"))), None)
-    if loader is None:
-        return
-    # pocl-binary-distribution puts libpocl here too, with an .icd that only pyopencl itself can follow.
-    driver = next(iter(sorted((home / ".libs").glob("libpocl*.so*"))), "")
+    if spec is not None and spec.submodule_search_locations:
+        home = Path(spec.submodule_search_locations[0])
+        # pocl-binary-distribution puts libpocl here too, with an .icd that only pyopencl itself can follow.
+        loader, driver = (
+            next(iter(sorted((home / ".libs").glob(f"{name}*.so*"))), "") for name in ("libOpenCL", "libpocl")
+        )
+        if loader:
+            libraries.append((str(loader), str(home), str(driver)))
+    return libraries
+
+
+def _offer_pip_libraries(library: ctypes.CDLL) -> None:
+    """Tell the backend of them."""
     library.fleetpose_opencl_offer_pip_library.argtypes = [ctypes.c_char_p] * 3
     library.fleetpose_opencl_offer_pip_library.restype = None
-    library.fleetpose_opencl_offer_pip_library(os.fsencode(loader), os.fsencode(home), os.fsencode(driver))
+    for paths in pip_libraries():
+        library.fleetpose_opencl_offer_pip_library(*map(os.fsencode, paths))

@@ -22,23 +22,22 @@ std::mutex& PipMutex() {
   return mutex;
 }
 
-Candidate& PipCandidate() {
-  static Candidate candidate;
-  return candidate;
+std::vector<Candidate>& PipCandidates() {
+  static std::vector<Candidate> candidates;
+  return candidates;
 }
 
 std::vector<Candidate> Candidates() {
+  std::lock_guard<std::mutex> lock(PipMutex());
   std::vector<Candidate> result;
   if (const char* given = std::getenv("FLEETPOSE_LIBOPENCL"); given != nullptr && *given != '\0') {
+    if (std::string(given) == "pip" && !PipCandidates().empty()) return PipCandidates();
     result.push_back({given, "", ""});
     return result;  // asked for by name: anything else would be a surprise
   }
   result.push_back({"libOpenCL.so.1", "", ""});
   result.push_back({"libOpenCL.so", "", ""});
-  {
-    std::lock_guard<std::mutex> lock(PipMutex());
-    if (!PipCandidate().path.empty()) result.push_back(PipCandidate());
-  }
+  result.insert(result.end(), PipCandidates().begin(), PipCandidates().end());
   for (const char* path : {
 #if defined(__LP64__)
            "/vendor/lib64/libOpenCL.so",
@@ -145,14 +144,15 @@ const Api& GetApi() {
   const Library& library = GetLibrary();
   if (!library.loaded()) {
     Throw(library.failure +
-          "\ninstall one (apt-get install ocl-icd-libopencl1 pocl-opencl-icd) or set FLEETPOSE_LIBOPENCL");
+          "\ninstall one (apt-get install ocl-icd-libopencl1 pocl-opencl-icd; on x86-64 without root: "
+          "pip install intel-opencl-rt intel-cmplr-lib-rt) or set FLEETPOSE_LIBOPENCL");
   }
   return library.api;
 }
 
 void OfferPipLibrary(std::string library, std::string home, std::string vendors) {
   std::lock_guard<std::mutex> lock(PipMutex());
-  PipCandidate() = {std::move(library), std::move(home), std::move(vendors)};
+  PipCandidates().push_back({std::move(library), std::move(home), std::move(vendors)});
 }
 
 }  // namespace fleetpose::opencl

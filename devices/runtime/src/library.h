@@ -3,11 +3,10 @@
 // Nothing here links OpenCL, so that the same wheel loads on machines (and phones) with no OpenCL at all.
 #pragma once
 
-#define CL_TARGET_OPENCL_VERSION 120  // what every phone driver of interest has
-#include <CL/cl.h>
-
 #include <string>
 #include <vector>
+
+#include "cl.h"
 
 namespace fleetpose::opencl {
 
@@ -61,16 +60,17 @@ struct Library {
   bool loaded() const { return failure.empty(); }
 };
 
-// Search once per process, on first use, never at load: FLEETPOSE_LIBOPENCL alone if set, else the system's loader,
-// pip's pyopencl (see OfferPipLibrary), phone vendor paths. A loader that lists no platform is passed over.
-// Never throws.
+// Search once per process, on first use, never at load. FLEETPOSE_LIBOPENCL, if set, is the only path tried, or "pip" for
+// what pip has installed. Otherwise the system's loader is tried, then pip's (see OfferPipLibrary), then phone vendor
+// paths. A library that lists no platform is passed over. Never throws.
 const Library& GetLibrary();
 
 // The entry points. Throws OpenCLError, naming what was searched, when there is no usable libOpenCL.
 const Api& GetApi();
 
-// Tells the search of the ICD loader that pip's pyopencl carries: its path, pyopencl's folder, the ICD file or folder
-// ("" if none). Only before the first use; the Python side calls it through fleetpose_opencl_offer_pip_library.
+// Tells the search of one more library that pip has installed: its path and, for the ICD loader that pyopencl carries,
+// pyopencl's folder and the ICD file or folder ("" if none). They are tried in the order of the calls. Only before the
+// first use; the Python side calls it through fleetpose_opencl_offer_pip_library.
 void OfferPipLibrary(std::string library, std::string home, std::string vendors);
 
 }  // namespace fleetpose::opencl
