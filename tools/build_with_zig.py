@@ -66,8 +66,8 @@ def build(output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         zig(
             "-nostdlib++", "-Wl,--gc-sections", "-Wl,-rpath,$ORIGIN/../../tvm/lib:$ORIGIN/../../tvm_ffi/lib",
-            "-isystem", tvm / "include", "-isystem", ffi / "include", "-o", output, *sorted(SOURCES.glob("*.cc")), libcxx,
-            tvm / "lib" / "libtvm_runtime.so", ffi / "lib" / "libtvm_ffi.so",
+            "-isystem", tvm / "include", "-isystem", ffi / "include", "-o", output,
+            *sorted(SOURCES.glob("*.cc")), libcxx, tvm / "lib" / "libtvm_runtime.so", ffi / "lib" / "libtvm_ffi.so",
             system_library("libstdc++.so.6"), system_library("libgcc_s.so.1"), "-ldl",
         )  # fmt: skip
 

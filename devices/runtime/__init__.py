@@ -61,8 +61,8 @@ def library_path() -> Path | None:
 def pip_libraries() -> list[tuple[str, str, str]]:
     """The OpenCL libraries that pip has installed beside this Python, in the order in which the backend tries them.
 
-    Each is (path, PYOPENCL_HOME, OCL_ICD_VENDORS), "" where that variable is not needed. The backend tries them where the
-    system has none, or first and only with FLEETPOSE_LIBOPENCL=pip:
+    Each is (path, PYOPENCL_HOME, OCL_ICD_VENDORS), "" where that variable is not needed. The backend tries them where
+    the system has none; with FLEETPOSE_LIBOPENCL=pip it tries nothing else:
 
     - Intel's runtime for x86-64 CPUs (intel-opencl-rt), which needs no ICD loader. It is looked for by its place in the
       environment, since its own .icd file names a path of the machine that it was built on.
