@@ -61,7 +61,9 @@ def build(output: Path) -> None:
             if done.returncode:
                 raise SystemExit(f"zig c++ failed:\n{done.stdout.decode(errors='replace')[-3000:]}")
 
-        zig("-o", Path(cache) / "probe.so", SOURCES / "zig_abi.cc")  # makes zig compile libc++ into its cache
+        probe = Path(cache) / "probe.cc"
+        probe.write_text("int probe;\n")
+        zig("-o", probe.with_suffix(".so"), probe)  # makes zig compile libc++ into its cache
         libcxx = next(Path(cache).glob("o/*/libc++.a"))
         output.parent.mkdir(parents=True, exist_ok=True)
         zig(

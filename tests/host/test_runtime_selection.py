@@ -86,6 +86,36 @@ def test_selection_names_a_library_that_is_not_opencl():
     assert "has no entry point clGetPlatformIDs" in answer["error"]
 
 
+def test_pips_library_is_taken_only_when_asked_for(tmp_path):
+    """The system's own loader, put where Intel's library would be in an environment."""
+    system = ask()["library"]
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libintelocl.so").symlink_to(Path(system).resolve())
+    script = f"import sys; sys.prefix = {str(tmp_path)!r}\n" + ASK
+    assert ask(script)["library"] == system
+    assert ask(script, FLEETPOSE_LIBOPENCL="pip")["library"] == str(tmp_path / "lib" / "libintelocl.so")
+
+
+def test_intels_runtime_where_pip_has_installed_it():
+    if not (Path(sys.prefix) / "lib" / "libintelocl.so").is_file():
+        pytest.skip("pip's intel-opencl-rt is not installed")
+    answer = ask(FLEETPOSE_LIBOPENCL="pip")
+    assert answer["library"].endswith("/libintelocl.so")
+    assert [(device["platform"], device["type"]) for device in answer["devices"]] == [("Intel(R) OpenCL", "cpu")]
+    assert answer["devices"][0]["fp16"]
+    assert answer["devices"][0]["image2d"]
+    done = subprocess.run(
+        [sys.executable, "-m", "devices.doctor", "--json"],
+        env={**os.environ, "FLEETPOSE_LIBOPENCL": "pip"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    parts = {part["name"]: part for part in json.loads(done.stdout)["parts"]}
+    assert parts["small kernel"]["state"] == "ok"  # compiled, run and right
+    assert parts["libOpenCL"]["detail"] == answer["library"]
+
+
 def test_without_a_library_there_is_no_device_and_compiling_works(tmp_path):
     nowhere = {"FLEETPOSE_LIBOPENCL": "/no/such/libOpenCL.so"}
     script = "import json, tvm; print(json.dumps({'exist': bool(tvm.opencl(0).exist)}))"
