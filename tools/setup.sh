@@ -105,7 +105,7 @@ install=(install -q -c constraints.txt --no-build-isolation -e '.[demo,test,lint
 if compiler; then
   PATH="$PWD/$venv/bin:$PATH" pip "${install[@]}"
 else
-  pip "${install[@]}" -C wheel.cmake=false
+  SKBUILD_WHEEL_CMAKE=false pip "${install[@]}"
   say "no C++ compiler: building the backend with pip's ziglang, which takes some minutes"
   "$venv/bin/python" tools/build_with_zig.py >/dev/null
 fi
