@@ -13,7 +13,7 @@ MODEL ?=
 help: ## explain the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## virtual environment, pinned dependencies, the C++ OpenCL backend; missing system packages by apt
+setup: $(READY) ## virtual environment, pinned dependencies, the C++ OpenCL backend; missing system packages by apt or pip
 
 # The script itself decides in a moment whether there is anything to do.
 $(READY): FORCE

@@ -84,7 +84,7 @@ if [ ! -x "$venv/bin/python" ]; then
   python3 -m venv "$venv"
 fi
 if [ -n "$opencl_by_pip" ]; then
-  say "installing Intel's OpenCL runtime for CPUs into $venv (270 MB to fetch)"
+  say "installing Intel's OpenCL runtime for CPUs into $venv (275 MB to fetch)"
   pip install -q intel-opencl-rt intel-cmplr-lib-rt intel-cmplr-lic-rt tbb
   say "it is free of charge but not free software, see $venv/share/doc/opencl/licensing/EULA.txt"
 fi
