@@ -20,11 +20,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parents[1] / "devices" / "runtime" / "src"
 LIBRARY = Path(sysconfig.get_path("platlib")) / "devices" / "runtime" / "libfleetpose_opencl.so"
-FLAGS = ["-O2", "-fPIC", "-std=c++17", "-shared", "-DNDEBUG", "-fno-sanitize=all"]
+FLAGS = ["-O2", "-fPIC", "-std=c++17", "-DNDEBUG", "-fno-sanitize=all"]
 GLIBC = "2.28"  # at least; TVM's wheels want no newer one
 
 
@@ -61,15 +62,21 @@ def build(output: Path) -> None:
             if done.returncode:
                 raise SystemExit(f"zig c++ failed:\n{done.stdout.decode(errors='replace')[-3000:]}")
 
+        def compile_source(source: Path) -> Path:
+            compiled = Path(cache) / f"{source.stem}.o"
+            zig("-isystem", tvm / "include", "-isystem", ffi / "include", "-c", source, "-o", compiled)
+            return compiled
+
         probe = Path(cache) / "probe.cc"
         probe.write_text("int probe;\n")
-        zig("-o", probe.with_suffix(".so"), probe)  # makes zig compile libc++ into its cache
+        zig("-shared", "-o", probe.with_suffix(".so"), probe)  # makes zig compile libc++ into its cache
         libcxx = next(Path(cache).glob("o/*/libc++.a"))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(compile_source, sorted(SOURCES.glob("*.cc"))))
         output.parent.mkdir(parents=True, exist_ok=True)
         zig(
-            "-nostdlib++", "-Wl,--gc-sections", "-Wl,-rpath,$ORIGIN/../../tvm/lib:$ORIGIN/../../tvm_ffi/lib",
-            "-isystem", tvm / "include", "-isystem", ffi / "include", "-o", output,
-            *sorted(SOURCES.glob("*.cc")), libcxx, tvm / "lib" / "libtvm_runtime.so", ffi / "lib" / "libtvm_ffi.so",
+            "-shared", "-nostdlib++", "-Wl,--gc-sections", "-Wl,-rpath,$ORIGIN/../../tvm/lib:$ORIGIN/../../tvm_ffi/lib",
+            "-o", output, *objects, libcxx, tvm / "lib" / "libtvm_runtime.so", ffi / "lib" / "libtvm_ffi.so",
             system_library("libstdc++.so.6"), system_library("libgcc_s.so.1"), "-ldl",
         )  # fmt: skip
 
