@@ -219,9 +219,9 @@ cl_int clEnqueueReadImage(cl_command_queue command_queue, cl_mem image, cl_bool 
 cl_int clEnqueueWriteImage(cl_command_queue command_queue, cl_mem image, cl_bool blocking_write, const size_t* origin,
                            const size_t* region, size_t input_row_pitch, size_t input_slice_pitch, const void* ptr,
                            cl_uint num_events_in_wait_list, const cl_event* event_wait_list, cl_event* event);
-cl_int clEnqueueCopyImage(cl_command_queue command_queue, cl_mem src_image, cl_mem dst_image,
-                          const size_t* src_origin, const size_t* dst_origin, const size_t* region,
-                          cl_uint num_events_in_wait_list, const cl_event* event_wait_list, cl_event* event);
+cl_int clEnqueueCopyImage(cl_command_queue command_queue, cl_mem src_image, cl_mem dst_image, const size_t* src_origin,
+                          const size_t* dst_origin, const size_t* region, cl_uint num_events_in_wait_list,
+                          const cl_event* event_wait_list, cl_event* event);
 cl_int clEnqueueCopyImageToBuffer(cl_command_queue command_queue, cl_mem src_image, cl_mem dst_buffer,
                                   const size_t* src_origin, const size_t* region, size_t dst_offset,
                                   cl_uint num_events_in_wait_list, const cl_event* event_wait_list, cl_event* event);
@@ -231,8 +231,8 @@ cl_int clEnqueueCopyBufferToImage(cl_command_queue command_queue, cl_mem src_buf
 cl_int clWaitForEvents(cl_uint num_events, const cl_event* event_list);
 cl_int clGetEventInfo(cl_event event, cl_event_info param_name, size_t param_value_size, void* param_value,
                       size_t* param_value_size_ret);
-cl_int clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size,
-                               void* param_value, size_t* param_value_size_ret);
+cl_int clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size, void* param_value,
+                               size_t* param_value_size_ret);
 cl_int clRetainEvent(cl_event event);
 cl_int clReleaseEvent(cl_event event);
 cl_int clFinish(cl_command_queue command_queue);
