@@ -145,6 +145,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--out", type=Path, help="with people drawn: .png, .jpg, .webp, or of a video .mp4, .mov, .mkv, .avi"
     )
+    parser.add_argument("--names", action="store_true", help="write the names of joints beside them in what is drawn")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     image = parser.add_argument_group("with --image")
     image.add_argument("--no-people", action="store_true", help="times only: do not decode or draw (random weights)")
@@ -169,7 +170,8 @@ def main(arguments: argparse.Namespace) -> int:
             check_pose(artifact.manifest)
         run = run_photograph(artifact, image, not arguments.no_people, arguments.repeats, arguments.layers)
     if arguments.out:
-        write_picture(arguments.out, draw_people(image, run.result.people), force=arguments.force)
+        drawn = draw_people(image, run.result.people, names=arguments.names)
+        write_picture(arguments.out, drawn, force=arguments.force)
     if arguments.json:
         cli.print_json(photograph_report(artifact, run))
     else:
@@ -187,7 +189,7 @@ def _follow(arguments: argparse.Namespace) -> int:
         with status(video.source) as progress:
             result = follow_video(
                 artifact, video, out, force=arguments.force, smooth=smooth, max_frames=arguments.max_frames,
-                keep_people=arguments.json, report=progress,
+                keep_people=arguments.json, names=arguments.names, report=progress,
             )  # fmt: skip
     if arguments.json:
         cli.print_json(video_report(artifact, video, result, out, smooth))

@@ -113,6 +113,7 @@ def follow_video(
     smooth: bool = True,
     max_frames: int | None = None,
     keep_people: bool = True,
+    names: bool = False,
     report: Report = no_report,
 ) -> FollowedVideo:
     """Follow the people in a video; Ctrl-C ends it with what there is.
@@ -122,6 +123,7 @@ def follow_video(
         smooth: see `follow`.
         max_frames: stop after so many.
         keep_people: False keeps only counts of them, which a camera that runs for days needs.
+        names: draw the names of joints, too.
     """
     result, started = FollowedVideo(keep_people), time.monotonic()
     output = video_writer(out, video, force) if out else nullcontext()
@@ -130,7 +132,7 @@ def follow_video(
         for followed in follow(artifact, video, smooth):
             result.add(followed)
             if writer is not None:
-                writer.write(draw_people(followed.frame.image, followed.people), followed.frame.secs)
+                writer.write(draw_people(followed.frame.image, followed.people, names=names), followed.frame.secs)
             _show(report, result, total, started)
             if interrupted() or len(result.frames) == max_frames:
                 break

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from models.pose.skeleton import FROM_COCO, PARTS
+from models.pose.skeleton import FROM_COCO, LIMBS, PARTS
+
+#: Limb -> its length over a standing person's height, of limbs that tell a height: shoulders, arms, trunk, legs, head.
+_PROPORTIONS = {0: 0.12, 1: 0.12, 2: 0.16, 4: 0.16, 6: 0.33, 7: 0.23, 9: 0.33, 10: 0.23, 12: 0.12}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,19 @@ class Person:
             raise ValueError("a person without keypoints has no box")
         (left, top), (right, bottom) = xy.min(axis=0).tolist(), xy.max(axis=0).tolist()
         return left, top, right, bottom
+
+    @property
+    def stature(self) -> float:
+        """About how high the person would stand, in pixels. Raises ValueError without keypoints.
+
+        Limbs tell it, so that somebody who sits, or of whom head and shoulders are in the picture, is not taken for
+        small, nor one misplaced keypoint for a giant; where they are few, it is how far the keypoints reach.
+        """
+        left, top, right, bottom = self.box
+        start, end = (self.keypoints[[LIMBS[limb][side] for limb in _PROPORTIONS], :2] for side in (0, 1))
+        heights = np.hypot(*(end - start).T) / list(_PROPORTIONS.values())
+        heights = heights[~np.isnan(heights)]
+        return float(np.median(heights)) if len(heights) >= 4 else max(right - left, bottom - top)
 
     def to_coco(self, image_id: int) -> dict[str, Any]:
         """One entry of COCO's keypoint result format, JSON-ready.

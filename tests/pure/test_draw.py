@@ -73,6 +73,54 @@ def test_lines_grow_with_the_person():
     assert large > 8 * small  # an area: 16 times, were it not for the least widths
 
 
+def test_unsure_limbs_are_thinner():
+    image = np.full((600, 500, 3), 128, np.uint8)
+    widths = []
+    for confidence in (0.9, 0.1):
+        person = standing(250, 20, 560, confidence)
+        y = round(person.keypoints[[3, 4], 1].mean())
+        right = slice(round(person.keypoints[3, 0]) - 20, round(person.keypoints[3, 0]) + 20)
+        widths.append(int(changed(image, draw_people(image, [person]))[y, right].sum()))
+    assert 0 < widths[1] < widths[0]
+
+
+def test_unsure_limbs_let_the_picture_through_and_no_outline():
+    """On white the middle of a faint limb is lighter than the sure one's, not darkened by what lies below it."""
+    image = np.full((600, 500, 3), 255, np.uint8)
+    person = standing(250, 20, 560)
+    x, y = person.keypoints[[9, 10], :2].mean(axis=0).round().astype(int)
+    sure, faint = (draw_people(image, [standing(250, 20, 560, score)])[y, x].astype(int) for score in (0.9, 0.1))
+    assert (faint >= sure).all()
+    assert faint.sum() > sure.sum() + 60
+
+
+def test_lines_of_people_cut_off_are_as_wide_as_whole_people_s(grey):
+    whole = standing(100, 40, 600)
+    keypoints = whole.keypoints.copy()
+    keypoints[[9, 10, 12, 13]] = np.nan, np.nan, 0
+    assert Person(keypoints, 1.0).stature == pytest.approx(whole.stature, rel=0.1)
+    assert whole.stature == pytest.approx(600, rel=0.1)
+
+
+def test_one_misplaced_joint_makes_no_giant():
+    person = standing()
+    keypoints = person.keypoints.copy()
+    keypoints[PARTS.index("left_wrist"), :2] = 5000, 20
+    assert Person(keypoints, 1.0).stature == pytest.approx(person.stature, rel=0.1)
+
+
+def test_names_of_joints_are_written_beside_large_people_only_when_asked_for():
+    image = np.full((900, 800, 3), 128, np.uint8)
+    large, small = standing(400, 40, 800), standing(400, 40, 100)
+    named = draw_all(image, [large], names=True)
+    plain = draw_all(image, [large])
+    assert changed(named, plain).sum() > 18 * 100
+    for x, y in large.keypoints[:, :2].round().astype(int):
+        assert (named[y, x] == plain[y, x]).all()
+    assert (draw_all(image, [small], names=True) == draw_all(image, [small])).all()
+    assert (draw_all(image, [], names=True) == image).all()
+
+
 def test_edges_are_smooth(grey):
     drawn = draw_people(grey, [standing()])
     assert len(np.unique(drawn[:, :, 0])) > 30

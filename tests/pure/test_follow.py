@@ -142,11 +142,11 @@ def test_run_video_keeps_what_there_is_at_ctrl_c(walking, run_video, capsys, tmp
     before = signal.getsignal(signal.SIGINT)
     draw, drawn = follow.draw_people, []
 
-    def press(*arguments):
+    def press(*arguments, **options):
         drawn.append(1)
         if len(drawn) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return draw(*arguments)
+        return draw(*arguments, **options)
 
     monkeypatch.setattr(follow, "draw_people", press)
     out = tmp_path / "out.mp4"

@@ -1,8 +1,14 @@
-"""People drawn on a picture: limbs coloured by part, joints, both fading with the network's confidence; labels."""
+"""People drawn on a picture: limbs, joints, and on demand identities and the names of joints.
+
+Warm colours are a person's right side, cool ones the left side, near white the trunk and the head. Of what the network
+is unsure of, lines are thinner and let the picture through. A person's lines are blended into the picture at one go, so
+that limbs that meet are not cut apart and no outline shows through a faint limb.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -11,23 +17,28 @@ import numpy as np
 from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
 from models.pose.drawing.labels import draw_labels
-from models.pose.drawing.shapes import capsule, fill
+from models.pose.drawing.names import draw_names
+from models.pose.drawing.shapes import Layer, bgr, capsule
 from models.pose.person import Person
 from models.pose.skeleton import LIMBS, PARTS, TREE_LIMBS
 
-#: RRGGBB of each limb: a person's right side warm, left side cool, the head violet; brighter towards hands and feet.
-_LIMB_COLOURS = (
-    *("ff8f3f", "ff5c8a", "ffb02e", "ffd23f", "f0468f", "d94fc0"),
-    *("c6e64b", "9be15d", "5fd068", "4f8cff", "36b5f5", "2fd9e7"),
-    *("b892ff", "c9a7ff", "d8bfff", "a58bff", "b9a2ff"),
-)
-_OUTLINE = np.array([28, 22, 18], np.float32)
-#: A limb's half width over the person's size; the least and most it may be, in pixels.
-_HALF_WIDTH, _THINNEST, _THICKEST = 0.011, 1.0, 14.0
-#: Keypoint score at which a limb is faintest, and from which it is opaque; the faintest opacity.
-_FAINT, _SURE, _LEAST_OPACITY = 0.1, 0.6, 0.3
-_NECK = PARTS.index("neck")
-_HEAD = frozenset(map(PARTS.index, ("nose", "right_eye", "left_eye", "right_ear", "left_ear")))
+#: RRGGBB of a limb by the part that it ends in; all others are of the trunk and the head
+_COLOURS = {
+    **dict.fromkeys(("right_elbow", "right_wrist"), "ffa41b"),
+    **dict.fromkeys(("right_knee", "right_ankle"), "ff6a3d"),
+    **dict.fromkeys(("left_elbow", "left_wrist"), "35c7ff"),
+    **dict.fromkeys(("left_knee", "left_ankle"), "4d86ff"),
+}
+_TRUNK, _OUTLINE = "f4f1ea", "1a1512"
+_OUTLINE_OPACITY = 0.7
+#: A limb's half width over the person's height; the least and most it may be over the picture's shorter side.
+_HALF_WIDTH, _THINNEST, _THICKEST = 0.0095, 0.0016, 0.0085
+#: half width in pixels from which joints, and the face, are worth drawing
+_WITH_JOINTS, _WITH_FACE = 1.1, 1.3
+#: Keypoint score at which a limb is faintest, and from which it is opaque; then its opacity and relative width.
+_FAINT, _SURE, _LEAST_OPACITY, _LEAST_WIDTH = 0.1, 0.5, 0.4, 0.6
+_NECK, _NOSE = PARTS.index("neck"), PARTS.index("nose")
+_FACE = frozenset(map(PARTS.index, ("right_eye", "left_eye", "right_ear", "left_ear")))
 
 
 def write_picture(path: Path, picture: np.ndarray, force: bool = False) -> None:
@@ -37,14 +48,14 @@ def write_picture(path: Path, picture: np.ndarray, force: bool = False) -> None:
             raise UsageError(f"cannot write {path}")
 
 
-def draw_people(image: np.ndarray, people: Sequence[Person], labels: bool = True) -> np.ndarray:
+def draw_people(image: np.ndarray, people: Sequence[Person], labels: bool = True, names: bool = False) -> np.ndarray:
     """A copy of `image` with every person's limbs and joints drawn, the surest person on top.
-
-    Labels say who it is, where people have identities, and give `Person.confidence`.
 
     Args:
         image: (H, W, 3) uint8 BGR; not changed.
         people: in the image's pixels. What lies beyond the image is clipped, keypoints not found are left out.
+        labels: write the identities of people who have one, at their feet or hips.
+        names: write the names of joints beside them, where there is room.
 
     Raises:
         UsageError: `image` is not (H, W, 3) uint8.
@@ -53,53 +64,70 @@ def draw_people(image: np.ndarray, people: Sequence[Person], labels: bool = True
         raise UsageError(f"expected an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
     canvas = image.copy()
     for person in sorted(people, key=lambda person: person.score):
-        _draw_person(canvas, person)
+        if person.found.any():
+            _draw_person(canvas, person)
+    if names:
+        draw_names(canvas, people)
     if labels:
         draw_labels(canvas, sorted(people, key=lambda person: -person.score))
     return canvas
 
 
+@dataclass(frozen=True)
+class _Stroke:
+    """A limb or joint: its outline's corners follow from both ends, half the width, and how opaque it is."""
+
+    start: np.ndarray
+    end: np.ndarray
+    half: float
+    colour: np.ndarray
+    opacity: float
+
+
 def _draw_person(canvas: np.ndarray, person: Person) -> None:
-    present = person.found
-    if not present.any():
-        return
-    left, top, right, bottom = person.box
-    half = float(np.clip(_HALF_WIDTH * max(right - left, bottom - top), _THINNEST, _THICKEST))
-    xy, scores = person.keypoints[:, :2], person.keypoints[:, 2]
-    limbs = [limb for limb in range(TREE_LIMBS) if present[list(LIMBS[limb])].all()]
-    border = max(0.7, 0.35 * half)
-    # All outlines lie under all colours, so that limbs that meet are not cut apart.
-    for extra, coloured in ((border, False), (0.0, True)):
-        for limb in limbs:
-            start, end = LIMBS[limb]
-            shape = capsule(xy[start], xy[end], half * _relative_width(limb) + extra)
-            opacity = _opacity(min(scores[start], scores[end]))
-            fill(canvas, shape, _bgr(limb) if coloured else _OUTLINE, opacity if coloured else 0.55 * opacity)
+    shorter = min(canvas.shape[:2])
+    half = float(np.clip(_HALF_WIDTH * person.stature, _THINNEST * shorter, _THICKEST * shorter))
+    half = max(0.8, half)
+    strokes = _strokes(person, half)
+    border = max(0.6, 0.3 * half)
+    layer = Layer(canvas, person.box, 2 * half + border)
+    for stroke in strokes:
+        shape = capsule(stroke.start, stroke.end, stroke.half + border)
+        layer.fill(shape, bgr(_OUTLINE), _OUTLINE_OPACITY * stroke.opacity)
+    for stroke in strokes:
+        layer.fill(capsule(stroke.start, stroke.end, stroke.half), stroke.colour, stroke.opacity)
+    layer.blend()
+
+
+def _strokes(person: Person, half: float) -> list[_Stroke]:
+    """Limbs, then joints on top of them; faint ones first."""
+    xy, scores, present = person.keypoints[:, :2], person.keypoints[:, 2], person.found
+    sure = np.clip((scores - _FAINT) / (_SURE - _FAINT), 0, 1)
+    limbs, joints = [], []
+    for limb in range(TREE_LIMBS):
+        start, end = LIMBS[limb]
+        if present[start] and present[end] and (end not in _FACE or half >= _WITH_FACE):
+            certainty = float(min(sure[start], sure[end]))
+            width = half * _width(end) * (_LEAST_WIDTH + (1 - _LEAST_WIDTH) * certainty)
+            limbs.append(_Stroke(xy[start], xy[end], width, _colour(end), _opacity(certainty)))
     for part in np.flatnonzero(present).tolist():
-        radius = half * (0.8 if part in _HEAD else 1.35)
-        opacity = _opacity(scores[part])
-        fill(canvas, capsule(xy[part], xy[part], radius + border), _OUTLINE, 0.55 * opacity)
-        fill(canvas, capsule(xy[part], xy[part], radius), _joint_colour(part), opacity)
+        if half >= (_WITH_FACE if part in _FACE else _WITH_JOINTS):
+            radius = half * (0.75 if part in _FACE or part == _NOSE else 1.3)
+            colour = 0.35 * _colour(part) + 0.65 * 255
+            joints.append(_Stroke(xy[part], xy[part], radius, colour, _opacity(float(sure[part]))))
+    return sorted(limbs, key=lambda limb: limb.opacity) + joints
 
 
-def _relative_width(limb: int) -> float:
-    """Limbs of the head are finer."""
-    start, end = LIMBS[limb]
-    return 0.5 if start in _HEAD and end in _HEAD else 1.0
+def _width(end: int) -> float:
+    """Of the limb that ends in a part, over that of an arm: the trunk's are finer, and those of the head fine."""
+    if end in _FACE or end == _NOSE:
+        return 0.4
+    return 1.0 if PARTS[end] in _COLOURS else 0.75
 
 
-def _opacity(score: float) -> float:
-    sure = np.clip((score - _FAINT) / (_SURE - _FAINT), 0, 1)
-    return float(_LEAST_OPACITY + (1 - _LEAST_OPACITY) * sure)
+def _opacity(certainty: float) -> float:
+    return _LEAST_OPACITY + (1 - _LEAST_OPACITY) * certainty
 
 
-def _bgr(limb: int) -> np.ndarray:
-    return np.array(list(bytes.fromhex(_LIMB_COLOURS[limb]))[::-1], np.float32)
-
-
-def _joint_colour(part: int) -> np.ndarray:
-    """The colour of the limb that ends in `part`, halfway to white."""
-    if part == _NECK:
-        return np.full(3, 255, np.float32)
-    limb = next(limb for limb, (_, end) in enumerate(LIMBS) if end == part)
-    return 0.45 * _bgr(limb) + 0.55 * 255
+def _colour(part: int) -> np.ndarray:
+    return bgr(_COLOURS.get(PARTS[part], _TRUNK))
