@@ -8,7 +8,7 @@ WEIGHTS ?= models/trained/resnet50_3.safetensors
 MODEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean FORCE
+.PHONY: help setup demo test lint bench figures clean FORCE
 
 help: ## explain the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: $(READY) ## ruff (lint and format) and mypy
 bench: $(READY) ## whole networks against ONNX Runtime, ncnn, OpenVINO, PyTorch and stock TVM, interleaved
 	@$(PYTHON) -m pip install -q -c constraints.txt -e '.[bench]' --no-build-isolation
 	@$(PYTHON) -m benchmarks.networks
+
+figures: $(READY) ## the README's pictures, its clip and its table of engines
+	@$(PYTHON) tools/figures.py
 
 clean: ## remove what was built; `rm -r $(VENV)` removes the environment too
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

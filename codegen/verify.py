@@ -214,7 +214,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         cli.print_json(result)
     else:
-        cli.print_table(("what", "value"), [(key, _shown(value)) for key, value in result.items() if key != "device"])
+        values = {key: _shown(value) for key, value in result.items() if key != "device"}
+        verdicts = [result["ok"] if key == "ok" else None for key in values]
+        cli.print_table(("what", "value"), list(values.items()), verdicts)
     return 0 if result["ok"] else 1
 
 

@@ -76,6 +76,7 @@ def report(findings: Sequence[Finding]) -> None:
     print_table(
         ("part", "state", "ms", "detail"),
         [(*row, part.detail.splitlines()[0][:140]) for row, part in zip(rows, findings, strict=True)],
+        [False if part.needed and part.state != "ok" else None for part in findings],
     )
     for part in findings:
         if part.mend is None or part.state == "skipped":

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from fleetpose.errors import FleetposeError, UsageError, reason
+from fleetpose.progress import AboveProgress
+from fleetpose.terminal import verdict
 
 log = logging.getLogger("fleetpose")
 
@@ -71,7 +73,7 @@ def run(
         print(f"{command.prog}: {error}", file=sys.stderr)
         return error.exit_status
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)]
-    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[AboveProgress(sys.stderr)])
     try:
         return main(arguments) or 0
     except FleetposeError as error:
@@ -97,20 +99,25 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(value, indent=2, allow_nan=False))
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write an aligned plain-text table to stdout; numbers are right-aligned."""
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[Any]], verdicts: Sequence[bool | None] | None = None
+) -> None:
+    """Write an aligned plain-text table to stdout; numbers are right-aligned.
+
+    verdicts: of each row whether it is good, which a terminal shows in colour; None of neither.
+    """
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     numeric = [
         all(isinstance(row[column], int | float) or _is_number(row[column]) for row in rows)
         for column in range(len(header))
     ]
-    for row in cells:
+    for row, good in zip(cells, [None, *(verdicts or [None] * len(rows))], strict=True):
         aligned = (
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
         )
-        print("  ".join(aligned).rstrip())
+        print(verdict("  ".join(aligned).rstrip(), good))
 
 
 def _is_number(cell: Any) -> bool:

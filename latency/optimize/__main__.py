@@ -9,6 +9,7 @@ from pathlib import Path
 from codegen.lowering.hosts import add_target_host
 from fleetpose import cli
 from fleetpose.options import add_flags, from_arguments
+from fleetpose.terminal import verdict
 from latency.flags import add_sparsities
 from latency.optimize.api import Result, optimize
 from latency.optimize.job import PEOPLE
@@ -58,7 +59,8 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         _print(result)
     if not result.ok:
-        print("an artifact does not give what torch gives; see verify.json", file=sys.stderr)
+        said = "an artifact does not give what torch gives; see verify.json"
+        print(verdict(said, False, sys.stderr), file=sys.stderr)
     return 0 if result.ok else 1
 
 
@@ -79,7 +81,8 @@ def _print(result: Result) -> None:
     )
     said, reached = goal_text(result.facts)
     if result.facts["goal"]:
-        print(said + (" A larger --budget-minutes measures and trains more." if reached is False else ""))
+        more = " A larger --budget-minutes measures and trains more." if reached is False else ""
+        print(verdict(said + more, reached))
     if headline["ap_dense"] is not None and headline["ap_sparse"] is not None:
         change, low_high = headline["ap_sparse"] - headline["ap_dense"], headline["ap_change_interval"]
         within = f" ({low_high[0]:+.3f} to {low_high[1]:+.3f})" if low_high else ""

@@ -6,7 +6,6 @@ as it reaches: another goal decides anew by the same measurements.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from typing import Any
 from fleetpose.errors import DeviceUnreachable
 from fleetpose.files import sha256
 from fleetpose.interrupt import treat_sigterm_as_interrupt
-from fleetpose.progress import Report, status
+from fleetpose.outlook import Outlook
+from fleetpose.progress import Progress, Report, status
 from latency.optimize import checking, making, measuring, modelling, reporting
 from latency.optimize import job as files
 from latency.optimize.job import Job
-from latency.optimize.request import SHARES
+from latency.optimize.request import SHARES, Request
 from latency.optimize.state import State, digest_of, folder_digest
 
 
@@ -34,6 +34,7 @@ class FlowStage:
         writes: files of the folder that it writes.
         asks: what of the request it depends on.
         always: whether the stage is done again each time, since it is quick and is of everything.
+        usual_secs: about how long it takes of resnet50_3 on two CPU cores, for the time left that is shown.
     """
 
     name: str
@@ -42,29 +43,35 @@ class FlowStage:
     writes: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
     always: bool = False
+    usual_secs: float = 30.0
 
 
 STAGES = (
-    FlowStage("tune", measuring.tune, (), (files.TUNED,), ("plan", "sparsities", "tune", "rounds", "seed", "budget")),
+    FlowStage("tune", measuring.tune, (), (files.TUNED,), ("plan", "sparsities", "tune", "rounds", "seed", "budget"),
+          usual_secs=300),
     FlowStage(
         "collect", measuring.collect, (files.TUNED,), (files.RECORDS,),
-        ("plan", "sparsities", "around", "rounds", "seed", "budget"),
+        ("plan", "sparsities", "around", "rounds", "seed", "budget"), usual_secs=600,
     ),
-    FlowStage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",)),
+    FlowStage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",), usual_secs=15),
     FlowStage(
         "decide", modelling.decide_plan, (files.PREDICTOR, files.TUNED), (files.PLAN,),
         ("goal", "plan", "sparsities", "sensitivity", "rounds", "budget"),
     ),
     FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
-          ("weights", "data", "photographs", "training_minutes", "seed")),
+          ("weights", "data", "photographs", "training_minutes", "seed"), usual_secs=40),
     FlowStage("build", making.build_artifacts, (files.PLAN, files.PRUNED, files.TUNED),
           (files.DENSE_SO, files.SPARSE_SO),
-          ("weights", "seed")),
-    FlowStage("verify", checking.verify_artifacts, (files.DENSE_SO, files.SPARSE_SO), (files.VERIFIED,), ("seed",)),
-    FlowStage("run", checking.run_photograph, (files.DENSE_SO, files.SPARSE_SO), (files.RUN,), ("image",)),
-    FlowStage("compare", checking.compare, (files.DENSE_SO, files.SPARSE_SO), (files.COMPARED,), ("image", "rounds")),
-    FlowStage("accuracy", checking.judge, (files.PRUNED,), (files.ACCURACY,), ("weights", "val", "seed")),
-    FlowStage("report", reporting.write_result, writes=(files.RESULT,), always=True),
+          ("weights", "seed"), usual_secs=60),
+    FlowStage("verify", checking.verify_artifacts, (files.DENSE_SO, files.SPARSE_SO), (files.VERIFIED,), ("seed",),
+          usual_secs=20),
+    FlowStage("run", checking.run_photograph, (files.DENSE_SO, files.SPARSE_SO), (files.RUN,), ("image",),
+          usual_secs=5),
+    FlowStage("compare", checking.compare, (files.DENSE_SO, files.SPARSE_SO), (files.COMPARED,), ("image", "rounds"),
+          usual_secs=20),
+    FlowStage("accuracy", checking.judge, (files.PRUNED,), (files.ACCURACY,), ("weights", "val", "seed"),
+          usual_secs=60),
+    FlowStage("report", reporting.write_result, writes=(files.RESULT,), always=True, usual_secs=2),
 )  # fmt: skip
 
 
@@ -76,40 +83,62 @@ def run(job: Job, state: State) -> list[tuple[str, str, float]]:
         DeviceUnreachable: with the same line.
     """
     rows: list[tuple[str, str, float]] = []
-    with treat_sigterm_as_interrupt():
+    outlook = Outlook(expected_secs(job.request, state), set(SHARES))
+    with treat_sigterm_as_interrupt(), status("optimizing", outlook) as progress:
         for number, stage in enumerate(STAGES, 1):
-            where = f"stage {number} of {len(STAGES)}, {stage.name}"
+            progress.title = where = f"stage {number} of {len(STAGES)}, {stage.name}"
             try:
-                rows.append(_stage(job, state, stage, where, rows))
+                rows.append(_stage(job, state, stage, progress, rows))
             except KeyboardInterrupt:
-                print(f"interrupted at {where}; the same command goes on from here", file=sys.stderr)
+                progress.say(f"interrupted at {where}; the same command goes on from here")
                 raise
             except DeviceUnreachable as error:
                 raise DeviceUnreachable(f"{error}\n{where}: what is done is kept; the same command goes on") from error
     return rows
 
 
+def expected_secs(request: Request, state: State) -> dict[str, float]:
+    """About how long each stage takes: what it took before in this folder, else its budget, else what is usual."""
+    secs = {}
+    for stage in STAGES:
+        budget = request.secs(stage.name) if stage.name in SHARES else None
+        usual = stage.usual_secs
+        if (stage.name == "tune" and not request.tune) or (stage.name == "accuracy" and request.val is None):
+            usual = 1.0
+        elif stage.name == "prune":
+            usual += 60 * (request.training_minutes or 0.0)
+        elif budget is not None:
+            usual = budget
+        before = state.secs_before(stage.name)
+        secs[stage.name] = usual if before is None else min(before, budget or before)
+    return secs
+
+
 def _stage(
-    job: Job, state: State, stage: FlowStage, where: str, rows: Sequence[tuple[str, str, float]]
+    job: Job, state: State, stage: FlowStage, progress: Progress, rows: Sequence[tuple[str, str, float]]
 ) -> tuple[str, str, float]:
+    where, outlook = progress.title, progress.outlook
+    assert outlook is not None
     digest = digest_of(inputs_of(job, stage))
     entry = None if stage.always else state.done(stage.name, digest)
     if entry is not None:
-        print(f"{where}: done before: {entry.said}", file=sys.stderr)
+        outlook.skip(stage.name)
+        progress.say(f"{where}: done before: {entry.said}")
         return stage.name, entry.said, entry.secs
     earlier = state.secs_spent(stage.name, digest)
     budget = job.request.secs(stage.name) if stage.name in SHARES and stage.name != "prune" else None
     started = time.monotonic() - earlier
     job.deadline, job.stages = None if budget is None else started + budget, list(rows)
+    outlook.begin(stage.name, earlier)
     try:
-        with status(where) as progress:
-            said = stage.work(job, _report(progress, started, budget))
+        said = stage.work(job, _report(progress, started, budget))
     except BaseException:
         state.keep(stage.name, digest, time.monotonic() - started)
         raise
+    outlook.end()
     secs = time.monotonic() - started
     state.keep(stage.name, digest, secs, said, stage.writes)
-    print(f"{where}: {said} [{secs:.0f} s]", file=sys.stderr)
+    progress.say(f"{where}: {said} [{secs:.0f} s]")
     return stage.name, said, secs
 
 

@@ -82,6 +82,11 @@ class State:
         entry = self.entries.get(stage)
         return entry.secs if entry is not None and entry.digest == digest and not entry.said else 0.0
 
+    def secs_before(self, stage: str) -> float | None:
+        """Seconds that a stage took when it was last done, with whatever inputs; None where it never was."""
+        entry = self.entries.get(stage)
+        return entry.secs if entry is not None and entry.said else None
+
     def keep(self, stage: str, digest: str, secs: float, said: str = "", outputs: Sequence[str] = ()) -> None:
         """Note what a stage took, and, where it is done, what came of it."""
         files = {name: sha256(self.folder / name) for name in outputs}

@@ -29,7 +29,12 @@ MAY_IMPORT = {
 }
 #: the rooms of each package from the lowest floor up; a room imports from its own and from lower floors only
 ROOMS = {
-    "fleetpose": ["commands errors interrupt json_fields native options progress", "cli codec files hiding", "api"],
+    "fleetpose": [
+        "commands errors interrupt json_fields native options outlook terminal",
+        "progress",
+        "cli codec files hiding",
+        "api",
+    ],
     "devices": [
         "conditions profile runtime timers",
         "info rpc",
@@ -156,9 +161,11 @@ def test_bindings_name_what_they_hold():
 
 
 def test_fleetpose_imports_only_the_standard_library():
+    """But for argcomplete, which is only for a shell, and rich, which is only for a terminal."""
     files = [file for file in (ROOT / "fleetpose").rglob("*.py") if f"fleetpose.{file.stem}" not in FACADE]
-    imported = set().union(*(imported_packages(file.read_text()) for file in files))
-    assert imported - {"fleetpose", "argcomplete"} <= set(sys.stdlib_module_names), "argcomplete: only for a shell"
+    imported = {file.stem: imported_packages(file.read_text()) - {"fleetpose"} for file in files}
+    assert imported.pop("progress") <= {"rich", *sys.stdlib_module_names}
+    assert set().union(*imported.values()) - {"argcomplete"} <= set(sys.stdlib_module_names)
 
 
 def test_wrong_package_is_seen():

@@ -1,4 +1,4 @@
-"""Labels of people on a picture: who it is, as a number in a colour of its own, at the feet or beside the hips."""
+"""Labels of people on a picture: who it is, as a number in a colour of its own, at the feet or the hips."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def draw_labels(canvas: np.ndarray, people: Sequence[Person]) -> None:
 
 
 def _place(label: Label, person: Person, size: tuple[int, ...], taken: Sequence[Box]) -> tuple[int, int]:
-    """(left, top) within the picture: below the feet if there is room, else beside or between the hips."""
+    """(left, top) within the picture: below the feet if there is room, else between or beside the hips."""
     left, _, right, bottom = person.box
     _, head, _, head_height = _head(person)
     bottom = max(bottom, head + head_height)
@@ -100,8 +100,8 @@ def _place(label: Label, person: Person, size: tuple[int, ...], taken: Sequence[
     hips = person.keypoints[_HIPS, :2]
     known = not np.isnan(hips).any()
     x, y = hips.mean(axis=0).tolist() if known else ((left + right) / 2, bottom - high)
-    between, beside = [(x - wide / 2, y - high / 2)], [(x, y - high / 2) for x in (right + gap, left - gap - wide)]
-    wanted = [(x - wide / 2, bottom + gap), *(beside + between if known else between + beside)]
+    wanted = [(x - wide / 2, bottom + gap), (x - wide / 2, y - high / 2)]
+    wanted += [(side, y - high / 2) for side in (right + gap, left - gap - wide)]
     wanted.append((x - wide / 2, bottom + gap + 1.3 * high))
     best, least = (0, 0), np.inf
     for corner in wanted:

@@ -91,7 +91,7 @@ def outlined(
 ) -> None:
     """`write` on any background: the letters have an outline in the colour `around`."""
     border = max(1, round(0.15 * height))
-    letters = cv2.copyMakeBorder(_letters(text, height), *[border] * 4, cv2.BORDER_CONSTANT, value=0)
+    letters = np.pad(_letters(text, height), border)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * border + 1, 2 * border + 1))
     _stamp(canvas, cv2.dilate(letters, kernel), left - border, top - border, around)
     write(canvas, text, left, top, height, colour)
