@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from codegen.artifact.breakdown import Breakdown, break_down
-from codegen.artifact.follow import FollowedVideo, follow_video
+from codegen.artifact.follow import FollowedVideo, FollowSettings, follow_video
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import PoseResult, check_pose, find_people, prepare
 from codegen.artifact.video import VideoReader, check_suffix
@@ -187,10 +187,8 @@ def _follow(arguments: argparse.Namespace) -> int:
         artifact = Artifact(arguments.artifact, session)
         check_pose(artifact.manifest)
         with status(video.source) as progress:
-            result = follow_video(
-                artifact, video, out, force=arguments.force, smooth=smooth, max_frames=arguments.max_frames,
-                keep_people=arguments.json, names=arguments.names, report=progress,
-            )  # fmt: skip
+            settings = FollowSettings(smooth, arguments.max_frames, arguments.json, arguments.names)
+            result = follow_video(artifact, video, settings, out, arguments.force, progress)
     if arguments.json:
         cli.print_json(video_report(artifact, video, result, out, smooth))
     else:

@@ -11,7 +11,7 @@ _WEIGHT, _LIMIT = 20.0, 5.0
 _OVERDUE = 0.2
 
 
-class Outlook:
+class StageOutlook:
     """The time that a sequence of stages needs still.
 
     A stage that is slower or faster than expected says so of the machine, and so of all stages to come but those whose

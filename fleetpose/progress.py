@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from fleetpose import terminal
-from fleetpose.outlook import Outlook
+from fleetpose.outlook import StageOutlook
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -51,7 +51,7 @@ class Progress:
             of the stage at hand.
     """
 
-    def __init__(self, title: str, outlook: Outlook | None = None) -> None:
+    def __init__(self, title: str, outlook: StageOutlook | None = None) -> None:
         self.title, self.outlook = title, outlook
         self.started = time.monotonic()
         self.shown = terminal.draws(sys.stderr)
@@ -153,7 +153,7 @@ def clear() -> None:
 
 
 @contextmanager
-def status(title: str, outlook: Outlook | None = None) -> Iterator[Progress]:
+def status(title: str, outlook: StageOutlook | None = None) -> Iterator[Progress]:
     """A Progress that is removed at the end, whatever happens."""
     progress = Progress(title, outlook)
     try:

@@ -59,8 +59,8 @@ def pictures() -> Path:
 
 
 @cache
-def finder() -> Callable[[Any], list[Any]]:
-    """A function from a picture, (H, W, 3) uint8 BGR, to the people that the network finds in it."""
+def finder(height: int) -> Callable[[Any], list[Any]]:
+    """A function from a picture, BGR, to the people that the network finds when it is `height` high."""
     import torch
 
     import models
@@ -72,7 +72,7 @@ def finder() -> Callable[[Any], list[Any]]:
     network = create_model(MODEL, Path(models.__file__).parent / "trained" / f"{MODEL}.safetensors").eval().float()
 
     def find_people(image: Any) -> list[Any]:
-        tensor, placement = fit(image, free_size(image.shape[:2], spec.size[0], spec.stride), spec.preprocessing)
+        tensor, placement = fit(image, free_size(image.shape[:2], height, spec.stride), spec.preprocessing)
         with torch.inference_mode():
             outputs = network(torch.from_numpy(tensor))
         maps = {name: output.numpy() for name, output in zip(spec.outputs, outputs, strict=True)}
@@ -88,9 +88,9 @@ def draw_astronaut(path: Path = DOCS / "people.png") -> None:
     from models.pose.drawing.draw import draw_people
     from models.preprocess import read_image
 
-    image = read_image(pictures() / "astronaut.png")
-    drawn = draw_people(image, finder()(image))
-    cv2.imwrite(str(path), cv2.resize(drawn, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA))
+    image = cv2.resize(read_image(pictures() / "astronaut.png"), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    # 256: this network's weights know people who are smaller than half a person that fills the picture
+    cv2.imwrite(str(path), draw_people(image, finder(256)(image)))
 
 
 def draw_tracking(path: Path = DOCS / "tracking.gif") -> None:
@@ -98,7 +98,7 @@ def draw_tracking(path: Path = DOCS / "tracking.gif") -> None:
     import tracking_clip as clip
 
     frames = list(clip.frames(pictures()))
-    people = clip.track(frames, finder())
+    people = clip.track(frames, finder(clip.INPUT_HEIGHT))
     clip.check_identities(people)
     clip.write_gif(path, frames, people)
 

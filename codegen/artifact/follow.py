@@ -104,35 +104,46 @@ class FollowedVideo:
         return statistics.median(frame[name] for frame in self.frames)
 
 
+@dataclass(frozen=True)
+class FollowSettings:
+    """How a video is followed and drawn.
+
+    Attributes:
+        smooth: see `follow`.
+        max_frames: stop after so many.
+        keep_people: False keeps only counts of them, which a camera that runs for days needs.
+        names: write the names of joints beside them.
+    """
+
+    smooth: bool = True
+    max_frames: int | None = None
+    keep_people: bool = True
+    names: bool = False
+
+
 def follow_video(
     artifact: Artifact,
     video: VideoReader,
+    settings: FollowSettings,
     out: Path | None = None,
-    *,
     force: bool = False,
-    smooth: bool = True,
-    max_frames: int | None = None,
-    keep_people: bool = True,
-    names: bool = False,
     report: Report = no_report,
 ) -> FollowedVideo:
     """Follow the people in a video; Ctrl-C ends it with what there is.
 
     Args:
         out: video to write with the people drawn; force: replace it.
-        smooth: see `follow`.
-        max_frames: stop after so many.
-        keep_people: False keeps only counts of them, which a camera that runs for days needs.
-        names: draw the names of joints, too.
     """
-    result, started = FollowedVideo(keep_people), time.monotonic()
+    max_frames = settings.max_frames
+    result, started = FollowedVideo(settings.keep_people), time.monotonic()
     output = video_writer(out, video, force) if out else nullcontext()
     total = min(filter(None, (video.frames, max_frames)), default=0)
     with until_interrupted() as interrupted, output as writer:
-        for followed in follow(artifact, video, smooth):
+        for followed in follow(artifact, video, settings.smooth):
             result.add(followed)
             if writer is not None:
-                writer.write(draw_people(followed.frame.image, followed.people, names=names), followed.frame.secs)
+                drawn = draw_people(followed.frame.image, followed.people, names=settings.names)
+                writer.write(drawn, followed.frame.secs)
             _show(report, result, total, started)
             if interrupted() or len(result.frames) == max_frames:
                 break

@@ -14,7 +14,7 @@ from typing import Any
 from fleetpose.errors import DeviceUnreachable
 from fleetpose.files import sha256
 from fleetpose.interrupt import treat_sigterm_as_interrupt
-from fleetpose.outlook import Outlook
+from fleetpose.outlook import StageOutlook
 from fleetpose.progress import Progress, Report, status
 from latency.optimize import checking, making, measuring, modelling, reporting
 from latency.optimize import job as files
@@ -83,7 +83,7 @@ def run(job: Job, state: State) -> list[tuple[str, str, float]]:
         DeviceUnreachable: with the same line.
     """
     rows: list[tuple[str, str, float]] = []
-    outlook = Outlook(expected_secs(job.request, state), set(SHARES))
+    outlook = StageOutlook(expected_secs(job.request, state), set(SHARES))
     with treat_sigterm_as_interrupt(), status("optimizing", outlook) as progress:
         for number, stage in enumerate(STAGES, 1):
             progress.title = where = f"stage {number} of {len(STAGES)}, {stage.name}"

@@ -13,18 +13,18 @@ import time
 import pytest
 
 from fleetpose import terminal
-from fleetpose.outlook import Outlook
+from fleetpose.outlook import StageOutlook
 from fleetpose.progress import Progress, status
 
 WORK = """
 import logging, sys, time
 from fleetpose import cli
-from fleetpose.outlook import Outlook
+from fleetpose.outlook import StageOutlook
 from fleetpose.progress import status
 from fleetpose.terminal import verdict
 
 def main(arguments):
-    outlook = Outlook({"tune": 60.0, "collect": 90.0})
+    outlook = StageOutlook({"tune": 60.0, "collect": 90.0})
     with status("stage 1 of 2, tune", outlook) as progress:
         outlook.begin("tune")
         progress("layer1.conv", 1, 4)
@@ -158,7 +158,7 @@ class Clock:
 
 def outlook(budgeted=frozenset(), **expected):
     clock = Clock()
-    return Outlook(expected, budgeted, clock), clock
+    return StageOutlook(expected, budgeted, clock), clock
 
 
 def test_outlook_adds_stages_up():

@@ -18,7 +18,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output
 from models.pose.drawing.labels import draw_labels
 from models.pose.drawing.names import draw_names
-from models.pose.drawing.shapes import Layer, bgr, capsule
+from models.pose.drawing.shapes import Overlay, bgr, capsule
 from models.pose.person import Person
 from models.pose.skeleton import LIMBS, PARTS, TREE_LIMBS
 
@@ -90,7 +90,7 @@ def _draw_person(canvas: np.ndarray, person: Person) -> None:
     half = max(0.8, half)
     strokes = _strokes(person, half)
     border = max(0.6, 0.3 * half)
-    layer = Layer(canvas, person.box, 2 * half + border)
+    layer = Overlay(canvas, person.box, 2 * half + border)
     for stroke in strokes:
         shape = capsule(stroke.start, stroke.end, stroke.half + border)
         layer.fill(shape, bgr(_OUTLINE), _OUTLINE_OPACITY * stroke.opacity)

@@ -32,7 +32,7 @@ def fill(canvas: np.ndarray, corners: np.ndarray, colour: np.ndarray, opacity: f
     _blend(region, mask, colour, opacity)
 
 
-class Layer:
+class Overlay:
     """Shapes that are laid over a part of a picture together: a later one takes the place of those before it.
 
     Args:
