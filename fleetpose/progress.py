@@ -46,7 +46,7 @@ class Progress:
     """Call it with a message, and with `done` and `total` where the end is known. Off a terminal it only logs.
 
     Args:
-        title: what is going on; may be changed.
+        title: what is going on.
         outlook: of work in stages; the bar and the time left are then those of all stages, and `done` of `total` those
             of the stage at hand.
     """
@@ -68,6 +68,10 @@ class Progress:
         self._message, self._done, self._total = message, done, total
         if self.shown and time.monotonic() - self._drawn >= _LEAST_SECS:
             self._draw()
+
+    def turn_to(self, title: str) -> None:
+        """Something else goes on from now."""
+        self.title, self._message, self._done, self._total = title, "", 0, 0
 
     def say(self, text: str) -> None:
         """Write a line to stderr that stays, above the one that moves."""

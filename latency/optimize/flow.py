@@ -86,7 +86,8 @@ def run(job: Job, state: State) -> list[tuple[str, str, float]]:
     outlook = StageOutlook(expected_secs(job.request, state), set(SHARES))
     with treat_sigterm_as_interrupt(), status("optimizing", outlook) as progress:
         for number, stage in enumerate(STAGES, 1):
-            progress.title = where = f"stage {number} of {len(STAGES)}, {stage.name}"
+            where = f"stage {number} of {len(STAGES)}, {stage.name}"
+            progress.turn_to(where)
             try:
                 rows.append(_stage(job, state, stage, progress, rows))
             except KeyboardInterrupt:
@@ -99,16 +100,15 @@ def run(job: Job, state: State) -> list[tuple[str, str, float]]:
 
 def expected_secs(request: Request, state: State) -> dict[str, float]:
     """About how long each stage takes: what it took before in this folder, else its budget, else what is usual."""
+    idle = {"tune": not request.tune, "decide": request.plan is not None, "accuracy": request.val is None}
     secs = {}
     for stage in STAGES:
         budget = request.secs(stage.name) if stage.name in SHARES else None
-        usual = stage.usual_secs
-        if (stage.name == "tune" and not request.tune) or (stage.name == "accuracy" and request.val is None):
+        usual = stage.usual_secs if budget is None else budget
+        if idle.get(stage.name):
             usual = 1.0
         elif stage.name == "prune":
-            usual += 60 * (request.training_minutes or 0.0)
-        elif budget is not None:
-            usual = budget
+            usual = stage.usual_secs + 60 * (request.training_minutes or 0.0)
         before = state.secs_before(stage.name)
         secs[stage.name] = usual if before is None else min(before, budget or before)
     return secs

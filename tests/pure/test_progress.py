@@ -143,6 +143,13 @@ def test_progress_foretells_by_what_is_done():
     assert progress.secs_left == pytest.approx(40, abs=0.5)
 
 
+def test_progress_of_something_else_begins_anew():
+    progress = Progress("stage 1")
+    progress("a", 4, 5)
+    progress.turn_to("stage 2")
+    assert (progress.title, progress.fraction) == ("stage 2", None)
+
+
 def test_status_closes_twice():
     with status("work") as progress:
         progress.close()
