@@ -10,7 +10,9 @@ import os
 import sys
 from typing import TextIO
 
-_GREEN, _RED, _RESET = "\033[32m", "\033[31m", "\033[0m"
+_RESET = "\033[0m"
+#: colours of `tint`
+_COLOURS = {"green": "\033[32m", "yellow": "\033[33m", "red": "\033[31m"}
 
 
 def draws(stream: TextIO) -> bool:
@@ -34,6 +36,9 @@ def verdict(text: str, good: bool | None, stream: TextIO | None = None) -> str:
         good: None for what is neither.
         stream: that the text will be written to (default: stdout).
     """
-    if good is None or not has_colours(stream or sys.stdout):
-        return text
-    return f"{_GREEN if good else _RED}{text}{_RESET}"
+    return text if good is None else tint(text, "green" if good else "red", stream)
+
+
+def tint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """`text` in "green", "yellow" or "red", or as it is for ""; the rest as in `verdict`."""
+    return f"{_COLOURS[colour]}{text}{_RESET}" if colour and has_colours(stream or sys.stdout) else text

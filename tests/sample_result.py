@@ -141,10 +141,19 @@ def headline_of(layers: list[dict[str, Any]]) -> dict[str, Any]:
         "speedup_interval": [0.97 * speed, 1.03 * speed],
         "predicted_dense_ms": 1.05 * dense, "predicted_sparse_ms": 0.97 * sparse, "predicted_speedup": 1.08 * speed,
         "predicted_interval": [0.95 * speed, 1.21 * speed], "ap_dense": 0.449, "ap_sparse": 0.431,
-        "ap_change_interval": [-0.031, -0.004], "params_dense": params, "macs_dense": macs,
+        "ap_change_interval": [-0.031, -0.004], "agreement": agreement(0.88, [0.61, 0.7]),
+        "params_dense": params, "macs_dense": macs,
         "params_kept": params - sum(int(layer["params"] * layer["zeros"]) for layer in layers),
         "macs_kept": macs - sum(int(layer["macs"] * layer["zeros"]) for layer in layers),
     }  # fmt: skip
+
+
+def agreement(at_half: float | None, bounds: list[float] | None = None, **more: Any) -> dict[str, Any]:
+    """What `Agreement.to_dict` answers, of an agreement at OKS 0.5."""
+    value = None if at_half is None else 0.75 * at_half
+    return {"agreement": value, "interval": bounds, "agreement_50": at_half, "divergence": 0.0412, "photographs": 24,
+            "people_dense": 61, "people_pruned": 60, "people_again": round(61 * (at_half or 0)), "why_none": None,
+            "held_out": True} | more  # fmt: skip
 
 
 def sample_result(seed: int = 0) -> dict[str, Any]:

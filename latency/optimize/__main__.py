@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from codegen.lowering.hosts import add_target_host
 from fleetpose import cli
 from fleetpose.options import add_flags, from_arguments
-from fleetpose.terminal import verdict
+from fleetpose.terminal import tint, verdict
 from latency.flags import add_sparsities
 from latency.optimize.api import Result, optimize
 from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
 from latency.planning.options import Goal, read_sparsities
 from latency.report.sections.headline import goal_text
+from models.accuracy.grade import agreement_grade, ap_grade, graded_text
 from models.resolve import MODEL_HELP
 
 DESCRIPTION = (
@@ -79,6 +81,7 @@ def _print(result: Result) -> None:
         f"{headline['sparse_ms']:.4g} ms; {headline['speedup']:.2f} times as fast, measured ({interval}); "
         f"{headline['predicted_speedup']:.2f} predicted"
     )
+    print(_agreement_line(headline))
     said, reached = goal_text(result.facts)
     if result.facts["goal"]:
         more = " A larger --budget-minutes measures and trains more." if reached is False else ""
@@ -86,13 +89,21 @@ def _print(result: Result) -> None:
     if headline["ap_dense"] is not None and headline["ap_sparse"] is not None:
         change, low_high = headline["ap_sparse"] - headline["ap_dense"], headline["ap_change_interval"]
         within = f" ({low_high[0]:+.3f} to {low_high[1]:+.3f})" if low_high else ""
-        print(f"AP {headline['ap_dense']:.3f} to {headline['ap_sparse']:.3f}: {change:+.3f}{within}")
+        said = f"AP {headline['ap_dense']:.3f} to {headline['ap_sparse']:.3f}: {change:+.3f}{within}"
+        level = ap_grade(headline["ap_dense"], headline["ap_sparse"])
+        print(tint(said, level.value if level else ""))
     kept = headline["params_dense"] / headline["params_kept"]
     print(f"{kept:.2f}x fewer parameters, {headline['macs_dense'] / headline['macs_kept']:.2f}x fewer multiply-adds")
     print(f"artifact: {result.artifact}; plan, weights and result.json beside it in {result.folder}")
     if (result.folder / PEOPLE).is_file():
         print(f"picture: {result.folder / PEOPLE}")
     print(f"report: {result.report}")
+
+
+def _agreement_line(headline: dict[str, Any]) -> str:
+    """What of the dense network's people is kept, in the colour of its grade."""
+    kept = agreement_grade(headline["agreement"])
+    return tint(graded_text(headline["agreement"]), kept.value if kept else "")
 
 
 if __name__ == "__main__":

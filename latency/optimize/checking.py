@@ -1,4 +1,4 @@
-"""Stages that check: both artifacts against torch, people on a photograph, and the two against each other."""
+"""Stages that check: both artifacts against torch, people on a photograph, and their times against each other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.files import write_json
 from fleetpose.progress import Report
 from latency.optimize.job import (
-    ACCURACY,
     COMPARED,
     DENSE_SO,
     PEOPLE,
@@ -33,11 +32,8 @@ from latency.optimize.job import (
 )
 from latency.profiling.network_timing import SAMPLES_PER_ROUND
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
-from models.accuracy.oks import Evaluation, bootstrap_ap
-from models.accuracy.protocol import evaluate_network
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
-from models.resolve import create_model
 
 #: which artifact is which
 ARTIFACTS = {"dense": DENSE_SO, "sparse": SPARSE_SO}
@@ -172,29 +168,3 @@ def _times(measurement: Measurement) -> dict[str, Any]:
     samples = 1e3 * np.array(measurement.wall_secs)
     low, middle, high = np.quantile(samples, [0.25, 0.5, 0.75])
     return {"ms": float(middle), "iqr_ms": [float(low), float(high)], "samples": len(samples)}
-
-
-def judge(job: Job, report: Report) -> str:
-    """AP of both networks by Lightweight OpenPose's protocol, in torch, with the paired interval of the change."""
-    request = job.request
-    if request.val is None:
-        nothing = {"ap_dense": None, "ap_sparse": None, "ap_change_interval": None, "images": 0}
-        write_json(job.path(ACCURACY), nothing, force=True)
-        return "not judged: no --val"
-    job.lease.give_back()
-    evaluations: dict[str, Evaluation] = {}
-    for number, (name, weights) in enumerate((("dense", request.weights), ("sparse", job.path(PRUNED)))):
-        network = create_model(request.model, weights, request.seed)
-
-        def step(done: int, total: int, name: str = name, number: int = number) -> None:
-            report(f"{name}, photograph {done} of {total}", number * total + done, 2 * total)
-
-        evaluations[name] = evaluate_network(network, request.spec, request.val, step)
-    dense, sparse = evaluations["dense"], evaluations["sparse"]
-    counted = any(image.truths for image in sparse.per_image)
-    interval = list(bootstrap_ap(sparse, dense, seed=request.seed)) if counted else None
-    values = {"ap_dense": dense.ap, "ap_sparse": sparse.ap, "ap_change_interval": interval, "images": sparse.images}
-    write_json(job.path(ACCURACY), values, force=True)
-    if dense.ap is None or sparse.ap is None:
-        return f"nobody is annotated in {request.val}"
-    return f"AP {dense.ap:.3f} dense, {sparse.ap:.3f} sparse ({sparse.ap - dense.ap:+.3f}), {sparse.images} photographs"

@@ -16,7 +16,7 @@ from fleetpose.files import sha256
 from fleetpose.interrupt import treat_sigterm_as_interrupt
 from fleetpose.outlook import StageOutlook
 from fleetpose.progress import Progress, Report, status
-from latency.optimize import checking, making, measuring, modelling, reporting
+from latency.optimize import checking, judging, making, measuring, modelling, reporting
 from latency.optimize import job as files
 from latency.optimize.job import Job
 from latency.optimize.request import SHARES, Request
@@ -69,8 +69,8 @@ STAGES = (
           usual_secs=5),
     FlowStage("compare", checking.compare, (files.DENSE_SO, files.SPARSE_SO), (files.COMPARED,), ("image", "rounds"),
           usual_secs=20),
-    FlowStage("accuracy", checking.judge, (files.PRUNED,), (files.ACCURACY,), ("weights", "val", "seed"),
-          usual_secs=60),
+    FlowStage("accuracy", judging.judge_accuracy, (files.PRUNED,), (files.ACCURACY,),
+          ("weights", "val", "data", "photographs", "training_minutes", "image", "seed"), usual_secs=60),
     FlowStage("report", reporting.write_result, writes=(files.RESULT,), always=True, usual_secs=2),
 )  # fmt: skip
 

@@ -100,7 +100,7 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
         "predicted_sparse_ms": pace * totals[1].ms,
         "predicted_speedup": predicted.times,
         "predicted_interval": predicted.interval,
-        **{name: accuracy[name] for name in ("ap_dense", "ap_sparse", "ap_change_interval")},
+        **{name: accuracy[name] for name in ("ap_dense", "ap_sparse", "ap_change_interval", "agreement")},
         "params_dense": graph.params,
         "params_kept": graph.params - plan.removed_weights(graph.layers),
         "macs_dense": graph.macs,

@@ -184,11 +184,26 @@ def _read_annotations(path: Path) -> COCO:
     complete = all({"keypoints", "bbox", "area"} <= entry.keys() for entry in dataset["annotations"])
     if not (dataset["images"] and dataset.get("categories") and complete):
         raise UsageError(f"{path} holds no COCO keypoint annotations (images, annotations with keypoints, categories)")
+    return _indexed(dataset)
+
+
+def _indexed(dataset: dict[str, Any]) -> COCO:
+    """A COCO keypoint dataset as pycocotools reads it."""
     truth = COCO()
     truth.dataset = dataset
     with _log_prints():
         truth.createIndex()
     return truth
+
+
+def judge_entries(dataset: dict[str, Any], entries: list[dict[str, Any]]) -> Evaluation:
+    """Judge detected people by a COCO keypoint dataset, as `evaluate_keypoints` does.
+
+    Args:
+        dataset: COCO's object: images, annotations whose ids begin at 1, categories of which 1 is the person.
+        entries: of COCO's result format, as `Person.to_coco` answers them.
+    """
+    return _judge(_indexed(dataset), entries)
 
 
 def _judge(truth: COCO, entries: list[dict[str, Any]]) -> Evaluation:
@@ -227,10 +242,7 @@ def _results(truth: COCO, entries: list[dict[str, Any]]) -> COCO:
     """`entries` as COCO wants it; COCO.loadRes fails on an empty list."""
     if entries:
         return truth.loadRes(entries)
-    nothing = COCO()
-    nothing.dataset = {**truth.dataset, "annotations": []}
-    nothing.createIndex()
-    return nothing
+    return _indexed({**truth.dataset, "annotations": []})
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from models.accuracy.oks import Evaluation, evaluate_keypoints
 from models.pose.decoding.decoders import decoder_for
 from models.pose.person import Person
-from models.preprocess import fit, free_size
+from models.preprocess import Placement, fit, free_size
 from models.zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -32,17 +32,30 @@ def evaluate_network(
     Raises:
         UsageError: data that is missing or damaged, or outputs no decoder takes.
     """
-    import torch
-    from torch.utils import _pytree as pytree
-
-    decode = decoder_for(spec.outputs).decode
+    decode, run = decoder_for(spec.outputs).decode, maps_of(network)
 
     def people_of(image: np.ndarray) -> list[Person]:
-        size = free_size((image.shape[0], image.shape[1]), spec.size[0], spec.stride)
-        tensor, placement = fit(image, size, spec.preprocessing)
-        with torch.inference_mode():
-            maps = pytree.tree_leaves(network(torch.from_numpy(tensor)))
-        return decode({name: tensor.numpy() for name, tensor in zip(spec.outputs, maps, strict=True)}, placement)
+        tensor, placement = fit_free(image, spec)
+        return decode(dict(zip(spec.outputs, run(tensor), strict=True)), placement)
 
     folder = Path(data)
     return evaluate_keypoints(folder / "person_keypoints.json", folder / "images", people_of, progress)
+
+
+def maps_of(network: nn.Module) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """What runs a network in eval mode on the CPU: its input, (1, 3, H, W) float32, to its outputs in their order."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    def run(tensor: np.ndarray) -> list[np.ndarray]:
+        with torch.inference_mode():
+            return [output.numpy() for output in pytree.tree_leaves(network(torch.from_numpy(tensor)))]
+
+    return run
+
+
+def fit_free(image: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, Placement]:
+    """A photograph as the protocol's input of a network, and where the photograph lies in it."""
+    shape = (image.shape[0], image.shape[1])
+    size = spec.size if spec.fixed_size else free_size(shape, spec.size[0], spec.stride)
+    return fit(image, size, spec.preprocessing)

@@ -6,7 +6,8 @@
 the smallest weights. With --minutes, --steps or --epochs it goes on to train with these zeros; the other methods find
 their zeros while training. The dense network teaches, so photographs need no annotations, but where there are some
 they count. You can stop it at any time; run the same command again to resume. What is written is read by --weights of
-every command, and built by `codegen.build --plan` as it is.
+every command, and built by `codegen.build --plan` as it is. At the end stands how far the pruned network agrees with
+the dense one on photographs of --data; those that it was not pruned on, where there are enough.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
+from fleetpose.terminal import tint
+from models.accuracy.grade import PHOTOGRAPHS, agreement_grade, graded_text
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.settings import EMA, LR, METHODS, RECIPE, TRAINING, PruneFiles, PruneSettings, Strength
 from models.resolve import MODEL_HELP
 from models.train.data.photographs import Photographs, read_photographs
 from models.train.settings import TrainSettings, check_teacher
+from models.zoo.spec import ModelSpec
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -54,6 +59,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     parser.add_argument("--teacher", help="a registered network to learn from (default: the dense network itself)")
     parser.add_argument("--teacher-weights", metavar="FILE", help="weights of --teacher")
+    parser.add_argument(
+        "--agreement",
+        type=int,
+        default=PHOTOGRAPHS,
+        metavar="N",
+        help="photographs of --data that people of the dense and the pruned network are compared on (0: none)",
+    )
     parser.add_argument("--restart", action="store_true", help="begin anew even where a checkpoint exists")
     return parser
 
@@ -75,6 +87,8 @@ def _check(arguments: argparse.Namespace) -> tuple[Plan, Photographs | None, Pru
     trains = any(value is not None for value in (arguments.minutes, arguments.steps, arguments.epochs))
     if arguments.teacher and not trains:
         raise UsageError("a --teacher needs a training; give --minutes, --steps or --epochs")
+    if arguments.agreement < 0:
+        raise UsageError(f"--agreement must be 0 or more, got {arguments.agreement}")
     check_writable(arguments.out, force=arguments.force)
     plan = Plan.load(arguments.plan, arguments.model)
     if trains and not arguments.data:
@@ -119,17 +133,38 @@ def main(arguments: argparse.Namespace) -> int:
         )
     save_weights(network, arguments.out, force=arguments.force)
     files.remove()
-    _print_result(arguments, graph, plan)
+    agreement = _measure_agreement(arguments, spec, trained=data is not None)
+    _print_result(arguments, graph, plan, agreement)
     return 0
 
 
-def _print_result(arguments: argparse.Namespace, graph: Graph, plan: Plan) -> None:
+def _measure_agreement(arguments: argparse.Namespace, spec: ModelSpec, trained: bool) -> dict[str, Any] | None:
+    """What the written weights have in common with the dense ones; None where no photographs are given for it."""
+    if not arguments.data or not arguments.agreement:
+        return None
+    from models.accuracy.agreement import agreement_facts
+    from models.prune.reconstruction.calibration import judging_photographs
+    from models.resolve import create_model
+
+    used = None if trained else arguments.photographs
+    photographs, held_out = judging_photographs(arguments.data, used, arguments.agreement, arguments.seed)
+    dense, pruned = (create_model(arguments.model, path, arguments.seed) for path in (arguments.weights, arguments.out))
+    with status("comparing with the dense network") as progress:
+        facts = agreement_facts(dense, pruned, spec, photographs, arguments.seed, progress)
+    return {**facts, "held_out": held_out}
+
+
+def _print_result(arguments: argparse.Namespace, graph: Graph, plan: Plan, agreement: dict[str, Any] | None) -> None:
     left = graph.params - plan.removed_weights(graph.layers)
     if arguments.json:
-        cli.print_json({"weights": str(arguments.out), "params": graph.params, "params_left": left})
-    else:
-        ratio = f"{graph.params / 1e6:.3f} M parameters, {left / 1e6:.3f} M left ({graph.params / left:.2f}x)"
-        print(f"{arguments.out}: {ratio}")
+        facts = {"weights": str(arguments.out), "params": graph.params, "params_left": left}
+        cli.print_json({**facts, "agreement": agreement})
+        return
+    ratio = f"{graph.params / 1e6:.3f} M parameters, {left / 1e6:.3f} M left ({graph.params / left:.2f}x)"
+    print(f"{arguments.out}: {ratio}")
+    if agreement is not None:
+        kept = agreement_grade(agreement)
+        print(tint(graded_text(agreement), kept.value if kept else ""))
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ def test_optimize_writes_every_file(whole, given):
     head = result["headline"]
     assert min(head["dense_ms"], head["sparse_ms"], head["speedup"], head["predicted_speedup"]) > 0
     assert head["params_kept"] < head["params_dense"]
+    assert head["agreement"]["photographs"] == 1, "the photograph that people are looked for in"
+    assert head["agreement"]["divergence"] > 0
     assert result["verify"]["ok"]
     assert result["people"]["image"] == "people.png"
     assert (whole / "people.png").is_file()
@@ -128,6 +130,8 @@ def test_optimize_prints_what_came_of_each_stage(whole):
     printed = whole.with_suffix(".out").read_text()
     assert all(f"\n{name} " in printed for name in NAMES[1:])
     assert "times as fast, measured" in printed
+    assert "agreement with the dense network" in printed
+    assert "\x1b[" not in printed, "colours are for terminals"
     assert str(whole / "pose.so") in printed
 
 
@@ -211,6 +215,8 @@ def test_optimize_runs_from_python_with_photographs(host, given, whole, tmp_path
     assert "convolution" in explain(result.plan) or MODEL in explain(result.plan)
     assert result.facts["goal"] == {"kind": "max_loss", "value": 1.0}
     assert result.facts["headline"]["ap_dense"] is not None
+    agreement = result.facts["headline"]["agreement"]
+    assert (agreement["photographs"], agreement["held_out"]) == (2, True), "those of --val"
     assert any("reconstructed" in said or "nothing is sparse" in said for name, said, _ in result.stages)
 
 

@@ -236,8 +236,10 @@ def test_verdict_has_no_colour_off_a_terminal(monkeypatch):
     assert terminal.verdict("ok", True, stream) == "\033[32mok\033[0m"
     assert terminal.verdict("failed", False, stream) == "\033[31mfailed\033[0m"
     assert terminal.verdict("neither", None, stream) == "neither"
+    assert terminal.tint("lowered", "yellow", stream) == "\033[33mlowered\033[0m"
+    assert terminal.tint("plain", "", stream) == "plain"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert terminal.verdict("ok", True, stream) == "ok"
+    assert terminal.verdict("ok", True, stream) == terminal.tint("ok", "red", stream) == "ok"
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert terminal.verdict("ok", True, stream) == "ok"

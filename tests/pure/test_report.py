@@ -12,11 +12,11 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency.report import write_report
 from latency.report.__main__ import main, make_parser
-from latency.report.rendering.formats import MINUS, TIMES, as_printed
+from latency.report.rendering.formats import DASH, MINUS, TIMES, as_printed
 from latency.report.rendering.markdown import escape
 from latency.report.sections.headline import goal_text
 from models.zoo.paper import TABLE_1, TABLE_2
-from tests.sample_result import sample_result
+from tests.sample_result import agreement, sample_result
 
 EVIL = """<script>alert("1")</script>|`*_'&amp;<img src=x onerror=alert(2)>"""
 VOID = {"meta", "link", "img", "input", "br", "wbr"}
@@ -73,6 +73,10 @@ def test_report_files_both_say_what_was_found(tmp_path):
         assert f"{found['sparse_ms']:.1f} ms" in text
         assert f"{MINUS}0.018" in text
         assert "0.449 → 0.431" in text
+        assert "Part of what the dense network finds is lost: agreement 0.66, interval 0.61" in text
+        assert f"0.61{DASH}0.70, 0.88 at OKS 0.5." in text
+        assert "54 of 61 people found again" in text
+        assert "divergence of the maps 0.041" in text
         assert "Goal: a speed-up of 1.3. Reached." in text
         assert "It is not a phone" in text
         assert "3 people found" in text
@@ -190,7 +194,7 @@ def test_report_says_what_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["predicted_interval", "speedup_interval", "ap_dense", "ap_change_interval", "sparse_ms"]
+    "name", ["predicted_interval", "speedup_interval", "ap_dense", "ap_change_interval", "agreement", "sparse_ms"]
 )
 def test_report_headline_bears_one_missing_number(tmp_path, name):
     result = sample_result()
@@ -227,6 +231,47 @@ def test_report_headline_names_every_goal(goal, changes, said, reached):
     text, verdict = goal_text(result)
     assert said in text
     assert verdict is reached
+
+
+@pytest.mark.parametrize(
+    ("facts", "tone", "words"),
+    [
+        (agreement(0.96, [0.7, 0.8]), "kept", "It finds what the dense network finds: agreement 0.72"),
+        (agreement(0.88), "lowered", "Part of what the dense network finds is lost: agreement 0.66, 0.88 at OKS 0.5."),
+        (agreement(0.4), "lost", "Much of what the dense network finds is lost: agreement 0.30, 0.40 at OKS 0.5."),
+        (
+            agreement(0.0),
+            "lost",
+            "Nobody whom the dense network finds is found again: agreement 0.00, 0.00 at",
+        ),
+        (agreement(None, why_none="not defined: nobody"), "", "Agreement with the dense network: not defined: nobody."),
+    ],
+)
+def test_a_drop_looks_like_one(tmp_path, facts, tone, words):
+    result = sample_result()
+    result["headline"] |= {"agreement": facts, "ap_dense": None, "ap_sparse": None}
+    page, markdown = made(result, tmp_path)
+    for text in (page.text, markdown):
+        assert words in text
+        assert "None" not in text
+    assert [title.get("class") for title in page.named("h1")] == [tone or None]
+    values = [value.get("class") for value in page.named("dd")]
+    assert (tone in values) if tone else not {"kept", "lowered", "lost"} & set(values)
+
+
+def test_a_lost_ap_outweighs_agreement(tmp_path):
+    result = sample_result()
+    result["headline"] |= {"agreement": agreement(0.96), "ap_dense": 0.45, "ap_sparse": 0.2}
+    page, _ = made(result, tmp_path)
+    assert page.named("h1")[0]["class"] == "lost"
+
+
+def test_photographs_that_were_pruned_on_are_said_to_be(tmp_path):
+    result = sample_result()
+    result["headline"]["agreement"]["held_out"] = False
+    page, markdown = made(result, tmp_path)
+    assert "the network was pruned on them" in page.text
+    assert "the network was pruned on them" in markdown
 
 
 def test_a_layer_far_longer_than_the_others_is_cut_and_bears_its_time(tmp_path):

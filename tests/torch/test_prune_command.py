@@ -22,6 +22,7 @@ from models.frontend.trace import trace
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.__main__ import main, make_parser
+from models.prune.reconstruction.calibration import judging_photographs
 from models.resolve import create_model
 from models.zoo.weights import save_weights
 from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
@@ -84,6 +85,33 @@ def test_prune_command_says_what_is_left(place, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     weights = sum(graph_of().weights[f"{name}.weight"].size for name in LAYERS)
     assert found["params"] - found["params_left"] == weights / 2
+    assert found["agreement"] is None, "no photographs were given"
+
+
+@pytest.mark.parametrize(("used", "held_out"), [(2, True), (9, False)])
+def test_agreement_is_measured_on_photographs_that_were_not_pruned_on(place, tmp_path, capsys, used, held_out):
+    write_coco(tmp_path / "many", images=12)
+    given = ("--data", tmp_path / "many", "--photographs", used)
+    assert run(place, tmp_path / "p.safetensors", *given, "--agreement", 9, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)["agreement"]
+    assert (facts["photographs"], facts["held_out"]) == (9, held_out)
+    assert facts["divergence"] > 0
+    assert facts["agreement"] is None or 0 <= facts["agreement"] <= 1
+    assert run(place, tmp_path / "q.safetensors", *given, "--agreement", 3) == 0
+    assert "agreement with the dense network" in capsys.readouterr().out
+    assert run(place, tmp_path / "r.safetensors", *given, "--agreement", 0) == 0
+    assert "agreement with" not in capsys.readouterr().out
+
+
+def test_held_out_photographs_are_those_that_calibration_leaves(tmp_path):
+    folders = [write_coco(tmp_path / name, images=count, seed=count) for name, count in (("a", 12), ("b", 3))]
+    drawn, _ = judging_photographs(folders, None, 15, seed=4)
+    held, held_out = judging_photographs(folders, 5, 15, seed=4)
+    assert held_out
+    assert held == drawn[5:]
+    assert len(set(drawn)) == 15
+    assert judging_photographs(folders, 8, 15, seed=4) == (drawn, False), "7 photographs are too few"
+    assert judging_photographs(folders, None, 4, seed=4) == (drawn[:4], False)
 
 
 def test_prune_command_resumes_a_killed_retraining(place, tmp_path):
@@ -147,6 +175,7 @@ def test_prune_command_leaves_no_file_where_it_refuses(place, tmp_path, capsys):
         (["--method", "admm"], "give --minutes, --steps or --epochs"),
         (["--steps", 3], "give --data"),
         (["--data", place / "nowhere"], "no such folder"),
+        (["--agreement", -1], "--agreement must be 0 or more"),
         (["--data", place / "coco", "--photographs", 0], "--photographs must be 1 or more"),
     ]
     for more, message in cases:

@@ -121,11 +121,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Fact:
-    """One number of the headline: what it is, its value, and what it is compared with or bounded by."""
+    """One number of the headline: what it is, its value, and what it is compared with or bounded by.
+
+    Attributes:
+        tone: the grade of what is kept of the dense network: "kept", "lowered", "lost", or "" where it has none.
+    """
 
     label: str
     value: str
     note: str = ""
+    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ class Headline:
         sentence: what it says.
         note: what the device is, and what it is not.
         picture: both times as bars.
+        cost: what the speed-up costs, in words; "" where that is not known. `tone`: its grade, as a Fact's.
         goal: what was asked for and whether it was reached; `reached` None where that is not known.
     """
 
@@ -149,6 +155,8 @@ class Headline:
     goal: str
     reached: bool | None
     facts: tuple[Fact, ...]
+    cost: str = ""
+    tone: str = ""
 
 
 @dataclass(frozen=True)

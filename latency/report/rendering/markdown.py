@@ -40,6 +40,7 @@ def _headline(headline: Headline) -> Iterator[str]:
     yield escape(headline.above)
     value = f"**{escape(headline.value)}** " if headline.value else ""
     yield f"{value}{escape(headline.sentence)}."
+    yield f"**{escape(headline.cost)}**" if headline.cost else ""
     yield escape(headline.note)
     yield f"**{escape(headline.goal)}**"
     rows = [f"| {escape(fact.label)} | {escape(fact.value)} | {escape(fact.note)} |" for fact in headline.facts]

@@ -70,7 +70,9 @@ def _headline(headline: Headline) -> Html:
             "h1",
             element("strong", f"{headline.value} ") if headline.value else None,
             element("span", _clauses(headline.sentence)),
+            class_=headline.tone or None,
         ),
+        element("p", headline.cost, class_=f"cost {headline.tone}".strip()) if headline.cost else None,
         element("p", headline.goal, class_=tone),
     )
     beside = element("div", headline.picture, element("p", headline.note, class_="note"))
@@ -80,7 +82,7 @@ def _headline(headline: Headline) -> Html:
 
 def _fact(fact: Fact) -> Html:
     note = element("dd", _clauses(fact.note), class_="note") if fact.note else None
-    return element("div", element("dt", fact.label), element("dd", fact.value), note)
+    return element("div", element("dt", fact.label), element("dd", fact.value, class_=fact.tone or None), note)
 
 
 def _clauses(said: str) -> Html:

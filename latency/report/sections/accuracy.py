@@ -1,14 +1,15 @@
-"""What zeros cost: a small plot for each block of the network, its own curve over those of all others."""
+"""What zeros cost: whom the sparse network still finds; a plot for each block, its curve over those of all others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from latency.report.rendering.axes import Scale, grid, path, plain, shorten, spanning, svg, text
-from latency.report.rendering.document import Cell, Column, Figure, Section, Table
+from latency.report.rendering.document import Cell, Column, Figure, Part, Section, Table
 from latency.report.rendering.formats import to_fixed
 from latency.report.rendering.markup import Html, element
 from latency.report.result import Values
+from latency.report.sections.agreement import ABOUT_AGREEMENT, agreement_table
 
 SIZE, LEFT, TOP, RIGHT, BOTTOM = (200, 150), 34, 26, 8, 24
 
@@ -17,18 +18,24 @@ Curve = list[tuple[float, float]]
 
 
 def accuracy_section(result: Values) -> Section | None:
-    """The section; None without a sensitivity file's content."""
+    """The section; None without an agreement and a sensitivity file's content."""
     content = result.get("sensitivity") or {}
     blocks = {name: _curve(curve) for name, curve in (content.get("blocks") or {}).items() if curve}
-    if not blocks:
-        return None
+    headline = result["headline"]
+    agreement = headline.get("agreement")
+    parts: list[Part] = [agreement_table(headline)] if agreement else []
+    parts += [_blocks_figure(content, blocks)] if blocks else []
+    leads = (*([ABOUT_AGREEMENT] if agreement else []), *([_lead(content)] if blocks else []))
+    return Section("accuracy", "What zeros cost", " ".join(leads), tuple(parts)) if parts else None
+
+
+def _blocks_figure(content: Values, blocks: Mapping[str, Curve]) -> Figure:
     measure = content.get("measure") or "loss"
     lost = "AP lost" if measure == "AP" else str(measure)
     caption = (
         f"{lost} against the fraction of zeros in one block, all others dense. Each plot repeats the others in pale."
     )
-    figure = Figure(f"{lost} by block", caption, _panels(blocks, lost), _table(blocks, lost), wide=True)
-    return Section("accuracy", "What zeros cost", _lead(content), (figure,))
+    return Figure(f"{lost} by block", caption, _panels(blocks, lost), _table(blocks, lost), wide=True)
 
 
 def _lead(content: Values) -> str:

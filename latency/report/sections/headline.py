@@ -7,7 +7,6 @@ from pathlib import Path
 
 from latency.report.rendering.document import Fact, Headline
 from latency.report.rendering.formats import (
-    ARROW,
     NOTHING,
     Number,
     billions,
@@ -20,6 +19,7 @@ from latency.report.rendering.formats import (
     to_fixed,
 )  # fmt: skip
 from latency.report.result import Values, device_label
+from latency.report.sections.agreement import agreement_fact, ap_fact, cost_text, headline_tone
 from latency.report.sections.headline_picture import picture
 
 #: a speed-up this near to 1 is none
@@ -41,6 +41,8 @@ def headline_of(result: Values) -> Headline:
         goal=goal,
         reached=reached,
         facts=_facts(result),
+        cost=cost_text(headline),
+        tone=headline_tone(headline),
     )
 
 
@@ -115,8 +117,9 @@ def _facts(result: Values) -> tuple[Fact, ...]:
     bounds = interval(headline.get("predicted_interval"))
     return (
         _latency(headline),
+        *agreement_fact(headline),
         Fact("Predicted speed-up", times(headline.get("predicted_speedup")), bounds and f"interval {bounds}"),
-        _accuracy(headline, bool(result.get("weights"))),
+        ap_fact(headline, bool(result.get("weights"))),
         _kept_fact("Parameters", headline.get("params_dense"), headline.get("params_kept"), millions),
         _kept_fact("Multiply-adds", headline.get("macs_dense"), headline.get("macs_kept"), billions),
     )
@@ -130,19 +133,6 @@ def _latency(headline: Values) -> Fact:
     dense = f"dense {to_fixed(dense_ms, digits)} ms" if dense_ms is not None else "not measured"
     sparse = f"{to_fixed(ms, digits)} ms" if ms is not None else NOTHING
     return Fact("Latency", sparse, join_texts(iqr and f"IQR {iqr}", dense))
-
-
-def _accuracy(headline: Values, trained: bool) -> Fact:
-    """The change of AP, or why there is none."""
-    dense, sparse = headline.get("ap_dense"), headline.get("ap_sparse")
-    if dense is None or sparse is None:
-        why = "not measured: no annotated photographs" if trained else "random weights have none"
-        return Fact("Change of AP", NOTHING, why)
-    change = interval(headline.get("ap_change_interval"), 3)
-    aps = f"{to_fixed(dense, 3)} {ARROW} {to_fixed(sparse, 3)}"
-    return Fact(
-        "Change of AP", to_fixed(sparse - dense, 3, sign=True), join_texts(aps, change and f"interval {change}")
-    )
 
 
 def _kept_fact(label: str, dense: Number, kept: Number, said: Callable[[Number], str]) -> Fact:

@@ -1,4 +1,4 @@
-"""Calibration inputs: photographs, with or without annotations, as square network inputs without padding."""
+"""Which photographs layers are reconstructed on, as inputs without padding, and which are left to judge the result."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from fleetpose.errors import UsageError
 from models.preprocess import fit, read_image
 from models.train.data.photographs import SUFFIXES, images_below
 from models.zoo.spec import ModelSpec
+
+#: as many photographs that no layer was reconstructed on are enough to judge by them alone
+LEAST_HELD_OUT = 8
 
 
 def find_photographs(folders: Sequence[Path | str]) -> list[Path]:
@@ -30,12 +33,36 @@ def calibration_inputs(spec: ModelSpec, folders: Sequence[Path | str], count: in
         UsageError: no photographs, or one that cannot be read.
     """
     random = np.random.default_rng(seed)
+    paths = _drawn_evenly(folders, random)[:count]
+    inputs = [fit(_cut(read_image(path), spec.size, random), spec.size, spec.preprocessing)[0] for path in paths]
+    return np.concatenate(inputs)
+
+
+def judging_photographs(
+    folders: Sequence[Path | str], used: int | None, count: int, seed: int = 0
+) -> tuple[list[Path], bool]:
+    """Photographs to judge a pruned network by, `count` or fewer, and whether it has seen none of them.
+
+    They are of those that `calibration_inputs(..., used, seed)` leaves, if these are LEAST_HELD_OUT or more; else any.
+
+    Args:
+        used: how many photographs layers were reconstructed on; None: all were used, say for training.
+
+    Raises:
+        UsageError: no photographs.
+    """
+    paths = _drawn_evenly(folders, np.random.default_rng(seed))
+    others = [] if used is None else paths[used:]
+    held_out = len(others) >= LEAST_HELD_OUT
+    return (others if held_out else paths)[:count], held_out
+
+
+def _drawn_evenly(folders: Sequence[Path | str], random: np.random.Generator) -> list[Path]:
+    """Every photograph of the folders in the order in which they are drawn: in turn of each folder."""
     by_folder = [find_photographs([folder]) for folder in folders]
     shuffled = [[paths[index] for index in random.permutation(len(paths))] for paths in by_folder]
     longest = max(map(len, shuffled))
-    paths = [paths[index] for index in range(longest) for paths in shuffled if index < len(paths)][:count]
-    inputs = [fit(_cut(read_image(path), spec.size, random), spec.size, spec.preprocessing)[0] for path in paths]
-    return np.concatenate(inputs)
+    return [paths[index] for index in range(longest) for paths in shuffled if index < len(paths)]
 
 
 def _cut(image: np.ndarray, size: tuple[int, int], random: np.random.Generator) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import nn
 
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
+from models.accuracy.divergence import divergence
 from models.accuracy.protocol import evaluate_network
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
@@ -24,7 +25,7 @@ from models.prune.reconstruction.reconstruct import reconstruct
 from models.prune.reconstruction.streams import run_outputs
 from models.prune.response.curves import FamilyCurves
 from models.prune.response.journal import ResponseJournal
-from models.prune.response.outputs import divergence, layer_curves
+from models.prune.response.outputs import layer_curves
 from models.zoo.spec import ModelSpec
 
 #: how layers are reconstructed for curves, which need the order of layers, not each layer's last bit

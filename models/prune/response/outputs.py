@@ -1,7 +1,6 @@
 """What zeros in one layer do to a network's outputs with all else dense: the curves sensitivity and allocation read.
 
-The measure is the output divergence: squared difference from the dense outputs over their variance, mean over outputs;
-0 is equal, 1 as bad as answering each channel's mean. It needs photographs, but nobody who annotates them.
+The measure is the output divergence (models.accuracy.divergence). It needs photographs, but nobody who annotates them.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from models.accuracy.divergence import divergence
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
@@ -28,15 +28,6 @@ from models.prune.reconstruction.selection import select
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 
 Tensors = Mapping[str, torch.Tensor]
-
-
-def divergence(outputs: Sequence[torch.Tensor], dense: Sequence[torch.Tensor]) -> float:
-    """The output divergence of outputs from dense ones, each (N, C, H, W)."""
-    terms = []
-    for ours, theirs in zip(outputs, dense, strict=True):
-        spread = (theirs - theirs.mean(dim=(0, 2, 3), keepdim=True)).square().sum().clamp(min=1e-12)
-        terms.append(float((ours - theirs).square().sum() / spread))
-    return float(np.mean(terms))
 
 
 def layer_curves(
