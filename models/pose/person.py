@@ -60,13 +60,14 @@ class Person:
         """About how high the person would stand, in pixels. Raises ValueError without keypoints.
 
         Limbs tell it, so that somebody who sits, or of whom head and shoulders are in the picture, is not taken for
-        small, nor one misplaced keypoint for a giant; where they are few, it is how far the keypoints reach.
+        small, nor one misplaced keypoint for a giant; where they are few, how far the keypoints reach counts as well.
         """
         left, top, right, bottom = self.box
         start, end = (self.keypoints[[LIMBS[limb][side] for limb in _PROPORTIONS], :2] for side in (0, 1))
         heights = np.hypot(*(end - start).T) / list(_PROPORTIONS.values())
         heights = heights[~np.isnan(heights)]
-        return float(np.median(heights)) if len(heights) >= 4 else max(right - left, bottom - top)
+        median, reach = float(np.median(heights)) if len(heights) else 0.0, max(right - left, bottom - top)
+        return median if len(heights) >= 4 else max(reach, min(median, 2 * reach))
 
     def to_coco(self, image_id: int) -> dict[str, Any]:
         """One entry of COCO's keypoint result format, JSON-ready.

@@ -102,6 +102,15 @@ def test_lines_of_people_cut_off_are_as_wide_as_whole_people_s(grey):
     assert whole.stature == pytest.approx(600, rel=0.1)
 
 
+def test_a_head_and_a_shoulder_tell_more_than_their_extent():
+    keypoints = standing(height=600).keypoints.copy()
+    keypoints[[3, 4, *range(5, 14)]] = np.nan, np.nan, 0
+    person = Person(keypoints, 1.0)
+    left, top, right, bottom = person.box
+    reach = max(right - left, bottom - top)
+    assert 1.5 * reach < person.stature <= 600
+
+
 def test_one_misplaced_joint_makes_no_giant():
     person = standing()
     keypoints = person.keypoints.copy()
