@@ -7,15 +7,16 @@ over the rounds, with a bootstrap interval, is what a decision between two kerne
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from devices.session import Session
 from devices.timers import TimedCall, TimeSample
 from devices.timing.measure import Probe
-from devices.timing.measurement import Measurement, median_error
+from devices.timing.measurement import Measurement, median_error, merge_samples
 from fleetpose.errors import UsageError
 
 RESAMPLES = 2000
@@ -107,6 +108,53 @@ def measure_interleaved(  # noqa: PLR0913  options with defaults
         if name != reference and measurements[name].ok and measurements[reference].ok:
             ratios[name] = _ratio(taken[reference], taken[name], chosen, seed)
     return Interleaved(reference, chosen, measurements, ratios)
+
+
+def measure_reloaded(
+    session: Session, load: Callable[[], Mapping[str, TimedCall]], loads: int, rounds: int, **options: Any
+) -> Interleaved:
+    """`measure_interleaved` of what is loaded anew `loads` times, as one result.
+
+    Where a network's memory comes to lie is chance, and some places are slower than others: rounds of one loading agree
+    with each other better than with the next loading's. The interval of a ratio is therefore a bootstrap of two stages,
+    loadings and then the rounds of each (Davison & Hinkley 1997, section 3.8), so that another measurement, or another
+    process, lies within it.
+
+    Args:
+        load: loads all calls, anew each time; by the same names in the same order.
+        loads: at most; as many as there are `rounds` for.
+        rounds: samples of each call, of all loadings together.
+        options: as for `measure_interleaved`, `most_rounds` of all loadings together.
+
+    Raises:
+        UsageError: as `measure_interleaved`.
+    """
+    loads = max(1, min(loads, rounds))
+    most_rounds = options.pop("most_rounds", 0)
+    parts = []
+    for number in range(loads):
+        share = [total // loads + (number < total % loads) for total in (rounds, most_rounds)]
+        parts.append(measure_interleaved(session, load(), share[0], most_rounds=share[1], **options))
+        if not all(measurement.ok for measurement in parts[-1].measurements.values()):
+            return parts[-1]
+    measurements = {name: merge_samples([part.measurements[name] for part in parts]) for name in parts[0].measurements}
+    seed = options.get("seed", 0)
+    ratios = {name: pool_ratios([part.ratios[name].rounds for part in parts], seed) for name in parts[0].ratios}
+    return Interleaved(parts[0].reference, parts[0].clock, measurements, ratios)
+
+
+def pool_ratios(parts: Sequence[Sequence[float]], seed: int) -> Ratio:
+    """One ratio of the rounds of several loadings."""
+    rng = np.random.default_rng(seed)
+    values = [np.array(part) for part in parts]
+    medians = [
+        np.median(np.concatenate([rng.choice(values[part], len(values[part])) for part in drawn]))
+        for drawn in rng.integers(len(parts), size=(RESAMPLES, len(parts)))
+    ]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(medians, [tail, 1 - tail])
+    rounds = np.concatenate(values)
+    return Ratio(float(np.median(rounds)), float(low), float(high), tuple(map(float, rounds)))
 
 
 def _precise(probes: Iterable[Probe], precision: float) -> bool:

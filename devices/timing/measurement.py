@@ -8,7 +8,7 @@ import math
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from fleetpose.errors import UsageError
@@ -78,6 +78,16 @@ class Measurement:
     def wall_iqr_secs(self) -> float | None:
         """Distance between the quartiles of the wall samples."""
         return interquartile_range(self.wall_secs)
+
+
+def merge_samples(parts: Sequence[Measurement]) -> Measurement:
+    """One measurement with the samples of several of the same call, none of them a failure."""
+    return replace(
+        parts[0],
+        event_secs=tuple(secs for part in parts for secs in part.event_secs),
+        wall_secs=tuple(secs for part in parts for secs in part.wall_secs),
+        after=parts[-1].after,
+    )
 
 
 def faster_half(samples: Sequence[float]) -> float | None:

@@ -14,7 +14,7 @@ from codegen.artifact.loaded import Artifact, keeps_kernel_log
 from codegen.artifact.pose import check_pose, find_people, prepare
 from codegen.verify import verify
 from devices.timers import TimedCall
-from devices.timing.interleaved import Interleaved, measure_interleaved
+from devices.timing.interleaved import Interleaved, measure_reloaded
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from fleetpose.errors import FleetposeError, UsageError
@@ -30,7 +30,7 @@ from latency.optimize.job import (
     VERIFIED,
     Job,
 )
-from latency.profiling.network_timing import SAMPLES_PER_ROUND
+from latency.profiling.network_timing import LOADS, SAMPLES_PER_ROUND
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
@@ -103,9 +103,7 @@ def compare(job: Job, report: Report) -> str:
     session = job.lease.session
     artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
-    timed = {name: artifact.call_arguments(tensor) for name, artifact in artifacts.items()}
-    calls = {name: TimedCall(call["function"], (), call["entry"]) for name, call in timed.items()}
-    result = _in_turn(job, calls)
+    result = _in_turn(job, tensor)
     ratio = result.ratios["sparse"]
     times = {name: _times(result.measurements[name]) for name in ARTIFACTS}
     speedup = {"median": ratio.median, "low": ratio.low, "high": ratio.high, "rounds": list(ratio.rounds)}
@@ -119,15 +117,20 @@ def compare(job: Job, report: Report) -> str:
     return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {ratio.median:.2f} times as fast"
 
 
-def _in_turn(job: Job, calls: Mapping[str, TimedCall]) -> Interleaved:
-    """Calls by the names of ARTIFACTS and the reference kernel, whose samples are as long as the first one's."""
+def _in_turn(job: Job, tensor: np.ndarray) -> Interleaved:
+    """Both of ARTIFACTS on `tensor` and the reference kernel, whose samples are as long as those of the dense one."""
     session, settings, rounds = job.lease.session, job.settings, SAMPLES_PER_ROUND * job.request.rounds
     reference = ReferenceKernel(session, settings.patience, host=job.host)
-    first = next(iter(calls.values()))
+
+    def load() -> dict[str, TimedCall]:
+        calls = {name: Artifact(job.path(file), session).call_arguments(tensor) for name, file in ARTIFACTS.items()}
+        return {name: TimedCall(call["function"], (), call["entry"]) for name, call in calls.items()}
+
+    first = load()["dense"]
     secs = measure(session, first.function, entry=first.entry, warmup=1, repeats=SAMPLES_PER_ROUND,
                    timeout_secs=settings.network_timeout_secs)  # fmt: skip
-    result = measure_interleaved(
-        session, {**calls, REFERENCE_NAME: reference.call()}, rounds, clock="wall",
+    result = measure_reloaded(
+        session, lambda: {**load(), REFERENCE_NAME: reference.call()}, LOADS, rounds, clock="wall",
         min_repeat_secs=min(secs.wall_secs, default=settings.sample_secs),
         timeout_secs=settings.network_timeout_secs, seed=settings.seed,
         most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,

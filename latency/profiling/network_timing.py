@@ -35,6 +35,8 @@ log = logging.getLogger("latency.profiling.network_timing")
 
 #: inferences timed for each round of a layer's run
 SAMPLES_PER_ROUND = 3
+#: how often networks that are compared are loaded anew; see `devices.timing.interleaved.measure_reloaded`
+LOADS = 3
 
 
 @dataclass(frozen=True)
