@@ -58,6 +58,37 @@ by_apt() {
   fi
   rm -f "$log"
 }
+# --no-compile: Python compiles what it imports, which is a fraction, at its first import; all at once takes half a minute.
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+pip_install() { pip install -q --no-compile "$@"; }
+torch=$(sed -n 's/^torch==//p' constraints.txt)
+has_torch() {
+  "$venv/bin/python" -c "import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '$torch')" \
+    2>/dev/null
+}
+# Plain "torch" brings gigabytes of CUDA on Linux; the CPU build is wanted wherever it is to be had.
+install_torch() {
+  has_torch ||
+    pip_install -c constraints.txt "torch==$torch+cpu" 2>/dev/null ||
+    pip_install -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu "torch==$torch+cpu" \
+      2>/dev/null ||
+    pip_install -c constraints.txt "torch==$torch"
+}
+make_venv() {
+  if [ ! -x "$venv/bin/python" ]; then
+    say "making $venv"
+    python3 -m venv "$venv"
+  fi
+}
+fresh() { [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; }
+
+# torch, the largest package, is fetched while apt works.
+torch_job=""
+if [ ${#missing[@]} -gt 0 ] && [[ " ${missing[*]} " != *" python3"* ]] && ! fresh; then
+  make_venv
+  install_torch 2>/dev/null &
+  torch_job=$!
+fi
 opencl_by_pip=""
 if [ ${#missing[@]} -gt 0 ] && ! by_apt; then
   no_other_way=()
@@ -78,34 +109,27 @@ if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
   say "Python 3.10 or newer is needed, python3 is $(python3 -V)"; exit 1
 fi
 
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
-if [ ! -x "$venv/bin/python" ]; then
-  say "making $venv"
-  python3 -m venv "$venv"
-fi
+[ -z "$torch_job" ] || wait "$torch_job" || true  # a failure is told below, by the second try
+make_venv
 if [ -n "$opencl_by_pip" ]; then
   say "installing Intel's OpenCL runtime for CPUs into $venv (275 MB to fetch)"
-  pip install -q intel-opencl-rt intel-cmplr-lib-rt intel-cmplr-lic-rt tbb
+  pip_install intel-opencl-rt intel-cmplr-lib-rt intel-cmplr-lic-rt tbb
   say "it is free of charge but not free software, see $venv/share/doc/opencl/licensing/EULA.txt"
 fi
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
+if fresh; then exit 0; fi
 
 # --- Python packages -----------------------------------------------------------------------------------------------
-torch=$(sed -n 's/^torch==//p' constraints.txt)
-if ! "$venv/bin/python" -c "import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '$torch')" 2>/dev/null; then
+if ! has_torch; then
   say "installing torch $torch (CPU build)"
-  # Plain "torch" brings gigabytes of CUDA on Linux; the CPU build is wanted wherever it is to be had.
-  pip install -q -c constraints.txt "torch==$torch+cpu" 2>/dev/null ||
-    pip install -q -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu "torch==$torch+cpu" 2>/dev/null ||
-    pip install -q -c constraints.txt "torch==$torch"
+  install_torch
 fi
 say "installing dependencies and building the OpenCL backend"
-pip install -q -c constraints.txt scikit-build-core cmake ninja apache-tvm apache-tvm-ffi
-install=(install -q -c constraints.txt --no-build-isolation -e '.[demo,test,lint]')
+pip_install -c constraints.txt scikit-build-core cmake ninja apache-tvm apache-tvm-ffi
+install=(-c constraints.txt --no-build-isolation -e '.[demo,test,lint]')
 if compiler; then
-  PATH="$PWD/$venv/bin:$PATH" pip "${install[@]}"
+  PATH="$PWD/$venv/bin:$PATH" pip_install "${install[@]}"
 else
-  SKBUILD_WHEEL_CMAKE=false pip "${install[@]}"
+  SKBUILD_WHEEL_CMAKE=false pip_install "${install[@]}"
   say "no C++ compiler: building the backend with pip's ziglang, which takes some minutes"
   "$venv/bin/python" tools/build_with_zig.py >/dev/null
 fi
