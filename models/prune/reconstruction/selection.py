@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 import numpy as np
 
 from models.plans.sparsity import Sparsity, WeightShape
 from models.prune.masks.build import mask, spread
+from models.prune.reconstruction.small_matrices import map_matrices
 from models.prune.reconstruction.surgeon import Removals, removals, unit_labels
 
 
@@ -71,4 +73,5 @@ def select(
     labels, size = unit_labels(sparsity, shape), sparsity.block[0]
     keep = sparsity.kept_units(shape) if sparsity.balanced else 0
     rows = [dense[first : first + size] for first in range(0, shape[0], size)]
-    return Selection(shape, tuple(removals(inverse, filters, labels, keep, share) for filters in rows))
+    order = partial(removals, inverse, labels=labels, keep=keep, share=share)
+    return Selection(shape, tuple(map_matrices(order, rows)))

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from models.plans.sparsity import Sparsity, WeightShape
+from models.prune.reconstruction.small_matrices import map_matrices
 
 
 def unit_labels(sparsity: Sparsity, shape: WeightShape) -> np.ndarray:
@@ -121,15 +122,22 @@ class Solver:
         self._shape = kept.shape
         self._parts: list[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, bool]]] = []
         patterns, which = np.unique(kept, axis=0, return_inverse=True)
-        for index, pattern in enumerate(patterns):
-            rows, columns = np.flatnonzero(which.ravel() == index), np.flatnonzero(pattern)
-            if len(columns):
-                factor = cho_factor(inputs[np.ix_(columns, columns)], lower=True, check_finite=False)
-                self._parts.append((rows, columns, factor))
+        kept_columns = [np.flatnonzero(pattern) for pattern in patterns]
+        factors = map_matrices(
+            lambda columns: cho_factor(inputs[np.ix_(columns, columns)], lower=True, check_finite=False),
+            [columns for columns in kept_columns if len(columns)],
+        )
+        solved = [index for index, columns in enumerate(kept_columns) if len(columns)]
+        for index, factor in zip(solved, factors, strict=True):
+            self._parts.append((np.flatnonzero(which.ravel() == index), kept_columns[index], factor))
 
     def __call__(self, cross: np.ndarray) -> np.ndarray:
         """The weight (filters, columns) for G, of the same shape."""
         weight = np.zeros(self._shape)
-        for rows, columns, factor in self._parts:
+
+        def solve(part: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, bool]]) -> None:
+            rows, columns, factor = part
             weight[np.ix_(rows, columns)] = cho_solve(factor, cross[np.ix_(rows, columns)].T, check_finite=False).T
+
+        map_matrices(solve, self._parts)
         return weight
