@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 @cache
@@ -29,7 +30,7 @@ def one_thread_each() -> AbstractContextManager[Any]:
     return _controller().limit(limits=1, user_api="blas")
 
 
-def map_matrices(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def map_matrices(function: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
     """`function` of every item, in order, worked on by as many threads as there are cores."""
     with one_thread_each(), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(function, items))
