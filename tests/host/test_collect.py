@@ -33,7 +33,7 @@ FLAGS = ("--model", register_small(), "--sparsity", "columns:0.75:4x1", "block_p
          "--wait-secs", "0", "--json")  # fmt: skip
 QUICK = RunSettings(rounds=3, sample_secs=0.0005, timeout_secs=20.0, patience=Patience(wait_secs=0.0, useless=1e9))
 SPARSE = parse_variant("columns:0.75:4x1")
-WAIT_SECS = 60.0
+WAIT_SECS = 600.0
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["latency.collect", "tests.small_network"])

@@ -32,7 +32,7 @@ MODEL = register_tiny()
 SPARSE = "columns:0.5:4x1"
 FLAGS = ("--model", MODEL, "--sparsity", SPARSE, "--no-tune", "--around", "4", "--rounds", "3", "--wait-secs", "0")
 NAMES = [stage.name for stage in STAGES]
-WAIT_SECS = 120.0
+WAIT_SECS = 900.0
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["latency.optimize.__main__", "tests.tiny_pose"])
