@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,27 @@ class CompiledNetwork:
 
         Raises DeviceUnreachable where the device goes away.
         """
+        return self.send(session)()
+
+    def send(self, session: Session) -> Callable[[], TimedCall]:
+        """Send the network to the device once; what comes back loads it, into new memory at each call, as `load` does.
+
+        Raises DeviceUnreachable where the device goes away.
+        """
         with tempfile.TemporaryDirectory(prefix="fleetpose-network-") as folder:
             path = Path(folder) / "network.so"
             self.export(path)
             module = session.load(path)
         entry = self.lowered.entries[0]
-        with session.guard("preparing the network"):
-            machine = VirtualMachine(module, session.device, "naive" if self.lowered.textures else None)
-            tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
-            machine.save_function(entry.name, "timed", tensor, include_return=False)
-        return TimedCall(machine, (), "timed")
+
+        def load() -> TimedCall:
+            with session.guard("preparing the network"):
+                machine = VirtualMachine(module, session.device, "naive" if self.lowered.textures else None)
+                tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
+                machine.save_function(entry.name, "timed", tensor, include_return=False)
+            return TimedCall(machine, (), "timed")
+
+        return load
 
 
 @hold_interrupt()

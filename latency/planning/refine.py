@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import mean
 
-from codegen.lowering.compile import CompiledNetwork
 from codegen.tuning.contest import brief
 from devices.session import Session
+from devices.timers import TimedCall
 from devices.timing.interleaved import Ratio, measure_reloaded
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
@@ -160,11 +160,11 @@ class Stand:
         self.dtype, self.report = dtype, report
 
     @cached_property
-    def _dense(self) -> CompiledNetwork:
-        return self._compile(None)
+    def _dense(self) -> Callable[[], TimedCall]:
+        return self._send(None)
 
-    def _compile(self, plan: Plan | None) -> CompiledNetwork:
-        return compile_variant(NetworkVariant(self.graph, plan, self.dtype), self.recipe)
+    def _send(self, plan: Plan | None) -> Callable[[], TimedCall]:
+        return compile_variant(NetworkVariant(self.graph, plan, self.dtype), self.recipe).send(self.session)
 
     def time(self, plan: Plan) -> Ratio:
         """Dense time / planned time, by wall clock.
@@ -174,9 +174,9 @@ class Stand:
         """
         settings, rounds = self.settings, SAMPLES_PER_ROUND * self.settings.rounds
         self.report("the whole network, planned and dense in turn")
-        networks = {"dense": self._dense, "planned": self._compile(plan)}
+        networks = {"dense": self._dense, "planned": self._send(plan)}
         result = measure_reloaded(
-            self.session, lambda: {name: network.load(self.session) for name, network in networks.items()},
+            self.session, lambda: {name: load() for name, load in networks.items()},
             LOADS, rounds, warmup=1, clock="wall",
             min_repeat_secs=settings.sample_secs, timeout_secs=settings.network_timeout_secs, seed=settings.seed,
             most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
