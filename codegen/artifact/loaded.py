@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +50,24 @@ class Artifact:
     """
 
     def __init__(self, path: Path | str, session: Session) -> None:
-        from tvm.runtime.vm import VirtualMachine
-
         self.path, self.session = Path(path), session
         self.manifest: Manifest = read_manifest(self.path)
         with session.guard(f"loading {self.path.name}"):
+            self._module = session.load(self.path)
+        self._load()
+
+    def reload(self) -> Artifact:
+        """The artifact once more, in other memory of the device; its code is not sent again."""
+        other = copy.copy(self)
+        other._load()
+        return other
+
+    def _load(self) -> None:
+        from tvm.runtime.vm import VirtualMachine
+
+        with self.session.guard(f"loading {self.path.name}"):
             memory = "naive" if self.manifest.textures else None  # TVM's pooled memory knows no images
-            self._machine = VirtualMachine(session.load(self.path), session.device, memory)
+            self._machine = VirtualMachine(self._module, self.session.device, memory)
             self._parameters = [self._upload(array) for array in self._read_parameters()]
 
     def _read_parameters(self) -> Sequence[np.ndarray]:

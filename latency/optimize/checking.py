@@ -103,7 +103,7 @@ def compare(job: Job, report: Report) -> str:
     session = job.lease.session
     artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
-    result = _in_turn(job, tensor)
+    result = _in_turn(job, artifacts, tensor)
     ratio = result.ratios["sparse"]
     times = {name: _times(result.measurements[name]) for name in ARTIFACTS}
     speedup = {"median": ratio.median, "low": ratio.low, "high": ratio.high, "rounds": list(ratio.rounds)}
@@ -117,13 +117,13 @@ def compare(job: Job, report: Report) -> str:
     return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {ratio.median:.2f} times as fast"
 
 
-def _in_turn(job: Job, tensor: np.ndarray) -> Interleaved:
+def _in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray) -> Interleaved:
     """Both of ARTIFACTS on `tensor` and the reference kernel, whose samples are as long as those of the dense one."""
     session, settings, rounds = job.lease.session, job.settings, SAMPLES_PER_ROUND * job.request.rounds
     reference = ReferenceKernel(session, settings.patience, host=job.host)
 
     def load() -> dict[str, TimedCall]:
-        calls = {name: Artifact(job.path(file), session).call_arguments(tensor) for name, file in ARTIFACTS.items()}
+        calls = {name: artifact.reload().call_arguments(tensor) for name, artifact in artifacts.items()}
         return {name: TimedCall(call["function"], (), call["entry"]) for name, call in calls.items()}
 
     first = load()["dense"]
