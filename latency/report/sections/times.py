@@ -24,7 +24,7 @@ LONGEST = 8
 PARTS = {
     "kernels_ms": "layers' kernels, by the device's event clock",
     "gaps_ms": "between kernels",
-    "outside_ms": "before the first kernel and after the last one",
+    "outside_ms": "outside of these; below zero: what the log of kernels costs",
 }
 #: layers that take longer than so many times what nine in ten do not exceed are cut in the drawing
 CUT = 3.0
