@@ -167,74 +167,50 @@ typedef struct _cl_image_desc {
 #define CL_UNSIGNED_INT32 0x10DC
 #define CL_UNSIGNED_INT8 0x10DA
 
-// Functions: only their types are used, see Api in library.h.
-cl_int clGetPlatformIDs(cl_uint num_entries, cl_platform_id* platforms, cl_uint* num_platforms);
-cl_int clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name, size_t param_value_size,
-                         void* param_value, size_t* param_value_size_ret);
-cl_int clGetDeviceIDs(cl_platform_id platform, cl_device_type device_type, cl_uint num_entries, cl_device_id* devices,
-                      cl_uint* num_devices);
-cl_int clGetDeviceInfo(cl_device_id device, cl_device_info param_name, size_t param_value_size, void* param_value,
-                       size_t* param_value_size_ret);
-cl_context clCreateContext(const cl_context_properties* properties, cl_uint num_devices, const cl_device_id* devices,
-                           void (*pfn_notify)(const char* errinfo, const void* private_info, size_t cb,
-                                              void* user_data),
-                           void* user_data, cl_int* errcode_ret);
-cl_command_queue clCreateCommandQueue(cl_context context, cl_device_id device, cl_command_queue_properties properties,
-                                      cl_int* errcode_ret);
-cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void* host_ptr, cl_int* errcode_ret);
-cl_mem clCreateImage(cl_context context, cl_mem_flags flags, const cl_image_format* image_format,
-                     const cl_image_desc* image_desc, void* host_ptr, cl_int* errcode_ret);
-cl_int clReleaseMemObject(cl_mem memobj);
-cl_program clCreateProgramWithSource(cl_context context, cl_uint count, const char** strings, const size_t* lengths,
-                                     cl_int* errcode_ret);
-cl_program clCreateProgramWithBinary(cl_context context, cl_uint num_devices, const cl_device_id* device_list,
-                                     const size_t* lengths, const unsigned char** binaries, cl_int* binary_status,
-                                     cl_int* errcode_ret);
-cl_int clBuildProgram(cl_program program, cl_uint num_devices, const cl_device_id* device_list, const char* options,
-                      void (*pfn_notify)(cl_program program, void* user_data), void* user_data);
-cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t param_value_size, void* param_value,
-                        size_t* param_value_size_ret);
-cl_int clGetProgramBuildInfo(cl_program program, cl_device_id device, cl_program_build_info param_name,
-                             size_t param_value_size, void* param_value, size_t* param_value_size_ret);
-cl_int clReleaseProgram(cl_program program);
-cl_kernel clCreateKernel(cl_program program, const char* kernel_name, cl_int* errcode_ret);
-cl_int clReleaseKernel(cl_kernel kernel);
-cl_int clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t arg_size, const void* arg_value);
-cl_int clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_kernel kernel, cl_uint work_dim,
-                              const size_t* global_work_offset, const size_t* global_work_size,
-                              const size_t* local_work_size, cl_uint num_events_in_wait_list,
-                              const cl_event* event_wait_list, cl_event* event);
-cl_int clEnqueueReadBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read, size_t offset,
-                           size_t size, void* ptr, cl_uint num_events_in_wait_list, const cl_event* event_wait_list,
-                           cl_event* event);
-cl_int clEnqueueWriteBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write, size_t offset,
-                            size_t size, const void* ptr, cl_uint num_events_in_wait_list,
-                            const cl_event* event_wait_list, cl_event* event);
-cl_int clEnqueueCopyBuffer(cl_command_queue command_queue, cl_mem src_buffer, cl_mem dst_buffer, size_t src_offset,
-                           size_t dst_offset, size_t size, cl_uint num_events_in_wait_list,
-                           const cl_event* event_wait_list, cl_event* event);
-cl_int clEnqueueReadImage(cl_command_queue command_queue, cl_mem image, cl_bool blocking_read, const size_t* origin,
-                          const size_t* region, size_t row_pitch, size_t slice_pitch, void* ptr,
-                          cl_uint num_events_in_wait_list, const cl_event* event_wait_list, cl_event* event);
-cl_int clEnqueueWriteImage(cl_command_queue command_queue, cl_mem image, cl_bool blocking_write, const size_t* origin,
-                           const size_t* region, size_t input_row_pitch, size_t input_slice_pitch, const void* ptr,
-                           cl_uint num_events_in_wait_list, const cl_event* event_wait_list, cl_event* event);
-cl_int clEnqueueCopyImage(cl_command_queue command_queue, cl_mem src_image, cl_mem dst_image, const size_t* src_origin,
-                          const size_t* dst_origin, const size_t* region, cl_uint num_events_in_wait_list,
-                          const cl_event* event_wait_list, cl_event* event);
-cl_int clEnqueueCopyImageToBuffer(cl_command_queue command_queue, cl_mem src_image, cl_mem dst_buffer,
-                                  const size_t* src_origin, const size_t* region, size_t dst_offset,
-                                  cl_uint num_events_in_wait_list, const cl_event* event_wait_list, cl_event* event);
-cl_int clEnqueueCopyBufferToImage(cl_command_queue command_queue, cl_mem src_buffer, cl_mem dst_image,
-                                  size_t src_offset, const size_t* dst_origin, const size_t* region,
-                                  cl_uint num_events_in_wait_list, const cl_event* event_wait_list, cl_event* event);
-cl_int clWaitForEvents(cl_uint num_events, const cl_event* event_list);
-cl_int clGetEventInfo(cl_event event, cl_event_info param_name, size_t param_value_size, void* param_value,
-                      size_t* param_value_size_ret);
-cl_int clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size, void* param_value,
-                               size_t* param_value_size_ret);
-cl_int clRetainEvent(cl_event event);
-cl_int clReleaseEvent(cl_event event);
-cl_int clFinish(cl_command_queue command_queue);
+// Functions by their types, which are all that is used of them, see Api in library.h.
+cl_int clGetPlatformIDs(cl_uint, cl_platform_id*, cl_uint*);
+cl_int clGetPlatformInfo(cl_platform_id, cl_platform_info, size_t, void*, size_t*);
+cl_int clGetDeviceIDs(cl_platform_id, cl_device_type, cl_uint, cl_device_id*, cl_uint*);
+cl_int clGetDeviceInfo(cl_device_id, cl_device_info, size_t, void*, size_t*);
+cl_context clCreateContext(const cl_context_properties*, cl_uint, const cl_device_id*,
+                           void (*)(const char*, const void*, size_t, void*), void*, cl_int*);
+cl_command_queue clCreateCommandQueue(cl_context, cl_device_id, cl_command_queue_properties, cl_int*);
+cl_mem clCreateBuffer(cl_context, cl_mem_flags, size_t, void*, cl_int*);
+cl_mem clCreateImage(cl_context, cl_mem_flags, const cl_image_format*, const cl_image_desc*, void*, cl_int*);
+cl_int clReleaseMemObject(cl_mem);
+cl_program clCreateProgramWithSource(cl_context, cl_uint, const char**, const size_t*, cl_int*);
+cl_program clCreateProgramWithBinary(cl_context, cl_uint, const cl_device_id*, const size_t*, const unsigned char**,
+                                     cl_int*, cl_int*);
+cl_int clBuildProgram(cl_program, cl_uint, const cl_device_id*, const char*, void (*)(cl_program, void*), void*);
+cl_int clGetProgramInfo(cl_program, cl_program_info, size_t, void*, size_t*);
+cl_int clGetProgramBuildInfo(cl_program, cl_device_id, cl_program_build_info, size_t, void*, size_t*);
+cl_int clReleaseProgram(cl_program);
+cl_kernel clCreateKernel(cl_program, const char*, cl_int*);
+cl_int clReleaseKernel(cl_kernel);
+cl_int clSetKernelArg(cl_kernel, cl_uint, size_t, const void*);
+cl_int clEnqueueNDRangeKernel(cl_command_queue, cl_kernel, cl_uint, const size_t*, const size_t*, const size_t*,
+                              cl_uint, const cl_event*, cl_event*);
+cl_int clEnqueueReadBuffer(cl_command_queue, cl_mem, cl_bool, size_t, size_t, void*, cl_uint, const cl_event*,
+                           cl_event*);
+cl_int clEnqueueWriteBuffer(cl_command_queue, cl_mem, cl_bool, size_t, size_t, const void*, cl_uint, const cl_event*,
+                            cl_event*);
+cl_int clEnqueueCopyBuffer(cl_command_queue, cl_mem, cl_mem, size_t, size_t, size_t, cl_uint, const cl_event*,
+                           cl_event*);
+cl_int clEnqueueReadImage(cl_command_queue, cl_mem, cl_bool, const size_t*, const size_t*, size_t, size_t, void*,
+                          cl_uint, const cl_event*, cl_event*);
+cl_int clEnqueueWriteImage(cl_command_queue, cl_mem, cl_bool, const size_t*, const size_t*, size_t, size_t, const void*,
+                           cl_uint, const cl_event*, cl_event*);
+cl_int clEnqueueCopyImage(cl_command_queue, cl_mem, cl_mem, const size_t*, const size_t*, const size_t*, cl_uint,
+                          const cl_event*, cl_event*);
+cl_int clEnqueueCopyImageToBuffer(cl_command_queue, cl_mem, cl_mem, const size_t*, const size_t*, size_t, cl_uint,
+                                  const cl_event*, cl_event*);
+cl_int clEnqueueCopyBufferToImage(cl_command_queue, cl_mem, cl_mem, size_t, const size_t*, const size_t*, cl_uint,
+                                  const cl_event*, cl_event*);
+cl_int clWaitForEvents(cl_uint, const cl_event*);
+cl_int clGetEventInfo(cl_event, cl_event_info, size_t, void*, size_t*);
+cl_int clGetEventProfilingInfo(cl_event, cl_profiling_info, size_t, void*, size_t*);
+cl_int clRetainEvent(cl_event);
+cl_int clReleaseEvent(cl_event);
+cl_int clFinish(cl_command_queue);
 
 }  // extern "C"
