@@ -58,7 +58,7 @@ by_apt() {
   fi
   rm -f "$log"
 }
-# --no-compile: Python compiles what it imports, which is a fraction, at its first import; all at once takes half a minute.
+# --no-compile: Python compiles what it imports, which is a fraction, at its first import.
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 pip_install() { pip install -q --no-compile "$@"; }
 torch=$(sed -n 's/^torch==//p' constraints.txt)
