@@ -126,6 +126,9 @@ def measure_reloaded(
         rounds: samples of each call, of all loadings together.
         options: as for `measure_interleaved`, `most_rounds` of all loadings together.
 
+    Returns:
+        The samples and rounds of all loadings; where a call fails, that loading's result alone.
+
     Raises:
         UsageError: as `measure_interleaved`.
     """
@@ -151,10 +154,9 @@ def pool_ratios(parts: Sequence[Sequence[float]], seed: int) -> Ratio:
         np.median(np.concatenate([rng.choice(values[part], len(values[part])) for part in drawn]))
         for drawn in rng.integers(len(parts), size=(RESAMPLES, len(parts)))
     ]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(medians, [tail, 1 - tail])
+    low, high = _percentiles(np.array(medians))
     rounds = np.concatenate(values)
-    return Ratio(float(np.median(rounds)), float(low), float(high), tuple(map(float, rounds)))
+    return Ratio(float(np.median(rounds)), low, high, tuple(map(float, rounds)))
 
 
 def _precise(probes: Iterable[Probe], precision: float) -> bool:
@@ -182,6 +184,11 @@ def bootstrap_median(samples: Sequence[float] | np.ndarray, seed: int = 0) -> tu
     """Percentile bootstrap interval (95 %) of the median (Efron 1979), from 2000 resamples."""
     values = np.asarray(samples, dtype=np.float64)
     drawn = np.random.default_rng(seed).choice(values, size=(RESAMPLES, len(values)))
+    return _percentiles(np.median(drawn, axis=1))
+
+
+def _percentiles(medians: np.ndarray) -> tuple[float, float]:
+    """The interval of CONFIDENCE of resampled medians."""
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.median(drawn, axis=1), [tail, 1 - tail])
+    low, high = np.quantile(medians, [tail, 1 - tail])
     return float(low), float(high)

@@ -126,8 +126,7 @@ def _in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray) ->
         calls = {name: artifact.reload().call_arguments(tensor) for name, artifact in artifacts.items()}
         return {name: TimedCall(call["function"], (), call["entry"]) for name, call in calls.items()}
 
-    first = load()["dense"]
-    secs = measure(session, first.function, entry=first.entry, warmup=1, repeats=SAMPLES_PER_ROUND,
+    secs = measure(session, **artifacts["dense"].call_arguments(tensor), warmup=1, repeats=SAMPLES_PER_ROUND,
                    timeout_secs=settings.network_timeout_secs)  # fmt: skip
     result = measure_reloaded(
         session, lambda: {**load(), REFERENCE_NAME: reference.call()}, LOADS, rounds, clock="wall",
