@@ -14,6 +14,7 @@ import torch
 from models.frontend.activations import ACTIVATIONS
 from models.frontend.call import Call
 from models.frontend.draft import Draft, Margins
+from models.frontend.refusal import USUAL_MEND
 from models.graph.layer import Step
 
 Answer = Draft | str
@@ -21,7 +22,7 @@ Answer = Draft | str
 
 def _conv(call: Call) -> Answer:
     if call.get("transposed"):
-        raise call.refusal("transposed convolution is not supported; use resize and convolution")
+        raise call.refusal("transposed convolution is not supported", "use resize and convolution")
     weight, bias = call["weight"], call.get("bias")
     if not isinstance(weight, np.ndarray) or weight.ndim != 4 or isinstance(bias, str):
         raise call.refusal("only 2-D convolution with constant weights is supported")
@@ -175,6 +176,5 @@ def convert(call: Call) -> Answer:
         UsageError: an operator not in TABLE, or one used in a way no Layer expresses.
     """
     if call.op not in TABLE:
-        known = ", ".join(sorted(name for name in TABLE if not name.startswith("_")))
-        raise call.refusal(f"it is not supported; supported: {known}")
+        raise call.refusal("it is not supported", USUAL_MEND)
     return TABLE[call.op](call)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleetpose.errors import UsageError
 from models.frontend.draft import Draft
+from models.frontend.refusal import Origin, Refusal
 from models.graph.layer import Shape
 
 
@@ -21,7 +21,7 @@ class Call:
         arguments: str for a tensor of the network, np.ndarray (float64) for a constant, else a plain value.
         shape: of the result, (C, H, W).
         shapes: of every tensor of the network so far.
-        path, leaf: as in Draft.
+        origin: where it was called.
         made_by: the call that made each tensor so far, for patterns over two operators.
     """
 
@@ -30,8 +30,7 @@ class Call:
     arguments: dict[str, Any]
     shape: Shape
     shapes: dict[str, Shape]
-    path: str
-    leaf: bool
+    origin: Origin
     made_by: dict[str, Call]
 
     def __getitem__(self, argument: str) -> Any:
@@ -40,9 +39,9 @@ class Call:
     def get(self, argument: str, default: Any = None) -> Any:
         return self.arguments.get(argument, default)
 
-    def refusal(self, why: str) -> UsageError:
-        where = f"module {self.path!r}" if self.path else "the root module"
-        return UsageError(f"cannot convert torch operator {self.op!r} in {where}: {why}")
+    def refusal(self, why: str, mend: str = "") -> Refusal:
+        """The error for a call that no layer expresses: why, and what to do about it."""
+        return Refusal(self.op, self.origin, why, mend)
 
     def tensor(self, argument: str) -> str:
         """The name of a tensor of the network. Raises UsageError for a constant or number."""
@@ -59,4 +58,4 @@ class Call:
         return (int(values[0]), int(values[-1]))
 
     def draft(self, op: str, inputs: Sequence[str], kind: str, **attributes: Any) -> Draft:
-        return Draft(self.name, op, list(inputs), self.shape, self.path, kind, self.leaf, **attributes)
+        return Draft(self.name, op, list(inputs), self.shape, self.origin.path, kind, self.origin.leaf, **attributes)

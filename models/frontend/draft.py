@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from models.graph.answer import Answer
 from models.graph.layer import Shape, Step
 
 #: (top, bottom, left, right), in pixels
 Margins = tuple[int, int, int, int]
+#: the op of a draft that stands for what is refused, while all refusals of a network are gathered
+UNSUPPORTED = "unsupported"
 
 
 @dataclass
@@ -61,12 +64,14 @@ class Network:
     Attributes:
         input, input_shape: name and (C, H, W) of the one input.
         outputs: names of the tensors returned, in order; one may come twice.
+        answer: how what the module returns comes from them.
     """
 
     input: str
     input_shape: Shape
     outputs: list[str]
     drafts: list[Draft]
+    answer: Answer = field(default_factory=Answer)
 
     def uses(self) -> Counter[str]:
         """How often each tensor is read, being returned included."""

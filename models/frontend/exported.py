@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,32 +12,74 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from fleetpose.errors import UsageError
-from models.frontend.aten import convert
+from models.frontend.aten import TABLE, convert
 from models.frontend.call import Call
-from models.frontend.draft import Draft, Network
+from models.frontend.draft import UNSUPPORTED, Draft, Network
+from models.frontend.origin import origin_of
+from models.frontend.refusal import Refusal
+from models.frontend.results.cuts import PostProcessing, find_post_processing
+from models.frontend.results.nesting import output_names
+from models.frontend.results.views import operator_of, peel_views
+from models.graph.answer import Answer, Cut, FixedOutput, View, apply_view
 from models.graph.layer import Shape
 
 
-class ProgramReader:
-    """Reads an exported program's nodes into a Network of drafts."""
+@dataclass
+class Unreadable:
+    """Stands for what a refused operator makes where that is no map, while refusals are gathered."""
 
-    def __init__(self, program: ExportedProgram) -> None:
+
+@dataclass
+class _Results:
+    """What the module returns while it is read; the fields are as in Answer and Network."""
+
+    tensors: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    fixed: list[FixedOutput] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+
+    def add(self, tensor: str, name: str, view: View = ()) -> None:
+        self.tensors.append(tensor)
+        self.names.append(name)
+        self.views.append(view)
+
+
+class ProgramReader:
+    """Reads an exported program's nodes into a Network of drafts.
+
+    Args:
+        program: to read.
+        gather: keep refusals in `refusals`, with a draft of the op UNSUPPORTED in place of what is refused, and read
+            on; else the first is raised.
+    """
+
+    def __init__(self, program: ExportedProgram, gather: bool = False) -> None:
         self.program = program
+        self.gather = gather
+        self.refusals: list[Refusal] = []
+        #: the nodes of `refusals`, and those that read what these would have made and were not read themselves
+        self.refused: list[fx.Node] = []
+        self.skipped: list[fx.Node] = []
         self.nodes = {node.name: node for node in program.graph.nodes}
-        self.values: dict[fx.Node, str | np.ndarray] = {}
+        self.values: dict[fx.Node, Any] = {}
         self.shapes: dict[str, Shape] = {}
         self.made_by: dict[str, Call] = {}
         self.drafts: list[Draft] = []
 
     def network(self) -> Network:
         source = self._read_inputs()
-        outputs = self._output_nodes()
-        live = _ancestors(outputs)
+        returned = self._returned()
+        ended = self._find_end(source, returned)
+        bases = {node: peel_views(node) for node in returned.values() if isinstance(node, fx.Node)}
+        wanted = [base for node, (base, _) in bases.items() if not ended or node not in ended.nodes]
+        live = _ancestors([*wanted, *(ended.reads if ended else ())])
         for node in self.program.graph.nodes:
             if node in live and node.op == "call_function":
                 self.values[node] = self._read_call(node)
-        names = [self._output_name(node, source) for node in outputs]
-        return Network(source, self.shapes[source], names, self.drafts)
+        results = self._results(returned, bases, ended, source)
+        answer = Answer(tuple(results.names), tuple(results.views), tuple(results.fixed), tuple(results.cuts))
+        return Network(source, self.shapes[source], results.tensors, self.drafts, answer)
 
     def _read_inputs(self) -> str:
         """Note the constants' values; answer the name of the one input."""
@@ -58,30 +100,101 @@ class ProgramReader:
         self.shapes[source.name] = _shape(source, "the input")
         return source.name
 
-    def _output_nodes(self) -> list[fx.Node]:
-        nodes: list[fx.Node] = []
+    def _returned(self) -> dict[str, Any]:
+        """What the module returns, by name: a node of the program, a number or text, or None."""
+        returned: dict[str, Any] = {}
+        names = output_names(self.program)
         for spec in self.program.graph_signature.output_specs:
-            node = self.nodes.get(getattr(spec.arg, "name", ""))
             if spec.kind is not OutputKind.USER_OUTPUT:
                 raise UsageError(f"the module changes its own {spec.target!r}; call eval(), and keep no state")
-            if node is None:
-                raise UsageError(f"output {len(nodes)} of the module is not a tensor")
-            nodes.append(node)
-        return nodes
+            number = len(returned)
+            name = names[number] if number < len(names) else f"output_{number}"
+            node = self.nodes.get(getattr(spec.arg, "name", ""))
+            returned[name] = node if node is not None else getattr(spec.arg, "value", None)
+        if not any(isinstance(value, fx.Node) for value in returned.values()):
+            raise UsageError("the module returns no tensor")
+        return returned
 
-    def _output_name(self, node: fx.Node, source: str) -> str:
+    def _find_end(self, source: str, returned: dict[str, Any]) -> PostProcessing | None:
+        live = _ancestors([node for node in returned.values() if isinstance(node, fx.Node)])
+        varying: set[fx.Node] = {self.nodes[source]}
+        for node in self.program.graph.nodes:
+            if any(parent in varying for parent in node.all_input_nodes):
+                varying.add(node)
+        return find_post_processing([node for node in self.program.graph.nodes if node in live], varying, TABLE)
+
+    def _results(
+        self,
+        returned: dict[str, Any],
+        bases: dict[fx.Node, tuple[fx.Node, View]],
+        ended: PostProcessing | None,
+        source: str,
+    ) -> _Results:
+        """What the network returns: first what the module does, then what its post-processing reads."""
+        results, lost = _Results(), []
+        for name, value in returned.items():
+            if not isinstance(value, fx.Node):
+                if isinstance(value, int | float):
+                    results.fixed.append(FixedOutput(name, np.array(value)))
+            elif ended and value in ended.nodes:
+                lost.append(name)
+            else:
+                self._add_result(results, name, *bases[value], source)
+        if ended:
+            given = [self.values[node] for node in ended.reads]
+            for tensor in given:
+                results.add(tensor, tensor)
+            origin = origin_of(ended.first)
+            cut = Cut(operator_of(ended.first), origin.path, origin.line, tuple(lost), tuple(given))
+            results.cuts.append(cut)
+        if not results.tensors and not self.gather:
+            raise UsageError("no output of the module depends on the input")
+        return results
+
+    def _add_result(self, results: _Results, name: str, base: fx.Node, view: View, source: str) -> None:
         """The tensor an output is; the input itself is copied first, so that every output is a layer's."""
-        value = self.values[node]
-        if not isinstance(value, str):
-            raise UsageError(f"output {node.name!r} of the module does not depend on the input")
+        value = self.values[base]
+        if isinstance(value, np.ndarray):
+            shape = tuple(base.meta["val"].shape)
+            results.fixed.append(FixedOutput(name, apply_view(value.reshape(shape), view)))
+            return
+        if isinstance(value, Unreadable):
+            return
         if value != source:
-            return value
+            results.add(value, name, view)
+            return
         copy = Draft(f"{source}_copy", "elementwise", [source], self.shapes[source], kind="copy")
-        self.drafts.append(copy)
-        self.shapes[copy.name] = copy.shape
-        return copy.name
+        if copy.name not in self.shapes:
+            self.drafts.append(copy)
+            self.shapes[copy.name] = copy.shape
+        results.add(copy.name, name, view)
 
-    def _read_call(self, node: fx.Node) -> str | np.ndarray:
+    def _read_call(self, node: fx.Node) -> Any:
+        """The tensor that a call makes, by name, or the constant."""
+        if any(isinstance(self.values.get(parent), Unreadable) for parent in node.all_input_nodes):
+            self.skipped.append(node)
+            return self._stand_in(node)
+        try:
+            return self._convert(node)
+        except Refusal as refusal:
+            if not self.gather:
+                raise
+            self.refusals.append(refusal)
+            self.refused.append(node)
+            return self._stand_in(node)
+
+    def _stand_in(self, node: fx.Node) -> Any:
+        """What stands for the result of a call that is not supported."""
+        try:
+            shape = _shape(node, "")
+        except UsageError:
+            return Unreadable()
+        inputs = [value for parent in node.all_input_nodes if isinstance(value := self.values.get(parent), str)]
+        self.drafts.append(Draft(node.name, UNSUPPORTED, inputs, shape, kind=operator_of(node)))
+        self.shapes[node.name] = shape
+        return node.name
+
+    def _convert(self, node: fx.Node) -> Any:
         packet = getattr(node.target, "overloadpacket", None)
         if packet is None and getattr(node.target, "__name__", "") == "getitem" and node.args[1] == 0:
             return self._value(node.args[0])  # the first of several results is the only one a draft has
@@ -89,10 +202,10 @@ class ProgramReader:
             name=node.name,
             op=getattr(packet, "__name__", str(node.target)),
             arguments=self._arguments(node) if packet else {},
-            shape=_shape(node, f"operator {node.target}"),
+            shape=_shape(node, "its result"),
             shapes=self.shapes,
+            origin=origin_of(node),
             made_by=self.made_by,
-            **_origin(node),
         )
         answer = convert(call)
         if isinstance(answer, str):
@@ -129,22 +242,17 @@ def _ancestors(nodes: list[fx.Node]) -> set[fx.Node]:
     return seen
 
 
-def _origin(node: fx.Node) -> dict[str, Any]:
-    """The path of the innermost module a node came from, and whether that module is one of torch's own."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    path, kind = stack[-1] if stack else ("", "")
-    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-    return {"path": re.sub(r"@\d+", "", path), "leaf": kind.startswith("torch.nn.modules.")}
-
-
 def _shape(node: fx.Node, what: str) -> Shape:
+    """(C, H, W) of what a node makes. Raises UsageError for the input, and Refusal for a call, of another form."""
     value = node.meta.get("val")
     value = value[0] if isinstance(value, list | tuple) else value
     sizes = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
-    path = _origin(node)["path"]
-    where = f" in module {path!r}" if path else ""
-    if len(sizes) != 4 or not all(isinstance(size, int) for size in sizes):
-        raise UsageError(f"{what}{where} has shape {sizes}; only (1, C, H, W) of fixed size is supported")
-    if sizes[0] != 1:
-        raise UsageError(f"{what}{where} has batch {sizes[0]}; only batch 1 is supported")
-    return int(sizes[1]), int(sizes[2]), int(sizes[3])
+    if len(sizes) == 4 and sizes[0] == 1 and all(isinstance(size, int) for size in sizes):
+        return int(sizes[1]), int(sizes[2]), int(sizes[3])
+    if len(sizes) == 4 and sizes[0] != 1:
+        why = f"{what} has batch {sizes[0]}; only batch 1 is supported"
+    else:
+        why = f"{what} has shape {sizes}; only (1, C, H, W) of fixed size is supported"
+    if node.op == "call_function":
+        raise Refusal(operator_of(node) or str(node.target), origin_of(node), why)
+    raise UsageError(why)

@@ -20,6 +20,7 @@ from fleetpose.errors import UsageError, first_line
 from models.frontend.draft import Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
+from models.frontend.results.nesting import flat_outputs
 from models.graph.layer import Layer, Shape
 from models.graph.network import Graph
 
@@ -34,11 +35,11 @@ def trace(
     """The graph of fused layers `module` computes in eval mode.
 
     Batch norms and residual sums fold into convolutions (in float64), activations into epilogues; what no output
-    depends on is dropped. The module's mode and weights are left as they are. Nested outputs come flat, in the order
-    of torch's pytrees.
+    depends on is dropped. The module's mode and weights are left as they are. Nested outputs come flat; which of them
+    is what, and where the network was cut because what follows depends on the data, is in Graph.answer.
 
     Args:
-        module: takes one tensor (1, *input_shape), returns 4-D tensors; or an ExportedProgram of such a module.
+        module: takes one tensor (1, *input_shape); or an ExportedProgram of such a module.
         input_shape: (channels, height, width); needed for a module, taken from an ExportedProgram.
         name: of the graph.
         dtype: of the graph's weights; float64 keeps folding exact, for checks.
@@ -65,7 +66,7 @@ def export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
     first = next(module.parameters(), torch.empty(0))
     example = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)
     try:
-        with eval_mode(module), torch.no_grad(), warnings.catch_warnings():
+        with eval_mode(module), flat_outputs(module), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.export(module, (example,), strict=False)
     except Exception as error:  # torch.export documents no base class for what it raises
@@ -100,7 +101,8 @@ def _finish(network: Network, name: str, dtype: Any) -> Graph:
             if draft.bias is not None:
                 weights[f"{layer.name}.bias"] = np.ascontiguousarray(draft.bias, dtype)
     outputs = tuple(names[tensor] for tensor in network.outputs)
-    return Graph(name, network.input, network.input_shape, outputs, tuple(layers), weights)
+    answer = network.answer.with_names(names)
+    return Graph(name, network.input, network.input_shape, outputs, tuple(layers), weights, answer)
 
 
 def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) -> Layer:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from fleetpose.errors import unknown_name
+from models.graph.answer import Answer
 from models.graph.layer import Layer, Shape
 
 
@@ -26,6 +27,7 @@ class Graph:
         outputs: names of the tensors the network returns, in order.
         layers: in an order in which every layer follows what it reads.
         weights: "<layer>.weight" float32 (out, in / groups, kh, kw) and, where Layer.bias, "<layer>.bias" (out,).
+        answer: how what the module returns comes from the outputs.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Graph:
     outputs: tuple[str, ...]
     layers: tuple[Layer, ...]
     weights: Mapping[str, np.ndarray]
+    answer: Answer = field(default_factory=Answer)
 
     def layer(self, name: str) -> Layer:
         """The layer called `name`. Raises KeyError."""

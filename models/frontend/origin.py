@@ -1,0 +1,30 @@
+"""Where a node of an exported program comes from: the module, and the line of the model's source."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from torch import fx
+
+from models.frontend.refusal import Origin
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+_TORCH = str(Path(torch.__file__).parent)
+
+
+def origin_of(node: fx.Node) -> Origin:
+    """Where `node` was called; an exported program keeps that through decompositions and files."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path, kind = stack[-1] if stack else ("", "")
+    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    leaf = kind.startswith("torch.nn.modules.")
+    return Origin(re.sub(r"@\d+", "", path), leaf, _source_line(node))
+
+
+def _source_line(node: fx.Node) -> str:
+    """The innermost line that is not torch's own, as "file.py:123"."""
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    own = [(file, line) for file, line in frames if not file.startswith((_TORCH, "<"))]
+    return f"{Path(own[-1][0]).name}:{own[-1][1]}" if own else ""
