@@ -82,6 +82,8 @@ class Workload:
             details += f"_d{layer.dilation[0]}" if layer.dilation != (1, 1) else ""
             details += f"_g{layer.groups}" if layer.groups != 1 else ""
             parts.insert(0, details)
+        if layer.reduction is not None:
+            parts.insert(0, str(layer.reduction))
         sparse = [] if self.sparsity is None else [re.sub(r"\W", "_", str(self.sparsity))]
         half = ["half"] if self.dtype == "float16" else []
         return "_".join([layer.op, *parts, *(step.kind for step in layer.epilogue), *sparse, *half])

@@ -68,6 +68,9 @@ def random_operands(layer: Layer, seed: int) -> tuple[list[np.ndarray], Weights]
         return (random.standard_normal(shape) / scale).astype(np.float32)
 
     inputs = [normal(shape) for shape in layer.in_shapes]
+    if layer.reduction is not None and layer.reduction.affine:
+        shape = layer.reduction.affine_shape(layer.out_shape)
+        return inputs, Weights(normal(shape), normal(shape))
     if layer.op != "conv":
         return inputs, Weights()
     weight = normal(layer.weight_shape, float(np.sqrt(np.prod(layer.weight_shape[1:]))))

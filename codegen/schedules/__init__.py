@@ -18,6 +18,7 @@ from codegen.schedules.pattern import PATTERN
 from codegen.schedules.phases import PHASES
 from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
+from codegen.schedules.reductions.reduce import REDUCE
 from codegen.schedules.resize import RESIZE
 from codegen.schedules.rule import Rule
 from codegen.schedules.winograd import WINOGRAD
@@ -38,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     POOL,
     CONCAT,
     RESIZE,
+    REDUCE,
     ELEMENTWISE,
 )
 

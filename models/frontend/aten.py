@@ -14,6 +14,7 @@ import torch
 from models.frontend.activations import ACTIVATIONS
 from models.frontend.call import Call
 from models.frontend.draft import Draft, Margins
+from models.frontend.reductions import REDUCTIONS, reduce_mean
 from models.frontend.refusal import USUAL_MEND
 from models.graph.layer import Step
 
@@ -40,19 +41,6 @@ def _conv(call: Call) -> Answer:
     draft.margins, draft.dilation = margins, dilation
     draft.stride, draft.groups = call.pair("stride"), call["groups"]
     return draft
-
-
-def _batch_norm(call: Call) -> Answer:
-    mean, variance = call.get("running_mean"), call.get("running_var")
-    if call.get("training") or mean is None or variance is None:
-        raise call.refusal("batch norm needs running statistics and eval mode")
-    scale = 1.0 / np.sqrt(variance + call["eps"])
-    if call.get("weight") is not None:
-        scale = scale * call["weight"]
-    shift = -mean * scale
-    if call.get("bias") is not None:
-        shift = shift + call["bias"]
-    return call.draft("affine", [call.tensor("input")], "batch_norm", weight=scale, bias=shift)
 
 
 def _add(call: Call) -> Answer:
@@ -113,9 +101,8 @@ def _adaptive_pool(call: Call, op: str) -> Answer:
 
 
 def _mean(call: Call) -> Answer:
-    if sorted(dim % 4 for dim in call["dim"] or ()) != [2, 3] or not call["keepdim"] or call.get("dtype") is not None:
-        raise call.refusal("only the mean over height and width with keepdim=True is supported")
-    return _adaptive_pool(call, "avg_pool")
+    plane = sorted(dim % 4 for dim in call["dim"] or ()) == [2, 3] and call["keepdim"] and call.get("dtype") is None
+    return _adaptive_pool(call, "avg_pool") if plane else reduce_mean(call)
 
 
 def _resize(call: Call, mode: str) -> Answer:
@@ -142,9 +129,8 @@ def _cast(call: Call) -> Answer:
 TABLE: dict[str, Callable[[Call], Answer]] = {
     "conv2d": _conv,
     "convolution": _conv,
-    "batch_norm": _batch_norm,
-    "_native_batch_norm_legit_no_training": _batch_norm,
     **ACTIVATIONS,
+    **REDUCTIONS,
     "add": _add,
     "cat": _cat,
     "pad": _pad,

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.graph.answer import Answer
 from models.graph.layer import Shape, Step
+from models.graph.reduction import Reduction
 
 #: (top, bottom, left, right), in pixels
 Margins = tuple[int, int, int, int]
@@ -33,7 +34,8 @@ class Draft:
         path: the module the operation came from, "" for the root.
         kind: what to call the operation where its module has more than one, e.g. "concat".
         leaf: the module is nothing but this operation.
-        weight, bias: "conv": (O, I / groups, kh, kw) and (O,) or None; "affine": (C,) both. float64.
+        weight, bias: "conv": (O, I / groups, kh, kw) and (O,) or None; "affine": (C,) both; "normalise": of the
+            reduction's affine_shape, or None. float64.
         margins: "conv" and "pad": zeros around the input. "max_pool", "avg_pool": symmetric padding.
     """
 
@@ -54,6 +56,7 @@ class Draft:
     mode: str = ""
     align_corners: bool = False
     count_include_pad: bool = True
+    reduction: Reduction | None = None
     epilogue: list[Step] = field(default_factory=list)
 
 

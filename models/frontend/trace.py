@@ -96,7 +96,7 @@ def _finish(network: Network, name: str, dtype: Any) -> Graph:
     for draft in network.drafts:
         layer = _layer(draft, names, tuple(shapes[tensor] for tensor in draft.inputs))
         layers.append(layer)
-        if draft.op == "conv":
+        if draft.weight is not None:
             weights[f"{layer.name}.weight"] = np.ascontiguousarray(draft.weight, dtype)
             if draft.bias is not None:
                 weights[f"{layer.name}.bias"] = np.ascontiguousarray(draft.bias, dtype)
@@ -122,6 +122,7 @@ def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) ->
         mode=draft.mode,
         align_corners=draft.align_corners,
         count_include_pad=draft.count_include_pad,
+        reduction=draft.reduction,
         module=draft.path,
     )
 

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from models.graph.reduction import KINDS, Reduction
+
 Shape = tuple[int, int, int]
 
 #: every op a Layer may have
-OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise")
+OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", *KINDS)
 
 #: every epilogue step and its parameters' names
 STEPS: dict[str, tuple[str, ...]] = {
@@ -55,7 +57,7 @@ class Layer:
     For "elementwise" the op is the identity on inputs[0] and the epilogue does the work.
     `padding` is symmetric (height, width); average pooling does not count padding in its divisor iff
     `count_include_pad` is false. "resize" maps in_shapes[0] to out_shape with `mode` "nearest" | "bilinear" and
-    `align_corners`.
+    `align_corners`. "normalise", "softmax" and "reduce" combine elements as `reduction` says.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Layer:
     mode: str = ""
     align_corners: bool = False
     count_include_pad: bool = True
+    reduction: Reduction | None = None
     module: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +83,8 @@ class Layer:
             raise ValueError(f"layer {self.name}: unknown op {self.op!r}")
         if len(self.inputs) != len(self.in_shapes):
             raise ValueError(f"layer {self.name}: {len(self.inputs)} inputs but {len(self.in_shapes)} shapes")
+        if self.op in KINDS and (self.reduction is None or self.reduction.kind not in KINDS[self.op]):
+            raise ValueError(f"layer {self.name}: {self.op!r} with {self.reduction}")
 
     @property
     def operands(self) -> int:
@@ -109,6 +114,8 @@ class Layer:
     @property
     def params(self) -> int:
         """Weights and biases stored for this layer after folding."""
+        if self.reduction is not None and self.reduction.affine:
+            return 2 * prod(self.reduction.affine_shape(self.out_shape))
         return prod(self.weight_shape) + self.bias * self.out_shape[0] if self.op == "conv" else 0
 
 

@@ -26,7 +26,8 @@ class Graph:
         input_shape: (channels, height, width).
         outputs: names of the tensors the network returns, in order.
         layers: in an order in which every layer follows what it reads.
-        weights: "<layer>.weight" float32 (out, in / groups, kh, kw) and, where Layer.bias, "<layer>.bias" (out,).
+        weights: "<layer>.weight" float32 (out, in / groups, kh, kw) and, where Layer.bias, "<layer>.bias" (out,). Of a
+            "normalise" both have its reduction's `affine_shape`, if it has any.
         answer: how what the module returns comes from the outputs.
     """
 

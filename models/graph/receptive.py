@@ -98,6 +98,8 @@ def union(fields: Iterable[Axis]) -> Axis:
 def _through(layer: Layer, axis: int, before: Axis) -> Axis:
     if layer.op in ("conv", "max_pool", "avg_pool"):
         return before.through_window(layer.kernel[axis], layer.stride[axis], layer.dilation[axis], layer.padding[axis])
+    if layer.reduction is not None and "HW"[axis] in layer.reduction.axes:
+        return before.through_global_pool()
     if layer.op == "resize":
         return before.through_resize(layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1], layer.mode == "bilinear")
     return before

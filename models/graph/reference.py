@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from fleetpose.errors import UsageError
 from models.graph.layer import Layer, Step
 from models.graph.network import Graph
+from models.graph.reduction_reference import run_reduction
 
 
 def run_graph(graph: Graph, x: np.ndarray, dtype: Any = np.float64) -> list[np.ndarray]:
@@ -68,6 +69,9 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
         return _resize(layer, x)
     if layer.op == "concat":
         return torch.cat(operands, dim=1)
+    if layer.reduction is not None:
+        parameters = (weights.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
+        return run_reduction(layer.op, layer.reduction, x, *parameters)
     return x
 
 

@@ -75,6 +75,10 @@ def check_well_formed(graph: Graph) -> None:
             if layer.bias:
                 wanted.add(f"{layer.name}.bias")
                 assert graph.weights[f"{layer.name}.bias"].shape == (layer.out_shape[0],)
+        if layer.reduction is not None and layer.reduction.affine:
+            for name in (f"{layer.name}.weight", f"{layer.name}.bias"):
+                wanted.add(name)
+                assert graph.weights[name].shape == layer.reduction.affine_shape(layer.out_shape)
     assert set(graph.weights) == wanted
     assert all(value.dtype == np.float32 and value.flags.c_contiguous for value in graph.weights.values())
     assert set(graph.outputs) <= set(known) - {graph.input}

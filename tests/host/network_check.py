@@ -1,0 +1,48 @@
+"""A torch module traced, lowered, compiled and run on this machine's OpenCL, compared with float64 PyTorch."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+import tvm
+from torch import nn
+from tvm.runtime.vm import VirtualMachine
+
+from codegen.linking.link import export_shared
+from codegen.lowering.network import lower_network
+from codegen.lowering.target import make_target
+from models.frontend.trace import trace
+from models.graph.network import Graph
+
+TOLERANCE = 1e-4
+
+
+def run_network(session, graph: Graph, x: np.ndarray, folder: Path) -> list[np.ndarray]:
+    """The outputs of a graph on the session's device, from the second of two runs, whose buffers are used again."""
+    lowered = lower_network([graph], session.profile)
+    path = folder / "checked.so"
+    export_shared(tvm.compile(lowered.module, make_target(session.profile)), path)
+    machine, name = VirtualMachine(session.load(path), session.device), lowered.entries[0].name
+    machine.set_input(name, tvm.runtime.tensor(x.astype(np.float32), session.device))
+    for _ in range(2):
+        machine.invoke_stateful(name)
+    outputs = machine.get_outputs(name)
+    return [output.numpy() for output in (outputs if len(lowered.entries[0].outputs) > 1 else [outputs])]
+
+
+def check_network(session, module: nn.Module, shape: tuple[int, int, int], folder: Path, seed: int = 1) -> Graph:
+    """Assert that a module's outputs on the device are PyTorch's in float64, to 1e-4 of the largest; its graph."""
+    x = np.random.default_rng(seed).standard_normal((1, *shape)).astype(np.float32)
+    graph = trace(module, shape, "checked")
+    results = run_network(session, graph, x, folder)
+    with torch.no_grad():
+        expected = copy.deepcopy(module).double().eval()(torch.from_numpy(x).double())
+    leaves = torch.utils._pytree.tree_leaves(expected)
+    assert len(results) == len(leaves)
+    for number, (result, leaf) in enumerate(zip(results, leaves, strict=True)):
+        truth = leaf.numpy()
+        assert result.size == truth.size, f"output {number}: {result.shape}, not {truth.shape}"
+        error = np.abs(result.reshape(truth.shape) - truth).max() / max(np.abs(truth).max(), 1e-30)
+        assert error <= TOLERANCE, f"output {number}: {error:.3g} of {np.abs(truth).max():.3g}"
+    return graph
