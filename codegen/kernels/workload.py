@@ -86,7 +86,8 @@ class Workload:
             parts.insert(0, str(layer.reduction))
         sparse = [] if self.sparsity is None else [re.sub(r"\W", "_", str(self.sparsity))]
         half = ["half"] if self.dtype == "float16" else []
-        return "_".join([layer.op, *parts, *(step.kind for step in layer.epilogue), *sparse, *half])
+        op = "deconv" if layer.transposed else layer.op
+        return "_".join([op, *parts, *(step.kind for step in layer.epilogue), *sparse, *half])
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from codegen.layout.plane import Plane
 from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.transposed import beyond_input
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ def border_read(layer: Layer) -> tuple[int, int]:
     """
     if layer.op in ("max_pool", "resize"):
         return (0, max(layer.padding[1], 1 if layer.op == "resize" else 0))
+    if layer.transposed:
+        rows, columns = (max(beyond_input(layer, axis)) for axis in (0, 1))
+        return (rows, columns)
     return layer.padding if layer.op in ("conv", "avg_pool") else (0, 0)
 
 

@@ -21,6 +21,7 @@ from codegen.schedules.pool import POOL
 from codegen.schedules.reductions.reduce import REDUCE
 from codegen.schedules.resize import RESIZE
 from codegen.schedules.rule import Rule
+from codegen.schedules.transposed.rule import TRANSPOSED
 from codegen.schedules.winograd import WINOGRAD
 from codegen.schedules.winograd_sparse import WINOGRAD_SPARSE
 from devices.profile import Profile
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     WINOGRAD,
     DIRECT,
     IMAGE,
+    TRANSPOSED,
     POOL,
     CONCAT,
     RESIZE,

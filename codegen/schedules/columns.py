@@ -78,7 +78,7 @@ def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
     Of stride 2 on a CPU, first with the columns split (where `phases` is preferred), then some without.
     """
     layer, sparsity = workload.layer, workload.sparsity
-    if layer.op != "conv" or layer.groups != 1 or sparsity is None or sparsity.pattern == "pattern":
+    if not layer.convolves or layer.groups != 1 or sparsity is None or sparsity.pattern == "pattern":
         return []
     plain = _space(workload, profile, sparsity, 0)
     if profile.gpu != "cpu" or not phases.legal(workload):

@@ -79,7 +79,7 @@ class Turn:
 def space(workload: Workload, profile: Profile) -> list[TallTile]:
     """Tiles of least estimated work; none for anything but one filter per channel."""
     layer, output = workload.layer, workload.output
-    if layer.op != "conv" or not layer.groups == layer.in_shapes[0][0] == layer.out_shape[0] > 1:
+    if not layer.convolves or not layer.groups == layer.in_shapes[0][0] == layer.out_shape[0] > 1:
         return []
     turn = Turn(layer)
     in_registers = max(profile.accumulators // (turn.live + 1), 1)

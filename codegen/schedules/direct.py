@@ -39,7 +39,7 @@ def space(workload: Workload, profile: Profile) -> list[Tile]:
     """The tile of least estimated work in bands that fit the cache; its other orders; other tiles that fill the
     registers well. Strided vectors are dear: there, tall tiles first."""
     layer = workload.layer
-    if layer.op != "conv":
+    if not layer.convolves:
         return []
     band = band_in_cache(workload, profile)
     wide, tall = choose_filters_and_vectors(workload, profile), tall_tile(workload, profile)

@@ -66,7 +66,7 @@ def image_shape(blocks: FilterBlocks) -> tuple[int, int, int]:
 def space(workload: Workload, profile: Profile) -> list[Tile]:
     """Tiles of whole texels that fill the registers well, for convolutions without groups on an Adreno."""
     layer = workload.layer
-    if profile.gpu != "adreno" or not profile.image2d or layer.op != "conv" or layer.groups > 1:
+    if profile.gpu != "adreno" or not profile.image2d or not layer.convolves or layer.groups > 1:
         return []
     filters, vectors, budget = layer.out_shape[0], workload.output.vectors, profile.accumulators
     shapes = [

@@ -51,7 +51,7 @@ class PatternTile:
 def space(workload: Workload, profile: Profile) -> list[PatternTile]:
     """Tiles that fill the registers, the one that loads and pads least first; filters or pixels fastest."""
     layer, sparsity = workload.layer, workload.sparsity
-    if layer.op != "conv" or layer.groups != 1 or layer.kernel != (3, 3):
+    if not layer.convolves or layer.groups != 1 or layer.kernel != (3, 3):
         return []
     if sparsity is None or sparsity.pattern != "pattern":
         return []

@@ -99,7 +99,7 @@ class Phases:
 def legal(workload: Workload) -> bool:
     """Convolutions of one group and stride 2 whose input has zeros as far as they reach."""
     layer = workload.layer
-    if layer.op != "conv" or layer.groups != 1 or layer.stride != (2, 2):
+    if not layer.convolves or layer.groups != 1 or layer.stride != (2, 2):
         return False
     border = workload.inputs[0].border
     return all(wanted <= zeros for wanted, zeros in zip(layer.padding, border, strict=True))

@@ -63,7 +63,7 @@ def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
     """On a CPU first a tall column of filters over a whole row, filters fastest: few planes are read and written at a
     time, each for long. With few accumulators, and on a GPU, the tile of least estimated work."""
     layer, output = workload.layer, workload.output
-    if layer.op != "conv" or layer.kernel != (1, 1) or layer.groups > 1:
+    if not layer.convolves or layer.kernel != (1, 1) or layer.groups > 1:
         return []
     if layer.stride != (1, 1) or layer.padding != (0, 0):
         return []

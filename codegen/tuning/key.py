@@ -74,7 +74,7 @@ class Key:
             workload.dtype,
             None if workload.sparsity is None else str(workload.sparsity),
             tuple(plane.pitch for plane in (*workload.operands, workload.output)),
-            layer.mode + ("_corners" if layer.align_corners else ""),
+            "transposed" if layer.transposed else layer.mode + ("_corners" if layer.align_corners else ""),
         )
 
     def order(self) -> tuple:

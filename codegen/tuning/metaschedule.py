@@ -66,8 +66,8 @@ class Search:
         expired: Callable[[], bool] = lambda: False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        if layer.op != "conv":
-            raise ValueError(f"MetaSchedule is asked about convolutions, not {layer.op}")
+        if not layer.convolves:
+            raise ValueError(f"MetaSchedule is asked about convolutions, not {layer.op}, nor about transposed ones")
         self.session, self.layer, self.host = session, layer, host
         self.expired, self.progress = expired, progress
         self.target = make_target(session.profile, host)

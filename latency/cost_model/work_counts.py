@@ -87,6 +87,8 @@ def count(sample: Sample, hardware: Hardware) -> Work:
     pooled = layer.op in ("max_pool", "avg_pool")
     channels = layer.in_shapes[0][0] // layer.groups if conv else 1
     taps = prod(layer.kernel) if conv or pooled else 1
+    if layer.transposed:  # those of the kernel's positions that an output pixel reads
+        taps = max(1, taps // prod(layer.stride))
     kept = kept_fraction(sample)
     tiling = OutputTiling.of(sample, hardware)
     blocks_of_group = ceil(filters / layer.groups / tiling.filters) if conv else ceil(filters / tiling.filters)

@@ -60,8 +60,8 @@ class Gpu:
 
 def kernel_class(layer: Layer, framework: str, gpu: str) -> str:
     """The class of kernel that computes a layer: a convolution's by its shape, any other op's is the op."""
-    if layer.op != "conv":
-        return layer.op
+    if not layer.convolves:
+        return "transposed" if layer.transposed else layer.op
     litert = framework in LITERT
     if layer.groups > 1:
         if layer.groups != layer.in_shapes[0][0]:

@@ -86,7 +86,7 @@ class Sample:
         layer = self.layer
         (cin, height, width), (cout, rows, columns) = layer.in_shapes[0], layer.out_shape
         parts = [
-            f"{layer.op}{layer.kernel[0]}x{layer.kernel[1]}",
+            f"{'de' if layer.transposed else ''}{layer.op}{layer.kernel[0]}x{layer.kernel[1]}",
             f"{cin}-{cout}",
             f"{height}x{width}->{rows}x{columns}",
         ]
@@ -105,7 +105,7 @@ def shape_text(layer: Layer, dtype: str) -> str:
     """What of a layer makes it the same shape as another."""
     operands = layer.in_shapes[: layer.operands]
     parts = (layer.op, layer.kernel, layer.stride, layer.dilation, layer.groups, operands, layer.out_shape, dtype)
-    return repr((*parts, layer.mode))
+    return repr((*parts, "transposed" if layer.transposed else layer.mode))
 
 
 def merge(samples: Iterable[Sample]) -> list[Sample]:

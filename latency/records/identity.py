@@ -37,7 +37,7 @@ def network_id(
 
 def layer_to_dict(layer: Layer) -> dict[str, Any]:
     """A layer as a JSON object, without the names in it; the epilogue is a list of texts, "leaky_relu:0.1"."""
-    return {
+    values = {
         "op": layer.op,
         "kernel": list(layer.kernel),
         "stride": list(layer.stride),
@@ -52,6 +52,8 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
         "align_corners": layer.align_corners,
         "count_include_pad": layer.count_include_pad,
     }
+    # what came later is named only where it is not the default, so that older records keep their ids
+    return {**values, "transposed": True} if layer.transposed else values
 
 
 def layer_from_dict(values: Mapping[str, Any]) -> Layer:

@@ -16,6 +16,7 @@ from models.frontend.call import Call
 from models.frontend.draft import Draft, Margins
 from models.frontend.reductions import REDUCTIONS, reduce_mean
 from models.frontend.refusal import USUAL_MEND
+from models.frontend.transposed import transposed_conv
 from models.graph.layer import Step
 
 Answer = Draft | str
@@ -23,7 +24,7 @@ Answer = Draft | str
 
 def _conv(call: Call) -> Answer:
     if call.get("transposed"):
-        raise call.refusal("transposed convolution is not supported", "use resize and convolution")
+        return transposed_conv(call)
     weight, bias = call["weight"], call.get("bias")
     if not isinstance(weight, np.ndarray) or weight.ndim != 4 or isinstance(bias, str):
         raise call.refusal("only 2-D convolution with constant weights is supported")
@@ -129,6 +130,7 @@ def _cast(call: Call) -> Answer:
 TABLE: dict[str, Callable[[Call], Answer]] = {
     "conv2d": _conv,
     "convolution": _conv,
+    "conv_transpose2d": transposed_conv,
     **ACTIVATIONS,
     **REDUCTIONS,
     "add": _add,

@@ -57,6 +57,7 @@ class Draft:
     align_corners: bool = False
     count_include_pad: bool = True
     reduction: Reduction | None = None
+    transposed: bool = False
     epilogue: list[Step] = field(default_factory=list)
 
 

@@ -28,7 +28,7 @@ def split_margins(network: Network) -> None:
     shapes = network.shapes()
     split: list[Draft] = []
     for draft in network.drafts:
-        if draft.op == "conv" and not _can_even(draft, draft.margins):
+        if draft.op == "conv" and not draft.transposed and not _can_even(draft, draft.margins):
             top, bottom, left, right = draft.margins
             channels, height, width = shapes[draft.inputs[0]]
             shape = (channels, height + top + bottom, width + left + right)
@@ -46,7 +46,12 @@ def fold_pads(network: Network) -> None:
         readers = [draft for draft in network.drafts if pad.name in draft.inputs]
         for reader in readers:
             widened = _sum(pad.margins, reader.margins)
-            if reader.op == "conv" and pad.name == reader.inputs[0] and _can_even(reader, widened):
+            if (
+                reader.op == "conv"
+                and not reader.transposed
+                and pad.name == reader.inputs[0]
+                and _can_even(reader, widened)
+            ):
                 reader.inputs[0] = pad.inputs[0]
                 reader.margins = widened
     network.drop_dead()
@@ -109,7 +114,7 @@ def even_margins(network: Network) -> None:
     """Every convolution's margins become symmetric, as Layer.padding is; see `_even`."""
     shapes = network.shapes()
     for draft in network.drafts:
-        if draft.op == "conv":
+        if draft.op == "conv" and not draft.transposed:
             _even(draft, shapes[draft.inputs[0]])
 
 

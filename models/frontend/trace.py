@@ -123,6 +123,7 @@ def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) ->
         align_corners=draft.align_corners,
         count_include_pad=draft.count_include_pad,
         reduction=draft.reduction,
+        transposed=draft.transposed,
         module=draft.path,
     )
 

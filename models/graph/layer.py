@@ -55,6 +55,8 @@ class Layer:
     `inputs[0]` is the main operand (for "concat": all inputs are, in channel order). Inputs after the operands are
     the addends of the epilogue's "add" steps, in order. The epilogue runs in order after the op and its bias.
     For "elementwise" the op is the identity on inputs[0] and the epilogue does the work.
+    `transposed`: the "conv" is a transposed convolution. Its stride, padding and dilation are those of the convolution
+    it transposes, its output padding is what `out_shape` says, and its weight is stored as that of any convolution.
     `padding` is symmetric (height, width); average pooling does not count padding in its divisor iff
     `count_include_pad` is false. "resize" maps in_shapes[0] to out_shape with `mode` "nearest" | "bilinear" and
     `align_corners`. "normalise", "softmax" and "reduce" combine elements as `reduction` says.
@@ -76,6 +78,7 @@ class Layer:
     align_corners: bool = False
     count_include_pad: bool = True
     reduction: Reduction | None = None
+    transposed: bool = False
     module: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -104,12 +107,18 @@ class Layer:
     @property
     def winograd_legal(self) -> bool:
         """Whether a Winograd transform can compute it."""
-        return self.op == "conv" and winograd_legal(self.kernel, self.stride, self.dilation, self.groups)
+        return self.convolves and winograd_legal(self.kernel, self.stride, self.dilation, self.groups)
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it multiplies windows of its input by its weights: a "conv" that is not transposed."""
+        return self.op == "conv" and not self.transposed
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of a "conv"; 0 for every other op."""
-        return prod(self.weight_shape) * prod(self.out_shape[1:]) if self.op == "conv" else 0
+        """Multiply-adds of a "conv"; 0 for every other op. Where a transposed one crops, what is cropped counts too."""
+        pixels = self.in_shapes[0][1:] if self.transposed else self.out_shape[1:]
+        return prod(self.weight_shape) * prod(pixels) if self.op == "conv" else 0
 
     @property
     def params(self) -> int:

@@ -15,6 +15,7 @@ from math import ceil, inf
 
 from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.transposed import phase_taps
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def union(fields: Iterable[Axis]) -> Axis:
 
 
 def _through(layer: Layer, axis: int, before: Axis) -> Axis:
+    if layer.transposed:
+        return _through_transposed(layer, axis, before)
     if layer.op in ("conv", "max_pool", "avg_pool"):
         return before.through_window(layer.kernel[axis], layer.stride[axis], layer.dilation[axis], layer.padding[axis])
     if layer.reduction is not None and "HW"[axis] in layer.reduction.axes:
@@ -103,3 +106,11 @@ def _through(layer: Layer, axis: int, before: Axis) -> Axis:
     if layer.op == "resize":
         return before.through_resize(layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1], layer.mode == "bilinear")
     return before
+
+
+def _through_transposed(layer: Layer, axis: int, before: Axis) -> Axis:
+    """Cell stride x i + phase reads the cells i + shift: from the cell itself, shift - phase / stride further."""
+    stride = layer.stride[axis]
+    reach = [shift - Fraction(phase, stride) for phase in range(stride) for _, shift in phase_taps(layer, axis, phase)]
+    low, high = before.low + min(reach) * before.stride, before.high + max(reach) * before.stride
+    return Axis(low, high, before.stride / stride)

@@ -13,6 +13,7 @@ from fleetpose.errors import UsageError
 from models.graph.layer import Layer, Step
 from models.graph.network import Graph
 from models.graph.reduction_reference import run_reduction
+from models.graph.transposed import run_transposed
 
 
 def run_graph(graph: Graph, x: np.ndarray, dtype: Any = np.float64) -> list[np.ndarray]:
@@ -60,6 +61,8 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
     if layer.op == "conv":
         bias = weights[f"{layer.name}.bias"] if layer.bias else None
         weight = weights[f"{layer.name}.weight"]
+        if layer.transposed:
+            return run_transposed(layer, x, weight, bias)
         return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
     if layer.op == "max_pool":
         return _max_pool(layer, x)

@@ -147,6 +147,8 @@ class Sparsity:
             return f"a {layer.op} has no weights"
         if layer.groups > 1:
             return f"a convolution of {layer.groups} groups has few channels per filter; none of the patterns fits"
+        if self.pattern == "pattern" and layer.transposed:
+            return "kernel patterns are of 3x3 kernels, which a transposed convolution takes apart"
         if self.pattern == "pattern" and layer.kernel != (3, 3):
             return f"kernel patterns are of 3x3 kernels, not {layer.kernel[0]}x{layer.kernel[1]}"
         if self.zeros and self.kept_fraction(layer.weight_shape) == 1:

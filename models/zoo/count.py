@@ -33,6 +33,7 @@ class Conv:
         module: path of the module it ran in.
         in_shape, out_shape: (C, H, W).
         bias: the convolution itself has one.
+        transposed: it is a transposed one.
     """
 
     module: str
@@ -45,8 +46,12 @@ class Conv:
     groups: int
     bias: bool
 
+    transposed: bool = False
+
     @property
     def macs(self) -> int:
+        if self.transposed:
+            return self.out_shape[0] // self.groups * prod(self.kernel) * prod(self.in_shape)
         return self.in_shape[0] // self.groups * prod(self.kernel) * prod(self.out_shape)
 
 
@@ -96,7 +101,7 @@ class _Recorder(TorchDispatchMode):
     def _conv(self, args: Any, result: torch.Tensor) -> Conv:
         x, weight, bias, stride, padding, dilation, transposed, _, groups = args
         path = self.path[-1]
-        if transposed or weight.ndim != 4 or x.shape[0] != 1:
+        if weight.ndim != 4 or x.shape[0] != 1:
             raise UsageError(f"module {path!r}: only 2-D convolutions on batch 1 can be counted")
         return Conv(
             path,
@@ -108,6 +113,7 @@ class _Recorder(TorchDispatchMode):
             dilation=_pair(dilation),
             groups=groups,
             bias=bias is not None,
+            transposed=transposed,
         )
 
 
@@ -133,7 +139,7 @@ def count(module: nn.Module, input_shape: Shape) -> Count:
     """Count `module`, in the mode it is in, on an input (1, *input_shape). Its weights and device do not matter.
 
     Raises:
-        UsageError: a transposed convolution, or one that is not 2-D.
+        UsageError: a convolution that is not 2-D.
     """
     params = sum(parameter.numel() for parameter in module.parameters())
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}

@@ -18,6 +18,10 @@ from fleetpose.errors import UsageError
 from models.frontend.trace import eval_mode
 from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.transposed import swap_channels
+
+#: the modules whose weights a graph's convolutions have
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +30,13 @@ class Home:
 
     Attributes:
         layer: of the graph.
-        conv: its weight, (out, in / groups, height, width), is the folded one divided by `scale`.
+        conv: its weight is the folded one divided by `scale`; a transposed one's has in and out swapped.
         norm: the batch norm right after it, or None.
         name: the conv's path in the network.
     """
 
     layer: Layer
-    conv: nn.Conv2d
+    conv: nn.Conv2d | nn.ConvTranspose2d
     norm: nn.BatchNorm2d | None
     name: str
 
@@ -47,6 +51,11 @@ class Home:
         return gamma / deviation
 
     @property
+    def weight(self) -> torch.Tensor:
+        """The module's own weight as a graph orders it, (out, in / groups, height, width)."""
+        return swap_channels(self.conv.weight, self.conv.groups) if self.layer.transposed else self.conv.weight
+
+    @property
     def can_shift(self) -> bool:
         """Whether something of the network can take up a change of the folded bias."""
         return self.conv.bias is not None or self.norm is not None
@@ -55,7 +64,7 @@ class Home:
 def homes(network: nn.Module, graph: Graph) -> dict[str, Home]:
     """The home of every convolution of `graph`, by layer name, but for layers that have none of their own.
 
-    A layer has none where its weight is not just one Conv2d's, used once: then nothing can be written back.
+    A layer has none where its weight is not just one convolution's, used once: then nothing can be written back.
     """
     modules = dict(network.named_modules())
     norms = _following_norms(network, graph)
@@ -63,10 +72,10 @@ def homes(network: nn.Module, graph: Graph) -> dict[str, Home]:
     by_layer = {}
     for layer in graph.layers:
         conv = modules.get(layer.module)
-        if layer.op != "conv" or not isinstance(conv, nn.Conv2d) or used.count(layer.module) > 1:
+        if layer.op != "conv" or not isinstance(conv, CONVOLUTIONS) or used.count(layer.module) > 1:
             continue
         home = Home(layer, conv, norms.get(conv), layer.module)
-        own = conv.weight.detach().double() * home.scale[:, None, None, None]
+        own = home.weight.detach().double() * home.scale[:, None, None, None]
         folded = torch.from_numpy(np.asarray(graph.weights[f"{layer.name}.weight"], np.float64))
         if own.shape == folded.shape and torch.allclose(own, folded, rtol=1e-4, atol=1e-7):
             by_layer[layer.name] = home
@@ -89,7 +98,7 @@ def _following_norms(network: nn.Module, graph: Graph) -> dict[nn.Module, nn.Bat
 
     with eval_mode(network), torch.no_grad(), ExitStack() as hooks:
         for module in network.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, CONVOLUTIONS):
                 hooks.enter_context(module.register_forward_hook(after_conv))
             elif isinstance(module, nn.BatchNorm2d):
                 hooks.enter_context(module.register_forward_pre_hook(before_norm))
@@ -114,7 +123,7 @@ def adopt(network: nn.Module, before: Graph, after: Graph) -> None:
     for name in changed:
         layer, _, kind = name.rpartition(".")
         if layer not in known or (kind == "bias" and not known[layer].can_shift):
-            raise UsageError(f"layer {layer!r} has no Conv2d of its own in the network, so it cannot be pruned")
+            raise UsageError(f"layer {layer!r} has no convolution of its own in the network, so it cannot be pruned")
     for name in changed:
         layer, _, kind = name.rpartition(".")
         new = torch.from_numpy(np.asarray(after.weights[name], np.float64))
@@ -126,8 +135,8 @@ def adopt(network: nn.Module, before: Graph, after: Graph) -> None:
 
 def _set_weight(home: Home, folded: torch.Tensor) -> None:
     scale = home.scale[:, None, None, None]
-    own = torch.where(scale != 0, folded / scale, home.conv.weight.double() * (folded != 0))
-    home.conv.weight.copy_(own)
+    own = torch.where(scale != 0, folded / scale, home.weight.double() * (folded != 0))
+    home.conv.weight.copy_(swap_channels(own, home.conv.groups) if home.layer.transposed else own)
 
 
 def _shift(home: Home, change: torch.Tensor) -> None:

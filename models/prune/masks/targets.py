@@ -24,10 +24,12 @@ class Target:
 
     Attributes:
         name: of the parameter in the network.
-        weight: the parameter, (out, in, height, width); its values change as the network trains.
+        weight: the parameter, (out, in, height, width), of a transposed convolution (in, out, height, width); its
+            values change as the network trains.
         sparsity: what it is to have.
         importance: what magnitudes are multiplied by before they are compared, broadcast to the weight; None is 1.
         norm: the batch norm after it, whose factors magnitudes are multiplied by, too; None where there is none.
+        transposed: it is the weight of a transposed convolution.
     """
 
     name: str
@@ -35,6 +37,11 @@ class Target:
     sparsity: Sparsity
     importance: np.ndarray | None = None
     norm: nn.BatchNorm2d | None = None
+    transposed: bool = False
+
+    def ordered(self, values: torch.Tensor) -> torch.Tensor:
+        """Values of the weight's shape as (out, in, height, width); and back, since swapping twice changes nothing."""
+        return values.transpose(0, 1) if self.transposed else values
 
     def mask(self, values: torch.Tensor | None = None, sparsity: Sparsity | None = None) -> torch.Tensor:
         """What is kept of `values` (None: of the weight), bool on the weight's device.
@@ -42,14 +49,14 @@ class Target:
         Args:
             sparsity: instead of the target's own, such as one of fewer zeros.
         """
-        scores = (self.weight if values is None else values).detach().cpu().double().numpy()
+        scores = self.ordered(self.weight if values is None else values).detach().cpu().double().numpy()
         if self.importance is not None:
             scores = scores * self.importance
         if self.norm is not None and self.norm.running_var is not None:
             factor = 1 / (self.norm.running_var.detach().double() + self.norm.eps).sqrt()
             factor = factor if self.norm.weight is None else factor * self.norm.weight.detach().double().abs()
             scores = scores * factor.cpu().numpy()[:, None, None, None]
-        return torch.tensor(mask(scores, sparsity or self.sparsity)).to(self.weight.device)
+        return self.ordered(torch.tensor(mask(scores, sparsity or self.sparsity))).to(self.weight.device)
 
 
 def find_targets(
@@ -68,10 +75,18 @@ def find_targets(
     known, weights = homes(network, graph), importance or {}
     lost = [layer for layer in plan.sparsities if layer not in known]
     if lost:
-        raise UsageError(f"layer {lost[0]!r} has no Conv2d of its own in the network, so it cannot be pruned")
+        raise UsageError(f"layer {lost[0]!r} has no convolution of its own in the network, so it cannot be pruned")
+    chosen = {layer: known[layer] for layer in plan.sparsities}
     return [
-        Target(f"{known[layer].name}.weight", known[layer].conv.weight, sparsity, weights.get(layer), known[layer].norm)
-        for layer, sparsity in plan.sparsities.items()
+        Target(
+            f"{home.name}.weight",
+            home.conv.weight,
+            plan.sparsities[layer],
+            weights.get(layer),
+            home.norm,
+            home.layer.transposed,
+        )
+        for layer, home in chosen.items()
     ]
 
 

@@ -98,6 +98,15 @@ def _draw(
 
 def _out_size(layer: Layer, x: torch.Tensor) -> tuple[int, int]:
     """Height and width of what the layer makes of (N, C, H, W)."""
+    if layer.transposed:
+        grown = (
+            after + (size - before) * step
+            for size, before, after, step in zip(
+                x.shape[2:], layer.in_shapes[0][1:], layer.out_shape[1:], layer.stride, strict=True
+            )
+        )
+        height, width = grown
+        return height, width
     extents = zip(x.shape[2:], layer.padding, layer.dilation, layer.kernel, layer.stride, strict=True)
     height, width = ((size + 2 * pad - gap * (taps - 1) - 1) // step + 1 for size, pad, gap, taps, step in extents)
     return height, width
@@ -105,6 +114,8 @@ def _out_size(layer: Layer, x: torch.Tensor) -> tuple[int, int]:
 
 def _columns(layer: Layer, planes: torch.Tensor, image: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """(groups, samples, columns): what the layer reads at output positions (y, x) of `planes`[image]."""
+    if layer.transposed:
+        return _transposed_columns(layer, planes, image, y, x)
     rows, columns = layer.padding
     padded = F.pad(planes, (columns, columns, rows, rows)) if rows or columns else planes
     taps = [
@@ -113,4 +124,25 @@ def _columns(layer: Layer, planes: torch.Tensor, image: torch.Tensor, y: torch.T
         for kx in range(layer.kernel[1])
     ]
     read = torch.stack(taps, dim=2)  # (samples, channels, taps)
+    return read.unflatten(1, (layer.groups, -1)).flatten(2).transpose(0, 1).contiguous()
+
+
+def _transposed_columns(
+    layer: Layer, planes: torch.Tensor, image: torch.Tensor, y: torch.Tensor, x: torch.Tensor
+) -> torch.Tensor:
+    """As `_columns`, of a transposed convolution: positions of the kernel that are no part of a pixel's phase, or that
+    lie beyond the input, are zeros."""
+    axes = []
+    for axis, position in enumerate((y, x)):
+        reach = [position + layer.padding[axis] - tap * layer.dilation[axis] for tap in range(layer.kernel[axis])]
+        extent, stride = planes.shape[2 + axis], layer.stride[axis]
+        inside = [(at % stride == 0) & (at >= 0) & (at < extent * stride) for at in reach]
+        pixels = [at.div(stride, rounding_mode="floor").clamp(0, extent - 1) for at in reach]
+        axes.append(list(zip(pixels, inside, strict=True)))
+    taps = [
+        planes[image, :, row, column] * (row_ok & column_ok)[:, None]
+        for row, row_ok in axes[0]
+        for column, column_ok in axes[1]
+    ]
+    read = torch.stack(taps, dim=2)
     return read.unflatten(1, (layer.groups, -1)).flatten(2).transpose(0, 1).contiguous()

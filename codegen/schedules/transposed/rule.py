@@ -1,0 +1,90 @@
+"""The rule for transposed convolutions, dense and sparse: in one grid, or in three on narrow maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.kernels.workload import Kernel, Weights, Workload
+from codegen.schedules.order import band_in_cache
+from codegen.schedules.products import MOST_VECTORS, padding
+from codegen.schedules.rule import Rule
+from codegen.schedules.transposed.flat import MOST_WOVEN, FlatMap, make_flat
+from codegen.schedules.transposed.fused import make_fused
+from devices.profile import Profile
+
+#: of either way, tiles worth timing
+MOST_TILES = 4
+#: what computing the phases apart and interleaving them later costs, as a share of the work on a map that fills vectors
+FLAT_COST = 1.1
+
+
+@dataclass(frozen=True)
+class PhaseTile:
+    """How a transposed convolution is cut.
+
+    Attributes:
+        filters, vectors: accumulators of a work-item, for each column phase.
+        flat: 1: three grids on rows that lie close together, 0: one grid.
+        band: of one grid: rows per band (0: filters run fastest; see TileOrder).
+    """
+
+    filters: int
+    vectors: int
+    flat: int = 0
+    band: int = 0
+
+    def __str__(self) -> str:
+        if self.flat:
+            return f"F{self.filters}V{self.vectors} flat"
+        return f"F{self.filters}V{self.vectors} " + (f"b{self.band}" if self.band else "f")
+
+
+def space(workload: Workload, profile: Profile) -> list[PhaseTile]:
+    """Tiles of both ways that fill the registers; first those of the way of less estimated work."""
+    layer = workload.layer
+    if layer.op != "conv" or not layer.transposed:
+        return []
+    flat = FlatMap(layer, workload.output.lanes, workload.output.item_bytes)
+    apart = [PhaseTile(*shape, flat=1) for shape in _shapes(workload, profile.accumulators, flat.vectors)]
+    if layer.stride[1] > MOST_WOVEN:
+        return apart
+    of_row = -(-flat.columns // workload.output.lanes)
+    shapes = _shapes(workload, profile.accumulators // layer.stride[1], of_row)
+    first = band_in_cache(workload, profile) * layer.stride[0]
+    bands = [PhaseTile(*shapes[0], band=band) for band in dict.fromkeys((0, min(first, workload.output.height)))]
+    together = [*bands, *(PhaseTile(*shape) for shape in shapes[1:])]
+    rows = -(-layer.out_shape[1] // layer.stride[0])
+    narrow = of_row * rows > FLAT_COST * flat.vectors
+    return [*apart, *together] if narrow else [*together, *apart]
+
+
+def _shapes(workload: Workload, budget: int, vectors: int) -> list[tuple[int, int]]:
+    """(filters, vectors) of at most `budget` accumulators, of least estimated work first.
+
+    Filters divide a sparsity's block: a block of more would hold entries that only some of its filters have.
+    """
+    filters, sparsity = workload.layer.out_shape[0] // workload.layer.groups, workload.sparsity
+    block = sparsity.block[0] if sparsity is not None else filters
+    shapes = [
+        (f, v)
+        for f in range(1, min(filters, budget) + 1)
+        if sparsity is None or block % f == 0
+        for v in range(1, min(vectors, MOST_VECTORS, budget // f) + 1)
+    ]
+
+    def cost(shape: tuple[int, int]) -> float:
+        f, v = shape
+        return padding(filters, f) * padding(vectors, v) * (f * v + v + 0.35 * f + 2) / (f * v)
+
+    return sorted(shapes, key=cost)[:MOST_TILES]
+
+
+def make(workload: Workload, weights: Weights, profile: Profile, tile: PhaseTile) -> Kernel:
+    if tile.flat:
+        return make_flat(workload, weights, profile, tile.filters, tile.vectors)
+    if workload.layer.stride[1] > MOST_WOVEN:
+        raise ValueError(f"strides up to {MOST_WOVEN} are interleaved in registers, not for {workload.label}")
+    return make_fused(workload, weights, profile, tile.filters, tile.vectors, tile.band)
+
+
+TRANSPOSED = Rule("transposed", PhaseTile, space, make)
