@@ -202,6 +202,6 @@ def test_layers_without_a_module_of_their_own_are_refused():
     name = next(layer.name for layer in graph.layers if layer.op == "conv")
     plan = Plan.of("twice", graph.layers, {name: Sparsity.parse("columns:0.5:4x1")})
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    with pytest.raises(UsageError, match="no Conv2d of its own"):
+    with pytest.raises(UsageError, match="no convolution of its own"):
         adopt(network, graph, prune_graph(graph, plan))
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
