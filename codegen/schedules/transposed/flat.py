@@ -87,7 +87,7 @@ def make_flat(workload: Workload, weights: Weights, profile: Profile, filters: i
     layer, output = workload.layer, workload.output
     assert weights.weight is not None
     flat = FlatMap(layer, output.lanes, output.item_bytes)
-    stride, made = flat.source_stride(vectors), flat.phase_stride(vectors)
+    stride, phase_stride = flat.source_stride(vectors), flat.phase_stride(vectors)
 
     def offsets(channel: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         return channel * stride + flat.lead + (y + flat.above) * flat.pitch + x
@@ -98,10 +98,10 @@ def make_flat(workload: Workload, weights: Weights, profile: Profile, filters: i
     turns = layer.stride[0] * layer.stride[1]
     with function(workload.arguments(**sizes_of(constants)), profile) as frame:
         frame.scratch("source", layer.in_shapes[0][0] * stride, workload.dtype)
-        frame.scratch("made", turns * layer.out_shape[0] * made, workload.dtype)
+        frame.scratch("results", turns * layer.out_shape[0] * phase_stride, workload.dtype)
         _copy_source(frame, workload, vector, flat, stride)
-        _multiply(frame, workload, vector, lists, flat, vectors, made)
-        _interleave(frame, workload, vector, flat, made)
+        _multiply(frame, workload, vector, lists, flat, vectors, phase_stride)
+        _interleave(frame, workload, vector, flat, phase_stride)
     return Kernel(frame.func, constants, frame.grids)
 
 
@@ -129,7 +129,7 @@ def _copy_source(frame, workload: Workload, vector: Vector, flat: FlatMap, strid
 
 
 def _multiply(
-    frame, workload: Workload, vector: Vector, lists: PhaseLists, flat: FlatMap, vectors: int, made: int
+    frame, workload: Workload, vector: Vector, lists: PhaseLists, flat: FlatMap, vectors: int, phase_stride: int
 ) -> None:
     """The second grid: a filter block's tile of one phase per work-item."""
     layer = workload.layer
@@ -144,11 +144,11 @@ def _multiply(
         for f, (channel, exists) in enumerate(lists.blocks.owned(block)):
             with when(exists):
                 for v in range(vectors):
-                    target = (phase * layer.out_shape[0] + channel) * made + base + v * vector.lanes
-                    emit(vector.store(sums[f * vectors + v], frame["made"], target))
+                    target = (phase * layer.out_shape[0] + channel) * phase_stride + base + v * vector.lanes
+                    emit(vector.store(sums[f * vectors + v], frame["results"], target))
 
 
-def _interleave(frame, workload: Workload, vector: Vector, flat: FlatMap, made: int) -> None:
+def _interleave(frame, workload: Workload, vector: Vector, flat: FlatMap, phase_stride: int) -> None:
     """The third grid: output rows of one filter per work-item."""
     layer, output = workload.layer, workload.output
     (down, across), woven = layer.stride, layer.stride[1] <= MOST_WOVEN
@@ -158,17 +158,17 @@ def _interleave(frame, workload: Workload, vector: Vector, flat: FlatMap, made: 
 
         def index(phase, column):
             place = (row % down * across + phase) * output.channels + channel
-            return place * made + row // down * flat.pitch + column
+            return place * phase_stride + row // down * flat.pitch + column
 
         if woven:
             parts = registers(across, vector.type, "parts")
             for phase in range(across):
-                put(parts, phase, vector.load(frame["made"], index(phase, tile * vector.lanes)))
+                put(parts, phase, vector.load(frame["results"], index(phase, tile * vector.lanes)))
             for number, value in enumerate(weave(vector, [parts[phase] for phase in range(across)])):
                 put(sums, number, value)
         else:
             columns = [T.min(rows.column(tile, 0) + lane, output.width - 1) for lane in range(vector.lanes)]
-            elements = [frame["made"][index(column % across, column // across)] for column in columns]
+            elements = [frame["results"][index(column % across, column // across)] for column in columns]
             put(sums, 0, vector.gather(elements))
         finish(frame, workload, vector, rows, [(channel, True)], sums, row, tile, started=False)
         rows.zero_borders(frame["out"], [(channel, True)], row, tile)
