@@ -70,6 +70,7 @@ class Reference:
     """
 
     def __init__(self, manifest: Manifest, weights: Path | None) -> None:
+        from models.frontend.results.eager import output_runner
         from models.zoo.weights import weights_digest
 
         wanted = manifest.weights
@@ -81,14 +82,15 @@ class Reference:
         if "own" in wanted and weights_digest(self.network) != wanted["own"]:
             raise UsageError(f"the weights that {manifest.model} brings are not those of the artifact; build it again")
         self.spec = model_spec(manifest.model)
+        self.run_torch = output_runner(self.network, self.spec.returned, self.spec.cut)
 
     def run(self, tensor: np.ndarray) -> Maps:
-        """(1, C, H, W) -> output maps, in float64."""
+        """(1, C, H, W) -> outputs, in float64."""
         import torch
-        from torch.utils import _pytree as pytree
 
+        self.network.double()
         with torch.inference_mode():
-            outputs = pytree.tree_leaves(self.network.double()(torch.from_numpy(tensor).double()))
+            outputs = self.run_torch(torch.from_numpy(tensor).double())
         return {name: output.numpy() for name, output in zip(self.spec.outputs, outputs, strict=True)}
 
 

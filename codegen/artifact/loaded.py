@@ -12,6 +12,7 @@ import numpy as np
 
 from codegen.artifact.manifest import Entry, Manifest, read_manifest
 from fleetpose.errors import FleetposeError, UsageError
+from models.graph.answer import apply_view
 
 if TYPE_CHECKING:
     from devices.session import Session
@@ -90,7 +91,7 @@ class Artifact:
             tensor: (1, C, H, W) float32; H x W must be a size the artifact was built for.
 
         Returns:
-            Output name -> (1, C, H, W) float32.
+            Output name -> float32 of the shape that the torch module returns; for a pose network's maps (1, C, H, W).
 
         Raises:
             UsageError: another shape.
@@ -114,7 +115,11 @@ class Artifact:
     def _outputs(self, entry: Entry) -> dict[str, np.ndarray]:
         outputs = self._machine.get_outputs(entry.name)
         tensors = [outputs] if len(entry.outputs) == 1 else list(outputs)
-        return {spec.name: tensor.numpy() for spec, tensor in zip(entry.outputs, tensors, strict=True)}
+        maps = {
+            spec.name: apply_view(tensor.numpy(), spec.view)
+            for spec, tensor in zip(entry.outputs, tensors, strict=True)
+        }
+        return maps | {fixed.name: np.array(fixed.values, fixed.dtype).reshape(fixed.shape) for fixed in entry.fixed}
 
     def call_arguments(self, tensor: np.ndarray) -> dict[str, Any]:
         """What `devices.timing.measure.measure` is to be given to time inferences on `tensor`, (1, C, H, W) float32.

@@ -13,17 +13,33 @@ from typing import Any
 from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
 from fleetpose.files import read_json, sha256
+from fleetpose.json_fields import in_json
+from models.graph.answer import Cut, View
 
 FORMAT = 2
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A named tensor an entry takes or gives: (1, C, H, W), dense, row-major."""
+    """A named tensor an entry takes or gives: (1, C, H, W), dense, row-major.
+
+    view: how what the torch module returns comes from it, on the machine that runs the artifact.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str = "float32"
+    view: View = field(default=(), metadata=in_json(omit=True))
+
+
+@dataclass(frozen=True)
+class FixedTensor:
+    """An output that does not depend on the input: `values` in row-major order."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -51,12 +67,16 @@ class LayerCode:
 
 @dataclass(frozen=True)
 class Entry:
-    """One function of the artifact: the network at one input size. `layers` are in launch order."""
+    """One function of the artifact: the network at one input size.
+
+    `layers` are in launch order; `fixed` are the outputs that no kernel computes.
+    """
 
     name: str
     input: TensorSpec
     outputs: tuple[TensorSpec, ...]
     layers: tuple[LayerCode, ...]
+    fixed: tuple[FixedTensor, ...] = field(default=(), metadata=in_json(omit=True))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,6 +105,7 @@ class Manifest:
         plan: {"file", "sha256", "zeros": "given" or "one-shot"} of the plan it was built by; empty without one.
         elf: what the shared object is and needs (codegen.linking.elf.ElfReport); empty in manifests from before it was
             checked.
+        cuts: where the network ends before its torch module does, because what follows depends on the data.
     """
 
     model: str
@@ -103,6 +124,7 @@ class Manifest:
     textures: tuple[str, ...] = ()
     dtype: str = "float32"
     plan: dict[str, str] = field(default_factory=dict)
+    cuts: tuple[Cut, ...] = field(default=(), metadata=in_json(omit=True))
     format: int = FORMAT
 
     @property

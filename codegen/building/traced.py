@@ -9,6 +9,7 @@ from typing import Any
 
 from codegen.lowering.sizes import check_sizes, default_sizes, trace_sizes
 from fleetpose.files import sha256
+from models.graph.answer import Cut
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
@@ -33,6 +34,12 @@ class TracedNetwork:
     weights: Mapping[str, Any]
     sparsities: Mapping[str, Sparsity] = field(default_factory=dict)
     plan: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where the network ends before its torch module does; outputs are called as in the spec."""
+        answer = self.graphs[0].answer
+        return answer.with_names(dict(zip(answer.names, self.spec.outputs, strict=False))).cuts
 
     def under(self, plan: Plan, prune: bool = False, file: Path | None = None) -> TracedNetwork:
         """The network with the layers sparse that `plan` makes sparse.

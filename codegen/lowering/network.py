@@ -18,7 +18,7 @@ from tvm.relax import VDevice
 from tvm.relax._ffi_api import MakeTensorConst
 from tvm_ffi import StructuralKey
 
-from codegen.artifact.manifest import Entry, LayerCode, TensorSpec
+from codegen.artifact.manifest import Entry, FixedTensor, LayerCode, TensorSpec
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from codegen.layout.assign import Layout, assign_layout, join_copies
@@ -231,10 +231,13 @@ class _Lowering:
             outputs = [self._output(number, tensor, writer, codes) for number, tensor in enumerate(graph.outputs)]
             builder.emit_func_output(outputs[0] if len(outputs) == 1 else relax.Tuple(outputs))
         names = self.output_names or graph.outputs
+        views = graph.answer.views or ((),) * len(graph.outputs)
         results = tuple(
-            TensorSpec(called, (1, *graph.shape(tensor))) for called, tensor in zip(names, graph.outputs, strict=True)
+            TensorSpec(called, (1, *graph.shape(tensor)), view=view)
+            for called, tensor, view in zip(names, graph.outputs, views, strict=True)
         )
-        return Entry(name, TensorSpec(graph.input, (1, *graph.input_shape)), results, tuple(codes))
+        source_spec = TensorSpec(graph.input, (1, *graph.input_shape))
+        return Entry(name, source_spec, results, tuple(codes), _fixed(graph))
 
     @property
     def _suffix(self) -> str:
@@ -289,6 +292,14 @@ class _Scheduled:
         return LayerCode(
             layer.name, layer.op, kernel.schedule, kernel.note, names, layer.macs, layer.out_shape, variant
         )
+
+
+def _fixed(graph: Graph) -> tuple[FixedTensor, ...]:
+    """The outputs of a network that do not depend on its input."""
+    return tuple(
+        FixedTensor(output.name, output.value.shape, str(output.value.dtype), tuple(output.value.ravel().tolist()))
+        for output in graph.answer.fixed
+    )
 
 
 def kernel_names(variable: relax.GlobalVar, grids: int) -> tuple[str, ...]:

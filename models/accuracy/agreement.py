@@ -158,7 +158,7 @@ def agreement_facts(
 ) -> dict[str, Any]:
     """`Agreement.to_dict` of two networks in eval mode on the CPU; where it cannot be measured, "why_none" says why."""
     try:
-        agreement = measure_agreement(maps_of(dense), maps_of(changed), spec, photographs, report)
+        agreement = measure_agreement(maps_of(dense, spec), maps_of(changed, spec), spec, photographs, report)
     except UsageError as error:
         return {"agreement": None, "agreement_50": None, "divergence": None, "why_none": f"not measured: {error}"}
     return agreement.to_dict(seed)

@@ -32,7 +32,7 @@ def evaluate_network(
     Raises:
         UsageError: data that is missing or damaged, or outputs no decoder takes.
     """
-    decode, run = decoder_for(spec.outputs).decode, maps_of(network)
+    decode, run = decoder_for(spec.outputs).decode, maps_of(network, spec)
 
     def people_of(image: np.ndarray) -> list[Person]:
         tensor, placement = fit_free(image, spec)
@@ -42,14 +42,17 @@ def evaluate_network(
     return evaluate_keypoints(folder / "person_keypoints.json", folder / "images", people_of, progress)
 
 
-def maps_of(network: nn.Module) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """What runs a network in eval mode on the CPU: its input, (1, 3, H, W) float32, to its outputs in their order."""
+def maps_of(network: nn.Module, spec: ModelSpec) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """What runs a network in eval mode on the CPU: its input, (1, 3, H, W) float32, to the outputs of `spec`."""
     import torch
-    from torch.utils import _pytree as pytree
+
+    from models.frontend.results.eager import output_runner
+
+    run_torch = output_runner(network, spec.returned, spec.cut)
 
     def run(tensor: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            return [output.numpy() for output in pytree.tree_leaves(network(torch.from_numpy(tensor)))]
+            return [output.numpy() for output in run_torch(torch.from_numpy(tensor))]
 
     return run
 

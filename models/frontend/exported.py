@@ -66,6 +66,8 @@ class ProgramReader:
         self.shapes: dict[str, Shape] = {}
         self.made_by: dict[str, Call] = {}
         self.drafts: list[Draft] = []
+        #: the node of each of the network's outputs, as the module returns it
+        self.results: list[fx.Node] = []
 
     def network(self) -> Network:
         source = self._read_inputs()
@@ -139,11 +141,13 @@ class ProgramReader:
             elif ended and value in ended.nodes:
                 lost.append(name)
             else:
-                self._add_result(results, name, *bases[value], source)
+                self._add_result(results, name, value, *bases[value], source)
         if ended:
-            given = [self.values[node] for node in ended.reads]
-            for tensor in given:
+            reads = [node for node in ended.reads if isinstance(self.values[node], str)]
+            given = [self.values[node] for node in reads]
+            for node, tensor in zip(reads, given, strict=True):
                 results.add(tensor, tensor)
+                self.results.append(node)
             origin = origin_of(ended.first)
             cut = Cut(operator_of(ended.first), origin.path, origin.line, tuple(lost), tuple(given))
             results.cuts.append(cut)
@@ -151,23 +155,26 @@ class ProgramReader:
             raise UsageError("no output of the module depends on the input")
         return results
 
-    def _add_result(self, results: _Results, name: str, base: fx.Node, view: View, source: str) -> None:
-        """The tensor an output is; the input itself is copied first, so that every output is a layer's."""
+    def _add_result(self, results: _Results, name: str, node: fx.Node, base: fx.Node, view: View, source: str) -> None:
+        """Add what a node returns, a view of `base`: a constant, or a tensor that some layer makes.
+
+        The input itself is copied first, so that every output is a layer's.
+        """
         value = self.values[base]
         if isinstance(value, np.ndarray):
-            shape = tuple(base.meta["val"].shape)
-            results.fixed.append(FixedOutput(name, apply_view(value.reshape(shape), view)))
+            dtype = str(base.meta["val"].dtype).removeprefix("torch.")
+            array = value.reshape(base.meta["val"].shape).astype(np.float32 if "float" in dtype else dtype)
+            results.fixed.append(FixedOutput(name, apply_view(array, view)))
             return
         if isinstance(value, Unreadable):
             return
-        if value != source:
-            results.add(value, name, view)
-            return
-        copy = Draft(f"{source}_copy", "elementwise", [source], self.shapes[source], kind="copy")
-        if copy.name not in self.shapes:
-            self.drafts.append(copy)
-            self.shapes[copy.name] = copy.shape
-        results.add(copy.name, name, view)
+        if value == source:
+            value = f"{source}_copy"
+            if value not in self.shapes:
+                self.drafts.append(Draft(value, "elementwise", [source], self.shapes[source], kind="copy"))
+                self.shapes[value] = self.shapes[source]
+        results.add(value, name, view)
+        self.results.append(node)
 
     def _read_call(self, node: fx.Node) -> Any:
         """The tensor that a call makes, by name, or the constant."""

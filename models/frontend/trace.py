@@ -54,11 +54,20 @@ def trace(
         raise UsageError("tracing a module needs its input shape (channels, height, width)")
     else:
         program = export(module, input_shape)
+    network = fuse(ProgramReader(make_plain(program)).network())
+    return finish(network, name, dtype)
+
+
+def make_plain(program: ExportedProgram) -> ExportedProgram:
+    """A program without operators that work in place."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = program.run_decompositions({})  # in-place operators become plain ones; nothing is decomposed
-    network = fuse(ProgramReader(program).network())
-    return _finish(network, name, dtype)
+        return program.run_decompositions({})  # none is decomposed
+
+
+def export_plain(module: nn.Module, input_shape: Shape) -> ExportedProgram:
+    """What `ProgramReader` reads of a module. Raises UsageError as `export` does."""
+    return make_plain(export(module, input_shape))
 
 
 def export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
@@ -86,7 +95,7 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def _finish(network: Network, name: str, dtype: Any) -> Graph:
+def finish(network: Network, name: str, dtype: Any) -> Graph:
     """Name the layers after the modules they came from, and freeze everything."""
     names = {network.input: network.input}
     for draft in network.drafts:

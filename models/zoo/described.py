@@ -36,10 +36,23 @@ POSE_CHANNELS = (19, 38)
 
 @dataclass(frozen=True)
 class Output:
-    """One output as a run shows it: the key it has where the module returns a dict, else ""; its (C, H, W)."""
+    """One output as a run shows it.
+
+    Attributes:
+        key: what it is called in what the module returns, as in Answer.names.
+        shape: of the map it is, (C, H, W); None where it is no map.
+    """
 
     key: str
-    shape: Shape
+    shape: Shape | None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network gives. `cut`: it ends before its torch module does."""
+
+    entries: tuple[Output, ...]
+    cut: bool = False
 
 
 def check_description(said: Any, whose: str) -> Mapping[str, Any]:
@@ -63,12 +76,12 @@ def described_size(said: Mapping[str, Any], whose: str) -> tuple[int, int] | Non
 
 
 def complete(
-    name: str, factory: Any, said: Mapping[str, Any], size: tuple[int, int], outputs: Sequence[Output], **more: Any
+    name: str, factory: Any, said: Mapping[str, Any], size: tuple[int, int], outputs: Outputs, **more: Any
 ) -> ModelSpec:
     """The spec of a network of the user's own.
 
-    What is not said: outputs are called by their keys, or "heatmaps" and "pafs" where there are two of 19 and 38
-    channels, or "output_0", ...; the stride is input pixels per cell of the coarsest output; preprocessing is
+    What is not said: outputs are called by their keys, or "heatmaps" and "pafs" where there is a tuple of two of 19 and
+    38 channels; the stride is input pixels per cell of the coarsest output; preprocessing is
     Lightweight OpenPose's, with a warning, as only who trained the weights knows it.
 
     Args:
@@ -89,7 +102,8 @@ def complete(
     else:
         preprocessing = PREPROCESSING
         log.warning("%s does not say its preprocessing; taken: (pixel - 128) / 256, BGR (docs/extending.md)", name)
-    stride = said.get("stride", max(-(-size[0] // output.shape[1]) for output in outputs))
+    rows = [output.shape[1] for output in outputs.entries if output.shape and output.shape[1] > 1]
+    stride = said.get("stride", max((-(-size[0] // count) for count in rows), default=1))
     if not isinstance(stride, int) or stride < 1:
         raise UsageError(f"stride {stride!r} of {name} is not a number of pixels, 1 or more")
     return ModelSpec(
@@ -97,20 +111,22 @@ def complete(
         factory,
         preprocessing,
         size=size,
-        outputs=_names(name, said.get("outputs"), outputs),
+        outputs=_names(name, said.get("outputs"), outputs.entries),
         stride=stride,
         summary="a network from outside of the catalogue",
         family=name,
         blocks=_blocks(name, said.get("blocks", {})),
+        returned=() if outputs.cut else tuple(output.key for output in outputs.entries),
+        cut=outputs.cut,
         **more,
     )
 
 
 def _names(name: str, said: Any, outputs: Sequence[Output]) -> tuple[str, ...]:
     if said is None:
-        if tuple(output.shape[0] for output in outputs) == POSE_CHANNELS and not any(output.key for output in outputs):
-            return ("heatmaps", "pafs")
-        return tuple(output.key or f"output_{number}" for number, output in enumerate(outputs))
+        keys = tuple(output.key for output in outputs)
+        channels = tuple(output.shape[0] if output.shape else 0 for output in outputs)
+        return ("heatmaps", "pafs") if channels == POSE_CHANNELS and keys == ("output_0", "output_1") else keys
     if isinstance(said, str) or not isinstance(said, Sequence) or not all(isinstance(entry, str) for entry in said):
         raise UsageError(f"outputs {said!r} of {name} is not a list of names")
     if len(said) != len(outputs) or len(set(said)) != len(said):

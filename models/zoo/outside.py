@@ -18,11 +18,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils import _pytree as pytree
 
-from fleetpose.errors import UsageError, first_line, unknown_name
-from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, Output, check_description, complete, described_size
+from fleetpose.errors import UsageError, unknown_name
+from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, complete, described_size
+from models.zoo.outputs import look_at_outputs
 from models.zoo.spec import ModelSpec
 
 
@@ -50,7 +49,7 @@ def factory_spec(name: str) -> ModelSpec:
     network = factory().eval()
     said = check_description(getattr(target, ATTRIBUTE, None) or getattr(network, ATTRIBUTE, {}), name)
     size = described_size(said, name) or DEFAULT_SIZE
-    return complete(name, factory, said, size, outputs_of(network, size, name), own_weights=True)
+    return complete(name, factory, said, size, look_at_outputs(network, size, name), own_weights=True)
 
 
 def _import_module(module: str, name: str) -> ModuleType:
@@ -96,31 +95,6 @@ def _factory(target: Any, name: str) -> Callable[..., nn.Module]:
     return make
 
 
-def outputs_of(network: nn.Module, size: tuple[int, int], name: str) -> list[Output]:
-    """The outputs of `network` for (1, 3, *size), in the order of torch's pytrees; found without computing them.
-
-    Raises:
-        UsageError: the network does not take such an input, or returns something else than 4-D tensors.
-    """
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            tree = network(torch.zeros(1, 3, *size))
-    except Exception as error:  # whatever a network's forward raises
-        why = first_line(error, 200)
-        hint = f"its attribute {ATTRIBUTE} = {{'size': (H, W)}} says another size"
-        raise UsageError(f"{name} does not run on 1 x 3 x {size[0]} x {size[1]}: {why}; {hint}") from error
-    outputs: list[Output] = []
-    for path, leaf in pytree.tree_flatten_with_path(tree)[0]:
-        shape = tuple(leaf.shape) if isinstance(leaf, torch.Tensor) else ()
-        if len(shape) != 4 or shape[0] != 1:
-            raise UsageError(f"output {len(outputs)} of {name} is not a tensor (1, C, H, W)")
-        key = path[-1].key if path and isinstance(path[-1], pytree.MappingKey) else ""
-        outputs.append(Output(str(key), (int(shape[1]), int(shape[2]), int(shape[3]))))
-    if not outputs:
-        raise UsageError(f"{name} returns no tensor")
-    return outputs
-
-
 def program_spec(path: str) -> ModelSpec:
     """The spec of an exported program. Raises UsageError for a file that holds none, or one of another form."""
     try:
@@ -140,7 +114,7 @@ def _program_spec(path: str, _changed: int) -> ModelSpec:
     if program.fixed and size != program.size:
         height, width = program.size
         raise UsageError(f"{path} says another size than the {height}x{width} it was exported for")
-    outputs = outputs_of(program.network(), size, path)
+    outputs = look_at_outputs(program.network(), size, path)
 
     def make(**_parameters: Any) -> nn.Module:
         return read_program(path).network()

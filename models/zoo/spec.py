@@ -33,6 +33,9 @@ class ModelSpec:
         paper: what the paper says of it; None for a network that is not the paper's.
         own_weights: the factory's weights are kept where no file of weights is given; else they are drawn.
         fixed_size: `size` is the only one it takes, as that of an exported program may be.
+        returned: what the outputs are called in what the torch module returns, as in Answer.names; none: they are all
+            its tensors.
+        cut: the network ends before its torch module does, because what follows depends on the data.
     """
 
     name: str
@@ -48,6 +51,8 @@ class ModelSpec:
     paper: PaperFacts | None = None
     own_weights: bool = False
     fixed_size: bool = False
+    returned: tuple[str, ...] = ()
+    cut: bool = False
 
     def build(self) -> nn.Module:
         """The module with torch's default initialisation."""

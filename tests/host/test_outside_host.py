@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from codegen import build, run, verify
+from codegen.artifact.loaded import Artifact
+from devices import open_device
 from fleetpose import cli
 from tests.small_network import Small
 
@@ -36,6 +38,23 @@ def model(request, tmp_path, monkeypatch):
         torch.export.save(program, "own.pt2", extra_files={"fleetpose.json": json.dumps(Own.fleetpose)})
         yield "own.pt2"
     sys.modules.pop("own_small", None)
+
+
+NESTED = """
+import torch
+from torch import nn
+class Nested(nn.Module):
+    fleetpose = {"size": [32, 48], "preprocessing": {"mean": [0, 0, 0], "scale": 1.0, "channels": "RGB"}}
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 6, 3, 2, 1), nn.Conv2d(6, 4, 1)
+        self.register_buffer("anchors", torch.tensor([[1, 2], [3, 4]]))
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        heat = self.second(x)
+        best = heat.flatten(2).argmax(2)
+        return {"tokens": [x.flatten(2).transpose(1, 2), None], "anchors": self.anchors, "best": best}
+"""
 
 
 def said(capsys, command, *argv) -> dict:
@@ -75,3 +94,19 @@ def test_a_program_serves_the_size_it_was_exported_for(model, host, capsys):
     argv = ["--model", model, "--device", "host", "--size", "32x64", "-o", "own.so"]
     assert cli.run(build.main, build.make_parser(), argv) == 2
     assert "own.pt2 was exported for 32x48 only" in capsys.readouterr().err
+
+
+def test_nested_outputs_views_constants_and_a_cut_reach_the_artifact(host, capsys, tmp_path, monkeypatch, caplog):
+    (tmp_path / "own_nested.py").write_text(NESTED)
+    monkeypatch.chdir(tmp_path)
+    built = said(capsys, build, "--model", "own_nested:Nested", "--device", "host", "--size", "32x48", "-o", "own.so")
+    assert "cut before 'argmax' in the root module (own_nested.py:13)" in caplog.text
+    cut = {"op": "argmax", "module": "", "line": "own_nested.py:13", "lost": ["best"], "given": ["second"]}
+    assert built["cuts"] == [cut]
+    assert said(capsys, verify, "--artifact", "own.so")["ok"]
+    with open_device("host") as session:
+        outputs = Artifact("own.so", session).run(np.ones((1, 3, 32, 48), np.float32))
+    shapes = {name: array.shape for name, array in outputs.items()}
+    assert shapes == {"tokens.0": (1, 384, 6), "second": (1, 4, 16, 24), "anchors": (2, 2)}
+    np.testing.assert_array_equal(outputs["anchors"], [[1, 2], [3, 4]])
+    sys.modules.pop("own_nested", None)

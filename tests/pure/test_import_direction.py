@@ -45,7 +45,8 @@ ROOMS = {
     ],
     "models": [
         "graph networks preprocess",
-        "frontend pose zoo",
+        "frontend pose",
+        "zoo",
         "accuracy plans replace",
         "resolve",
         "depth_search evaluate layers list train",

@@ -75,7 +75,7 @@ def test_agreement_falls_with_noise_on_the_weights(seer, photographs):
         with torch.no_grad():
             for parameter in other.parameters():
                 parameter += size * next(steps)
-        values.append(measure_agreement(maps_of(seer), maps_of(other), SPEC, photographs).value)
+        values.append(measure_agreement(maps_of(seer, SPEC), maps_of(other, SPEC), SPEC, photographs).value)
     assert values == sorted(values, reverse=True)
     assert values[0] == pytest.approx(1)
     assert values[-1] < 0.8

@@ -16,6 +16,7 @@ from torch.export import Dim
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from models import layers as layers_command
+from models.accuracy.protocol import maps_of
 from models.frontend.trace import trace
 from models.prune.masks.binding import homes
 from models.resolve import create_model, model_spec
@@ -64,8 +65,28 @@ SOURCE = """
     def wide():
         return nn.Conv2d(5, 4, 1)
 
-    def flat():
-        return nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten())
+    class Sized(Net):
+        def forward(self, x):
+            return self.stem(x).view(1, 3)
+
+    class Two(Net):
+        def forward(self, x, y):
+            return super().forward(x + y)
+
+    class Other(Net):
+        def forward(self, x):
+            return {"maps": self.stem(x), "kind": object()}
+
+    class Nested(Net):
+        def forward(self, x):
+            x = self.stem(x)
+            return {"vector": x.flatten(1), "scales": [self.pafs.bias, None], "maps": {"fine": self.pafs(x)}}
+
+    class Decoded(Net):
+        def forward(self, x):
+            heat, field = super().forward(x)
+            scores, places = torch.topk(heat.flatten(1), 3)
+            return {"scores": scores, "field": field.flatten(2)[0, 0, places % 4]}
 
     def misspelt():
         return Net()
@@ -133,8 +154,10 @@ def test_model_spec_reads_a_description_and_keys_of_the_outputs(folder, caplog):
         ("own_net:wants", "missing a required argument: 'depth'"),
         ("own_net:gives_none", "returned a NoneType, not a torch.nn.Module"),
         ("own_net:fails", "own_net:fails() failed: OSError: no weights here"),
-        ("own_net:wide", "does not run on 1 x 3 x 368 x 368"),
-        ("own_net:flat", "output 0 of own_net:flat is not a tensor (1, C, H, W)"),
+        ("own_net:wide", "own_net:wide fails on a picture of 3 channels: RuntimeError: Given groups=1, weight"),
+        ("own_net:Sized", "own_net:Sized does not run on 1 x 3 x 368 x 368 (own_net.py:"),
+        ("own_net:Two", "own_net:Two fails on a picture of 3 channels: TypeError: Two.forward() missing 1 required"),
+        ("own_net:Other", "output 'kind' is a object; return tensors, in tuples, lists, dictionaries or dataclasses"),
         ("own_net:misspelt", "did you mean 'stride'?"),
         ("own_net:miscounted", "2 different names are wanted, got heatmaps"),
         ("nothing.pt2", "cannot read the exported program nothing.pt2: No such file"),
@@ -146,6 +169,26 @@ def test_model_spec_refuses_what_is_no_network(folder, name, words):
     with pytest.raises(UsageError) as error:
         model_spec(name)
     assert words in str(error.value)
+
+
+def test_model_spec_names_nested_outputs(folder):
+    spec = model_spec("own_net:Nested")
+    assert (spec.outputs, spec.stride, spec.cut) == (("vector", "maps.fine"), 2, False)
+    (vector, maps) = maps_of(create_model("own_net:Nested"), spec)(np.zeros((1, 3, 8, 6), np.float32))
+    assert (vector.shape, maps.shape) == ((1, 96), (1, 38, 4, 3))
+
+
+def test_model_spec_says_where_a_network_is_cut(folder, caplog):
+    spec = model_spec("own_net:Decoded")
+    assert (spec.outputs, spec.cut) == (("heatmaps", "pafs"), True)
+    assert "own_net:Decoded: the network is cut before 'topk' in the root module (own_net.py:" in caplog.text
+    assert "instead of scores, field it gives heatmaps, pafs" in caplog.text
+    network = create_model("own_net:Decoded")
+    x = torch.rand(1, 3, 8, 6)
+    with torch.no_grad():
+        expected = type(network).__mro__[1].forward(network, x)
+    for maps, wanted in zip(maps_of(network, spec)(x.numpy()), expected, strict=True):
+        np.testing.assert_allclose(maps, wanted, rtol=1e-5)
 
 
 def test_an_operator_without_a_layer_is_named(folder, capsys):

@@ -8,16 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx
+from torch.utils import _pytree as pytree
 
 from models.frontend.origin import origin_of
 from models.frontend.refusal import Refusal
 from models.frontend.results.views import operator_of, peel_views
 
 #: operators that depend on data though all that is used of them may be numbers
-_PICKING = frozenset({"topk", "sort", "msort", "kthvalue", "median", "nanmedian", "mode", "quantile", "nms", "unique"})
+_PICKING = frozenset(
+    [
+        "topk",
+        "sort",
+        "msort",
+        "kthvalue",
+        "median",
+        "nanmedian",
+        "mode",
+        "quantile",
+        "nms",
+        "unique",
+        "nonzero",
+        "masked_select",
+        "_local_scalar_dense",
+        "item",
+        "is_nonzero",
+        "equal",
+    ]
+)
+#: operators that always make indices, too, which are hardly ever read
+INDEXED_POOLS = frozenset({"max_pool2d_with_indices", "adaptive_max_pool2d"})
 _WEIGHTED = frozenset(
     {"conv1d", "conv2d", "conv3d", "convolution", "conv_transpose2d", "linear", "addmm", "batch_norm"}
 )
@@ -66,8 +89,23 @@ def find_post_processing(
     if first is None:
         return None
     reads = [node for node in ordered if node not in after and any(user in after for user in node.users)]
-    maps = dict.fromkeys(peel_views(node)[0] for node in reads)
+    maps = _maps_behind(reads, varying)
     return PostProcessing(first, after.keys(), _fewest([node for node in ordered if node in maps]))
+
+
+def _maps_behind(reads: list[fx.Node], varying: Collection[fx.Node]) -> set[fx.Node]:
+    """The maps, (1, C, H, W), that nodes are made of without weights: post-processing begins where they end."""
+    maps: set[fx.Node] = set()
+    waiting = list(reads)
+    while waiting:
+        node = peel_views(waiting.pop())[0]
+        value: Any = node.meta.get("val")
+        is_map = _is_floating(value) and value.ndim == 4 and value.shape[0] == 1
+        if is_map or node.op != "call_function" or operator_of(node) in _WEIGHTED:
+            maps.add(node)
+        else:
+            waiting += [parent for parent in node.all_input_nodes if parent in varying]
+    return maps
 
 
 def _fewest(reads: list[fx.Node]) -> list[fx.Node]:
@@ -84,12 +122,21 @@ def _fewest(reads: list[fx.Node]) -> list[fx.Node]:
 
 def _depends_on_data(node: fx.Node, varying: Collection[fx.Node], known: Collection[str]) -> bool:
     operator = operator_of(node)
-    if operator in _PICKING:
-        return True
     if operator in known and not isinstance(node.meta.get("val"), tuple | list):
         return False
-    reads_numbers = any(_is_floating(parent.meta.get("val")) for parent in node.all_input_nodes if parent in varying)
-    return reads_numbers and any(not _is_floating(value) for value in _used_results(node))
+    read = [parent.meta.get("val") for parent in node.all_input_nodes if parent in varying]
+    return picks_by_value(operator, read, _used_results(node))
+
+
+def picks_by_value(operator: str, read: object, results: object) -> bool:
+    """Whether an operator depends on the data: by its name, or because it makes others than floats of floats.
+
+    read: what it reads, results: what it makes that is used; tensors, and what is none, nested.
+    """
+    made = [value for value in pytree.tree_leaves(results) if isinstance(value, torch.Tensor)]
+    return operator in _PICKING or (
+        any(_is_floating(value) for value in pytree.tree_leaves(read)) and not all(map(_is_floating, made))
+    )
 
 
 def _used_results(node: fx.Node) -> list[object]:
@@ -101,5 +148,5 @@ def _used_results(node: fx.Node) -> list[object]:
     return [value[number] for number in numbers if isinstance(number, int)]
 
 
-def _is_floating(value: object) -> bool:
+def _is_floating(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.is_floating_point()
