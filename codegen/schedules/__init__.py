@@ -13,6 +13,7 @@ from codegen.schedules.columns import COLUMNS
 from codegen.schedules.depthwise import DEPTHWISE
 from codegen.schedules.direct import DIRECT
 from codegen.schedules.image import IMAGE
+from codegen.schedules.matrices.matmul import MATMUL
 from codegen.schedules.move import CONCAT, ELEMENTWISE
 from codegen.schedules.pattern import PATTERN
 from codegen.schedules.phases import PHASES
@@ -42,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     CONCAT,
     RESIZE,
     REDUCE,
+    MATMUL,
     ELEMENTWISE,
 )
 

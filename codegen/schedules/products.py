@@ -219,7 +219,12 @@ def filling_tiles(workload: Workload, profile: Profile) -> list[tuple[int, int]]
         for v in range(1, min(vectors, MOST_VECTORS, profile.accumulators // f) + 1)
         if f * v * 3 >= profile.accumulators * 2 and padding(filters, f) * padding(vectors, v) < WORTH_PADDING
     ]
-    return sorted(tiles, key=lambda tile: padding(filters, tile[0]) * padding(vectors, tile[1]) * _overhead(*tile))
+    return sorted(tiles, key=lambda tile: padded_work(filters, vectors, tile))
+
+
+def padded_work(filters: int, vectors: int, tile: tuple[int, int]) -> float:
+    """Instructions per useful multiply-add where `filters` x `vectors` are covered by tiles of (filters, vectors)."""
+    return padding(filters, tile[0]) * padding(vectors, tile[1]) * _overhead(*tile)
 
 
 def padding(extent: int, step: int) -> float:

@@ -85,7 +85,7 @@ def count(sample: Sample, hardware: Hardware) -> Work:
     filters, rows, columns = layer.out_shape
     conv = layer.op == "conv"
     pooled = layer.op in ("max_pool", "avg_pool")
-    channels = layer.in_shapes[0][0] // layer.groups if conv else 1
+    channels = layer.in_shapes[0][0] // layer.groups if conv else layer.product.depth if layer.product else 1
     taps = prod(layer.kernel) if conv or pooled else 1
     if layer.transposed:  # those of the kernel's positions that an output pixel reads
         taps = max(1, taps // prod(layer.stride))

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.graph.answer import Answer
 from models.graph.layer import Shape, Step
+from models.graph.product import Product
 from models.graph.reduction import Reduction
 
 #: (top, bottom, left, right), in pixels
@@ -58,6 +59,7 @@ class Draft:
     count_include_pad: bool = True
     reduction: Reduction | None = None
     transposed: bool = False
+    product: Product | None = None
     epilogue: list[Step] = field(default_factory=list)
 
 

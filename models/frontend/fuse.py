@@ -13,7 +13,7 @@ from models.frontend.draft import Draft, Margins, Network
 from models.graph.layer import Shape
 
 #: ops whose Layer may carry an epilogue
-CARRIERS = ("conv", "elementwise", "normalise", "softmax", "reduce")
+CARRIERS = ("conv", "elementwise", "normalise", "softmax", "reduce", "matmul")
 
 
 def fuse(network: Network) -> Network:

@@ -133,6 +133,7 @@ def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) ->
         count_include_pad=draft.count_include_pad,
         reduction=draft.reduction,
         transposed=draft.transposed,
+        product=draft.product,
         module=draft.path,
     )
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from models.graph.product import Product
 from models.graph.reduction import KINDS, Reduction
 
 Shape = tuple[int, int, int]
 
 #: every op a Layer may have
-OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", *KINDS)
+OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", "matmul", *KINDS)
 
 #: every epilogue step and its parameters' names
 STEPS: dict[str, tuple[str, ...]] = {
@@ -59,7 +60,8 @@ class Layer:
     it transposes, its output padding is what `out_shape` says, and its weight is stored as that of any convolution.
     `padding` is symmetric (height, width); average pooling does not count padding in its divisor iff
     `count_include_pad` is false. "resize" maps in_shapes[0] to out_shape with `mode` "nearest" | "bilinear" and
-    `align_corners`. "normalise", "softmax" and "reduce" combine elements as `reduction` says.
+    `align_corners`. "normalise", "softmax" and "reduce" combine elements as `reduction` says; "matmul" multiplies its
+    two operands as `product` says.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Layer:
     count_include_pad: bool = True
     reduction: Reduction | None = None
     transposed: bool = False
+    product: Product | None = None
     module: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +91,8 @@ class Layer:
             raise ValueError(f"layer {self.name}: {len(self.inputs)} inputs but {len(self.in_shapes)} shapes")
         if self.op in KINDS and (self.reduction is None or self.reduction.kind not in KINDS[self.op]):
             raise ValueError(f"layer {self.name}: {self.op!r} with {self.reduction}")
+        if (self.op == "matmul") != (self.product is not None):
+            raise ValueError(f"layer {self.name}: {self.op!r} with {self.product}")
 
     @property
     def operands(self) -> int:
@@ -116,7 +121,9 @@ class Layer:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of a "conv"; 0 for every other op. Where a transposed one crops, what is cropped counts too."""
+        """Multiply-adds of a "conv" or "matmul"; 0 for every other op. What a transposed "conv" crops counts too."""
+        if self.product is not None:
+            return self.product.macs
         pixels = self.in_shapes[0][1:] if self.transposed else self.out_shape[1:]
         return prod(self.weight_shape) * prod(pixels) if self.op == "conv" else 0
 

@@ -101,6 +101,8 @@ def _through(layer: Layer, axis: int, before: Axis) -> Axis:
         return _through_transposed(layer, axis, before)
     if layer.op in ("conv", "max_pool", "avg_pool"):
         return before.through_window(layer.kernel[axis], layer.stride[axis], layer.dilation[axis], layer.padding[axis])
+    if layer.op == "matmul":
+        return before.through_global_pool()
     if layer.reduction is not None and "HW"[axis] in layer.reduction.axes:
         return before.through_global_pool()
     if layer.op == "resize":

@@ -72,6 +72,9 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
         return _resize(layer, x)
     if layer.op == "concat":
         return torch.cat(operands, dim=1)
+    if layer.product is not None:
+        left, right = (operand[0].numpy() for operand in operands)
+        return torch.from_numpy(layer.product.compute(left, right, layer.out_shape)[None])
     if layer.reduction is not None:
         parameters = (weights.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
         return run_reduction(layer.op, layer.reduction, x, *parameters)
