@@ -59,7 +59,7 @@ def make_conv(channels: tuple[int, int], size: tuple[int, int], options: ConvOpt
         raise UsageError(f"a {kernel}x{kernel} kernel does not fit into {height}x{width} with padding {padding}")
     steps = tuple(_step(text) for text in options.epilogue)
     shape = (cout, out[0], out[1])
-    adds = sum(step.kind == "add" for step in steps)
+    adds = sum(step.reads for step in steps)
     return Layer(
         "conv", "conv", ("x", *(f"addend{i}" for i in range(adds))), ((cin, height, width), *[shape] * adds), shape,
         (kernel, kernel), (stride, stride), (padding, padding), (dilation, dilation), groups, True, steps,

@@ -1,70 +1,21 @@
-"""Fused epilogues: activations and residual adds as expressions on vectors (or scalars) of TIR.
-
-Formulas are those of torch.nn.functional; every one is branch-free. Each takes the value and a `number` function that
-makes a constant of the value's type.
-"""
+"""Fused epilogues: what happens to accumulators before they are stored, and loading what the steps read."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from tvm.tirx.script import builder as T
-
+from codegen.kernels.activations import apply_step, combine
 from codegen.kernels.builder import put, when
-from models.graph.layer import Layer, Step
-
-Number = Callable[[float], object]
-
-
-def _clamp(value, low, high):
-    return T.min(T.max(value, low), high)
+from codegen.layout.plane import Plane
+from models.graph.layer import Layer, Shape, Step
 
 
-def _sigmoid(value, number: Number):
-    return number(1) / (number(1) + T.exp(number(0) - value))
-
-
-def apply_step(step: Step, value, number: Number):  # noqa: C901  a branch for each operation
-    """`value` after the activation `step` (not "add").
-
-    Args:
-        value: a TIR expression; cheap to repeat (a local buffer element).
-        number: constant of the value's type from a Python float, e.g. Vector.splat.
-    """
-    kind, params = step.kind, step.params
-    if kind == "relu":
-        return T.max(value, number(0))
-    if kind == "relu6":
-        return _clamp(value, number(0), number(6))
-    if kind == "hardtanh":
-        return _clamp(value, number(params[0]), number(params[1]))
-    if kind == "leaky_relu":
-        return T.max(value, number(0)) + number(params[0]) * T.min(value, number(0))
-    if kind == "elu":
-        return T.max(value, number(0)) + number(params[0]) * (T.exp(T.min(value, number(0))) - number(1))
-    if kind == "sigmoid":
-        return _sigmoid(value, number)
-    if kind == "silu":
-        return value * _sigmoid(value, number)
-    if kind == "hardsigmoid":
-        return _clamp(value + number(3), number(0), number(6)) * number(1 / 6)
-    if kind == "hardswish":
-        return value * _clamp(value + number(3), number(0), number(6)) * number(1 / 6)
-    if kind == "gelu":
-        return value * number(0.5) * (number(1) + T.erf(value * number(math.sqrt(0.5))))
-    raise ValueError(f"{step} is not an activation")
-
-
-def steps_with_addends(layer: Layer) -> Iterator[tuple[Step, int | None]]:
-    """Each epilogue step with the position of its addend among the layer's addends (None for activations)."""
-    adds = 0
+def steps_with_inputs(layer: Layer) -> Iterator[tuple[Step, int | None]]:
+    """Each epilogue step with the number of what it reads among `Workload.addends` (None where it reads nothing)."""
+    reads = 0
     for step in layer.epilogue:
-        if step.kind == "add":
-            yield step, adds
-            adds += 1
-        else:
-            yield step, None
+        yield step, reads if step.reads else None
+        reads += step.reads
 
 
 def initial_addend(frame, workload, vector, channel, row, column):
@@ -75,8 +26,16 @@ def initial_addend(frame, workload, vector, channel, row, column):
 
 
 def _load_addend(frame, workload, vector, number: int, channel, row, column):
-    plane = workload.addends[number]
-    return vector.load(frame[f"in{workload.layer.operands + number}"], plane.index(channel, row, column))
+    buffer = frame[f"in{workload.layer.operands + number}"]
+    return load_broadcast(buffer, workload.addends[number], workload.output.shape, vector, channel, row, column)
+
+
+def load_broadcast(buffer, plane: Plane, shape: Shape, vector, channel, row, column):
+    """The vector at (channel, row, column) of a tensor in `plane` as broadcast to `shape`, which it divides."""
+    places = zip((channel, row, column), plane.shape, shape, strict=True)
+    channel, row, column = (place if extent == whole else 0 for place, extent, whole in places)
+    index = plane.index(channel, row, column)
+    return vector.load(buffer, index) if plane.width == shape[2] else vector.splat(buffer[index])
 
 
 def finish(frame, workload, vector, rows, owned: Sequence, sums, row, across, started: bool = True) -> None:
@@ -90,11 +49,11 @@ def finish(frame, workload, vector, rows, owned: Sequence, sums, row, across, st
         with when(exists):
             for v in range(rows.width):
                 at = f * rows.width + v
-                for position, (step, number) in enumerate(steps_with_addends(workload.layer)):
+                for position, (step, number) in enumerate(steps_with_inputs(workload.layer)):
                     if number is None:
-                        put(sums, at, apply_step(step, sums[at], vector.splat))
-                    elif not (started and position == 0):
+                        put(sums, at, apply_step(step, sums[at], vector))
+                    elif not (started and position == 0 and step.kind == "add"):
                         column = rows.column(across, v)
-                        addend = _load_addend(frame, workload, vector, number, channel, row, column)
-                        put(sums, at, sums[at] + addend)
+                        other = _load_addend(frame, workload, vector, number, channel, row, column)
+                        put(sums, at, combine(step, sums[at], other, vector))
             rows.store(sums, f * rows.width, frame["out"], channel, row, across)

@@ -158,6 +158,15 @@ class Vector:
         that NaNs in lanes not chosen do no harm."""
         return T.call_pure_extern(self.type, "select", other, negative, signs)
 
+    def call(self, function: str, *values):
+        """An OpenCL function of one or more vectors of this type, such as "pow"."""
+        return T.call_pure_extern(self.type, function, *values)
+
+    def where_above(self, value, limit, above, other):
+        """`above` in the lanes where `value` > `limit`, `other` elsewhere; all four of this vector's type."""
+        kind, _ = INTEGERS[self.dtype]
+        return self.choose(T.call_pure_extern(f"{kind}x{self.lanes}", "isgreater", value, limit), above, other)
+
     def keep_below(self, value, first, limit):
         """`value` in the lanes whose number first + lane is below `limit`, zero in the others (NaNs included)."""
         return self.choose(self.integers(first - limit), value, self.splat(0))

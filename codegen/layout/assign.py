@@ -2,7 +2,8 @@
 
 Borders are as wide as a tensor's greediest reader needs. Tensors that a concat joins share the border of the joined
 tensor and, where they can, its buffer too: their producers write straight into their planes of it, so that joining
-costs nothing. A tensor can lie in one buffer only; a second join that wants it, and joins of the network's input, copy.
+costs nothing. A tensor can lie in one buffer only; a second join that wants it, and joins of the network's input or of
+a constant, copy.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def assign_layout(graph: Graph, lanes: int, item_bytes: int = 4) -> Layout:
     """The layout of `graph` for vectors of `lanes` elements of `item_bytes` each."""
     borders = dict.fromkeys((graph.input, *(layer.name for layer in graph.layers)), (0, 0))
     for layer in graph.layers:
-        _widen(borders, layer.inputs[0], border_read(layer))
+        for name in layer.inputs[:1]:
+            _widen(borders, name, border_read(layer))
     concats = [layer for layer in graph.layers if layer.op == "concat"]
     while any(_share(borders, layer) for layer in concats):  # a tensor may be joined twice, a join joined again
         pass
@@ -70,13 +72,17 @@ def assign_layout(graph: Graph, lanes: int, item_bytes: int = 4) -> Layout:
         name: Plane(*graph.shape(name), border=border, lanes=lanes, item_bytes=item_bytes)
         for name, border in borders.items()
     }
-    return _join(graph.input, concats, planes)
+    given = {graph.input, *(layer.name for layer in graph.layers if layer.op == "constant")}
+    return _join(given, concats, planes)
 
 
-def _join(source: str, concats: list[Layer], planes: dict[str, Plane]) -> Layout:
-    """Give the members of each join their place in its buffer; outer joins before those they contain."""
+def _join(given: set[str], concats: list[Layer], planes: dict[str, Plane]) -> Layout:
+    """Give the members of each join their place in its buffer; outer joins before those they contain.
+
+    Tensors that no kernel of the network's layers writes, `given`, have buffers of their own.
+    """
     buffers = {name: name for name in planes}
-    placed: set[str] = {source}
+    placed = set(given)
     copied = {}
     for layer in reversed(concats):
         whole, missed, first = planes[layer.name], [], 0

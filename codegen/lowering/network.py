@@ -125,9 +125,10 @@ class _Lowering:
         layouts = [assign_layout(graph, self.profile.lanes_of(self.options.dtype), item_bytes) for graph in graphs]
         # all kernels before any function: weights beside the artifact are arguments of every function
         scheduled = [self._schedule(*inputs) for inputs in zip(graphs, layouts, strict=True)]
+        values = [self._values(*inputs) for inputs in zip(graphs, layouts, strict=True)]
         if self.options.weights_inside:
             self.inside = {name: self._constant(name, array) for name, array in self.packed.items()}
-        functions = [self._function(*inputs) for inputs in zip(graphs, layouts, scheduled, strict=True)]
+        functions = [self._function(*inputs) for inputs in zip(graphs, layouts, scheduled, values, strict=True)]
         module = self.builder.get()
         if self.textures:
             # the first is where everything lies that names no memory
@@ -138,6 +139,8 @@ class _Lowering:
     def _schedule(self, graph: Graph, layout: Layout) -> list[_Scheduled]:
         scheduled: list[_Scheduled] = []
         for layer in graph.layers:
+            if layer.op == "constant":
+                continue  # a parameter of the kernels that read it
             self.report(f"scheduling {layer.name}")
             if layer.name in layout.copied:
                 scheduled += self._copies(layer, layout)
@@ -153,6 +156,12 @@ class _Lowering:
             variable = self._share(workload.label, kernel.func)
             scheduled.append(_Scheduled(layer, kernel, variable, constants, sparsity))
         return scheduled
+
+    def _values(self, graph: Graph, layout: Layout) -> dict[str, str]:
+        """Under which name each constant of a graph is kept, packed into its plane."""
+        names = [layer.name for layer in graph.layers if layer.op == "constant"]
+        arrays = {name: np.asarray(graph.weights[f"{name}.value"], self.options.dtype) for name in names}
+        return {name: self._store(f"{name}.value", layout.planes[name].pack(array)) for name, array in arrays.items()}
 
     def _kernel(self, workload: Workload, weights: Weights, name: str) -> Kernel:
         try:
@@ -208,7 +217,7 @@ class _Lowering:
         kind = relax.TensorType(array.shape, str(array.dtype), memory)
         return MakeTensorConst(tvm.runtime.tensor(array), kind, None)
 
-    def _function(self, graph: Graph, layout: Layout, scheduled: list[_Scheduled]) -> Entry:
+    def _function(self, graph: Graph, layout: Layout, scheduled: list[_Scheduled], values: Mapping[str, str]) -> Entry:
         name, builder = function_name(graph.input_shape), self.builder
         source = relax.Var("input", relax.TensorType((1, *graph.input_shape), "float32"))
         outside = {} if self.options.weights_inside else self.packed
@@ -224,6 +233,7 @@ class _Lowering:
             variable = self._share(f"import_{_by(graph.input_shape)}{self._suffix}", copy_in.func)
             writer.write(graph.input, variable, [source])
             codes.append(LayerCode("input", "import", "import", "", kernel_names(variable, 1), 0, graph.input_shape))
+            writer.latest |= {layout.buffers[name]: constants[stored] for name, stored in values.items()}
             for item in scheduled:
                 arguments = [writer.read(name) for name in item.layer.inputs] + [constants[c] for c in item.constants]
                 writer.write(item.layer.name, item.variable, arguments)
@@ -260,9 +270,9 @@ class _Writer:
 
     def __init__(self, builder: relax.BlockBuilder, layout: Layout, dtype: str) -> None:
         self.builder, self.layout, self.dtype = builder, layout, dtype
-        self.latest: dict[str, relax.Var] = {}
+        self.latest: dict[str, relax.Expr] = {}
 
-    def read(self, tensor: str) -> relax.Var:
+    def read(self, tensor: str) -> relax.Expr:
         return self.latest[self.layout.buffers[tensor]]
 
     def write(self, tensor: str, variable: relax.GlobalVar, arguments: list) -> None:

@@ -19,6 +19,7 @@ from codegen.schedules.pattern import PATTERN
 from codegen.schedules.phases import PHASES
 from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
+from codegen.schedules.reductions.global_pool import GLOBAL_POOL
 from codegen.schedules.reductions.reduce import REDUCE
 from codegen.schedules.resize import RESIZE
 from codegen.schedules.rule import Rule
@@ -39,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     DIRECT,
     IMAGE,
     TRANSPOSED,
+    GLOBAL_POOL,
     POOL,
     CONCAT,
     RESIZE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import Arguments, emit, kernel, put, registers, when
-from codegen.kernels.epilogue import finish
+from codegen.kernels.epilogue import finish, load_broadcast
 from codegen.kernels.rows import RowTiles
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
@@ -25,7 +25,7 @@ def _tiles(plane: Plane, vector: Vector, profile: Profile) -> RowTiles:
 
 
 def make_elementwise(workload: Workload, _weights: Weights, profile: Profile, _config: Unconfigured) -> Kernel:
-    """Activations and adds that could not be fused into the layer before them."""
+    """Activations, sums and products that could not be fused into the layer before them."""
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = _tiles(workload.output, vector, profile)
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:
@@ -34,7 +34,8 @@ def make_elementwise(workload: Workload, _weights: Weights, profile: Profile, _c
         for number in range(rows.height):
             row = block * rows.height + number
             for v in range(rows.width):
-                put(sums, v, vector.load(frame["in0"], workload.inputs[0].index(channel, row, rows.column(across, v))))
+                place = (channel, row, rows.column(across, v))
+                put(sums, v, load_broadcast(frame["in0"], workload.inputs[0], workload.output.shape, vector, *place))
             finish(frame, workload, vector, rows, [(channel, True)], sums, row, across, started=False)
         rows.zero_borders(frame["out"], [(channel, True)], block, across)
     return Kernel(frame.func)

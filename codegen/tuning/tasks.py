@@ -83,8 +83,8 @@ def _tasks(graph: Graph, profile: Profile, sparsities: Sequence[Sparsity | None]
     layout = assign_layout(graph, profile.lanes_of(dtype), np.dtype(dtype).itemsize)
     tasks, total = [], 0.0
     for layer in graph.layers:
-        if layer.name in layout.copied and not layer.epilogue:
-            continue  # its members lie in place, or are copied one by one
+        if layer.op == "constant" or (layer.name in layout.copied and not layer.epilogue):
+            continue  # no kernel: given, or a join whose members lie in place or are copied one by one
         dense = Workload.of(layer, layout.planes, dtype)
         total += estimated_secs(dense, profile)
         for sparsity in sparsities:

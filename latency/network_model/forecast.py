@@ -201,10 +201,11 @@ def runtime_of(predictor: Predictor) -> str:
 def foreign_steps(predictor: Predictor, graph: Graph) -> list[PredictedStep]:
     """Every layer of a dense network as a foreign runtime would run it, by a predictor of that runtime."""
     framework, gpu = predictor.metadata["framework"], predictor.metadata.get("gpu", "")
+    layers = [layer for layer in graph.layers if layer.op != "constant"]
     samples = [
-        Sample(layer.blank, kernel_class(layer, framework, gpu), framework=framework, gpu=gpu) for layer in graph.layers
+        Sample(layer.blank, kernel_class(layer, framework, gpu), framework=framework, gpu=gpu) for layer in layers
     ]
-    predictions = zip(graph.layers, samples, predictor.predict(samples), strict=True)
+    predictions = zip(layers, samples, predictor.predict(samples), strict=True)
     return [
         PredictedStep(layer.name, layer.op, sample.kernel, None, prediction, 1, prod(layer.out_shape), sample.key)
         for layer, sample, prediction in predictions

@@ -64,7 +64,7 @@ class Layers:
             "name": layer.name,
             "op": layer.op,
             "kernel": list(layer.kernel),
-            "in_shape": list(layer.in_shapes[0]),
+            "in_shape": list((layer.in_shapes or (layer.out_shape,))[0]),
             "out_shape": list(layer.out_shape),
             "groups": layer.groups,
             "macs": layer.macs,

@@ -7,19 +7,17 @@ refuses with `Call.refusal`, which names the operator and the module it came fro
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-import torch
 
 from models.frontend.activations import ACTIVATIONS
-from models.frontend.call import Call
+from models.frontend.arithmetic import ARITHMETIC, constant
+from models.frontend.call import Answer, Call
 from models.frontend.draft import Draft, Margins
 from models.frontend.reductions import REDUCTIONS, reduce_mean
 from models.frontend.refusal import USUAL_MEND
 from models.frontend.transposed import transposed_conv
-from models.graph.layer import Step
-
-Answer = Draft | str
 
 
 def _conv(call: Call) -> Answer:
@@ -44,24 +42,17 @@ def _conv(call: Call) -> Answer:
     return draft
 
 
-def _add(call: Call) -> Answer:
-    if not isinstance(call["self"], str) or not isinstance(call["other"], str):
-        raise call.refusal("the sum with a constant is not supported; put it into a convolution's bias")
-    names = [call.tensor("self"), call.tensor("other")]
-    if call.get("alpha", 1) != 1:
-        raise call.refusal(f"alpha={call['alpha']} is not supported")
-    if any(call.shapes[name] != call.shape for name in names):
-        raise call.refusal(f"broadcasting {[call.shapes[name] for name in names]} is not supported")
-    return call.draft("elementwise", names, "add", epilogue=[Step("add")])
-
-
 def _cat(call: Call) -> Answer:
     names, dim = call["tensors"], call["dim"]
     if dim not in (1, -3):
         raise call.refusal(f"concatenation along dimension {dim} is not supported, only along channels (1)")
-    if not all(isinstance(name, str) for name in names):
-        raise call.refusal("a constant among the tensors is not supported")
-    return names[0] if len(names) == 1 else call.draft("concat", names, "concat")
+    constants: list[Draft] = []
+    for number, value in enumerate(names):
+        if not isinstance(value, str):
+            constants.append(constant(call, value[0], f"{call.name}.value{number}"))
+    given = iter(constants)
+    names = [value if isinstance(value, str) else next(given).name for value in names]
+    return names[0] if len(names) == 1 else [*constants, call.draft("concat", names, "concat")]
 
 
 def _pad(call: Call) -> Answer:
@@ -122,9 +113,16 @@ def _identity(call: Call) -> Answer:
 
 
 def _cast(call: Call) -> Answer:
-    if call.get("dtype") not in (None, torch.float32, torch.float64):
-        raise call.refusal(f"a cast to {call['dtype']} is not supported")
+    """Casts between floating-point types change nothing: everything is computed in the network's own."""
+    dtype = call.get("dtype")
+    if dtype is not None and not dtype.is_floating_point:
+        raise call.refusal(f"a cast to {dtype} is not supported; keep what depends on the input in floating point")
     return _identity(call)
+
+
+def _extreme(of_two: str, call: Call) -> Answer:
+    """torch.max and torch.min: of two tensors, or along axes of one."""
+    return (ARITHMETIC[of_two] if "other" in call.arguments else REDUCTIONS[call.op])(call)
 
 
 TABLE: dict[str, Callable[[Call], Answer]] = {
@@ -133,7 +131,8 @@ TABLE: dict[str, Callable[[Call], Answer]] = {
     "conv_transpose2d": transposed_conv,
     **ACTIVATIONS,
     **REDUCTIONS,
-    "add": _add,
+    **ARITHMETIC,
+    **{name: partial(_extreme, other) for name, other in (("max", "maximum"), ("min", "minimum"))},
     "cat": _cat,
     "pad": _pad,
     "constant_pad_nd": _pad,
@@ -152,13 +151,14 @@ TABLE: dict[str, Callable[[Call], Answer]] = {
     "contiguous": _identity,
     "alias": _identity,
     "detach": _identity,
+    "type_as": _identity,
     "to": _cast,
     "_to_copy": _cast,
 }
 
 
 def convert(call: Call) -> Answer:
-    """The draft of a call, or the name of the tensor it merely passes on.
+    """The drafts of a call, or the name of the tensor it merely passes on.
 
     Raises:
         UsageError: an operator not in TABLE, or one used in a way no Layer expresses.

@@ -10,6 +10,9 @@ from models.frontend.draft import Draft
 from models.frontend.refusal import Origin, Refusal
 from models.graph.layer import Shape
 
+#: what a call turns into: drafts, of which the last makes its tensor, or the name of a tensor that it passes on
+Answer = Draft | str | list[Draft]
+
 
 @dataclass(frozen=True)
 class Call:

@@ -37,6 +37,7 @@ class Draft:
         leaf: the module is nothing but this operation.
         weight, bias: "conv": (O, I / groups, kh, kw) and (O,) or None; "affine": (C,) both; "normalise": of the
             reduction's affine_shape, or None. float64.
+        value: "constant": (C, H, W), float64.
         margins: "conv" and "pad": zeros around the input. "max_pool", "avg_pool": symmetric padding.
     """
 
@@ -49,6 +50,7 @@ class Draft:
     leaf: bool = False
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
+    value: np.ndarray | None = None
     margins: Margins = (0, 0, 0, 0)
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)

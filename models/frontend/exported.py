@@ -14,6 +14,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from fleetpose.errors import UsageError
 from models.frontend.aten import TABLE, convert
 from models.frontend.call import Call
+from models.frontend.constants import Constants, as_arrays
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.origin import origin_of
 from models.frontend.refusal import Refusal
@@ -68,6 +69,7 @@ class ProgramReader:
         self.drafts: list[Draft] = []
         #: the node of each of the network's outputs, as the module returns it
         self.results: list[fx.Node] = []
+        self.constants = Constants()
 
     def network(self) -> Network:
         source = self._read_inputs()
@@ -94,7 +96,8 @@ class ProgramReader:
             elif node is not None and spec.target is not None:
                 value = held[spec.target]
                 if isinstance(value, torch.Tensor):
-                    self.values[node] = value.detach().cpu().double().numpy()
+                    self.constants.give(node, value)
+                    self.values[node] = as_arrays(self.constants.values[node])
         if len(sources) != 1 or sources[0] is None:
             raise UsageError(f"the module takes {len(sources)} inputs; exactly one tensor is supported")
         source = sources[0]
@@ -203,6 +206,8 @@ class ProgramReader:
 
     def _convert(self, node: fx.Node) -> Any:
         packet = getattr(node.target, "overloadpacket", None)
+        if self.constants.covers(node):
+            return as_arrays(self.constants.evaluate(node))
         if packet is None and getattr(node.target, "__name__", "") == "getitem" and node.args[1] == 0:
             return self._value(node.args[0])  # the first of several results is the only one a draft has
         call = Call(
@@ -217,9 +222,10 @@ class ProgramReader:
         answer = convert(call)
         if isinstance(answer, str):
             return answer
-        self.shapes[call.name] = call.shape
+        drafts = answer if isinstance(answer, list) else [answer]
+        self.shapes |= {draft.name: draft.shape for draft in drafts}
         self.made_by[call.name] = call
-        self.drafts.append(answer)
+        self.drafts += drafts
         return call.name
 
     def _arguments(self, node: fx.Node) -> dict[str, Any]:

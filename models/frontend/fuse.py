@@ -9,15 +9,19 @@ from collections.abc import Callable
 
 import numpy as np
 
+from models.frontend.affine import CARRIERS, become_depthwise, fold_affines, merge_affines, take_name
 from models.frontend.draft import Draft, Margins, Network
-from models.graph.layer import Shape
+from models.frontend.recognise import merge_steps, recognise_gates
+from models.graph.layer import SWAPPED, Shape, Step
 
-#: ops whose Layer may carry an epilogue
-CARRIERS = ("conv", "elementwise", "normalise", "softmax", "reduce", "matmul")
+#: carriers that are asked first where a sum or product could join either operand
+FIRST_CARRIERS = ("conv", "elementwise", "matmul")
+#: steps whose operands cannot change places
+ONE_WAY = ("prelu",)
 
 
 def fuse(network: Network) -> Network:
-    """Drop dead code, then fold padding, batch norm, activations and sums into the layers before or after them."""
+    """Drop dead code, then fold padding, batch norm, activations and arithmetic into the layers around them."""
     for rewrite in PASSES:
         rewrite(network)
     return network
@@ -57,35 +61,13 @@ def fold_pads(network: Network) -> None:
     network.drop_dead()
     for draft in network.drafts:
         if draft.op == "pad":
-            _become_depthwise(draft, np.ones(draft.shape[0]), None)
-
-
-def fold_affines(network: Network) -> None:
-    """A batch norm folds into the convolution it alone follows; any other becomes a depthwise 1x1 convolution."""
-    kept: list[Draft] = []
-    uses, producers = network.uses(), network.producers()
-    for draft in network.drafts:
-        if draft.op != "affine":
-            kept.append(draft)
-            continue
-        before = producers.get(draft.inputs[0])
-        assert draft.weight is not None
-        assert draft.bias is not None
-        if before is None or before.op != "conv" or uses[before.name] > 1:
-            _become_depthwise(draft, draft.weight, draft.bias)
-            kept.append(draft)
-            continue
-        assert before.weight is not None
-        before.weight = before.weight * draft.weight[:, None, None, None]
-        before.bias = (0.0 if before.bias is None else before.bias * draft.weight) + draft.bias
-        _take_name(before, draft, producers)
-    network.drafts = kept
+            become_depthwise(draft, np.ones(draft.shape[0]), None)
 
 
 def fuse_epilogues(network: Network) -> None:
-    """An activation or sum joins the epilogue of a layer that only it reads: of the last such one, for a sum.
+    """An elementwise draft joins the epilogue of a layer that only it reads: of the last such one, if it reads two.
 
-    The joined layer stands where the activation or sum stood, so its addends are there already.
+    The joined layer stands where the elementwise draft stood, so what its steps read is there already.
     """
     uses, producers = network.uses(), network.producers()
     place = {draft.name: index for index, draft in enumerate(network.drafts)}
@@ -93,21 +75,31 @@ def fuse_epilogues(network: Network) -> None:
     for index, draft in enumerate(network.drafts):
         if draft.op != "elementwise" or not draft.epilogue:
             continue
-        sums = draft.epilogue[0].kind == "add"
-        operands = draft.inputs[:2] if sums else draft.inputs[:1]
-        free = [name for name in operands if uses[name] == 1 and _carries(producers.get(name))]
+        free = [
+            producers[name]
+            for name in _operands(draft)
+            if uses[name] == 1 and _carries(producers.get(name)) and producers[name].shape == draft.shape
+        ]
         if not free:
             continue
-        before = producers[max(free, key=lambda name: place[name])]
-        rest = list(draft.inputs)
+        before = max(free, key=lambda carrier: (carrier.op in FIRST_CARRIERS, place[carrier.name]))
+        steps, rest = list(draft.epilogue), list(draft.inputs)
+        if rest[0] != before.name:
+            steps[0] = Step(SWAPPED.get(steps[0].kind, steps[0].kind))
         rest.remove(before.name)
         slots[place[before.name]] = None
         slots[index] = before
         before.inputs += rest
-        before.epilogue += draft.epilogue
-        _take_name(before, draft, producers)
+        before.epilogue += steps
+        take_name(before, draft, producers)
         place[before.name] = index
     network.drafts = [draft for draft in slots if draft is not None]
+
+
+def _operands(draft: Draft) -> list[str]:
+    """The inputs of an elementwise draft that may become the value its steps work on."""
+    first = draft.epilogue[0]
+    return draft.inputs[:2] if first.reads and first.kind not in ONE_WAY else draft.inputs[:1]
 
 
 def even_margins(network: Network) -> None:
@@ -121,30 +113,19 @@ def even_margins(network: Network) -> None:
 #: A list in order: what each pass needs, an earlier one has left.
 PASSES: tuple[Callable[[Network], None], ...] = (
     Network.drop_dead,
+    recognise_gates,
     split_margins,
     fold_pads,
+    merge_affines,
     fold_affines,
     fuse_epilogues,
+    merge_steps,
     even_margins,
 )
 
 
 def _carries(draft: Draft | None) -> bool:
     return draft is not None and draft.op in CARRIERS
-
-
-def _take_name(kept: Draft, gone: Draft, producers: dict[str, Draft]) -> None:
-    """`kept` makes the tensor `gone` made; what it made itself nobody read but `gone`."""
-    del producers[kept.name]
-    kept.name = gone.name
-    producers[kept.name] = kept
-
-
-def _become_depthwise(draft: Draft, scale: np.ndarray, shift: np.ndarray | None) -> None:
-    draft.op = "conv"
-    draft.groups = draft.shape[0]
-    draft.weight = np.asarray(scale, np.float64).reshape(-1, 1, 1, 1)
-    draft.bias = shift
 
 
 def _sum(margins: Margins, other: Margins) -> Margins:

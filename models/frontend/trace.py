@@ -109,6 +109,8 @@ def finish(network: Network, name: str, dtype: Any) -> Graph:
             weights[f"{layer.name}.weight"] = np.ascontiguousarray(draft.weight, dtype)
             if draft.bias is not None:
                 weights[f"{layer.name}.bias"] = np.ascontiguousarray(draft.bias, dtype)
+        elif draft.op == "constant":
+            weights[f"{layer.name}.value"] = np.ascontiguousarray(draft.value, dtype)
     outputs = tuple(names[tensor] for tensor in network.outputs)
     answer = network.answer.with_names(names)
     return Graph(name, network.input, network.input_shape, outputs, tuple(layers), weights, answer)

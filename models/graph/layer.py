@@ -15,12 +15,21 @@ from models.graph.reduction import KINDS, Reduction
 
 Shape = tuple[int, int, int]
 
+#: stands for an infinite bound of a step, so that steps stay finite (and JSON)
+FLOAT32_MAX = 3.4028234663852886e38
+
 #: every op a Layer may have
-OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", "matmul", *KINDS)
+OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", "constant", "matmul", *KINDS)
+
+#: steps that combine the value so far with the layer's next unread input, each broadcast where it has extent 1
+BINARY = ("add", "sub", "rsub", "mul", "div", "rdiv", "max", "min", "prelu")
+#: what a binary step becomes where its two operands change places
+SWAPPED = {"sub": "rsub", "rsub": "sub", "div": "rdiv", "rdiv": "div"}
 
 #: every epilogue step and its parameters' names
 STEPS: dict[str, tuple[str, ...]] = {
-    "add": (),
+    **dict.fromkeys(BINARY, ()),
+    "affine": ("scale", "shift"),
     "relu": (),
     "relu6": (),
     "leaky_relu": ("slope",),
@@ -31,12 +40,24 @@ STEPS: dict[str, tuple[str, ...]] = {
     "hardsigmoid": (),
     "sigmoid": (),
     "gelu": (),
+    "gelu_tanh": (),
+    "mish": (),
+    "tanh": (),
+    "softplus": (),
+    "softsign": (),
+    "threshold": ("threshold", "value"),
+    "pow": ("exponent",),
+    **dict.fromkeys(("abs", "exp", "log", "sin", "cos", "erf", "floor", "ceil", "sign"), ()),
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a fused epilogue: an activation, or "add": the sum with the layer's next unread input."""
+    """One step of a fused epilogue: a function of the value so far, or one of `BINARY` with the layer's next input.
+
+    With x the value so far and y that input: "rsub" is y - x, "rdiv" y / x, "prelu" max(x, 0) + y min(x, 0); "affine"
+    is scale x + shift.
+    """
 
     kind: str
     params: tuple[float, ...] = ()
@@ -44,6 +65,11 @@ class Step:
     def __post_init__(self) -> None:
         if self.kind not in STEPS or len(self.params) != len(STEPS[self.kind]):
             raise ValueError(f"no such epilogue step: {self.kind}{self.params}")
+
+    @property
+    def reads(self) -> bool:
+        """Whether the step takes the layer's next unread input."""
+        return self.kind in BINARY
 
     def __str__(self) -> str:
         return ":".join([self.kind, *(f"{value:g}" for value in self.params)])
@@ -54,8 +80,10 @@ class Layer:
     """One fused op.
 
     `inputs[0]` is the main operand (for "concat": all inputs are, in channel order). Inputs after the operands are
-    the addends of the epilogue's "add" steps, in order. The epilogue runs in order after the op and its bias.
-    For "elementwise" the op is the identity on inputs[0] and the epilogue does the work.
+    what the epilogue's `BINARY` steps read, in order; each has the output's shape, or extent 1 along some axes. The
+    epilogue runs in order after the op and its bias. For "elementwise" the op is the identity on inputs[0], broadcast
+    to the output's shape where it is smaller, and the epilogue does the work. A "constant" has no inputs; its value,
+    (C, H, W), is "<layer>.value" of the graph's weights.
     `transposed`: the "conv" is a transposed convolution. Its stride, padding and dilation are those of the convolution
     it transposes, its output padding is what `out_shape` says, and its weight is stored as that of any convolution.
     `padding` is symmetric (height, width); average pooling does not count padding in its divisor iff
@@ -96,8 +124,8 @@ class Layer:
 
     @property
     def operands(self) -> int:
-        """How many of the inputs are operands of the op; the rest are addends."""
-        return len(self.inputs) - sum(step.kind == "add" for step in self.epilogue)
+        """How many of the inputs are operands of the op; the epilogue reads the rest."""
+        return len(self.inputs) - sum(step.reads for step in self.epilogue)
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:

@@ -27,7 +27,8 @@ class Graph:
         outputs: names of the tensors the network returns, in order.
         layers: in an order in which every layer follows what it reads.
         weights: "<layer>.weight" float32 (out, in / groups, kh, kw) and, where Layer.bias, "<layer>.bias" (out,). Of a
-            "normalise" both have its reduction's `affine_shape`, if it has any.
+            "normalise" both have its reduction's `affine_shape`, if it has any. Of a "constant" "<layer>.value",
+            (C, H, W).
         answer: how what the module returns comes from the outputs.
     """
 

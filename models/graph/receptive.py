@@ -76,11 +76,15 @@ class Field:
 
 
 def receptive_fields(graph: Graph) -> dict[str, Field]:
-    """The field of every tensor of the graph, the input included, by name."""
+    """The field of every tensor of the graph, the input included, by name; of a constant that of one input cell."""
     fields = {graph.input: Field(Axis(), Axis())}
+    constants = {layer.name for layer in graph.layers if layer.op == "constant"}
+    fields |= dict.fromkeys(constants, Field(Axis(), Axis()))
     for layer in graph.layers:
-        inputs = [fields[name] for name in layer.inputs]
-        operands, addends = inputs[: layer.operands], inputs[layer.operands :]
+        if layer.name in constants:
+            continue
+        operands = [fields[name] for name in layer.inputs[: layer.operands] if name not in constants]
+        addends = [fields[name] for name in layer.inputs[layer.operands :] if name not in constants]
         rows = _through(layer, 0, union(field.rows for field in operands))
         columns = _through(layer, 1, union(field.columns for field in operands))
         fields[layer.name] = Field(

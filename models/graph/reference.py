@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from fleetpose.errors import UsageError
-from models.graph.layer import Layer, Step
+from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.graph.reduction_reference import run_reduction
+from models.graph.steps import apply_step, combine
 from models.graph.transposed import run_transposed
 
 
@@ -49,14 +50,16 @@ def run_layer(layer: Layer, inputs: list[torch.Tensor], weights: dict[str, torch
 
 
 def run_epilogue(layer: Layer, x: torch.Tensor, tensors: list[torch.Tensor]) -> torch.Tensor:
-    """A layer's epilogue on what its op made; `tensors` are the addends, in order."""
-    addends = iter(tensors)
+    """A layer's epilogue on what its op made; `tensors` are what its steps read, in order."""
+    others = iter(tensors)
     for step in layer.epilogue:
-        x = x + next(addends) if step.kind == "add" else apply_step(step, x)
+        x = combine(step, x, next(others)) if step.reads else apply_step(step, x)
     return x
 
 
 def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch.Tensor]) -> torch.Tensor:
+    if layer.op == "constant":
+        return weights[f"{layer.name}.value"][None]
     x = operands[0]
     if layer.op == "conv":
         bias = weights[f"{layer.name}.bias"] if layer.bias else None
@@ -78,7 +81,7 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
     if layer.reduction is not None:
         parameters = (weights.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
         return run_reduction(layer.op, layer.reduction, x, *parameters)
-    return x
+    return x.expand(-1, *layer.out_shape)
 
 
 def _max_pool(layer: Layer, x: torch.Tensor) -> torch.Tensor:
@@ -95,31 +98,6 @@ def _resize(layer: Layer, x: torch.Tensor) -> torch.Tensor:
         before, after = x.shape[axis], layer.out_shape[axis - 1]
         x = x.index_select(axis, torch.arange(after) * before // after)
     return x
-
-
-def apply_step(step: Step, x: torch.Tensor) -> torch.Tensor:  # noqa: C901  a branch for each operation
-    """An activation, from its definition."""
-    if step.kind == "relu":
-        return x.clamp(min=0)
-    if step.kind == "relu6":
-        return x.clamp(0, 6)
-    if step.kind == "hardtanh":
-        return x.clamp(*step.params)
-    if step.kind == "leaky_relu":
-        return torch.where(x > 0, x, x * step.params[0])
-    if step.kind == "elu":
-        return torch.where(x > 0, x, step.params[0] * torch.expm1(x))
-    if step.kind == "sigmoid":
-        return torch.sigmoid(x)
-    if step.kind == "silu":
-        return x * torch.sigmoid(x)
-    if step.kind == "hardsigmoid":
-        return (x + 3).clamp(0, 6) / 6
-    if step.kind == "hardswish":
-        return x * (x + 3).clamp(0, 6) / 6
-    if step.kind == "gelu":
-        return x * (1 + torch.erf(x / 2**0.5)) / 2
-    raise ValueError(f"no such activation: {step}")
 
 
 def run_single(

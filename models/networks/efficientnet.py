@@ -30,20 +30,40 @@ class StageShape(NamedTuple):
 
 B3 = (StageShape(1, 3, 1, 24, 2), StageShape(6, 3, 1, 32, 3), StageShape(6, 5, 2, 48, 3), StageShape(6, 3, 2, 96, 5))
 B0 = (StageShape(1, 3, 1, 16, 1), StageShape(6, 3, 2, 24, 2), StageShape(6, 5, 2, 40, 2), StageShape(6, 3, 1, 80, 3))
+#: channels of a block's input over those of its squeezed gate
+SQUEEZE = 4
 #: name -> (stem width, stages)
 VARIANTS = {"b3": (40, B3), "b0": (32, B0)}
 
 
-class InvertedBottleneck(nn.Module):
-    """1x1 to inputs * expansion (none at expansion 1), depthwise, linear 1x1; added to the input where shapes allow."""
+class SqueezeExcite(nn.Module):
+    """x times a gate by channel, made of the mean over the plane by two 1x1 convolutions (Hu et al. 2018)."""
 
-    def __init__(self, inputs: int, shape: StageShape, stride: int, activation: Activation) -> None:
+    def __init__(self, channels: int, squeezed: int, activation: Activation) -> None:
+        super().__init__()
+        self.reduce = ConvUnit(channels, squeezed, 1, norm=False, activation=activation)
+        self.expand = ConvUnit(squeezed, channels, 1, norm=False, activation=nn.Sigmoid)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.expand(self.reduce(x.mean((2, 3), keepdim=True)))
+
+
+class InvertedBottleneck(nn.Module):
+    """1x1 to inputs * expansion (none at expansion 1), depthwise, perhaps squeeze-excite, linear 1x1.
+
+    Added to the input where shapes allow.
+    """
+
+    def __init__(
+        self, inputs: int, shape: StageShape, stride: int, activation: Activation, squeeze_excite: bool = False
+    ) -> None:
         super().__init__()
         width = inputs * shape.expansion
         self.expand = ConvUnit(inputs, width, 1, norm=True, activation=activation) if width != inputs else None
         self.depthwise = ConvUnit(
             width, width, shape.kernel, stride=stride, groups=width, norm=True, activation=activation
         )
+        self.excite = SqueezeExcite(width, max(1, inputs // SQUEEZE), activation) if squeeze_excite else None
         self.residual = stride == 1 and inputs == shape.outputs
         # Half gain where it is added, so that a row of sums stays near its first.
         gain = 0.5 if self.residual else 1.0
@@ -51,16 +71,17 @@ class InvertedBottleneck(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = x if self.expand is None else self.expand(x)
-        y = self.project(self.depthwise(y))
+        y = self.depthwise(y)
+        y = self.project(y if self.excite is None else self.excite(y))
         return y + x if self.residual else y
 
 
-def _backbone(stem: int, stages: tuple[StageShape, ...], activation: Activation) -> nn.Sequential:
+def _backbone(stem: int, stages: tuple[StageShape, ...], activation: Activation, excite: bool) -> nn.Sequential:
     units: list[nn.Module] = [ConvUnit(3, stem, stride=2, norm=True, activation=activation)]
     inputs = stem
     for shape in stages:
         for block in range(shape.repeats):
-            units.append(InvertedBottleneck(inputs, shape, 1 if block else shape.stride, activation))
+            units.append(InvertedBottleneck(inputs, shape, 1 if block else shape.stride, activation, excite))
             inputs = shape.outputs
     return nn.Sequential(*units)
 
@@ -72,6 +93,7 @@ def efficientnet(
     head_width: int = 80,
     refinements: int = 1,
     activation: str = "relu6",
+    squeeze_excite: bool = False,
 ) -> TwoBranchNetwork:
     """A member of the family, at stride 8. Raises UsageError for an unknown variant or activation.
 
@@ -80,6 +102,7 @@ def efficientnet(
         depths, widths: blocks and output channels of each stage, where they are not the variant's.
         head_width, refinements: as in HeadShape.
         activation: a name `models.networks.units.ACTIVATIONS` knows, for the backbone; the head has ReLU.
+        squeeze_excite: gates after the depthwise convolutions, as in the original.
     """
     if variant not in VARIANTS:
         raise unknown_name("EfficientNet variant", variant, VARIANTS)
@@ -93,5 +116,5 @@ def efficientnet(
             strict=True,
         )
     )
-    backbone = _backbone(stem, stages, activation_class(activation))
+    backbone = _backbone(stem, stages, activation_class(activation), squeeze_excite)
     return TwoBranchNetwork(backbone, stages[-1].outputs, HeadShape(head_width, refinements))

@@ -1,6 +1,6 @@
 """Layers that kernels must get right: odd channels, sizes, kernels, strides, dilations, groups, epilogues, pools."""
 
-from models.graph.layer import Layer, Step
+from models.graph.layer import BINARY, Layer, Step
 
 
 def out_extent(extent: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -18,19 +18,23 @@ def window(
     groups: int = 1,
     epilogue: tuple[Step, ...] = (),
     bias: bool = True,
+    addends: tuple[tuple[int, int, int], ...] = (),
     **others,
 ) -> Layer:
-    """A convolution or pooling layer; padding keeps the size at stride 1 unless given."""
+    """A convolution or pooling layer; padding keeps the size at stride 1 unless given.
+
+    `addends` are the shapes of what the epilogue reads, of the output's shape unless given.
+    """
     if padding is None:
         padding = (dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2)
     height, width = (out_extent(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
     shape = (channels[1], height, width)
-    addends = sum(step.kind == "add" for step in epilogue)
+    others_read = addends or (shape,) * sum(step.reads for step in epilogue)
     return Layer(
         "layer",
         op,
-        ("x", *(f"addend{number}" for number in range(addends))),
-        ((channels[0], *size), *[shape] * addends),
+        ("x", *(f"addend{number}" for number in range(len(others_read)))),
+        ((channels[0], *size), *others_read),
         shape,
         kernel,
         stride,
@@ -90,7 +94,55 @@ ACTIVATIONS = (
     Step("hardsigmoid"),
     Step("sigmoid"),
     Step("gelu"),
+    Step("affine", (1.7, -0.3)),
+    Step("affine", (-1.0, 1.0)),
+    Step("gelu_tanh"),
+    Step("mish"),
+    Step("tanh"),
+    Step("softplus"),
+    Step("softsign"),
+    Step("threshold", (0.2, -3.0)),
+    Step("pow", (2.0,)),
+    Step("pow", (3.0,)),
+    *(Step(kind) for kind in ("abs", "exp", "sin", "cos", "erf", "sign")),
 )
+
+#: ways in which what a step reads may be smaller than the value: extents that are 1
+BROADCASTS = ((), (1, 2), (0,), (0, 1, 2), (2,), (1,), (0, 2))
+
+
+def smaller(shape: tuple[int, int, int], axes: tuple[int, ...]) -> tuple[int, int, int]:
+    channels, height, width = (1 if axis in axes else extent for axis, extent in enumerate(shape))
+    return (channels, height, width)
+
+
+BINARY_CASES = {
+    f"{kind} {axes}": window(
+        "conv", (5, 11), (6, 19), epilogue=(Step("sigmoid"), Step(kind)), addends=(smaller((11, 6, 19), axes),)
+    )
+    for kind in BINARY
+    for axes in (BROADCASTS if kind in ("add", "mul") else BROADCASTS[1:2])
+}
+GATE = Step("mul")
+GATED = {
+    "1x1 gate first": window("conv", (19, 38), (9, 23), epilogue=(GATE,), addends=((38, 1, 1),)),
+    "1x1 add of a vector": window("conv", (19, 38), (9, 23), epilogue=(ADD, RELU), addends=((38, 1, 1),)),
+    "3x3": window("conv", (32, 19), (9, 46), (3, 3), epilogue=(RELU, GATE, ADD), addends=((19, 1, 1), (19, 9, 46))),
+    "3x3 stride 2": window("conv", (6, 9), (21, 33), (3, 3), (2, 2), epilogue=(GATE,), addends=((1, 11, 17),)),
+    "depthwise": window(
+        "conv", (9, 9), (13, 40), (3, 3), groups=9, epilogue=(Step("silu"), GATE), addends=((9, 1, 1),)
+    ),
+    "depthwise add": window("conv", (9, 9), (13, 40), (3, 3), groups=9, epilogue=(ADD,), addends=((1, 13, 40),)),
+    "pool": window("avg_pool", (5, 5), (9, 20), (3, 3), epilogue=(GATE,), addends=((5, 1, 1),)),
+    "resize": Layer(
+        "layer", "resize", ("x", "y"), ((3, 5, 9), (3, 1, 1)), (3, 10, 18), epilogue=(GATE,), mode="bilinear"
+    ),
+    "alone": Layer("layer", "elementwise", ("x", "y"), ((7, 5, 33), (7, 1, 1)), (7, 5, 33), epilogue=(GATE,)),
+    "outer product": Layer("layer", "elementwise", ("x", "y"), ((7, 1, 1), (1, 5, 33)), (7, 5, 33), epilogue=(GATE,)),
+    "main of one plane": Layer(
+        "layer", "elementwise", ("x", "y"), ((1, 5, 33), (7, 5, 1)), (7, 5, 33), epilogue=(ADD,)
+    ),
+}
 
 POOLS = {
     "max 3x3 stride 2": window("max_pool", (5, 5), (13, 22), (3, 3), stride=(2, 2)),
@@ -100,6 +152,11 @@ POOLS = {
     "avg 3x3": window("avg_pool", (5, 5), (9, 20), (3, 3)),
     "avg without padding": window("avg_pool", (5, 5), (9, 20), (3, 3), count_include_pad=False),
     "avg 2x2 stride 2": window("avg_pool", (3, 3), (8, 18), (2, 2), stride=(2, 2), padding=(0, 0)),
+    "avg global with an epilogue": window(
+        "avg_pool", (5, 5), (17, 46), (17, 46), padding=(0, 0), epilogue=(Step("affine", (3.0, 1.0)), ADD)
+    ),
+    "avg global of one row": window("avg_pool", (5, 5), (1, 13), (1, 13), padding=(0, 0)),
+    "max global": window("max_pool", (9, 9), (23, 35), (23, 35), padding=(0, 0)),
     "avg global": window("avg_pool", (7, 7), (12, 11), (12, 11), padding=(0, 0)),
     "avg global, beyond the slack": window("avg_pool", (3, 3), (46, 46), (46, 46), (46, 46), (0, 0)),
 }

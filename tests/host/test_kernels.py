@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
-from models.graph.layer import Layer
+from models.graph.layer import Layer, Step
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
-from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
+from tests.host.kernel_cases import ACTIVATIONS, BINARY_CASES, CONVOLUTIONS, GATED, MOVES, POOLS, window
 
 TOLERANCE = 1e-5
 #: the constants of Winograd's transforms, up to 8 and of both signs, amplify what fp32 rounds off
@@ -76,6 +76,22 @@ def test_kernels_of_activations_equal_float64(host, step):
     check(host, window("conv", (8, 9), (5, 19), epilogue=(step,)), border=(1, 1))
 
 
+@pytest.mark.parametrize("name", BINARY_CASES)
+def test_kernels_of_binary_steps_equal_float64(host, name):
+    check(host, BINARY_CASES[name], border=(1, 1))
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_kernels_that_read_broadcast_tensors_equal_float64(host, name):
+    check(host, GATED[name], border=(1, 2))
+
+
+@pytest.mark.parametrize("kind", ["log", "floor", "ceil"])
+def test_kernels_of_steps_after_a_positive_value_equal_float64(host, kind):
+    steps = (Step("affine", (3.3, 0.0)),) if kind != "log" else (Step("sigmoid"),)
+    check(host, window("conv", (3, 5), (5, 19), epilogue=(*steps, Step(kind))))
+
+
 @pytest.mark.parametrize("name", POOLS)
 def test_kernels_of_pools_equal_float64(host, name):
     check(host, POOLS[name], border=(1, 1))
@@ -97,6 +113,7 @@ PHONE_CASES = {
         name: CONVOLUTIONS[name]
         for name in ("1x1 odd channels", "3x3 stride 2", "3x3 groups 4", "depthwise 3x3", "add relu add")
     },
+    **{name: GATED[name] for name in ("3x3", "depthwise", "outer product")},
     **{name: POOLS[name] for name in ("max 3x3 stride 2", "avg without padding")},
     **{name: MOVES[name] for name in ("concat", "add alone", "bilinear odd")},
 }

@@ -66,8 +66,11 @@ def check_well_formed(graph: Graph) -> None:
     for layer in graph.layers:
         assert layer.name not in known, f"{layer.name} twice"
         assert layer.in_shapes == tuple(known[name] for name in layer.inputs)
-        assert layer.operands >= 1
+        assert layer.operands >= (layer.op != "constant")
         known[layer.name] = layer.out_shape
+        if layer.op == "constant":
+            wanted.add(f"{layer.name}.value")
+            assert graph.weights[f"{layer.name}.value"].shape == layer.out_shape
         if layer.op == "conv":
             wanted.add(f"{layer.name}.weight")
             weight = graph.weights[f"{layer.name}.weight"]

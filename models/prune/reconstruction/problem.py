@@ -64,7 +64,8 @@ def problem(
         chances: (N, height, width) of the layer's result, how often each position is drawn, relatively; None:
             equally.
     """
-    image, y, x = _draw(len(pruned[0]), *_out_size(layer, pruned[0]), samples, generator, chances)
+    size = _out_size(layer, pruned[0])
+    image, y, x = _draw(len(pruned[0]), *size, samples, generator, chances)
     inputs = _columns(layer, pruned[0], image, y, x)
     same = pruned[0] is dense[0]
     weight = weights[f"{layer.name}.weight"].flatten(1).unflatten(0, (layer.groups, -1))
@@ -77,8 +78,8 @@ def problem(
         old = torch.cat([old, bias.double()[:, :, None]], dim=2)
     steps, addend = list(layer.epilogue), layer.operands
     while steps and steps[0].kind == "add":  # a sum right after the layer: it makes up for its addend's error, too
-        gap = (dense[addend][image, :, y, x] - pruned[addend][image, :, y, x]).unflatten(1, (layer.groups, -1))
-        targets += gap.transpose(0, 1)
+        gap = (dense[addend] - pruned[addend]).expand(len(pruned[0]), -1, *size)[image, :, y, x]
+        targets += gap.unflatten(1, (layer.groups, -1)).transpose(0, 1)
         steps, addend = steps[1:], addend + 1
     return Problem(inputs, targets, old, bool(steps) and steps[0].kind == "relu")
 

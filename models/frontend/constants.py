@@ -1,0 +1,64 @@
+"""Constants of an exported program: parameters, buffers, and all that is computed from them alone, by running it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import fx
+from torch.utils import _pytree as pytree
+
+from fleetpose.errors import first_line
+from models.frontend.origin import origin_of
+from models.frontend.refusal import Refusal
+from models.frontend.results.views import operator_of
+
+
+class Constants:
+    """The values of a program's nodes that do not depend on its input; floating-point ones in float64.
+
+    So weight norms, spectral norms, standardised weights, pruning masks and parametrised weights are what they come to.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[fx.Node, Any] = {}
+
+    def give(self, node: fx.Node, value: torch.Tensor) -> None:
+        """Note the value of a parameter, buffer or tensor constant."""
+        self.values[node] = _exact(value.detach().cpu())
+
+    def covers(self, node: fx.Node) -> bool:
+        """Whether a call depends on constants only."""
+        return all(source in self.values for source in node.all_input_nodes)
+
+    def evaluate(self, node: fx.Node) -> Any:
+        """The result of a call that `covers` says is one; noted too. Raises Refusal where it cannot be computed."""
+        target: Any = node.target
+        if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
+            raise _refusal(node, "it draws random numbers")
+        arguments = fx.node.map_arg((node.args, dict(node.kwargs)), lambda source: self.values[source])
+        try:
+            with torch.no_grad():
+                result = target(*arguments[0], **_on_cpu(arguments[1]))
+        except Exception as error:  # operators document no base class
+            raise _refusal(node, f"its value cannot be computed: {first_line(error, 200)}") from error
+        self.values[node] = pytree.tree_map(_exact, result)
+        return self.values[node]
+
+
+def as_arrays(value: Any) -> Any:
+    """A constant as calls are given it: tensors as float64 arrays."""
+    return pytree.tree_map(lambda part: part.double().numpy() if isinstance(part, torch.Tensor) else part, value)
+
+
+def _exact(value: Any) -> Any:
+    return value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+def _refusal(node: fx.Node, why: str) -> Refusal:
+    return Refusal(operator_of(node) or str(node.target), origin_of(node), why)
+
+
+def _on_cpu(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: "cpu" if name == "device" and value is not None else value for name, value in keywords.items()}
