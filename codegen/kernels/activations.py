@@ -39,8 +39,8 @@ def _affine(value, vector: Vector, scale: float, shift: float):
 
 
 def _softplus(value, vector: Vector):
-    zero, one = vector.splat(0), vector.splat(1)
-    return T.max(value, zero) + T.log(one + T.exp(zero - _abs(value, vector)))
+    zero, unit = vector.splat(0), vector.splat(1)
+    return T.max(value, zero) + T.log(unit + T.exp(zero - _abs(value, vector)))
 
 
 def _mish(value, vector: Vector):

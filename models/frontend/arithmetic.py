@@ -98,11 +98,11 @@ def _per_tensor(call: Call, value: np.ndarray) -> np.ndarray:
 
 def _as_affine(kind: str, value: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """(scale, shift) of what is one with a constant on the right, by channel; None where it is none."""
-    one, zero = np.ones_like(value), np.zeros_like(value)
+    unit, zero = np.ones_like(value), np.zeros_like(value)
     return {
-        "add": (one, value),
-        "sub": (one, -value),
-        "rsub": (-one, value),
+        "add": (unit, value),
+        "sub": (unit, -value),
+        "rsub": (-unit, value),
         "mul": (value, zero),
         "div": (1 / value, zero),
     }.get(kind)
