@@ -7,11 +7,13 @@ IMAGE ?=
 WEIGHTS ?= models/trained/resnet50_3.safetensors
 MODEL ?=
 
+PYTEST := $(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench figures clean FORCE
+.PHONY: help setup demo test-quick test test-all lint bench figures clean FORCE
 
 help: ## explain the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## virtual environment, pinned dependencies, the C++ OpenCL backend; missing system packages by apt or pip
 
@@ -23,8 +25,14 @@ FORCE:
 demo: $(READY) ## the main job on this machine, small: measured, decided, pruned, built, compared (IMAGE=, WEIGHTS=, MODEL=)
 	@tools/demo.sh $(PYTHON) "$(IMAGE)" "$(WEIGHTS)" "$(MODEL)"
 
-test: lint ## everything CI checks: lint, then all tests
-	@$(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+test-quick: $(READY) ## tests that need no device, the slow ones left out; no lint: two minutes on two cores
+	@$(PYTEST) tests/pure tests/torch -m "not slow and not long"
+
+test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: ten minutes on two cores
+	@$(PYTEST)
+
+test-all: lint ## everything: whole sweeps, photographs, Oclgrind, kills and resumes: most of an hour
+	@FLEETPOSE_SWEEP=all $(PYTEST)
 
 lint: $(READY) ## ruff (lint and format) and mypy
 	@$(PYTHON) -m ruff check .

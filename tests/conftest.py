@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import signal
 from pathlib import Path
 
 import pytest
+
+from tests import sweep
 
 # One thread for each process's matrix arithmetic: the tests run in as many processes as there are cores, whose threads
 # would wait for each other by spinning; and a child process then rounds as its parent does, so bits can be compared.
@@ -19,6 +22,22 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, _handler)
+
+
+# PoCL keeps what it compiled for all processes. A program cache above that costs time in tests: asked for a program's
+# binary at the second build, PoCL compiles it twice more. pip's OpenCL (Intel's) keeps nothing itself.
+if ctypes.util.find_library("OpenCL") is not None and os.environ.get("FLEETPOSE_LIBOPENCL") != "pip":
+    os.environ.setdefault("FLEETPOSE_CACHE", "0")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked `long`, unless everything is asked for, `-m` speaks of it, or a test is named."""
+    if sweep.EVERYTHING or "long" in config.option.markexpr or any("::" in name for name in config.args):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 @pytest.fixture(scope="session")

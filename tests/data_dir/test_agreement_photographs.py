@@ -10,6 +10,8 @@ from models.accuracy.grade import Grade, agreement_grade
 from models.prune.reconstruction.calibration import find_photographs
 from models.resolve import create_model, model_spec
 
+pytestmark = pytest.mark.long
+
 MODEL = "human_pose_0001"
 #: of each convolution the smallest weights that are removed -> what agreement at OKS 0.5 may be
 SHARES = {0.0: (0.999, 1.0), 0.1: (0.5, 0.97), 0.9: (0.0, 0.1)}

@@ -22,14 +22,14 @@ def found(shared_dir, few, tmp_path_factory):
         return verify(Artifact(path, session), weights, few)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_artifact_heatmaps_equal_float64(found):
     assert found["inputs"] == 11
     assert found["input_sizes"].keys() == {"368x280", "368x656"}
     assert found["max_abs_error"] <= 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_artifact_keeps_the_average_precision(found):
     assert found["ok"]
     assert found["ap_reference"] >= 0.3  # 0.34; of all 32 photographs 0.46

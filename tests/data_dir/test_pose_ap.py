@@ -57,6 +57,7 @@ def plain(heatmaps, pafs, placement):
     return people
 
 
+@pytest.mark.long
 def test_ap_on_photos_val(evaluate):
     result = evaluate(decode)
     assert result.images == 32
@@ -64,6 +65,7 @@ def test_ap_on_photos_val(evaluate):
     assert result.ap_50 >= 0.69
 
 
+@pytest.mark.long
 def test_ap_is_not_below_the_plain_decoder(evaluate):
     mine, theirs = evaluate(decode), evaluate(plain)
     print(f"AP {mine.ap:.4f}, plain decoder {theirs.ap:.4f}, gain {bootstrap_ap(mine, theirs)} (95 %)")
@@ -71,6 +73,12 @@ def test_ap_is_not_below_the_plain_decoder(evaluate):
     assert mine.ap >= theirs.ap
 
 
+def test_evaluate_network_finds_people_on_a_few_photographs(shared_dir, few):
+    network = create_model(MODEL, weights=shared_dir / "data/lwop/human_pose_0001.safetensors")
+    assert evaluate_network(network, model_spec(MODEL), few).ap >= 0.3  # 0.34
+
+
+@pytest.mark.long
 def test_evaluate_network_is_the_same_protocol(shared_dir):
     network = create_model(MODEL, weights=shared_dir / "data/lwop/human_pose_0001.safetensors")
     seen = []

@@ -40,13 +40,13 @@ def pruned(shared_dir, few, tmp_path_factory):
     return folder, aps
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_reconstruction_keeps_what_magnitude_loses(pruned):
     _, aps = pruned
     assert aps["reconstructed"] >= max(0.20, aps["magnitude"] + 0.05), aps  # 0.25; the dense network has 0.34
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_artifact_has_the_pruned_networks_ap(pruned, few):
     folder, _ = pruned
     weights, path = folder / "reconstructed.safetensors", folder / "pose.so"

@@ -11,6 +11,7 @@ from models.resolve import create_model, model_spec
 FOLDER = Path(models.__file__).parent / "trained"
 
 
+@pytest.mark.long
 def test_trained_ap_is_what_the_card_says(shared_dir):
     network = create_model("resnet50_3", FOLDER / "resnet50_3.safetensors")
     evaluation = evaluate_network(network, model_spec("resnet50_3"), shared_dir / "data/photos_val")

@@ -49,7 +49,7 @@ def places(followed):
     return {identity: np.array(each) for identity, each in found.items() if len(each) > FRAMES // 2}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_follow_keeps_one_identity_for_everyone(followed):
     found = places(followed[False])
     assert sorted(found) == [1, 2, 3]
@@ -59,7 +59,7 @@ def test_follow_keeps_one_identity_for_everyone(followed):
         assert np.ptp(neck, axis=0).max() < 15
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_follow_smoothing_takes_jitter_away(followed):
     """Second differences: of the pan itself they are at most 1.4 pixels."""
 

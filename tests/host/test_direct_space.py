@@ -1,4 +1,4 @@
-"""Every configuration in the spaces of the dense schedules against float64, on odd shapes; phone-shaped ones too."""
+"""The configurations in the spaces of the dense schedules against float64, on odd shapes; phone-shaped ones too."""
 
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
 from codegen.schedules.resize import RESIZE
 from devices.profile import load_profile
+from tests import sweep
 from tests.host.kernel_cases import ADD, CONVOLUTIONS, MOVES, POOLS, RELU, window
 from tests.host.test_kernels import check
 
@@ -54,17 +55,16 @@ PHONES = {
 
 
 @pytest.mark.parametrize("name", [*CASES, *PHASED])
-def test_direct_is_right_in_every_configuration(host, name):
+def test_direct_is_right_in_its_space(host, name):
     rule, layer = {**CASES, **PHASED}[name]
     configs = rule.space(standalone_planes(layer, host.profile.lanes), host.profile)
     assert len(configs) == len(set(configs)) <= 16
     assert configs
-    for config in configs:
+    for config in sweep.sample(configs):
         check(host, layer, (1, 2), choice=ScheduleChoice(rule.name, config))
 
 
-@pytest.mark.parametrize("phone", PHONES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "phone"), sweep.pairs(CASES, PHONES))
 def test_first_and_last_configuration_of_a_phone(host, name, phone):
     rule, layer = CASES[name]
     profile = replace(host.profile, gpu="mali", **PHONES[phone])
@@ -92,14 +92,14 @@ WIDTHS = (1, 7, 8, 15, 16, 17, 33)
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_pool_is_right_at_any_width(host, stride):
-    for width in WIDTHS:
+    for width in sweep.sample(WIDTHS):
         layer = window("max_pool", (2, 2), (5, width), (3, 3), stride=(2, stride), padding=(1, 1))
         check(host, layer, (0, 1))
 
 
 @pytest.mark.parametrize("name", [name for name in MOVES if "x2" in name])
 def test_resize_doubles_any_width(host, name):
-    for width in WIDTHS:
+    for width in sweep.sample(WIDTHS):
         layer = replace(MOVES[name], in_shapes=((2, 3, width),), out_shape=(2, 6, 2 * width))
         check(host, layer, (0, 1))
 

@@ -1,5 +1,7 @@
 """Every example runs, on this machine's OpenCL, with settings that take seconds."""
 
+import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -17,14 +19,24 @@ RUNS = {
     "layer_break_even.py": (["32", "16", "3"], "zeros pay "),
     "decide.py": (["kept", "30"], "of 7 convolutions become sparse: "),
 }
-SLOW = {"decide.py"}
+#: examples that take half a minute and more
+LONG = {"decide.py", "photo.py"}
 
 
 def test_examples_are_all_run():
     assert {path.name for path in EXAMPLES.glob("*.py")} == RUNS.keys()
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RUNS])
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_examples_import_what_there_is(name):
+    """Those that `make test` does not run take no name that is gone."""
+    for node in ast.walk(ast.parse((EXAMPLES / name).read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in RUNS])
 def test_example(name, host, tmp_path):
     arguments, wanted = RUNS[name]
     assert len((EXAMPLES / name).read_text().splitlines()) <= 60

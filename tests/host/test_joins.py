@@ -11,6 +11,7 @@ from codegen.linking.link import export_shared
 from codegen.lowering.network import lower_network
 from codegen.lowering.target import make_target
 from models.frontend.trace import trace
+from tests import sweep
 from tests.small_network import Fn
 
 
@@ -44,12 +45,14 @@ def twice(self, x):
     return torch.relu(torch.cat([a, a], 1))
 
 
-@pytest.mark.parametrize("forward", [nested, with_the_input, stages, twice], ids=lambda function: function.__name__)
-@pytest.mark.parametrize("size", [(9, 20), (16, 31)], ids=str)
-def test_joined_tensors_equal_pytorch(host, tmp_path, forward, size):
+FORWARDS = {function.__name__: function for function in (nested, with_the_input, stages, twice)}
+
+
+@pytest.mark.parametrize(("name", "size"), sweep.pairs(FORWARDS, [(9, 20), (16, 31)]), ids=str)
+def test_joined_tensors_equal_pytorch(host, tmp_path, name, size):
     torch.manual_seed(0)
     parts = {"a": conv(3, 4), "b": conv(3, 4), "wide": conv(4, 4, 5), "last": conv(24, 3, 3), "seven": conv(7, 3, 3)}
-    module = Fn(forward, **parts, twelve=conv(12, 4, 3)).eval()
+    module = Fn(FORWARDS[name], **parts, twelve=conv(12, 4, 3)).eval()
     graph = trace(module, (3, *size), "joins")
     lowered = lower_network([graph], host.profile)
     export_shared(tvm.compile(lowered.module, make_target(host.profile)), tmp_path / "joins.so")

@@ -13,6 +13,7 @@ from models.graph.layer import Layer, Step
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
+from tests import sweep
 from tests.host.kernel_cases import ACTIVATIONS, BINARY_CASES, CONVOLUTIONS, GATED, MOVES, POOLS, window
 
 TOLERANCE = 1e-5
@@ -126,7 +127,7 @@ def test_kernels_shaped_for_a_phone_equal_float64(host, name):
     check(host, PHONE_CASES[name], border=(2, 2), profile=phone)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sweep.examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_kernels_of_random_convolutions_equal_float64(host, data):
     def pair(name: str, low: int, high: int) -> tuple[int, int]:

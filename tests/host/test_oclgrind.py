@@ -37,7 +37,10 @@ def implementation() -> Path | None:
     return next(iter(places), None)
 
 
-pytestmark = pytest.mark.skipif(implementation() is None, reason="needs Oclgrind: apt-get install oclgrind")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(implementation() is None, reason="needs Oclgrind: apt-get install oclgrind"),
+]
 
 
 @pytest.fixture

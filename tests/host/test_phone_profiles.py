@@ -12,6 +12,7 @@ from models.graph.layer import Step
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
+from tests import sweep
 from tests.host.kernel_cases import MOVES, POOLS, window
 
 PHONES = ("mali-g76", "mali-g78", "adreno-640", "adreno-730")
@@ -38,13 +39,13 @@ LAYERS = {
 }
 
 
-@pytest.fixture(scope="module", params=PHONES)
+@pytest.fixture(scope="module")
 def phone(request, host):  # host: skipped where it is
     with open_device("host", request.param) as session:
         yield session
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("phone", "name"), sweep.pairs(PHONES, LAYERS), indirect=["phone"], scope="module")
 def test_first_choice_of_each_schedule(phone, name):
     layer, text = LAYERS[name]
     sparsity = Sparsity.parse(text) if text else None

@@ -15,6 +15,7 @@ from codegen.schedules.columns import COLUMNS, ColumnTile
 from codegen.schedules.pattern import PatternTile
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
+from tests import sweep
 from tests.host.kernel_cases import ADD, RELU, window
 from tests.host.test_kernels import TOLERANCE, assert_borders_are_zero, check
 
@@ -46,8 +47,7 @@ def columns(sparsity: Sparsity, number: int) -> ColumnTile:
     )[number % 4]
 
 
-@pytest.mark.parametrize("zeros", [0, 0.3, 0.5, 0.75, 0.875, 0.999])
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize(("block", "zeros"), sweep.pairs(BLOCKS, [0, 0.3, 0.5, 0.75, 0.875, 0.999]))
 def test_sparse_columns_are_right_for_blocks_and_zeros(host, block, zeros):
     layer = window("conv", (38, 57), (7, 33), (3, 3), epilogue=(ADD, RELU))
     sparsity = Sparsity.parse(block.format(zeros))
@@ -56,8 +56,7 @@ def test_sparse_columns_are_right_for_blocks_and_zeros(host, block, zeros):
     check(host, layer, border=(1, 1), sparsity=sparsity, choice=choice)
 
 
-@pytest.mark.parametrize("number", range(4))
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("name", "number"), sweep.pairs(LAYERS, range(4)))
 def test_sparse_columns_are_right_for_layers_and_configurations(host, name, number):
     sparsity = Sparsity.parse(BLOCKS[(number + len(name)) % len(BLOCKS)].format(0.7) + (":free" if number % 2 else ""))
     check(
@@ -75,8 +74,14 @@ def test_sparse_patterns_are_right_for_patterns_and_zeros(host, zeros):
     check(host, layer, border=(1, 1), sparsity=Sparsity("pattern", zeros, patterns=8))
 
 
-@pytest.mark.parametrize("tile", [PatternTile(2, 3), PatternTile(1, 8, band=1), PatternTile(3, 2, sorted=1)], ids=str)
-@pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.kernel == (3, 3)])
+@pytest.mark.parametrize(
+    ("name", "tile"),
+    sweep.pairs(
+        [name for name, layer in LAYERS.items() if layer.kernel == (3, 3)],
+        [PatternTile(2, 3), PatternTile(1, 8, band=1), PatternTile(3, 2, sorted=1)],
+    ),
+    ids=str,
+)
 def test_sparse_patterns_are_right_for_layers_and_configurations(host, name, tile):
     sparsity = Sparsity("pattern", 0.7, patterns=4, balanced=not tile.sorted)
     check(host, LAYERS[name], border=(2, 1), sparsity=sparsity, choice=ScheduleChoice("pattern", tile))
@@ -96,14 +101,14 @@ SPACES = {
 @pytest.mark.parametrize("text", SPACES)
 @pytest.mark.parametrize("phone", [False, True], ids=["host", "phone"])
 def test_sparse_columns_are_right_in_the_whole_space(host, text, phone):
-    """Every configuration that tuning would try."""
+    """The configurations that tuning would try."""
     profile = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5) if phone else host.profile
     layer, sparsity = SPACES[text], Sparsity.parse(text)
     workload = standalone_planes(layer, profile.lanes, (1, 1), sparsity=sparsity)
     choices = [each for each in candidates(workload, profile) if each.schedule in ("columns", "pattern")]
     assert 1 < len(choices) <= 16
     assert choices[0] == default_choice(workload, profile)
-    for choice in choices:
+    for choice in sweep.sample(choices):
         check(host, layer, (1, 1), profile=profile, choice=choice, sparsity=sparsity)
 
 
@@ -165,7 +170,7 @@ def test_channels_that_are_not_kept_are_not_read(host):
     assert np.isfinite(workload.output.unpack(LoadedLayer(compiled, host).run(inputs))).all()
 
 
-@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sweep.examples(16), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_sparse_convolutions(host, data):
     def pair(name: str, low: int, high: int) -> tuple[int, int]:

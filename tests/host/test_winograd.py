@@ -1,4 +1,4 @@
-"""Winograd kernels against float64: every configuration, odd shapes, epilogues, whole kernels missing."""
+"""Winograd kernels against float64: their space, odd shapes, epilogues, whole kernels missing."""
 
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from codegen.schedules.winograd import WinogradTile, legal
 from codegen.schedules.winograd_transforms import FILTER, transform_filters, transform_input, transform_output
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
+from tests import sweep
 from tests.host.kernel_cases import ADD, RELU, window
 from tests.host.test_kernels import check
 
@@ -56,18 +57,17 @@ def test_a_missing_kernel_is_still_missing_when_transformed():
         assert (transform_filters(weight, m)[:, 1, 2] == 0).all()
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_winograd_is_right_at_every_tile_size(host, name):
+@pytest.mark.parametrize(("name", "m"), sweep.pairs(SHAPES, (2, 4)))
+def test_winograd_is_right_at_every_tile_size(host, name, m):
     layer = SHAPES[name]
     found = choices(host, layer)
     assert {choice.config.m for choice in found} == {2, 4}
-    for m in (2, 4):
-        check(host, layer, border=(2, 2), choice=next(choice for choice in found if choice.config.m == m))
+    check(host, layer, border=(2, 2), choice=next(choice for choice in found if choice.config.m == m))
 
 
-def test_winograd_is_right_in_every_configuration(host):
+def test_winograd_is_right_in_its_space(host):
     layer = window("conv", (10, 21), (13, 37), (3, 3), epilogue=(ADD, RELU))
-    for choice in choices(host, layer):
+    for choice in sweep.sample(choices(host, layer)):
         check(host, layer, border=(1, 1), choice=choice)
 
 
@@ -75,12 +75,14 @@ def test_winograd_is_right_in_every_configuration(host):
 def test_winograd_shaped_for_a_phone_is_right(host, name):
     """Rows of tiles fill whole vectors; work-groups hang over the grid's edge."""
     phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)
-    for choice in choices(host, SHAPES[name], phone)[::3]:
+    for choice in sweep.sample(choices(host, SHAPES[name], phone)[::3]):
         check(host, SHAPES[name], border=(2, 1), profile=phone, choice=choice)
 
 
-@pytest.mark.parametrize("name", ["no padding", "145 to 57, wide", "one pixel", "padded above and below"])
-@pytest.mark.parametrize("gpu", ["cpu", "mali"])
+@pytest.mark.parametrize(
+    ("name", "gpu"),
+    sweep.pairs(["no padding", "145 to 57, wide", "one pixel", "padded above and below"], ["cpu", "mali"]),
+)
 def test_nothing_beyond_the_input_border_matters(host, name, gpu):
     """Gaps, slack and what lies between planes are NaN, all but the border that the padding needs."""
     profile = host.profile if gpu == "cpu" else replace(host.profile, gpu=gpu, lanes=8, accumulators=16)
@@ -113,7 +115,7 @@ def test_winograd_sparse_skips_missing_kernels(host, text):
     layer, sparsity = window("conv", (19, 38), (9, 21), (3, 3), epilogue=(RELU,)), Sparsity.parse(text)
     found = choices(host, layer, sparsity=sparsity, names=("winograd_sparse",))
     assert {choice.config.m for choice in found} == {2, 4}
-    for choice in found[::2]:
+    for choice in sweep.sample(found[::2]):
         check(host, layer, border=(1, 2), choice=choice, sparsity=sparsity)
 
 
@@ -138,7 +140,7 @@ def test_many_channels_are_preferred_to_direct(host):
     assert default_choice(narrow, host.profile).schedule != "winograd"
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sweep.examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_winograd_is_right_for_random_shapes(host, data):
     channels = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)), "channels")

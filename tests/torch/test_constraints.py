@@ -109,6 +109,7 @@ def test_what_packing_reads_is_what_training_masks(kind):
         assert ((graph.weights[f"{layer}.weight"] != 0) == held[f"{layer}.conv.weight"].numpy()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", METHODS)
 @pytest.mark.parametrize("stop", [7, 24])
 def test_interrupted_and_resumed_is_the_same_training(kind, stop):

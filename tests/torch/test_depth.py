@@ -18,12 +18,14 @@ from models.graph.network import Graph
 from models.resolve import create_model, model_spec
 from models.zoo.count import count_model
 from models.zoo.weights import save_weights
+from tests import sweep
 
 
 def run(*argv) -> int:
     return cli.run(command.main, command.make_parser(), argv)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "search"),
     [
@@ -36,7 +38,7 @@ def run(*argv) -> int:
     ids=lambda value: value if isinstance(value, str) else f"{value.gmacs:g}",
 )
 def test_closed_forms_equal_the_built_network(family, search):
-    for found in determine_depth(family, search)[:6]:
+    for found in sweep.sample(determine_depth(family, search)[:6]):
         counted = count_model(found.spec, search.size)
         backbone = sum(found.spec.block(conv.module) == "backbone" for conv in counted.convs)
         assert (found.layers, found.macs, found.macs_bn, found.params) == (
@@ -84,6 +86,7 @@ def test_nothing_holds_a_budget_above_the_full_widths():
     assert (found.holds, found.depths, found.widths) == (False, (3, 4), (64, 128))
 
 
+@pytest.mark.slow
 def test_depth_search_takes_latency_and_accuracy_from_the_caller():
     seen = []
 
@@ -142,6 +145,7 @@ def test_depth_command_takes_weights_only_with_data(capsys):
         assert text in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_their_row(capsys, tmp_path):
     save_weights(create_model("resnet50_2"), tmp_path / "w.safetensors")
     (tmp_path / "person_keypoints.json").write_text("{}")

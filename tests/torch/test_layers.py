@@ -59,6 +59,7 @@ def test_receptive_fields_are_where_gradients_are():
         assert last - first + 1 == span.size < side
 
 
+@pytest.mark.slow
 def test_list_command_has_every_network_and_the_papers_numbers(capsys):
     assert run(list_command, "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
@@ -80,6 +81,7 @@ def test_list_command_shows_some_networks(capsys):
     assert "did you mean 'resnet50'?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_layers_command_takes_a_size(capsys):
     assert run(layers_command, "--model", "resnet50", "--json", "--size", "64", "96") == 0
     answer = json.loads(capsys.readouterr().out)

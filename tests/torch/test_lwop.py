@@ -13,6 +13,7 @@ from models.networks.lwop import Lwop
 from models.resolve import create_model
 
 
+@pytest.mark.slow
 def test_lwop_has_the_parameters_and_macs_of_the_paper():
     module = create_model("lwop")
     graph = trace(module, (3, 368, 368), "lwop")
@@ -38,6 +39,7 @@ def test_everything_but_one_concat_fuses_into_convolutions(name, convs):
     assert all([str(step) for step in layer.epilogue] == ["relu", "add"] for layer in sums[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lwop", "human_pose_0001"])
 @pytest.mark.parametrize("size", [(64, 96), (72, 40)])
 def test_the_graph_computes_what_torch_does(name, size):
@@ -79,6 +81,7 @@ def test_random_activations_neither_vanish_nor_explode(name, seed):
     assert not outside
 
 
+@pytest.mark.slow
 def test_more_refinement_stages_trace_as_well():
     module = Lwop(refinements=3).eval()
     graph = check_traced(shake_batch_norms(module), (3, 32, 40))

@@ -39,6 +39,7 @@ def test_networks_have_the_parameters_and_macs_of_the_paper(name):
     assert ours == pytest.approx(TABLE[name], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "efficientnet", "openpose"])
 def test_the_graph_computes_what_torch_does(name):
     graph = check_traced(shake_batch_norms(create_model(name, seed=2)), (3, 64, 64))
@@ -47,6 +48,7 @@ def test_the_graph_computes_what_torch_does(name):
     assert {layer.op for layer in graph.layers} <= {"conv", "max_pool", "concat"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_other_parameters_trace_as_well(name):
     graph = check_traced(shake_batch_norms(SMALL[name]().eval()), (3, 40, 72))

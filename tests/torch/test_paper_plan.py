@@ -20,6 +20,7 @@ def graphs():
     return {name: trace(create_model(name), (3, *model_spec(name).size), name) for name in PAPER_PLANS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "ratio", "params_m", "gmacs"),
     [  # by counting; the paper says 3.76 / 9.7, 3.15 / 8.3 and 1.68 / 4.7

@@ -63,6 +63,7 @@ def training(place, *more):
     return ("--data", place / "coco", "--photographs", 4, "--crop", 64, "--batch", 4, "--device", "cpu", *more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["plain", "oneshot", "retrained", "magnitude", "admm", "reweighted"])
 def test_every_methods_weights_are_packed_as_they_are(place, tmp_path, method):
     out = tmp_path / "p.safetensors"
@@ -88,6 +89,7 @@ def test_prune_command_says_what_is_left(place, tmp_path, capsys):
     assert found["agreement"] is None, "no photographs were given"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("used", "held_out"), [(2, True), (9, False)])
 def test_agreement_is_measured_on_photographs_that_were_not_pruned_on(place, tmp_path, capsys, used, held_out):
     write_coco(tmp_path / "many", images=12)
@@ -114,6 +116,7 @@ def test_held_out_photographs_are_those_that_calibration_leaves(tmp_path):
     assert judging_photographs(folders, None, 4, seed=4) == (drawn[:4], False)
 
 
+@pytest.mark.long
 def test_prune_command_resumes_a_killed_retraining(place, tmp_path):
     more = training(place, "--steps", 60, "--checkpoint-secs", 0)
     assert run(place, tmp_path / "whole.safetensors", *more) == 0
@@ -206,6 +209,7 @@ def test_a_teacher_of_another_network_is_learnt_from(place, tmp_path):
     assert any(not torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_prune_command_without_a_teacher_learns_from_the_dense_network(tmp_path):
     """Its own weights, given as a teacher's, are another network's: adaptors then start at random, and say so."""
     register_tiny()

@@ -43,6 +43,7 @@ def replaced(lwop, advice):
     return replace_operators(lwop, plan_of(advice))
 
 
+@pytest.mark.slow
 def test_replace_takes_lwop_to_the_papers_design(replaced):
     graph = trace(replaced, SHAPE)
     assert graph.macs == 10_441_732_096
@@ -67,6 +68,7 @@ def test_the_plan_is_the_five_dilated_and_six_elus_and_the_grouped_one_is_refuse
     assert all(each.winograd_gained == 2 for each in advice if each.replacement.kind == "dilation" and each.planned)
 
 
+@pytest.mark.slow
 def test_the_account_is_what_counting_both_graphs_gives(lwop, advice, replaced):
     before, after = compare(lwop, replaced, SHAPE)
     for module, cost in ((lwop, before), (replaced, after)):
@@ -162,6 +164,7 @@ def run(argv):
     return cli.run(main, make_parser(), argv)
 
 
+@pytest.mark.slow
 def test_replace_command_advises_and_writes(tmp_path, capsys):
     out = str(tmp_path / "r.safetensors")
     assert run(["--model", "lwop", "--size", "32x40", "--activation", "relu6", "-o", out, "--json"]) == 0

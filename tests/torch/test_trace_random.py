@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_weights import check_traced, shake_batch_norms
 from torch import nn
+
+from tests import sweep
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.ELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.GELU, nn.LeakyReLU)
 KINDS = ("conv", "conv", "again", "norm", "activation", "activation", "add", "add", "concat", "pool", "resize", "pad")
@@ -84,7 +87,8 @@ class RandomNet(nn.Module):
 step = st.tuples(st.sampled_from(KINDS), st.integers(0, 50), st.integers(0, 50), st.integers(0, 127))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
+@settings(max_examples=sweep.examples(60), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     shape=st.tuples(st.integers(1, 5), st.integers(4, 11), st.integers(4, 11)),
     plan=st.lists(step, min_size=3, max_size=14),

@@ -43,6 +43,7 @@ def run(coco, out, *more, **keywords):
     return cli.run(main, make_parser(), flags(coco, out, *more, **keywords))
 
 
+@pytest.mark.long
 def test_train_command_killed_twice_ends_as_if_it_were_not(coco, tmp_path):
     long = ["--steps", 60, "--checkpoint-secs", 0]
     assert run(coco, tmp_path / "whole.safetensors", *long) == 0
@@ -77,6 +78,7 @@ def _end_in_the_midst(command, log, how):
         assert done.returncode == -how, done.stderr
 
 
+@pytest.mark.long
 def test_train_command_with_two_processes_learns_what_one_does(coco, tmp_path):
     """Without batch norm, whose statistics are each process's own, only the order of sums differs."""
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
@@ -162,6 +164,7 @@ def test_train_command_refuses_weights_with_nan(coco, tmp_path, capsys, flag):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_train_command_names_a_photograph_that_breaks_later(tmp_path, capsys, workers):
     """Whole enough for the first look, but not to be decoded; or of another size than was annotated."""

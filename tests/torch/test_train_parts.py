@@ -43,6 +43,7 @@ def equal(one, other):
     return all(torch.equal(mine, getattr(other, name)) for name, mine in vars(one).items())
 
 
+@pytest.mark.slow
 def test_batches_are_functions_of_their_position(views):
     whole = take(batches(views, 0, never), 5)
     assert all(equal(*pair) for pair in zip(whole[2:], take(batches(views, 2, never), 3), strict=True))

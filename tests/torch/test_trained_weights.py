@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import models
 from models.frontend.trace import trace
@@ -12,6 +13,7 @@ FOLDER = Path(models.__file__).parent / "trained"
 MODEL = "resnet50_3"
 
 
+@pytest.mark.slow
 def test_trained_weights_are_finite_and_dense():
     weights = trace(create_model(MODEL, FOLDER / f"{MODEL}.safetensors"), (3, 368, 368), MODEL).weights
     assert all(np.isfinite(value).all() for value in weights.values())

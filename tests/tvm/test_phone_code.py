@@ -3,7 +3,6 @@
 The networks' layers are sampled; FLEETPOSE_SWEEP=all takes every layer of every registered network (minutes).
 """
 
-import os
 from dataclasses import replace
 from itertools import product
 
@@ -26,6 +25,7 @@ from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
 from models.resolve import model_spec
 from models.zoo.registry import model_names
+from tests import sweep
 from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
 from tests.tvm import opencl_text
 from tests.tvm.test_network import small_graph
@@ -33,7 +33,6 @@ from tests.tvm.test_network import small_graph
 PHONES = ("mali-g76", "mali-g78", "adreno-640", "adreno-730")
 DTYPES = ("float32", "float16")
 COMBINATIONS = [*product(PHONES, DTYPES)]
-EVERYTHING = os.environ.get("FLEETPOSE_SWEEP") == "all"
 #: of the sampled networks' workloads, each combination takes every so many-th, beginning with its own number
 SAMPLED_NETWORKS, SAMPLE = ("lwop", "efficientnet_b0", "resnet50"), 4
 SPARSITIES = ("block_punched:0.75:8x4", "columns:0.5:8x1", "connectivity:0.5:8x4", "pattern:0.75")
@@ -41,7 +40,7 @@ SPARSITIES = ("block_punched:0.75:8x4", "columns:0.5:8x1", "connectivity:0.5:8x4
 
 @pytest.fixture(scope="module")
 def graphs():
-    names = model_names() if EVERYTHING else SAMPLED_NETWORKS
+    names = model_names() if sweep.EVERYTHING else SAMPLED_NETWORKS
     return [trace_sizes(name, None, 0, [model_spec(name).size])[0] for name in names]
 
 
@@ -84,7 +83,7 @@ def test_phone_code_of_networks_layers_compiles(name, dtype, graphs, tmp_path):
     profile, texts = load_profile(name), {}
     workloads = [*unique_workloads(graphs, profile, dtype).items()]
     assert len(workloads) > 60
-    first, step = (0, 1) if EVERYTHING else (COMBINATIONS.index((name, dtype)) % SAMPLE, SAMPLE)
+    first, step = (0, 1) if sweep.EVERYTHING else (COMBINATIONS.index((name, dtype)) % SAMPLE, SAMPLE)
     for workload, (layer, weights) in workloads[first::step]:
         for key, text in generate(workload, weights, profile).items():
             texts[f"{layer}: {key}"] = text
