@@ -51,6 +51,7 @@ def test_failure_ends_the_loadings(session, monkeypatch):
     assert "sparse" not in result.ratios
 
 
+@pytest.mark.slow
 def test_intervals_of_pooled_ratios_hold_what_other_loadings_give():
     """Loadings differ by 3 %, rounds of one by 1 %: rounds alone give intervals that miss another measurement."""
     rng = np.random.default_rng(0)

@@ -87,6 +87,7 @@ def check_follows(network: nn.Module, plan: Plan) -> None:
         )  # smaller blocks at the end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("kind", METHODS)
 def test_weights_and_their_average_follow_the_plan_at_the_end(kind, text):

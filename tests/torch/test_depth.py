@@ -46,6 +46,7 @@ def test_closed_forms_equal_the_built_network(family, search):
         ), found.spec.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("gmacs", "step"), [(7, 8), (9, 4), (16.4, 8)])
 def test_what_holds_is_within_the_tolerance_and_shrunk(family, gmacs, step):
@@ -156,6 +157,7 @@ def test_weights_that_do_not_fit_their_row(capsys, tmp_path):
     assert "no such file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_members_are_the_registered_networks():
     found = {each.spec.name: each for each in family_members("resnet", (368, 368))}
     assert list(found) == ["resnet50", "resnet50_2", "resnet50_3", "resnet50_3_t1", "resnet50_4"]

@@ -25,6 +25,7 @@ def test_human_pose_0001_has_the_published_parameters():
     assert sum(parameter.numel() for parameter in create_model("human_pose_0001").parameters()) == 4_099_058
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "convs"), [("lwop", 57), ("human_pose_0001", 58)])
 def test_everything_but_one_concat_fuses_into_convolutions(name, convs):
     graph = trace(create_model(name), (3, 64, 64), name)

@@ -32,6 +32,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_networks_have_the_parameters_and_macs_of_the_paper(name):
     found = count_model(model_spec(name))

@@ -39,6 +39,7 @@ def test_what_is_left_is_what_the_paper_prints(graphs, model, ratio, params_m, g
     assert counted.params / params == pytest.approx(float(ratio[:-1]), rel=0.006)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "ratio"), [(model, ratio) for model in PAPER_PLANS for ratio in PAPER_PLANS[model]])
 def test_every_row_has_layers_and_first_and_last_are_dense(graphs, model, ratio):
     layers = graphs[model].layers

@@ -78,6 +78,7 @@ def plan_for(graph, text: str) -> Plan:
     return Plan.of("residual", graph.layers, dict.fromkeys(fitting, sparsity))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("norm", [True, False])
 def test_errors_on_other_inputs_are_smaller_than_plain_maskings(text, norm):

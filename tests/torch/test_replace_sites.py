@@ -73,6 +73,7 @@ def test_replace_swaps_activation_modules(smooth):
     assert getattr(network[1], "inplace", False) == getattr(smooth, "inplace", False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "function",
     [
@@ -126,6 +127,7 @@ def test_what_fx_cannot_rewrite_is_refused_with_the_reason():
     assert advice[0].refused.startswith("torch.fx cannot rewrite Fn")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "dilation", "stride", "links"),
     [
