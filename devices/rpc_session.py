@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -136,15 +137,26 @@ class RpcSession:
         if path.suffix not in (".so", ".dylib"):
             raise UsageError(f"{path} is not a shared object; build one with python -m codegen.build or codegen.layer")
         try:
-            content = bytearray(path.read_bytes())
+            path.open("rb").close()
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from error
         name = f"{path.stem}-{next(self._names)}{path.suffix}"  # a name loaded before would be the old library
         with self.guard(f"sending {path.name}"):
-            self.remote.upload(content, name)
+            if not self._copied_here(path, name):
+                self.remote.upload(bytearray(path.read_bytes()), name)
             module = self.remote.load_module(name)
             self.remote.remove(name)  # it stays mapped; thousands of kernels would fill the folder
             return module
+
+    def _copied_here(self, path: Path, name: str) -> bool:
+        """Copy a file into the folder of a server on this machine, which takes a fiftieth of the time of sending it."""
+        if not self.on_this_machine:
+            return False
+        try:
+            shutil.copyfile(path, self.remote.get_function("tvm.rpc.server.workpath")(name))
+        except OSError:  # a server that was started here sees the same files, but need not let us write
+            return False
+        return True
 
     def kernel(self, key: str, macs: float = 0.0, moved_bytes: float = 0.0) -> Any:  # noqa: ARG002  as a Session has it
         """Refused: UsageError."""

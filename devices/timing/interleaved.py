@@ -7,7 +7,7 @@ over the rounds, with a bootstrap interval, is what a decision between two kerne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +82,9 @@ def measure_interleaved(  # noqa: PLR0913  options with defaults
         clock: which clock to compare on; None: events where every call has them, else wall.
         rest_secs: to wait before each sample, until threads that the one before left spinning sleep.
         seed: of the bootstrap.
-        most_rounds: go on beyond `rounds` until every median is known to `precision` or there are so many.
-        precision: relative standard error of a median that will do.
+        most_rounds: go on beyond `rounds` until every ratio is known to `precision` or there are so many.
+        precision: relative standard error of a median ratio that will do. What slows down a whole round, such as other
+            work on the machine, makes times scatter and leaves ratios as they are.
 
     Raises:
         UsageError: fewer than two calls, no rounds, or a `clock` that one of them lacks.
@@ -95,7 +96,7 @@ def measure_interleaved(  # noqa: PLR0913  options with defaults
         probe.prepare(number, min_repeat_secs)
     taken: dict[str, list[TimeSample | None]] = {name: [] for name in calls}
     for turn in range(max(rounds, most_rounds)):
-        if turn and turn % rounds == 0 and _precise(probes.values(), precision):
+        if turn and turn % rounds == 0 and _precise(list(taken.values()), precision):
             break
         for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
             time.sleep(rest_secs)
@@ -159,10 +160,18 @@ def pool_ratios(parts: Sequence[Sequence[float]], seed: int) -> Ratio:
     return Ratio(float(np.median(rounds)), low, high, tuple(map(float, rounds)))
 
 
-def _precise(probes: Iterable[Probe], precision: float) -> bool:
-    """Whether every call that did not fail has a median that is known to `precision`."""
-    walls = [[taken.wall_secs for taken in probe.taken if taken.wall_secs] for probe in probes if probe.error is None]
-    return all(median_error(samples) <= precision for samples in walls)
+def _precise(taken: Sequence[Sequence[TimeSample | None]], precision: float) -> bool:
+    """Whether the median ratio of the first to each other is known to `precision`; a call that failed has none."""
+    reference, *others = taken
+    ratios = [
+        [
+            a.wall_secs / b.wall_secs
+            for a, b in zip(reference, other, strict=True)
+            if a and b and a.wall_secs and b.wall_secs
+        ]
+        for other in others
+    ]
+    return all(median_error(rounds) <= precision for rounds in ratios if rounds)
 
 
 def _clock(wanted: str | None, measurements: Mapping[str, Measurement]) -> str:

@@ -100,11 +100,20 @@ def faster_half(samples: Sequence[float]) -> float | None:
 
 
 def median_error(samples: Sequence[float]) -> float:
-    """Standard error of the median / the median, for samples that scatter normally; infinite of fewer than two."""
+    """Standard error of the median / the median; see `error_of_median`."""
     middle, spread = median(samples), interquartile_range(samples)
-    if len(samples) < 2 or not middle or spread is None:
+    return math.inf if middle is None or spread is None else error_of_median(middle, spread, len(samples))
+
+
+def error_of_median(middle: float, spread: float, count: int) -> float:
+    """Standard error of a median / the median, of samples that scatter normally; infinite of fewer than two.
+
+    Args:
+        middle: the median. spread: the interquartile range. count: how many samples.
+    """
+    if count < 2 or not middle:
         return math.inf
-    return math.sqrt(math.pi / 2) * spread / (IQR_OF_NORMAL * middle * math.sqrt(len(samples)))
+    return math.sqrt(math.pi / 2) * spread / (IQR_OF_NORMAL * middle * math.sqrt(count))
 
 
 def median(samples: Sequence[float]) -> float | None:

@@ -55,7 +55,7 @@ STAGES = (
     ),
     FlowStage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",), usual_secs=15),
     FlowStage(
-        "decide", modelling.decide_plan, (files.PREDICTOR, files.TUNED), (files.PLAN,),
+        "decide", modelling.decide_plan, (files.PREDICTOR, files.TUNED, files.RECORDS), (files.PLAN,),
         ("goal", "plan", "sparsities", "sensitivity", "rounds", "budget"),
     ),
     FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),

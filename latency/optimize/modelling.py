@@ -16,6 +16,7 @@ from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job
 from latency.planning.losses import losses_of
 from latency.planning.measure_uncertain import check_device
 from latency.planning.planner import Measuring, decide
+from latency.records.read import read_records
 from models.plans.plan import Plan
 
 
@@ -50,7 +51,7 @@ def decide_plan(job: Job, report: Report) -> str:
     predictor, session = Predictor.load(job.path(PREDICTOR)), job.lease.session
     check_device(predictor, session)
     forecaster = forecaster_of(job, predictor)
-    measuring = Measuring(session, job.settings, job.secs_left())
+    measuring = Measuring(session, job.settings, job.secs_left(), read_records(job.path(RECORDS)))
     plan = decide(
         job.graph, forecaster, losses_of(job.graph, request.spec.blocks, request.sensitivity), request.goal,
         request.sparsities, measuring=measuring, report=report,

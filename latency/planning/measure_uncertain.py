@@ -1,9 +1,9 @@
 """Confirm: what predictions leave open is timed on the device, dense and sparse of a layer in one interleaved run.
 
-A layer is timed where the interval of a variant's ratio to dense holds 1, or a prediction is in doubt; others stay
-predicted. Of a layer that is timed, what may be faster than its fastest measured option is timed, too, so that the
-choice between variants is between measured times. What fails on the device is no option any more. Layers with equal
-workloads are timed once.
+What records say is taken first. Then a layer is timed where the interval of a variant's ratio to dense holds 1, or a
+prediction is in doubt; others stay predicted. Of a layer that is timed, what may be faster than its fastest measured
+option is timed, too, so that the choice between variants is between measured times. What fails on the device is no
+option any more. Layers with equal workloads are timed once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from devices.timing.measurement import Measurement, median_error
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from latency.cost_model.predictor import Predictor
-from latency.planning.assignment import KernelOption, LayerOptions, is_uncertain
+from latency.planning.assignment import LayerOptions, is_uncertain
+from latency.planning.known_times import KnownTimes, WorkloadTimes, estimate_of
 from latency.planning.options import NetworkOptions
 from latency.profiling.bench import LayerBench, Outcome
 from latency.profiling.interleaved_run import RunSettings
@@ -35,8 +36,6 @@ from models.plans.time_estimate import TimeEstimate
 
 log = logging.getLogger("latency.planning.measure_uncertain")
 
-#: standard errors to either side that hold 90 % of a normal distribution
-Z = 1.645
 #: what a device says to be the one a predictor was fitted on: (what, of the predictor's metadata, of the device)
 SAME = (("profile", "device", "profile"), ("device", "gpu", "name"))
 
@@ -47,11 +46,13 @@ class MeasuredOptions:
 
     Attributes:
         network: it, with measured options in place of predicted ones.
+        known: layers that records told the times of.
         timed: variants that were timed, dense ones included; `failed`: texts of those that failed.
         left: layers that stayed open, for want of time.
     """
 
     network: NetworkOptions
+    known: int
     timed: int
     failed: tuple[str, ...]
     left: int
@@ -73,8 +74,7 @@ def measure_uncertain(
     session: Session,
     recipe: Recipe,
     settings: RunSettings,
-    clock: str = "auto",
-    reference_ms: float | None = None,
+    known: KnownTimes = KnownTimes(),  # noqa: B008  never changed
     budget_secs: float | None = None,
     report: Report = no_report,
 ) -> MeasuredOptions:
@@ -84,8 +84,7 @@ def measure_uncertain(
         network: with predicted options.
         session: the device's; see `check_device`.
         recipe, settings: how layers are compiled and timed.
-        clock: that the predictor's times are of: "event", "wall", or "auto": events where there are any.
-        reference_ms: pace that times are brought to (`latency.profiling.normalise`), the predictor's.
+        known: what records say, and the clock and pace that times are wanted at.
         budget_secs: no layer is begun later than this; None: no end.
         report: told what is timed, how many layers are done and how many there are.
 
@@ -94,7 +93,10 @@ def measure_uncertain(
     """
     started = time.monotonic()
     bench = LayerBench(session, settings)
-    layers = {layer.layer: layer for layer in network.layers}
+    recorded = {
+        layer.layer: known.layer(network.workloads[layer.layer], layer, recipe, session) for layer in network.layers
+    }
+    layers = {layer.layer: recorded[layer.layer].replace_in(layer) for layer in network.layers}
     kinds: dict[Workload, list[str]] = {}
     for name in layers:
         if open_variants(layers[name]):
@@ -107,12 +109,14 @@ def measure_uncertain(
             left += len(names)
             continue
         report(names[0], number, len(order))
-        times_of_kind = WorkloadTimes(bench, recipe, clock, reference_ms).of(workload, layers[names[0]])
-        timed += times_of_kind.timed
-        failed += [f"{names[0]} {text}" for text in times_of_kind.failures]
+        timing = WorkloadTiming(bench, recipe, known, recorded[names[0]])
+        timing.run(workload, layers[names[0]])
+        timed += timing.timed
+        failed += [f"{names[0]} {text}" for text in timing.failures]
         for name in names:
-            layers[name] = times_of_kind.replace_in(layers[name])
-    return MeasuredOptions(replace(network, layers=tuple(layers.values())), timed, tuple(failed), left)
+            layers[name] = timing.found.replace_in(layers[name])
+    told = sum(bool(times.times) for times in recorded.values())
+    return MeasuredOptions(replace(network, layers=tuple(layers.values())), told, timed, tuple(failed), left)
 
 
 def open_variants(layer: LayerOptions) -> list[Sparsity]:
@@ -133,30 +137,35 @@ def rivals(layer: LayerOptions) -> list[Sparsity]:
     ]
 
 
-class WorkloadTimes:
-    """What the device says of one workload: times by sparsity, and what failed."""
+class WorkloadTiming:
+    """One workload on the device, beside what is known of it.
 
-    def __init__(self, bench: LayerBench, recipe: Recipe, clock: str, reference_ms: float | None) -> None:
-        self.bench, self.recipe, self.clock, self.reference_ms = bench, recipe, clock, reference_ms
-        self.options: dict[Sparsity | None, TimeEstimate] = {}
-        self.failed: dict[Sparsity | None, str] = {}
+    Attributes:
+        found: times and failures, the known ones among them.
+        timed: variants that were timed.
+    """
+
+    def __init__(self, bench: LayerBench, recipe: Recipe, wanted: KnownTimes, known: WorkloadTimes) -> None:
+        self.bench, self.recipe, self.wanted = bench, recipe, wanted
+        self.found, self._known = WorkloadTimes(dict(known.times), dict(known.failed)), known
         self.timed = 0
 
     @property
     def failures(self) -> list[str]:
-        return [f"{sparsity or 'dense'}: {why}" for sparsity, why in self.failed.items()]
+        """Of what was timed here."""
+        failed = self.found.failed
+        return [f"{variant or 'dense'}: {failed[variant]}" for variant in failed if variant not in self._known.failed]
 
-    def of(self, workload: Workload, layer: LayerOptions) -> WorkloadTimes:
+    def run(self, workload: Workload, layer: LayerOptions) -> None:
         """Time what is open of a layer, then what is open or may be faster beside the measured times."""
         known = layer
         while wanted := open_variants(known) or rivals(known):
             for part in runs([Group(workload, (None, *wanted))]):
                 outcomes, _ = self.bench.time(part, self.recipe.prepare(part))
                 self._keep(outcomes)
-            known = self.replace_in(known)
-            if None in self.failed:
+            known = self.found.replace_in(known)
+            if None in self.found.failed:
                 break
-        return self
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         """A variant's time is the dense one's of the first run times their ratio, in which drift cancels."""
@@ -164,48 +173,32 @@ class WorkloadTimes:
             sparsity = outcome.prepared.sparsity
             if outcome.failure is not None or outcome.measurement is None:
                 why = outcome.failure.reason if outcome.failure else "it was not timed"
-                self.failed[sparsity] = why.splitlines()[0]
+                self.found.failed[sparsity] = why.splitlines()[0]
                 continue
             self.timed += 1
-            estimate = times(outcome.measurement, self.clock, self._pace(outcome))
+            estimate = times(outcome.measurement, self.wanted.clock, self._pace(outcome))
             if sparsity is None:
-                self.options.setdefault(None, estimate)
-            elif outcome.ratio is not None and None in self.options:
+                self.found.times.setdefault(None, estimate)
+            elif outcome.ratio is not None and None in self.found.times:
                 relative = TimeEstimate(outcome.ratio.median, outcome.ratio.low, outcome.ratio.high)
-                self.options[sparsity] = relative.scaled(self.options[None].ms)
+                self.found.times[sparsity] = relative.scaled(self.found.times[None].ms)
             else:
-                self.options[sparsity] = estimate
+                self.found.times[sparsity] = estimate
 
     def _pace(self, outcome: Outcome) -> float:
         """What brings a measurement to the pace that times are wanted at."""
-        wall = outcome.measurement.wall_median_secs if outcome.measurement else None
-        if self.reference_ms is None or outcome.to_reference is None or not wall:
+        wall, pace = outcome.measurement.wall_median_secs if outcome.measurement else None, self.wanted.reference_ms
+        if pace is None or outcome.to_reference is None or not wall:
             return 1.0
-        return 1e-3 * self.reference_ms * outcome.to_reference / wall
-
-    def replace_in(self, layer: LayerOptions) -> LayerOptions:
-        """A layer with measured options in place of predicted ones, and without those that failed."""
-        variants = [self._with_time(variant) for variant in layer.variants if variant.sparsity not in self.failed]
-        dense = layer.dense
-        if None in self.failed:
-            dense = replace(dense, doubt=f"the dense kernel failed on the device: {self.failed[None]}")
-            variants = [replace(variant, doubt=dense.doubt) for variant in variants]
-        return replace(layer, dense=self._with_time(dense), variants=tuple(variants))
-
-    def _with_time(self, option: KernelOption) -> KernelOption:
-        if option.sparsity not in self.options:
-            return option
-        return replace(option.with_time(self.options[option.sparsity]), measured=True, doubt=None)
+        return 1e-3 * pace * outcome.to_reference / wall
 
 
 def times(measurement: Measurement, clock: str, factor: float = 1.0) -> TimeEstimate:
-    """The median in milliseconds, and what it may be off by (Z standard errors) to either side, all times `factor`."""
+    """The median in milliseconds with its interval, all times `factor`."""
     event = clock == "event" or (clock == "auto" and measurement.event_median_secs is not None)
     middle = measurement.event_median_secs if event else measurement.wall_median_secs
     assert middle is not None
-    off = Z * median_error(measurement.event_secs if event else measurement.wall_secs)
-    half, scale = min(off, 0.5) * middle, 1e3 * factor
-    return TimeEstimate(scale * middle, scale * (middle - half), scale * (middle + half))
+    return estimate_of(1e3 * factor * middle, median_error(measurement.event_secs if event else measurement.wall_secs))
 
 
 def measure_dense_network(
@@ -214,16 +207,19 @@ def measure_dense_network(
     recipe: Recipe,
     settings: RunSettings,
     dtype: str,
-    reference_ms: float | None = None,
+    known: KnownTimes = KnownTimes(),  # noqa: B008  never changed
 ) -> NetworkOptions:
-    """The network with its dense time measured, at the pace of `reference_ms`.
+    """The network with its dense time measured, at the pace of `known`; timed only where that has no record of it.
 
     Raises:
         UsageError: it failed. DeviceUnreachable: the device is gone.
     """
-    reference = ReferenceKernel(session, settings.patience, log.info, host=settings.host)
-    record = network_record(session, NetworkVariant(network.graph, None, dtype), recipe, settings, reference)
-    record = normalise_record(record, reference_ms)
+    variant = NetworkVariant(network.graph, None, dtype)
+    record = known.network(variant, session)
+    if record is None:
+        reference = ReferenceKernel(session, settings.patience, log.info, host=settings.host)
+        timed = network_record(session, variant, recipe, settings, reference)
+        record = normalise_record(timed, known.reference_ms)
     if record.failure is not None or record.wall_ms is None:
         why = record.failure.reason if record.failure else "it has no wall time"
         raise UsageError(f"the dense network was not timed: {why}")
@@ -234,7 +230,8 @@ def measure_dense_network(
 def describe_measured(confirmed: MeasuredOptions, device: Mapping[str, object]) -> list[str]:
     """What was timed, for the plan's notes."""
     name = device.get("name") or device.get("spec")
-    notes = [f"{confirmed.timed} variants whose gain was open were timed on {name}"]
+    notes = [f"{confirmed.known} layers were timed before the predictor was fitted"] if confirmed.known else []
+    notes.append(f"{confirmed.timed} variants whose gain was open were timed on {name}")
     if confirmed.failed:
         notes.append(f"{len(confirmed.failed)} failed and are no options: {'; '.join(confirmed.failed[:3])}")
     if confirmed.left:

@@ -11,11 +11,13 @@ from fleetpose.progress import Report, no_report
 from latency.network_model.forecast import Forecaster
 from latency.planning.assignment import KernelOption
 from latency.planning.explain_plan import make_plan
+from latency.planning.known_times import KnownTimes
 from latency.planning.losses import Losses
 from latency.planning.measure_uncertain import describe_measured, measure_dense_network, measure_uncertain
 from latency.planning.options import ANY_GAIN, MILD_BLOCK, Goal, NetworkOptions, choose_options, predict_options
 from latency.planning.refine import Stand, refine_by_trials
 from latency.profiling.interleaved_run import RunSettings
+from latency.records.record import Record
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
@@ -29,11 +31,13 @@ class Measuring:
         session: an open session of the predictor's device; see `latency.planning.measure_uncertain.check_device`.
         settings: of every run, and the processor that serves the device.
         budget_secs: no layer is begun later than this; None: no end. Whole networks are timed whatever the time.
+        records: of the device, such as those that the predictor was fitted to; what they tell is not timed again.
     """
 
     session: Session
     settings: RunSettings = field(default_factory=RunSettings)
     budget_secs: float | None = None
+    records: Sequence[Record] = ()
 
 
 def decide(
@@ -87,12 +91,12 @@ def _measure_options(
     session, settings = measuring.session, measuring.settings
     recipe = replace(forecaster.recipe, host=settings.host, runs_nothing=not session.runs_kernels)
     about = forecaster.predictor.metadata
-    clock, pace = about.get("clock", "auto"), about.get("reference_ms")
-    measured = measure_uncertain(network, session, recipe, settings, clock, pace, measuring.budget_secs, report)
+    known = KnownTimes(measuring.records, about.get("clock", "auto"), about.get("reference_ms"))
+    measured = measure_uncertain(network, session, recipe, settings, known, measuring.budget_secs, report)
     network = measured.network
     if session.runs_kernels and (goal.target_ms is not None or goal.speedup is not None):
         report("the whole network, dense")
-        network = measure_dense_network(network, session, recipe, settings, forecaster.dtype, pace)
+        network = measure_dense_network(network, session, recipe, settings, forecaster.dtype, known)
     return network, describe_measured(measured, device_of(session))
 
 

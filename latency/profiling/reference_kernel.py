@@ -39,8 +39,8 @@ class Patience:
     Attributes:
         threshold: a reference kernel slower than this many times its best so far is waited for.
         wait_secs: at most, each time.
-        precision: relative standard error of a median beyond which more rounds are taken, `extend` times as many at
-            most.
+        precision: relative standard error of a median ratio beyond which more rounds are taken, `extend` times as many
+            at most.
         useless: interquartile range / median above which a variant is a failure of kind "noise".
     """
 

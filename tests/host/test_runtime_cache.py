@@ -33,12 +33,16 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
+#: builds of a program before its binary is kept, where a binary is dear (see program.cc)
+BUILDS = 6
+
+
 def stored(tag: str, cache: Path) -> Path:
-    """The file of `tag`'s entry, once there. PoCL's binaries are kept from the second build on (see program.cc)."""
-    first = build_and_run(tag)
-    if "stored" not in first:
-        assert first == {"misses": 1}
-        assert build_and_run(tag) == {"misses": 1, "stored": 1}
+    """The file of `tag`'s entry, once the binary is in it."""
+    results = [build_and_run(tag)]
+    while "stored" not in results[-1] and len(results) < BUILDS:
+        results.append(build_and_run(tag))
+    assert results == [{"misses": 1}] * (len(results) - 1) + [{"misses": 1, "stored": 1}]
     return max(cache.glob("opencl-*.bin"), key=lambda file: file.stat().st_mtime_ns)
 
 
@@ -100,7 +104,7 @@ def test_source_and_options_are_in_the_key(cache, tag, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_no_error(tag, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("FLEETPOSE_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    for _ in range(2):
+    for _ in range(BUILDS):
         result = build_and_run(tag)
         assert result["misses"] == 1
         assert "stored" not in result

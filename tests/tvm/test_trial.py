@@ -12,7 +12,7 @@ from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import PredictedStep
 from latency.planning.assignment import KernelOption, LayerOptions, allowed_options
 from latency.planning.explain_plan import dense_reason, make_plan
-from latency.planning.measure_uncertain import WorkloadTimes
+from latency.planning.known_times import WorkloadTimes
 from latency.planning.options import Goal, NetworkOptions, choose_options, target_of
 from latency.planning.reasons import DenseKind
 from latency.planning.refine import NEAR, TRIALS, refine_by_trials
@@ -197,8 +197,7 @@ def test_a_choice_by_what_is_saved_is_the_best_of_all(saved):
 def test_measured_options_are_in_no_doubt():
     """The reason of a layer whose measured gain is within the noise is that, and not the doubt of its predictions."""
     dense, sparse = (replace(option(ms, zeros), doubt="never seen") for ms, zeros in ((2.0, 0.0), (1.0, 0.5)))
-    times = WorkloadTimes(bench=None, recipe=None, clock="wall", reference_ms=None)
-    times.options = {None: TimeEstimate(2.0, 1.8, 2.2), sparse.sparsity: TimeEstimate(1.9, 1.7, 2.1)}
+    times = WorkloadTimes({None: TimeEstimate(2.0, 1.8, 2.2), sparse.sparsity: TimeEstimate(1.9, 1.7, 2.1)}, {})
     layer = LayerOptions("l", dense, (sparse,))
     assert dense_reason(layer, 0.0).kind is DenseKind.DOUBTED
     assert dense_reason(times.replace_in(layer), 0.0).kind is DenseKind.UNSURE

@@ -13,7 +13,7 @@ struct ProgramStats {
   std::uint64_t hits = 0;      // built from a cached binary
   std::uint64_t misses = 0;    // no entry, or a note only
   std::uint64_t rejected = 0;  // an entry that was damaged, foreign, or that the driver refused
-  std::uint64_t noted = 0;     // seen for the first time where asking for a binary is dear (PoCL): stored next time
+  std::uint64_t noted = 0;     // seen but a few times where asking for a binary is dear (PoCL): stored later
   std::uint64_t stored = 0;
   std::uint64_t not_stored = 0;  // e.g. the folder is not writable
   double build_secs = 0;         // in the driver's compiler, from source or from a binary
