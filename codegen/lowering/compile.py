@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ class CompiledNetwork:
         """Write the network as a shared object. Raises LinkError."""
         export_shared(self.executable, path, self.host, linker)
 
+    @cached_property
+    def _exported(self) -> tempfile.TemporaryDirectory:
+        """A folder with the shared object, kept as long as the network, which may be sent several times."""
+        folder = tempfile.TemporaryDirectory(prefix="fleetpose-network-")
+        self.export(Path(folder.name) / "network.so")
+        return folder
+
     def load(self, session: Session) -> TimedCall:
         """The network on the session's device, its first input size ready to be timed on an input of zeros.
 
@@ -57,10 +65,7 @@ class CompiledNetwork:
 
         Raises DeviceUnreachable where the device goes away.
         """
-        with tempfile.TemporaryDirectory(prefix="fleetpose-network-") as folder:
-            path = Path(folder) / "network.so"
-            self.export(path)
-            module = session.load(path)
+        module = session.load(Path(self._exported.name) / "network.so")
         entry = self.lowered.entries[0]
 
         def load() -> TimedCall:

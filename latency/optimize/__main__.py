@@ -44,7 +44,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_flags(goals, Request, ("plan",))
     add_flags(goal, Request, ("sensitivity",))
     add_sparsities(goal)
-    add_flags(parser.add_argument_group("photographs"), Request, ("data", "train", "photographs", "val", "image"))
+    photographs = ("data", "train", "photographs", "reconstruction", "val", "image")
+    add_flags(parser.add_argument_group("photographs"), Request, photographs)
     effort = parser.add_argument_group("effort")
     add_flags(effort, Request, ("budget_minutes", "tune", "around", "rounds", "wait_secs", "seed"))
     return parser

@@ -59,7 +59,7 @@ STAGES = (
         ("goal", "plan", "sparsities", "sensitivity", "rounds", "budget"),
     ),
     FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
-          ("weights", "data", "photographs", "training_minutes", "seed"), usual_secs=40),
+          ("weights", "data", "photographs", "reconstruction", "training_minutes", "seed"), usual_secs=40),
     FlowStage("build", making.build_artifacts, (files.PLAN, files.PRUNED, files.TUNED),
           (files.DENSE_SO, files.SPARSE_SO),
           ("weights", "seed"), usual_secs=60),
@@ -70,7 +70,8 @@ STAGES = (
     FlowStage("compare", checking.compare, (files.DENSE_SO, files.SPARSE_SO), (files.COMPARED,), ("image", "rounds"),
           usual_secs=20),
     FlowStage("accuracy", judging.judge_accuracy, (files.PRUNED,), (files.ACCURACY,),
-          ("weights", "val", "data", "photographs", "training_minutes", "image", "seed"), usual_secs=60),
+          ("weights", "val", "data", "photographs", "reconstruction", "training_minutes", "image", "seed"),
+          usual_secs=60),
     FlowStage("report", reporting.write_result, writes=(files.RESULT,), always=True, usual_secs=2),
 )  # fmt: skip
 

@@ -76,6 +76,7 @@ class Job:
     lease: Lease
     deadline: float | None = None
     stages: list[tuple[str, str, float]] = field(default_factory=list)
+    _recipe: tuple[str, Recipe] | None = None
 
     def path(self, name: str) -> Path:
         """A file of the folder."""
@@ -122,8 +123,12 @@ class Job:
         return RunSettings(request.rounds, seed=request.seed, patience=patience, host=self.host)
 
     def recipe(self) -> Recipe:
-        """How layers are compiled: by the tuned data of the folder."""
-        return Recipe(self.profile, Tuned.load(self.path(TUNED).absolute()).choice, self.request.seed, self.host)
+        """How layers are compiled: by the tuned data of the folder; one recipe as long as these stay the same."""
+        digest = sha256(self.path(TUNED))
+        if self._recipe is None or self._recipe[0] != digest:
+            tuned = Tuned.load(self.path(TUNED).absolute())
+            self._recipe = digest, Recipe(self.profile, tuned.choice, self.request.seed, self.host)
+        return self._recipe[1]
 
     def secs_left(self) -> float | None:
         """Until the deadline; None: no end."""

@@ -33,7 +33,7 @@ def prune_weights(job: Job, report: Report) -> str:
     minutes = request.training_minutes if tuple(spec.outputs) == ("heatmaps", "pafs") else None
     training = None if minutes is None else TrainSettings(minutes=minutes, recipe=RECIPE, lr=LR, seed=request.seed)
     data = read_photographs(request.data, unlabelled=True) if training is not None else None
-    settings = PruneSettings(training=training, seed=request.seed)
+    settings = PruneSettings(training=training, seed=request.seed, reconstruction=request.reconstruction)
     prune(network, graph, spec, plan, settings, inputs=inputs, data=data, files=files, report=report)
     save_weights(network, job.path(PRUNED), force=True)
     files.remove()

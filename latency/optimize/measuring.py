@@ -10,6 +10,7 @@ from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import TuneSettings
 from codegen.tuning.tuner import tune as tune_tasks
 from fleetpose.progress import Report
+from latency.cost_model.fitting import LEAST_SAMPLES
 from latency.optimize.job import RECORDS, TUNED, Job
 from latency.profiling.around import sample_around
 from latency.profiling.collector import Collector
@@ -21,6 +22,9 @@ from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 
 DTYPES = ("float32",)
+#: times of layers that are collected whatever the budget: a little more than a predictor needs, since some are of
+#: operations that it is not fitted to
+ENOUGH_TIMES = 3 * LEAST_SAMPLES // 2
 #: zeros that one variant of each family is tuned under; others take what is most similar
 TUNED_ZEROS = 0.75
 
@@ -68,7 +72,7 @@ def collect(job: Job, report: Report) -> str:
     plans = [Plan.load(request.plan)] if request.plan is not None else []
     networks = network_variants([job.graph], plans, DTYPES)
     with Journal(job.path(RECORDS)) as journal:
-        collector = Collector(journal, job.recipe(), job.settings, report, job.secs_left())
+        collector = Collector(journal, job.recipe(), job.settings, report, job.secs_left(), least=ENOUGH_TIMES)
         collection = collect_records(collector, session, groups, networks)
         if collection.stopped is not None:
             raise collection.stopped

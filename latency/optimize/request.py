@@ -16,6 +16,7 @@ from latency.planning.options import ANY_GAIN, Goal
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.pose.decoding.decoders import decoder_for
+from models.prune.settings import EFFORT, RECONSTRUCTIONS
 from models.resolve import model_spec
 from models.zoo.spec import ModelSpec
 
@@ -56,6 +57,7 @@ class Request:
         (), "photographs to prune and train on (default: none; the smallest weights are removed)", metavar="DIR"
     )
     photographs: int = option(32, "of --data that layers are reconstructed on")
+    reconstruction: str = option("full", EFFORT, choices=RECONSTRUCTIONS)
     val: Path | None = option(None, "COCO folder that accuracy is judged on; not of --data", metavar="DIR")
     image: Path | None = option(None, "photograph of people (default: scikit-image's astronaut)", metavar="PHOTO")
     tune: bool = option(True, "use the tuned data that there are, without tuning")

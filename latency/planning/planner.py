@@ -17,6 +17,7 @@ from latency.planning.measure_uncertain import describe_measured, measure_dense_
 from latency.planning.options import ANY_GAIN, MILD_BLOCK, Goal, NetworkOptions, choose_options, predict_options
 from latency.planning.refine import Stand, refine_by_trials
 from latency.profiling.interleaved_run import RunSettings
+from latency.profiling.prepare import Recipe
 from latency.records.record import Record
 from models.graph.network import Graph
 from models.plans.plan import Plan
@@ -32,12 +33,14 @@ class Measuring:
         settings: of every run, and the processor that serves the device.
         budget_secs: no layer is begun later than this; None: no end. Whole networks are timed whatever the time.
         records: of the device, such as those that the predictor was fitted to; what they tell is not timed again.
+        recipe: of the device's kernels; networks that it has compiled are not compiled again. None: the forecaster's.
     """
 
     session: Session
     settings: RunSettings = field(default_factory=RunSettings)
     budget_secs: float | None = None
     records: Sequence[Record] = ()
+    recipe: Recipe | None = None
 
 
 def decide(
@@ -79,7 +82,7 @@ def decide(
 
     if measuring is None or network.whole is None:
         return plan(network)
-    recipe = replace(forecaster.recipe, host=measuring.settings.host)
+    recipe = _recipe_of(measuring, forecaster)
     stand = Stand(measuring.session, graph, recipe, measuring.settings, forecaster.dtype, report)
     return refine_by_trials(network, goal, plan, stand.time)
 
@@ -89,7 +92,7 @@ def _measure_options(
 ) -> tuple[NetworkOptions, list[str]]:
     """The network with what was open timed, and what the plan is to say of that."""
     session, settings = measuring.session, measuring.settings
-    recipe = replace(forecaster.recipe, host=settings.host, runs_nothing=not session.runs_kernels)
+    recipe = _recipe_of(measuring, forecaster)
     about = forecaster.predictor.metadata
     known = KnownTimes(measuring.records, about.get("clock", "auto"), about.get("reference_ms"))
     measured = measure_uncertain(network, session, recipe, settings, known, measuring.budget_secs, report)
@@ -98,6 +101,12 @@ def _measure_options(
         report("the whole network, dense")
         network = measure_dense_network(network, session, recipe, settings, forecaster.dtype, known)
     return network, describe_measured(measured, device_of(session))
+
+
+def _recipe_of(measuring: Measuring, forecaster: Forecaster) -> Recipe:
+    """How what is timed is compiled."""
+    recipe = measuring.recipe or forecaster.recipe
+    return replace(recipe, host=measuring.settings.host, runs_nothing=not measuring.session.runs_kernels)
 
 
 def _losses_text(chosen: Sequence[KernelOption], losses: Losses) -> str:

@@ -43,6 +43,7 @@ class Collector:
         report: told what is being done, the variants done and all variants.
         budget_secs: no run is begun later than this after the start; None: no end.
         order: puts the runs into the order they are done in (default: as they come).
+        least: layers' times that the file is to have whatever the budget.
         measured: records written.
         failed: those of them that are failures, by kind.
     """
@@ -53,6 +54,7 @@ class Collector:
     report: Report = no_report
     budget_secs: float | None = None
     order: Order | None = None
+    least: int = 0
     measured: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
@@ -108,8 +110,10 @@ class Collector:
         )
 
     def expired(self) -> bool:
-        """Whether the time is over."""
-        return self.budget_secs is not None and time.monotonic() - self.started >= self.budget_secs
+        """Whether the time is over, and the least is done."""
+        if self.budget_secs is None or time.monotonic() - self.started < self.budget_secs:
+            return False
+        return sum(record.ok and record.kind == "layer" for record in self.journal.records) >= self.least
 
     def _keep(self, records: list[Record], what: str) -> None:
         written = self.journal.append(records)

@@ -65,11 +65,20 @@ class NetworkVariant:
 def compile_variant(variant: NetworkVariant, recipe: Recipe) -> CompiledNetwork:
     """Compile it by the schedules that its layers are timed with. Raises what lowering or TVM raises.
 
-    The network has zeros wherever its plan asks for some, whatever its weights.
+    The network has zeros wherever its plan asks for some, whatever its weights. A dense one is compiled once a recipe.
     """
-    graph = prune_graph(variant.graph, variant.plan) if variant.plan else variant.graph
-    sparsities = variant.plan.sparsities if variant.plan else {}
-    return compile_network([graph], recipe.profile, Options(variant.dtype, sparsities, recipe.choose), recipe.host)
+    if variant.plan is not None:
+        graph = prune_graph(variant.graph, variant.plan)
+        return _compile(graph, Options(variant.dtype, variant.plan.sparsities, recipe.choose), recipe)
+    key = (id(variant.graph), variant.dtype, recipe.host)
+    if key not in recipe.networks:
+        options = Options(variant.dtype, choose=recipe.choose)
+        recipe.networks[key] = (variant.graph, _compile(variant.graph, options, recipe))
+    return recipe.networks[key][1]
+
+
+def _compile(graph: Graph, options: Options, recipe: Recipe) -> CompiledNetwork:
+    return compile_network([graph], recipe.profile, options, recipe.host)
 
 
 def network_variants(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]) -> list[NetworkVariant]:

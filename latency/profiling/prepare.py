@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights, Workload
+from codegen.lowering.compile import CompiledNetwork
 from codegen.lowering.layer import CompiledLayer, compile_layer, random_operands
 from codegen.schedules import default_choice
 from devices.profile import Profile
@@ -22,6 +23,7 @@ from fleetpose.interrupt import hold_interrupt
 from latency.profiling.space import Group
 from latency.records.record import Failure
 from models.graph.layer import Layer
+from models.graph.network import Graph
 from models.graph.reference import run_layer
 from models.plans.sparsity import Sparsity
 
@@ -61,6 +63,7 @@ class Recipe:
         seed: of the random operands.
         host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
         runs_nothing: for the null device: schedules are chosen, nothing is compiled.
+        networks: dense networks that were compiled by this recipe, with their graphs; they are compiled once.
     """
 
     profile: Profile
@@ -68,6 +71,7 @@ class Recipe:
     seed: int = 0
     host: str = "native"
     runs_nothing: bool = False
+    networks: dict[tuple, tuple[Graph, CompiledNetwork]] = field(default_factory=dict, compare=False, repr=False)
 
     def prepare(self, group: Group) -> list[Prepared]:
         """Every variant of a group, the dense one first."""

@@ -56,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
     add_flags(parser, TrainSettings, TRAINING, recipe=RECIPE, lr=LR, ema=EMA)
     add_flags(parser, Strength)
+    add_flags(parser, PruneSettings, ("reconstruction",))
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     parser.add_argument("--teacher", help="a registered network to learn from (default: the dense network itself)")
     parser.add_argument("--teacher-weights", metavar="FILE", help="weights of --teacher")
@@ -78,7 +79,9 @@ def _settings(arguments: argparse.Namespace, steps: int | None) -> PruneSettings
     if steps is not None or arguments.minutes is not None:
         training = from_arguments(TrainSettings, arguments, steps=steps, minutes=arguments.minutes)
     strength = from_arguments(Strength, arguments)
-    return PruneSettings(arguments.method, training, strength, arguments.seed, arguments.device)
+    return PruneSettings(
+        arguments.method, training, strength, arguments.seed, arguments.device, arguments.reconstruction
+    )
 
 
 def _check(arguments: argparse.Namespace) -> tuple[Plan, Photographs | None, PruneSettings]:

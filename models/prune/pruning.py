@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 from torch import nn
@@ -19,7 +20,7 @@ from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.methods import constraint_for, load_or_make_start, prune_at_once
-from models.prune.reconstruction.layerwise import ReconstructionSettings
+from models.prune.reconstruction.layerwise import EFFORTS
 from models.prune.settings import PruneFiles, PruneSettings
 from models.train.constraint import Constraint
 from models.train.data.photographs import Photographs
@@ -101,9 +102,10 @@ def _prune_at_once(
     report: Report,
 ) -> None:
     """Reconstruct `network`; where a training follows, only if its files do not hold the result already."""
+    reconstruction = replace(EFFORTS[settings.reconstruction], seed=settings.seed)
 
     def reconstruct_layers() -> None:
-        prune_at_once(network, graph, plan, inputs, ReconstructionSettings(seed=settings.seed), report)
+        prune_at_once(network, graph, plan, inputs, reconstruction, report)
 
     if settings.training is None or files is None:
         reconstruct_layers()
@@ -113,7 +115,9 @@ def _prune_at_once(
     texts = json.dumps(plan.to_json()).encode()
     digests = [tensors_digest(network.state_dict()), hashlib.sha256(texts).hexdigest()]
     photographs = hashlib.sha256(inputs.tobytes()).hexdigest() if inputs is not None else ""
-    load_or_make_start(network, files.start, [*digests, photographs, str(settings.seed)], reconstruct_layers)
+    load_or_make_start(
+        network, files.start, [*digests, photographs, str(settings.seed), settings.reconstruction], reconstruct_layers
+    )
 
 
 def _constraint(

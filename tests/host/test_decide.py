@@ -6,11 +6,23 @@ from dataclasses import replace
 
 import pytest
 
+from codegen.lowering.sizes import trace_sizes
+from codegen.tuning.database import load_tuned
+from devices import open_device
+from devices.profile import load_profile
+from devices.timing.measure import device_of
 from fleetpose import cli
 from latency import audit, collect, decide, fit, predict
 from latency.cost_model.predictor import Predictor
+from latency.planning.assignment import KernelOption, LayerOptions
+from latency.planning.known_times import KnownTimes
+from latency.profiling.prepare import Recipe
+from latency.profiling.space import Group, network_workloads
+from latency.records.read import read_records
+from latency.records.record import Failure
 from models.plans.explain import explain
 from models.plans.plan import Plan
+from models.plans.sparsity import Sparsity
 from tests.printing_solver import make_solver_print
 from tests.small_network import register_small
 
@@ -126,6 +138,31 @@ def test_decide_times_on_the_device_what_is_open(capsys, tmp_path, host):
     assert measured
     assert all(choice.sparse is None or choice.sparse.measured for choice in measured)
     assert found["sparse_layers"] == len(plan.sparsities)
+
+
+def test_what_records_tell_is_not_timed_again(predictor):
+    """Of the null device, whose times are the same each time: a schedule that is not the recipe's is not taken."""
+    records = read_records(predictor.with_name("timings.jsonl"))
+    graph, sparsity = trace_sizes(MODEL, None, 0, [(32, 32)])[0], Sparsity.parse(SPARSITIES[0])
+    layer = LayerOptions("one", KernelOption(1.0, 0.9, 1.1, None), (KernelOption(1.0, 0.9, 1.1, sparsity),))
+    workload = dict(network_workloads(graph, load_profile("mali-g76")))["one"]
+    with open_device("null", "mali-g76") as session:
+        recipe = Recipe(session.profile, load_tuned(session.profile, None).choice, runs_nothing=True)
+        ids = {Group(workload, ()).identity(variant, device_of(session)): variant for variant in (None, sparsity)}
+        own = {ids[record.id]: record for record in records if record.id in ids}
+        assert set(own) == {None, sparsity}
+        found = KnownTimes(own.values()).layer(workload, layer, recipe, session)
+        assert found.times[None].ms == pytest.approx(own[None].event_ms or own[None].wall_ms)
+        ratio = own[sparsity].ratio_to_dense
+        expected = found.times[None].ms * ratio.median if ratio else own[sparsity].event_ms or own[sparsity].wall_ms
+        assert found.times[sparsity].ms == pytest.approx(expected)
+        options = found.replace_in(layer)
+        assert all(option.measured for option in (options.dense, *options.variants))
+        other = [replace(record, schedule={"schedule": "other"}) for record in own.values()]
+        assert KnownTimes(other).layer(workload, layer, recipe, session).times == {}
+        failed = replace(own[sparsity], failure=Failure("wrong", "off\nby 2"), event_ms=None, wall_ms=None,
+                         event_iqr_ms=None, wall_iqr_ms=None, ratio_to_dense=None)  # fmt: skip
+        assert KnownTimes([failed]).layer(workload, layer, recipe, session).replace_in(layer).variants == ()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ class ReconstructionSettings:
 
 
 DEFAULTS = ReconstructionSettings()
+#: settings by the names of models.prune.settings.RECONSTRUCTIONS
+EFFORTS = {"full": DEFAULTS, "quick": ReconstructionSettings(samples=3_000, rectify=1, attention=0.0)}
 
 
 def solve_layer(

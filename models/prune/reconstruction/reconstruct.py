@@ -37,7 +37,8 @@ def reconstruct(
         inputs: (N, *graph.input_shape) float32.
         report: called with each layer's name, layers done and layers in all.
     """
-    weights, known = torch_weights(graph), _importances(graph, inputs, settings)
+    weights = torch_weights(graph)
+    known = _importances(graph, inputs, settings, None if settings.compensate else set(sparsities))
     solved, generator = dict(graph.weights), torch.Generator().manual_seed(settings.seed)
     first = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
     dense, pruned = {graph.input: first}, {graph.input: first}
@@ -61,10 +62,12 @@ def reconstruct(
     return replace(graph, weights=solved)
 
 
-def _importances(graph: Graph, inputs: np.ndarray, settings: ReconstructionSettings) -> dict[str, Importance]:
-    """Of every convolution; none where all positions and filters are to count alike."""
-    convs = [layer.name for layer in graph.layers if layer.op == "conv"]
-    return importances(graph, convs, inputs, settings.seed) if settings.attention else {}
+def _importances(
+    graph: Graph, inputs: np.ndarray, settings: ReconstructionSettings, layers: set[str] | None
+) -> dict[str, Importance]:
+    """Of the convolutions among `layers` (None: of all); none where all positions and filters are to count alike."""
+    convs = [layer.name for layer in graph.layers if layer.op == "conv" and (layers is None or layer.name in layers)]
+    return importances(graph, convs, inputs, settings.seed) if settings.attention and convs else {}
 
 
 def _draw(
