@@ -37,6 +37,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
     ),
     "look at a network": (
         Verb("list", "models.list", "list the networks that come with the package"),
+        Verb("check", "models.check", "show what of a network runs on kernels of ours, and what does not and why"),
         Verb("layers", "models.layers", "list the fused layers of a network: shapes, multiply-adds, receptive fields"),
         Verb("accuracy", "models.evaluate", "judge a network's poses on annotated photographs"),
         Verb("train", "models.train", "train a network on annotated photographs", True),

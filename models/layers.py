@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
@@ -15,6 +16,9 @@ from models.graph.receptive import receptive_fields
 from models.resolve import MODEL_HELP, create_model, model_spec
 from models.zoo.blocks import UNNAMED
 from models.zoo.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from models.frontend.results.residency import Residency
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,16 @@ def layers(model: str, size: tuple[int, int] | None = None) -> list[LayerRow]:
     Raises:
         UsageError: an unknown model, or a size it cannot take.
     """
+    return layer_rows(_trace(model, size), model_spec(model))
+
+
+def _trace(model: str, size: tuple[int, int] | None) -> Graph:
     from models.frontend.trace import trace
 
     spec = model_spec(model)
     if size and min(size) < spec.stride:
         raise UsageError(f"size {size[0]}x{size[1]} is smaller than {model}'s stride; give at least {spec.stride}")
-    return layer_rows(trace(create_model(model), (3, *(size or spec.size)), model), spec)
+    return trace(create_model(model), (3, *(size or spec.size)), model)
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -144,7 +152,7 @@ HEADER = (
 )
 
 
-def _print(rows: Sequence[LayerRow]) -> None:
+def _print(rows: Sequence[LayerRow], residency: Residency) -> None:
     cli.print_table(HEADER, [_cells(row) for row in rows])
     print()
     total = _sum(rows)
@@ -155,13 +163,16 @@ def _print(rows: Sequence[LayerRow]) -> None:
                 block,
                 block_sum.layers,
                 f"{block_sum.macs / 1e9:.3f}",
-                f"{100 * block_sum.macs / total.macs:.1f}",
+                f"{100 * block_sum.macs / (total.macs or 1):.1f}",
                 f"{block_sum.params / 1e6:.3f}",
             )
             for block, block_sum in {**block_sums(rows), "total": total}.items()
         ],
     )
     print("field: input pixels a cell can depend on; step: input pixels from cell to cell. Batch norms are folded.")
+    print(residency)
+    for cut in residency.cuts:
+        print(cut)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -176,7 +187,10 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     spec = model_spec(arguments.model)
     size = cli.image_size("x".join(arguments.size)) if arguments.size else spec.size
-    rows = layers(arguments.model, size)
+    from models.frontend.results.residency import residency_of_layers
+
+    graph = _trace(arguments.model, size)
+    rows, residency = layer_rows(graph, spec), residency_of_layers(graph.layers, graph.answer)
     if arguments.json:
         cli.print_json(
             {
@@ -186,10 +200,11 @@ def main(arguments: argparse.Namespace) -> int:
                 "params": sum(row.params for row in rows),
                 "blocks": {block: asdict(block_sum) for block, block_sum in block_sums(rows).items()},
                 "layers": [asdict(row) for row in rows],
+                "residency": residency.to_dict(),
             }
         )
     else:
-        _print(rows)
+        _print(rows, residency)
     return 0
 
 

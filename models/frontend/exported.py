@@ -70,11 +70,12 @@ class ProgramReader:
         #: the node of each of the network's outputs, as the module returns it
         self.results: list[fx.Node] = []
         self.constants = Constants()
+        self.post_processing: PostProcessing | None = None
 
     def network(self) -> Network:
         source = self._read_inputs()
         returned = self._returned()
-        ended = self._find_end(source, returned)
+        ended = self.post_processing = self._find_end(source, returned)
         bases = {node: peel_views(node) for node in returned.values() if isinstance(node, fx.Node)}
         wanted = [base for node, (base, _) in bases.items() if not ended or node not in ended.nodes]
         live = _ancestors([*wanted, *(ended.reads if ended else ())])

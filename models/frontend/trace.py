@@ -17,7 +17,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from fleetpose.errors import UsageError, first_line
-from models.frontend.draft import Draft, Network
+from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
 from models.frontend.results.nesting import flat_outputs
@@ -103,6 +103,8 @@ def finish(network: Network, name: str, dtype: Any) -> Graph:
     shapes = network.shapes()
     layers, weights = [], {}
     for draft in network.drafts:
+        if draft.op == UNSUPPORTED:
+            continue
         layer = _layer(draft, names, tuple(shapes[tensor] for tensor in draft.inputs))
         layers.append(layer)
         if draft.weight is not None:

@@ -49,7 +49,7 @@ ROOMS = {
         "zoo",
         "accuracy plans replace",
         "resolve",
-        "depth_search evaluate layers list train",
+        "check depth_search evaluate layers list train",
         "depth prune",
         "allocate sensitivity",
     ],
