@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from codegen.layout.plane import Plane
 from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.pooling import ADAPTIVE, overhang
 from models.graph.transposed import beyond_input
 
 
@@ -53,10 +54,15 @@ def border_read(layer: Layer) -> tuple[int, int]:
     """
     if layer.op in ("max_pool", "resize"):
         return (0, max(layer.padding[1], 1 if layer.op == "resize" else 0))
+    if layer.mode == ADAPTIVE:
+        return (0, 0)
+    if layer.op == "avg_pool":
+        rows, columns = (max(layer.padding[axis], overhang(layer, axis)) for axis in (0, 1))
+        return (rows, columns)
     if layer.transposed:
         rows, columns = (max(beyond_input(layer, axis)) for axis in (0, 1))
         return (rows, columns)
-    return layer.padding if layer.op in ("conv", "avg_pool") else (0, 0)
+    return layer.padding if layer.op == "conv" else (0, 0)
 
 
 def assign_layout(graph: Graph, lanes: int, item_bytes: int = 4) -> Layout:

@@ -19,8 +19,10 @@ from codegen.schedules.pattern import PATTERN
 from codegen.schedules.phases import PHASES
 from codegen.schedules.pointwise import POINTWISE
 from codegen.schedules.pool import POOL
+from codegen.schedules.pooling.regions import REGIONS
 from codegen.schedules.reductions.global_pool import GLOBAL_POOL
 from codegen.schedules.reductions.reduce import REDUCE
+from codegen.schedules.resampling.taps import TAPS
 from codegen.schedules.resize import RESIZE
 from codegen.schedules.rule import Rule
 from codegen.schedules.transposed.rule import TRANSPOSED
@@ -41,9 +43,11 @@ RULES: tuple[Rule, ...] = (
     IMAGE,
     TRANSPOSED,
     GLOBAL_POOL,
+    REGIONS,
     POOL,
     CONCAT,
     RESIZE,
+    TAPS,
     REDUCE,
     MATMUL,
     ELEMENTWISE,

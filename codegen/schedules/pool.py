@@ -20,6 +20,7 @@ from codegen.layout.plane import SLACK_VECTORS
 from codegen.schedules.rule import Rule
 from devices.profile import Profile
 from models.graph.layer import Layer
+from models.graph.pooling import ADAPTIVE, overhang
 
 #: kernels of more positions loop over them
 UNROLLED_POSITIONS = 25
@@ -41,7 +42,7 @@ class PoolTile:
 def space(workload: Workload, profile: Profile) -> list[PoolTile]:
     """Tiles that divide the image; on a CPU the largest first, on a GPU single vectors."""
     layer, output = workload.layer, workload.output
-    if layer.op not in ("max_pool", "avg_pool"):
+    if layer.op not in ("max_pool", "avg_pool") or layer.mode == ADAPTIVE:
         return []
     if layer.kernel[0] * layer.kernel[1] > UNROLLED_POSITIONS:
         return [PoolTile(1, 1)]
@@ -74,18 +75,21 @@ def make(workload: Workload, _weights: Weights, profile: Profile, tile: PoolTile
 
 def _window(workload: Workload, vector: Vector, rows: RowTiles) -> Callable[..., Iterator]:
     """The way to go through the values that a window combines: (buffer, channel, row, tile, vector) -> vectors."""
-    layer, source = workload.layer, workload.inputs[0]
-    columns = rows.across * rows.width * source.lanes * layer.stride[1] + layer.kernel[1] * layer.dilation[1]
-    inside = columns + source.lanes < source.pitch + SLACK_VECTORS * source.lanes
-    if layer.kernel[0] * layer.kernel[1] > UNROLLED_POSITIONS or layer.stride[1] > 2 or not inside:
-        visit = _each_position
-    else:
-        visit = _rows_first
+    layer = workload.layer
+    unrolled = layer.kernel[0] * layer.kernel[1] <= UNROLLED_POSITIONS and layer.stride[1] <= 2
+    visit = _rows_first if unrolled and _stays_inside(workload, rows) else _each_position
 
     def window(buffer, channel, row, across, number):
         yield from visit(buffer, workload, vector, rows, channel, row, across, number)
 
     return window
+
+
+def _stays_inside(workload: Workload, rows: RowTiles) -> bool:
+    """Whether whole vectors of every window lie in the buffer."""
+    layer, source = workload.layer, workload.inputs[0]
+    columns = rows.across * rows.width * source.lanes * layer.stride[1] + layer.kernel[1] * layer.dilation[1]
+    return columns + source.lanes < source.pitch + SLACK_VECTORS * source.lanes
 
 
 def _rows_first(buffer, workload: Workload, vector: Vector, rows: RowTiles, channel, row, across, number) -> Iterator:
@@ -113,11 +117,16 @@ def _each_position(
     """One vector per position; a loop in the kernel."""
     layer, source = workload.layer, workload.inputs[0]
     column = rows.column(across, number)
+    plain = layer.stride[1] == 1 and _stays_inside(workload, rows)
     with T.serial(0, layer.kernel[0]) as ky, T.serial(0, layer.kernel[1]) as kx:
         if layer.op == "avg_pool":
             yield load_window(buffer, workload, vector, rows, channel, row, across, number, (ky, kx))
         else:
             y = _row(layer, source.height, row, ky)
+            if plain:
+                value = vector.load(buffer, source.index(channel, y, column + _tap(layer, kx)))
+                yield _mask_padding(workload, vector, value, column, kx)
+                return
             places = [(column + lane) * layer.stride[1] + _tap(layer, kx) for lane in range(vector.lanes)]
             clamped = [T.max(T.min(place, source.width - 1), 0) for place in places]
             value = vector.gather([buffer[source.index(channel, y, place)] for place in clamped])
@@ -139,7 +148,7 @@ def _row(layer: Layer, height: int, row, ky):
     Steps of a whole dilation keep the repeated row within the window.
     """
     y = row * layer.stride[0] + ky * layer.dilation[0] - layer.padding[0]
-    if layer.op == "avg_pool" or layer.padding[0] == 0:
+    if layer.op == "avg_pool" or (layer.padding[0] == 0 and not overhang(layer, 0)):
         return y
     step = layer.dilation[0]
     if step == 1:
@@ -164,14 +173,18 @@ def _mask_padding(workload: Workload, vector: Vector, value, column, kx):
 
 
 def _divisor(workload: Workload, vector: Vector, row, column):
-    """Elements averaged, lane by lane; the padding counts iff the layer says so."""
+    """Elements averaged, lane by lane; the padding counts iff the layer says so, what lies beyond it never does."""
     layer, source = workload.layer, workload.inputs[0]
-    if layer.count_include_pad or layer.padding == (0, 0):
+    if layer.divisor:
+        return vector.splat(float(layer.divisor))
+    within = all(overhang(layer, axis) <= layer.padding[axis] for axis in (0, 1))
+    if within and (layer.count_include_pad or layer.padding == (0, 0)):
         return vector.splat(float(layer.kernel[0] * layer.kernel[1]))
 
     def inside(position, extent: int, axis: int):
+        counted = layer.padding[axis] if layer.count_include_pad else 0
         start = position * layer.stride[axis] - layer.padding[axis]
-        return T.min(start + layer.kernel[axis], extent) - T.max(start, 0)
+        return T.min(start + layer.kernel[axis], extent + counted) - T.max(start, -counted)
 
     counts = [inside(row, source.height, 0) * inside(column + lane, source.width, 1) for lane in range(vector.lanes)]
     return vector.gather([T.Cast(vector.dtype, T.max(count, 1)) for count in counts])

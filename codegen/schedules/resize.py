@@ -18,7 +18,9 @@ from devices.profile import Profile
 
 
 def space(workload: Workload, _profile: Profile) -> list[Unconfigured]:
-    return [Unconfigured()] if workload.layer.op == "resize" else []
+    layer = workload.layer
+    plain = layer.op == "resize" and layer.mode in ("nearest", "bilinear") and layer.scale == (0.0, 0.0)
+    return [Unconfigured()] if plain else []
 
 
 def make(workload: Workload, _weights: Weights, profile: Profile, _config: Unconfigured) -> Kernel:

@@ -53,7 +53,8 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
         "count_include_pad": layer.count_include_pad,
     }
     # what came later is named only where it is not the default, so that older records keep their ids
-    return {**values, "transposed": True} if layer.transposed else values
+    later = {"transposed": layer.transposed, "divisor": layer.divisor, "scale": list(layer.scale)}
+    return {**values, **{name: value for name, value in later.items() if value not in (False, 0, [0.0, 0.0])}}
 
 
 def layer_from_dict(values: Mapping[str, Any]) -> Layer:
@@ -66,6 +67,8 @@ def layer_from_dict(values: Mapping[str, Any]) -> Layer:
     )
     pairs = {name: tuple(fields[name]) for name in ("kernel", "stride", "padding", "dilation")}
     others = {**fields, **pairs, "epilogue": steps}
+    if "scale" in others:
+        others["scale"] = tuple(others["scale"])
     return Layer(name="", inputs=("",) * len(shapes), in_shapes=shapes, out_shape=out_shape, **others)
 
 

@@ -15,8 +15,10 @@ from models.frontend.activations import ACTIVATIONS
 from models.frontend.arithmetic import ARITHMETIC, constant
 from models.frontend.call import Answer, Call
 from models.frontend.draft import Draft, Margins
-from models.frontend.reductions import REDUCTIONS, reduce_mean
+from models.frontend.pools import POOLS
+from models.frontend.reductions import REDUCTIONS
 from models.frontend.refusal import USUAL_MEND
+from models.frontend.resizes import RESIZES
 from models.frontend.transposed import transposed_conv
 
 
@@ -65,47 +67,6 @@ def _pad(call: Call) -> Answer:
     return call.draft("pad", [call.tensor("self")], "pad", margins=(top, bottom, left, right))
 
 
-def _pool(call: Call, op: str) -> Answer:
-    name = call.tensor("self")
-    kernel = call.pair("kernel_size")
-    stride, (rows, columns) = call.pair("stride", kernel), call.pair("padding")
-    dilation = call.pair("dilation") if "dilation" in call.arguments else (1, 1)
-    if call.get("divisor_override") is not None:
-        raise call.refusal("divisor_override is not supported")
-    sizes = zip(call.shapes[name][1:], (rows, columns), kernel, stride, dilation, strict=True)
-    if call["ceil_mode"] and any((n + 2 * p - d * (k - 1) - 1) % s for n, p, k, s, d in sizes):
-        raise call.refusal(f"ceil_mode on {call.shapes[name][1:]} cuts windows short, which is not supported")
-    draft = call.draft(op, [name], op, kernel=kernel, stride=stride, dilation=dilation)
-    draft.margins = (rows, rows, columns, columns)
-    draft.count_include_pad = bool(call.get("count_include_pad", True))
-    return draft
-
-
-def _adaptive_pool(call: Call, op: str) -> Answer:
-    name = call.tensor("self")
-    (height, width), (rows, columns) = call.shapes[name][1:], call.shape[1:]
-    if height % rows or width % columns:
-        raise call.refusal(
-            f"{(height, width)} to {(rows, columns)} is not a whole ratio, which is all that is supported"
-        )
-    kernel = (height // rows, width // columns)
-    return call.draft(op, [name], op, kernel=kernel, stride=kernel)
-
-
-def _mean(call: Call) -> Answer:
-    plane = sorted(dim % 4 for dim in call["dim"] or ()) == [2, 3] and call["keepdim"] and call.get("dtype") is None
-    return _adaptive_pool(call, "avg_pool") if plane else reduce_mean(call)
-
-
-def _resize(call: Call, mode: str) -> Answer:
-    name = call.tensor("input" if "input" in call.arguments else "self")
-    scales = call.get("scale_factors") or [call.get("scales_h"), call.get("scales_w")]
-    for before, after, scale in zip(call.shapes[name][1:], call.shape[1:], scales, strict=True):
-        if scale is not None and before * scale != after:
-            raise call.refusal(f"scale {scale} of {before} is not whole; give the size instead")
-    return call.draft("resize", [name], "resize", mode=mode, align_corners=bool(call.get("align_corners")))
-
-
 def _identity(call: Call) -> Answer:
     if call.get("train"):
         raise call.refusal("dropout in training mode is not supported; call eval()")
@@ -136,15 +97,8 @@ TABLE: dict[str, Callable[[Call], Answer]] = {
     "cat": _cat,
     "pad": _pad,
     "constant_pad_nd": _pad,
-    "max_pool2d": lambda call: _pool(call, "max_pool"),
-    "max_pool2d_with_indices": lambda call: _pool(call, "max_pool"),
-    "avg_pool2d": lambda call: _pool(call, "avg_pool"),
-    "adaptive_avg_pool2d": lambda call: _adaptive_pool(call, "avg_pool"),
-    "_adaptive_avg_pool2d": lambda call: _adaptive_pool(call, "avg_pool"),
-    "adaptive_max_pool2d": lambda call: _adaptive_pool(call, "max_pool"),
-    "mean": _mean,
-    "upsample_nearest2d": lambda call: _resize(call, "nearest"),
-    "upsample_bilinear2d": lambda call: _resize(call, "bilinear"),
+    **POOLS,
+    **RESIZES,
     "dropout": _identity,
     "feature_dropout": _identity,
     "clone": _identity,

@@ -62,6 +62,8 @@ class Draft:
     reduction: Reduction | None = None
     transposed: bool = False
     product: Product | None = None
+    divisor: int = 0
+    scale: tuple[float, float] = (0.0, 0.0)
     epilogue: list[Step] = field(default_factory=list)
 
 

@@ -138,6 +138,8 @@ def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) ->
         reduction=draft.reduction,
         transposed=draft.transposed,
         product=draft.product,
+        divisor=draft.divisor,
+        scale=draft.scale,
         module=draft.path,
     )
 

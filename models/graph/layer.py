@@ -86,10 +86,13 @@ class Layer:
     (C, H, W), is "<layer>.value" of the graph's weights.
     `transposed`: the "conv" is a transposed convolution. Its stride, padding and dilation are those of the convolution
     it transposes, its output padding is what `out_shape` says, and its weight is stored as that of any convolution.
-    `padding` is symmetric (height, width); average pooling does not count padding in its divisor iff
-    `count_include_pad` is false. "resize" maps in_shapes[0] to out_shape with `mode` "nearest" | "bilinear" and
-    `align_corners`. "normalise", "softmax" and "reduce" combine elements as `reduction` says; "matmul" multiplies its
-    two operands as `product` says.
+    `padding` is symmetric (height, width). A pool's windows may reach beyond it, as torch's ceil_mode has it: positions
+    there count for nothing. Average pooling does not count padding in its divisor iff `count_include_pad` is false, and
+    divides by `divisor` where that is not 0. A pool of `mode` "adaptive" has windows of its own size for each output
+    position, `kernel` being the largest; see models.graph.pooling. "resize" maps in_shapes[0] to out_shape by a `mode`
+    of models.graph.resizing.MODES, with `align_corners` and, where that is not 0, `scale` input positions from one
+    output position to the next instead of what the extents say. "normalise", "softmax" and "reduce" combine elements
+    as `reduction` says; "matmul" multiplies its two operands as `product` says.
     """
 
     name: str
@@ -110,6 +113,8 @@ class Layer:
     reduction: Reduction | None = None
     transposed: bool = False
     product: Product | None = None
+    divisor: int = 0
+    scale: tuple[float, float] = (0.0, 0.0)
     module: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,8 @@ from math import ceil, inf
 
 from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.pooling import ADAPTIVE
+from models.graph.resizing import resize_taps
 from models.graph.transposed import phase_taps
 
 
@@ -103,6 +105,9 @@ def union(fields: Iterable[Axis]) -> Axis:
 def _through(layer: Layer, axis: int, before: Axis) -> Axis:
     if layer.transposed:
         return _through_transposed(layer, axis, before)
+    if layer.mode == ADAPTIVE:
+        step = before.stride * Fraction(layer.in_shapes[0][1 + axis], layer.out_shape[1 + axis])
+        return replace(before.through_window(layer.kernel[axis], padding=0), stride=step)
     if layer.op in ("conv", "max_pool", "avg_pool"):
         return before.through_window(layer.kernel[axis], layer.stride[axis], layer.dilation[axis], layer.padding[axis])
     if layer.op == "matmul":
@@ -110,7 +115,11 @@ def _through(layer: Layer, axis: int, before: Axis) -> Axis:
     if layer.reduction is not None and "HW"[axis] in layer.reduction.axes:
         return before.through_global_pool()
     if layer.op == "resize":
-        return before.through_resize(layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1], layer.mode == "bilinear")
+        extents = layer.in_shapes[0][axis + 1], layer.out_shape[axis + 1]
+        if layer.mode in ("nearest", "nearest_exact", "bilinear"):
+            return before.through_resize(*extents, layer.mode == "bilinear")
+        taps = resize_taps(layer, axis)[0].shape[1]
+        return replace(before.through_window(taps), stride=before.stride * Fraction(*extents))
     return before
 
 

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from fleetpose.errors import UsageError
 from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.pooling import run_pool
 from models.graph.reduction_reference import run_reduction
+from models.graph.resizing import run_resize
 from models.graph.steps import apply_step, combine
 from models.graph.transposed import run_transposed
 
@@ -67,12 +69,10 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
         if layer.transposed:
             return run_transposed(layer, x, weight, bias)
         return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
-    if layer.op == "max_pool":
-        return _max_pool(layer, x)
-    if layer.op == "avg_pool":
-        return F.avg_pool2d(x, layer.kernel, layer.stride, layer.padding, count_include_pad=layer.count_include_pad)
+    if layer.op in ("max_pool", "avg_pool"):
+        return run_pool(layer, x)
     if layer.op == "resize":
-        return _resize(layer, x)
+        return run_resize(layer, x)
     if layer.op == "concat":
         return torch.cat(operands, dim=1)
     if layer.product is not None:
@@ -82,22 +82,6 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
         parameters = (weights.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
         return run_reduction(layer.op, layer.reduction, x, *parameters)
     return x.expand(-1, *layer.out_shape)
-
-
-def _max_pool(layer: Layer, x: torch.Tensor) -> torch.Tensor:
-    rows, columns = layer.padding  # not F.max_pool2d's own padding, which must not exceed half the kernel
-    padded = F.pad(x, (columns, columns, rows, rows), value=-torch.inf)
-    return F.max_pool2d(padded, layer.kernel, layer.stride, 0, layer.dilation)
-
-
-def _resize(layer: Layer, x: torch.Tensor) -> torch.Tensor:
-    """Nearest: source index floor(i * in / out), in whole numbers. Bilinear: as torch, half-pixel or corners."""
-    if layer.mode == "bilinear":
-        return F.interpolate(x, size=layer.out_shape[1:], mode="bilinear", align_corners=layer.align_corners)
-    for axis in (2, 3):
-        before, after = x.shape[axis], layer.out_shape[axis - 1]
-        x = x.index_select(axis, torch.arange(after) * before // after)
-    return x
 
 
 def run_single(

@@ -61,7 +61,13 @@ def test_count_takes_training_mode_and_half_precision():
     assert count(module.train(), (3, 8, 8)) == count(module.eval(), (3, 8, 8))
 
 
-@pytest.mark.parametrize("module", [nn.ConvTranspose2d(3, 4, 3), nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 3))])
+@pytest.mark.parametrize("module", [nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 3))])
 def test_count_refuses_what_it_cannot_count(module):
     with pytest.raises(UsageError, match="only 2-D convolutions"):
         count(module, (3, 8, 8))
+
+
+def test_count_of_a_transposed_convolution_is_by_its_input():
+    (conv,) = count(nn.ConvTranspose2d(3, 4, (4, 2), 2), (3, 5, 6)).convs
+    assert conv.transposed
+    assert conv.macs == 3 * 5 * 6 * 4 * 8

@@ -40,7 +40,7 @@ def space(workload: Workload, profile: Profile) -> list[PlaneParts]:
     layer = workload.layer
     if layer.op not in ("max_pool", "avg_pool") or layer.out_shape[1:] != (1, 1):
         return []
-    if layer.kernel != layer.in_shapes[0][1:] or layer.padding != (0, 0):
+    if layer.kernel != layer.in_shapes[0][1:] or layer.padding != (0, 0) or layer.divisor:
         return []
     height = layer.kernel[0]
     parts = [1, *(part for part in (4, MOST_PARTS) if part <= height)]
