@@ -15,11 +15,11 @@ from models.frontend.activations import ACTIVATIONS
 from models.frontend.arithmetic import ARITHMETIC, constant
 from models.frontend.call import Answer, Call
 from models.frontend.draft import Draft, Margins
-from models.frontend.pools import POOLS
 from models.frontend.reductions import REDUCTIONS
 from models.frontend.refusal import USUAL_MEND
-from models.frontend.resizes import RESIZES
-from models.frontend.transposed import transposed_conv
+from models.frontend.windows.pools import POOLS
+from models.frontend.windows.resizes import RESIZES
+from models.frontend.windows.transposed import transposed_conv
 
 
 def _conv(call: Call) -> Answer:

@@ -1,0 +1,1 @@
+"""torch operators that slide windows over a map, as drafts: transposed convolutions, pools, resizes, pads."""
