@@ -116,7 +116,7 @@ def main(arguments: argparse.Namespace) -> int:
     from models.resolve import create_model, model_spec
 
     spec = model_spec(arguments.model)
-    graph = trace(create_model(arguments.model), (3, *spec.size), arguments.model)
+    graph = trace(create_model(arguments.model), spec.input_shape(), arguments.model)
     if families:
         plan = make_allocated_plan(graph, families, arguments.ratio, arguments.counted)
     else:

@@ -35,7 +35,7 @@ def check(model: str, weights: str | None = None, size: tuple[int, int] | None =
     spec = model_spec(model)
     if spec.fixed_size and size not in (None, spec.size):
         raise UsageError(f"{model} was exported for {spec.size[0]}x{spec.size[1]} only")
-    return residency_of(create_model(model, weights), (3, *(size or spec.size)))
+    return residency_of(create_model(model, weights), spec.input_shape(size))
 
 
 def print_residency(residency: Residency) -> None:

@@ -114,7 +114,7 @@ def _trace(model: str, size: tuple[int, int] | None) -> Graph:
     spec = model_spec(model)
     if size and min(size) < spec.stride:
         raise UsageError(f"size {size[0]}x{size[1]} is smaller than {model}'s stride; give at least {spec.stride}")
-    return trace(create_model(model), (3, *(size or spec.size)), model)
+    return trace(create_model(model), spec.input_shape(size), model)
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -19,16 +19,19 @@ from fleetpose.errors import UsageError
 
 Size = tuple[int, int]
 
+#: orders of channels that a photograph's can be brought into: the names of each order's channels
+ORDERS = {"BGR": ("blue", "green", "red"), "RGB": ("red", "green", "blue"), "GREY": ("brightness",)}
+
 
 @dataclass(frozen=True)
 class Preprocessing:
     """What a network expects: tensor = (pixel - mean) * scale, its channels in the order `channels`.
 
     mean: one value per channel, in the order of `channels`, in units of uint8 pixels.
-    channels: "BGR" or "RGB".
+    channels: "BGR", "RGB", or "GREY", one channel of brightness.
     """
 
-    mean: tuple[float, float, float]
+    mean: tuple[float, ...]
     scale: float
     channels: str = "BGR"
 
@@ -36,12 +39,17 @@ class Preprocessing:
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
         object.__setattr__(self, "scale", float(self.scale))
         numbers = (*self.mean, self.scale)
-        if len(self.mean) != 3 or not all(map(math.isfinite, numbers)) or self.scale == 0:
-            raise UsageError(
-                f"preprocessing needs three finite means and a finite scale, got {self.mean}, {self.scale}"
-            )
-        if self.channels not in ("BGR", "RGB"):
-            raise UsageError(f'preprocessing channels must be "BGR" or "RGB", got {self.channels!r}')
+        if self.channels not in ORDERS:
+            raise UsageError(f'preprocessing channels must be "BGR", "RGB" or "GREY", got {self.channels!r}')
+        count = len(ORDERS[self.channels])
+        if len(self.mean) != count or not all(map(math.isfinite, numbers)) or self.scale == 0:
+            means = "three finite means" if count == 3 else "one finite mean"
+            raise UsageError(f"preprocessing needs {means} and a finite scale, got {self.mean}, {self.scale}")
+
+    @property
+    def count(self) -> int:
+        """Channels of the tensor it makes."""
+        return len(self.mean)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def fit(image: np.ndarray, size: Size, preprocessing: Preprocessing) -> tuple[np
         size: (height, width) of the input.
 
     Returns:
-        A contiguous float32 (1, 3, height, width), and where the image lies in it.
+        A contiguous float32 (1, 3, height, width), (1, 1, height, width) for "GREY", and where the image lies in it.
 
     Raises:
         UsageError: `image` is not (H, W, 3) uint8, or a size is not positive.
@@ -112,7 +120,9 @@ def fit(image: np.ndarray, size: Size, preprocessing: Preprocessing) -> tuple[np
     scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     if preprocessing.channels == "RGB":
         scaled = scaled[:, :, ::-1]
-    tensor = np.zeros((1, 3, *placement.input_size), np.float32)
+    elif preprocessing.channels == "GREY":
+        scaled = cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY)[:, :, None]
+    tensor = np.zeros((1, preprocessing.count, *placement.input_size), np.float32)
     normalised = (scaled.astype(np.float32) - np.asarray(preprocessing.mean, np.float32)) * np.float32(
         preprocessing.scale
     )

@@ -62,7 +62,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
 
     spec = model_spec(arguments.model)
     network = create_model(arguments.model, arguments.weights)
-    graph = trace(network, (3, *spec.size), arguments.model)
+    graph = trace(network, spec.input_shape(), arguments.model)
     inputs = calibration_inputs(spec, arguments.data, arguments.photographs, arguments.seed)
     return Subject.of(network, spec, graph, inputs, arguments.annotated)
 

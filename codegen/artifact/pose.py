@@ -40,10 +40,13 @@ def check_pose(manifest: Manifest) -> None:
         raise UsageError(f"{manifest.model} is no pose network: {error}") from None
     if not manifest.preprocessing:
         raise UsageError(f"{manifest.model} says nothing of its input's preprocessing; build it again to run it")
+    channels, given = manifest.entries[0].input.shape[1], decode(Preprocessing, manifest.preprocessing).count
+    if channels != given:
+        raise UsageError(f"{manifest.model} takes {channels} channels, but a photograph is preprocessed to {given}")
 
 
 def prepare(manifest: Manifest, image: np.ndarray) -> tuple[np.ndarray, Placement]:
-    """The input of the best-fitting size the artifact was built for: (1, 3, H, W), and where the photograph lies."""
+    """The input of the best-fitting size the artifact was built for: (1, C, H, W), and where the photograph lies."""
     size = choose_size((image.shape[0], image.shape[1]), manifest.sizes)
     return fit(image, size, decode(Preprocessing, manifest.preprocessing))
 

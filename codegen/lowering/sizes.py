@@ -57,5 +57,5 @@ def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tup
     """
     from models.frontend.trace import trace
 
-    network = create_model(model, weights, seed)
-    return [trace(network, (3, *size), model) for size in sizes]
+    network, spec = create_model(model, weights, seed), model_spec(model)
+    return [trace(network, spec.input_shape(size), model) for size in sizes]

@@ -28,7 +28,7 @@ def prune_weights(job: Job, report: Report) -> str:
     if not plan.sparsities:
         save_weights(network, job.path(PRUNED), force=True)
         return "nothing is sparse: the weights stay as they are"
-    graph = job.graph if request.input_size == spec.size else trace(network, (3, *spec.size), request.model)
+    graph = job.graph if request.input_size == spec.size else trace(network, spec.input_shape(), request.model)
     inputs = calibration_inputs(spec, request.data, request.photographs, request.seed) if request.data else None
     minutes = request.training_minutes if tuple(spec.outputs) == ("heatmaps", "pafs") else None
     training = None if minutes is None else TrainSettings(minutes=minutes, recipe=RECIPE, lr=LR, seed=request.seed)

@@ -142,7 +142,7 @@ def _latency(
     from models.frontend.trace import trace
 
     try:
-        return latency_of(trace(module, (3, *size), candidate.spec.name))
+        return latency_of(trace(module, candidate.spec.input_shape(size), candidate.spec.name))
     except DeviceUnreachable:
         raise
     except FleetposeError as error:

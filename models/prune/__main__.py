@@ -114,7 +114,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     spec, files, inputs, teacher = model_spec(arguments.model), PruneFiles.beside(arguments.out), None, None
     network = create_model(arguments.model, arguments.weights, arguments.seed)
-    graph = trace(network, (3, *spec.size), arguments.model)
+    graph = trace(network, spec.input_shape(), arguments.model)
     plan.check(graph.layers)
     if arguments.data:
         inputs = calibration_inputs(spec, arguments.data, arguments.photographs, arguments.seed)

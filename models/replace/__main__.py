@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
     if arguments.model.endswith(".pt2"):
         raise UsageError("an exported program has no modules to replace; give its module as package.module:factory")
     spec = model_spec(arguments.model)
-    shape = (3, *(arguments.size or spec.size))
+    shape = spec.input_shape(arguments.size)
     network = create_model(arguments.model, arguments.weights, arguments.seed)
     advice = advise(network, shape, activation=arguments.activation, only=arguments.only, latency_of=latency_of)
     plan = plan_of(advice)

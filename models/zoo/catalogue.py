@@ -11,6 +11,8 @@ from models.zoo.spec import ModelSpec
 
 #: Of every network of the paper; the paper does not give it, LWOP's authors do.
 PREPROCESSING = Preprocessing(mean=(128.0, 128.0, 128.0), scale=1 / 256, channels="BGR")
+#: the same of pictures of one channel
+GREY = Preprocessing(mean=(128.0,), scale=1 / 256, channels="GREY")
 
 
 def _two_branch(name: str, family: str, facts: paper.PaperFacts, summary: str, **parameters: Any) -> ModelSpec:

@@ -158,4 +158,4 @@ def count_model(spec: ModelSpec, size: tuple[int, int] | None = None) -> Count:
     """
     with torch.device("meta"):
         module = spec.build().eval()
-    return count(module, (3, *(size or spec.size)))
+    return count(module, spec.input_shape(size))

@@ -3,7 +3,7 @@
 It is the attribute `fleetpose` of a factory or of the module it returns, or the extra file `fleetpose.json` of an
 exported program:
 
-    {"size": [256, 192], "stride": 4, "outputs": ["heatmaps", "tags"],
+    {"size": [256, 192], "channels": 3, "stride": 4, "outputs": ["heatmaps", "tags"],
      "preprocessing": {"mean": [128, 128, 128], "scale": 0.00390625, "channels": "BGR"},
      "blocks": {"backbone": "backbone", "head.*": "heatmap branch"}}
 
@@ -21,14 +21,14 @@ from fleetpose.codec import decode
 from fleetpose.errors import UsageError, unknown_name
 from models.graph.layer import Shape
 from models.preprocess import Preprocessing
-from models.zoo.catalogue import PREPROCESSING
+from models.zoo.catalogue import GREY, PREPROCESSING
 from models.zoo.spec import ModelSpec
 
 log = logging.getLogger("fleetpose.models")
 
 #: the name of the attribute, and with ".json" of the extra file
 ATTRIBUTE = "fleetpose"
-FIELDS = ("size", "stride", "outputs", "preprocessing", "blocks")
+FIELDS = ("size", "channels", "stride", "outputs", "preprocessing", "blocks")
 DEFAULT_SIZE = (368, 368)
 #: channels of (heatmaps, pafs) on COCO's 17 keypoints and the neck: 18 parts and the background, 19 limbs of (x, y)
 POSE_CHANNELS = (19, 38)
@@ -80,9 +80,10 @@ def complete(
 ) -> ModelSpec:
     """The spec of a network of the user's own.
 
-    What is not said: outputs are called by their keys, or "heatmaps" and "pafs" where there is a tuple of two of 19 and
-    38 channels; the stride is input pixels per cell of the coarsest output; preprocessing is
-    Lightweight OpenPose's, with a warning, as only who trained the weights knows it.
+    What is not said: the input's channels are 3, or what the network's first convolution reads; outputs are called by
+    their keys, or "heatmaps" and "pafs" where there is a tuple of two of 19 and 38 channels; the stride is input pixels
+    per cell of the coarsest output; preprocessing is Lightweight OpenPose's, with a warning, as only who trained the
+    weights knows it.
 
     Args:
         name: as given to --model.
@@ -100,8 +101,14 @@ def complete(
             given if isinstance(given, Preprocessing) else decode(Preprocessing, given, f"preprocessing of {name}")
         )
     else:
-        preprocessing = PREPROCESSING
-        log.warning("%s does not say its preprocessing; taken: (pixel - 128) / 256, BGR (docs/extending.md)", name)
+        preprocessing = GREY if more.get("channels") == 1 else PREPROCESSING
+        order = preprocessing.channels
+        log.warning(
+            "%s does not say its preprocessing; taken: (pixel - 128) / 256, %s (docs/extending.md)", name, order
+        )
+    channels = more.get("channels", 3)
+    if not isinstance(channels, int) or channels < 1:
+        raise UsageError(f"channels {channels!r} of {name} is not a number of input channels, 1 or more")
     rows = [output.shape[1] for output in outputs.entries if output.shape and output.shape[1] > 1]
     stride = said.get("stride", max((-(-size[0] // count) for count in rows), default=1))
     if not isinstance(stride, int) or stride < 1:

@@ -21,6 +21,7 @@ from models.frontend.refusal import Refusal
 from models.frontend.results.cuts import INDEXED_POOLS, picks_by_value
 from models.frontend.results.nesting import name_leaves
 from models.frontend.trace import trace
+from models.graph.layer import Shape
 from models.zoo.described import ATTRIBUTE, Output, Outputs
 
 log = logging.getLogger("fleetpose.models")
@@ -45,8 +46,8 @@ class _DataWatch(TorchDispatchMode):
         return result
 
 
-def look_at_outputs(network: nn.Module, size: tuple[int, int], name: str) -> Outputs:
-    """The outputs of `network` for (1, 3, *size), which are found without computing them.
+def look_at_outputs(network: nn.Module, size: tuple[int, int], name: str, channels: int = 3) -> Outputs:
+    """The outputs of `network` for (1, channels, *size), which are found without computing them.
 
     Where some are no maps, or something depends on data, the network is traced, and where it is cut is logged.
 
@@ -56,11 +57,11 @@ def look_at_outputs(network: nn.Module, size: tuple[int, int], name: str) -> Out
     watch = _DataWatch()
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), watch:
-            leaves = name_leaves(network(torch.zeros(1, 3, *size)))
+            leaves = name_leaves(network(torch.zeros(1, channels, *size)))
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
     except Exception as error:  # whatever a network's forward raises
-        raise _failure(name, size, error) from error
+        raise _failure(name, (channels, *size), error) from error
     tensors = {key: leaf for key, leaf in leaves.items() if isinstance(leaf, torch.Tensor)}
     if not tensors:
         raise UsageError(f"{name} returns no tensor")
@@ -68,7 +69,7 @@ def look_at_outputs(network: nn.Module, size: tuple[int, int], name: str) -> Out
     if not watch.seen and all(output.shape for output in seen.entries):
         return seen
     try:
-        graph = trace(network, (3, *size), name)
+        graph = trace(network, (channels, *size), name)
     except Refusal:  # said when the network is built; what it returns is known
         return seen
     for cut in graph.answer.cuts:
@@ -80,13 +81,28 @@ def look_at_outputs(network: nn.Module, size: tuple[int, int], name: str) -> Out
     return Outputs(tuple(outputs), cut=bool(graph.answer.cuts))
 
 
+def input_channels(network: nn.Module, size: tuple[int, int]) -> int:
+    """Channels of the input that a network takes: 3 where it runs with them, else those of its first convolution."""
+    convolution = next((part for part in network.modules() if isinstance(part, nn.Conv2d)), None)
+    if convolution is None or convolution.in_channels == 3:
+        return 3
+    for channels in (3, convolution.in_channels):
+        try:
+            with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+                network(torch.zeros(1, channels, *size))
+        except Exception:
+            continue
+        return channels
+    return 3
+
+
 def _map_shape(tensor: torch.Tensor) -> tuple[int, int, int] | None:
     if tensor.ndim != 4 or tensor.shape[0] != 1 or not tensor.is_floating_point():
         return None
     return int(tensor.shape[1]), int(tensor.shape[2]), int(tensor.shape[3])
 
 
-def _failure(name: str, size: tuple[int, int], error: Exception) -> UsageError:
+def _failure(name: str, shape: Shape, error: Exception) -> UsageError:
     """The error for a network that fails: with the line that failed, and the size only where that is the trouble."""
     others = (str(Path(torch.__file__).parent), __file__)
     lines = [
@@ -97,6 +113,6 @@ def _failure(name: str, size: tuple[int, int], error: Exception) -> UsageError:
     where = lines[-1] if lines else ""
     why = first_line(error, 200)
     if not _SIZE_TROUBLE.search(why):
-        return UsageError(f"{name} fails on a picture of 3 channels{where}: {type(error).__name__}: {why}")
+        return UsageError(f"{name} fails on a picture of {shape[0]} channels{where}: {type(error).__name__}: {why}")
     hint = f"say its size by the attribute {ATTRIBUTE} = {{'size': (H, W)}}"
-    return UsageError(f"{name} does not run on 1 x 3 x {size[0]} x {size[1]}{where}: {why}; {hint}")
+    return UsageError(f"{name} does not run on 1 x {shape[0]} x {shape[1]} x {shape[2]}{where}: {why}; {hint}")

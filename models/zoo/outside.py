@@ -21,7 +21,7 @@ from torch import nn
 
 from fleetpose.errors import UsageError, unknown_name
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, complete, described_size
-from models.zoo.outputs import look_at_outputs
+from models.zoo.outputs import input_channels, look_at_outputs
 from models.zoo.spec import ModelSpec
 
 
@@ -30,7 +30,7 @@ def factory_spec(name: str) -> ModelSpec:
     """The spec of "package.module:factory", imported from the current folder or from what is installed.
 
     The factory is a callable without required arguments (a function, or the module's class) that returns a
-    torch.nn.Module taking (1, 3, H, W); or it is a ModelSpec, which is taken as it is under its own name.
+    torch.nn.Module taking (1, C, H, W); or it is a ModelSpec, which is taken as it is under its own name.
 
     Raises:
         UsageError: a module that is not there or fails, a name it has not, something that makes no Module.
@@ -49,7 +49,9 @@ def factory_spec(name: str) -> ModelSpec:
     network = factory().eval()
     said = check_description(getattr(target, ATTRIBUTE, None) or getattr(network, ATTRIBUTE, {}), name)
     size = described_size(said, name) or DEFAULT_SIZE
-    return complete(name, factory, said, size, look_at_outputs(network, size, name), own_weights=True)
+    channels = said.get("channels") or input_channels(network, size)
+    outputs = look_at_outputs(network, size, name, channels)
+    return complete(name, factory, said, size, outputs, own_weights=True, channels=channels)
 
 
 def _import_module(module: str, name: str) -> ModuleType:
@@ -114,9 +116,11 @@ def _program_spec(path: str, _changed: int) -> ModelSpec:
     if program.fixed and size != program.size:
         height, width = program.size
         raise UsageError(f"{path} says another size than the {height}x{width} it was exported for")
-    outputs = look_at_outputs(program.network(), size, path)
+    outputs = look_at_outputs(program.network(), size, path, program.channels)
 
     def make(**_parameters: Any) -> nn.Module:
         return read_program(path).network()
 
-    return complete(path, make, said, size, outputs, own_weights=True, fixed_size=program.fixed)
+    return complete(
+        path, make, said, size, outputs, own_weights=True, fixed_size=program.fixed, channels=program.channels
+    )

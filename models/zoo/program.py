@@ -25,6 +25,7 @@ class Program:
 
     Attributes:
         size: the input (height, width) it was exported for, or an example of them.
+        channels: of the input.
         fixed: it takes no other size.
         said: what its extra file fleetpose.json says of it, see models.zoo.described.
     """
@@ -33,6 +34,7 @@ class Program:
     size: tuple[int, int]
     fixed: bool
     said: Any
+    channels: int = 3
 
     def network(self) -> nn.Module:
         """The program as a module, in eval mode; it shares its weights with the program."""
@@ -45,7 +47,7 @@ class Program:
                 node.meta.pop("val", None)
         for path, part in list(network.named_modules()):
             own = _own_module(part)
-            if own is not None:
+            if own is not None and path:
                 network.set_submodule(path, own)
         network.register_forward_pre_hook(_refuse_batches, prepend=True)
         return network.eval()
@@ -55,7 +57,7 @@ def read_program(path: str) -> Program:
     """Read the file at `path`.
 
     Raises:
-        UsageError: no exported program, or one that does not take one tensor (1, 3, H, W).
+        UsageError: no exported program, or one that does not take one tensor (1, C, H, W).
     """
     extra = {f"{ATTRIBUTE}.json": ""}
     try:
@@ -72,11 +74,11 @@ def read_program(path: str) -> Program:
     if len(inputs) != 1:
         raise UsageError(f"{path} takes {len(inputs)} inputs; exactly one tensor is supported")
     shape = tuple(inputs[0].meta["val"].shape)
-    if len(shape) != 4 or shape[0] != 1 or shape[1] != 3:
-        raise UsageError(f"{path} takes {tuple(map(str, shape))}, not (1, 3, H, W)")
+    if len(shape) != 4 or shape[0] != 1 or not isinstance(shape[1], int):
+        raise UsageError(f"{path} takes {tuple(map(str, shape))}, not (1, C, H, W)")
     sides = shape[2:]
     fixed = all(isinstance(side, int) for side in sides)
-    return Program(program, _example_size(program, sides), fixed, said)
+    return Program(program, _example_size(program, sides), fixed, said, shape[1])
 
 
 def _example_size(program: ExportedProgram, sides: tuple[Any, ...]) -> tuple[int, int]:
@@ -108,6 +110,8 @@ def _own_module(part: nn.Module) -> nn.Module | None:
     operator = calls[0].target.overloadpacket.__name__
     if operator == "conv2d":
         return _convolution(part, arguments)
+    if operator == "conv_transpose2d":
+        return _transposed_convolution(part, arguments)
     return _batch_norm(part, arguments) if operator == "batch_norm" and not arguments["training"] else None
 
 
@@ -142,6 +146,24 @@ def _convolution(part: nn.Module, arguments: dict[str, Any]) -> nn.Conv2d:
             dilation=arguments["dilation"],
             groups=groups,
             bias=arguments["bias"] is not None,
+        )
+    layer._parameters.update(part._parameters)
+    return layer
+
+
+def _transposed_convolution(part: nn.Module, arguments: dict[str, Any]) -> nn.ConvTranspose2d:
+    weight, groups = part.get_parameter("weight"), arguments["groups"]
+    with torch.device("meta"):
+        layer = nn.ConvTranspose2d(
+            weight.shape[0],
+            weight.shape[1] * groups,
+            (weight.shape[2], weight.shape[3]),
+            stride=arguments["stride"],
+            padding=arguments["padding"],
+            output_padding=arguments["output_padding"],
+            groups=groups,
+            bias=arguments["bias"] is not None,
+            dilation=arguments["dilation"],
         )
     layer._parameters.update(part._parameters)
     return layer

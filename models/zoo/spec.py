@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from models.graph.layer import Shape
 from models.preprocess import Preprocessing
 from models.zoo.blocks import BlockTable, block_of
 from models.zoo.paper import PaperFacts
@@ -35,6 +36,7 @@ class ModelSpec:
         fixed_size: `size` is the only one it takes, as that of an exported program may be.
         returned: what the outputs are called in what the torch module returns, as in Answer.names; none: they are all
             its tensors.
+        channels: of the input; 3 is a photograph's, 1 a grey one's.
         cut: the network ends before its torch module does, because what follows depends on the data.
     """
 
@@ -53,6 +55,7 @@ class ModelSpec:
     fixed_size: bool = False
     returned: tuple[str, ...] = ()
     cut: bool = False
+    channels: int = 3
 
     def build(self) -> nn.Module:
         """The module with torch's default initialisation."""
@@ -60,6 +63,10 @@ class ModelSpec:
             return self.factory(**self.parameters)
         module, _, function = self.factory.partition(":")
         return getattr(importlib.import_module(module), function)(**self.parameters)
+
+    def input_shape(self, size: tuple[int, int] | None = None) -> Shape:
+        """(channels, height, width) of the input at a size (default: the spec's own)."""
+        return (self.channels, *(size or self.size))
 
     def block(self, module: str) -> str:
         """The block a layer belongs to, from the path of the module it came from (Layer.module)."""

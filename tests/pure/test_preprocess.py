@@ -110,6 +110,15 @@ def test_fit_scales_a_wide_photograph_down_and_pads_below():
     assert not tensor[0, :, 40:].any()
 
 
+def test_grey_networks_get_one_channel_of_brightness():
+    grey = Preprocessing((128,), 1 / 256, "GREY")
+    tensor, _ = fit(np.full((8, 8, 3), 200, np.uint8), (8, 12), grey)
+    assert tensor.shape == (1, 1, 8, 12)
+    assert np.allclose(tensor[0, 0, :, :8], (200 - 128) / 256)
+    with pytest.raises(UsageError, match="one finite mean"):
+        Preprocessing((1, 2, 3), 1.0, "GREY")
+
+
 def test_rgb_networks_get_their_channels_turned():
     preprocessing = Preprocessing((1, 2, 3), 0.5, "RGB")
     tensor, _ = fit(np.full((8, 8, 3), (10, 20, 30), np.uint8), (8, 8), preprocessing)

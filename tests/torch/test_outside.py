@@ -63,7 +63,14 @@ SOURCE = """
         raise OSError("no weights here")
 
     def wide():
-        return nn.Conv2d(5, 4, 1)
+        return nn.Sequential(nn.Conv2d(5, 4, 1), nn.Conv2d(3, 4, 1))
+
+    def grey():
+        return nn.Conv2d(1, 4, 3)
+
+    def deep():
+        return nn.Conv2d(4, 4, 3)
+    deep.fleetpose = {"channels": 4, "size": [32, 32]}
 
     class Sized(Net):
         def forward(self, x):
@@ -131,6 +138,16 @@ def test_model_spec_finds_a_factory_in_the_current_folder(folder, caplog):
     first, again = create_model("own_net:net", seed=1), create_model("own_net:net", seed=1)
     assert torch.equal(first.pafs.weight, again.pafs.weight)
     assert [layer.name for layer in trace(network, (3, 32, 32)).layers] == ["stem.0", "heatmaps", "pafs"]
+
+
+@pytest.mark.parametrize(("name", "channels"), [("own_net:grey", 1), ("own_net:deep", 4), ("own_net:net", 3)])
+def test_model_spec_knows_the_channels_of_the_input(folder, name, channels):
+    spec = model_spec(name)
+    assert spec.input_shape((16, 24)) == (channels, 16, 24)
+    assert spec.preprocessing.channels == ("GREY" if channels == 1 else "BGR")
+    program = torch.export.export(create_model(name), (torch.zeros(1, channels, 16, 24),))
+    torch.export.save(program, folder / "net.pt2")
+    assert model_spec("net.pt2").input_shape() == (channels, 16, 24)
 
 
 def test_model_spec_reads_a_description_and_keys_of_the_outputs(folder, caplog):

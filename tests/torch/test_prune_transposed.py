@@ -20,6 +20,7 @@ from models.prune.masks.targets import Masks, find_targets
 from models.prune.oneshot import prune_graph
 from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.reconstruction.reconstruct import reconstruct
+from models.zoo.program import read_program
 
 SHAPE = (3, 16, 20)
 SPARSITY = Sparsity.parse("columns:0.5:4x1")
@@ -61,6 +62,13 @@ def test_weights_of_transposed_convolutions_return_to_their_network():
     for name, weight in pruned.weights.items():
         assert np.allclose(again.weights[name], weight, atol=1e-6), name
     assert departure(again.weights["2.weight"], SPARSITY) is None
+
+
+def test_exported_transposed_convolutions_are_torchs_own_again(tmp_path):
+    program = torch.export.export(network(), (torch.zeros(1, *SHAPE),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    module = read_program(str(tmp_path / "net.pt2")).network()
+    assert {"2", "5"} <= set(homes(module, trace(module, SHAPE)))
 
 
 @pytest.mark.parametrize("name", ["2", "5"])

@@ -167,7 +167,11 @@ def _one_thread(_worker: int) -> None:
 
 
 def padding_colour(preprocessing: Preprocessing) -> tuple[float, float, float]:
-    """The BGR colour that normalises to 0, which evaluation pads with."""
+    """The BGR colour that normalises to 0, which evaluation pads with. Raises UsageError for grey networks."""
+    if preprocessing.count != 3:
+        raise UsageError(
+            "training reads photographs of three channels; networks on grey pictures cannot be trained here"
+        )
     blue, green, red = preprocessing.mean if preprocessing.channels == "BGR" else preprocessing.mean[::-1]
     return blue, green, red
 
