@@ -252,10 +252,10 @@ def test_a_program_carries_its_description(folder):
 
 
 def test_a_program_of_another_input_is_refused(folder):
-    program = torch.export.export(nn.Conv2d(1, 4, 1), (torch.zeros(1, 1, 8, 8),))
-    torch.export.save(program, "grey.pt2")
-    with pytest.raises(UsageError, match=r"not \(1, 3, H, W\)"):
-        model_spec("grey.pt2")
+    program = torch.export.export(nn.Conv2d(3, 4, 1), (torch.zeros(2, 3, 8, 8),))
+    torch.export.save(program, "pair.pt2")
+    with pytest.raises(UsageError, match=r"not \(1, C, H, W\)"):
+        model_spec("pair.pt2")
 
 
 def test_a_name_that_reads_as_a_factory_is_not_registered():
