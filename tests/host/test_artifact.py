@@ -115,7 +115,7 @@ def test_lld_needs_no_compiler(host, tmp_path, monkeypatch):
 
 
 def wide() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 128, 3, 8, 1), nn.Conv2d(128, 256, 5, 1, 2))
+    return nn.Sequential(nn.Conv2d(3, 128, 5, 4, 2), nn.Conv2d(128, 256, 3, 1, 1))
 
 
 def register_wide() -> str:
@@ -127,13 +127,13 @@ def register_wide() -> str:
 
 
 def test_weights_shared_between_sizes_are_stored_once(host, tmp_path):
-    """A second size adds its kernels, not its weights, which are 3 MB here."""
+    """A second size adds its kernels, not its weights, which are megabytes here."""
     model = register_wide()
     paths = []
     for count in (1, 2):
         (tmp_path / str(count)).mkdir()
         paths.append(make(host, tmp_path / str(count), model, SIZES[:count]))
-    assert paths[0].stat().st_size > 3e6
+    assert paths[0].stat().st_size > 1e6
     assert paths[1].stat().st_size < 1.2 * paths[0].stat().st_size
 
 

@@ -15,6 +15,7 @@ from codegen.layout.assign import assign_layout
 from codegen.layout.plane import Plane
 from codegen.linking.link import LinkError, link_command
 from codegen.lowering.network import Options, lower_network
+from codegen.schedules import candidates
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
@@ -83,6 +84,47 @@ def test_joins_of_joins_share_one_geometry():
     for layer in graph.layers:
         if layer.op == "concat":
             assert {planes[name].border for name in (layer.name, *layer.inputs)} == {(2, 2)}
+
+
+class Chain(torch.nn.Module):
+    """Two joins with a member in common; only the first one, which is made first, has a reader beyond its edges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (torch.nn.Conv2d(3, 4, 1) for _ in range(3))
+        self.wide, self.last = torch.nn.Conv2d(8, 4, 5, padding=2), torch.nn.Conv2d(8, 3, 1)
+
+    def forward(self, x):
+        a, b, c = torch.relu(self.a(x)), torch.relu(self.b(x)), torch.relu(self.c(x))
+        first, second = torch.cat([a, b], 1), torch.cat([b, c], 1)
+        return self.wide(first), self.last(second)
+
+
+def test_joins_with_a_common_member_share_one_geometry():
+    graph = trace(Chain().eval(), (3, 9, 20), "chain")
+    planes = assign_layout(graph, 16).planes
+    joins = [layer for layer in graph.layers if layer.op == "concat"]
+    assert len(joins) == 2
+    assert {planes[name].border for join in joins for name in (join.name, *join.inputs)} == {(2, 2)}
+
+
+def test_weights_of_further_sizes_are_packed_as_at_the_first():
+    """Even where another choice, which packs them otherwise, would be made there."""
+    network = torch.nn.Conv2d(3, 40, 3, padding=1).eval()
+    graphs = [trace(network, (3, *size), "one") for size in ((20, 34), (24, 50))]
+
+    def choose(workload, profile):
+        choices = [choice for choice in candidates(workload, profile) if choice.schedule == "direct"]
+        first = workload.inputs[0].width == 34
+        return (choices[0] if first else max(choices, key=lambda choice: choice.packing)) if choices else None
+
+    def pack(*some) -> dict[str, bytes]:
+        parameters = lower_network(some, HOST, Options(choose=choose, weights_inside=False)).parameters
+        return {name: array.tobytes() for name, array in parameters.items()}
+
+    first, second = graphs
+    assert pack(first) != pack(second)
+    assert pack(first, second) == pack(first)
 
 
 def test_members_of_a_join_lie_in_its_buffer():
