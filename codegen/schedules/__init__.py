@@ -15,6 +15,7 @@ from codegen.schedules.direct import DIRECT
 from codegen.schedules.image import IMAGE
 from codegen.schedules.matrices.matmul import MATMUL
 from codegen.schedules.move import CONCAT, ELEMENTWISE
+from codegen.schedules.moving.rearrange import REARRANGE
 from codegen.schedules.pattern import PATTERN
 from codegen.schedules.phases import PHASES
 from codegen.schedules.pointwise import POINTWISE
@@ -51,6 +52,7 @@ RULES: tuple[Rule, ...] = (
     REDUCE,
     MATMUL,
     ELEMENTWISE,
+    REARRANGE,
 )
 
 

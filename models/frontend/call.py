@@ -23,6 +23,7 @@ class Call:
         op: operator name, e.g. "conv2d".
         arguments: str for a tensor of the network, np.ndarray (float64) for a constant, else a plain value.
         shape: of the result, (C, H, W).
+        sizes: of the result, whatever its rank, the batch among them.
         shapes: of every tensor of the network so far.
         origin: where it was called.
         made_by: the call that made each tensor so far, for patterns over two operators.
@@ -35,6 +36,7 @@ class Call:
     shapes: dict[str, Shape]
     origin: Origin
     made_by: dict[str, Call]
+    sizes: tuple[int, ...] = ()
 
     def __getitem__(self, argument: str) -> Any:
         return self.arguments[argument]

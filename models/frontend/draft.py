@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.graph.answer import Answer
+from models.graph.index_map import Move
 from models.graph.layer import Shape, Step
 from models.graph.product import Product
 from models.graph.reduction import Reduction
@@ -64,6 +65,8 @@ class Draft:
     product: Product | None = None
     divisor: int = 0
     scale: tuple[float, float] = (0.0, 0.0)
+    moves: tuple[Move, ...] = ()
+    fill: float = 0.0
     epilogue: list[Step] = field(default_factory=list)
 
 

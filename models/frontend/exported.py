@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,11 @@ from models.frontend.refusal import Refusal
 from models.frontend.results.cuts import PostProcessing, find_post_processing
 from models.frontend.results.nesting import output_names
 from models.frontend.results.views import operator_of, peel_views
-from models.graph.answer import Answer, Cut, FixedOutput, View, apply_view
+from models.frontend.views.operators import VIEWS
+from models.frontend.views.placing import Placing, source_groups, usual_groups
+from models.frontend.views.reading import ViewReader
+from models.frontend.views.view import TensorView
+from models.graph.answer import Answer, Cut, FixedOutput, View, ViewStep, apply_view
 from models.graph.layer import Shape
 
 
@@ -71,6 +75,7 @@ class ProgramReader:
         self.results: list[fx.Node] = []
         self.constants = Constants()
         self.post_processing: PostProcessing | None = None
+        self.views = ViewReader(Placing(self.drafts, self.shapes), convert)
 
     def network(self) -> Network:
         source = self._read_inputs()
@@ -127,7 +132,9 @@ class ProgramReader:
         for node in self.program.graph.nodes:
             if any(parent in varying for parent in node.all_input_nodes):
                 varying.add(node)
-        return find_post_processing([node for node in self.program.graph.nodes if node in live], varying, TABLE)
+        return find_post_processing(
+            [node for node in self.program.graph.nodes if node in live], varying, {*TABLE, *VIEWS}
+        )
 
     def _results(
         self,
@@ -147,10 +154,11 @@ class ProgramReader:
             else:
                 self._add_result(results, name, value, *bases[value], source)
         if ended:
-            reads = [node for node in ended.reads if isinstance(self.values[node], str)]
-            given = [self.values[node] for node in reads]
-            for node, tensor in zip(reads, given, strict=True):
-                results.add(tensor, tensor)
+            reads = [node for node in ended.reads if isinstance(self.values[node], str | TensorView)]
+            placed = [self._place_output(node) for node in reads]
+            given = [tensor for tensor, _ in placed]
+            for node, (tensor, view) in zip(reads, placed, strict=True):
+                results.add(tensor, tensor, view)
                 self.results.append(node)
             origin = origin_of(ended.first)
             cut = Cut(operator_of(ended.first), origin.path, origin.line, tuple(lost), tuple(given))
@@ -172,16 +180,28 @@ class ProgramReader:
             return
         if isinstance(value, Unreadable):
             return
-        if value == source:
-            value = f"{source}_copy"
-            if value not in self.shapes:
-                self.drafts.append(Draft(value, "elementwise", [source], self.shapes[source], kind="copy"))
-                self.shapes[value] = self.shapes[source]
-        results.add(value, name, view)
+        tensor, first = self._place_output(base)
+        if tensor == source:
+            tensor = f"{source}_copy"
+            if tensor not in self.shapes:
+                self.drafts.append(Draft(tensor, "elementwise", [source], self.shapes[source], kind="copy"))
+                self.shapes[tensor] = self.shapes[source]
+        results.add(tensor, name, (*first, *view))
         self.results.append(node)
 
+    def _place_output(self, node: fx.Node) -> tuple[str, View]:
+        """The tensor that a node is, or is a view of, and how it is made of that one on this machine."""
+        value = self.values[node]
+        if not isinstance(value, TensorView):
+            return value, ()
+        groups = source_groups(value) or usual_groups(value.sizes)
+        order = [axis for group in groups for axis in group]
+        tensor = self.views.placing.place(value, groups, self._call(node))
+        split = ViewStep("reshape", tuple(value.sizes[axis] for axis in order))
+        return tensor, (split, ViewStep("transpose", tuple(order.index(axis) for axis in range(value.rank))))
+
     def _read_call(self, node: fx.Node) -> Any:
-        """The tensor that a call makes, by name, or the constant."""
+        """What a call makes: a tensor's name, a TensorView, a list of either, or a constant."""
         if any(isinstance(self.values.get(parent), Unreadable) for parent in node.all_input_nodes):
             self.skipped.append(node)
             return self._stand_in(node)
@@ -206,28 +226,38 @@ class ProgramReader:
         return node.name
 
     def _convert(self, node: fx.Node) -> Any:
-        packet = getattr(node.target, "overloadpacket", None)
         if self.constants.covers(node):
             return as_arrays(self.constants.evaluate(node))
-        if packet is None and getattr(node.target, "__name__", "") == "getitem" and node.args[1] == 0:
-            return self._value(node.args[0])  # the first of several results is the only one a draft has
-        call = Call(
+        if getattr(node.target, "__name__", "") == "getitem":
+            return self._read_item(node)
+        call = self._call(node)
+        if not self.views.takes(call):
+            call = replace(call, shape=_shape(node, "its result"))
+        return self.views.read(call)
+
+    def _call(self, node: fx.Node) -> Call:
+        """The call that a node is, but for the shape of its result in planes."""
+        packet = getattr(node.target, "overloadpacket", None)
+        return Call(
             name=node.name,
             op=getattr(packet, "__name__", str(node.target)),
             arguments=self._arguments(node) if packet else {},
-            shape=_shape(node, "its result"),
+            shape=(0, 0, 0),
             shapes=self.shapes,
             origin=origin_of(node),
             made_by=self.made_by,
+            sizes=_sizes(node),
         )
-        answer = convert(call)
-        if isinstance(answer, str):
-            return answer
-        drafts = answer if isinstance(answer, list) else [answer]
-        self.shapes |= {draft.name: draft.shape for draft in drafts}
-        self.made_by[call.name] = call
-        self.drafts += drafts
-        return call.name
+
+    def _read_item(self, node: fx.Node) -> Any:
+        """One of several results; of operators whose others are not read (indices, statistics) the first is a draft."""
+        results, number = self._value(node.args[0]), node.args[1]
+        if isinstance(results, list) and isinstance(number, int):
+            return results[number]
+        if number != 0:
+            maker = node.all_input_nodes[0]
+            raise Refusal(operator_of(maker), origin_of(maker), f"its result {number} is read; only the first is made")
+        return results
 
     def _arguments(self, node: fx.Node) -> dict[str, Any]:
         """A call's arguments by name, defaults included, nodes replaced by what they stand for."""
@@ -254,6 +284,14 @@ def _ancestors(nodes: list[fx.Node]) -> set[fx.Node]:
             seen.add(node)
             waiting.extend(node.all_input_nodes)
     return seen
+
+
+def _sizes(node: fx.Node) -> tuple[int, ...]:
+    """The shape of a call's result, of the first of several; () where it has none that is fixed."""
+    value = node.meta.get("val")
+    value = value[0] if isinstance(value, list | tuple) and value else value
+    sizes = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
+    return sizes if all(isinstance(size, int) for size in sizes) else ()
 
 
 def _shape(node: fx.Node, what: str) -> Shape:

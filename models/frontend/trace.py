@@ -140,6 +140,8 @@ def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) ->
         product=draft.product,
         divisor=draft.divisor,
         scale=draft.scale,
+        moves=draft.moves,
+        fill=draft.fill,
         module=draft.path,
     )
 

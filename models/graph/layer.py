@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from models.graph.index_map import Move
 from models.graph.product import Product
 from models.graph.reduction import KINDS, Reduction
 
@@ -19,7 +20,7 @@ Shape = tuple[int, int, int]
 FLOAT32_MAX = 3.4028234663852886e38
 
 #: every op a Layer may have
-OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", "constant", "matmul", *KINDS)
+OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", "constant", "matmul", "rearrange", *KINDS)
 
 #: steps that combine the value so far with the layer's next unread input, each broadcast where it has extent 1
 BINARY = ("add", "sub", "rsub", "mul", "div", "rdiv", "max", "min", "prelu")
@@ -92,7 +93,8 @@ class Layer:
     position, `kernel` being the largest; see models.graph.pooling. "resize" maps in_shapes[0] to out_shape by a `mode`
     of models.graph.resizing.MODES, with `align_corners` and, where that is not 0, `scale` input positions from one
     output position to the next instead of what the extents say. "normalise", "softmax" and "reduce" combine elements
-    as `reduction` says; "matmul" multiplies its two operands as `product` says.
+    as `reduction` says; "matmul" multiplies its two operands as `product` says; "rearrange" fills boxes of its result
+    with elements of its operands, as `moves` says, and the rest with `fill`.
     """
 
     name: str
@@ -115,6 +117,8 @@ class Layer:
     product: Product | None = None
     divisor: int = 0
     scale: tuple[float, float] = (0.0, 0.0)
+    moves: tuple[Move, ...] = ()
+    fill: float = 0.0
     module: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

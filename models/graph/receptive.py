@@ -16,6 +16,7 @@ from math import ceil, inf
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.graph.pooling import ADAPTIVE
+from models.graph.rearrangement import straight_axis
 from models.graph.resizing import resize_taps
 from models.graph.transposed import phase_taps
 
@@ -120,6 +121,9 @@ def _through(layer: Layer, axis: int, before: Axis) -> Axis:
             return before.through_resize(*extents, layer.mode == "bilinear")
         taps = resize_taps(layer, axis)[0].shape[1]
         return replace(before.through_window(taps), stride=before.stride * Fraction(*extents))
+    if layer.op == "rearrange":
+        straight = straight_axis(layer, axis)
+        return before.through_window(1, straight[1], padding=-straight[0]) if straight else before.through_global_pool()
     return before
 
 

@@ -13,6 +13,7 @@ from fleetpose.errors import UsageError
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.graph.pooling import run_pool
+from models.graph.rearrangement import run_rearrange
 from models.graph.reduction_reference import run_reduction
 from models.graph.resizing import run_resize
 from models.graph.steps import apply_step, combine
@@ -81,6 +82,8 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
     if layer.reduction is not None:
         parameters = (weights.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
         return run_reduction(layer.op, layer.reduction, x, *parameters)
+    if layer.op == "rearrange":
+        return run_rearrange(layer, operands)
     return x.expand(-1, *layer.out_shape)
 
 

@@ -1,0 +1,1 @@
+"""Schedules of layers that only move elements."""

@@ -1,0 +1,287 @@
+"""The torch operators that only rearrange: each answers a TensorView of what it reads, or several.
+
+`VIEWS` is the whole list. A function takes a `Call` whose tensors are TensorViews, and the Placing that brings a view
+into planes where a reshape cuts across its seams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from models.frontend.call import Call
+from models.frontend.views.placing import Placing
+from models.frontend.views.view import TensorView
+
+Rearranged = TensorView | list[TensorView]
+Operator = Callable[[Call, Placing], Rearranged]
+
+
+def _axis(call: Call, view: TensorView, argument: str = "dim", rank: int | None = None) -> int:
+    return int(call.get(argument, 0)) % (rank or view.rank)
+
+
+def _whole_numbers(call: Call, values: Sequence[Any]) -> list[int]:
+    if not all(isinstance(value, int) for value in values):
+        raise call.refusal("its sizes depend on the data")
+    return [int(value) for value in values]
+
+
+def _slice(call: Call, _placing: Placing) -> Rearranged:
+    view, axis = call["self"], _axis(call, call["self"])
+    bounds = slice(call.get("start"), call.get("end"), call.get("step", 1))
+    return view.take(axis, range(view.sizes[axis])[bounds])
+
+
+def _narrow(call: Call, _placing: Placing) -> Rearranged:
+    view, axis = call["self"], _axis(call, call["self"])
+    start = call["start"] % view.sizes[axis] if call["start"] < 0 else call["start"]
+    return view.take(axis, range(start, start + call["length"]))
+
+
+def _select(call: Call, _placing: Placing) -> Rearranged:
+    return call["self"].select(_axis(call, call["self"]), call["index"])
+
+
+def _parts(view: TensorView, axis: int, sizes: Sequence[int]) -> list[TensorView]:
+    ends = np.cumsum(sizes)
+    return [view.take(axis, range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _split(call: Call, _placing: Placing) -> Rearranged:
+    view, axis = call["self"], _axis(call, call["self"])
+    sizes = call.get("split_size", call.get("split_sizes"))
+    extent = view.sizes[axis]
+    if isinstance(sizes, int):
+        sizes = [min(sizes, extent - first) for first in range(0, extent, sizes)]
+    return _parts(view, axis, sizes)
+
+
+def _chunk(call: Call, _placing: Placing) -> Rearranged:
+    view, axis = call["self"], _axis(call, call["self"])
+    extent = view.sizes[axis]
+    size = -(-extent // call["chunks"])
+    return _parts(view, axis, [min(size, extent - first) for first in range(0, extent, size)])
+
+
+def _tensor_split(call: Call, _placing: Placing) -> Rearranged:
+    view, axis = call["self"], _axis(call, call["self"])
+    where = call.get("sections", call.get("indices"))
+    pieces = np.array_split(np.arange(view.sizes[axis]), where)
+    return [view.take(axis, piece) for piece in pieces]
+
+
+def _unbind(call: Call, _placing: Placing) -> Rearranged:
+    view, axis = call["self"], _axis(call, call["self"])
+    return [view.select(axis, position) for position in range(view.sizes[axis])]
+
+
+def _reshape(call: Call, placing: Placing) -> Rearranged:
+    sizes = call.get("size", call.get("shape"))
+    return placing.reshape(call["self"], _whole_numbers(call, sizes), call)
+
+
+def _like(call: Call, placing: Placing) -> Rearranged:
+    return placing.reshape(call["self"], call.sizes, call)
+
+
+def _expand(call: Call, _placing: Placing) -> Rearranged:
+    return call["self"].expand(call.sizes)
+
+
+def _permute(call: Call, _placing: Placing) -> Rearranged:
+    view = call["self"]
+    return view.permute([axis % view.rank for axis in call["dims"]])
+
+
+def _transpose(call: Call, _placing: Placing) -> Rearranged:
+    view = call["self"]
+    order = list(range(view.rank))
+    names = ("dim0", "dim1") if "dim0" in call.arguments else ("axis0", "axis1")
+    first, second = (_axis(call, view, name) for name in names)
+    order[first], order[second] = order[second], order[first]
+    return view.permute(order)
+
+
+def _turn_last_two(call: Call, _placing: Placing) -> Rearranged:
+    view = call["self"]
+    order = list(range(view.rank))
+    return view.permute([*order[:-2], *order[-2:][::-1]])
+
+
+def _reverse_axes(call: Call, _placing: Placing) -> Rearranged:
+    return call["self"].permute(range(call["self"].rank)[::-1])
+
+
+def _move_axes(call: Call, _placing: Placing) -> Rearranged:
+    view = call["self"]
+    sources, targets = ([axis % view.rank for axis in _many(call[name])] for name in ("source", "destination"))
+    left = [axis for axis in range(view.rank) if axis not in sources]
+    for target, source in sorted(zip(targets, sources, strict=True)):
+        left.insert(target, source)
+    return view.permute(left)
+
+
+def _many(values: int | Sequence[int]) -> list[int]:
+    return [values] if isinstance(values, int) else list(values)
+
+
+def _unsqueeze(call: Call, _placing: Placing) -> Rearranged:
+    return call["self"].insert(_axis(call, call["self"], rank=call["self"].rank + 1))
+
+
+def _turn_over(view: TensorView, axes: Sequence[int]) -> TensorView:
+    for axis in axes:
+        view = view.take(axis % view.rank, range(view.sizes[axis % view.rank])[::-1])
+    return view
+
+
+def _flip(call: Call, _placing: Placing) -> Rearranged:
+    axes = {"fliplr": [1], "flipud": [0]}.get(call.op)
+    return _turn_over(call["self"], axes or call["dims"])
+
+
+def _rot90(call: Call, _placing: Placing) -> Rearranged:
+    view, turns = call["self"], call["k"] % 4
+    first, second = (axis % view.rank for axis in call["dims"])
+    if turns % 2 == 0:
+        return _turn_over(view, [first, second] if turns else [])
+    order = list(range(view.rank))
+    order[first], order[second] = second, first
+    return _turn_over(view.permute(order), [first if turns == 1 else second])
+
+
+def _roll(call: Call, placing: Placing) -> Rearranged:
+    view, shifts = call["self"], _many(call["shifts"])
+    axes = _many(call["dims"])
+    if not axes:
+        flat = placing.reshape(view, [-1], call)
+        rolled = flat.take(0, np.roll(np.arange(flat.sizes[0]), shifts[0]))
+        return placing.reshape(rolled, view.sizes, call)
+    for shift, axis in zip(shifts, axes, strict=True):
+        view = view.take(axis % view.rank, np.roll(np.arange(view.sizes[axis % view.rank]), shift))
+    return view
+
+
+def _repeat(call: Call, _placing: Placing) -> Rearranged:
+    counts = list(call.get("repeats", call.get("dims")))
+    view = call["self"]
+    counts = [1] * (view.rank - len(counts)) + counts
+    while view.rank < len(counts):
+        view = view.insert(0)
+    for axis, count in enumerate(counts):
+        view = view.take(axis, np.tile(np.arange(view.sizes[axis]), count))
+    return view
+
+
+def _repeat_interleave(call: Call, placing: Placing) -> Rearranged:
+    view, axis = call["self"], call.get("dim")
+    if not isinstance(call["repeats"], int):
+        raise call.refusal("only one number of repetitions for all elements is supported")
+    if axis is None:
+        view, axis = placing.reshape(view, [-1], call), 0
+    return view.take(axis % view.rank, np.repeat(np.arange(view.sizes[axis % view.rank]), call["repeats"]))
+
+
+def _pixel_shuffle(call: Call, placing: Placing) -> Rearranged:
+    view, factor = call["self"], call["upscale_factor"]
+    *front, channels, height, width = view.sizes
+    split = placing.reshape(view, [*front, channels // factor**2, factor, factor, height, width], call)
+    first = len(front)
+    order = [*range(first), first, first + 3, first + 1, first + 4, first + 2]
+    return placing.reshape(split.permute(order), call.sizes, call)
+
+
+def _pixel_unshuffle(call: Call, placing: Placing) -> Rearranged:
+    view, factor = call["self"], call["downscale_factor"]
+    *front, channels, height, width = view.sizes
+    split = placing.reshape(view, [*front, channels, height // factor, factor, width // factor, factor], call)
+    first = len(front)
+    order = [*range(first), first, first + 2, first + 4, first + 1, first + 3]
+    return placing.reshape(split.permute(order), call.sizes, call)
+
+
+def _channel_shuffle(call: Call, placing: Placing) -> Rearranged:
+    view, groups = call["self"], call["groups"]
+    batch, channels, *space = view.sizes
+    split = placing.reshape(view, [batch, groups, channels // groups, prod(space)], call)
+    return placing.reshape(split.permute([0, 2, 1, 3]), view.sizes, call)
+
+
+def _index_select(call: Call, _placing: Placing) -> Rearranged:
+    view, positions = call["self"], call["index"]
+    if not isinstance(positions, np.ndarray):
+        raise call.refusal("its index depends on the input")
+    return view.take(_axis(call, view), positions.reshape(-1).astype(np.int64) % view.sizes[_axis(call, view)])
+
+
+def _index(call: Call, _placing: Placing) -> Rearranged:
+    view, indices = call["self"], call["indices"]
+    lists = {axis: index for axis, index in enumerate(indices) if index is not None}
+    if len(lists) != 1 or not all(isinstance(index, np.ndarray) and index.ndim == 1 for index in lists.values()):
+        raise call.refusal("only one axis may be indexed, by a constant list")
+    ((axis, positions),) = lists.items()
+    return view.take(axis, positions.astype(np.int64) % view.sizes[axis])
+
+
+def _unfold(call: Call, placing: Placing) -> Rearranged:
+    """Tensor.unfold: windows along an axis, their elements along a new last one; apart or in overlap."""
+    view, axis = call["self"], _axis(call, call["self"], "dimension")
+    size, step = call["size"], call["step"]
+    count = (view.sizes[axis] - size) // step + 1
+    positions = (np.arange(count)[:, None] * step + np.arange(size)).reshape(-1)
+    sizes = [*view.sizes[:axis], count, size, *view.sizes[axis + 1 :]]
+    windows = placing.reshape(view.take(axis, positions), sizes, call)
+    return windows.permute([*range(axis + 1), *range(axis + 2, windows.rank), axis + 1])
+
+
+#: operator name -> the function that turns its call into a view
+VIEWS: dict[str, Operator] = {
+    "slice": _slice,
+    "narrow": _narrow,
+    "select": _select,
+    "split": _split,
+    "split_with_sizes": _split,
+    "chunk": _chunk,
+    "tensor_split": _tensor_split,
+    "unbind": _unbind,
+    "view": _reshape,
+    "reshape": _reshape,
+    "_unsafe_view": _reshape,
+    "view_as": _like,
+    "reshape_as": _like,
+    "flatten": _like,
+    "unflatten": _like,
+    "squeeze": _like,
+    "unsqueeze": _unsqueeze,
+    "expand": _expand,
+    "expand_as": _expand,
+    "permute": _permute,
+    "transpose": _transpose,
+    "swapaxes": _transpose,
+    "swapdims": _transpose,
+    "t": _turn_last_two,
+    "mT": _turn_last_two,
+    "adjoint": _turn_last_two,
+    "numpy_T": _reverse_axes,
+    "movedim": _move_axes,
+    "moveaxis": _move_axes,
+    "flip": _flip,
+    "fliplr": _flip,
+    "flipud": _flip,
+    "rot90": _rot90,
+    "roll": _roll,
+    "repeat": _repeat,
+    "tile": _repeat,
+    "repeat_interleave": _repeat_interleave,
+    "pixel_shuffle": _pixel_shuffle,
+    "pixel_unshuffle": _pixel_unshuffle,
+    "channel_shuffle": _channel_shuffle,
+    "native_channel_shuffle": _channel_shuffle,
+    "index_select": _index_select,
+    "index": _index,
+    "unfold": _unfold,
+}
