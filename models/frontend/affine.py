@@ -96,7 +96,8 @@ def _fold_into_producer(conv: Draft, draft: Draft) -> None:
 def _foldable_readers(draft: Draft, network: Network) -> list[Draft]:
     """The convolutions that can take up an affine before them, if all that reads it can; a shift meets no padding.
 
-    A batch norm is left where it is: a convolution whose weights it changed by input channel would be none that
+    Those of several groups do not: from a depthwise one's weights pruning could not tell a factor of its input from one
+    of its output. A batch norm is left where it is: a convolution whose weights it changed by input channel would be none that
     pruning knows in the network.
     """
     if draft.kind == "batch_norm" or draft.name in network.outputs:
@@ -104,7 +105,8 @@ def _foldable_readers(draft: Draft, network: Network) -> list[Draft]:
     shifts = parameters(draft)[1].any()
     readers = [reader for reader in network.drafts if draft.name in reader.inputs]
     able = all(
-        reader.op == "conv" and not (shifts and (reader.transposed or any(reader.margins))) for reader in readers
+        reader.op == "conv" and reader.groups == 1 and not (shifts and (reader.transposed or any(reader.margins)))
+        for reader in readers
     )
     return readers if able else []
 
@@ -112,12 +114,10 @@ def _foldable_readers(draft: Draft, network: Network) -> list[Draft]:
 def _fold_into_reader(conv: Draft, draft: Draft) -> None:
     weight, bias = parameters(draft)
     assert conv.weight is not None
-    filters, channels, height, width = conv.weight.shape
-    grouped = conv.weight.reshape(conv.groups, filters // conv.groups, channels, height, width)
     if bias.any():
-        shift = (grouped * bias.reshape(conv.groups, 1, channels, 1, 1)).sum((2, 3, 4)).reshape(filters)
+        shift = (conv.weight * bias[None, :, None, None]).sum((1, 2, 3))
         conv.bias = shift if conv.bias is None else conv.bias + shift
-    conv.weight = (grouped * weight.reshape(conv.groups, 1, channels, 1, 1)).reshape(conv.weight.shape)
+    conv.weight = conv.weight * weight[None, :, None, None]
     conv.inputs = [draft.inputs[0] if name == draft.name else name for name in conv.inputs]
 
 

@@ -7,7 +7,7 @@ changed graph, so that tracing it again answers that graph.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from models.graph.network import Graph
 from models.graph.transposed import swap_channels
 
 #: the modules whose weights a graph's convolutions have
+Conv = nn.Conv2d | nn.ConvTranspose2d
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -30,25 +31,40 @@ class Home:
 
     Attributes:
         layer: of the graph.
-        conv: its weight is the folded one divided by `scale`; a transposed one's has in and out swapped.
+        conv: its weight is the folded one divided by `scale` and `in_scale`; a transposed one's has in and out
+            swapped.
         norm: the batch norm right after it, or None.
         name: the conv's path in the network.
+        scale: what its results are multiplied by, (out,) float64: by the norm, by arithmetic after it.
+        in_scale: what its inputs are multiplied by, (in / groups,) float64: by arithmetic before it.
     """
 
     layer: Layer
-    conv: nn.Conv2d | nn.ConvTranspose2d
+    conv: Conv
     norm: nn.BatchNorm2d | None
     name: str
 
-    @property
-    def scale(self) -> torch.Tensor:
-        """What the norm multiplies each filter by, (out,) float64."""
-        if self.norm is None:
-            return torch.ones(self.conv.out_channels, dtype=torch.float64)
-        assert self.norm.running_var is not None
-        deviation = (self.norm.running_var.detach().double() + self.norm.eps).sqrt()
-        gamma = torch.ones_like(deviation) if self.norm.weight is None else self.norm.weight.detach().double()
-        return gamma / deviation
+    scale: torch.Tensor
+    in_scale: torch.Tensor
+
+    @classmethod
+    def of(cls, layer: Layer, conv: Conv, norm: nn.BatchNorm2d | None, folded: torch.Tensor) -> Home | None:
+        """The home of a layer whose weight is `folded`; None where that is not the module's, scaled."""
+        out_scale, ones = _norm_scale(conv, norm), torch.ones(folded.shape[1], dtype=torch.float64)
+        home = cls(layer, conv, norm, layer.module, out_scale, ones)
+        own = home.weight.detach().double()
+        if own.shape != folded.shape:
+            return None
+        if _close(own * out_scale[:, None, None, None], folded):
+            return home
+        scaled = own * out_scale[:, None, None, None]
+        for scale, in_scale in (
+            (out_scale * _ratio(scaled, folded, (1, 2, 3)), ones),
+            (out_scale, _ratio(scaled, folded, (0, 2, 3))),
+        ):
+            if _close(own * scale[:, None, None, None] * in_scale[None, :, None, None], folded):
+                return replace(home, scale=scale, in_scale=in_scale)
+        return None
 
     @property
     def weight(self) -> torch.Tensor:
@@ -64,7 +80,8 @@ class Home:
 def homes(network: nn.Module, graph: Graph) -> dict[str, Home]:
     """The home of every convolution of `graph`, by layer name, but for layers that have none of their own.
 
-    A layer has none where its weight is not just one convolution's, used once: then nothing can be written back.
+    A layer has none where its weight is not just one convolution's, used once, and a parameter: then nothing can be
+    written back.
     """
     modules = dict(network.named_modules())
     norms = _following_norms(network, graph)
@@ -74,12 +91,33 @@ def homes(network: nn.Module, graph: Graph) -> dict[str, Home]:
         conv = modules.get(layer.module)
         if layer.op != "conv" or not isinstance(conv, CONVOLUTIONS) or used.count(layer.module) > 1:
             continue
-        home = Home(layer, conv, norms.get(conv), layer.module)
-        own = home.weight.detach().double() * home.scale[:, None, None, None]
+        if "weight" not in dict(conv.named_parameters(recurse=False)):  # computed of others, as by a weight norm
+            continue
         folded = torch.from_numpy(np.asarray(graph.weights[f"{layer.name}.weight"], np.float64))
-        if own.shape == folded.shape and torch.allclose(own, folded, rtol=1e-4, atol=1e-7):
+        home = Home.of(layer, conv, norms.get(conv), folded)
+        if home is not None:
             by_layer[layer.name] = home
     return by_layer
+
+
+def _norm_scale(conv: Conv, norm: nn.BatchNorm2d | None) -> torch.Tensor:
+    """What the norm after a convolution multiplies each filter by, (out,) float64."""
+    if norm is None:
+        return torch.ones(conv.out_channels, dtype=torch.float64)
+    assert norm.running_var is not None
+    deviation = (norm.running_var.detach().double() + norm.eps).sqrt()
+    gamma = torch.ones_like(deviation) if norm.weight is None else norm.weight.detach().double()
+    return gamma / deviation
+
+
+def _ratio(own: torch.Tensor, folded: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+    """The least squares factors between two weights, one for each place along the remaining axis; 1 where all is 0."""
+    square = own.square().sum(axes)
+    return torch.where(square > 0, (own * folded).sum(axes) / square.clamp(min=1e-300), 1.0)
+
+
+def _close(own: torch.Tensor, folded: torch.Tensor) -> bool:
+    return torch.allclose(own, folded, rtol=1e-4, atol=1e-7)
 
 
 def _following_norms(network: nn.Module, graph: Graph) -> dict[nn.Module, nn.BatchNorm2d]:
@@ -134,7 +172,7 @@ def adopt(network: nn.Module, before: Graph, after: Graph) -> None:
 
 
 def _set_weight(home: Home, folded: torch.Tensor) -> None:
-    scale = home.scale[:, None, None, None]
+    scale = home.scale[:, None, None, None] * home.in_scale[None, :, None, None]
     own = torch.where(scale != 0, folded / scale, home.weight.double() * (folded != 0))
     home.conv.weight.copy_(swap_channels(own, home.conv.groups) if home.layer.transposed else own)
 
