@@ -96,9 +96,9 @@ def _fold_into_producer(conv: Draft, draft: Draft) -> None:
 def _foldable_readers(draft: Draft, network: Network) -> list[Draft]:
     """The convolutions that can take up an affine before them, if all that reads it can; a shift meets no padding.
 
-    Those of several groups do not: from a depthwise one's weights pruning could not tell a factor of its input from one
-    of its output. A batch norm is left where it is: a convolution whose weights it changed by input channel would be none that
-    pruning knows in the network.
+    Those of several groups do not: from a depthwise one's weights pruning could not tell a factor of its input from
+    one of its output. A batch norm is left where it is: a convolution whose weights it changed by input channel would
+    be none that pruning knows in the network.
     """
     if draft.kind == "batch_norm" or draft.name in network.outputs:
         return []

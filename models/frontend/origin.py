@@ -11,6 +11,8 @@ from torch import fx
 from models.frontend.refusal import Origin
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+#: modules of torch's own, also those whose weights are computed, as by a weight norm
+_LEAVES = ("torch.nn.modules.", "torch.nn.utils.parametrize.Parametrized")
 _TORCH = str(Path(torch.__file__).parent)
 
 
@@ -19,7 +21,7 @@ def origin_of(node: fx.Node) -> Origin:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path, kind = stack[-1] if stack else ("", "")
     kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-    leaf = kind.startswith("torch.nn.modules.")
+    leaf = kind.startswith(_LEAVES)
     return Origin(re.sub(r"@\d+", "", path), leaf, _source_line(node))
 
 

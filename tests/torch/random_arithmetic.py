@@ -1,4 +1,4 @@
-"""Random small networks of arithmetic: sums, products and quotients of maps and constants of every shape, activations."""
+"""Random small networks of arithmetic: sums, products and quotients of maps and constants, and activations."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def network(**others) -> nn.Module:
         "side": nn.Conv2d(8, 8, 1),
         "out": nn.Conv2d(8, 4, 1),
     }
-    module = Fn(forward, **{**parts, **others})
+    module = Fn(forward, **{**parts, "out": nn.Conv2d(8, 4, 1), **others})
     module.mean, module.deviation = (nn.Parameter(torch.rand(3, 1, 1) + 0.5) for _ in range(2))
     module.scale, module.slope = nn.Parameter(torch.randn(8, 1, 1)), nn.Parameter(torch.randn(8))
     return shake_batch_norms(module)

@@ -9,7 +9,7 @@ from random_arithmetic import RandomArithmetic, plans
 from random_weights import check_traced, shake_batch_norms
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     shape=st.tuples(st.integers(1, 4), st.integers(1, 7), st.integers(1, 7)),
     plan=plans,
