@@ -133,8 +133,8 @@ def verify_photographs(
         tensor, placement = prepare(artifact.manifest, image)
         maps, truth = artifact.run(tensor), reference.run(tensor)
         comparison.add(maps, truth, placement.input_size)
-        expected.append(decode_maps(truth, placement))
-        return [] if comparison.not_finite else decode_maps(maps, placement)
+        expected.append(decode_maps(artifact.manifest, truth, placement))
+        return [] if comparison.not_finite else decode_maps(artifact.manifest, maps, placement)
 
     def step(name: str) -> Callable[[int, int], None]:
         return lambda done, total: report(name, done, total)

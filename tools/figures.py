@@ -76,7 +76,7 @@ def finder(height: int) -> Callable[[Any], list[Any]]:
         with torch.inference_mode():
             outputs = network(torch.from_numpy(tensor))
         maps = {name: output.numpy() for name, output in zip(spec.outputs, outputs, strict=True)}
-        return decoder_for(spec.outputs).decode(maps, placement)
+        return decoder_for(spec.outputs, spec.decoding).decode(maps, placement)
 
     return find_people
 

@@ -15,6 +15,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import read_json, sha256
 from fleetpose.json_fields import in_json
 from models.graph.answer import Cut, View
+from models.pose.decoding.decoders import Decoding
 
 FORMAT = 2
 
@@ -105,6 +106,7 @@ class Manifest:
         plan: {"file", "sha256", "zeros": "given" or "one-shot"} of the plan it was built by; empty without one.
         elf: what the shared object is and needs (codegen.linking.elf.ElfReport); empty in manifests from before it was
             checked.
+        decoding: what the outputs do not say of how people are decoded from them.
         cuts: where the network ends before its torch module does, because what follows depends on the data.
     """
 
@@ -124,6 +126,7 @@ class Manifest:
     textures: tuple[str, ...] = ()
     dtype: str = "float32"
     plan: dict[str, str] = field(default_factory=dict)
+    decoding: Decoding = field(default_factory=Decoding, metadata=in_json(omit=True))
     cuts: tuple[Cut, ...] = field(default=(), metadata=in_json(omit=True))
     format: int = FORMAT
 

@@ -35,7 +35,7 @@ class PoseResult:
 def check_pose(manifest: Manifest) -> None:
     """Raises UsageError unless the artifact's network is one whose outputs a decoder reads."""
     try:
-        decoder_for([output.name for output in manifest.entries[0].outputs])
+        decoder_for([output.name for output in manifest.entries[0].outputs], manifest.decoding)
     except UsageError as error:
         raise UsageError(f"{manifest.model} is no pose network: {error}") from None
     if not manifest.preprocessing:
@@ -51,9 +51,9 @@ def prepare(manifest: Manifest, image: np.ndarray) -> tuple[np.ndarray, Placemen
     return fit(image, size, decode(Preprocessing, manifest.preprocessing))
 
 
-def decode_maps(maps: dict[str, np.ndarray], placement: Placement) -> list[Person]:
-    """People in an artifact's outputs, (1, C, h, w) by name; the names tell how they are grouped."""
-    return decoder_for(maps).decode(maps, placement)
+def decode_maps(manifest: Manifest, maps: dict[str, np.ndarray], placement: Placement) -> list[Person]:
+    """People in an artifact's outputs by name; the names, and the manifest, tell how they are grouped."""
+    return decoder_for(maps, manifest.decoding).decode(maps, placement)
 
 
 def find_people(artifact: Artifact, image: np.ndarray, decodes: int = 5) -> PoseResult:
@@ -68,6 +68,6 @@ def find_people(artifact: Artifact, image: np.ndarray, decodes: int = 5) -> Pose
     taken = []
     for _ in range(decodes):
         started = time.perf_counter()
-        people = decode_maps(maps, placement)
+        people = decode_maps(artifact.manifest, maps, placement)
         taken.append(time.perf_counter() - started)
     return PoseResult(people, placement.input_size, statistics.median(taken))

@@ -114,6 +114,7 @@ def build(
         textures=compiled.lowered.textures,
         dtype=target.dtype,
         plan=dict(network.plan),
+        decoding=spec.decoding,
         cuts=network.cuts,
     )
     return BuiltNetwork(compiled, manifest, target.linker)

@@ -112,7 +112,7 @@ class Request:
         if self.sensitivity is not None:
             read_losses(self.sensitivity, self.model, (), self.spec.blocks)
         if self.val is not None:
-            decoder_for(self.spec.outputs)
+            decoder_for(self.spec.outputs, self.spec.decoding)
 
     def _check_numbers(self) -> None:
         if self.host is not None and self.host not in HOSTS:

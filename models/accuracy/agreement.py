@@ -174,7 +174,7 @@ def person_area(person: Person) -> float:
 def _decoder_of(spec: ModelSpec) -> Decoder | None:
     """What makes people of a network's outputs; None where nothing does."""
     try:
-        return decoder_for(spec.outputs)
+        return decoder_for(spec.outputs, spec.decoding)
     except UsageError:
         return None
 

@@ -32,7 +32,7 @@ def evaluate_network(
     Raises:
         UsageError: data that is missing or damaged, or outputs no decoder takes.
     """
-    decode, run = decoder_for(spec.outputs).decode, maps_of(network, spec)
+    decode, run = decoder_for(spec.outputs, spec.decoding).decode, maps_of(network, spec)
 
     def people_of(image: np.ndarray) -> list[Person]:
         tensor, placement = fit_free(image, spec)

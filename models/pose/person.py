@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ class Person:
         pixel centres. A keypoint that was not found is (NaN, NaN, 0).
     score: larger for a surer person; of PAF grouping, the sum of its keypoints' and limbs' scores.
     identity: the same number for the same person in all frames of a video, from 1 (`track`); None in a photograph.
+    more: x, y, score of joints that `skeleton.PARTS` has not, by name, of networks with other joint sets.
     """
 
     keypoints: np.ndarray
     score: float
     identity: int | None = None
+    more: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.keypoints.shape != (len(PARTS), 3):

@@ -51,6 +51,16 @@ CATALOGUE = (
         family="lwop",
         blocks=LWOP_BLOCKS,
     ),
+    ModelSpec(
+        "posenet",
+        "models.networks.posenet:posenet",
+        Preprocessing(mean=(127.5, 127.5, 127.5), scale=1 / 127.5, channels="RGB"),
+        outputs=("heatmaps", "short_offsets", "forward_displacements", "backward_displacements"),
+        stride=16,
+        summary="PoseNet, MobileNetV1 0.75 with PersonLab's heads at stride 16; 1.26 M parameters",
+        family="posenet",
+        blocks=(("backbone", "backbone"), ("heads.heatmaps", "heatmap branch"), ("heads", "PersonLab heads")),
+    ),
     _two_branch(
         "openpose",
         "openpose",

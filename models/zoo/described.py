@@ -20,6 +20,7 @@ from typing import Any
 from fleetpose.codec import decode
 from fleetpose.errors import UsageError, unknown_name
 from models.graph.layer import Shape
+from models.pose.decoding.decoders import Decoding
 from models.preprocess import Preprocessing
 from models.zoo.catalogue import GREY, PREPROCESSING
 from models.zoo.spec import ModelSpec
@@ -28,7 +29,7 @@ log = logging.getLogger("fleetpose.models")
 
 #: the name of the attribute, and with ".json" of the extra file
 ATTRIBUTE = "fleetpose"
-FIELDS = ("size", "channels", "stride", "outputs", "preprocessing", "blocks")
+FIELDS = ("size", "channels", "stride", "outputs", "preprocessing", "blocks", "decoding")
 DEFAULT_SIZE = (368, 368)
 #: channels of (heatmaps, pafs) on COCO's 17 keypoints and the neck: 18 parts and the background, 19 limbs of (x, y)
 POSE_CHANNELS = (19, 38)
@@ -125,6 +126,7 @@ def complete(
         blocks=_blocks(name, said.get("blocks", {})),
         returned=() if outputs.cut else tuple(output.key for output in outputs.entries),
         cut=outputs.cut,
+        decoding=_decoding(name, said.get("decoding", {})),
         **more,
     )
 
@@ -139,6 +141,10 @@ def _names(name: str, said: Any, outputs: Sequence[Output]) -> tuple[str, ...]:
     if len(said) != len(outputs) or len(set(said)) != len(said):
         raise UsageError(f"outputs of {name}: {len(outputs)} different names are wanted, got {', '.join(said)}")
     return tuple(said)
+
+
+def _decoding(name: str, said: Any) -> Decoding:
+    return said if isinstance(said, Decoding) else decode(Decoding, said, f"decoding of {name}")
 
 
 def _blocks(name: str, said: Any) -> tuple[tuple[str, str], ...]:

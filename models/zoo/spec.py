@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from models.graph.layer import Shape
+from models.pose.decoding.decoders import Decoding
 from models.preprocess import Preprocessing
 from models.zoo.blocks import BlockTable, block_of
 from models.zoo.paper import PaperFacts
@@ -37,6 +38,7 @@ class ModelSpec:
         returned: what the outputs are called in what the torch module returns, as in Answer.names; none: they are all
             its tensors.
         channels: of the input; 3 is a photograph's, 1 a grey one's.
+        decoding: what the outputs do not say of how people are decoded from them.
         cut: the network ends before its torch module does, because what follows depends on the data.
     """
 
@@ -56,6 +58,7 @@ class ModelSpec:
     returned: tuple[str, ...] = ()
     cut: bool = False
     channels: int = 3
+    decoding: Decoding = field(default_factory=Decoding)
 
     def build(self) -> nn.Module:
         """The module with torch's default initialisation."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fleetpose.errors import UsageError
+from models.frontend.trace import trace
 from models.resolve import create_model, model_spec
 from models.zoo.registry import model_names, register_model
 
@@ -59,3 +60,18 @@ def test_random_weights_depend_on_the_seed_alone():
     names = first.state_dict().keys()
     assert all(torch.equal(first.state_dict()[name], again.state_dict()[name]) for name in names)
     assert not torch.equal(first.model[0].conv.weight, other.model[0].conv.weight)
+
+
+def test_posenet_is_mobilenet_with_four_heads_and_reads_the_published_order():
+    network = create_model("posenet", seed=1)
+    graph = trace(network, (3, 33, 49))
+    assert [graph.shape(output) for output in graph.outputs] == [(channels, 3, 4) for channels in (17, 34, 32, 32)]
+    assert sum(parameter.numel() for parameter in network.parameters()) == 1_258_195
+    numbered = {
+        f"{number:02}.{kind}": tensor
+        for number, unit in enumerate([*network.backbone, *network.heads.values()])
+        for kind, tensor in (("weight", unit.conv.weight), ("bias", unit.conv.bias))
+    }
+    (layout,) = network.layouts
+    assert all(tensor is network.state_dict(keep_vars=True)[name] for name, tensor in layout(numbered).items())
+    assert layout({"00.weight": network.backbone[0].conv.weight}) is None

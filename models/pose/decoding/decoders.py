@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 
+from fleetpose.codec import decode
 from fleetpose.errors import UsageError, unknown_name
+from models.pose.joints import Joints
 from models.pose.person import Person
 from models.preprocess import Placement, Size
 
@@ -49,16 +51,34 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """What a network's outputs do not say of how they are decoded.
+
+    Attributes:
+        decoder: its name; "" for the one that the outputs' names tell.
+        joints: names of the network's joints, in the order of its maps; none: COCO's 17.
+        settings: fields of the decoder's settings that differ from the defaults.
+    """
+
+    decoder: str = ""
+    joints: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
 class _Grouping:
     """A Decoder around the function `decode` of a module; it takes arrays in the order of `outputs`.
 
-    Optional outputs are passed by their names, and the placement as `placement`.
+    Optional outputs are passed by their names, the placement as `placement`, and what `decoding` says as `joints` and
+    `settings`. any_joints: the function takes other joints than COCO's.
     """
 
     name: str
     outputs: tuple[str, ...]
     module: str
     optional: tuple[str, ...] = ()
+    any_joints: bool = False
+    decoding: Decoding = field(default_factory=Decoding)
 
     def decode(self, outputs: Outputs, size: Size | Placement) -> list[Person]:
         missing = [name for name in self.outputs if name not in outputs]
@@ -68,17 +88,46 @@ class _Grouping:
                 f"there are {', '.join(outputs) or 'none'}"
             )
         placement = size if isinstance(size, Placement) else _whole(size)
-        more = {name: _unbatch(outputs[name]) for name in self.optional if name in outputs}
-        function = importlib.import_module(self.module).decode
-        return function(*(_unbatch(outputs[name]) for name in self.outputs), placement=placement, **more)
+        more: dict[str, Any] = {name: _unbatch(outputs[name]) for name in self.optional if name in outputs}
+        module = importlib.import_module(self.module)
+        if self.decoding.settings:
+            kind = type(module.DEFAULTS)
+            more["settings"] = decode(kind, dict(self.decoding.settings), f"settings of {self.name} decoding")
+        if self.decoding.joints:
+            more["joints"] = Joints(self.decoding.joints)
+        return module.decode(*(_unbatch(outputs[name]) for name in self.outputs), placement=placement, **more)
+
+    def described(self, decoding: Decoding) -> _Grouping:
+        """The decoder that does as `decoding` says. Raises UsageError for joints that it cannot have."""
+        if decoding.joints and not self.any_joints and Joints(decoding.joints) != Joints():
+            raise UsageError(f"{self.name} decoding knows COCO's 17 joints only, not {', '.join(decoding.joints)}")
+        if not decoding.joints and not decoding.settings:
+            return self
+        joints = decoding.joints if self.any_joints else ()
+        return replace(self, decoding=replace(decoding, joints=joints))
 
 
-_DECODERS: dict[str, Decoder] = {
+_DECODERS: dict[str, _Grouping] = {
     decoder.name: decoder
     for decoder in (
         _Grouping("paf", ("heatmaps", "pafs"), "models.pose.decoding.paf"),
         _Grouping("associative_embedding", ("heatmaps", "tags"), "models.pose.decoding.embedding"),
         _Grouping("keypoint_regression", ("centres", "offsets"), "models.pose.decoding.regression", ("heatmaps",)),
+        _Grouping(
+            "personlab",
+            ("heatmaps", "short_offsets", "forward_displacements", "backward_displacements"),
+            "models.pose.decoding.personlab",
+        ),
+        _Grouping(
+            "centres",
+            ("centres", "displacements"),
+            "models.pose.decoding.centres",
+            ("joint_heatmaps", "joint_offsets"),
+            any_joints=True,
+        ),
+        _Grouping("boxes", ("predictions",), "models.pose.decoding.boxes", any_joints=True),
+        _Grouping("simcc", ("simcc_x", "simcc_y"), "models.pose.decoding.one_person.simcc", any_joints=True),
+        _Grouping("heatmap_argmax", ("heatmaps",), "models.pose.decoding.one_person.argmax", any_joints=True),
     )
 }
 
@@ -96,12 +145,22 @@ def decoder(name: str) -> Decoder:
         raise unknown_name("decoder", name, _DECODERS) from None
 
 
-def decoder_for(outputs: Collection[str]) -> Decoder:
-    """The decoder that reads outputs of these names. Raises UsageError where none does."""
-    for decoder in _DECODERS.values():
-        if set(decoder.outputs) <= set(outputs) <= {*decoder.outputs, *decoder.optional}:
-            return decoder
-    known = "; ".join(", ".join(decoder.outputs) for decoder in _DECODERS.values())
+def decoder_for(outputs: Collection[str], decoding: Decoding | None = None) -> Decoder:
+    """The decoder that reads outputs of these names, and does as `decoding` says.
+
+    Raises:
+        UsageError: no decoder reads them, or the one that `decoding` names does not; joints that it cannot have.
+    """
+    said = decoding or Decoding()
+    if said.decoder:
+        decoder(said.decoder)
+        candidates = [_DECODERS[said.decoder]]
+    else:
+        candidates = list(_DECODERS.values())
+    for grouping in candidates:
+        if set(grouping.outputs) <= set(outputs) <= {*grouping.outputs, *grouping.optional}:
+            return grouping.described(said)
+    known = "; ".join(", ".join(grouping.outputs) for grouping in candidates)
     raise UsageError(f"no decoder reads the outputs {', '.join(outputs)}; people are decoded from {known}")
 
 

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from fleetpose.errors import UsageError
-from models.pose.decoding.coco import people_from_coco
 from models.pose.decoding.maps import check_maps
 from models.pose.decoding.maxima import local_maxima
 from models.pose.decoding.tags import Groups, group
+from models.pose.joints import COCO
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS
 from models.preprocess import Placement, Size
@@ -78,7 +78,7 @@ def decode(
     person_scores = scores.mean(axis=1)
     if settings.refine:
         _fill(maps, groups, xy, scores)
-    return people_from_coco(placement.cells_to_image(xy, maps.size), scores, person_scores)
+    return COCO.people(placement.cells_to_image(xy, maps.size), scores, person_scores)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleetpose.errors import UsageError
-from models.pose.decoding.coco import people_from_coco
 from models.pose.decoding.maps import check_maps
 from models.pose.decoding.maxima import local_maxima
+from models.pose.joints import COCO
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS
 from models.preprocess import Placement
@@ -76,7 +76,7 @@ def decode(
     if heat is not None:
         scores *= _sample_heat(heat, poses)
     keep = _distinct(poses, scores.mean(axis=1), settings)
-    return people_from_coco(placement.cells_to_image(poses[keep], size), scores[keep], scores[keep].mean(axis=1))
+    return COCO.people(placement.cells_to_image(poses[keep], size), scores[keep], scores[keep].mean(axis=1))
 
 
 def _sample_heat(heat: np.ndarray, poses: np.ndarray) -> np.ndarray:
