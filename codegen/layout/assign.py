@@ -3,7 +3,7 @@
 Borders are as wide as a tensor's greediest reader needs. Tensors that a concat joins share the border of the joined
 tensor and, where they can, its buffer too: their producers write straight into their planes of it, so that joining
 costs nothing. A tensor can lie in one buffer only; a second join that wants it, and joins of the network's input or of
-a constant, copy.
+a constant, copy. A slice of neighbouring channels lies where its source does, unless a join wants it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from codegen.layout.plane import Plane
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.graph.pooling import ADAPTIVE, overhang
+from models.graph.rearrangement import channel_slice
 from models.graph.transposed import beyond_input
 
 
@@ -26,11 +27,13 @@ class Layout:
         planes: the plane of every tensor, by tensor name.
         buffers: the buffer of every tensor, by tensor name; called after the outermost tensor that lies in it.
         copied: per concat, the positions of the operands that its kernel must copy.
+        slices: the layers whose results are planes of their inputs, so that no kernel makes them.
     """
 
     planes: Mapping[str, Plane]
     buffers: Mapping[str, str]
     copied: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    slices: frozenset[str] = frozenset()
 
 
 def join_copies(join: Layer, layout: Layout) -> Iterator[tuple[Layer, dict[str, Plane]]]:
@@ -72,14 +75,28 @@ def assign_layout(graph: Graph, lanes: int, item_bytes: int = 4) -> Layout:
         for name in layer.inputs[:1]:
             _widen(borders, name, border_read(layer))
     concats = [layer for layer in graph.layers if layer.op == "concat"]
-    while any(_share(borders, layer) for layer in concats):  # a tensor may be joined twice, a join joined again
+    slices = [layer for layer in graph.layers if not layer.epilogue and channel_slice(layer) is not None]
+    while any(_share(borders, layer) for layer in (*concats, *slices)):  # a tensor may be joined twice, a join again
         pass
     planes = {
         name: Plane(*graph.shape(name), border=border, lanes=lanes, item_bytes=item_bytes)
         for name, border in borders.items()
     }
     given = {graph.input, *(layer.name for layer in graph.layers if layer.op == "constant")}
-    return _join(given, concats, planes)
+    return _lay_slices(slices, _join(given, concats, planes))
+
+
+def _lay_slices(slices: list[Layer], layout: Layout) -> Layout:
+    """Give slices of channels their place in the buffer of what they are slices of."""
+    planes, buffers, laid = dict(layout.planes), dict(layout.buffers), set()
+    for layer in slices:
+        first, source = channel_slice(layer), planes[layer.inputs[0]]
+        if buffers[layer.name] == layer.name and first is not None:
+            shared = source.shared or source.channels
+            planes[layer.name] = replace(planes[layer.name], first=source.first + first, shared=shared)
+            buffers[layer.name] = buffers[layer.inputs[0]]
+            laid.add(layer.name)
+    return replace(layout, planes=planes, buffers=buffers, slices=frozenset(laid))
 
 
 def _join(given: set[str], concats: list[Layer], planes: dict[str, Plane]) -> Layout:
@@ -111,12 +128,12 @@ def _widen(borders: dict[str, tuple[int, int]], name: str, border: tuple[int, in
     borders[name] = (max(have[0], border[0]), max(have[1], border[1]))
 
 
-def _share(borders: dict[str, tuple[int, int]], concat: Layer) -> bool:
-    """Give a join and its members the widest border among them; whether that changed one."""
-    members = (concat.name, *concat.inputs[: concat.operands])
+def _share(borders: dict[str, tuple[int, int]], layer: Layer) -> bool:
+    """Give a join and its members, or a slice and its source, the widest of their borders; whether that changed one."""
+    members = (layer.name, *layer.inputs[: layer.operands])
     before = [borders[name] for name in members]
     for name in members:
-        _widen(borders, concat.name, borders[name])
+        _widen(borders, layer.name, borders[name])
     for name in members:
-        _widen(borders, name, borders[concat.name])
+        _widen(borders, name, borders[layer.name])
     return before != [borders[name] for name in members]

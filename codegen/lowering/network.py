@@ -141,6 +141,8 @@ class _Lowering:
         for layer in graph.layers:
             if layer.op == "constant":
                 continue  # a parameter of the kernels that read it
+            if layer.name in layout.slices:
+                continue
             self.report(f"scheduling {layer.name}")
             if layer.name in layout.copied:
                 scheduled += self._copies(layer, layout)

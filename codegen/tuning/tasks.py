@@ -83,7 +83,8 @@ def _tasks(graph: Graph, profile: Profile, sparsities: Sequence[Sparsity | None]
     layout = assign_layout(graph, profile.lanes_of(dtype), np.dtype(dtype).itemsize)
     tasks, total = [], 0.0
     for layer in graph.layers:
-        if layer.op == "constant" or (layer.name in layout.copied and not layer.epilogue):
+        in_place = layer.name in layout.slices or (layer.name in layout.copied and not layer.epilogue)
+        if layer.op == "constant" or in_place:
             continue  # no kernel: given, or a join whose members lie in place or are copied one by one
         dense = Workload.of(layer, layout.planes, dtype)
         total += estimated_secs(dense, profile)

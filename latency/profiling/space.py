@@ -70,7 +70,7 @@ def network_workloads(graph: Graph, profile: Profile, dtype: str = "float32") ->
     layout = assign_layout(graph, profile.lanes_of(dtype), np.dtype(dtype).itemsize)
     workloads = []
     for layer in graph.layers:
-        if layer.op == "constant":
+        if layer.op == "constant" or layer.name in layout.slices:
             continue
         if layer.name in layout.copied and not layer.epilogue:
             workloads += [(layer.name, Workload.of(copy, planes, dtype)) for copy, planes in join_copies(layer, layout)]

@@ -12,6 +12,7 @@ import numpy as np
 from models.frontend.affine import CARRIERS, become_depthwise, fold_affines, merge_affines, take_name
 from models.frontend.draft import Draft, Margins, Network
 from models.frontend.recognise import merge_steps, recognise_gates
+from models.frontend.views.planes import fold_shuffled_input, join_neighbouring_slices, read_members_of_joins
 from models.graph.layer import SWAPPED, Shape, Step
 
 #: carriers that are asked first where a sum or product could join either operand
@@ -113,6 +114,9 @@ def even_margins(network: Network) -> None:
 #: A list in order: what each pass needs, an earlier one has left.
 PASSES: tuple[Callable[[Network], None], ...] = (
     Network.drop_dead,
+    read_members_of_joins,
+    join_neighbouring_slices,
+    fold_shuffled_input,
     recognise_gates,
     split_margins,
     fold_pads,

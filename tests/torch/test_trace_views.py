@@ -171,3 +171,36 @@ def random_sizes(elements, random, rank=None):
         sizes[int(random.integers(len(sizes)))] *= factor
         elements //= factor
     return sizes
+
+
+def bottlenecks(s, x):
+    """As C2f in YOLOv8: two halves, and what is made of the last of them, joined."""
+    parts = list(s.c(x).chunk(2, 1))
+    for _ in range(2):
+        parts.append(s.d(parts[-1]) + parts[-1])
+    return s.e(torch.cat(parts, 1))
+
+
+def test_halves_that_are_joined_again_are_no_layers():
+    module = Fn(bottlenecks, c=conv(3, 8), d=conv(4, 4), e=conv(16, 5))
+    graph = check_traced(module, (3, 6, 10))
+    assert Counter(layer.op for layer in graph.layers) == {"conv": 4, "rearrange": 1, "concat": 1}
+    join = next(layer for layer in graph.layers if layer.op == "concat")
+    assert join.inputs == ("c", "d_2", "d_3")
+
+
+def test_slice_of_a_join_reads_the_member():
+    def forward(s, x):
+        joined = torch.cat([s.c(x), s.d(x)], 1)
+        return s.d(joined[:, 8:11]), joined[:, 2:6], joined[:, 6:10]
+
+    graph = check_traced(Fn(forward, c=conv(3, 8), d=conv(3, 3)), (3, 6, 10))
+    assert [layer.inputs for layer in graph.layers if layer.op in ("conv", "rearrange")][2:] == [
+        ("d",),
+        ("c",),
+        ("concat",),
+    ]
+
+
+def test_colours_in_another_order_are_in_the_first_weights():
+    assert check(lambda s, x: s.d(x[:, [2, 1, 0]]) + s.d(x.flip(1)), shape=(3, 6, 7), d=conv(3, 4)) == {"conv": 2}
