@@ -22,7 +22,7 @@ def make_fused(workload: Workload, weights: Weights, profile: Profile, filters: 
     lists = PhaseLists.of(layer, weights.weight, filters, source_offsets(workload))
     constants = lists.constants(weights)
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
-    (down, across), turns = layer.stride, layer.stride[0] * layer.stride[1]
+    down, across = layer.stride
     rows = RowTiles(workload.output, vector, vectors * across)
     order = TileOrder(lists.blocks.count, rows, band)
     with function(workload.arguments(**sizes_of(constants)), profile) as frame, frame.grid(order.extents):
@@ -39,7 +39,7 @@ def make_fused(workload: Workload, weights: Weights, profile: Profile, filters: 
 
             for phase in range(across):
                 walk.start(sums[phase], block)
-                walk.add(sums[phase], block, row % down * across + phase, turns, load)
+            walk.add(sums, block, [row % down * across + phase for phase in range(across)], load)
             for f, own in enumerate(owned):
                 for v in range(vectors):
                     values = [sums[phase][f * vectors + v] for phase in range(across)]

@@ -74,6 +74,16 @@ class PhaseLists:
         return {name: array if array.size else np.zeros(1, array.dtype) for name, array in arrays.items()}
 
     @property
+    def lengths(self) -> np.ndarray:
+        """Entries of each list, (blocks, phases)."""
+        return np.diff(self.starts).reshape(self.blocks.count, -1)
+
+    @property
+    def even(self) -> bool:
+        """Whether the phases of a block and row have as many entries each, so that loops over them end together."""
+        return bool((self.lengths == self.lengths[:, :1]).all())
+
+    @property
     def block_entries(self) -> int:
         """Entries of a block, where the offsets are shared."""
         return len(self.offset)

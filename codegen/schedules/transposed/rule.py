@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.kernels.workload import Kernel, Weights, Workload
-from codegen.schedules.order import band_in_cache
+from codegen.schedules.order import CACHE_BYTES, band_in_cache
 from codegen.schedules.products import MOST_VECTORS, padding
 from codegen.schedules.rule import Rule
 from codegen.schedules.transposed.flat import MOST_WOVEN, FlatMap, make_flat
@@ -14,6 +14,8 @@ from devices.profile import Profile
 
 #: of either way, tiles worth timing
 MOST_TILES = 4
+#: of an entry of a list beside its products, in multiply-adds
+OVERHEAD = 1.5
 #: what computing the phases apart and interleaving them later costs, as a share of the work on a map that fills vectors
 FLAT_COST = 1.1
 
@@ -25,7 +27,8 @@ class PhaseTile:
     Attributes:
         filters, vectors: accumulators of a work-item, for each column phase.
         flat: 1: three grids on rows that lie close together, 0: one grid.
-        band: of one grid: rows per band (0: filters run fastest; see TileOrder).
+        band: of one grid: rows per band (0: filters run fastest; see TileOrder); of three: tiles that all filters read
+            before the next ones (0: all tiles).
     """
 
     filters: int
@@ -35,7 +38,7 @@ class PhaseTile:
 
     def __str__(self) -> str:
         if self.flat:
-            return f"F{self.filters}V{self.vectors} flat"
+            return f"F{self.filters}V{self.vectors} flat" + (f" b{self.band}" if self.band else "")
         return f"F{self.filters}V{self.vectors} " + (f"b{self.band}" if self.band else "f")
 
 
@@ -45,7 +48,11 @@ def space(workload: Workload, profile: Profile) -> list[PhaseTile]:
     if layer.op != "conv" or not layer.transposed:
         return []
     flat = FlatMap(layer, workload.output.lanes, workload.output.item_bytes)
-    apart = [PhaseTile(*shape, flat=1) for shape in _shapes(workload, profile.accumulators, flat.vectors)]
+    apart = [
+        PhaseTile(*shape, 1, band)
+        for number, shape in enumerate(_shapes(workload, profile.accumulators, flat.vectors))
+        for band in ((_band(workload, profile, flat, shape[1]), 0) if number == 0 else (0,))
+    ]
     if layer.stride[1] > MOST_WOVEN:
         return apart
     of_row = -(-flat.columns // workload.output.lanes)
@@ -56,6 +63,17 @@ def space(workload: Workload, profile: Profile) -> list[PhaseTile]:
     rows = -(-layer.out_shape[1] // layer.stride[0])
     narrow = of_row * rows > FLAT_COST * flat.vectors
     return [*apart, *together] if narrow else [*together, *apart]
+
+
+def _band(workload: Workload, profile: Profile, flat: FlatMap, vectors: int) -> int:
+    """Tiles whose input takes up a quarter of a core's cache, in bands of one size; 0 where that is all of them, and on
+    a GPU, whose work-items run side by side."""
+    channels = workload.layer.in_shapes[0][0] // workload.layer.groups
+    tile_bytes = vectors * workload.output.lanes * workload.output.item_bytes * channels * len(flat.shifts)
+    most, tiles = (profile.cache_bytes or CACHE_BYTES) // 4 // tile_bytes, -(-flat.vectors // vectors)
+    if profile.gpu != "cpu" or most >= tiles:
+        return 0
+    return -(-tiles // -(-tiles // max(most, 1)))
 
 
 def _shapes(workload: Workload, budget: int, vectors: int) -> list[tuple[int, int]]:
@@ -74,14 +92,14 @@ def _shapes(workload: Workload, budget: int, vectors: int) -> list[tuple[int, in
 
     def cost(shape: tuple[int, int]) -> float:
         f, v = shape
-        return padding(filters, f) * padding(vectors, v) * (f * v + v + 0.35 * f + 2) / (f * v)
+        return padding(filters, f) * padding(vectors, v) * (max(f * v, f + v + 2) + OVERHEAD) / (f * v)
 
     return sorted(shapes, key=cost)[:MOST_TILES]
 
 
 def make(workload: Workload, weights: Weights, profile: Profile, tile: PhaseTile) -> Kernel:
     if tile.flat:
-        return make_flat(workload, weights, profile, tile.filters, tile.vectors)
+        return make_flat(workload, weights, profile, tile.filters, tile.vectors, tile.band)
     if workload.layer.stride[1] > MOST_WOVEN:
         raise ValueError(f"strides up to {MOST_WOVEN} are interleaved in registers, not for {workload.label}")
     return make_fused(workload, weights, profile, tile.filters, tile.vectors, tile.band)

@@ -21,7 +21,6 @@ class ListWalk:
 
     def __init__(self, frame, lists: PhaseLists, vector: Vector, vectors: int) -> None:
         self.frame, self.lists, self.vector, self.vectors = frame, lists, vector, vectors
-        self.bounds = registers(2, "int32", "bounds")
         self.at = registers(1, "int32", "at")
         self.loaded = registers(vectors, vector.type, "loaded")
         self.factor = registers(1, vector.type, "factor")
@@ -33,22 +32,39 @@ class ListWalk:
             for v in range(self.vectors):
                 put(sums, f * self.vectors + v, self.vector.splat(self.frame["bias"][block * filters + f]))
 
-    def add(self, sums, block, phase, phases: int, load: Callable[[object, int], object]) -> None:
-        """Every accumulator gains its list's products.
+    def add(self, sums: Sequence, block, lists: Sequence, load: Callable[[object, int], object]) -> None:
+        """The accumulators sums[i] gain the products of list lists[i], all lists at a time: the products of one do not
+        wait for each other then.
 
         Args:
-            phase: number of the phase, of `phases`.
+            sums: as many accumulators as lists.
+            lists: the lists' phases, as they count through a block's lists.
             load: (offset of an entry, number of a vector) -> the vector it multiplies.
         """
-        for end in (0, 1):
-            put(self.bounds, end, self.frame["starts"][block * phases + phase + end])
-        with T.serial(0, self.bounds[1] - self.bounds[0]) as number:
-            entry = self.bounds[0] + number
-            place = entry - block * self.lists.block_entries if self.lists.shared else entry
-            put(self.at, 0, self.frame["offset"][place])
-            for v in range(self.vectors):
-                put(self.loaded, v, load(self.at[0], v))
-            self._multiply(sums, entry)
+        count, phases = len(sums), len(self.lists.lengths[0])
+        bounds = registers(2 * count, "int32", "bounds")
+        for number, phase in enumerate(lists):
+            for end in (0, 1):
+                put(bounds, 2 * number + end, self.frame["starts"][block * phases + phase + end])
+        together = bounds[1] - bounds[0]
+        for number in range(1, count):
+            together = T.min(together, bounds[2 * number + 1] - bounds[2 * number])
+        shortest = registers(1, "int32", "shortest")
+        put(shortest, 0, together)
+        with T.serial(0, shortest[0]) as step:
+            for number in range(count):
+                self._add_entry(sums[number], block, bounds[2 * number] + step, load)
+        if count > 1 and not self.lists.even:
+            for number in range(count):
+                with T.serial(0, bounds[2 * number + 1] - bounds[2 * number] - shortest[0]) as step:
+                    self._add_entry(sums[number], block, bounds[2 * number] + shortest[0] + step, load)
+
+    def _add_entry(self, sums, block, entry, load: Callable[[object, int], object]) -> None:
+        place = entry - block * self.lists.block_entries if self.lists.shared else entry
+        put(self.at, 0, self.frame["offset"][place])
+        for v in range(self.vectors):
+            put(self.loaded, v, load(self.at[0], v))
+        self._multiply(sums, entry)
 
     def _multiply(self, sums, entry) -> None:
         filters = self.lists.blocks.filters
