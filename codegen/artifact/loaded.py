@@ -85,22 +85,38 @@ class Artifact:
         return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device)
 
     def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
-        """One inference.
+        """One inference for each picture.
 
         Args:
-            tensor: (1, C, H, W) float32; H x W must be a size the artifact was built for.
+            tensor: (N, C, H, W) float32; H x W must be a size the artifact was built for.
 
         Returns:
-            Output name -> float32 of the shape that the torch module returns; for a pose network's maps (1, C, H, W).
+            Output name -> float32 of the shape that the torch module returns; for a pose network's maps (N, C, H, W).
+            Outputs of several pictures are joined along the first axis, which must be the batch's.
 
         Raises:
             UsageError: another shape.
             DeviceUnreachable: the device went away.
         """
+        if tensor.ndim == 4 and len(tensor) > 1:
+            return self._run_batch(tensor)
         entry = self._prepare(tensor)
         with self.session.guard("running the network"):
             self._machine.invoke_stateful(entry.name)
             return self._outputs(entry)
+
+    def _run_batch(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        """Picture after picture: a device that one picture keeps busy takes no longer for each of several."""
+        answers = [self.run(tensor[number : number + 1]) for number in range(len(tensor))]
+        fixed = {output.name for output in self.manifest.entry((tensor.shape[2], tensor.shape[3])).fixed}
+        for name, array in answers[0].items():
+            if name not in fixed and array.shape[:1] != (1,):
+                shape = "x".join(map(str, array.shape)) or "no axis"
+                raise UsageError(f"output {name!r} has no axis for pictures ({shape}); run them one by one")
+        return {
+            name: array if name in fixed else np.concatenate([answer[name] for answer in answers])
+            for name, array in answers[0].items()
+        }
 
     def _prepare(self, tensor: np.ndarray) -> Entry:
         if tensor.ndim != 4:

@@ -17,6 +17,7 @@ from models.frontend.call import Answer, Call
 from models.frontend.draft import Draft, Margins
 from models.frontend.reductions import REDUCTIONS
 from models.frontend.refusal import USUAL_MEND
+from models.frontend.windows.pads import PADS
 from models.frontend.windows.pools import POOLS
 from models.frontend.windows.resizes import RESIZES
 from models.frontend.windows.transposed import transposed_conv
@@ -57,16 +58,6 @@ def _cat(call: Call) -> Answer:
     return names[0] if len(names) == 1 else [*constants, call.draft("concat", names, "concat")]
 
 
-def _pad(call: Call) -> Answer:
-    amounts = [*call["pad"], 0, 0, 0, 0][: max(4, len(call["pad"]))]
-    if call.get("mode", "constant") != "constant" or call.get("value") not in (None, 0):
-        raise call.refusal("only padding with zeros is supported")
-    if min(amounts) < 0 or any(amounts[4:]):
-        raise call.refusal(f"padding {call['pad']} crops, or pads channels or batch; only height and width can grow")
-    left, right, top, bottom = amounts[:4]
-    return call.draft("pad", [call.tensor("self")], "pad", margins=(top, bottom, left, right))
-
-
 def _identity(call: Call) -> Answer:
     if call.get("train"):
         raise call.refusal("dropout in training mode is not supported; call eval()")
@@ -95,8 +86,7 @@ TABLE: dict[str, Callable[[Call], Answer]] = {
     **ARITHMETIC,
     **{name: partial(_extreme, other) for name, other in (("max", "maximum"), ("min", "minimum"))},
     "cat": _cat,
-    "pad": _pad,
-    "constant_pad_nd": _pad,
+    **PADS,
     **POOLS,
     **RESIZES,
     "dropout": _identity,

@@ -39,7 +39,8 @@ class Draft:
         weight, bias: "conv": (O, I / groups, kh, kw) and (O,) or None; "affine": (C,) both; "normalise": of the
             reduction's affine_shape, or None. float64.
         value: "constant": (C, H, W), float64.
-        margins: "conv" and "pad": zeros around the input. "max_pool", "avg_pool": symmetric padding.
+        margins: "conv": zeros around the input; "pad": elements of value `fill`. Pools: symmetric
+            padding.
     """
 
     name: str

@@ -13,7 +13,9 @@ from models.frontend.affine import CARRIERS, become_depthwise, fold_affines, mer
 from models.frontend.draft import Draft, Margins, Network
 from models.frontend.recognise import merge_steps, recognise_gates
 from models.frontend.views.planes import fold_shuffled_input, join_neighbouring_slices, read_members_of_joins
+from models.frontend.windows.pads import padding_move
 from models.graph.layer import SWAPPED, Shape, Step
+from models.graph.pooling import ADAPTIVE
 
 #: carriers that are asked first where a sum or product could join either operand
 FIRST_CARRIERS = ("conv", "elementwise", "matmul")
@@ -46,23 +48,31 @@ def split_margins(network: Network) -> None:
 
 
 def fold_pads(network: Network) -> None:
-    """A "pad" moves into every convolution that reads it; where one cannot take it, it becomes a layer of its own."""
+    """A "pad" of zeros moves into every convolution that reads it, one of the lowest numbers into every max pool; where
+    one cannot take it, it becomes a layer of its own."""
+    shapes = network.shapes()
     for pad in [draft for draft in network.drafts if draft.op == "pad"]:
         readers = [draft for draft in network.drafts if pad.name in draft.inputs]
         for reader in readers:
             widened = _sum(pad.margins, reader.margins)
-            if (
-                reader.op == "conv"
-                and not reader.transposed
-                and pad.name == reader.inputs[0]
-                and _can_even(reader, widened)
-            ):
+            if pad.name == reader.inputs[0] and _takes_pad(reader, pad, widened):
                 reader.inputs[0] = pad.inputs[0]
                 reader.margins = widened
     network.drop_dead()
     for draft in network.drafts:
-        if draft.op == "pad":
+        if draft.op == "pad" and not draft.fill:
             become_depthwise(draft, np.ones(draft.shape[0]), None)
+        elif draft.op == "pad":
+            top, bottom, left, right = draft.margins
+            source = shapes[draft.inputs[0]]
+            draft.op, draft.moves = "rearrange", (padding_move(source, ((0, 0), (top, bottom), (left, right))),)
+
+
+def _takes_pad(reader: Draft, pad: Draft, widened: Margins) -> bool:
+    """Whether a layer can do the padding itself, its margins then being `widened`."""
+    if pad.fill:
+        return reader.op == "max_pool" and reader.mode != ADAPTIVE
+    return reader.op == "conv" and not reader.transposed and _can_even(reader, widened)
 
 
 def fuse_epilogues(network: Network) -> None:

@@ -75,7 +75,8 @@ def read_program(path: str) -> Program:
         raise UsageError(f"{path} takes {len(inputs)} inputs; exactly one tensor is supported")
     shape = tuple(inputs[0].meta["val"].shape)
     if len(shape) != 4 or shape[0] != 1 or not isinstance(shape[1], int):
-        raise UsageError(f"{path} takes {tuple(map(str, shape))}, not (1, C, H, W)")
+        mend = "; export it for one picture, artifacts take any number" if len(shape) == 4 and shape[0] != 1 else ""
+        raise UsageError(f"{path} takes {tuple(map(str, shape))}, not (1, C, H, W){mend}")
     sides = shape[2:]
     fixed = all(isinstance(side, int) for side in sides)
     return Program(program, _example_size(program, sides), fixed, said, shape[1])

@@ -61,6 +61,14 @@ def test_artifact_outputs_equal_float64_pytorch_at_every_size(host, small):
     assert found["input_sizes"] == {"64x64": 1, "64x96": 1}
 
 
+def test_artifact_runs_several_pictures(host, small):
+    loaded, tensor = Artifact(small, host), np.random.default_rng(5).standard_normal((3, 3, 64, 64)).astype(np.float32)
+    together = loaded.run(tensor)
+    for number in range(3):
+        for name, array in loaded.run(tensor[number : number + 1]).items():
+            assert np.array_equal(together[name][number : number + 1], array)
+
+
 def test_verify_notices_other_weights(host, small):
     loaded = Artifact(small, host)
     loaded.manifest = replace(loaded.manifest, weights={"seed": 1})

@@ -68,3 +68,29 @@ def test_trace_takes_random_resizes(data):
     if mode != "nearest-exact" and not corners:
         more = {"antialias": data.draw(st.booleans())}
     check_traced(Fn(lambda _s, x: F.interpolate(x, size=target, mode=mode, **more)), (2, *size))
+
+
+PADS = {
+    "constant": lambda x: F.pad(x, (1, 2, 0, 3), value=1.5),
+    "crop": lambda x: F.pad(x, (-1, 2, -2, -1)),
+    "crop with ones": lambda x: F.pad(x, (-1, 2, 3, -1), value=1.0),
+    "channels": lambda x: F.pad(x, (0, 0, 0, 0, 1, 2)),
+    "channels and rows": lambda x: F.pad(x, (0, 0, 1, 0, 0, 2)),
+    "reflect": lambda x: F.pad(x, (1, 2, 3, 0), mode="reflect"),
+    "replicate": lambda x: F.pad(x, (1, 2, 3, 0), mode="replicate"),
+    "circular": lambda x: F.pad(x, (1, 2, 3, 0), mode="circular"),
+    "lowest before a maximum": lambda x: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2),
+    "lowest before a sum": lambda x: torch.relu(F.pad(x, (0, 1, 0, 1), value=-torch.inf)),
+    "zeros before a maximum": lambda x: F.max_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2),
+}
+
+
+@pytest.mark.parametrize("name", PADS)
+def test_trace_takes_pads_of_every_kind(name):
+    graph = check_traced(Fn(lambda s, x: PADS[name](s.c(x)), c=nn.Conv2d(4, 3, 1)), (4, 13, 10))
+    assert name != "lowest before a maximum" or [layer.op for layer in graph.layers] == ["conv", "max_pool"]
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_trace_takes_padding_modes_of_convolutions(mode):
+    check_traced(nn.Conv2d(4, 5, 3, padding=(1, 2), padding_mode=mode), (4, 9, 8))
