@@ -10,7 +10,7 @@ MODEL ?=
 PYTEST := $(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test-quick test test-all lint bench figures clean FORCE
+.PHONY: help setup dev demo test-quick test test-all lint bench figures clean FORCE
 
 help: ## explain the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,12 +20,15 @@ setup: $(READY) ## virtual environment, pinned dependencies, the C++ OpenCL back
 # The script itself decides in a moment whether there is anything to do.
 $(READY): FORCE
 	@tools/setup.sh $(VENV)
+# What tests and checks need besides; not installed for a demo.
+dev: FORCE
+	@tools/setup.sh $(VENV) dev
 FORCE:
 
 demo: $(READY) ## the main job on this machine, small: measured, decided, pruned, built, compared (IMAGE=, WEIGHTS=, MODEL=)
 	@tools/demo.sh $(PYTHON) "$(IMAGE)" "$(WEIGHTS)" "$(MODEL)"
 
-test-quick: $(READY) ## tests that need no device, the slow ones left out; no lint: two minutes on two cores
+test-quick: dev ## tests that need no device, the slow ones left out; no lint: two minutes on two cores
 	@$(PYTEST) tests/pure tests/torch -m "not slow and not long"
 
 test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: ten minutes on two cores
@@ -34,7 +37,7 @@ test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: 
 test-all: lint ## everything: whole sweeps, photographs, Oclgrind, kills and resumes: most of an hour
 	@FLEETPOSE_SWEEP=all $(PYTEST)
 
-lint: $(READY) ## ruff (lint and format) and mypy
+lint: dev ## ruff (lint and format) and mypy
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy

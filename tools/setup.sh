@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Make the virtual environment $1 ready: system packages, pinned Python packages, the C++ backend.
+# $2: "dev" for what tests and checks need besides.
 # System packages are looked for every time (milliseconds); the rest is done again only if the dependencies or the C++
 # sources changed since it last succeeded. Missing system packages are installed by apt; where that is not allowed, or
 # fails, or FLEETPOSE_SETUP_APT=0, a compiler (ziglang) and, on x86-64, OpenCL (Intel's runtime for CPUs) come by pip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${1:-.venv}
+extras=demo${2:+,test,lint}
 stamp=$venv/.ready
 
 fingerprint() {
@@ -66,13 +68,13 @@ has_torch() {
   "$venv/bin/python" -c "import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '$torch')" \
     2>/dev/null
 }
-# Plain "torch" brings gigabytes of CUDA on Linux; the CPU build is wanted wherever it is to be had.
+# Arguments are pip's. Plain "torch" brings gigabytes of CUDA on Linux; the CPU build is wanted wherever it is to be had.
 install_torch() {
   has_torch ||
-    pip_install -c constraints.txt "torch==$torch+cpu" 2>/dev/null ||
-    pip_install -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu "torch==$torch+cpu" \
+    pip_install "$@" -c constraints.txt "torch==$torch+cpu" 2>/dev/null ||
+    pip_install "$@" -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu "torch==$torch+cpu" \
       2>/dev/null ||
-    pip_install -c constraints.txt "torch==$torch"
+    pip_install "$@" -c constraints.txt "torch==$torch"
 }
 make_venv() {
   if [ ! -x "$venv/bin/python" ]; then
@@ -80,13 +82,15 @@ make_venv() {
     python3 -m venv "$venv"
   fi
 }
-fresh() { [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; }
+# The stamp names the extras that are installed, then the fingerprint.
+fresh() { [ -f "$stamp" ] && [ "$(tail -n 1 "$stamp")" = "$(fingerprint)" ]; }
+complete() { fresh && { [ "$extras" = demo ] || [ "$(head -n 1 "$stamp")" = "$extras" ]; }; }
 
 # torch, the largest package, is fetched while apt works.
 torch_job=""
 if [ ${#missing[@]} -gt 0 ] && [[ " ${missing[*]} " != *" python3"* ]] && ! fresh; then
   make_venv
-  install_torch 2>/dev/null &
+  install_torch --no-deps 2>/dev/null &
   torch_job=$!
 fi
 opencl_by_pip=""
@@ -109,30 +113,59 @@ if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
   say "Python 3.10 or newer is needed, python3 is $(python3 -V)"; exit 1
 fi
 
-[ -z "$torch_job" ] || wait "$torch_job" || true  # a failure is told below, by the second try
 make_venv
 if [ -n "$opencl_by_pip" ]; then
   say "installing Intel's OpenCL runtime for CPUs into $venv (275 MB to fetch)"
   pip_install intel-opencl-rt intel-cmplr-lib-rt intel-cmplr-lic-rt tbb
   say "it is free of charge but not free software, see $venv/share/doc/opencl/licensing/EULA.txt"
 fi
-if fresh; then exit 0; fi
+if complete; then exit 0; fi
 
 # --- Python packages -----------------------------------------------------------------------------------------------
-if ! has_torch; then
+# The project's dependencies, with those of some extras, one a line.
+needs() {
+  "$venv/bin/python" - "$1" <<'PY'
+import sys
+try:
+    import tomllib
+except ImportError:
+    from pip._vendor import tomli as tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in sys.argv[1].split(","))]
+print("\n".join(need for needs in lists for need in needs))
+PY
+}
+backend=(-c constraints.txt --no-build-isolation --no-deps -e .)
+if fresh; then
+  say "installing what tests and checks need"
+  pip_install -c constraints.txt -r <(needs "$extras")
+  { echo "$extras"; fingerprint; } > "$stamp"
+  exit 0
+fi
+# Unpacking takes most of the time, so torch, the backend and the rest are installed side by side.
+if ! has_torch && [ -z "$torch_job" ]; then
   say "installing torch $torch (CPU build)"
-  install_torch
+  install_torch --no-deps &
+  torch_job=$!
 fi
 say "installing dependencies and building the OpenCL backend"
 pip_install -c constraints.txt scikit-build-core cmake ninja apache-tvm apache-tvm-ffi
-install=(-c constraints.txt --no-build-isolation -e '.[demo,test,lint]')
+build_job=""
 if compiler; then
-  PATH="$PWD/$venv/bin:$PATH" pip_install "${install[@]}"
+  PATH="$PWD/$venv/bin:$PATH" pip_install "${backend[@]}" &
+  build_job=$!
+fi
+pip_install -c constraints.txt -r <(needs "$extras" | grep -v '^torch')
+[ -z "$torch_job" ] || wait "$torch_job" || true  # a failure is told by the next line
+has_torch || install_torch
+pip_install -c constraints.txt -r <(needs "$extras")
+if [ -n "$build_job" ]; then
+  wait "$build_job"
 else
-  SKBUILD_WHEEL_CMAKE=false pip_install "${install[@]}"
+  SKBUILD_WHEEL_CMAKE=false pip_install "${backend[@]}"
   say "no C++ compiler: building the backend with pip's ziglang, which takes some minutes"
   "$venv/bin/python" tools/build_with_zig.py >/dev/null
 fi
 
-fingerprint > "$stamp"
+{ echo "$extras"; fingerprint; } > "$stamp"
 say "ready; for the commands themselves: . $venv/bin/activate"
