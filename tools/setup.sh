@@ -149,13 +149,13 @@ if ! has_torch && [ -z "$torch_job" ]; then
   torch_job=$!
 fi
 say "installing dependencies and building the OpenCL backend"
-pip_install -c constraints.txt scikit-build-core cmake ninja apache-tvm apache-tvm-ffi
+pip_install --no-warn-conflicts -c constraints.txt scikit-build-core cmake ninja apache-tvm apache-tvm-ffi
 build_job=""
 if compiler; then
   PATH="$PWD/$venv/bin:$PATH" pip_install "${backend[@]}" &
   build_job=$!
 fi
-pip_install -c constraints.txt -r <(needs "$extras" | grep -v '^torch')
+pip_install --no-warn-conflicts -c constraints.txt -r <(needs "$extras" | grep -v '^torch')
 [ -z "$torch_job" ] || wait "$torch_job" || true  # a failure is told by the next line
 has_torch || install_torch
 pip_install -c constraints.txt -r <(needs "$extras")

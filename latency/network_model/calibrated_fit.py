@@ -14,6 +14,7 @@ from latency.dataset.read import Dataset
 
 if TYPE_CHECKING:
     from latency.network_model.calibration_data import MeasuredNetwork
+    from models.graph.network import Graph
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def fit_dataset(
     bases: Sequence[Predictor] = (),
     clock: str = "auto",
     every_op: bool = False,
+    graphs: Sequence[Graph] = (),
 ) -> CalibratedFit:
     """Fit a predictor to measurements, and calibrate it on the networks among them.
 
@@ -44,6 +46,7 @@ def fit_dataset(
         bases: predictors of other devices to adapt.
         clock: one of latency.dataset.observations.CLOCKS.
         every_op: of CSV tables, not only convolutions.
+        graphs: of networks among the measurements that were traced before; others are traced.
 
     Raises:
         UsageError: too few rows, several devices, or none.
@@ -65,6 +68,6 @@ def fit_dataset(
         return CalibratedFit(fitted, worth)
     from latency.network_model.calibration_data import calibrate, measured_networks  # which takes torch and TVM
 
-    networks = measured_networks(records, layers, fitted.predictor, fitted.best, clock)
+    networks = measured_networks(records, layers, fitted.predictor, fitted.best, clock, graphs)
     predictor = replace(fitted.predictor, calibration=calibrate(networks))
     return CalibratedFit(replace(fitted, predictor=predictor), worth, tuple(networks))

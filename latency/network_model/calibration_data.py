@@ -25,6 +25,7 @@ from latency.dataset.observations import sample_of_record
 from latency.network_model.forecast import Forecaster, profile_of
 from latency.profiling.space import Group, network_workloads
 from latency.records.record import Record
+from models.graph.network import Graph
 from models.plans.sparsity import Sparsity, parse_variant
 
 log = logging.getLogger("latency.network_model.calibration_data")
@@ -61,7 +62,12 @@ class MeasuredNetwork:
 
 
 def measured_networks(
-    networks: Sequence[Record], layers: Sequence[Record], predictor: Predictor, validation: CrossValidation, clock: str
+    networks: Sequence[Record],
+    layers: Sequence[Record],
+    predictor: Predictor,
+    validation: CrossValidation,
+    clock: str,
+    graphs: Sequence[Graph] = (),
 ) -> list[MeasuredNetwork]:
     """The terms of measured networks.
 
@@ -71,6 +77,7 @@ def measured_networks(
         layers: records of layers, those of the networks among them.
         validation: the cross-validation of `predictor`, for held-out predictions.
         clock: of the layers' times, as for `latency.dataset.observations.sample_of_record`.
+        graphs: of networks that were traced before; others are traced.
     """
     profile = profile_of(predictor)
     forecasters = {
@@ -78,21 +85,27 @@ def measured_networks(
         for dtype in {record.dtype for record in networks}
     }
     by_id = {record.id: record for record in layers}
+    traced = {(graph.name, graph.input_shape[1:]): graph for graph in graphs}
     unseen = {sample.key: float(ms) for sample, ms in zip(validation.samples, validation.predicted, strict=True)}
     measured = []
     for record in networks:
         try:
-            measured.append(_terms_of_network(record, by_id, unseen, forecasters[record.dtype], clock))
+            assert record.size is not None
+            graph = traced.get((record.network, record.size)) or trace_sizes(record.network, None, 0, [record.size])[0]
+            measured.append(_terms_of_network(record, graph, by_id, unseen, forecasters[record.dtype], clock))
         except UsageError as error:
             log.warning("network %s is not calibrated on: %s", record.network, error)
     return measured
 
 
 def _terms_of_network(
-    record: Record, by_id: Mapping[str, Record], unseen: Mapping[str, float], forecaster: Forecaster, clock: str
+    record: Record,
+    graph: Graph,
+    by_id: Mapping[str, Record],
+    unseen: Mapping[str, float],
+    forecaster: Forecaster,
+    clock: str,
 ) -> MeasuredNetwork:
-    assert record.size is not None
-    (graph,) = trace_sizes(record.network, None, 0, [record.size])
     sparsities = {name: variant for name, text in record.plan.items() if (variant := parse_variant(text)) is not None}
     steps = forecaster.steps(graph, sparsities)
     workloads = network_workloads(graph, forecaster.profile, forecaster.dtype)

@@ -30,7 +30,7 @@ from latency.optimize.job import (
     VERIFIED,
     Job,
 )
-from latency.profiling.network_timing import LOADS, SAMPLES_PER_ROUND
+from latency.profiling.network_timing import EXTEND, LOADS, SAMPLES_PER_ROUND
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
@@ -132,7 +132,7 @@ def _in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray) ->
         session, lambda: {**load(), REFERENCE_NAME: reference.call()}, LOADS, rounds, clock="wall",
         min_repeat_secs=min(secs.wall_secs, default=settings.sample_secs),
         timeout_secs=settings.network_timeout_secs, seed=settings.seed,
-        most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
+        most_rounds=EXTEND * rounds, precision=settings.patience.precision,
     )  # fmt: skip
     for name, measurement in result.measurements.items():
         if not measurement.ok:

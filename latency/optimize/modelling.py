@@ -25,7 +25,8 @@ def fit_model(job: Job, report: Report) -> str:
     report("trying settings on held-out shapes")
     where = [f"profile={job.device['profile']}", f"device={job.device['name']}"]
     try:
-        result = fit_dataset(Dataset.read([job.path(RECORDS)], where), FitOptions(seed=job.request.seed))
+        dataset = Dataset.read([job.path(RECORDS)], where)
+        result = fit_dataset(dataset, FitOptions(seed=job.request.seed), graphs=[job.graph])
     except UsageError as error:
         raise UsageError(f"{error}\ntime more layers: --budget-minutes, --around") from error
     save_fitted(result.fitted, job.path(PREDICTOR), force=True)

@@ -20,7 +20,7 @@ from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from latency.planning.options import Goal, NetworkOptions, target_of
 from latency.profiling.interleaved_run import RunSettings
-from latency.profiling.network_timing import LOADS, SAMPLES_PER_ROUND, NetworkVariant, compile_variant
+from latency.profiling.network_timing import EXTEND, LOADS, SAMPLES_PER_ROUND, NetworkVariant, compile_variant
 from latency.profiling.prepare import Recipe
 from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
@@ -179,7 +179,7 @@ class Stand:
             self.session, lambda: {name: load() for name, load in networks.items()},
             LOADS, rounds, warmup=1, clock="wall",
             min_repeat_secs=settings.sample_secs, timeout_secs=settings.network_timeout_secs, seed=settings.seed,
-            most_rounds=settings.patience.extend * rounds, precision=settings.patience.precision,
+            most_rounds=EXTEND * rounds, precision=settings.patience.precision,
         )  # fmt: skip
         for name, measurement in result.measurements.items():
             if not measurement.ok:

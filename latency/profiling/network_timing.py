@@ -37,6 +37,9 @@ log = logging.getLogger("latency.profiling.network_timing")
 SAMPLES_PER_ROUND = 3
 #: how often networks that are compared are loaded anew; see `devices.timing.interleaved.measure_reloaded`
 LOADS = 3
+#: rounds at most / `SAMPLES_PER_ROUND` a round, where ratios scatter; what differs from loading to loading is no less
+#: for more rounds, of which each takes long
+EXTEND = 2
 
 
 @dataclass(frozen=True)
