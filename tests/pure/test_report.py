@@ -215,6 +215,8 @@ def test_a_network_without_layers_and_keys_that_are_left_out(tmp_path):
     [
         (("speedup", 1.3), {"speedup": 1.4, "speedup_interval": [1.35, 1.5]}, "Reached.", True),
         (("speedup", 1.3), {"speedup": 1.4, "speedup_interval": [1.2, 1.5]}, "Reached, but within the spread", True),
+        (("speedup", 1.3), {"speedup": 1.29, "speedup_interval": [1.2, 1.35]}, "Open: what was measured spreads", None),
+        (("speedup", 1.3), {"speedup": 1.2, "speedup_interval": [1.1, 1.25]}, "Not reached.", False),
         (("speedup", 1.5), {"speedup": 1.4, "speedup_interval": None}, "Not reached.", False),
         (("speedup", 1.5), {"speedup": None}, "Not measured.", None),
         (("target_ms", 100), {"sparse_ms": 99.0, "sparse_iqr_ms": [98, 99.5]}, "Goal: 100 ms or less. Reached.", True),

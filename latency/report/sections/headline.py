@@ -103,13 +103,17 @@ def goal_text(result: Values) -> tuple[str, bool | None]:
 def _verdict(
     asked: str, got: Number, value: float, bounds: list[float] | None, larger: bool
 ) -> tuple[str, bool | None]:
-    """`larger`: whether more than `value` is better. Bounds that hold `value` leave doubt, and the text says so."""
+    """Whether `got` is at least `value` (`larger`) or at most; None where it is not, but its bounds hold `value`."""
     if got is None:
         return f"Goal: {asked}. Not measured.", None
     reached = got >= value if larger else got <= value
-    doubt = bool(bounds) and None not in bounds and min(bounds) < value < max(bounds)  # type: ignore[operator, arg-type]
-    tail = ", but within the spread of the measurement" if doubt else ""
-    return f"Goal: {asked}. {'Reached' if reached else 'Not reached'}{tail}.", reached
+    spread = interval(bounds) if bounds and None not in bounds and min(bounds) < value < max(bounds) else ""
+    if not spread:
+        return f"Goal: {asked}. {'Reached' if reached else 'Not reached'}.", reached
+    if reached:
+        return f"Goal: {asked}. Reached, but within the spread of the measurement, {spread}.", True
+    why = f"what was measured spreads over {spread}, so it cannot be told here whether it is reached"
+    return f"Goal: {asked}. Open: {why}; measure on a quieter machine, or with more --rounds.", None
 
 
 def _facts(result: Values) -> tuple[Fact, ...]:
