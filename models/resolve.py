@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: what --model takes, for the help of every command that has it
 MODEL_HELP = (
     "a registered network (python -m models.list), package.module:factory, or a file: .pt2 of torch.export.save, "
-    ".json of models.replace"
+    ".onnx, .json of models.replace"
 )
 
 #: attribute of a network that holds what it was created as
@@ -32,7 +32,7 @@ def model_spec(name: str) -> ModelSpec:
 
     Args:
         name: a registered name; the .json file `models.replace` wrote; "package.module:factory" or an exported
-            program's .pt2 file (models.zoo.outside).
+            program's .pt2 file (models.zoo.outside); an .onnx file (models.zoo.onnx_files).
 
     Raises:
         UsageError: an unknown name, with "did you mean"; a file or factory that gives no such network.
@@ -41,6 +41,10 @@ def model_spec(name: str) -> ModelSpec:
         from models.zoo.outside import program_spec
 
         return program_spec(name)
+    if name.endswith(".onnx"):
+        from models.zoo.onnx_files import onnx_spec
+
+        return onnx_spec(name)
     if name.endswith(".json"):
         from models.replace.files import read_plan, replaced_spec
 

@@ -23,4 +23,4 @@ def test_posenet_artifact_finds_the_people_that_pytorch_finds(shared_dir, few, t
         verdict = verify(Artifact(path, session), weights, few)
     assert verdict["max_relative_error_heatmaps"] <= 1e-4
     assert abs(verdict["ap_artifact"] - verdict["ap_reference"]) <= 0.002
-    assert verdict["ap_free_width"] >= 0.15  # 0.256 of the 32 photographs that `few` is taken from
+    assert abs(verdict["ap_free_width"] - verdict["ap_reference"]) <= 0.1
