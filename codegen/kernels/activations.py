@@ -93,8 +93,12 @@ _UNARY: dict[str, Callable] = {
     "abs": _abs,
 }
 
-#: steps that OpenCL has a function of the same name for
-_FUNCTIONS = ("tanh", "exp", "log", "sin", "cos", "erf", "floor", "ceil", "sign")
+#: steps that OpenCL has a function for, by the step's name
+_FUNCTIONS = {
+    **{name: name for name in ("tanh", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "atan")},
+    **{name: name for name in ("erf", "floor", "ceil", "trunc", "sign")},
+    "round": "rint",
+}
 
 _BINARY: dict[str, Callable] = {
     "add": lambda x, y: x + y,
@@ -111,7 +115,7 @@ _BINARY: dict[str, Callable] = {
 def apply_step(step: Step, value, vector: Vector):
     """`value`, of `vector`'s type, after a step of one operand."""
     if step.kind in _FUNCTIONS:
-        return vector.call(step.kind, value)
+        return vector.call(_FUNCTIONS[step.kind], value)
     return _UNARY[step.kind](value, vector, *step.params)
 
 

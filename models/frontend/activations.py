@@ -104,6 +104,12 @@ def _prelu(call: Call) -> Answer:
     return constant_operand("prelu", call, call.tensor("self"), slope.reshape(-1, 1, 1))
 
 
+def _round(call: Call) -> Answer:
+    if call.get("decimals"):
+        raise call.refusal("decimals are not supported; multiply, round, divide")
+    return _steps(call, Step("round"))
+
+
 #: operator name -> the function that turns its call into a draft
 ACTIVATIONS: dict[str, Callable[[Call], Answer]] = {
     "relu": _plain("relu"),
@@ -131,5 +137,7 @@ ACTIVATIONS: dict[str, Callable[[Call], Answer]] = {
     "rrelu": _rrelu,
     "prelu": _prelu,
     "_prelu_kernel": _prelu,
-    **{name: _plain(name) for name in ("abs", "exp", "log", "sin", "cos", "erf", "floor", "ceil", "sign")},
+    **{name: _plain(name) for name in ("abs", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p")},
+    **{name: _plain(name) for name in ("sin", "cos", "atan", "erf", "floor", "ceil", "trunc", "sign")},
+    "round": _round,
 }

@@ -14,6 +14,9 @@ from models.frontend.origin import origin_of
 from models.frontend.refusal import Refusal
 from models.frontend.results.views import operator_of
 
+#: operators that read no more of a tensor than its shape
+FILLING = frozenset(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"))
+
 
 class Constants:
     """The values of a program's nodes that do not depend on its input; floating-point ones in float64.
@@ -30,14 +33,14 @@ class Constants:
 
     def covers(self, node: fx.Node) -> bool:
         """Whether a call depends on constants only."""
-        return all(source in self.values for source in node.all_input_nodes)
+        return operator_of(node) in FILLING or all(source in self.values for source in node.all_input_nodes)
 
     def evaluate(self, node: fx.Node) -> Any:
         """The result of a call that `covers` says is one; noted too. Raises Refusal where it cannot be computed."""
         target: Any = node.target
         if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
             raise _refusal(node, "it draws random numbers")
-        arguments = fx.node.map_arg((node.args, dict(node.kwargs)), lambda source: self.values[source])
+        arguments = fx.node.map_arg((node.args, dict(node.kwargs)), self._value)
         try:
             with torch.no_grad():
                 result = target(*arguments[0], **_on_cpu(arguments[1]))
@@ -45,6 +48,10 @@ class Constants:
             raise _refusal(node, f"its value cannot be computed: {first_line(error, 200)}") from error
         self.values[node] = pytree.tree_map(_exact, result)
         return self.values[node]
+
+    def _value(self, node: fx.Node) -> Any:
+        """A node's value, or of what only its shape is read, zeros."""
+        return self.values[node] if node in self.values else torch.zeros(node.meta["val"].shape)
 
 
 def as_arrays(value: Any) -> Any:

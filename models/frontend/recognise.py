@@ -45,7 +45,8 @@ def _merged(steps: Sequence[Step]) -> list[Step]:
         if step.kind == "affine" and merged and merged[-1].kind == "affine":
             (a, b), (c, d) = merged.pop().params, step.params
             step = Step("affine", (a * c, b * c + d))
-        if step.kind != "affine" or not _near(step.params, (1, 0)):
+        # 1e-6 of a shift is no rounding: it may be what keeps a logarithm or a quotient finite
+        if step.kind != "affine" or step.params[1] != 0 or not _near(step.params[:1], (1,)):
             merged.append(step)
     return merged
 

@@ -17,6 +17,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from fleetpose.errors import UsageError, first_line
+from models.frontend.decompositions import DECOMPOSITIONS
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
@@ -59,10 +60,10 @@ def trace(
 
 
 def make_plain(program: ExportedProgram) -> ExportedProgram:
-    """A program without operators that work in place."""
+    """A program without operators that work in place, and without those that are a few others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return program.run_decompositions({})  # none is decomposed
+        return program.run_decompositions(DECOMPOSITIONS)
 
 
 def export_plain(module: nn.Module, input_shape: Shape) -> ExportedProgram:

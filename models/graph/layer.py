@@ -48,7 +48,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "softsign": (),
     "threshold": ("threshold", "value"),
     "pow": ("exponent",),
-    **dict.fromkeys(("abs", "exp", "log", "sin", "cos", "erf", "floor", "ceil", "sign"), ()),
+    **dict.fromkeys(("abs", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "atan", "erf"), ()),
+    **dict.fromkeys(("floor", "ceil", "round", "trunc", "sign"), ()),
 }
 
 

@@ -81,6 +81,16 @@ CATALOGUE = (
         head_width=80,
     ),
     _two_branch(
+        "efficientnet_se",
+        "efficientnet",
+        paper.EFFICIENTNET_SE,
+        "efficientnet with the original's squeeze-excite and Swish; 3.50 M parameters, 9.14 GMACs",
+        variant="b3",
+        head_width=80,
+        activation="silu",
+        squeeze_excite=True,
+    ),
+    _two_branch(
         "efficientnet_b0",
         "efficientnet",
         paper.EFFICIENTNET_B0,

@@ -56,6 +56,13 @@ EFFICIENTNET = PaperFacts(
 EFFICIENTNET_B0 = PaperFacts(
     params_m=3.38, given=_EFFICIENTNET_GIVEN, inferred="B0's stages 1-4, the last at stride 1; head width 88; ReLU6"
 )
+#: The original beside it: 3.50 M (of B0 3.44 M) is beyond the 3.36 to 3.40 M that 1.68 M and 2.01x can be rounded from,
+#: while 3.35 M and 3.39 M without gates are at its ends. Multiply-adds cannot tell: gates have 0.002 % of them.
+EFFICIENTNET_SE = PaperFacts(
+    params_m=3.38,
+    given=_EFFICIENTNET_GIVEN,
+    inferred="what the paper replaced: squeeze-excite and Swish in B3's stages 1-4; the counts speak against it",
+)
 
 #: Table 1: the depths the paper tried at about one budget
 TABLE_1 = {

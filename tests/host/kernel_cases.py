@@ -104,7 +104,7 @@ ACTIVATIONS = (
     Step("threshold", (0.2, -3.0)),
     Step("pow", (2.0,)),
     Step("pow", (3.0,)),
-    *(Step(kind) for kind in ("abs", "exp", "sin", "cos", "erf", "sign")),
+    *(Step(kind) for kind in ("abs", "exp", "exp2", "expm1", "sin", "cos", "atan", "erf", "sign")),
 )
 
 #: ways in which what a step reads may be smaller than the value: extents that are 1

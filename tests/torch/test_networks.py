@@ -24,6 +24,7 @@ TABLE = {
     "resnet50_4": (6.837, 16.303, 16.473),
     "efficientnet": (3.351, 9.143, 9.312),
     "efficientnet_b0": (3.388, 7.331, 7.383),
+    "efficientnet_se": (3.499, 9.143, 9.312),
 }
 SMALL = {
     "resnet50": lambda: resnet((2, 2), (8, 12), head_width=8, refinements=2, activation="hardtanh"),
@@ -47,6 +48,13 @@ def test_the_graph_computes_what_torch_does(name):
     assert [graph.shape(output) for output in graph.outputs] == [(19, 8, 8), (38, 8, 8)]
     assert graph.macs == count_model(model_spec(name), (64, 64)).macs
     assert {layer.op for layer in graph.layers} <= {"conv", "max_pool", "concat"}
+
+
+@pytest.mark.slow
+def test_the_graph_of_a_network_with_squeeze_excite_computes_what_torch_does():
+    graph = check_traced(shake_batch_norms(create_model("efficientnet_se", seed=2)), (3, 64, 64))
+    assert sum(layer.op == "avg_pool" for layer in graph.layers) == 13
+    assert graph.macs == count_model(model_spec("efficientnet_se"), (64, 64)).macs
 
 
 @pytest.mark.slow

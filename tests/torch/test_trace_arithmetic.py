@@ -77,6 +77,13 @@ SPELLINGS = {
     "maximum with numbers": lambda s, x: torch.maximum(s.c(x), s.vector),
     "coordinates": lambda s, x: s.five(torch.cat([x, torch.linspace(-1, 1, 7).expand(1, 1, 6, 7)], 1)),
     "casts": lambda s, x: s.c(x.to(x.dtype)).to(torch.float64).type_as(x) * 2,
+    "a multiple of a product": lambda s, x: torch.addcmul(x, s.c(x), s.d(x), value=0.5),
+    "a multiple of a quotient": lambda s, x: torch.addcdiv(x, s.c(x), s.d(x).abs() + 1),
+    "between two": lambda s, x: torch.lerp(x, s.c(x), 0.3),
+    "filled": lambda s, x: torch.cat([s.c(x) + torch.ones_like(x), x.new_full((1, 1, 6, 7), 0.5)], 1),
+    "a small number": lambda s, x: torch.log(torch.sigmoid(s.c(x)) + 1e-6),
+    "gate expanded": lambda s, x: s.c(x) * gate(x).expand_as(x),
+    "functions": lambda s, x: torch.expm1(s.c(x)) + torch.log1p(x.abs()) * torch.atan(x) - torch.exp2(x),
     "exponential": lambda s, x: torch.exp(s.c(x)) + torch.sin(x) * torch.cos(x),
 }
 
@@ -99,6 +106,7 @@ def test_trace_takes_arithmetic(name):
 NO_PASS = {
     "product of maps": ["c", "d"],
     "gate by channel": ["c", "mean", "mul"],
+    "between two": ["c"],
     "twice": ["c"],
     "half, reflected": ["c"],
     "a normalised picture unpadded": ["v"],
@@ -130,6 +138,7 @@ ACTIVATIONS = {
     "softsign": (nn.Softsign(), ["softsign"]),
     "threshold": (nn.Threshold(0.3, -2.0), ["threshold"]),
     "rrelu": (nn.RReLU(), ["leaky_relu"]),
+    "rounded": (Fn(lambda s, x: torch.round(x)), ["round"]),
 }
 
 
@@ -143,8 +152,14 @@ def test_trace_takes_activations_of_torch(name):
     assert [layer.op for layer in graph.layers if layer.op != "constant"] == ["conv"]
 
 
-def test_trace_takes_tanhshrink():
-    check_traced(nn.Sequential(conv(), nn.Tanhshrink()), (4, 6, 5))
+@pytest.mark.parametrize("activation", [nn.Tanhshrink(), nn.Softshrink(), nn.Hardshrink(), nn.GLU(1)], ids=str)
+def test_trace_takes_activations_of_several_layers(activation):
+    check_traced(nn.Sequential(conv(), activation), (4, 6, 5))
+
+
+def test_a_gate_that_is_expanded_is_read_as_it_is():
+    graph = check_traced(module_of(SPELLINGS["gate expanded"]), (4, 6, 7))
+    assert [layer.op for layer in graph.layers] == ["avg_pool", "conv"]
 
 
 WRITTEN_OUT = {

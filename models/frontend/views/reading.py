@@ -118,15 +118,13 @@ class ViewReader:
         """An operand in planes: of whole groups of axes that it repeats along, one element only."""
         while view.rank < len(call.sizes):
             view = view.insert(0)
+        view = view.without_repeats()
         sizes = list(view.sizes)
         for group in groups:
-            single = [view.sizes[axis] == 1 for axis in group]
-            if not all(single):
+            if any(view.sizes[axis] != 1 for axis in group):
                 for axis in group:
                     sizes[axis] = call.sizes[axis]
-        if _repeats_alone(sizes, groups, call.sizes):
-            return self.placing.place(view.expand(sizes), groups, call)
-        return self.placing.place(view.expand(call.sizes), groups, call)
+        return self.placing.place(view.expand(sizes), groups, call)
 
 
 def simplify(view: TensorView) -> TensorView | str:
@@ -157,14 +155,6 @@ def _common_groups(sizes: tuple[int, ...], views: list[TensorView]) -> Groups:
     if len(sizes) == 3 and sizes[0] == 1:
         return (2,), (0,), (1,)
     return STANDARD if len(sizes) == 4 and sizes[0] == 1 else usual_groups(sizes)
-
-
-def _repeats_alone(sizes: list[int], groups: Groups, whole: tuple[int, ...]) -> bool:
-    """Whether a tensor may be repeated by the kernel: over channels, over rows and columns, or over all."""
-    repeated = [any(whole[axis] != 1 for axis in group) and all(sizes[axis] == 1 for axis in group) for group in groups]
-    exists = [any(whole[axis] != 1 for axis in group) for group in groups]
-    space = [repeated[i] for i in (1, 2) if exists[i]]
-    return all(space) or not any(space)
 
 
 def _place_constant(value: np.ndarray, sizes: tuple[int, ...], groups: Groups) -> np.ndarray:

@@ -78,6 +78,10 @@ class TensorView:
             ]
         )
 
+    def without_repeats(self) -> TensorView:
+        """With one element only along the axes that it repeats them along: what torch would repeat again."""
+        return self._with([table[:1] if (table == table[0]).all() else table for table in self.tables])
+
     def reshape(self, sizes: Sequence[int]) -> TensorView | None:
         """The elements in their order under other sizes (no -1 among them); None where the result is no such sum."""
         offset = self.offset + sum(int(table[0]) for table in self.tables if len(table) == 1)

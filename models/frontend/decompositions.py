@@ -1,0 +1,48 @@
+"""Operators that are a few others: what torch writes them as while a program is prepared for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+_aten: Any = torch.ops.aten
+
+
+def _glu(x: torch.Tensor, dim: int = -1) -> torch.Tensor:
+    values, gates = x.chunk(2, dim)
+    return values * torch.sigmoid(gates)
+
+
+def _addcmul(x: torch.Tensor, first: torch.Tensor, second: torch.Tensor, *, value: float = 1) -> torch.Tensor:
+    return torch.add(x, first * second, alpha=value)
+
+
+def _addcdiv(x: torch.Tensor, first: torch.Tensor, second: torch.Tensor, *, value: float = 1) -> torch.Tensor:
+    return torch.add(x, first / second, alpha=value)
+
+
+def _lerp(start: torch.Tensor, end: torch.Tensor, weight: torch.Tensor | float) -> torch.Tensor:
+    return start * (1 - weight) + end * weight
+
+
+def _hardshrink(x: torch.Tensor, lambd: float = 0.5) -> torch.Tensor:
+    return F.threshold(x, lambd, 0.0) - F.threshold(-x, lambd, 0.0)
+
+
+def _softshrink(x: torch.Tensor, lambd: float = 0.5) -> torch.Tensor:
+    return x - x.clamp(-lambd, lambd)
+
+
+#: operator -> what computes it of others
+DECOMPOSITIONS: dict[Any, Callable[..., torch.Tensor]] = {
+    _aten.glu.default: _glu,
+    _aten.addcmul.default: _addcmul,
+    _aten.addcdiv.default: _addcdiv,
+    _aten.lerp.Scalar: _lerp,
+    _aten.lerp.Tensor: _lerp,
+    _aten.hardshrink.default: _hardshrink,
+    _aten.softshrink.default: _softshrink,
+}
