@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 _aten: Any = torch.ops.aten
 
@@ -28,14 +27,6 @@ def _lerp(start: torch.Tensor, end: torch.Tensor, weight: torch.Tensor | float) 
     return start * (1 - weight) + end * weight
 
 
-def _hardshrink(x: torch.Tensor, lambd: float = 0.5) -> torch.Tensor:
-    return F.threshold(x, lambd, 0.0) - F.threshold(-x, lambd, 0.0)
-
-
-def _softshrink(x: torch.Tensor, lambd: float = 0.5) -> torch.Tensor:
-    return x - x.clamp(-lambd, lambd)
-
-
 #: operator -> what computes it of others
 DECOMPOSITIONS: dict[Any, Callable[..., torch.Tensor]] = {
     _aten.glu.default: _glu,
@@ -43,6 +34,4 @@ DECOMPOSITIONS: dict[Any, Callable[..., torch.Tensor]] = {
     _aten.addcdiv.default: _addcdiv,
     _aten.lerp.Scalar: _lerp,
     _aten.lerp.Tensor: _lerp,
-    _aten.hardshrink.default: _hardshrink,
-    _aten.softshrink.default: _softshrink,
 }

@@ -16,7 +16,7 @@ from codegen.schedules.pattern import PatternTile
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 from tests import sweep
-from tests.host.kernel_cases import ADD, RELU, window
+from tests.host.kernel_cases import ADD, GATED, RELU, window
 from tests.host.test_kernels import TOLERANCE, assert_borders_are_zero, check
 
 LAYERS = {
@@ -212,3 +212,10 @@ def test_random_sparse_convolutions(host, data):
         )
     rule = "pattern" if pattern == "pattern" else "columns"
     check(host, layer, pair("border", 0, 2), sparsity=sparsity, choice=ScheduleChoice(rule, config))
+
+
+@pytest.mark.parametrize("text", ["columns:0.5:8x1", "block_punched:0.5:8x4", "pattern:0.6", "connectivity:0.5:8x8"])
+def test_sparse_schedules_read_broadcast_tensors(host, text):
+    check(host, GATED["3x3"], border=(1, 1), sparsity=Sparsity.parse(text))
+    leading = replace(GATED["3x3"], epilogue=(ADD, RELU), inputs=("x", "y"), in_shapes=((32, 9, 46), (19, 1, 1)))
+    check(host, leading, border=(1, 1), sparsity=Sparsity.parse(text))

@@ -16,7 +16,7 @@ from codegen.schedules.winograd_transforms import FILTER, transform_filters, tra
 from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 from tests import sweep
-from tests.host.kernel_cases import ADD, RELU, window
+from tests.host.kernel_cases import ADD, GATED, RELU, window
 from tests.host.test_kernels import check
 
 SHAPES = {
@@ -25,6 +25,7 @@ SHAPES = {
     "one pixel": window("conv", (5, 3), (1, 1), (3, 3)),
     "one row": window("conv", (4, 6), (1, 33), (3, 3), bias=False),
     "one column": window("conv", (4, 6), (23, 1), (3, 3)),
+    "gate then add": GATED["3x3"],
     "add then relu": window("conv", (16, 24), (11, 18), (3, 3), epilogue=(ADD, RELU)),
     "relu then add": window("conv", (33, 40), (46, 46), (3, 3), epilogue=(RELU, ADD)),
     "wide padding": window("conv", (6, 8), (7, 9), (3, 3), padding=(3, 2)),

@@ -26,7 +26,7 @@ from models.prune.masks.build import mask
 from models.resolve import model_spec
 from models.zoo.registry import model_names
 from tests import sweep
-from tests.host.kernel_cases import ACTIVATIONS, CONVOLUTIONS, MOVES, POOLS, window
+from tests.host.kernel_cases import ACTIVATIONS, BINARY_CASES, CONVOLUTIONS, GATED, MOVES, POOLS, window
 from tests.tvm import opencl_text
 from tests.tvm.test_network import small_graph
 
@@ -90,7 +90,7 @@ def test_phone_code_of_networks_layers_compiles(name, dtype, graphs, tmp_path):
     check_syntax(texts, tmp_path)
 
 
-BY_ACTIVATION = {str(step): window("conv", (8, 9), (5, 19), epilogue=(step,)) for step in ACTIVATIONS}
+BY_ACTIVATION = {str(step): window("conv", (8, 9), (5, 19), epilogue=(step,)) for step in ACTIVATIONS} | BINARY_CASES
 #: one of each kind of layer, small
 KINDS = {
     **{name: layer for name, layer in CONVOLUTIONS.items() if name in ("1x1 odd channels", "3x3 groups 4", "5x5")},
@@ -103,6 +103,7 @@ KINDS = {
     "depthwise stride 2": window("conv", (16, 16), (23, 40), (3, 3), stride=(2, 2), groups=16),
     **POOLS,
     **MOVES,
+    **{f"gated {name}": GATED[name] for name in ("3x3", "depthwise add", "outer product")},
     **BY_ACTIVATION,
 }
 
