@@ -1,7 +1,7 @@
 """The torch operators of arithmetic, elementwise between two tensors or with constants, each turned into Drafts.
 
-A constant of one value per channel becomes an "affine" draft, which `models.frontend.affine` folds into convolutions
-where that is exact; any other one a "constant" draft that a step of an epilogue reads.
+A constant of one value per channel becomes an "affine" draft, which `models.frontend.rewrites.affine` folds into
+convolutions where that is exact; any other one a "constant" draft that a step of an epilogue reads.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.frontend.affine import CARRIERS, become_depthwise, fold_affines, merge_affines, take_name
 from models.frontend.draft import Draft, Margins, Network
-from models.frontend.recognise import merge_steps, recognise_gates
-from models.frontend.scaled_sums import carry_scales
+from models.frontend.rewrites.affine import CARRIERS, become_depthwise, fold_affines, merge_affines, take_name
+from models.frontend.rewrites.recognise import merge_steps, recognise_gates
+from models.frontend.rewrites.scaled_sums import carry_scales
 from models.frontend.views.planes import fold_shuffled_input, join_neighbouring_slices, read_members_of_joins
 from models.frontend.windows.pads import padding_move
 from models.graph.layer import SWAPPED, Shape, Step

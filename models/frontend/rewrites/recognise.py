@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from models.frontend.affine import uniform_step
 from models.frontend.draft import Draft, Network
+from models.frontend.rewrites.affine import uniform_step
 from models.graph.layer import Step
 
 #: float32 constants such as 0.16666667 are as near as this to what they mean

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.frontend.affine import CARRIERS
 from models.frontend.draft import Draft, Network
+from models.frontend.rewrites.affine import CARRIERS
 from models.graph.layer import Step
 
 #: what the first and the second input of a sum are multiplied by
