@@ -13,7 +13,12 @@ from models.frontend.draft import Draft, Margins, Network
 from models.frontend.rewrites.affine import CARRIERS, become_depthwise, fold_affines, merge_affines, take_name
 from models.frontend.rewrites.recognise import merge_steps, recognise_gates
 from models.frontend.rewrites.scaled_sums import carry_scales
-from models.frontend.views.planes import fold_shuffled_input, join_neighbouring_slices, read_members_of_joins
+from models.frontend.views.planes import (
+    fold_shuffled_input,
+    join_neighbouring_slices,
+    join_while_moving,
+    read_members_of_joins,
+)
 from models.frontend.windows.pads import padding_move
 from models.graph.layer import SWAPPED, Shape, Step
 from models.graph.pooling import ADAPTIVE
@@ -127,6 +132,7 @@ PASSES: tuple[Callable[[Network], None], ...] = (
     Network.drop_dead,
     read_members_of_joins,
     join_neighbouring_slices,
+    join_while_moving,
     fold_shuffled_input,
     recognise_gates,
     split_margins,

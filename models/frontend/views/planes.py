@@ -80,6 +80,32 @@ def join_neighbouring_slices(network: Network) -> None:
     network.drop_dead()
 
 
+def join_while_moving(network: Network) -> None:
+    """A join of tensors that are all made for it by moving elements becomes one layer that moves them."""
+    uses, producers, shapes = network.uses(), network.producers(), network.shapes()
+    for draft in network.drafts:
+        members = [producers.get(name) for name in draft.inputs]
+        if draft.op != "concat" or draft.epilogue or len(members) < 2:
+            continue
+        movers = [member for member in members if member is not None and _only_moves(member) and uses[member.name] == 1]
+        if len(movers) < len(members):
+            continue
+        sources = list(dict.fromkeys(member.inputs[0] for member in movers))
+        moves, first = [], 0
+        for member in movers:
+            operand = sources.index(member.inputs[0])
+            moves.append(Move(member.moves[0].index_map, operand, (first, 0, 0)))
+            first += shapes[member.name][0]
+        draft.op, draft.kind, draft.inputs, draft.moves = "rearrange", "rearrange", sources, tuple(moves)
+    network.drop_dead()
+
+
+def _only_moves(draft: Draft) -> bool:
+    """Whether a draft is one map of one tensor."""
+    plain = draft.op == "rearrange" and not draft.epilogue and len(draft.moves) == 1
+    return plain and draft.moves[0].index_map.sizes == draft.shape
+
+
 def fold_shuffled_input(network: Network) -> None:
     """Convolutions that read the network's input with its channels in another order take it in its own order.
 
