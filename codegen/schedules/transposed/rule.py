@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import CACHE_BYTES, band_in_cache
@@ -16,8 +17,8 @@ from devices.profile import Profile
 MOST_TILES = 4
 #: of an entry of a list beside its products, in multiply-adds
 OVERHEAD = 1.5
-#: what computing the phases apart and interleaving them later costs, as a share of the work on a map that fills vectors
-FLAT_COST = 1.1
+#: products of an output element from which on writing the phases down and interleaving them later costs a CPU little
+FLAT_DEPTH = 32
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class PhaseTile:
 
 
 def space(workload: Workload, profile: Profile) -> list[PhaseTile]:
-    """Tiles of both ways that fill the registers; first those of the way of less estimated work."""
+    """Tiles of both ways that fill the registers; first those of three grids where a CPU has much to multiply."""
     layer = workload.layer
     if layer.op != "conv" or not layer.transposed:
         return []
@@ -58,11 +59,10 @@ def space(workload: Workload, profile: Profile) -> list[PhaseTile]:
     of_row = -(-flat.columns // workload.output.lanes)
     shapes = _shapes(workload, profile.accumulators // layer.stride[1], of_row)
     first = band_in_cache(workload, profile) * layer.stride[0]
-    bands = [PhaseTile(*shapes[0], band=band) for band in dict.fromkeys((0, min(first, workload.output.height)))]
+    bands = [PhaseTile(*shapes[0], band=band) for band in dict.fromkeys((min(first, workload.output.height), 0))]
     together = [*bands, *(PhaseTile(*shape) for shape in shapes[1:])]
-    rows = -(-layer.out_shape[1] // layer.stride[0])
-    narrow = of_row * rows > FLAT_COST * flat.vectors
-    return [*apart, *together] if narrow else [*together, *apart]
+    deep = prod(layer.weight_shape[1:]) >= FLAT_DEPTH * prod(layer.stride)
+    return [*apart, *together] if deep and profile.gpu == "cpu" else [*together, *apart]
 
 
 def _band(workload: Workload, profile: Profile, flat: FlatMap, vectors: int) -> int:

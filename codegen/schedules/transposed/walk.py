@@ -10,6 +10,9 @@ from codegen.kernels.builder import put, registers
 from codegen.kernels.vectors import Vector
 from codegen.schedules.transposed.lists import PhaseLists
 
+#: entries of a list per turn of the loop
+UNROLL = 4
+
 
 class ListWalk:
     """Registers of the loop over a list, and the loop.
@@ -51,9 +54,14 @@ class ListWalk:
             together = T.min(together, bounds[2 * number + 1] - bounds[2 * number])
         shortest = registers(1, "int32", "shortest")
         put(shortest, 0, together)
-        with T.serial(0, shortest[0]) as step:
+        with T.serial(0, shortest[0] // UNROLL) as turn:
+            for step in range(UNROLL):
+                for number in range(count):
+                    self._add_entry(sums[number], block, bounds[2 * number] + (turn * UNROLL + step), load)
+        with T.serial(0, shortest[0] % UNROLL) as step:
             for number in range(count):
-                self._add_entry(sums[number], block, bounds[2 * number] + step, load)
+                last = bounds[2 * number] + (shortest[0] // UNROLL * UNROLL + step)
+                self._add_entry(sums[number], block, last, load)
         if count > 1 and not self.lists.even:
             for number in range(count):
                 with T.serial(0, bounds[2 * number + 1] - bounds[2 * number] - shortest[0]) as step:
@@ -69,7 +77,7 @@ class ListWalk:
     def _multiply(self, sums, entry) -> None:
         filters = self.lists.blocks.filters
         for f in range(filters):
-            put(self.factor, 0, self.vector.splat(self.frame["weight"][entry * filters + f]))
+            put(self.factor, 0, self.vector.splat(self.frame["weight"][T.Cast("int64", entry * filters) + f]))
             for v in range(self.vectors):
                 at = f * self.vectors + v
                 put(sums, at, sums[at] + self.loaded[v] * self.factor[0])
