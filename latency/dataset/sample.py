@@ -105,7 +105,8 @@ def shape_text(layer: Layer, dtype: str) -> str:
     """What of a layer makes it the same shape as another."""
     operands = layer.in_shapes[: layer.operands]
     parts = (layer.op, layer.kernel, layer.stride, layer.dilation, layer.groups, operands, layer.out_shape, dtype)
-    return repr((*parts, "transposed" if layer.transposed else layer.mode))
+    moves = [f"{move.operand} {move.first} {move.index_map}" for move in layer.moves]
+    return repr((*parts, "transposed" if layer.transposed else layer.mode, *moves))
 
 
 def merge(samples: Iterable[Sample]) -> list[Sample]:
