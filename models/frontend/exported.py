@@ -18,8 +18,9 @@ from models.frontend.constants import Constants, as_arrays
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.origin import origin_of
 from models.frontend.refusal import Refusal
-from models.frontend.results.cuts import PostProcessing, find_post_processing
+from models.frontend.results.cuts import PostProcessing, end_at_stop, find_post_processing
 from models.frontend.results.nesting import output_names
+from models.frontend.results.stopping import stop_of
 from models.frontend.results.views import operator_of, peel_views
 from models.frontend.views.operators import VIEWS
 from models.frontend.views.placing import Placing, source_groups, usual_groups
@@ -132,9 +133,11 @@ class ProgramReader:
         for node in self.program.graph.nodes:
             if any(parent in varying for parent in node.all_input_nodes):
                 varying.add(node)
-        return find_post_processing(
-            [node for node in self.program.graph.nodes if node in live], varying, {*TABLE, *VIEWS}
-        )
+        ordered = [node for node in self.program.graph.nodes if node in live]
+        if stop := stop_of(list(returned)):
+            nodes = [node for node in returned.values() if isinstance(node, fx.Node)]
+            return end_at_stop(stop, nodes, ordered, varying, {*TABLE, *VIEWS})
+        return find_post_processing(ordered, varying, {*TABLE, *VIEWS})
 
     def _results(
         self,
@@ -160,9 +163,9 @@ class ProgramReader:
             for node, (tensor, view) in zip(reads, placed, strict=True):
                 results.add(tensor, tensor, view)
                 self.results.append(node)
-            origin = origin_of(ended.first)
-            cut = Cut(operator_of(ended.first), origin.path, origin.line, tuple(lost), tuple(given))
-            results.cuts.append(cut)
+            if stop_of(lost):
+                lost = ["what the module returns"]
+            results.cuts.append(Cut(ended.op, ended.module, ended.line, tuple(lost), tuple(given)))
         if not results.tensors and not self.gather:
             raise UsageError("no output of the module depends on the input")
         return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from pathlib import Path
 
 import torch
@@ -23,6 +24,13 @@ def origin_of(node: fx.Node) -> Origin:
     kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
     leaf = kind.startswith(_LEAVES)
     return Origin(re.sub(r"@\d+", "", path), leaf, _source_line(node))
+
+
+def failing_line(error: BaseException) -> str:
+    """The innermost line that an exception came through and that is neither torch's nor ours, as "file.py:123"."""
+    others = (_TORCH, "<", str(Path(__file__).parents[2] / "models"))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(others)]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 def _source_line(node: fx.Node) -> str:

@@ -21,7 +21,9 @@ from models.frontend.decompositions import DECOMPOSITIONS
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
+from models.frontend.origin import failing_line
 from models.frontend.results.nesting import flat_outputs
+from models.frontend.results.stopping import export_until_data, quiet_export
 from models.graph.layer import Layer, Shape
 from models.graph.network import Graph
 
@@ -76,12 +78,16 @@ def export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
     first = next(module.parameters(), torch.empty(0))
     example = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)
     try:
-        with eval_mode(module), flat_outputs(module), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with eval_mode(module), flat_outputs(module), torch.no_grad(), quiet_export():
             return torch.export.export(module, (example,), strict=False)
     except Exception as error:  # torch.export documents no base class for what it raises
-        why = first_line(error, 200)
-        raise UsageError(f"torch.export cannot trace {type(module).__name__} at {input_shape}: {why}") from error
+        with eval_mode(module):
+            program = export_until_data(module, example)
+        if program is not None:
+            return program
+        why, line = first_line(error, 200), failing_line(error)
+        where = f" ({line})" if line else ""
+        raise UsageError(f"torch.export cannot trace {type(module).__name__} at {input_shape}{where}: {why}") from error
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fleetpose.errors import UsageError, first_line
-from models.frontend.refusal import Refusal
 from models.frontend.results.cuts import INDEXED_POOLS, picks_by_value
 from models.frontend.results.nesting import name_leaves
 from models.frontend.trace import trace
@@ -61,22 +60,29 @@ def look_at_outputs(network: nn.Module, size: tuple[int, int], name: str, channe
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
     except Exception as error:  # whatever a network's forward raises
-        raise _failure(name, (channels, *size), error) from error
+        cut = _traced_outputs(network, (channels, *size), name)  # it may fail because it depends on data
+        if cut is None:
+            raise _failure(name, (channels, *size), error) from error
+        return cut
     tensors = {key: leaf for key, leaf in leaves.items() if isinstance(leaf, torch.Tensor)}
     if not tensors:
         raise UsageError(f"{name} returns no tensor")
     seen = Outputs(tuple(Output(key, _map_shape(leaf)) for key, leaf in tensors.items()))
     if not watch.seen and all(output.shape for output in seen.entries):
         return seen
+    return _traced_outputs(network, (channels, *size), name) or seen
+
+
+def _traced_outputs(network: nn.Module, shape: Shape, name: str) -> Outputs | None:
+    """The outputs of a network's graph; None where it has none, which is said when the network is built."""
     try:
-        graph = trace(network, (channels, *size), name)
-    except Refusal:  # said when the network is built; what it returns is known
-        return seen
+        graph = trace(network, shape, name)
+    except UsageError:
+        return None
     for cut in graph.answer.cuts:
         log.warning("%s: %s", name, cut)
-    shapes = [
-        None if view else graph.shape(tensor) for tensor, view in zip(graph.outputs, graph.answer.views, strict=True)
-    ]
+    views = graph.answer.views or ((),) * len(graph.outputs)
+    shapes = [None if view else graph.shape(tensor) for tensor, view in zip(graph.outputs, views, strict=True)]
     outputs = (Output(key, shape) for key, shape in zip(graph.answer.names, shapes, strict=True))
     return Outputs(tuple(outputs), cut=bool(graph.answer.cuts))
 

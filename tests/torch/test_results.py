@@ -114,6 +114,39 @@ def test_the_network_is_cut_before_what_depends_on_data(end, op, names, lost):
     assert f"cut before '{op}' in the root module (test_results.py:" in str(cut)
 
 
+ASKS = {
+    "branch": (lambda heat, field: field if heat.max() > 0 else heat, "bool", ("heat", "field")),
+    "loop": (lambda heat, field: [field[0, 0, i] for i in range(int((heat > 0).sum()))], "int", ("heat", "field")),
+    "numpy": (lambda heat, field: (heat.cpu().numpy(), field.tanh().tolist()), "numpy", ("heat", "field")),
+    "list": (lambda heat, field: field.flatten().tolist(), "item", ("field",)),
+    "points": (lambda heat, field: list(torch.nonzero(heat[0, 0] > 0.1)), "nonzero", ("heat", "field")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("end", "op", "names"), ASKS.values(), ids=list(ASKS))
+def test_a_module_whose_python_depends_on_data_is_stopped_there(end, op, names):
+    network = Network(end).double()
+    graph = trace(network, SHAPE, dtype=np.float64)
+    (cut,) = graph.answer.cuts
+    assert set(graph.answer.names) >= set(names)
+    assert (cut.op, cut.given, cut.lost) == (op, graph.answer.names, ("what the module returns",))
+    assert cut.line.startswith("test_results.py:")
+    x = torch.randn(1, *SHAPE, dtype=torch.float64)
+    ours = graph.answer.restore(run_graph(graph, x.numpy()))
+    with torch.no_grad():
+        for name in names:
+            np.testing.assert_allclose(ours[name], getattr(network, name)(x), atol=1e-10)
+    assert "forward" not in vars(network)
+
+
+def test_a_module_whose_python_depends_on_data_before_its_layers_is_refused_with_the_line():
+    network = Network(lambda heat, field: None)
+    network.forward = lambda x: network.heat(x) if x.max() > 0 else network.field(x)
+    message = r"torch.export cannot trace Network at \(3, 6, 10\) \(test_results.py:\d+\): "
+    with pytest.raises(UsageError, match=message):
+        trace(network, SHAPE)
+
+
 def test_layers_after_what_depends_on_data_are_refused():
     network = Network(lambda heat, field: None)
     network.end = lambda heat, field: network.heat((field[:, :3] > 0).float())

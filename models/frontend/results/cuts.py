@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from models.frontend.origin import origin_of
 from models.frontend.refusal import Refusal
+from models.frontend.results.stopping import Stop
 from models.frontend.results.views import operator_of, peel_views
 
 #: operators that depend on data though all that is used of them may be numbers
@@ -51,12 +52,14 @@ class PostProcessing:
     """The end of a network that no kernel does.
 
     Attributes:
-        first: the operator that depends on the data and comes first.
+        op, module, line: the operator that depends on the data and comes first, and where, as of Cut.
         nodes: it, and all that depends on it or on others like it.
         reads: the maps that these read of the rest of the network, in order; what they are views of, where they are.
     """
 
-    first: fx.Node
+    op: str
+    module: str
+    line: str
     nodes: Collection[fx.Node]
     reads: list[fx.Node]
 
@@ -90,7 +93,24 @@ def find_post_processing(
         return None
     reads = [node for node in ordered if node not in after and any(user in after for user in node.users)]
     maps = _maps_behind(reads, varying)
-    return PostProcessing(first, after.keys(), _fewest([node for node in ordered if node in maps]))
+    origin, kept = origin_of(first), _fewest([node for node in ordered if node in maps])
+    return PostProcessing(operator_of(first), origin.path, origin.line, after.keys(), kept)
+
+
+def end_at_stop(
+    stop: Stop,
+    returned: list[fx.Node],
+    live: Iterable[fx.Node],
+    varying: Collection[fx.Node],
+    known: Collection[str],
+) -> PostProcessing:
+    """The post-processing of a module that was stopped where its Python depends on data, and returned what it had."""
+    ordered = list(live)
+    ended = find_post_processing(ordered, varying, known)
+    after = set(ended.nodes) if ended else set()
+    maps = _maps_behind([node for node in returned if node not in after and node in varying], varying)
+    maps |= set(ended.reads) if ended else set()
+    return PostProcessing(stop.op, "", stop.line, set(returned), _fewest([node for node in ordered if node in maps]))
 
 
 def _maps_behind(reads: list[fx.Node], varying: Collection[fx.Node]) -> set[fx.Node]:

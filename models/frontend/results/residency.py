@@ -115,7 +115,8 @@ def residency_of(module: nn.Module, input_shape: Shape) -> Residency:
     """
     reader = ProgramReader(export_plain(module, input_shape), gather=True)
     network = reader.network()
-    after = reader.post_processing.nodes if reader.post_processing else ()
+    ended = reader.post_processing
+    after = [node for node in ended.nodes if node not in ended.reads] if ended else []
     graph = finish(fuse(network), "network", "float32")
     return Residency(
         count_layers(graph.layers),
