@@ -6,11 +6,12 @@ post-processing: the module is exported once more, stopped there, and gives what
 
 from __future__ import annotations
 
+import io
 import logging
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +84,12 @@ def export_until_data(module: nn.Module, example: torch.Tensor) -> ExportedProgr
 
 @contextmanager
 def quiet_export() -> Iterator[None]:
-    """No warnings of torch.export, nor the graphs that it logs where it fails."""
+    """No warnings of torch.export, nor the graphs that it logs and prints where it fails."""
     log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
