@@ -153,9 +153,9 @@ def picks_by_value(operator: str, read: object, results: object) -> bool:
 
     read: what it reads, results: what it makes that is used; tensors, and what is none, nested.
     """
-    made = [value for value in pytree.tree_leaves(results) if isinstance(value, torch.Tensor)]
+    values = [value for value in pytree.tree_leaves(results) if isinstance(value, torch.Tensor)]
     return operator in _PICKING or (
-        any(_is_floating(value) for value in pytree.tree_leaves(read)) and not all(map(_is_floating, made))
+        any(_is_floating(value) for value in pytree.tree_leaves(read)) and not all(map(_is_floating, values))
     )
 
 

@@ -63,11 +63,11 @@ class _Watch(TorchFunctionMode):
             raise _Stopped(Stop(name.strip("_"), _source_line()))
         result = func(*args, **(kwargs or {}))
         if read:
-            made = {id(leaf): leaf for leaf in _tensors(result)}
-            self.varying |= made
-            self.unread |= made
+            results = {id(leaf): leaf for leaf in _tensors(result)}
+            self.varying |= results
+            self.unread |= results
             for leaf in read:
-                if id(leaf) not in made:
+                if id(leaf) not in results:
                     self.unread.pop(id(leaf), None)
         return result
 
