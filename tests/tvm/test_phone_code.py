@@ -68,7 +68,8 @@ def generate(workload: Workload, weights: Weights, profile, choice=None) -> dict
     assert len(texts) == kernel.grids
     what = f"{workload.label} {kernel.schedule} {kernel.note}"
     for name, text in texts.items():
-        opencl_text.assert_suits(f"{what} {name}", text, profile, workload.dtype)
+        float_sums = kernel.schedule in FLOAT_SUMS
+        opencl_text.assert_suits(f"{what} {name}", text, profile, workload.dtype, float_sums)
     return {f"{what} {name}": text for name, text in texts.items()}
 
 
@@ -90,6 +91,8 @@ def test_phone_code_of_networks_layers_compiles(name, dtype, graphs, tmp_path):
     check_syntax(texts, tmp_path)
 
 
+#: schedules that sum half precision in fp32
+FLOAT_SUMS = ("global_pool", "regions", "reduce")
 BY_ACTIVATION = {str(step): window("conv", (8, 9), (5, 19), epilogue=(step,)) for step in ACTIVATIONS} | BINARY_CASES
 #: one of each kind of layer, small
 KINDS = {

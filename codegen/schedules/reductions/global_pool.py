@@ -1,13 +1,14 @@
 """Average and maximum of whole planes: the pool of squeeze-excite and of heads that regress.
 
-A work-item walks a plane, or a part of its rows, in whole vectors and keeps a vector of results; only that is reduced
-across its lanes. A CPU takes a plane for each work-item. A GPU, which has far more work-items at once than there are
-channels, takes the rows in parts, whose vectors a second grid combines.
+A work-item walks a plane, or a part of its rows, in whole vectors and keeps a vector of float32 results, since sums of
+half precision would end at 65504; only that is reduced across its lanes. A CPU takes a plane for each work-item. A GPU,
+which has far more work-items at once than there are channels, takes the rows in parts, whose vectors a second grid
+combines.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm.tirx.script import builder as T
 
@@ -48,17 +49,16 @@ def space(workload: Workload, profile: Profile) -> list[PlaneParts]:
 
 
 def make(workload: Workload, _weights: Weights, profile: Profile, config: PlaneParts) -> Kernel:
-    vector = Vector.on(profile, workload.output.lanes, workload.dtype)
-    exact = Vector.on(profile, workload.output.lanes)  # sums of half precision would end at 65504
-    pool = _PlanePool(workload, vector, exact)
+    exact = Vector.on(profile, min(workload.output.lanes, profile.lanes_of("float32")))
+    pool = _PlanePool(workload, exact)
     channels, height = workload.output.channels, workload.inputs[0].height
     with function(workload.arguments(), profile) as frame:
         if config.parts > 1:
             rows = -(-height // config.parts)
-            frame.scratch("partial", channels * config.parts * vector.lanes, "float32")
+            frame.scratch("partial", channels * config.parts * exact.lanes, "float32")
             with frame.grid((channels, config.parts)) as (channel, part):
                 total = pool.walk(frame, channel, part * rows, T.max(T.min(rows, height - part * rows), 0))
-                place = (channel * config.parts + part) * vector.lanes
+                place = (channel * config.parts + part) * exact.lanes
                 emit(exact.store(total, frame["partial"], place))
         with frame.grid((channels,)) as (channel,):
             if config.parts > 1:
@@ -72,8 +72,10 @@ def make(workload: Workload, _weights: Weights, profile: Profile, config: PlaneP
 class _PlanePool:
     """The pieces of the kernel; results are kept in `exact` vectors."""
 
-    def __init__(self, workload: Workload, vector: Vector, exact: Vector) -> None:
-        self.workload, self.vector, self.exact = workload, vector, exact
+    def __init__(self, workload: Workload, exact: Vector) -> None:
+        self.workload, self.exact = workload, exact
+        self.loaded = replace(exact, dtype=workload.dtype)
+        self.vector = replace(self.loaded, lanes=workload.output.lanes)
         self.average = workload.layer.op == "avg_pool"
 
     def both(self, first, second):
@@ -84,15 +86,16 @@ class _PlanePool:
 
     def walk(self, frame, channel, first, count):
         """The vector of results of rows first : first + count of a plane."""
-        source, lanes = self.workload.inputs[0], self.vector.lanes
-        kept = registers(min(ACCUMULATORS, source.vectors), self.exact.type, "kept")
-        used = min(ACCUMULATORS, source.vectors)
+        source, lanes = self.workload.inputs[0], self.exact.lanes
+        vectors = -(-source.width // lanes)
+        used = min(ACCUMULATORS, vectors)
+        kept = registers(used, self.exact.type, "kept")
         for number in range(used):
             put(kept, number, self.neutral())
         with T.serial(0, count) as row:
-            for number in range(source.vectors):
-                loaded = self.vector.load(frame["in0"], source.index(channel, first + row, number * lanes))
-                value = self.exact.convert(loaded, self.vector.dtype)
+            for number in range(vectors):
+                loaded = self.loaded.load(frame["in0"], source.index(channel, first + row, number * lanes))
+                value = self.exact.convert(loaded, self.loaded.dtype)
                 beyond = (number + 1) * lanes - source.width
                 if beyond > 0:  # what lies beyond the image is whatever it is
                     value = self.exact.choose(self.exact.integers(number * lanes - source.width), value, self.neutral())
@@ -105,13 +108,13 @@ class _PlanePool:
         kept = registers(1, self.exact.type, "whole")
         put(kept, 0, self.neutral())
         with T.serial(0, parts) as part:
-            loaded = self.exact.load(frame["partial"], (channel * parts + part) * self.vector.lanes)
+            loaded = self.exact.load(frame["partial"], (channel * parts + part) * self.exact.lanes)
             put(kept, 0, self.both(kept[0], loaded))
         return kept[0]
 
     def store(self, frame, channel, total) -> None:
         """Reduce across lanes, by halves that are turned round, and finish: every lane has the result."""
-        plane, lanes = self.workload.output, self.vector.lanes
+        lanes = self.exact.lanes
         across, sums = registers(1, self.exact.type, "across"), registers(1, self.vector.type, "sums")
         put(across, 0, total)
         step = lanes // 2
@@ -123,8 +126,9 @@ class _PlanePool:
         if self.average:
             source = self.workload.inputs[0]
             result = result * self.exact.splat(1 / (source.height * source.width))
-        put(sums, 0, self.vector.convert(result, "float32"))
-        rows = RowTiles(plane, self.vector, 1)
+        parts = [self.loaded.convert(result, "float32")] * (self.vector.lanes // lanes)
+        put(sums, 0, parts[0] if len(parts) == 1 else self.vector.gather(parts))
+        rows = RowTiles(self.workload.output, self.vector, 1)
         finish(frame, self.workload, self.vector, rows, [(channel, True)], sums, 0, 0, started=False)
         rows.zero_borders(frame["out"], [(channel, True)], 0, 0)
 
