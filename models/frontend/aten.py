@@ -7,7 +7,6 @@ refuses with `Call.refusal`, which names the operator and the module it came fro
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from models.frontend.activations import ACTIVATIONS
 from models.frontend.arithmetic import ARITHMETIC, constant
 from models.frontend.call import Answer, Call
 from models.frontend.draft import Draft, Margins
-from models.frontend.reductions import REDUCTIONS
 from models.frontend.refusal import USUAL_MEND
 from models.frontend.windows.pads import PADS
 from models.frontend.windows.pools import POOLS
@@ -72,19 +70,14 @@ def _cast(call: Call) -> Answer:
     return _identity(call)
 
 
-def _extreme(of_two: str, call: Call) -> Answer:
-    """torch.max and torch.min: of two tensors, or along axes of one."""
-    return (ARITHMETIC[of_two] if "other" in call.arguments else REDUCTIONS[call.op])(call)
-
-
 TABLE: dict[str, Callable[[Call], Answer]] = {
     "conv2d": _conv,
     "convolution": _conv,
     "conv_transpose2d": transposed_conv,
     **ACTIVATIONS,
-    **REDUCTIONS,
     **ARITHMETIC,
-    **{name: partial(_extreme, other) for name, other in (("max", "maximum"), ("min", "minimum"))},
+    "max": ARITHMETIC["maximum"],  # of two tensors; along axes they are reductions
+    "min": ARITHMETIC["minimum"],
     "cat": _cat,
     **PADS,
     **POOLS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx
 from torch.utils import _pytree as pytree
@@ -55,8 +56,12 @@ class Constants:
 
 
 def as_arrays(value: Any) -> Any:
-    """A constant as calls are given it: tensors as float64 arrays."""
-    return pytree.tree_map(lambda part: part.double().numpy() if isinstance(part, torch.Tensor) else part, value)
+    """A constant as calls are given it: tensors as float64 arrays, masks as arrays of bool."""
+    return pytree.tree_map(lambda part: _array(part) if isinstance(part, torch.Tensor) else part, value)
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return (tensor if tensor.dtype == torch.bool else tensor.double()).numpy()
 
 
 def _exact(value: Any) -> Any:

@@ -22,6 +22,7 @@ from models.frontend.results.cuts import PostProcessing, end_at_stop, find_post_
 from models.frontend.results.nesting import output_names
 from models.frontend.results.stopping import stop_of
 from models.frontend.results.views import operator_of, peel_views
+from models.frontend.tokens.operators import TOKENS
 from models.frontend.views.operators import VIEWS
 from models.frontend.views.placing import Placing, source_groups, usual_groups
 from models.frontend.views.reading import ViewReader
@@ -136,8 +137,8 @@ class ProgramReader:
         ordered = [node for node in self.program.graph.nodes if node in live]
         if stop := stop_of(list(returned)):
             nodes = [node for node in returned.values() if isinstance(node, fx.Node)]
-            return end_at_stop(stop, nodes, ordered, varying, {*TABLE, *VIEWS})
-        return find_post_processing(ordered, varying, {*TABLE, *VIEWS})
+            return end_at_stop(stop, nodes, ordered, varying, {*TABLE, *VIEWS, *TOKENS})
+        return find_post_processing(ordered, varying, {*TABLE, *VIEWS, *TOKENS})
 
     def _results(
         self,

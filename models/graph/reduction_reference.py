@@ -15,7 +15,7 @@ def run_reduction(
     parts = x.reshape(reduction.groups, channels // reduction.groups, height, width)
     dims = [1 + AXES.index(axis) for axis in reduction.axes]
     if op == "reduce":
-        return _statistic(reduction, parts, dims)
+        return _statistic(reduction, parts, dims).reshape(1, *reduction.reduced(x.shape[1:]))
     result = (_softmax if op == "softmax" else _normalise)(reduction, parts, dims).reshape(x.shape)
     return result if weight is None or bias is None else result * weight + bias
 

@@ -13,6 +13,7 @@ from codegen.linking.link import export_shared
 from codegen.lowering.network import lower_network
 from codegen.lowering.target import make_target
 from models.frontend.trace import trace
+from models.graph.answer import apply_view
 from models.graph.network import Graph
 
 TOLERANCE = 1e-4
@@ -40,9 +41,9 @@ def check_network(session, module: nn.Module, shape: tuple[int, int, int], folde
         expected = copy.deepcopy(module).double().eval()(torch.from_numpy(x).double())
     leaves = torch.utils._pytree.tree_leaves(expected)
     assert len(results) == len(leaves)
-    for number, (result, leaf) in enumerate(zip(results, leaves, strict=True)):
-        truth = leaf.numpy()
-        assert result.size == truth.size, f"output {number}: {result.shape}, not {truth.shape}"
-        error = np.abs(result.reshape(truth.shape) - truth).max() / max(np.abs(truth).max(), 1e-30)
+    for number, (array, leaf) in enumerate(zip(results, leaves, strict=True)):
+        truth, result = leaf.numpy(), apply_view(array, graph.answer.views[number])
+        assert result.shape == truth.shape, f"output {number}: {result.shape}, not {truth.shape}"
+        error = np.abs(result - truth).max() / max(np.abs(truth).max(), 1e-30)
         assert error <= TOLERANCE, f"output {number}: {error:.3g} of {np.abs(truth).max():.3g}"
     return graph

@@ -54,6 +54,7 @@ SUMS = {
     "l2": reduced("reduce", "l2", "C"),
     "variance": reduced("reduce", "variance", "HW", correction=1.0),
     "deviation": reduced("reduce", "deviation", "C"),
+    "mean of blocks of channels": reduced("reduce", "mean", "C", (12, 5, 19), 4),
     "sum, add": reduced("reduce", "sum", "W", epilogue=(ADD,)),
     "mean of a large map": reduced("reduce", "mean", "CHW", (64, 40, 50)),
 }

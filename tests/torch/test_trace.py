@@ -344,7 +344,6 @@ REFUSED = {
         r"'tan' in the root module \(small_network.py:\d+\): it is not supported; write it with operators that",
     ),
     "in a module": (lambda s, x: s.inner(x), r"operator 'tan' in module 'inner'"),
-    "concat of rows": (lambda s, x: torch.cat([x, x], 2), "dimension 2 is not supported"),
     "constant output": (lambda s, x: s.c.weight, "no output of the module depends on the input"),
     "number output": (lambda s, x: 3, "the module returns no tensor"),
     "other output": (lambda s, x: [s.c(x), {"kind": object()}], "output 'output_1.kind' is a object; return tensors"),

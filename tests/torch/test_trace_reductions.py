@@ -77,3 +77,9 @@ def test_trace_takes_reductions(name):
 def test_trace_refuses_a_reduction_over_the_batch():
     with pytest.raises(UsageError, match="is the batch"):
         trace(Fn(lambda _, x: x.softmax(0)), SHAPE)
+
+
+def test_trace_keeps_what_keeps_a_quotient_finite():
+    """A written out norm: 1e-6 is no zero."""
+    graph = check_traced(Fn(lambda _, x: torch.sqrt(x.mean(1, keepdim=True).pow(2) + 1e-6)), SHAPE)
+    assert any(str(step) == "affine:1:1e-06" for layer in graph.layers for step in layer.epilogue)

@@ -224,6 +224,8 @@ def _index(call: Call, _placing: Placing) -> Rearranged:
     if len(lists) != 1 or not all(isinstance(index, np.ndarray) and index.ndim == 1 for index in lists.values()):
         raise call.refusal("only one axis may be indexed, by a constant list")
     ((axis, positions),) = lists.items()
+    if positions.dtype == bool:
+        positions = np.flatnonzero(positions)
     return view.take(axis, positions.astype(np.int64) % view.sizes[axis])
 
 

@@ -98,3 +98,17 @@ def source_groups(view: TensorView) -> Groups | None:
         return None
     plain = TensorView.of(view.source, view.source_shape).index_map(STANDARD)
     return in_order if view.index_map(in_order) == plain else None
+
+
+def place_constant(value: np.ndarray, sizes: tuple[int, ...], groups: Groups) -> np.ndarray:
+    """A constant that torch repeats to `sizes`, as (1, C, H, W) with 1 for groups of axes it repeats along."""
+    if value.size == 1:
+        return value
+    value = value.reshape((1,) * (len(sizes) - value.ndim) + value.shape)
+    joined = []
+    for group in groups:
+        if any(value.shape[axis] != 1 for axis in group):
+            shape = [sizes[axis] if axis in group else value.shape[axis] for axis in range(value.ndim)]
+            value = np.broadcast_to(value, shape)
+        joined.append(int(np.prod([value.shape[axis] for axis in group])))
+    return value.transpose([axis for group in groups for axis in group]).reshape(1, *joined)

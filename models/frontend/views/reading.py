@@ -1,6 +1,7 @@
 """Reads the calls of a program of which some tensors are TensorViews: follows them, or lays them in planes.
 
-Three kinds of operators are told apart. Those of `VIEWS` make new views. Pointwise ones treat every element alike, so
+Four kinds of operators are told apart. Those of `VIEWS` make new views. Those of `TOKENS` combine elements along axes
+of tensors of any rank, and lay them in planes as suits them. Pointwise ones treat every element alike, so
 that they work on any rank: they read the planes of the tensor behind the view where they can. All others are those of
 `models.frontend.aten`, whose tensors are (1, C, H, W).
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,16 @@ import numpy as np
 from models.frontend.activations import ACTIVATIONS
 from models.frontend.arithmetic import ARITHMETIC
 from models.frontend.call import Answer, Call
+from models.frontend.tokens.arranging import natural_groups
+from models.frontend.tokens.operators import TOKENS
 from models.frontend.views.operators import VIEWS
-from models.frontend.views.placing import STANDARD, Groups, Placing, source_groups, usual_groups
+from models.frontend.views.placing import (
+    STANDARD,
+    Groups,
+    Placing,
+    place_constant,
+    source_groups,
+)
 from models.frontend.views.view import TensorView, placed
 
 #: operators that compute each element of the result of the elements at its place
@@ -45,7 +55,9 @@ class ViewReader:
 
     def takes(self, call: Call) -> bool:
         """Whether a call's result may have any shape."""
-        return call.op in VIEWS or (call.op in POINTWISE | PASSING and self._is_view_call(call))
+        if call.op in VIEWS or _combines(call):
+            return True
+        return call.op in POINTWISE | PASSING and self._is_view_call(call)
 
     def read(self, call: Call) -> str | TensorView | list[TensorView | str]:
         """What a call makes: a tensor, by name, or one or several views."""
@@ -53,6 +65,9 @@ class ViewReader:
             views = {name: self._as_view(value) for name, value in call.arguments.items() if name == "self"}
             answer = VIEWS[call.op](replace(call, arguments={**call.arguments, **views}), self.placing)
             return [simplify(part) for part in answer] if isinstance(answer, list) else simplify(answer)
+        if _combines(call):
+            answer = TOKENS[call.op](call, self)
+            return simplify(answer) if isinstance(answer, TensorView) else answer
         if call.op in POINTWISE and self._is_view_call(call):
             return self._read_pointwise(call)
         if call.op in PASSING and self._is_view_call(call):
@@ -92,7 +107,7 @@ class ViewReader:
             if isinstance(value, TensorView):
                 arguments[name] = self._place_operand(value, call, groups)
             elif isinstance(value, np.ndarray):
-                arguments[name] = _place_constant(value, call.sizes, groups)
+                arguments[name] = place_constant(value, call.sizes, groups)
         channels, height, width = (int(np.prod([call.sizes[axis] for axis in group])) for group in groups)
         name = self._make(replace(call, arguments=arguments, shape=(channels, height, width)))
         return simplify(placed(name, call.sizes, groups))
@@ -127,6 +142,13 @@ class ViewReader:
         return self.placing.place(view.expand(sizes), groups, call)
 
 
+def _combines(call: Call) -> bool:
+    """Whether a call is one of `TOKENS`; the extremes of two tensors are pointwise, and maps are joined by channels."""
+    if call.op == "cat" and call["dim"] in (1, -3) and len(call.sizes) == 4 and call.sizes[0] == 1:
+        return False
+    return call.op in TOKENS and "other" not in (call.arguments if call.op in ("max", "min") else ())
+
+
 def simplify(view: TensorView) -> TensorView | str:
     """The name of the tensor that a view is, where it is no other."""
     return view.source if view.is_source else view
@@ -152,20 +174,10 @@ def _common_groups(sizes: tuple[int, ...], views: list[TensorView]) -> Groups:
     for view in views:
         if view.sizes == sizes and (groups := source_groups(view)) is not None:
             return groups
-    if len(sizes) == 3 and sizes[0] == 1:
-        return (2,), (0,), (1,)
-    return STANDARD if len(sizes) == 4 and sizes[0] == 1 else usual_groups(sizes)
-
-
-def _place_constant(value: np.ndarray, sizes: tuple[int, ...], groups: Groups) -> np.ndarray:
-    """A constant that torch repeats to `sizes`, as (1, C, H, W) with 1 for groups of axes it repeats along."""
-    if value.size == 1:
-        return value
-    value = value.reshape((1,) * (len(sizes) - value.ndim) + value.shape)
-    joined = []
-    for group in groups:
-        if any(value.shape[axis] != 1 for axis in group):
-            shape = [sizes[axis] if axis in group else value.shape[axis] for axis in range(value.ndim)]
-            value = np.broadcast_to(value, shape)
-        joined.append(int(np.prod([value.shape[axis] for axis in group])))
-    return value.transpose([axis for group in groups for axis in group]).reshape(1, *joined)
+    if len(sizes) == 4 and sizes[0] == 1 and all(view.source_shape == sizes[1:] for view in views):
+        return STANDARD
+    whole = max(views, key=lambda view: prod(view.sizes))
+    missing = len(sizes) - whole.rank
+    groups = natural_groups(whole)
+    channels, rows, columns = (tuple(axis + missing for axis in group) for group in groups)
+    return (*range(missing), *channels), rows, columns

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from models.frontend.call import Call
 from models.frontend.draft import Draft
-from models.frontend.reductions import reduce_mean
 from models.graph.pooling import ADAPTIVE, largest_window
 
 
@@ -33,12 +32,6 @@ def _adaptive_pool(call: Call, op: str) -> Draft:
     return call.draft(op, [name], op, kernel=kernel, mode=ADAPTIVE)
 
 
-def _mean(call: Call) -> Draft:
-    """Over height and width a pool of one window, over other axes a reduction."""
-    plane = sorted(dim % 4 for dim in call["dim"] or ()) == [2, 3] and call["keepdim"] and call.get("dtype") is None
-    return _adaptive_pool(call, "avg_pool") if plane else reduce_mean(call)
-
-
 POOLS: dict[str, Callable[[Call], Draft]] = {
     "max_pool2d": lambda call: _pool(call, "max_pool"),
     "max_pool2d_with_indices": lambda call: _pool(call, "max_pool"),
@@ -46,5 +39,4 @@ POOLS: dict[str, Callable[[Call], Draft]] = {
     "adaptive_avg_pool2d": lambda call: _adaptive_pool(call, "avg_pool"),
     "_adaptive_avg_pool2d": lambda call: _adaptive_pool(call, "avg_pool"),
     "adaptive_max_pool2d": lambda call: _adaptive_pool(call, "max_pool"),
-    "mean": _mean,
 }
