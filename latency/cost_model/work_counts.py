@@ -147,7 +147,7 @@ def kept_fraction(sample: Sample) -> float:
 
 def reads_sparsity(kernel: str) -> bool:
     """Whether a class of kernel skips zeros."""
-    return kernel.startswith(("columns", "pattern", "winograd_sparse"))
+    return kernel.startswith(("columns", "pattern", "winograd_sparse", "transposed"))
 
 
 def _index_entries(sample: Sample) -> float:

@@ -47,7 +47,7 @@ def sample_around(
     None has more multiply-adds than the largest of `groups`. Their planes are those of a layer outside a network.
     Without a convolution among `groups` there is nothing to sample around: [].
     """
-    bases = [group.workload.layer for group in groups if group.workload.layer.op == "conv"]
+    bases = [group.workload.layer for group in groups if group.workload.layer.convolves]
     if not bases:
         return []
     known = {group.key for group in groups}
