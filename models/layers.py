@@ -31,6 +31,7 @@ class LayerRow:
         block: of models.zoo.blocks.
         receptive_field: input pixels one output cell can depend on; may exceed the picture.
         receptive_stride: input pixels from one output cell to the next.
+        transposed: it is a transposed convolution; its stride is then that of the output.
     """
 
     name: str
@@ -49,6 +50,7 @@ class LayerRow:
     params: int
     receptive_field: tuple[int, int]
     receptive_stride: tuple[float, float]
+    transposed: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[LayerRow]:
             params=layer.params,
             receptive_field=fields[layer.name].size,
             receptive_stride=fields[layer.name].stride,
+            transposed=layer.transposed,
         )
         for layer in graph.layers
     ]
@@ -130,7 +133,7 @@ def _axes(values: Sequence[float]) -> str:
 def _cells(row: LayerRow) -> tuple[object, ...]:
     return (
         row.name,
-        row.op,
+        f"{row.op} (transposed)" if row.transposed else row.op,
         row.block,
         _shape(row.in_shape),
         _shape(row.out_shape),

@@ -56,12 +56,12 @@ CASES = {
 
 
 def choices(host, layer: Layer, sparsity: Sparsity | None = None) -> list:
-    """Of each way, the first tile that it would take, and the last."""
+    """Of each way, the first tile that it would take."""
     workload = standalone_planes(layer, host.profile.lanes, (1, 1), sparsity=sparsity)
     found = list(candidates(workload, host.profile))
     assert {choice.schedule for choice in found} == {"transposed"}
     by_way = {flat: [choice for choice in found if choice.config.flat == flat] for flat in (0, 1)}
-    return list(dict.fromkeys(way[place] for way in by_way.values() if way for place in (0, -1)))
+    return list(dict.fromkeys(way[0] for way in by_way.values() if way))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -78,7 +78,7 @@ def test_sparse_transposed_convolutions_equal_float64(host, text):
         check(host, layer, border=(1, 1), choice=choice, sparsity=sparsity)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_transposed_convolutions_equal_float64(host, data):
     def pair(name: str, low: int, high: int) -> tuple[int, int]:
@@ -93,7 +93,8 @@ def test_random_transposed_convolutions_equal_float64(host, data):
     channels = tuple(groups * count for count in pair("channels", 1, 9))
     layer = transposed(channels, size, kernel, stride, padding, output_padding, dilation, groups)
     assume(min(layer.out_shape) > 0)
-    choice = data.draw(st.sampled_from(choices(host, layer)), "choice")
+    workload = standalone_planes(layer, host.profile.lanes, (1, 1))
+    choice = data.draw(st.sampled_from(list(candidates(workload, host.profile))), "choice")
     check(host, layer, pair("border", 0, 2), choice=choice)
 
 
