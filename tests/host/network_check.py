@@ -10,7 +10,7 @@ from torch import nn
 from tvm.runtime.vm import VirtualMachine
 
 from codegen.linking.link import export_shared
-from codegen.lowering.network import lower_network
+from codegen.lowering.network import Options, lower_network
 from codegen.lowering.target import make_target
 from models.frontend.trace import trace
 from models.graph.answer import apply_view
@@ -19,9 +19,9 @@ from models.graph.network import Graph
 TOLERANCE = 1e-4
 
 
-def run_network(session, graph: Graph, x: np.ndarray, folder: Path) -> list[np.ndarray]:
+def run_network(session, graph: Graph, x: np.ndarray, folder: Path, options: Options | None = None) -> list[np.ndarray]:
     """The outputs of a graph on the session's device, from the second of two runs, whose buffers are used again."""
-    lowered = lower_network([graph], session.profile)
+    lowered = lower_network([graph], session.profile, options or Options())
     path = folder / "checked.so"
     export_shared(tvm.compile(lowered.module, make_target(session.profile)), path)
     machine, name = VirtualMachine(session.load(path), session.device), lowered.entries[0].name

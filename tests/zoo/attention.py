@@ -137,7 +137,7 @@ class SwinBlock(nn.Module):
         return torch.where(other, -100.0, 0.0).unsqueeze(1)
 
     def forward(self, x):
-        batch, height, width, channels = x.shape
+        _, height, width, _ = x.shape
         y = self.norm1(x)
         bias = self.table[self.index.view(-1)].view(self.size**2, self.size**2, -1).permute(2, 0, 1).unsqueeze(0)
         if self.shift:
@@ -173,7 +173,11 @@ class PyramidAttention(nn.Module):
     def __init__(self, channels: int, ratio: int, heads: int = 2) -> None:
         super().__init__()
         self.heads, self.scale = heads, (channels // heads) ** -0.5
-        self.q, self.kv, self.proj = nn.Linear(channels, channels), nn.Linear(channels, 2 * channels), nn.Linear(channels, channels)
+        self.q, self.kv, self.proj = (
+            nn.Linear(channels, channels),
+            nn.Linear(channels, 2 * channels),
+            nn.Linear(channels, channels),
+        )
         self.sr, self.norm = nn.Conv2d(channels, channels, ratio, ratio), nn.LayerNorm(channels)
 
     def forward(self, x, height, width):
@@ -192,7 +196,11 @@ class Pvt(nn.Module):
     def __init__(self, joints: int = 17, channels: int = 16) -> None:
         super().__init__()
         self.proj, self.norm = nn.Conv2d(3, channels, 7, 4, 3), nn.LayerNorm(channels)
-        self.norm1, self.norm2, self.attn = nn.LayerNorm(channels), nn.LayerNorm(channels), PyramidAttention(channels, 4)
+        self.norm1, self.norm2, self.attn = (
+            nn.LayerNorm(channels),
+            nn.LayerNorm(channels),
+            PyramidAttention(channels, 4),
+        )
         self.fc1, self.fc2 = nn.Linear(channels, 32), nn.Linear(32, channels)
         self.dwconv = nn.Conv2d(32, 32, 3, 1, 1, groups=32)
         self.final = nn.Conv2d(channels, joints, 1)
@@ -217,7 +225,9 @@ class FormerModule(nn.Module):
         self.attns = nn.ModuleList([Attention(width) for width in widths])
         self.mlps = nn.ModuleList(
             [
-                nn.Sequential(unit(w, 2 * w, 1, act=nn.GELU), unit(2 * w, 2 * w, 3, 1, 2 * w, nn.GELU), unit(2 * w, w, 1))
+                nn.Sequential(
+                    unit(w, 2 * w, 1, act=nn.GELU), unit(2 * w, 2 * w, 3, 1, 2 * w, nn.GELU), unit(2 * w, w, 1)
+                )
                 for w in widths
             ]
         )
@@ -277,7 +287,7 @@ class GatedAttention(nn.Module):
 
 
 class RtmPose(nn.Module):
-    """Jiang et al. 2023: CSPNeXt, a 7x7 convolution, tokens of joints, gated attention, and a vector per axis (SimCC)."""
+    """Jiang et al. 2023: CSPNeXt, a 7x7 convolution, tokens of joints, gated attention, vectors by axis (SimCC)."""
 
     def __init__(self, joints: int = 17, size: tuple[int, int] = (64, 48)) -> None:
         super().__init__()

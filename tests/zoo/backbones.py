@@ -113,7 +113,9 @@ class VipNas(nn.Module):
         super().__init__()
         self.stem = unit(3, 16, 3, 2, act=nn.Hardswish)
         self.layers = nn.Sequential(
-            Bottleneck(16, 24, 2, middle=lambda width, stride: unit(width, width, 5, stride, width), gate=GlobalContext),
+            Bottleneck(
+                16, 24, 2, middle=lambda width, stride: unit(width, width, 5, stride, width), gate=GlobalContext
+            ),
             Bottleneck(24, 32, 2, groups=4, gate=lambda channels: SqueezeExcite(channels, gate=nn.Hardsigmoid)),
         )
         self.head = nn.Sequential(

@@ -157,7 +157,9 @@ class YoloPose(nn.Module):
         joined = torch.cat([level.view(1, 4 * self.bins + 1, -1) for level in maps], 2)
         box, score = joined.split((4 * self.bins, 1), 1)
         anchors, strides = self.anchors([tuple(level.shape[2:]) for level in levels])
-        return torch.cat([self.boxes(box, anchors) * strides, score.sigmoid(), self.joints(keypoints, anchors, strides)], 1)
+        return torch.cat(
+            [self.boxes(box, anchors) * strides, score.sigmoid(), self.joints(keypoints, anchors, strides)], 1
+        )
 
     def anchors(self, sizes):
         """Centres of the cells of all levels, (2, cells), and their strides, (1, cells)."""

@@ -34,7 +34,12 @@ class OpenPoseStages(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 12, 3, 1, 1), nn.PReLU(12), nn.MaxPool2d(2)
+            nn.Conv2d(3, 8, 3, 1, 1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 12, 3, 1, 1),
+            nn.PReLU(12),
+            nn.MaxPool2d(2),
         )
         self.blocks = nn.ModuleList([nn.Sequential(nn.Conv2d(12, 12, 3, 1, 1), nn.PReLU(12)) for _ in range(3)])
         self.fields = nn.Sequential(nn.Conv2d(36, 16, 1), nn.PReLU(16), nn.Conv2d(16, 38, 1))
@@ -254,7 +259,11 @@ class LiteModule(nn.Module):
         total = sum(halves)
         self.halves = halves
         self.cross = nn.Sequential(
-            nn.Conv2d(total, total // 4, 1), nn.BatchNorm2d(total // 4), nn.ReLU(), nn.Conv2d(total // 4, total, 1), nn.Sigmoid()
+            nn.Conv2d(total, total // 4, 1),
+            nn.BatchNorm2d(total // 4),
+            nn.ReLU(),
+            nn.Conv2d(total // 4, total, 1),
+            nn.Sigmoid(),
         )
         self.depthwise = nn.ModuleList([unit(half, half, 3, 1, half, None) for half in halves])
         self.spatial = nn.ModuleList([SqueezeExcite(half) for half in halves])
