@@ -19,7 +19,12 @@ CPU_TILE = (4, 4)
 
 def _tiles(plane: Plane, vector: Vector, profile: Profile) -> RowTiles:
     """Tiles for kernels that only move: a few rows on a CPU, single vectors on a GPU, whose work-items are free."""
-    width, height = CPU_TILE if profile.gpu == "cpu" else (1, 1)
+    return tile_rows(plane, vector, CPU_TILE if profile.gpu == "cpu" else (1, 1))
+
+
+def tile_rows(plane: Plane, vector: Vector, most: tuple[int, int]) -> RowTiles:
+    """The largest tiles of at most so many vectors x rows that divide a plane."""
+    width, height = most
     width = max(v for v in range(1, width + 1) if plane.vectors % v == 0)
     return RowTiles(plane, vector, width, max(r for r in range(1, height + 1) if plane.height % r == 0))
 

@@ -1,8 +1,9 @@
 """Layers that fill boxes of their result with elements of their inputs: slices, shuffles, flips, transposes, joins.
 
 A work-item makes vectors of a row. Where neighbouring columns come from neighbouring elements, a vector is one load;
-where every second does, two; from right to left, one that is turned round. Otherwise each lane is loaded by itself, at
-a place that a table says.
+where every second does, two; where they come from two rows in turns, one of each; from right to left, one that is
+turned round. Elsewhere tables say where each column is: a vector of at most two stretches of neighbours is two loads,
+any other is loaded lane by lane.
 """
 
 from __future__ import annotations
@@ -14,17 +15,14 @@ from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import kernel, put, registers, when
 from codegen.kernels.epilogue import finish
-from codegen.kernels.rows import RowTiles
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.layout.plane import Plane
-from codegen.schedules.moving.terms import Terms, index_of_flat, needs_table, straight_step, term
+from codegen.schedules.move import CPU_TILE, tile_rows
+from codegen.schedules.moving.terms import Terms, index_of_flat, needs_table, term
 from codegen.schedules.rule import Rule, Unconfigured
 from devices.profile import Profile
 from models.graph.index_map import Move
-
-#: rows of a work-item on a CPU, where starting one takes as long as moving a few vectors
-CPU_ROWS = 4
 
 
 def space(workload: Workload, _profile: Profile) -> list[Unconfigured]:
@@ -34,22 +32,23 @@ def space(workload: Workload, _profile: Profile) -> list[Unconfigured]:
 def make(workload: Workload, _weights: Weights, profile: Profile, _config: Unconfigured) -> Kernel:
     layer, output = workload.layer, workload.output
     vector = Vector.on(profile, output.lanes, workload.dtype)
-    height = max(r for r in range(1, (CPU_ROWS if profile.gpu == "cpu" else 1) + 1) if output.height % r == 0)
-    rows = RowTiles(output, vector, 1, height)
     readers = [_MoveReader(workload, move, vector, number) for number, move in enumerate(layer.moves)]
+    width, height = CPU_TILE if all(reader.is_quick for reader in readers) else (1, CPU_TILE[1])
+    rows = tile_rows(output, vector, (width, height) if profile.gpu == "cpu" else (1, 1))
     constants = {name: table for reader in readers for name, table in reader.constants.items()}
     covered = sum(prod(move.index_map.sizes) for move in layer.moves) == prod(layer.out_shape)
     extents = {name: (len(table), "int32") for name, table in constants.items()}
     with kernel(workload.arguments(**extents), (output.channels, rows.down, rows.across), profile) as frame:
         channel, block, across = frame.axes
-        value = registers(1, vector.type, "value")
+        values = registers(rows.width, vector.type, "values")
         for number in range(rows.height):
-            row, column = block * rows.height + number, rows.column(across, 0)
-            if not (covered and len(readers) == 1):
-                put(value, 0, vector.splat(layer.fill))
-            for reader in readers:
-                reader.read(frame, value, channel, row, column)
-            finish(frame, workload, vector, rows, [(channel, True)], value, row, across, started=False)
+            row = block * rows.height + number
+            for v in range(rows.width):
+                if not (covered and len(readers) == 1):
+                    put(values, v, vector.splat(layer.fill))
+                for reader in readers:
+                    reader.read(frame, values, v, channel, row, rows.column(across, v))
+            finish(frame, workload, vector, rows, [(channel, True)], values, row, across, started=False)
         rows.zero_borders(frame["out"], [(channel, True)], block, across)
     return Kernel(frame.func, constants)
 
@@ -71,18 +70,24 @@ class _MoveReader:
             for name, table in (("channels", self.terms.channels), ("rows", self.terms.rows))
             if needs_table(table)
         }
-        if self.terms.step is None:
+        if self.terms.step is None and not (self.terms.alternates and self.whole_rows):
             self.constants[f"columns{number}"] = self._padded_columns()
-            if self._straight_vectors().any():
-                self.constants[f"straight{number}"] = self._straight_vectors().astype(np.int32)
+            if self.whole_rows and self._first_runs().any():
+                self.constants[f"lanes{number}"] = self._first_runs()
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a vector is one load or two, so that a work-item may make several."""
+        straight = self.terms.step in (0, 1, 2) or self.terms.alternates
+        return self.whole_rows and (straight or (self.terms.step is None and bool(self._first_runs().all())))
 
     @property
     def whole_rows(self) -> bool:
         """Whether the box spans all columns of the output."""
         return self.move.first[2] == 0 and len(self.terms.columns) == self.output.width
 
-    def read(self, frame, value, channel, row, column) -> None:
-        """Put into value[0] what the move says of the vector at `column`; leave the lanes that are not in its box."""
+    def read(self, frame, values, at: int, channel, row, column) -> None:
+        """Put into values[at] what the move says of the vector at `column`; leave the lanes that are not in its box."""
         inside = True
         places = []
         for axis, position in enumerate((channel, row)):
@@ -97,42 +102,49 @@ class _MoveReader:
         with when(inside):
             base = self.terms.base + self._term(frame, "channels", places[0]) + self._term(frame, "rows", places[1])
             if self.whole_rows:
-                self._read_columns(frame, value, base, column)
+                self._read_columns(frame, values, at, base, column)
             else:
-                self._read_part(frame, value, base, column - self.move.first[2])
+                self._read_part(frame, values, at, base, column - self.move.first[2])
 
     def _term(self, frame, name: str, position):
         table = self.terms.channels if name == "channels" else self.terms.rows
         key = f"{name}{self.number}"
         return term(table, frame[key] if key in self.constants else None, position)
 
-    def _read_columns(self, frame, value, base, column) -> None:
+    def _read_columns(self, frame, values, at: int, base, column) -> None:
         """A vector of a box as wide as the output; its lanes beyond the image may be anything."""
         buffer, step, vector = frame[f"in{self.move.operand}"], self.terms.step, self.vector
         if step in (0, 1, 2):
             loaded = (
                 vector.splat(buffer[base]) if step == 0 else vector.load_strided(buffer, base + column * step, step)
             )
-            put(value, 0, loaded)
+            put(values, at, loaded)
+            return
+        if self.terms.alternates:
+            even, odd = (vector.load(buffer, base + int(first) + column // 2) for first in self.terms.columns[:2])
+            put(values, at, vector.interleave(even, odd)[0])
             return
         whole = self.output.width % vector.lanes == 0
         if step == -1:
             inside = column + vector.lanes <= self.output.width
             with when(True if whole else inside):
-                put(value, 0, self._turned(buffer, base + self._first_term - column))
+                put(values, at, self._turned(buffer, base + self._first_term - column))
             if not whole:
                 with when(column + vector.lanes > self.output.width):
-                    put(value, 0, self._gathered(frame, base, column))
-        elif f"straight{self.number}" in self.constants:
-            straight = frame[f"straight{self.number}"][column // vector.lanes]
-            with when(straight > 0):
-                put(value, 0, vector.load(buffer, base + frame[f"columns{self.number}"][column]))
-            with when(straight == 0):
-                put(value, 0, self._gathered(frame, base, column))
+                    put(values, at, self._gathered(frame, base, column))
+        elif f"lanes{self.number}" in self.constants:
+            columns = frame[f"columns{self.number}"]
+            lanes = frame[f"lanes{self.number}"][column // vector.lanes]
+            with when(lanes > 0):  # neighbours in the source up to that lane, and neighbours elsewhere from it on
+                first = vector.load(buffer, base + columns[column])
+                second = vector.load(buffer, base + columns[column + vector.lanes - 1] - (vector.lanes - 1))
+                put(values, at, vector.choose(vector.integers(T.int32(0) - lanes), first, second))
+            with when(lanes == 0):
+                put(values, at, self._gathered(frame, base, column))
         else:
-            put(value, 0, self._gathered(frame, base, column))
+            put(values, at, self._gathered(frame, base, column))
 
-    def _read_part(self, frame, value, base, column) -> None:
+    def _read_part(self, frame, values, at: int, base, column) -> None:
         """A vector that reaches into a box that is narrower than the output; `column` counts from the box's first."""
         vector, size = self.vector, len(self.terms.columns)
         buffer = frame[f"in{self.move.operand}"]
@@ -140,12 +152,12 @@ class _MoveReader:
             within = T.And(column >= 0, column + vector.lanes <= size)
             if self.terms.step == 1:
                 with when(within):
-                    put(value, 0, vector.load(buffer, base + column))
+                    put(values, at, vector.load(buffer, base + column))
             with when(T.Not(within) if self.terms.step == 1 else True):
                 new = registers(1, vector.type, f"part{self.number}")
                 put(new, 0, self._gathered(frame, base, column))
-                put(new, 0, vector.choose(vector.integers(column - size), new[0], value[0]))
-                put(value, 0, vector.choose(vector.integers(column), value[0], new[0]))
+                put(new, 0, vector.choose(vector.integers(column - size), new[0], values[at]))
+                put(values, at, vector.choose(vector.integers(column), values[at], new[0]))
 
     @property
     def _first_term(self) -> int:
@@ -174,19 +186,20 @@ class _MoveReader:
         return self._first_term + position * self.terms.step
 
     def _padded_columns(self) -> np.ndarray:
-        """The terms of the columns, and of the last one again for lanes beyond it."""
-        lanes, columns = self.vector.lanes, self.terms.columns
-        return np.pad(columns, (0, -len(columns) % lanes), mode="edge").astype(np.int32)
+        """The terms of the columns, going on by 1 in the lanes beyond them."""
+        columns, beyond = self.terms.columns, -len(self.terms.columns) % self.vector.lanes
+        return np.concatenate([columns, columns[-1] + 1 + np.arange(beyond)]).astype(np.int32)
 
-    def _straight_vectors(self) -> np.ndarray:
-        """For each whole vector of the box whether its columns are neighbours in the source."""
-        if self.terms.carries:
-            return np.zeros(1, bool)
-        lanes, columns = self.vector.lanes, self.terms.columns
+    def _first_runs(self) -> np.ndarray:
+        """For each vector of columns how many are neighbours in the source, if the others are too; 0 where not."""
+        lanes = self.vector.lanes
         vectors = self._padded_columns().reshape(-1, lanes)
-        straight = np.array([straight_step(part) == 1 for part in vectors])
-        straight[len(columns) // lanes :] = False
-        return straight
+        if self.terms.carries:
+            return np.zeros(len(vectors), np.int32)
+        breaks = np.diff(vectors, axis=1) != 1
+        first = np.where(breaks.any(axis=1), breaks.argmax(axis=1) + 1, lanes)
+        loadable = (breaks.sum(axis=1) < 2) & (vectors[:, -1] >= lanes - 1)
+        return np.where(loadable, first, 0).astype(np.int32)
 
 
 REARRANGE = Rule("rearrange", Unconfigured, space, make)

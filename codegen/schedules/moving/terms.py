@@ -57,6 +57,18 @@ class Terms:
             return None
         return straight_step(self.columns)
 
+    @property
+    def alternates(self) -> bool:
+        """Whether neighbouring columns come from two rows in turns, one after the other in each."""
+        return not self.carries and self.step is None and _alternates(self.columns)
+
+
+def _alternates(columns: np.ndarray) -> bool:
+    """Whether even and odd terms have steps of 1: the columns of two rows in turns, as after a pixel shuffle."""
+    if len(columns) < 4 or len(columns) % 2:
+        return False
+    return straight_step(columns[::2]) == 1 and straight_step(columns[1::2]) == 1
+
 
 def straight_step(table: np.ndarray) -> int | None:
     """The one step between neighbouring terms; 1 for a single term; None where steps differ."""
