@@ -156,10 +156,15 @@ def _walk(scopes: ExitStack, cell, part, step: int, extent: int):
     return cell * extent + within
 
 
+#: (work-items that are enough, vectors of a part that is worth a work-item). On a CPU two more grids cost as much as a
+#: core combines in tens of microseconds, and the cell that is written has just been read
+CPU_PARTS, GPU_PARTS = (4, 16384), (2048, 16)
+
+
 def tiles_of(source: Plane, reduction: Reduction, cpu: bool) -> list[ReductionTile]:
     """Ways to cut a reduction, the default first: whole cells where there are enough of them to share, or they are
     small; else parts, so many that there is enough to share, none of them too small."""
-    enough, least = (16, 256) if cpu else (2048, 16)
+    enough, least = CPU_PARTS if cpu else GPU_PARTS
     tiles = []
     for vectors in [count for count in (4, 2, 1) if source.vectors % count == 0] if cpu else [1]:
         cells = Cells(source, reduction, ReductionTile(1 if "W" in reduction.axes else vectors, 1, 1))
