@@ -106,7 +106,8 @@ def shape_text(layer: Layer, dtype: str) -> str:
     operands = layer.in_shapes[: layer.operands]
     parts = (layer.op, layer.kernel, layer.stride, layer.dilation, layer.groups, operands, layer.out_shape, dtype)
     moves = [f"{move.operand} {move.first} {move.index_map}" for move in layer.moves]
-    return repr((*parts, "transposed" if layer.transposed else layer.mode, *moves))
+    combined = [str(what) for what in (layer.reduction, layer.product) if what is not None]
+    return repr((*parts, "transposed" if layer.transposed else layer.mode, *moves, *combined))
 
 
 def merge(samples: Iterable[Sample]) -> list[Sample]:
