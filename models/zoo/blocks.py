@@ -25,6 +25,12 @@ LWOP_BLOCKS: BlockTable = (("model", "backbone"), ("cpm", "neck"), *_STAGES)
 #: models.networks.head.TwoBranchNetwork
 TWO_BRANCH_BLOCKS: BlockTable = (("backbone", "backbone"), ("neck", "neck"), *_STAGES)
 
+#: models.networks.movenet
+MOVENET_BLOCKS: BlockTable = (
+    *(("heads", "CenterNet heads"), ("merges", "neck"), ("laterals", "neck"), ("top", "neck")),
+    ("*", "backbone"),
+)
+
 
 def covers(pattern: str, path: str) -> bool:
     """Whether `pattern` is `path` or a module above it."""

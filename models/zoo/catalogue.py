@@ -6,7 +6,7 @@ from typing import Any
 
 from models.preprocess import Preprocessing
 from models.zoo import paper
-from models.zoo.blocks import LWOP_BLOCKS, TWO_BRANCH_BLOCKS
+from models.zoo.blocks import LWOP_BLOCKS, MOVENET_BLOCKS, TWO_BRANCH_BLOCKS
 from models.zoo.spec import ModelSpec
 
 #: Of every network of the paper; the paper does not give it, LWOP's authors do.
@@ -60,6 +60,17 @@ CATALOGUE = (
         summary="PoseNet, MobileNetV1 0.75 with PersonLab's heads at stride 16; 1.26 M parameters",
         family="posenet",
         blocks=(("backbone", "backbone"), ("heads.heatmaps", "heatmap branch"), ("heads", "PersonLab heads")),
+    ),
+    ModelSpec(
+        "movenet_multipose",
+        "models.networks.movenet:movenet",
+        Preprocessing(mean=(127.5, 127.5, 127.5), scale=1 / 127.5, channels="RGB"),
+        size=(384, 384),
+        outputs=("centres", "displacements", "joint_heatmaps", "joint_offsets"),
+        stride=32,
+        summary="MoveNet MultiPose Lightning, MobileNetV2 1.5 with a pyramid and CenterNet's heads",
+        family="movenet",
+        blocks=MOVENET_BLOCKS,
     ),
     _two_branch(
         "openpose",
