@@ -52,7 +52,8 @@ def decide_plan(job: Job, report: Report) -> str:
     predictor, session = Predictor.load(job.path(PREDICTOR)), job.lease.session
     check_device(predictor, session)
     forecaster = forecaster_of(job, predictor)
-    measuring = Measuring(session, job.settings, job.secs_left(), read_records(job.path(RECORDS)), job.recipe())
+    records = read_records(job.path(RECORDS))
+    measuring = Measuring(session, job.settings, job.secs_left(), records, job.recipe(), strict=False)
     plan = decide(
         job.graph, forecaster, losses_of(job.graph, request.spec.blocks, request.sensitivity), request.goal,
         request.sparsities, measuring=measuring, report=report,

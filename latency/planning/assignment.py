@@ -20,6 +20,10 @@ from models.plans.sparsity import Sparsity
 from models.plans.time_estimate import TimeEstimate
 
 
+class OutOfReach(UsageError):
+    """A goal of time that no choice of the options at hand reaches."""
+
+
 @dataclass(frozen=True)
 class KernelOption(TimeEstimate):
     """One way to run a layer, with its time, predicted or measured.
@@ -141,11 +145,11 @@ def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Kernel
 def within_time(layers: Sequence[LayerOptions], target_ms: float, margin: float = 0.0) -> list[KernelOption]:
     """The allowed options of least loss whose times add up to `target_ms` at most; exact (mixed-integer program).
 
-    Raises UsageError where even the fastest take longer, naming what they take.
+    Raises OutOfReach where even the fastest take longer, naming what they take.
     """
     least = sum(option.ms for option in fastest(layers, margin))
     if least > target_ms:
-        raise UsageError(
+        raise OutOfReach(
             f"the layers cannot take {target_ms:.4g} ms: the fastest that survive their intervals take {least:.4g} ms; "
             f"allow more zeros (--sparsity), a smaller --margin, or measure (--measure)"
         )

@@ -19,7 +19,15 @@ from fleetpose.options import option
 from latency.cost_model.calibration import Calibration
 from latency.network_model.forecast import Forecaster, PredictedStep
 from latency.network_model.totals import Part, Total, contribution, total
-from latency.planning.assignment import KernelOption, LayerOptions, fastest, steepest, within_loss, within_time
+from latency.planning.assignment import (
+    KernelOption,
+    LayerOptions,
+    OutOfReach,
+    fastest,
+    steepest,
+    within_loss,
+    within_time,
+)
 from latency.planning.losses import Losses
 from latency.planning.reasons import DenseKind, Reason
 from latency.profiling.space import default_sparsities, network_workloads, variants_of
@@ -228,7 +236,7 @@ def choose_options(network: NetworkOptions, goal: Goal, margin: float = 0.0) -> 
     """The option of each layer that the goal asks for.
 
     Raises:
-        UsageError: a time that cannot be reached, with the least that can.
+        OutOfReach: a time that cannot be reached, with the least that can.
     """
     counted = network.contributions
     if goal.max_loss is not None:
@@ -237,6 +245,12 @@ def choose_options(network: NetworkOptions, goal: Goal, margin: float = 0.0) -> 
         chosen = steepest(counted, margin)
     else:
         chosen = within_time(counted, _budget(network, counted, goal, margin), margin)
+    return [_same(layer, option) for layer, option in zip(network.layers, chosen, strict=True)]
+
+
+def choose_fastest(network: NetworkOptions, margin: float = 0.0) -> list[KernelOption]:
+    """The fastest option of each layer whose gain survives, whatever it costs in accuracy."""
+    chosen = fastest(network.contributions, margin)
     return [_same(layer, option) for layer, option in zip(network.layers, chosen, strict=True)]
 
 
@@ -256,7 +270,7 @@ def _budget(network: NetworkOptions, counted: Sequence[LayerOptions], goal: Goal
     a_ms = network.factor * network.saved  # what one predicted millisecond less is worth
     least = dense - a_ms * most
     if least > target:
-        raise UsageError(
+        raise OutOfReach(
             f"{network.graph.name} cannot take {target:.4g} ms: it takes {dense:.4g} dense, and {least:.4g} with the "
             f"fastest that survives its intervals\n"
             f"allow more zeros (--sparsity), a smaller --margin, or measure what is uncertain (--measure)"

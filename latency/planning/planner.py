@@ -7,14 +7,23 @@ from dataclasses import dataclass, field, replace
 
 from devices.session import Session
 from devices.timing.measure import device_of
+from fleetpose.errors import first_line
 from fleetpose.progress import Report, no_report
 from latency.network_model.forecast import Forecaster
-from latency.planning.assignment import KernelOption
+from latency.planning.assignment import KernelOption, OutOfReach
 from latency.planning.explain_plan import make_plan
 from latency.planning.known_times import KnownTimes
 from latency.planning.losses import Losses
 from latency.planning.measure_uncertain import describe_measured, measure_dense_network, measure_uncertain
-from latency.planning.options import ANY_GAIN, MILD_BLOCK, Goal, NetworkOptions, choose_options, predict_options
+from latency.planning.options import (
+    ANY_GAIN,
+    MILD_BLOCK,
+    Goal,
+    NetworkOptions,
+    choose_fastest,
+    choose_options,
+    predict_options,
+)
 from latency.planning.refine import Stand, refine_by_trials
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.prepare import Recipe
@@ -33,6 +42,7 @@ class Measuring:
         settings: of every run, and the processor that serves the device.
         budget_secs: no layer is begun later than this; None: no end. Whole networks are timed whatever the time.
         records: of the device, such as those that the predictor was fitted to; what they tell is not timed again.
+        strict: a goal out of reach is an error; else the fastest plan is taken, and its notes say so.
         recipe: of the device's kernels; networks that it has compiled are not compiled again. None: the forecaster's.
     """
 
@@ -41,6 +51,7 @@ class Measuring:
     budget_secs: float | None = None
     records: Sequence[Record] = ()
     recipe: Recipe | None = None
+    strict: bool = True
 
 
 def decide(
@@ -66,7 +77,7 @@ def decide(
         report: told what is being done.
 
     Raises:
-        UsageError: a goal out of reach.
+        OutOfReach: a goal that cannot be reached, unless `measuring` says otherwise.
         DeviceUnreachable: the device is gone.
     """
     report("predicting")
@@ -77,8 +88,15 @@ def decide(
 
     def plan(network: NetworkOptions) -> Plan:
         report("choosing")
-        chosen = choose_options(network, goal, margin)
-        return make_plan(network, chosen, goal, margin, [_losses_text(chosen, losses), *notes])
+        missed = []
+        try:
+            chosen = choose_options(network, goal, margin)
+        except OutOfReach as error:
+            if measuring is None or measuring.strict:
+                raise
+            chosen = choose_fastest(network, margin)
+            missed = [f"the fastest plan, since the goal is out of reach: {first_line(error)}"]
+        return make_plan(network, chosen, goal, margin, [_losses_text(chosen, losses), *missed, *notes])
 
     if measuring is None or network.whole is None:
         return plan(network)

@@ -14,8 +14,13 @@ from devices.timing.measure import device_of
 from fleetpose import cli
 from latency import audit, collect, decide, fit, predict
 from latency.cost_model.predictor import Predictor
-from latency.planning.assignment import KernelOption, LayerOptions
+from latency.network_model.forecast import Forecaster
+from latency.planning import planner
+from latency.planning.assignment import KernelOption, LayerOptions, OutOfReach
 from latency.planning.known_times import KnownTimes
+from latency.planning.losses import losses_of
+from latency.planning.options import Goal
+from latency.planning.planner import Measuring
 from latency.profiling.prepare import Recipe
 from latency.profiling.space import Group, network_workloads
 from latency.records.read import read_records
@@ -120,6 +125,22 @@ def test_a_target_is_met_or_said_to_be_out_of_reach(capsys, predictor, tmp_path)
     assert status == 2
     assert len(capsys.readouterr().err.strip().splitlines()) <= 2
     assert not (tmp_path / "x").exists()
+
+
+def test_the_fastest_plan_is_taken_where_a_goal_is_out_of_reach_and_may_be(predictor):
+    known, graph = Predictor.load(predictor), trace_sizes(MODEL, None, 0, [(32, 32)])[0]
+    sparsities = [Sparsity.parse(text) for text in SPARSITIES]
+    losses = losses_of(graph, {}, None)
+    with open_device("null", "mali-g76") as session:
+        forecaster = Forecaster(known, session.profile, load_tuned(session.profile).choice)
+        measuring = Measuring(session, strict=False)
+        plan = planner.decide(graph, forecaster, losses, Goal(speedup=50), sparsities, measuring=measuring)
+        with pytest.raises(OutOfReach, match="cannot take"):
+            planner.decide(graph, forecaster, losses, Goal(speedup=50), sparsities, measuring=Measuring(session))
+    assert plan.sparsities
+    assert any("the goal is out of reach" in note for note in plan.network.notes)
+    for choice in plan.choices:
+        assert choice.sparse is None or choice.sparsity is None or choice.sparse.ms < choice.dense.ms
 
 
 def test_decide_times_on_the_device_what_is_open(capsys, tmp_path, host):
