@@ -1,5 +1,7 @@
 """Transposed convolutions on this machine's OpenCL, over RPC, against float64; every way to compute them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -68,6 +70,13 @@ def choices(host, layer: Layer, sparsity: Sparsity | None = None) -> list:
 def test_transposed_convolutions_equal_float64(host, name):
     for choice in choices(host, CASES[name]):
         check(host, CASES[name], border=(1, 2), choice=choice)
+
+
+@pytest.mark.parametrize("name", ["3x3 stride 2, output padding", "16x16 stride 8"])
+def test_transposed_convolutions_shaped_for_a_phone_equal_float64(host, name):
+    """Narrow vectors, few registers and work-groups whose last one hangs over the edge of the grid."""
+    phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)
+    check(host, CASES[name], border=(1, 2), profile=phone)
 
 
 @pytest.mark.parametrize("text", ["columns:0.75:4x1", "block_punched:0.5:8x4", "connectivity:0.75:4x2"])
