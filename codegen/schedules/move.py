@@ -13,13 +13,18 @@ from codegen.layout.plane import Plane
 from codegen.schedules.rule import Rule, Unconfigured
 from devices.profile import Profile
 
-#: vectors and rows of a work-item on a CPU, where starting one takes as long as moving a few vectors
-CPU_TILE = (4, 4)
+#: vectors and rows of a work-item on a CPU, at most, where starting one takes as long as moving a few vectors
+CPU_TILE = (8, 32)
+#: work-items that a CPU's cores share evenly
+LEAST_ITEMS = 64
 
 
 def _tiles(plane: Plane, vector: Vector, profile: Profile) -> RowTiles:
     """Tiles for kernels that only move: a few rows on a CPU, single vectors on a GPU, whose work-items are free."""
-    return tile_rows(plane, vector, CPU_TILE if profile.gpu == "cpu" else (1, 1))
+    if profile.gpu != "cpu":
+        return tile_rows(plane, vector, (1, 1))
+    rows = plane.channels * plane.height * plane.vectors // CPU_TILE[0] // LEAST_ITEMS
+    return tile_rows(plane, vector, (CPU_TILE[0], min(CPU_TILE[1], max(rows, 1))))
 
 
 def tile_rows(plane: Plane, vector: Vector, most: tuple[int, int]) -> RowTiles:
@@ -36,7 +41,7 @@ def make_elementwise(workload: Workload, _weights: Weights, profile: Profile, _c
     with kernel(workload.arguments(), (workload.output.channels, rows.down, rows.across), profile) as frame:
         channel, block, across = frame.axes
         sums = registers(rows.width, vector.type, "sums")
-        for number in range(rows.height):
+        with T.serial(0, rows.height) as number:
             row = block * rows.height + number
             for v in range(rows.width):
                 place = (channel, row, rows.column(across, v))
