@@ -13,8 +13,9 @@ from codegen.layout.plane import Plane
 from codegen.schedules.rule import Rule, Unconfigured
 from devices.profile import Profile
 
-#: vectors and rows of a work-item on a CPU, at most, where starting one takes as long as moving a few vectors
-CPU_TILE = (8, 32)
+#: vectors and rows of a work-item on a CPU, at most, where starting one takes as long as moving a few vectors: of a
+#: kernel that writes them out, and of one that loops over the rows
+CPU_TILE, LOOPED_TILE = (4, 4), (8, 32)
 #: work-items that a CPU's cores share evenly
 LEAST_ITEMS = 64
 
@@ -23,8 +24,9 @@ def _tiles(plane: Plane, vector: Vector, profile: Profile) -> RowTiles:
     """Tiles for kernels that only move: a few rows on a CPU, single vectors on a GPU, whose work-items are free."""
     if profile.gpu != "cpu":
         return tile_rows(plane, vector, (1, 1))
-    rows = plane.channels * plane.height * plane.vectors // CPU_TILE[0] // LEAST_ITEMS
-    return tile_rows(plane, vector, (CPU_TILE[0], min(CPU_TILE[1], max(rows, 1))))
+    vectors, height = LOOPED_TILE
+    rows = plane.channels * plane.height * plane.vectors // vectors // LEAST_ITEMS
+    return tile_rows(plane, vector, (vectors, min(height, max(rows, 1))))
 
 
 def tile_rows(plane: Plane, vector: Vector, most: tuple[int, int]) -> RowTiles:
