@@ -116,6 +116,7 @@ ACTIVATIONS: dict[str, Callable[[Call], Answer]] = {
     "relu6": _plain("relu6"),
     "hardtanh": _clamp,
     "clamp": _clamp,
+    "clip": _clamp,
     "clamp_min": _clamp,
     "clamp_max": _clamp,
     "elu": _elu,

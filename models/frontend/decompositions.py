@@ -27,6 +27,17 @@ def _lerp(start: torch.Tensor, end: torch.Tensor, weight: torch.Tensor | float) 
     return start * (1 - weight) + end * weight
 
 
+def _logit(x: torch.Tensor, eps: float | None = None) -> torch.Tensor:
+    x = x if eps is None else torch.clamp(x, eps, 1 - eps)
+    return torch.log(x / (1 - x))
+
+
+def _logsumexp(x: torch.Tensor, dim: list[int], keepdim: bool = False) -> torch.Tensor:
+    largest = torch.amax(x, dim, True)
+    total = largest + torch.log(torch.sum(torch.exp(x - largest), dim, True))
+    return total if keepdim else torch.sum(total, dim)
+
+
 #: operator -> what computes it of others
 DECOMPOSITIONS: dict[Any, Callable[..., torch.Tensor]] = {
     _aten.glu.default: _glu,
@@ -34,4 +45,6 @@ DECOMPOSITIONS: dict[Any, Callable[..., torch.Tensor]] = {
     _aten.addcdiv.default: _addcdiv,
     _aten.lerp.Scalar: _lerp,
     _aten.lerp.Tensor: _lerp,
+    _aten.logit.default: _logit,
+    _aten.logsumexp.default: _logsumexp,
 }

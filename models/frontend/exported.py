@@ -234,6 +234,9 @@ class ProgramReader:
             return as_arrays(self.constants.evaluate(node))
         if getattr(node.target, "__name__", "") == "getitem":
             return self._read_item(node)
+        if not _is_fixed(node.meta.get("val")):
+            why = "the size of its result depends on the data"
+            raise Refusal(operator_of(node), origin_of(node), why, "pick by constant positions, not by truths")
         call = self._call(node)
         if not self.views.takes(call):
             call = replace(call, shape=_shape(node, "its result"))
@@ -296,6 +299,11 @@ def _sizes(node: fx.Node) -> tuple[int, ...]:
     value = value[0] if isinstance(value, list | tuple) and value else value
     sizes = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
     return sizes if all(isinstance(size, int) for size in sizes) else ()
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether a tensor's sizes are numbers; so of what is no tensor."""
+    return not isinstance(value, torch.Tensor) or all(isinstance(size, int) for size in value.shape)
 
 
 def _shape(node: fx.Node, what: str) -> Shape:

@@ -85,9 +85,17 @@ def export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
             program = export_until_data(module, example)
         if program is not None:
             return program
-        why, line = first_line(error, 200), failing_line(error)
+        why, line = _why(error), failing_line(error)
         where = f" ({line})" if line else ""
         raise UsageError(f"torch.export cannot trace {type(module).__name__} at {input_shape}{where}: {why}") from error
+
+
+def _why(error: Exception) -> str:
+    """What is the matter, in a line, with the mend where a branch depends on numbers of the input."""
+    why = first_line(error, 200)
+    if "data-dependent" in why:
+        return "Python here depends on the data (a branch, a size or a loop); end the network before it"
+    return why
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def shake_batch_norms(module: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for part in module.modules():
-            if isinstance(part, nn.BatchNorm2d):
+            if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None:
                 part.running_mean.normal_(0, 0.3, generator=generator)
                 part.running_var.uniform_(0.3, 2.0, generator=generator)
                 if part.affine:

@@ -1,0 +1,19 @@
+"""All patterns by name: those that are taken, and those that are refused."""
+
+from __future__ import annotations
+
+from tests.patterns.activations import ACTIVATIONS, GATES
+from tests.patterns.arithmetic import ARITHMETIC, KINDS, PREPROCESSING
+from tests.patterns.convolutions import CONVOLUTIONS
+from tests.patterns.refused import REFUSED
+
+TAKEN = {
+    **CONVOLUTIONS,
+    **ACTIVATIONS,
+    **GATES,
+    **ARITHMETIC,
+    **PREPROCESSING,
+    **KINDS,
+}
+
+__all__ = ["REFUSED", "TAKEN"]
