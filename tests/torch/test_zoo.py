@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from benchmarks.zoo import ZooRow, markdown, put_table, read_rows, write_rows
+from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.graph.reference import run_graph
 from tests.sweep import sample
@@ -27,6 +29,35 @@ def test_zoo_network_equals_pytorch_in_float64(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sample([name for name in ZOO if name not in QUICK], 24))
+@pytest.mark.parametrize("name", sample([name for name in ZOO if name not in QUICK], 16))
 def test_any_zoo_network_equals_pytorch_in_float64(name):
     check(name)
+
+
+ROWS = {
+    name: ZooRow(name, "backbones", "64x48", "8", "1.20", "1.000", "1.0e-07", reason=why)
+    for name, why in (("VGG", ""), ("ResNet", "tan: it is not supported"))
+}
+
+
+def test_rows_of_the_zoo_are_kept_in_its_order(tmp_path):
+    write_rows(tmp_path / "zoo.csv", ROWS)
+    assert [*read_rows(tmp_path / "zoo.csv").values()] == [ROWS["ResNet"], ROWS["VGG"]]
+    assert read_rows(tmp_path / "none.csv") == {}
+
+
+def test_table_of_the_zoo_takes_its_place_in_a_document(tmp_path):
+    path = tmp_path / "networks.md"
+    table = markdown([*ROWS.values()])
+    assert table.splitlines()[2] == "| VGG | 64x48 | 8 | 1.20 | 100% | 1.0e-07 |  |"
+    put_table(path, "old")
+    path.write_text(f"before\n{path.read_text()}after\n")
+    put_table(path, table)
+    text = path.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert table in text
+    assert "old" not in text
+    path.write_text("no table")
+    with pytest.raises(UsageError, match="no table to replace"):
+        put_table(path, table)
