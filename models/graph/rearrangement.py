@@ -13,13 +13,17 @@ from models.graph.layer import Layer, Shape
 
 
 def run_rearrange(layer: Layer, operands: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The result (1, C, H, W) of a "rearrange" layer, without its epilogue: boxes of its operands, `fill` elsewhere."""
-    result = torch.full(layer.out_shape, layer.fill, dtype=operands[0].dtype)
+    """The result (N, C, H, W) of a "rearrange" layer, without its epilogue: boxes of its operands, `fill` elsewhere."""
+    count = max(len(operand) for operand in operands)
+    result = torch.full((count, *layer.out_shape), layer.fill, dtype=operands[0].dtype)
     for move in layer.moves:
-        box = tuple(slice(start, start + size) for start, size in zip(move.first, move.index_map.sizes, strict=True))
+        box = (
+            slice(None),
+            *(slice(start, start + size) for start, size in zip(move.first, move.index_map.sizes, strict=True)),
+        )
         indices = torch.from_numpy(move.index_map.indices())
-        result[box] = operands[move.operand].reshape(-1)[indices]
-    return result[None]
+        result[box] = operands[move.operand].flatten(1)[:, indices]
+    return result
 
 
 def identity_tables(shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,12 +10,12 @@ from models.graph.reduction import AXES, Reduction
 def run_reduction(
     op: str, reduction: Reduction, x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None
 ) -> torch.Tensor:
-    """A layer of op "normalise", "softmax" or "reduce" on (1, C, H, W); weight and bias as Reduction says."""
+    """A layer of op "normalise", "softmax" or "reduce" on (N, C, H, W); weight and bias as Reduction says."""
     channels, height, width = x.shape[1:]
-    parts = x.reshape(reduction.groups, channels // reduction.groups, height, width)
+    parts = x.reshape(-1, channels // reduction.groups, height, width)
     dims = [1 + AXES.index(axis) for axis in reduction.axes]
     if op == "reduce":
-        return _statistic(reduction, parts, dims).reshape(1, *reduction.reduced(x.shape[1:]))
+        return _statistic(reduction, parts, dims).reshape(len(x), *reduction.reduced(x.shape[1:]))
     result = (_softmax if op == "softmax" else _normalise)(reduction, parts, dims).reshape(x.shape)
     return result if weight is None or bias is None else result * weight + bias
 

@@ -75,16 +75,23 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
     if layer.op == "resize":
         return run_resize(layer, x)
     if layer.op == "concat":
-        return torch.cat(operands, dim=1)
+        return torch.cat(_of_one_batch(operands), dim=1)
     if layer.product is not None:
-        left, right = (operand[0].numpy() for operand in operands)
-        return torch.from_numpy(layer.product.compute(left, right, layer.out_shape)[None])
+        pictures = zip(*(operand.numpy() for operand in _of_one_batch(operands)), strict=True)
+        results = [layer.product.compute(left, right, layer.out_shape) for left, right in pictures]
+        return torch.from_numpy(np.stack(results))
     if layer.reduction is not None:
         parameters = (weights.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
         return run_reduction(layer.op, layer.reduction, x, *parameters)
     if layer.op == "rearrange":
         return run_rearrange(layer, operands)
     return x.expand(-1, *layer.out_shape)
+
+
+def _of_one_batch(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Tensors, of which constants are one picture and others several, as so many pictures."""
+    count = max(len(tensor) for tensor in tensors)
+    return [tensor.expand(count, -1, -1, -1) for tensor in tensors]
 
 
 def run_single(

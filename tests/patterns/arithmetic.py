@@ -129,6 +129,8 @@ ARITHMETIC = patterns(
         "log-sum-exp": lambda s, x: (y := s.c(x)) - torch.logsumexp(y, 1, keepdim=True),
         "cumulated": lambda s, x: s.d(s.c(x)).sum(1, keepdim=True),
         "product with a matrix": lambda s, x: torch.einsum("oc,bchw->bohw", s.e.weight[:, :, 0, 0], s.c(x)),
+        "rows set in place": rows_set,
+        "channels scaled in place": channels_scaled,
         "checkpointed": lambda s, x: torch.utils.checkpoint.checkpoint(s.d, s.c(x), use_reentrant=False),
         "no_grad": lambda s, x: with_no_grad(s, x),
         "asserts": lambda s, x: asserted(s, x),

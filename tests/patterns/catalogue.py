@@ -6,6 +6,8 @@ from tests.patterns.activations import ACTIVATIONS, GATES
 from tests.patterns.arithmetic import ARITHMETIC, KINDS, PREPROCESSING
 from tests.patterns.convolutions import CONVOLUTIONS
 from tests.patterns.refused import REFUSED
+from tests.patterns.views import OUTPUTS, TOKENS, VIEWS
+from tests.patterns.windows import NORMS, PADS, POOLS, RESIZES
 
 TAKEN = {
     **CONVOLUTIONS,
@@ -14,6 +16,13 @@ TAKEN = {
     **ARITHMETIC,
     **PREPROCESSING,
     **KINDS,
+    **POOLS,
+    **PADS,
+    **RESIZES,
+    **NORMS,
+    **VIEWS,
+    **TOKENS,
+    **OUTPUTS,
 }
 
 __all__ = ["REFUSED", "TAKEN"]

@@ -172,8 +172,6 @@ VIEWS = patterns(
         "channel shuffle of torch": lambda: nn.Sequential(nn.Conv2d(4, 8, 1), nn.ChannelShuffle(4), nn.ReLU()),
         "channel shuffle by flatten": lambda s, x: s.c(x).view(1, 2, 4, 8, 12).transpose(1, 2).flatten(1, 2) * 2,
         "space to depth": lambda s, x: s.c(x).view(1, 8, 4, 2, 6, 2).permute(0, 1, 3, 5, 2, 4).reshape(1, 32, 4, 6) * 2,
-        "unfold": lambda s, x: F.unfold(s.c(x), 3, padding=1).view(1, 72, 8, 12) * 2,
-        "fold": lambda s, x: F.fold(F.unfold(s.c(x), 2, stride=2), (8, 12), 2, stride=2) * 2,
         "expand": lambda s, x: s.one(s.c(x)).expand(-1, 5, -1, -1) * 2,
         "expand_as": lambda s, x: (y := s.c(x)) * s.one(y).expand_as(y),
         "repeat": lambda s, x: s.one(s.c(x)).repeat(1, 3, 1, 1) * 2,
@@ -199,7 +197,6 @@ VIEWS = patterns(
         "memory format": lambda s, x: s.d(s.c(x).contiguous(memory_format=torch.channels_last)),
         "ravel": lambda s, x: s.c(x).ravel() * 2,
         "diff": lambda s, x: (y := s.c(x))[..., 1:] - y[..., :-1],
-        "torch.diff": lambda s, x: torch.diff(s.c(x), dim=3),
         "even and odd channels": lambda s, x: s.c(x)[:, ::2] + s.c(x)[:, 1::2],
         "shift of groups": lambda s, x: torch.cat([(y := s.c(x))[:, :4].roll(1, 3), y[:, 4:].roll(-1, 2)], 1),
     },
@@ -228,8 +225,8 @@ TOKENS = patterns(
             "bchw,bcij->bhwij", (y := s.c(x))[..., ::4, ::4], y[..., ::4, ::4]
         ),
         "linear on channels last": lambda s, x: s.linear(s.c(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2) * 2,
-        "matmul with a constant": lambda s, x: s.c(x) @ torch.ones(12, 5),
-        "matmul from the left": lambda s, x: torch.ones(5, 8) @ s.c(x),
+        "matmul with a constant": lambda s, x: s.c(x) @ torch.ones(12, 5).to(x),
+        "matmul from the left": lambda s, x: torch.ones(5, 8).to(x) @ s.c(x),
         "bilinear": lambda s, x: (s.c(x).flatten(2) @ s.d(s.c(x)).flatten(2).mT).flatten(1) * 2,
     },
 )

@@ -147,7 +147,7 @@ RESIZES = patterns(
         "by expansion": lambda s, x: s.c(x)[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(1, 8, 16, 24),
         "pixel shuffle": lambda: nn.Sequential(nn.Conv2d(4, 8, 1), nn.PixelShuffle(2), nn.ReLU()),
         "pixel unshuffle": lambda: nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(16, 5, 1)),
-        "zeros between": lambda s, x: F.conv_transpose2d(s.c(x), torch.ones(8, 1, 1, 1), stride=2, groups=8),
+        "zeros between": lambda s, x: F.conv_transpose2d(s.c(x), torch.ones(8, 1, 1, 1).to(x), stride=2, groups=8),
     },
 )
 
@@ -165,7 +165,6 @@ NORMS = patterns(
         "layer of channels, last": lambda: ChannelNorm(False),
         "layer of channels, by hand": lambda: ChannelNorm(True),
         "layer of rows": lambda: nn.LayerNorm(12),
-        "local response": lambda: nn.LocalResponseNorm(2),
         "RMS": lambda s, x: (y := s.c(x)) * torch.rsqrt(y.pow(2).mean(1, keepdim=True) + 1e-6) * s.vector,
         "RMS of torch": lambda: nn.RMSNorm([8, 12]),
         "instance by hand": lambda s, x: by_hand(s.c(x)),

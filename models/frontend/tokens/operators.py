@@ -20,5 +20,6 @@ TOKENS: dict[str, Callable[[Call, TensorReader], Any]] = {
     **PRODUCTS,
     "cat": concatenate,
     "concat": concatenate,
+    "concatenate": concatenate,
     "stack": stack,
 }
