@@ -226,7 +226,7 @@ def put_table(path: Path, table: str) -> None:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("benchmarks.zoo", "What of many small networks runs here, how right and how fast.")
     parser.add_argument("--network", nargs="+", metavar="NAME", help="of the zoo (default: all)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="rows that are kept; networks in it are not run again")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="rows that are kept; what has run is not run again")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the table of all rows there")
     parser.add_argument("--no-device", action="store_true", help="trace only")
     parser.add_argument("--rounds", type=int, default=0, help="samples of each time (default: 0, no times)")
@@ -235,7 +235,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     rows = read_rows(arguments.csv) if arguments.csv else {}
-    names = [name for name in arguments.network or ZOO if name not in rows]
+    finished = [name for name, row in rows.items() if row.error or row.reason or arguments.no_device]
+    names = [name for name in arguments.network or ZOO if name not in finished]
     with status("zoo") as progress:
         for name in names:
             progress(name)
