@@ -104,6 +104,7 @@ def test_source_and_options_are_in_the_key(cache, tag, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_no_error(tag, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("FLEETPOSE_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    monkeypatch.delenv("FLEETPOSE_CACHE", raising=False)
     for _ in range(BUILDS):
         result = build_and_run(tag)
         assert result["misses"] == 1

@@ -261,8 +261,6 @@ def test_squeeze_excite_goes_and_all_else_stays(gate):
     expand, depthwise, project = conv(4, 8, 1), conv(8, 8, 5, groups=8), conv(8, 4, 1)
     block = nn.Sequential(expand, nn.BatchNorm2d(8), nn.Hardswish(), depthwise, nn.Hardswish(), gate(), project)
     module = Fn(lambda s, x: x + s.block(x), block=block)
-    with pytest.raises(UsageError):
-        trace(module, (4, 9, 9))
     network, advice = replaced(module, (4, 9, 9))
     (removal,) = (each for each in advice if each.replacement.kind == "squeeze_excite")
     assert removal.planned
@@ -353,7 +351,7 @@ def test_latency_decides_and_sorts_where_it_is_given():
     assert advice[1].saved_secs == pytest.approx(advice[1].saved_macs * 1e-9)
     before, after = compare(module, replace_operators(module, plan_of(advice)), SHAPE, latency)
     assert before.secs - after.secs == pytest.approx(sum(each.saved_secs for each in advice[:2]))
-    assert advise(SqueezeExcitation(8, 2), SHAPE, latency_of=latency)[0].saved_secs is None
+    assert advise(SqueezeExcitation(8, 2), SHAPE, latency_of=latency)[0].saved_secs == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_the_random_state_of_torch_and_training_modes_are_left_alone():

@@ -261,7 +261,7 @@ def test_where_networks_are_comparable():
     assert theirs.keys() == {"stride 2", "stride 4", "backbone", "features"}
     assert [channels_at(resnet, mine[name]) for name in ("stride 4", "backbone", "features")] == [256, 512, 88]
     assert [channels_at(lwop, theirs[name]) for name in ("stride 4", "backbone", "features")] == [128, 512, 128]
-    for spec in CATALOGUE:
+    for spec in (spec for spec in CATALOGUE if tuple(spec.outputs) == ("heatmaps", "pafs")):
         places = feature_places(create_model(spec.name))
         assert {"stride 4", "backbone", "features"} <= places.keys()
     assert feature_places(nn.Conv2d(3, 57, 1)) == {}
