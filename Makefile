@@ -31,7 +31,7 @@ demo: $(READY) ## the main job on this machine, small: measured, decided, pruned
 test-quick: dev ## tests that need no device, the slow ones left out; no lint: two minutes on two cores
 	@$(PYTEST) tests/pure tests/torch -m "not slow and not long"
 
-test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: ten minutes on two cores
+test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: about twenty minutes on two cores
 	@$(PYTEST)
 
 test-all: lint ## everything: whole sweeps, photographs, Oclgrind, kills and resumes: most of an hour

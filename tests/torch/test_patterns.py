@@ -15,13 +15,17 @@ from tests.patterns.catalogue import REFUSED, TAKEN
 from tests.patterns.pattern import Pattern
 
 
+def detach(leaf):
+    return leaf.detach() if isinstance(leaf, torch.Tensor) else leaf
+
+
 def torch_leaves(pattern: Pattern, x: np.ndarray) -> dict[str, np.ndarray]:
     """What the module returns by name, in float64 where it can."""
     module = pattern.make()
     module, picture = (module.float(), x.astype(np.float32)) if pattern.single else (module.double(), x)
     with torch.no_grad():
         leaves = name_leaves(module(torch.from_numpy(picture)))
-    return {name: np.asarray(leaf) for name, leaf in leaves.items() if not isinstance(leaf, str | None)}
+    return {name: np.asarray(detach(leaf)) for name, leaf in leaves.items() if not isinstance(leaf, str | None)}
 
 
 @pytest.mark.parametrize("name", sweep.sample(TAKEN, 220))
