@@ -149,7 +149,7 @@ class RpcSession:
             return module
 
     def _copied_here(self, path: Path, name: str) -> bool:
-        """Copy a file into the folder of a server on this machine, which takes a fiftieth of the time of sending it."""
+        """Copy a file into the folder of a server on this machine, which is quicker than sending it."""
         if not self.on_this_machine:
             return False
         try:

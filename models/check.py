@@ -57,7 +57,7 @@ def print_residency(residency: Residency) -> None:
         module = f"module {refused.module!r}" if refused.module else "the root module"
         place = f"{module} ({refused.line})" if refused.line else module
         times = f", {refused.count} times" if refused.count > 1 else ""
-        print(f"{refused.kind} in {place}{times}: {refused.why}{f'; {refused.mend}' if refused.mend else ''}")
+        print(f"{refused.kind} in {place}{times}: {refused.why}; {refused.mend}")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ done
 options=(--model "$model" --device host --data "$photographs" --photographs 5 --no-train --reconstruction quick)
 if [ -n "$weights" ]; then options+=(--weights "$weights"); fi
 if [ -n "$image" ]; then options+=(--image "$image"); fi
-# a small budget: few sparsities, so that all layers are timed with each; no tuning beyond what the project has
+# a small budget: few sparsities, timed of the layers that take longest; no tuning beyond what the project has
 options+=(--sparsity columns:0.5:4x1 columns:0.75:6x1)
 # the project's own weights find more on small inputs, which also are faster to time
 if [ "$model" = resnet50_3 ]; then options+=(--size 256x256); fi

@@ -15,7 +15,7 @@ from latency.profiling.network_timing import NetworkVariant
 from latency.profiling.normalise import normalise_records
 from latency.profiling.prepare import Recipe
 from latency.profiling.space import Group
-from latency.records.record import Record
+from latency.records.record import RatioToDense, Record
 from models.plans.sparsity import Sparsity
 from models.plans.time_estimate import TimeEstimate
 
@@ -89,10 +89,15 @@ class KnownTimes:
         """A record's time; of a variant the dense one's times their ratio, in which drift cancels."""
         ratio = record.ratio_to_dense
         if ratio is not None and dense is not None:
-            return TimeEstimate(ratio.median, ratio.low, ratio.high).scaled(dense.ms)
+            return estimate_beside(dense, ratio)
         event = self.clock == "event" or (self.clock == "auto" and record.event_ms is not None)
         ms, iqr_ms = (record.event_ms, record.event_iqr_ms) if event else (record.wall_ms, record.wall_iqr_ms)
         return None if ms is None else estimate_of(ms, error_of_median(ms, iqr_ms or 0.0, record.samples))
+
+
+def estimate_beside(dense: TimeEstimate, ratio: RatioToDense) -> TimeEstimate:
+    """A variant's time: the dense one's times the ratio of their rounds."""
+    return TimeEstimate(ratio.median, ratio.low, ratio.high).scaled(dense.ms)
 
 
 def estimate_of(ms: float, error: float) -> TimeEstimate:

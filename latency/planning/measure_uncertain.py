@@ -21,7 +21,7 @@ from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from latency.cost_model.predictor import Predictor
 from latency.planning.assignment import LayerOptions, is_uncertain
-from latency.planning.known_times import KnownTimes, WorkloadTimes, estimate_of
+from latency.planning.known_times import KnownTimes, WorkloadTimes, estimate_beside, estimate_of
 from latency.planning.options import NetworkOptions
 from latency.profiling.bench import LayerBench, Outcome
 from latency.profiling.interleaved_run import RunSettings
@@ -114,7 +114,7 @@ def measure_uncertain(
         timed += timing.timed
         failed += [f"{names[0]} {text}" for text in timing.failures]
         for name in names:
-            layers[name] = timing.found.replace_in(layers[name])
+            layers[name] = timing.results.replace_in(layers[name])
     told = sum(bool(times.times) for times in recorded.values())
     return MeasuredOptions(replace(network, layers=tuple(layers.values())), told, timed, tuple(failed), left)
 
@@ -141,19 +141,19 @@ class WorkloadTiming:
     """One workload on the device, beside what is known of it.
 
     Attributes:
-        found: times and failures, the known ones among them.
+        results: times and failures, the known ones among them.
         timed: variants that were timed.
     """
 
     def __init__(self, bench: LayerBench, recipe: Recipe, wanted: KnownTimes, known: WorkloadTimes) -> None:
         self.bench, self.recipe, self.wanted = bench, recipe, wanted
-        self.found, self._known = WorkloadTimes(dict(known.times), dict(known.failed)), known
+        self.results, self._known = WorkloadTimes(dict(known.times), dict(known.failed)), known
         self.timed = 0
 
     @property
     def failures(self) -> list[str]:
         """Of what was timed here."""
-        failed = self.found.failed
+        failed = self.results.failed
         return [f"{variant or 'dense'}: {failed[variant]}" for variant in failed if variant not in self._known.failed]
 
     def run(self, workload: Workload, layer: LayerOptions) -> None:
@@ -163,8 +163,8 @@ class WorkloadTiming:
             for part in runs([Group(workload, (None, *wanted))]):
                 outcomes, _ = self.bench.time(part, self.recipe.prepare(part))
                 self._keep(outcomes)
-            known = self.found.replace_in(known)
-            if None in self.found.failed:
+            known = self.results.replace_in(known)
+            if None in self.results.failed:
                 break
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
@@ -173,17 +173,16 @@ class WorkloadTiming:
             sparsity = outcome.prepared.sparsity
             if outcome.failure is not None or outcome.measurement is None:
                 why = outcome.failure.reason if outcome.failure else "it was not timed"
-                self.found.failed[sparsity] = why.splitlines()[0]
+                self.results.failed[sparsity] = why.splitlines()[0]
                 continue
             self.timed += 1
             estimate = times(outcome.measurement, self.wanted.clock, self._pace(outcome))
             if sparsity is None:
-                self.found.times.setdefault(None, estimate)
-            elif outcome.ratio is not None and None in self.found.times:
-                relative = TimeEstimate(outcome.ratio.median, outcome.ratio.low, outcome.ratio.high)
-                self.found.times[sparsity] = relative.scaled(self.found.times[None].ms)
+                self.results.times.setdefault(None, estimate)
+            elif outcome.ratio is not None and None in self.results.times:
+                self.results.times[sparsity] = estimate_beside(self.results.times[None], outcome.ratio)
             else:
-                self.found.times[sparsity] = estimate
+                self.results.times[sparsity] = estimate
 
     def _pace(self, outcome: Outcome) -> float:
         """What brings a measurement to the pace that times are wanted at."""

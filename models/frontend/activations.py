@@ -90,7 +90,7 @@ def _tanhshrink(call: Call) -> Answer:
 def _rrelu(call: Call) -> Answer:
     """In eval mode a leaky ReLU of the mean slope."""
     if call.get("training"):
-        raise call.refusal("random slopes are not supported; call eval()")
+        raise call.refusal("random slopes are not supported", "call eval()")
     return _steps(call, Step("leaky_relu", ((float(call["lower"]) + float(call["upper"])) / 2,)))
 
 
@@ -106,7 +106,7 @@ def _prelu(call: Call) -> Answer:
 
 def _round(call: Call) -> Answer:
     if call.get("decimals"):
-        raise call.refusal("decimals are not supported; multiply, round, divide")
+        raise call.refusal("decimals are not supported", "multiply, round, divide")
     return _steps(call, Step("round"))
 
 

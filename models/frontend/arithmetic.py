@@ -23,7 +23,7 @@ def _binary(kind: str, call: Call) -> Answer:
     """`kind` of the call's "self" and "other"; a factor alpha of the second goes first."""
     names = call["self"], call["other"]
     if call.get("rounding_mode") is not None:
-        raise call.refusal(f"rounding_mode={call['rounding_mode']!r} is not supported; divide, then round")
+        raise call.refusal(f"rounding_mode={call['rounding_mode']!r} is not supported", "divide, then round")
     scale = float(call.get("alpha", 1))
     scaled = 0 if kind == "rsub" else 1  # rsub is other - alpha self
     before: list[Draft] = []

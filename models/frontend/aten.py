@@ -14,7 +14,6 @@ from models.frontend.activations import ACTIVATIONS
 from models.frontend.arithmetic import ARITHMETIC, constant
 from models.frontend.call import Answer, Call
 from models.frontend.draft import Draft, Margins
-from models.frontend.refusal import USUAL_MEND
 from models.frontend.windows.pads import PADS
 from models.frontend.windows.pools import POOLS
 from models.frontend.windows.resizes import RESIZES
@@ -58,7 +57,7 @@ def _cat(call: Call) -> Answer:
 
 def _identity(call: Call) -> Answer:
     if call.get("train"):
-        raise call.refusal("dropout in training mode is not supported; call eval()")
+        raise call.refusal("dropout in training mode is not supported", "call eval()")
     return call.tensor("input" if "input" in call.arguments else "self")
 
 
@@ -66,7 +65,7 @@ def _cast(call: Call) -> Answer:
     """Casts between floating-point types change nothing: everything is computed in the network's own."""
     dtype = call.get("dtype")
     if dtype is not None and not dtype.is_floating_point:
-        raise call.refusal(f"a cast to {dtype} is not supported; keep what depends on the input in floating point")
+        raise call.refusal(f"a cast to {dtype} is not supported", "keep what depends on the input in floating point")
     return _identity(call)
 
 
@@ -101,5 +100,5 @@ def convert(call: Call) -> Answer:
         UsageError: an operator not in TABLE, or one used in a way no Layer expresses.
     """
     if call.op not in TABLE:
-        raise call.refusal("it is not supported", USUAL_MEND)
+        raise call.refusal("it is not supported")
     return TABLE[call.op](call)

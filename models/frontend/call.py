@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.frontend.draft import Draft
-from models.frontend.refusal import Origin, Refusal
+from models.frontend.refusal import USUAL_MEND, Origin, Refusal
 from models.graph.layer import Shape
 
 #: what a call turns into: drafts, of which the last makes its tensor, or the name of a tensor that it passes on
@@ -44,7 +44,7 @@ class Call:
     def get(self, argument: str, default: Any = None) -> Any:
         return self.arguments.get(argument, default)
 
-    def refusal(self, why: str, mend: str = "") -> Refusal:
+    def refusal(self, why: str, mend: str = USUAL_MEND) -> Refusal:
         """The error for a call that no layer expresses: why, and what to do about it."""
         return Refusal(self.op, self.origin, why, mend)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fleetpose.errors import UsageError
 
-#: what helps against every operator without a layer
+#: what helps against whatever no layer expresses
 USUAL_MEND = "write it with operators that have layers, or end the network before it"
 
 
@@ -38,9 +38,9 @@ class Refusal(UsageError):
     Attributes:
         op: the operator's name, e.g. "cumsum".
         origin: where it was called.
-        why: what is not supported. mend: what to do about it, "" where `why` says it.
+        why: what is not supported. mend: what to do about it.
     """
 
-    def __init__(self, op: str, origin: Origin, why: str, mend: str = "") -> None:
-        super().__init__(f"cannot convert torch operator {op!r} in {origin}: {why}{f'; {mend}' if mend else ''}")
+    def __init__(self, op: str, origin: Origin, why: str, mend: str = USUAL_MEND) -> None:
+        super().__init__(f"cannot convert torch operator {op!r} in {origin}: {why}; {mend}")
         self.op, self.origin, self.why, self.mend = op, origin, why, mend

@@ -72,9 +72,14 @@ def _convert(path: str) -> tuple[nn.Module, Any]:
             warnings.simplefilter("ignore")
             network = onnx2torch.convert(model)
     except NotImplementedError as error:
-        raise UsageError(f"onnx2torch cannot convert {path}: {first_line(error, 200)}") from error
+        raise UsageError(
+            f"onnx2torch cannot convert {path}: {first_line(error, 200)}\n"
+            f"give the network as a PyTorch module or program (.pt2), or simplify the file (onnxsim)"
+        ) from error
     except Exception as error:  # protobuf's and onnx2torch's own have no common base
-        raise UsageError(f"{path} is not a file that onnx2torch can read: {first_line(error, 200)}") from error
+        raise UsageError(
+            f"{path} is not a file that onnx2torch can read: {first_line(error, 200)}\nexport it anew"
+        ) from error
     if isinstance(network, fx.GraphModule):
         _know_shapes(network)
         _name_by_path(network)

@@ -92,14 +92,21 @@ def input_channels(network: nn.Module, size: tuple[int, int]) -> int:
     convolution = next((part for part in network.modules() if isinstance(part, nn.Conv2d)), None)
     if convolution is None or convolution.in_channels == 3:
         return 3
-    for channels in (3, convolution.in_channels):
-        try:
-            with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-                network(torch.zeros(1, channels, *size))
-        except Exception:
-            continue
-        return channels
-    return 3
+    runs = (channels for channels in (3, convolution.in_channels) if _runs(network, channels, size))
+    return next(runs, 3)
+
+
+def _runs(network: nn.Module, channels: int, size: tuple[int, int]) -> bool:
+    """Whether a network takes a picture of so many channels; no numbers are computed.
+
+    What else ails a network is told when it is run for its outputs (`_failure`).
+    """
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            network(torch.zeros(1, channels, *size))
+    except Exception:  # whatever a network's forward raises
+        return False
+    return True
 
 
 def _map_shape(tensor: torch.Tensor) -> tuple[int, int, int] | None:

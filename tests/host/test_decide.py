@@ -172,12 +172,12 @@ def test_what_records_tell_is_not_timed_again(predictor):
         ids = {Group(workload, ()).identity(variant, device_of(session)): variant for variant in (None, sparsity)}
         own = {ids[record.id]: record for record in records if record.id in ids}
         assert set(own) == {None, sparsity}
-        found = KnownTimes(own.values()).layer(workload, layer, recipe, session)
-        assert found.times[None].ms == pytest.approx(own[None].event_ms or own[None].wall_ms)
+        told = KnownTimes(own.values()).layer(workload, layer, recipe, session)
+        assert told.times[None].ms == pytest.approx(own[None].event_ms or own[None].wall_ms)
         ratio = own[sparsity].ratio_to_dense
-        expected = found.times[None].ms * ratio.median if ratio else own[sparsity].event_ms or own[sparsity].wall_ms
-        assert found.times[sparsity].ms == pytest.approx(expected)
-        options = found.replace_in(layer)
+        expected = told.times[None].ms * ratio.median if ratio else own[sparsity].event_ms or own[sparsity].wall_ms
+        assert told.times[sparsity].ms == pytest.approx(expected)
+        options = told.replace_in(layer)
         assert all(option.measured for option in (options.dense, *options.variants))
         other = [replace(record, schedule={"schedule": "other"}) for record in own.values()]
         assert KnownTimes(other).layer(workload, layer, recipe, session).times == {}

@@ -144,6 +144,14 @@ def _following_norms(network: nn.Module, graph: Graph) -> dict[nn.Module, nn.Bat
     return norms
 
 
+def homeless(layer: str) -> UsageError:
+    """The error for a layer whose weight is no module's alone."""
+    return UsageError(
+        f"layer {layer!r} has no convolution of its own in the network, so it cannot be pruned\n"
+        f"give each call a module of its own whose weight is a parameter"
+    )
+
+
 @torch.no_grad()
 def adopt(network: nn.Module, before: Graph, after: Graph) -> None:
     """Give `network`, of which `before` was traced, the weights of `after`, in place.
@@ -161,7 +169,7 @@ def adopt(network: nn.Module, before: Graph, after: Graph) -> None:
     for name in changed:
         layer, _, kind = name.rpartition(".")
         if layer not in known or (kind == "bias" and not known[layer].can_shift):
-            raise UsageError(f"layer {layer!r} has no convolution of its own in the network, so it cannot be pruned")
+            raise homeless(layer)
     for name in changed:
         layer, _, kind = name.rpartition(".")
         new = torch.from_numpy(np.asarray(after.weights[name], np.float64))

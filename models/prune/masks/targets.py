@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from fleetpose.errors import UsageError
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-from models.prune.masks.binding import homes
+from models.prune.masks.binding import homeless, homes
 from models.prune.masks.build import mask
 
 
@@ -75,7 +74,7 @@ def find_targets(
     known, weights = homes(network, graph), importance or {}
     lost = [layer for layer in plan.sparsities if layer not in known]
     if lost:
-        raise UsageError(f"layer {lost[0]!r} has no convolution of its own in the network, so it cannot be pruned")
+        raise homeless(lost[0])
     chosen = {layer: known[layer] for layer in plan.sparsities}
     return [
         Target(
