@@ -38,10 +38,10 @@ from models.frontend.results.residency import residency_of
 from models.frontend.trace import trace
 from models.graph.network import Graph
 from models.graph.reference import run_graph
+from models.plans.eligible import prunable
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.preprocess import Preprocessing
-from models.prune.masks.eligible import prunable
 from models.prune.oneshot import prune_graph
 from models.zoo.described import complete
 from models.zoo.outputs import look_at_outputs

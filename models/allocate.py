@@ -18,9 +18,9 @@ from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from models.graph.network import Graph
 from models.plans.allocation import COUNTED, PruningOption, allocate, dense_option, options, uniform
+from models.plans.eligible import prunable
 from models.plans.explain import explain
 from models.plans.plan import Plan
-from models.prune.masks.eligible import prunable
 from models.prune.masks.families import parse_family
 from models.prune.response.curves import Curves, read_divergence
 from models.resolve import MODEL_HELP

@@ -13,6 +13,8 @@ from fleetpose.errors import UsageError
 from models.graph.layer import Shape
 from models.graph.network import Graph
 from models.graph.receptive import receptive_fields
+from models.plans.eligible import why_dense
+from models.plans.explain import list_names
 from models.resolve import MODEL_HELP, create_model, model_spec
 from models.zoo.blocks import UNNAMED
 from models.zoo.spec import ModelSpec
@@ -32,6 +34,7 @@ class LayerRow:
         receptive_field: input pixels one output cell can depend on; may exceed the picture.
         receptive_stride: input pixels from one output cell to the next.
         transposed: it is a transposed convolution; its stride is then that of the output.
+        dense: of a convolution, why no plan prunes it; "" where it may be pruned, and of all other layers.
     """
 
     name: str
@@ -51,6 +54,7 @@ class LayerRow:
     receptive_field: tuple[int, int]
     receptive_stride: tuple[float, float]
     transposed: bool = False
+    dense: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[LayerRow]:
             receptive_field=fields[layer.name].size,
             receptive_stride=fields[layer.name].stride,
             transposed=layer.transposed,
+            dense=(why_dense(graph, layer) or "") if layer.op == "conv" else "",
         )
         for layer in graph.layers
     ]
@@ -173,9 +178,23 @@ def _print(rows: Sequence[LayerRow], residency: Residency) -> None:
         ],
     )
     print("field: input pixels a cell can depend on; step: input pixels from cell to cell. Batch norms are folded.")
+    print(_prunable_text(rows))
     print(residency)
     for cut in residency.cuts:
         print(cut)
+
+
+def _prunable_text(rows: Sequence[LayerRow]) -> str:
+    """How many convolutions may be pruned, and a line for each reason why others stay dense."""
+    convolutions = [row for row in rows if row.op == "conv"]
+    reasons: dict[str, list[str]] = {}
+    for row in convolutions:
+        if row.dense:
+            reasons.setdefault(row.dense, []).append(row.name)
+    may = sum(not row.dense for row in convolutions)
+    lines = [f"  {why} ({len(names)}): {list_names(names)}" for why, names in reasons.items()]
+    dense = "; the others stay dense:" if lines else ""
+    return "\n".join([f"{may} of {len(convolutions)} convolutions may be pruned{dense}", *lines])
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -34,8 +34,8 @@ from latency.profiling.space import default_sparsities, network_workloads, varia
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.plans.cost import Cost
+from models.plans.eligible import is_first, makes_maps
 from models.plans.sparsity import Sparsity, parse_variant
-from models.prune.masks.eligible import makes_maps
 from models.zoo.blocks import block_of
 
 #: the block that has its mildest zeros only, where no sensitivity says otherwise
@@ -220,8 +220,7 @@ def option_of(step: PredictedStep, layer: Layer, losses: Losses) -> KernelOption
 
 def stays_dense(graph: Graph, layer: Layer) -> Reason | None:
     """Why a convolution is never pruned; None where it may be: the first one, and those that make maps."""
-    first = next(other.name for other in graph.layers if other.op == "conv")
-    if layer.name == first or graph.input in layer.inputs:
+    if is_first(graph, layer):
         return FIRST
     return HEAD if makes_maps(graph, layer) else None
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from models.plans import eligible
+
 
 class DenseKind(Enum):
     """Why a layer is dense. The values stand in plans, before the detail."""
 
-    FIRST = "the first convolution"
-    HEAD = "an output head"
+    FIRST = eligible.FIRST
+    HEAD = eligible.HEAD
     UNFIT = "no sparsity fits"
     NO_KERNEL = "no variant runs"
     NOT_NEEDED = "the goal is reached without"

@@ -78,10 +78,11 @@ def _dense(plan: Plan) -> str:
     for choice in plan.choices:
         if choice.sparsity is None and choice.reason:
             reasons.setdefault(choice.reason.partition(":")[0], []).append(choice.layer)
-    lines = [f"  {why} ({len(names)}): {_list_names(names)}" for why, names in reasons.items()]
+    lines = [f"  {why} ({len(names)}): {list_names(names)}" for why, names in reasons.items()]
     return "\n".join(["dense, because", *lines]) if lines else ""
 
 
-def _list_names(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more

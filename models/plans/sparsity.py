@@ -143,10 +143,8 @@ class Sparsity:
 
     def applies_to(self, layer: Layer) -> str | None:
         """Why a layer cannot have this sparsity; None if it can. Whether it should is not asked."""
-        if layer.op != "conv":
-            return f"a {layer.op} has no weights"
-        if layer.groups > 1:
-            return f"a convolution of {layer.groups} groups has few channels per filter; none of the patterns fits"
+        if (reason := refuse_any(layer)) is not None:
+            return reason
         if self.pattern == "pattern" and layer.transposed:
             return "kernel patterns are of 3x3 kernels, which a transposed convolution takes apart"
         if self.pattern == "pattern" and layer.kernel != (3, 3):
@@ -154,6 +152,21 @@ class Sparsity:
         if self.zeros and self.kept_fraction(layer.weight_shape) == 1:
             return f"its units are too large to remove {self.zeros:g} of {self.units(layer.weight_shape)} per group"
         return None
+
+
+def refuse_any(layer: Layer) -> str | None:
+    """Why a layer can have no sparsity at all; None where some may fit it."""
+    if layer.op != "conv":
+        return f"a {layer.op} has no weights"
+    if layer.groups > 1 and layer.weight_shape[1] == 1:
+        return "a depthwise convolution has one input channel per filter, and few weights to choose from"
+    if layer.groups > 1:
+        return "a grouped convolution has few channels per filter; none of the patterns fits"
+    if layer.out_shape[0] == 1:
+        return "a convolution with one output channel has a single filter, which shares its zeros with no other"
+    if layer.in_shapes[0][0] == 1:
+        return "a convolution with one input channel has a few weights per filter, and all of them see the same map"
+    return None
 
 
 def parse_variant(text: str) -> Sparsity | None:

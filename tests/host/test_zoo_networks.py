@@ -5,9 +5,9 @@ import pytest
 from codegen.lowering.network import Options
 from models.frontend.trace import trace
 from models.graph.reference import run_graph
+from models.plans.eligible import prunable
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-from models.prune.masks.eligible import prunable
 from models.prune.oneshot import prune_graph
 from tests.host.network_check import TOLERANCE, run_network
 from tests.sweep import sample

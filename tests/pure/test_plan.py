@@ -64,7 +64,7 @@ def test_plan_suggests_a_layer_for_an_unknown_name():
 
 
 def test_plan_check_tells_what_does_not_fit():
-    with pytest.raises(UsageError, match=r"layer 'wise' cannot be columns:0.5:8x1: .*16 groups"):
+    with pytest.raises(UsageError, match=r"layer 'wise' cannot be columns:0.5:8x1: a depthwise convolution"):
         Plan.of("net", LAYERS, {"wise": HALF})
     with pytest.raises(UsageError, match="lacks layer 'middle' and 1 more"):
         Plan("net", (LayerChoice("first"),)).check(LAYERS)

@@ -12,6 +12,8 @@ from torch import nn
 from codegen.kernels.pack import departure
 from models.frontend.trace import trace
 from models.graph.reference import run_graph
+from models.layers import layer_rows
+from models.plans.eligible import prunable, why_dense
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.masks.binding import adopt
@@ -72,7 +74,19 @@ def test_transposed_layers_are_pruned_and_return(solved):
     np.testing.assert_allclose(run_graph(again, x)[0], expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("name", "refusal"), [("grouped", "2 groups"), ("one", None), ("from_one", None)])
-def test_columns_fit_layers_of_one_channel_and_not_of_groups(name, refusal):
-    said = SPARSITY.applies_to(trace(network(), SHAPE).layer(name))
-    assert said is None if refusal is None else refusal in said
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("grouped", "a grouped convolution"),
+        ("one", "one output channel"),
+        ("from_one", "one input channel"),
+        ("stem", "the first"),
+    ],
+)
+def test_layers_that_are_left_alone_say_why(name, refusal):
+    graph = trace(network(), SHAPE)
+    assert name not in [layer.name for layer in prunable(graph)]
+    reasons = (why_dense(graph, graph.layer(name)), SPARSITY.applies_to(graph.layer(name)))
+    assert any(refusal in reason for reason in reasons if reason)
+    row = next(row for row in layer_rows(graph) if row.name == name)
+    assert row.dense == reasons[0]

@@ -16,9 +16,9 @@ from fleetpose.progress import Report, no_report
 from models.accuracy.divergence import divergence
 from models.accuracy.protocol import evaluate_network
 from models.graph.network import Graph
+from models.plans.eligible import prunable
 from models.plans.sparsity import Sparsity
 from models.prune.masks.binding import adopt
-from models.prune.masks.eligible import prunable
 from models.prune.masks.families import family_text
 from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.reconstruction.reconstruct import reconstruct
