@@ -88,7 +88,7 @@ _UNARY: dict[str, Callable] = {
     "mish": _mish,
     "softplus": _softplus,
     "softsign": lambda x, v: x / (v.splat(1) + _abs(x, v)),
-    "threshold": lambda x, v, threshold, value: v.where_above(x, v.splat(threshold), x, v.splat(value)),
+    "threshold": lambda x, v, threshold, value: v.where("isgreater", x, v.splat(threshold), x, v.splat(value)),
     "pow": _power,
     "abs": _abs,
 }
@@ -111,6 +111,15 @@ _BINARY: dict[str, Callable] = {
     "min": T.min,
 }
 
+#: OpenCL's functions for the steps that compare, by the step's name
+_COMPARISONS = {
+    "gt": "isgreater",
+    "ge": "isgreaterequal",
+    "lt": "isless",
+    "le": "islessequal",
+    "eq": "isequal",
+}
+
 
 def apply_step(step: Step, value, vector: Vector):
     """`value`, of `vector`'s type, after a step of one operand."""
@@ -121,6 +130,11 @@ def apply_step(step: Step, value, vector: Vector):
 
 def combine(step: Step, value, other, vector: Vector):
     """`value` after a step that reads `other`, both of `vector`'s type."""
+    if step.kind in _COMPARISONS:
+        return vector.where(_COMPARISONS[step.kind], value, other, vector.splat(1), vector.splat(0))
+    if step.kind in ("keep", "fill"):
+        choices = (value, vector.splat(step.params[0]))
+        return vector.where("isequal", other, vector.splat(0), *(choices if step.kind == "fill" else choices[::-1]))
     if step.kind == "prelu":
         return T.max(value, vector.splat(0)) + other * T.min(value, vector.splat(0))
     return _BINARY[step.kind](value, other)

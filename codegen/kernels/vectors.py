@@ -162,10 +162,11 @@ class Vector:
         """An OpenCL function of one or more vectors of this type, such as "pow"."""
         return T.call_pure_extern(self.type, function, *values)
 
-    def where_above(self, value, limit, above, other):
-        """`above` in the lanes where `value` > `limit`, `other` elsewhere; all four of this vector's type."""
+    def where(self, comparison: str, left, right, chosen, other):
+        """`chosen` in the lanes where OpenCL's `comparison` ("isgreater", ...) of `left` and `right` holds, `other`
+        elsewhere; all four of this vector's type."""
         kind, _ = INTEGERS[self.dtype]
-        return self.choose(T.call_pure_extern(f"{kind}x{self.lanes}", "isgreater", value, limit), above, other)
+        return self.choose(T.call_pure_extern(f"{kind}x{self.lanes}", comparison, left, right), chosen, other)
 
     def keep_below(self, value, first, limit):
         """`value` in the lanes whose number first + lane is below `limit`, zero in the others (NaNs included)."""

@@ -34,11 +34,12 @@ def _binary(kind: str, call: Call) -> Answer:
     elif scale != 1:
         values[scaled] = np.asarray(values[scaled], np.float64) * scale
     shapes = {**call.shapes, **{draft.name: draft.shape for draft in before}}
-    answer = _combine(kind, call, values[0], values[1], shapes)
+    answer = combine(kind, call, values[0], values[1], shapes)
     return answer if isinstance(answer, str) else [*before, *answer]
 
 
-def _combine(kind: str, call: Call, first: Value, second: Value, shapes: Mapping[str, Shape]) -> str | list[Draft]:
+def combine(kind: str, call: Call, first: Value, second: Value, shapes: Mapping[str, Shape]) -> str | list[Draft]:
+    """A step of `models.graph.layer.BINARY` between two operands, at least one of them a tensor of `shapes`."""
     if isinstance(first, str) and isinstance(second, str):
         return [_of_tensors(kind, call, first, second, shapes)]
     if isinstance(first, str):
@@ -125,8 +126,12 @@ def clamp_step(low: float, high: float) -> Step:
         return Step("relu")
     if (low, high) == (0, 6):
         return Step("relu6")
-    # an infinite bound becomes float32's own, so that a Step stays finite (and JSON)
-    return Step("hardtanh", (max(low, -FLOAT32_MAX), min(high, FLOAT32_MAX)))
+    return Step("hardtanh", (float(held_finite(low)), float(held_finite(high))))
+
+
+def held_finite(value: Any) -> np.ndarray:
+    """Numbers within float32's own bounds, so that steps and weights of infinite ones stay finite (and JSON)."""
+    return np.clip(np.asarray(value, np.float64), -FLOAT32_MAX, FLOAT32_MAX)
 
 
 def _scaled(scale: float) -> Callable[[Call], Answer]:

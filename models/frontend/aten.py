@@ -7,13 +7,16 @@ refuses with `Call.refusal`, which names the operator and the module it came fro
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import torch
 
 from models.frontend.activations import ACTIVATIONS
 from models.frontend.arithmetic import ARITHMETIC, constant
 from models.frontend.call import Answer, Call
 from models.frontend.draft import Draft, Margins
+from models.frontend.truths import TRUTHS
 from models.frontend.windows.pads import PADS
 from models.frontend.windows.pools import POOLS
 from models.frontend.windows.resizes import RESIZES
@@ -64,6 +67,8 @@ def _identity(call: Call) -> Answer:
 def _cast(call: Call) -> Answer:
     """Casts between floating-point types change nothing: everything is computed in the network's own."""
     dtype = call.get("dtype")
+    if dtype == torch.bool:
+        return TRUTHS["ne"](replace(call, arguments={"self": call.tensor("self"), "other": 0.0}))
     if dtype is not None and not dtype.is_floating_point:
         raise call.refusal(f"a cast to {dtype} is not supported", "keep what depends on the input in floating point")
     return _identity(call)
@@ -75,6 +80,7 @@ TABLE: dict[str, Callable[[Call], Answer]] = {
     "conv_transpose2d": transposed_conv,
     **ACTIVATIONS,
     **ARITHMETIC,
+    **TRUTHS,
     "max": ARITHMETIC["maximum"],  # of two tensors; along axes they are reductions
     "min": ARITHMETIC["minimum"],
     "cat": _cat,

@@ -80,6 +80,13 @@ def _select_scatter(x: torch.Tensor, source: torch.Tensor, dim: int, index: int)
     return _slice_scatter(x, source.unsqueeze(dim), dim, at, at + 1)
 
 
+def _clamp_by_tensors(
+    x: torch.Tensor, min: torch.Tensor | None = None, max: torch.Tensor | None = None
+) -> torch.Tensor:
+    x = x if min is None else torch.maximum(x, min)
+    return x if max is None else torch.minimum(x, max)
+
+
 #: operator -> what computes it of others
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     _aten.glu.default: _glu,
@@ -95,5 +102,6 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     _aten.hstack.default: _hstack,
     _aten.slice_scatter.default: _slice_scatter,
     _aten.select_scatter.default: _select_scatter,
+    _aten.clamp.Tensor: _clamp_by_tensors,
     _aten.logsumexp.default: _logsumexp,
 }

@@ -18,17 +18,22 @@ from models.frontend.constants import Constants, as_arrays
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.origin import origin_of
 from models.frontend.refusal import Refusal
-from models.frontend.results.cuts import PostProcessing, end_at_stop, find_post_processing
+from models.frontend.results.cuts import PostProcessing, end_at_stop, find_end
 from models.frontend.results.nesting import output_names
 from models.frontend.results.stopping import stop_of
 from models.frontend.results.views import operator_of, peel_views
 from models.frontend.tokens.operators import TOKENS
+from models.frontend.truths import TRUTHS
 from models.frontend.views.operators import VIEWS
 from models.frontend.views.placing import Placing, source_groups, usual_groups
-from models.frontend.views.reading import ViewReader
+from models.frontend.views.reading import PASSING, ViewReader
 from models.frontend.views.view import TensorView
+from models.frontend.windows.pads import PADS
 from models.graph.answer import Answer, Cut, FixedOutput, View, ViewStep, apply_view
 from models.graph.layer import Shape
+
+#: operators that make no other numbers than they read, so that bytes stay bytes
+KEEPING = frozenset({*VIEWS, *PASSING, *PADS, "cat", "concat", "concatenate", "stack"})
 
 
 @dataclass
@@ -135,10 +140,11 @@ class ProgramReader:
             if any(parent in varying for parent in node.all_input_nodes):
                 varying.add(node)
         ordered = [node for node in self.program.graph.nodes if node in live]
+        known = {*TABLE, *VIEWS, *TOKENS}
+        nodes = [node for node in returned.values() if isinstance(node, fx.Node)]
         if stop := stop_of(list(returned)):
-            nodes = [node for node in returned.values() if isinstance(node, fx.Node)]
-            return end_at_stop(stop, nodes, ordered, varying, {*TABLE, *VIEWS, *TOKENS})
-        return find_post_processing(ordered, varying, {*TABLE, *VIEWS, *TOKENS})
+            return end_at_stop(stop, nodes, ordered, varying, known - TRUTHS.keys())
+        return find_end(nodes, ordered, varying, known - TRUTHS.keys(), known)
 
     def _results(
         self,
@@ -238,6 +244,8 @@ class ProgramReader:
             why = "the size of its result depends on the data"
             raise Refusal(operator_of(node), origin_of(node), why, "pick by constant positions, not by truths")
         call = self._call(node)
+        if _is_bytes(node.meta.get("val")) and call.op not in KEEPING:
+            raise call.refusal("it computes with whole numbers", "cast the picture to floating point before it")
         if not self.views.takes(call):
             call = replace(call, shape=_shape(node, "its result"))
         return self.views.read(call)
@@ -299,6 +307,10 @@ def _sizes(node: fx.Node) -> tuple[int, ...]:
     value = value[0] if isinstance(value, list | tuple) and value else value
     sizes = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
     return sizes if all(isinstance(size, int) for size in sizes) else ()
+
+
+def _is_bytes(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.dtype == torch.uint8
 
 
 def _is_fixed(value: Any) -> bool:

@@ -26,7 +26,7 @@ from models.graph.pooling import ADAPTIVE
 #: carriers that are asked first where a sum or product could join either operand
 FIRST_CARRIERS = ("conv", "elementwise", "matmul")
 #: steps whose operands cannot change places
-ONE_WAY = ("prelu",)
+ONE_WAY = ("prelu", "keep", "fill")
 
 
 def fuse(network: Network) -> Network:

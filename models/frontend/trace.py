@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,8 @@ def trace(
     is what, and where the network was cut because what follows depends on the data, is in Graph.answer.
 
     Args:
-        module: takes one tensor (1, *input_shape); or an ExportedProgram of such a module.
+        module: takes one tensor (1, *input_shape); or an ExportedProgram of such a module. Where that tensor is of
+            bytes (a picture, which the module casts itself), the graph's input has the same numbers, 0 to 255.
         input_shape: (channels, height, width); needed for a module, taken from an ExportedProgram.
         name: of the graph.
         dtype: of the graph's weights; float64 keeps folding exact, for checks.
@@ -74,20 +75,30 @@ def export_plain(module: nn.Module, input_shape: Shape) -> ExportedProgram:
 
 
 def export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
-    """What `module` runs in eval mode on one input (1, *input_shape). Raises UsageError where torch cannot say it."""
+    """What `module` runs in eval mode on one input (1, *input_shape). Raises UsageError where torch cannot say it.
+
+    The input is of the weights' type; of bytes, where the module takes no other.
+    """
     first = next(module.parameters(), torch.empty(0))
     example = torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device)
     try:
-        with eval_mode(module), flat_outputs(module), torch.no_grad(), quiet_export():
-            return torch.export.export(module, (example,), strict=False)
+        return _export(module, example)
     except Exception as error:  # torch.export documents no base class for what it raises
         with eval_mode(module):
             program = export_until_data(module, example)
+        if program is None:
+            with suppress(Exception):
+                program = _export(module, example.to(torch.uint8))
         if program is not None:
             return program
         why, line = _why(error), failing_line(error)
         where = f" ({line})" if line else ""
         raise UsageError(f"torch.export cannot trace {type(module).__name__} at {input_shape}{where}: {why}") from error
+
+
+def _export(module: nn.Module, example: torch.Tensor) -> ExportedProgram:
+    with eval_mode(module), flat_outputs(module), torch.no_grad(), quiet_export():
+        return torch.export.export(module, (example,), strict=False)
 
 
 def _why(error: Exception) -> str:

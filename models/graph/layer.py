@@ -23,13 +23,27 @@ FLOAT32_MAX = 3.4028234663852886e38
 OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", "constant", "matmul", "rearrange", *KINDS)
 
 #: steps that combine the value so far with the layer's next unread input, each broadcast where it has extent 1
-BINARY = ("add", "sub", "rsub", "mul", "div", "rdiv", "max", "min", "prelu")
+BINARY = (
+    *("add", "sub", "rsub", "mul", "div", "rdiv", "max", "min", "prelu"),
+    *("gt", "ge", "lt", "le", "eq", "keep", "fill"),
+)
 #: what a binary step becomes where its two operands change places
-SWAPPED = {"sub": "rsub", "rsub": "sub", "div": "rdiv", "rdiv": "div"}
+SWAPPED = {
+    "sub": "rsub",
+    "rsub": "sub",
+    "div": "rdiv",
+    "rdiv": "div",
+    "gt": "lt",
+    "lt": "gt",
+    "ge": "le",
+    "le": "ge",
+}
 
 #: every epilogue step and its parameters' names
 STEPS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(BINARY, ()),
+    "keep": ("value",),
+    "fill": ("value",),
     "affine": ("scale", "shift"),
     "relu": (),
     "relu6": (),
@@ -57,8 +71,9 @@ STEPS: dict[str, tuple[str, ...]] = {
 class Step:
     """One step of a fused epilogue: a function of the value so far, or one of `BINARY` with the layer's next input.
 
-    With x the value so far and y that input: "rsub" is y - x, "rdiv" y / x, "prelu" max(x, 0) + y min(x, 0); "affine"
-    is scale x + shift.
+    With x the value so far and y that input: "rsub" is y - x, "rdiv" y / x, "prelu" max(x, 0) + y min(x, 0); the
+    comparisons "gt" (x > y) to "eq" are 1 where they hold and 0 elsewhere; "keep" is x where y is not 0 and `value`
+    elsewhere, "fill" the other way round; "affine" is scale x + shift.
     """
 
     kind: str

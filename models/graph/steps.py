@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from models.graph.layer import Step
 
-_BINARY: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+_BINARY: dict[str, Callable[..., torch.Tensor]] = {
     "add": lambda x, y: x + y,
     "sub": lambda x, y: x - y,
     "rsub": lambda x, y: y - x,
@@ -19,6 +19,13 @@ _BINARY: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "max": torch.maximum,
     "min": torch.minimum,
     "prelu": lambda x, y: torch.where(x > 0, x, x * y),
+    "gt": lambda x, y: (x > y).to(x.dtype),
+    "ge": lambda x, y: (x >= y).to(x.dtype),
+    "lt": lambda x, y: (x < y).to(x.dtype),
+    "le": lambda x, y: (x <= y).to(x.dtype),
+    "eq": lambda x, y: (x == y).to(x.dtype),
+    "keep": lambda x, y, value: torch.where(y != 0, x, value),
+    "fill": lambda x, y, value: torch.where(y == 0, x, value),
 }
 
 _UNARY: dict[str, Callable[..., torch.Tensor]] = {
@@ -67,4 +74,4 @@ def apply_step(step: Step, x: torch.Tensor) -> torch.Tensor:
 
 def combine(step: Step, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """A step of `models.graph.layer.BINARY`: of the value so far and what the step reads, broadcast to it."""
-    return _BINARY[step.kind](x, other)
+    return _BINARY[step.kind](x, other, *step.params)

@@ -1,6 +1,6 @@
 """Layers that kernels must get right: odd channels, sizes, kernels, strides, dilations, groups, epilogues, pools."""
 
-from models.graph.layer import BINARY, Layer, Step
+from models.graph.layer import BINARY, STEPS, Layer, Step
 
 
 def out_extent(extent: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -118,7 +118,11 @@ def smaller(shape: tuple[int, int, int], axes: tuple[int, ...]) -> tuple[int, in
 
 BINARY_CASES = {
     f"{kind} {axes}": window(
-        "conv", (5, 11), (6, 19), epilogue=(Step("sigmoid"), Step(kind)), addends=(smaller((11, 6, 19), axes),)
+        "conv",
+        (5, 11),
+        (6, 19),
+        epilogue=(Step("sigmoid"), Step(kind, (-3.0,) if STEPS[kind] else ())),
+        addends=(smaller((11, 6, 19), axes),),
     )
     for kind in BINARY
     for axes in (BROADCASTS if kind in ("add", "mul") else BROADCASTS[1:2])

@@ -39,7 +39,16 @@ def every_step(self, x):
     return F.softplus(z) / (1 + torch.exp(-y)), torch.tanh(z) ** 2, F.selu(y) * 2 - F.gelu(z, approximate="tanh")
 
 
-NETWORKS = {"squeeze-excite": squeeze_excite, "constants": constants, "every step": every_step}
+def truths(self, x):
+    """Each comparison, and choices by what it makes; peaks kept, as CenterNet keeps them."""
+    y = self.a(x)
+    heat, mask = torch.sigmoid(y), (self.one(x) > 0.1) | (y.mean(1, keepdim=True) <= -0.2)
+    z = torch.where(mask & (y >= -1), y, self.slope[:, None, None] * y)
+    kept = heat * (F.max_pool2d(heat, 3, 1, 1) == heat)
+    return self.b(z.masked_fill(~(y < 1), -3.0)), kept, F.hardshrink(z, 0.3) * (heat != 0.5)
+
+
+NETWORKS = {"squeeze-excite": squeeze_excite, "constants": constants, "every step": every_step, "truths": truths}
 
 
 def build(name: str, size: tuple[int, int]) -> nn.Module:

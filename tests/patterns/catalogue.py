@@ -6,6 +6,7 @@ from tests.patterns.activations import ACTIVATIONS, GATES
 from tests.patterns.arithmetic import ARITHMETIC, KINDS, PREPROCESSING
 from tests.patterns.convolutions import CONVOLUTIONS
 from tests.patterns.refused import REFUSED
+from tests.patterns.truths import TRUTHS
 from tests.patterns.views import OUTPUTS, TOKENS, VIEWS
 from tests.patterns.windows import NORMS, PADS, POOLS, RESIZES
 
@@ -14,6 +15,7 @@ TAKEN = {
     **ACTIVATIONS,
     **GATES,
     **ARITHMETIC,
+    **TRUTHS,
     **PREPROCESSING,
     **KINDS,
     **POOLS,

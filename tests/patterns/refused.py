@@ -85,7 +85,7 @@ TABLE: dict[str, tuple[Callable[..., Any], str]] = {
     "cast to whole numbers": (lambda s, x: s.d((s.c(x).int() + 1).float()), "a cast to torch.int32"),
     "Fourier": (lambda s, x: s.e(torch.fft.rfft2(s.c(x)).abs()), "'fft_rfft2' in the root module ("),
     "local response": (lambda: nn.LocalResponseNorm(2), "'pad' in the root module"),
-    "mask of truths": (lambda s, x: s.d(s.c(x).masked_fill(s.c(x) > 1, 0.0)), "end the network before it"),
+    "truths of whole numbers": (lambda s, x: s.d(s.c(x) * (s.c(x).argmax(1) > 1)), "end the network before it"),
     "unfold": (lambda s, x: F.unfold(s.c(x), 3).relu(), "'im2col' in the root module ("),
     "diff": (lambda s, x: torch.diff(s.c(x)).relu(), "'diff' in the root module ("),
     "without batch": (lambda s, x: s.c(x[0])[None], "'conv2d' in module 'c' ("),

@@ -161,6 +161,75 @@ def test_boxes_refuse_other_shapes_and_values():
         boxes.decode(np.full((56, 9), np.nan, np.float32), WHOLE)
 
 
+def level_maps(people, bins, strides=(8, 16, 32), size=(160, 256)):
+    """Raw maps by name: each person where its middle is, at the stride that its box's sides fit, among low scores."""
+    maps = {}
+    for stride in strides:
+        cells = (size[0] // stride, size[1] // stride)
+        maps[f"boxes_{stride}"] = np.zeros((4 * bins, *cells), np.float32)
+        maps[f"scores_{stride}"] = np.full((2, *cells), -9, np.float32)
+        maps[f"keypoints_{stride}"] = np.zeros((51, *cells), np.float32)
+    for pose, stride in zip(people, (16, 32), strict=False):
+        low, high = pose.min(axis=0), pose.max(axis=0)
+        x, y = ((low + high) / 2 / stride).astype(int)
+        middle = np.array([x, y]) + 0.5
+        sides = np.concatenate([middle - low / stride, high / stride - middle])
+        logits = sides[:, None]
+        if bins > 1:  # all of a distribution on the two whole numbers next to the side
+            share = np.maximum(1 - np.abs(np.arange(bins) - logits), 0)
+            logits = np.log(np.maximum(share, 1e-30))
+        maps[f"boxes_{stride}"][:, y, x] = logits.ravel()
+        maps[f"scores_{stride}"][1, y, x] = np.log(0.9 / 0.1)
+        places = (pose + 0.5) / stride - (x, y)
+        joints = np.column_stack([places / 2 if bins > 1 else places - 0.5, np.full(17, np.log(0.6 / 0.4))])
+        maps[f"keypoints_{stride}"][:, y, x] = joints.ravel()
+    return {name: values[None] for name, values in maps.items()}
+
+
+@pytest.mark.parametrize("bins", [16, 1])
+@pytest.mark.parametrize("strides", [(8, 16, 32), (8, 16, 32, 64)])
+def test_raw_levels_of_boxes_are_decoded(bins, strides):
+    truth = poses(2)
+    maps = level_maps(truth, bins, strides, (192, 256))
+    chosen = decoder_for(list(maps))
+    assert chosen.name == "box_levels"
+    people = chosen.decode(maps, (192, 256))
+    check_people(people, truth, 1e-4)
+    np.testing.assert_allclose([person.score for person in people], [0.9, 0.9], atol=1e-6)
+    np.testing.assert_allclose(people[0].keypoints[COCO, 2], 0.6, atol=1e-6)
+
+
+def test_raw_levels_are_those_of_columns_that_were_decoded():
+    """Random maps, written out cell by cell."""
+    random, size = np.random.default_rng(5), (64, 96)
+    maps = {name: random.normal(0, 2, values.shape) for name, values in level_maps([], 4, size=size).items()}
+    columns = []
+    for stride in (8, 16, 32):
+        sides, scores, joints = (maps[f"{kind}_{stride}"][0] for kind in ("boxes", "scores", "keypoints"))
+        for y, x in np.ndindex(scores.shape[1:]):
+            shares = np.exp(sides[:, y, x].reshape(4, 4))
+            left, top, right, bottom = (shares @ np.arange(4)) / shares.sum(axis=1)
+            box = [x + 0.5 + (right - left) / 2, y + 0.5 + (bottom - top) / 2, left + right, top + bottom]
+            points = joints[:, y, x].reshape(17, 3).copy()
+            points[:, :2] = (points[:, :2] * 2 + (x, y)) * stride
+            points[:, 2] = 1 / (1 + np.exp(-points[:, 2]))
+            score = 1 / (1 + np.exp(-scores[:, y, x].max()))
+            columns.append([*(np.array(box) * stride), score, *points.ravel()])
+    expected = decoder("boxes").decode({"predictions": np.array(columns).T}, size)
+    people = decoder("box_levels").decode(maps, size)
+    assert len(people) == len(expected) > 5
+    for ours, theirs in zip(people, expected, strict=True):
+        np.testing.assert_allclose(ours.keypoints, theirs.keypoints, atol=1e-3)
+
+
+def test_raw_levels_refuse_maps_that_do_not_belong_together():
+    maps = level_maps(poses(2), 16)
+    with pytest.raises(UsageError, match=r"no \(4 bins, h, w\).*name the maps by what they hold"):
+        decoder("box_levels").decode({**maps, "boxes_8": maps["scores_8"]}, INPUT)
+    with pytest.raises(UsageError, match="of one only boxes_64 is there; name all three"):
+        decoder("box_levels").decode({**maps, "boxes_64": maps["boxes_32"]}, INPUT)
+
+
 @pytest.mark.parametrize("split", [1, 2, 2.5])
 def test_simcc_reads_bins_of_any_width(split):
     (truth,) = poses(1)

@@ -100,7 +100,18 @@ CUTS = {
     "argmax": (lambda heat, field: (field, heat.flatten(2).argmax(2)), "argmax", ("output_0", "heat"), ("output_1",)),
     "best channel": (lambda heat, field: torch.max(heat, 1), "max", ("heat",), ("output_0", "output_1")),
     "largest alone": (lambda heat, field: torch.topk(heat, 2, 1).values, "topk", ("heat",), ("output_0",)),
-    "where": (lambda heat, field: torch.where(heat > 0, heat, 0) + 1, "gt", ("heat",), ("output_0",)),
+    "truths": (
+        lambda heat, field: (torch.where(heat > 0, heat, 0) + 1, heat > 0.5),
+        "gt",
+        ("heat",),
+        ("output_0", "output_1"),
+    ),
+    "large values": (
+        lambda heat, field: (heat * (heat > 0.5)).flatten(1).topk(3).values,
+        "gt",
+        ("heat",),
+        ("output_0",),
+    ),
 }
 
 
@@ -149,11 +160,19 @@ def test_a_module_whose_python_depends_on_data_before_its_layers_is_refused_with
 
 def test_layers_after_what_depends_on_data_are_refused():
     network = Network(lambda heat, field: None)
-    network.end = lambda heat, field: network.heat((field[:, :3] > 0).float())
+    network.end = lambda heat, field: network.heat(field[:, :3] * field.argmax(1))
     with pytest.raises(
-        UsageError, match=r"'gt' in the root module \(.*\): it depends on the data, and 'conv2d' in module 'heat'"
+        UsageError, match=r"'argmax' in the root module \(.*\): it depends on the data, and 'conv2d' in module 'heat'"
     ):
         trace(network, SHAPE)
+
+
+def test_truths_that_layers_follow_are_layers_and_what_else_depends_on_data_is_cut():
+    network = Network(lambda heat, field: None)
+    network.end = lambda heat, field: network.heat((field[:, :3] > 0).to(field.dtype)).flatten(1).topk(4).values
+    graph = trace(network, SHAPE)
+    (cut,) = graph.answer.cuts
+    assert (cut.op, cut.given) == ("topk", ("heat",))
 
 
 def test_refusals_are_gathered_with_their_lines():

@@ -6,7 +6,7 @@ and picks numbers by their size (topk, sort, NMS). What follows it is post-proce
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,33 @@ class PostProcessing:
     reads: list[fx.Node]
 
 
+def find_end(
+    returned: list[fx.Node],
+    live: Sequence[fx.Node],
+    varying: Collection[fx.Node],
+    known: Collection[str],
+    with_truths: Collection[str],
+) -> PostProcessing | None:
+    """The post-processing of a network, or None; see `find_post_processing`.
+
+    Operators that make truths, and choose by them, are layers where nothing else depends on the data and the network
+    gives numbers, or where layers with weights follow them; else they belong to the post-processing.
+
+    Args:
+        returned: the nodes that the module returns.
+        with_truths: `known`, and the operators that make truths and choose by them.
+    """
+    try:
+        ended = find_post_processing(live, varying, known)
+    except Refusal:
+        return find_post_processing(live, varying, with_truths, truths=True)
+    if ended and all(_is_floating(node.meta.get("val")) for node in returned if node in varying):
+        return ended if find_post_processing(live, varying, with_truths, truths=True) else None
+    return ended
+
+
 def find_post_processing(
-    live: Iterable[fx.Node], varying: Collection[fx.Node], known: Collection[str]
+    live: Iterable[fx.Node], varying: Collection[fx.Node], known: Collection[str], truths: bool = False
 ) -> PostProcessing | None:
     """The post-processing of a network, or None.
 
@@ -73,6 +98,7 @@ def find_post_processing(
         live: the nodes that the outputs depend on, in order.
         varying: those of them that depend on the input, itself included.
         known: operators that have layers, and so never end a network.
+        truths: whether truths that they make have layers, too.
 
     Raises:
         Refusal: layers with weights follow what depends on the data.
@@ -86,7 +112,7 @@ def find_post_processing(
                 why = f"it depends on the data, and {operator_of(node)!r} in {origin_of(node)} follows"
                 raise Refusal(operator_of(first), origin_of(first), why, "end the network before it")
             after[node] = None
-        elif node.op == "call_function" and _depends_on_data(node, varying, known):
+        elif node.op == "call_function" and _depends_on_data(node, varying, known, truths):
             first = first or node
             after[node] = None
     if first is None:
@@ -140,9 +166,10 @@ def _fewest(reads: list[fx.Node]) -> list[fx.Node]:
     return kept
 
 
-def _depends_on_data(node: fx.Node, varying: Collection[fx.Node], known: Collection[str]) -> bool:
-    operator = operator_of(node)
-    if operator in known and not isinstance(node.meta.get("val"), tuple | list):
+def _depends_on_data(node: fx.Node, varying: Collection[fx.Node], known: Collection[str], truths: bool) -> bool:
+    operator, value = operator_of(node), node.meta.get("val")
+    cut = isinstance(value, tuple | list) or (not truths and getattr(value, "dtype", None) == torch.bool)
+    if operator in known and not cut:
         return False
     read = [parent.meta.get("val") for parent in node.all_input_nodes if parent in varying]
     return picks_by_value(operator, read, _used_results(node))

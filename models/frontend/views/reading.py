@@ -20,6 +20,7 @@ from models.frontend.arithmetic import ARITHMETIC
 from models.frontend.call import Answer, Call
 from models.frontend.tokens.arranging import natural_groups
 from models.frontend.tokens.operators import TOKENS
+from models.frontend.truths import TRUTH_OPERANDS, TRUTHS
 from models.frontend.views.operators import VIEWS
 from models.frontend.views.placing import (
     STANDARD,
@@ -31,13 +32,13 @@ from models.frontend.views.placing import (
 from models.frontend.views.view import TensorView, placed
 
 #: operators that compute each element of the result of the elements at its place
-POINTWISE = frozenset({*ARITHMETIC, *ACTIVATIONS} - {"prelu", "_prelu_kernel"})
+POINTWISE = frozenset({*ARITHMETIC, *ACTIVATIONS, *TRUTHS} - {"prelu", "_prelu_kernel"})
 #: operators that give on the tensor they read
 PASSING = frozenset(
     ("clone", "contiguous", "alias", "detach", "lift_fresh_copy", "to", "_to_copy", "dropout", "feature_dropout")
 )
 #: what the tensors are called that views and pointwise operators read
-OPERANDS = ("self", "other", "input")
+OPERANDS = ("self", "other", "input", *TRUTH_OPERANDS)
 
 Convert = Callable[[Call], Answer]
 

@@ -82,8 +82,13 @@ def _columns(predictions: np.ndarray, joints: int) -> np.ndarray:
     array = np.asarray(predictions)
     squeezed = array.reshape([side for side in array.shape if side > 1] or [1])
     if array.dtype.kind not in "fiu" or squeezed.ndim != 2 or wanted not in squeezed.shape:
-        raise UsageError(f"expected predictions ({wanted}, places) of {joints} joints, got {array.shape} {array.dtype}")
+        raise UsageError(
+            f"expected predictions ({wanted}, places) of {joints} joints, got {array.shape} {array.dtype}; name the "
+            "network's joints in the description's decoding (default: COCO's 17), or its outputs by what they hold"
+        )
     columns = squeezed.T if squeezed.shape[0] == wanted else squeezed
     if not np.abs(columns).max(initial=0) <= LARGEST:  # a NaN fails this comparison too
-        raise UsageError(f"predictions hold values that are not finite or beyond {LARGEST:g}")
+        raise UsageError(
+            f"predictions hold values that are not finite or beyond {LARGEST:g}; check the weights and the input"
+        )
     return columns.astype(np.float64)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetpose.errors import UsageError
-from models.pose.decoding.maps import check_maps
+from models.pose.decoding.maps import check_maps, check_same_size
 from models.pose.decoding.maxima import local_maxima
 from models.pose.joints import COCO, Joints
 from models.pose.person import Person
@@ -68,8 +67,7 @@ def decode(
     heat = None if joint_heatmaps is None else check_maps("joint_heatmaps", joint_heatmaps, ((count,),))
     offsets = None if joint_offsets is None else check_maps("joint_offsets", joint_offsets, ((2,), (2 * count,)))
     size = (centre_map.shape[1], centre_map.shape[2])
-    if any(maps is not None and maps.shape[1:] != size for maps in (fields, heat, offsets)):
-        raise UsageError("centres and the other maps differ in size")
+    check_same_size(centres=centre_map, displacements=fields, joint_heatmaps=heat, joint_offsets=offsets)
     maxima = local_maxima(centre_map[0], settings.kernel, settings.threshold, settings.most_people)
     cells = np.stack([maxima.column, maxima.row], axis=1).astype(np.float64)
     poses = cells[:, None] + fields[:, maxima.row, maxima.column].T.reshape(-1, count, 2)

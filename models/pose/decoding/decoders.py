@@ -85,7 +85,7 @@ class _Grouping:
         if missing:
             raise UsageError(
                 f"{self.name} decoding needs the outputs {', '.join(self.outputs)}; "
-                f"there are {', '.join(outputs) or 'none'}"
+                f"there are {', '.join(outputs) or 'none'}; name them in the network's description"
             )
         placement = size if isinstance(size, Placement) else _whole(size)
         more: dict[str, Any] = {name: _unbatch(outputs[name]) for name in self.optional if name in outputs}
@@ -126,6 +126,13 @@ _DECODERS: dict[str, _Grouping] = {
             any_joints=True,
         ),
         _Grouping("boxes", ("predictions",), "models.pose.decoding.boxes", any_joints=True),
+        _Grouping(
+            "box_levels",
+            tuple(f"{kind}_{stride}" for stride in (8, 16, 32) for kind in ("boxes", "scores", "keypoints")),
+            "models.pose.decoding.box_levels",
+            ("boxes_64", "scores_64", "keypoints_64"),
+            any_joints=True,
+        ),
         _Grouping("simcc", ("simcc_x", "simcc_y"), "models.pose.decoding.one_person.simcc", any_joints=True),
         _Grouping("heatmap_argmax", ("heatmaps",), "models.pose.decoding.one_person.argmax", any_joints=True),
     )

@@ -103,7 +103,9 @@ class _Maps:
         maps = (self._heat.shape[1:], self._tags.shape[2:])
         self.size = (max(input_size[0], *(s[0] for s in maps)), max(input_size[1], *(s[1] for s in maps)))
         if self.size[0] * self.size[1] > _MOST_PIXELS:
-            raise UsageError(f"an input of {self.size} is beyond the {_MOST_PIXELS} pixels that are decoded")
+            raise UsageError(
+                f"an input of {self.size} is beyond the {_MOST_PIXELS} pixels that are decoded; take a smaller one"
+            )
 
     def heat(self, joint: int) -> np.ndarray:
         """(h, w) float32. What is flat stays so: rounding would make peaks of it."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetpose.errors import UsageError
 from models.pose.decoding.limbs import Limbs, find_limbs
-from models.pose.decoding.maps import check_maps
+from models.pose.decoding.maps import check_maps, check_same_size
 from models.pose.decoding.peaks import Peaks, find_peaks
 from models.pose.person import Person
 from models.pose.skeleton import HEATMAPS, LIMBS, PAFS, PARTS, TREE_LIMBS
@@ -75,8 +74,7 @@ def decode(
 
 def _check_maps(heatmaps: np.ndarray, pafs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     heatmaps, pafs = check_maps("heatmaps", heatmaps, ((HEATMAPS,),)), check_maps("PAFs", pafs, ((PAFS,),))
-    if pafs.shape[1:] != heatmaps.shape[1:]:
-        raise UsageError(f"heatmaps and PAFs differ in size: {heatmaps.shape} and {pafs.shape}")
+    check_same_size(heatmaps=heatmaps, PAFs=pafs)
     return heatmaps, pafs
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetpose.errors import UsageError
-from models.pose.decoding.maps import check_maps
+from models.pose.decoding.maps import check_maps, check_same_size
 from models.pose.decoding.maxima import local_maxima
 from models.pose.joints import COCO
 from models.pose.person import Person
@@ -101,8 +100,8 @@ def decode(
             ("backward_displacements", backward_displacements, len(EDGES)),
         )
     ]
-    if any(maps.shape[1:] != heat.shape[1:] for maps in vectors):
-        raise UsageError(f"PersonLab's maps differ in size: {[maps.shape for maps in (heat, *vectors)]}")
+    names = ("short_offsets", "forward_displacements", "backward_displacements")
+    check_same_size(heatmaps=heat, **dict(zip(names, vectors, strict=True)))
     offsets, forward, backward = (np.stack(np.split(maps, 2), axis=-1).astype(np.float64) for maps in vectors)
     stride = float(np.rint(placement.input_size[1] / heat.shape[2])) or 1.0
     poses, scores, person_scores = _grow_poses(_Fields(heat, offsets, forward, backward, stride), settings)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetpose.errors import UsageError
-from models.pose.decoding.maps import check_maps
+from models.pose.decoding.maps import check_maps, check_same_size
 from models.pose.decoding.maxima import local_maxima
 from models.pose.joints import COCO
 from models.pose.person import Person
@@ -65,9 +64,7 @@ def decode(
     centres, offsets = check_maps("centres", centres, ((1,),)), check_maps("offsets", offsets, ((2 * _JOINTS,),))
     heat = None if heatmaps is None else check_maps("heatmaps", heatmaps, ((_JOINTS,),))
     size = (centres.shape[1], centres.shape[2])
-    for name, maps in (("offsets", offsets), ("heatmaps", heat)):
-        if maps is not None and maps.shape[1:] != size:
-            raise UsageError(f"centres and {name} differ in size: {centres.shape} and {maps.shape}")
+    check_same_size(centres=centres, offsets=offsets, heatmaps=heat)
     kernel = next((side for cells, side in settings.kernels if sum(size) / 2 > cells), 3)
     maxima = local_maxima(centres[0], kernel, settings.centre_threshold, settings.most_people)
     cells = np.stack([maxima.column, maxima.row], axis=1).astype(np.float64)
