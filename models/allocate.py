@@ -17,6 +17,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from models.graph.network import Graph
+from models.graph.tied import macs_of_uses
 from models.plans.allocation import COUNTED, PruningOption, allocate, dense_option, options, uniform
 from models.plans.eligible import prunable
 from models.plans.explain import explain
@@ -39,10 +40,15 @@ def make_allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: flo
     """
     budget = _budget(graph, ratio, counted)
     choices: dict[str, list[PruningOption]] = {}
+    macs = macs_of_uses(graph.layers)
     for layer in prunable(graph):
         named = {name: curves[layer.name] for name, curves in families.items() if layer.name in curves}
         curves_of = {parse_family(name): curve for name, curve in named.items()}
-        choices[layer.name] = options(layer, curves_of, counted) if curves_of else [dense_option(layer, counted)]
+        choices[layer.name] = (
+            options(layer, curves_of, counted, macs[layer.name])
+            if curves_of
+            else [dense_option(layer, counted, macs[layer.name])]
+        )
     fixed = _total(graph, counted) - sum(layer_options[0].left for layer_options in choices.values())
     try:
         chosen = allocate(choices, budget - fixed)
@@ -57,9 +63,9 @@ def make_allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: flo
 
 def uniform_plan(graph: Graph, family: str, ratio: float, counted: str = "params") -> Plan:
     """The plan with the same fraction of zeros in every layer; see `make_allocated_plan`."""
-    layers = prunable(graph)
-    fixed = _total(graph, counted) - sum(dense_option(layer, counted).left for layer in layers)
-    chosen = uniform(layers, parse_family(family), _budget(graph, ratio, counted) - fixed, counted)
+    layers, macs = prunable(graph), macs_of_uses(graph.layers)
+    fixed = _total(graph, counted) - sum(dense_option(layer, counted, macs[layer.name]).left for layer in layers)
+    chosen = uniform(layers, parse_family(family), _budget(graph, ratio, counted) - fixed, counted, macs)
     return _plan(graph, chosen, dict.fromkeys(chosen, "as every layer"))
 
 

@@ -13,7 +13,8 @@ from fleetpose.errors import UsageError
 from models.graph.layer import Shape
 from models.graph.network import Graph
 from models.graph.receptive import receptive_fields
-from models.plans.eligible import why_dense
+from models.graph.tied import counted_params
+from models.plans.eligible import reasons_to_stay_dense
 from models.plans.explain import list_names
 from models.resolve import MODEL_HELP, create_model, model_spec
 from models.zoo.blocks import UNNAMED
@@ -29,7 +30,7 @@ class LayerRow:
 
     Attributes:
         epilogue: the steps after the op and its bias, e.g. ("relu", "add").
-        params: weights and biases after folding.
+        params: weights and biases after folding; those of a layer before it that it is tied to are not counted again.
         block: of models.zoo.blocks.
         receptive_field: input pixels one output cell can depend on; may exceed the picture.
         receptive_stride: input pixels from one output cell to the next.
@@ -68,7 +69,8 @@ class BlockSum:
 
 def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[LayerRow]:
     """The layers of a graph in their order; without a spec every block is "network"."""
-    fields = receptive_fields(graph)
+    fields, params = receptive_fields(graph), counted_params(graph.layers)
+    dense = reasons_to_stay_dense(graph)
     return [
         LayerRow(
             name=layer.name,
@@ -84,11 +86,11 @@ def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[LayerRow]:
             groups=layer.groups,
             epilogue=tuple(str(step) for step in layer.epilogue),
             macs=layer.macs,
-            params=layer.params,
+            params=params[layer.name],
             receptive_field=fields[layer.name].size,
             receptive_stride=fields[layer.name].stride,
             transposed=layer.transposed,
-            dense=(why_dense(graph, layer) or "") if layer.op == "conv" else "",
+            dense=dense.get(layer.name) or "",
         )
         for layer in graph.layers
     ]

@@ -57,6 +57,7 @@ class LayerOptions:
         variants: the sparse ones.
         fixed: why it stays dense whatever the times say; None where it may be pruned.
         others: options that are known but not to be chosen; the break-even is read from these too.
+        uses: layers of one weight whose options these are together; see `latency.planning.tied_options`.
     """
 
     layer: str
@@ -64,6 +65,7 @@ class LayerOptions:
     variants: tuple[KernelOption, ...] = ()
     fixed: Reason | None = None
     others: tuple[KernelOption, ...] = ()
+    uses: int = 1
 
 
 def survives(option: KernelOption, dense: KernelOption, margin: float = 0.0) -> bool:

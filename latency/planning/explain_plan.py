@@ -20,9 +20,11 @@ def make_plan(
         margin: that gains had to exceed.
         notes: further sentences about the whole.
     """
+    decided = {layer.layer: layer for layer in network.decided}
+    joint = {name: decided[first] for first, names in network.tied.items() for name in names}
     choices = [
-        choice_of(layer, option, counted, margin)
-        for layer, option, counted in zip(network.layers, chosen, network.contributions, strict=True)
+        choice_of(layer, option, joint.get(layer.layer, decided.get(layer.layer, layer)), margin)
+        for layer, option in zip(network.layers, chosen, strict=True)
     ]
     dense, planned = network.total(network.dense), network.total(chosen)
     outlook = Outlook(
@@ -36,7 +38,8 @@ def make_plan(
 
 
 def choice_of(layer: LayerOptions, option: KernelOption, counted: LayerOptions, margin: float) -> LayerChoice:
-    """What the plan says of one layer; `counted`: its options as contributions, which the decision was made on."""
+    """What the plan says of one layer; `counted`: its options as contributions, which the decision was made on, of all
+    layers with its weight together."""
     best = min(layer.variants, key=lambda variant: variant.ms, default=None)
     shown = best if option.sparsity is None else option
     ratio = break_even(layer)
@@ -59,7 +62,7 @@ def sparse_reason(option: KernelOption, counted: LayerOptions) -> str:
     """Why a layer is pruned."""
     own = next(variant for variant in counted.variants if variant.sparsity == option.sparsity)
     share, _, most = own.speedup_over(counted.dense).shares
-    return f"{share:.2f} of the dense time, at most {most:.2f}{_how(own, counted.dense)}"
+    return f"{share:.2f} of the dense time, at most {most:.2f}{_how(own, counted.dense)}{_together(counted)}"
 
 
 def dense_reason(layer: LayerOptions, margin: float) -> Reason:
@@ -72,17 +75,21 @@ def dense_reason(layer: LayerOptions, margin: float) -> Reason:
     surviving = [option for option in layer.variants if survives(option, dense, margin)]
     best = min(surviving or layer.variants, key=lambda option: option.ms)
     if surviving:
-        return Reason(DenseKind.NOT_NEEDED, _compare(best, dense))
+        return Reason(DenseKind.NOT_NEEDED, _compare(best, dense) + _together(layer))
     if best.ms >= dense.ms:
-        return Reason(DenseKind.SLOWER, _compare(best, dense))
+        return Reason(DenseKind.SLOWER, _compare(best, dense) + _together(layer))
     if (doubt := best.doubt or dense.doubt) is not None:
         return Reason(DenseKind.DOUBTED, doubt)
-    return Reason(DenseKind.UNSURE, _compare(best, dense), margin)
+    return Reason(DenseKind.UNSURE, _compare(best, dense) + _together(layer), margin)
 
 
 def _compare(best: KernelOption, dense: KernelOption) -> str:
     share, least, most = best.speedup_over(dense).shares
     return f"{best.sparsity} takes {share:.2f} of the dense time, {least:.2f} to {most:.2f}{_how(best, dense)}"
+
+
+def _together(layer: LayerOptions) -> str:
+    return f", in all {layer.uses} uses of its weight" if layer.uses > 1 else ""
 
 
 def _how(option: KernelOption, dense: KernelOption) -> str:

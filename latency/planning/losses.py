@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ import numpy as np
 from fleetpose.errors import UsageError
 from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.tied import first_uses
 from models.plans.sparsity import PATTERN_ENTRIES, Sparsity
 from models.prune.masks.families import parse_family
 from models.prune.response.curves import read_sensitivity
@@ -86,11 +88,14 @@ class Losses:
 
         By the rule: the fraction of its weights that go over the fraction kept, times a factor of the block, over the
         number of layers. How many weights the layer has does not count: the curves of `models.sensitivity` for
-        human_pose_0001 are much alike from layers of 2,048 weights to such of 262,144.
+        human_pose_0001 are much alike from layers of 2,048 weights to such of 262,144. By a file, what layers with one
+        weight lose is counted once, with the first of them, since it was measured of all together.
         """
         kept = sparsity.kept_fraction(layer.weight_shape)
         zeros, dearer = 1 - kept, coarseness(sparsity, layer)
         block = block_of(layer.module or layer.name, self.table)
+        if (self.curves or self.blocks) and self._first.get(layer.name, layer.name) != layer.name:
+            return 0.0
         measured = dearer / coarseness(self.family, layer)
         if layer.name in self.curves:
             return measured * _at(self.curves[layer.name], zeros)
@@ -98,8 +103,13 @@ class Losses:
             return measured * _at(self.blocks[block], zeros) * self._share(layer, block)
         return dearer * WEIGHT_OF_BLOCK.get(block, 1.0) * zeros / (kept * len(self.layers))
 
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        return first_uses(self.layers)
+
     def _share(self, layer: Layer, block: str) -> float:
-        alike = [other for other in self.layers if block_of(other.module or other.name, self.table) == block]
+        owners = [other for other in self.layers if self._first.get(other.name, other.name) == other.name]
+        alike = [other for other in owners if block_of(other.module or other.name, self.table) == block]
         return prod(layer.weight_shape) / sum(prod(other.weight_shape) for other in alike)
 
 

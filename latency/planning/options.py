@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from codegen.kernels.workload import Workload
+from devices.profile import Profile
 from fleetpose.errors import UsageError
 from fleetpose.options import option
 from latency.cost_model.calibration import Calibration
@@ -30,9 +31,11 @@ from latency.planning.assignment import (
 )
 from latency.planning.losses import Losses
 from latency.planning.reasons import DenseKind, Reason
+from latency.planning.tied_options import join_tied, spread_choices
 from latency.profiling.space import default_sparsities, network_workloads, variants_of
 from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.tied import tied_layers
 from models.plans.cost import Cost
 from models.plans.eligible import is_first, makes_maps
 from models.plans.sparsity import Sparsity, parse_variant
@@ -43,6 +46,8 @@ MILD_BLOCK = "PAF branch"
 
 FIRST = Reason(DenseKind.FIRST, "it has few weights, and all else hangs on what it sees")
 HEAD = Reason(DenseKind.HEAD, "its maps are the network's answer")
+
+WEIGHTLESS = Reason(DenseKind.COMPUTED, "zeros in it could not be written back to the network")
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,16 @@ class NetworkOptions:
             for layer in self.layers
         )  # fmt: skip
 
+    @cached_property
+    def tied(self) -> dict[str, tuple[str, ...]]:
+        """The layers that share a weight, by the first one's name."""
+        return tied_layers(self.graph.layers)
+
+    @cached_property
+    def decided(self) -> tuple[LayerOptions, ...]:
+        """The contributions that are decided on: tied layers as one."""
+        return tuple(join_tied(self.contributions, self.tied))
+
 
 def _part(step: PredictedStep, option: KernelOption) -> Part:
     key = (step.key, option.sparsity)
@@ -167,14 +182,12 @@ def predict_options(
         if name in convolutions
     }
     steps = forecaster.steps(graph)
-    wanted: dict[str, tuple[Sparsity, ...]] = {}
-    fixed: dict[str, Reason | None] = {}
-    for name, layer in convolutions.items():
-        variants = tuple(filter(None, variants_of(layer, sparsities, forecaster.profile)))
-        fixed[name] = stays_dense(graph, layer) or (
-            None if variants else _unfit(layer, sparsities or default_sparsities(layer, forecaster.profile))
-        )
-        wanted[name] = () if fixed[name] else variants
+    possible = {
+        name: tuple(filter(None, variants_of(layer, sparsities, forecaster.profile)))
+        for name, layer in convolutions.items()
+    }
+    fixed = _fixed_reasons(graph, possible, sparsities, forecaster.profile)
+    wanted = {name: () if fixed[name] else variants for name, variants in possible.items()}
     forecaster.learn(replace(workloads[name], sparsity=sparsity) for name in wanted for sparsity in wanted[name])
     layers = []
     for name, layer in convolutions.items():
@@ -182,6 +195,23 @@ def predict_options(
         held = losses.source is None and block_of(layer.module or name, losses.table) == MILD_BLOCK
         layers.append(mildest(options) if held else options)
     return NetworkOptions(graph, tuple(steps), tuple(layers), workloads, forecaster.predictor.calibration)
+
+
+def _fixed_reasons(
+    graph: Graph, possible: Mapping[str, Sequence[Sparsity]], sparsities: Sequence[Sparsity], profile: Profile
+) -> dict[str, Reason | None]:
+    """Why each convolution stays dense whatever the times say; None where it may be pruned. What holds for one of
+    several tied layers holds for all of them."""
+    fixed: dict[str, Reason | None] = {}
+    for name, variants in possible.items():
+        layer = graph.layer(name)
+        unfit = None if variants else _unfit(layer, sparsities or default_sparsities(layer, profile))
+        fixed[name] = stays_dense(graph, layer) or unfit
+    for names in tied_layers(graph.layers).values():
+        barrier = next((fixed[name] for name in names if fixed[name] is not None), None)
+        if barrier is not None:
+            fixed |= {name: fixed[name] or Reason(DenseKind.TIED, str(barrier)) for name in names}
+    return fixed
 
 
 def _options(
@@ -219,10 +249,13 @@ def option_of(step: PredictedStep, layer: Layer, losses: Losses) -> KernelOption
 
 
 def stays_dense(graph: Graph, layer: Layer) -> Reason | None:
-    """Why a convolution is never pruned; None where it may be: the first one, and those that make maps."""
+    """Why a convolution is never pruned; None where it may be: the first one, those that make maps, and those whose
+    weight is no parameter."""
     if is_first(graph, layer):
         return FIRST
-    return HEAD if makes_maps(graph, layer) else None
+    if makes_maps(graph, layer):
+        return HEAD
+    return WEIGHTLESS if layer.parameter == "" else None
 
 
 def _unfit(layer: Layer, sparsities: Sequence[Sparsity]) -> Reason:
@@ -237,20 +270,20 @@ def choose_options(network: NetworkOptions, goal: Goal, margin: float = 0.0) -> 
     Raises:
         OutOfReach: a time that cannot be reached, with the least that can.
     """
-    counted = network.contributions
+    counted = network.decided
     if goal.max_loss is not None:
         chosen = within_loss(counted, goal.max_loss, margin)
     elif goal.target_ms is None and goal.speedup is None:
         chosen = steepest(counted, margin)
     else:
         chosen = within_time(counted, _budget(network, counted, goal, margin), margin)
-    return [_same(layer, option) for layer, option in zip(network.layers, chosen, strict=True)]
+    return spread_choices(network.layers, counted, chosen, network.tied)
 
 
 def choose_fastest(network: NetworkOptions, margin: float = 0.0) -> list[KernelOption]:
     """The fastest option of each layer whose gain survives, whatever it costs in accuracy."""
-    chosen = fastest(network.contributions, margin)
-    return [_same(layer, option) for layer, option in zip(network.layers, chosen, strict=True)]
+    chosen = fastest(network.decided, margin)
+    return spread_choices(network.layers, network.decided, chosen, network.tied)
 
 
 def target_of(network: NetworkOptions, goal: Goal) -> float | None:
@@ -275,8 +308,3 @@ def _budget(network: NetworkOptions, counted: Sequence[LayerOptions], goal: Goal
             f"allow more zeros (--sparsity), a smaller --margin, or measure what is uncertain (--measure)"
         )
     return convolutions - (dense - target) / a_ms
-
-
-def _same(layer: LayerOptions, counted: KernelOption) -> KernelOption:
-    """The layer's own option behind a contribution."""
-    return next(option for option in (layer.dense, *layer.variants) if option.sparsity == counted.sparsity)

@@ -13,6 +13,8 @@ class DenseKind(Enum):
 
     FIRST = eligible.FIRST
     HEAD = eligible.HEAD
+    COMPUTED = eligible.COMPUTED
+    TIED = eligible.TIED
     UNFIT = "no sparsity fits"
     NO_KERNEL = "no variant runs"
     NOT_NEEDED = "the goal is reached without"

@@ -38,6 +38,8 @@ class Draft:
         leaf: the module is nothing but this operation.
         weight, bias: "conv": (O, I / groups, kh, kw) and (O,) or None; "affine": (C,) both; "normalise": of the
             reduction's affine_shape, or None. float64.
+        parameter, original: "conv": the parameter that the weight was read from ("" where it is none, None where
+            nothing is known), and the weight as it was then; see models.frontend.parameters.
         value: "constant": (C, H, W), float64.
         margins: "conv": zeros around the input; "pad": elements of value `fill`. Pools: symmetric
             padding.
@@ -52,6 +54,8 @@ class Draft:
     leaf: bool = False
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
+    parameter: str | None = None
+    original: np.ndarray | None = None
     value: np.ndarray | None = None
     margins: Margins = (0, 0, 0, 0)
     kernel: tuple[int, int] = (1, 1)

@@ -17,6 +17,7 @@ from models.frontend.call import Call
 from models.frontend.constants import Constants, as_arrays
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.origin import origin_of
+from models.frontend.parameters import name_parameters
 from models.frontend.refusal import Refusal
 from models.frontend.results.cuts import PostProcessing, end_at_stop, find_end
 from models.frontend.results.nesting import output_names
@@ -81,6 +82,8 @@ class ProgramReader:
         #: the node of each of the network's outputs, as the module returns it
         self.results: list[fx.Node] = []
         self.constants = Constants()
+        #: names of parameters, by the node that each is
+        self.parameters: dict[fx.Node, str] = {}
         self.post_processing: PostProcessing | None = None
         self.views = ViewReader(Placing(self.drafts, self.shapes), convert)
 
@@ -111,6 +114,8 @@ class ProgramReader:
                 if isinstance(value, torch.Tensor):
                     self.constants.give(node, value)
                     self.values[node] = as_arrays(self.constants.values[node])
+                    if spec.kind is InputKind.PARAMETER:
+                        self.parameters[node] = spec.target
         if len(sources) != 1 or sources[0] is None:
             raise UsageError(f"the module takes {len(sources)} inputs; exactly one tensor is supported")
         source = sources[0]
@@ -248,7 +253,10 @@ class ProgramReader:
             raise call.refusal("it computes with whole numbers", "cast the picture to floating point before it")
         if not self.views.takes(call):
             call = replace(call, shape=_shape(node, "its result"))
-        return self.views.read(call)
+        before, value = len(self.drafts), self.views.read(call)
+        read = [source for source in node.all_input_nodes if source in self.parameters]
+        name_parameters(self.drafts[before:], {self.parameters[source]: self.values[source] for source in read})
+        return value
 
     def _call(self, node: fx.Node) -> Call:
         """The call that a node is, but for the shape of its result in planes."""

@@ -22,6 +22,7 @@ from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
 from models.frontend.origin import failing_line
+from models.frontend.parameters import parameter_of, separate
 from models.frontend.results.nesting import flat_outputs
 from models.frontend.results.stopping import export_until_data, quiet_export
 from models.graph.layer import Layer, Shape
@@ -141,7 +142,7 @@ def finish(network: Network, name: str, dtype: Any) -> Graph:
             weights[f"{layer.name}.value"] = np.ascontiguousarray(draft.value, dtype)
     outputs = tuple(names[tensor] for tensor in network.outputs)
     answer = network.answer.with_names(names)
-    return Graph(name, network.input, network.input_shape, outputs, tuple(layers), weights, answer)
+    return Graph(name, network.input, network.input_shape, outputs, tuple(separate(layers)), weights, answer)
 
 
 def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) -> Layer:
@@ -169,6 +170,7 @@ def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) ->
         moves=draft.moves,
         fill=draft.fill,
         module=draft.path,
+        parameter=parameter_of(draft),
     )
 
 

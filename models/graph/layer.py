@@ -111,6 +111,9 @@ class Layer:
     output position to the next instead of what the extents say. "normalise", "softmax" and "reduce" combine elements
     as `reduction` says; "matmul" multiplies its two operands as `product` says; "rearrange" fills boxes of its result
     with elements of its operands, as `moves` says, and the rest with `fill`.
+    `parameter` names the parameter of the module that a "conv" has its weight from, as it is or scaled by channel: ""
+    where the weight is computed in another way, None where nothing is known. Layers of one parameter are tied (see
+    models.graph.tied).
     """
 
     name: str
@@ -136,6 +139,7 @@ class Layer:
     moves: tuple[Move, ...] = ()
     fill: float = 0.0
     module: str = field(default="", compare=False)
+    parameter: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.op not in OPS:
@@ -160,7 +164,7 @@ class Layer:
     @property
     def blank(self) -> Layer:
         """The layer without its names, so that equal work compares equal."""
-        return replace(self, name="", inputs=("",) * len(self.inputs), module="")
+        return replace(self, name="", inputs=("",) * len(self.inputs), module="", parameter=None)
 
     @property
     def winograd_legal(self) -> bool:

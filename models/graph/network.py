@@ -14,6 +14,7 @@ import numpy as np
 from fleetpose.errors import unknown_name
 from models.graph.answer import Answer
 from models.graph.layer import Layer, Shape
+from models.graph.tied import counted_params
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Graph:
 
     @property
     def params(self) -> int:
-        return sum(layer.params for layer in self.layers)
+        """Weights and biases after folding; those that several layers share are counted once."""
+        return sum(counted_params(self.layers).values())
 
 
 def check_layer_names(names: Iterable[str], *graphs: Graph) -> None:

@@ -32,7 +32,7 @@ class PruningOption:
 
 
 def options(
-    layer: Layer, families: Mapping[Sparsity, Mapping[float, float]], counted: str = "params"
+    layer: Layer, families: Mapping[Sparsity, Mapping[float, float]], counted: str = "params", macs: int | None = None
 ) -> list[PruningOption]:
     """A layer's options, dense first.
 
@@ -41,8 +41,9 @@ def options(
             Between two points the square root of the loss is linear, since small errors grow with the square; beyond
             the last one nothing is offered.
         counted: "params" or "macs".
+        macs: of the layer and those that are tied to it (default: the layer's own).
     """
-    choices = [dense_option(layer, counted)]
+    choices = [dense_option(layer, counted, macs)]
     for family, curve in families.items():
         points = sorted({0.0: 0.0, **curve}.items())
         known, roots = np.array([x for x, _ in points]), np.sqrt(np.maximum([y for _, y in points], 0.0))
@@ -52,19 +53,23 @@ def options(
             sparsity = replace(family, zeros=round(float(zeros), 4))
             if sparsity.applies_to(layer) is None:
                 loss = float(np.interp(1 - sparsity.kept_fraction(layer.weight_shape), known, roots)) ** 2
-                choices.append(PruningOption(sparsity, _count_left(layer, sparsity, counted), loss))
+                choices.append(PruningOption(sparsity, _count_left(layer, sparsity, counted, macs), loss))
     return choices
 
 
-def dense_option(layer: Layer, counted: str = "params") -> PruningOption:
-    """A layer as it is."""
-    return PruningOption(None, layer.params if counted == "params" else layer.macs, 0.0)
+def dense_option(layer: Layer, counted: str = "params", macs: int | None = None) -> PruningOption:
+    """A layer as it is; arguments as for `options`."""
+    return PruningOption(None, layer.params if counted == "params" else _all_macs(layer, macs), 0.0)
 
 
-def _count_left(layer: Layer, sparsity: Sparsity, counted: str) -> int:
+def _count_left(layer: Layer, sparsity: Sparsity, counted: str, macs: int | None) -> int:
     if counted == "macs":
-        return sparsity.kept_macs(layer)
+        return round(_all_macs(layer, macs) * sparsity.kept_fraction(layer.weight_shape))
     return sparsity.kept_weights(layer) + layer.bias * layer.out_shape[0]
+
+
+def _all_macs(layer: Layer, macs: int | None) -> int:
+    return layer.macs if macs is None else macs
 
 
 def allocate(choices: Mapping[str, Sequence[PruningOption]], budget: int) -> dict[str, PruningOption]:
@@ -83,9 +88,16 @@ def allocate(choices: Mapping[str, Sequence[PruningOption]], budget: int) -> dic
 
 
 def uniform(
-    layers: Sequence[Layer], family: Sparsity, budget: int, counted: str = "params"
+    layers: Sequence[Layer],
+    family: Sparsity,
+    budget: int,
+    counted: str = "params",
+    macs: Mapping[str, int] | None = None,
 ) -> dict[str, PruningOption]:
     """The same fraction of zeros in every layer that can have it, the least with which at most `budget` is left.
+
+    Args:
+        macs: of the layers with those that are tied to them, by name (default: the layers' own).
 
     Raises:
         UsageError: even 98 % of zeros leave more.
@@ -93,11 +105,12 @@ def uniform(
     for zeros in np.arange(0, 0.9801, 0.002):
         allocation = {}
         for layer in layers:
+            uses = (macs or {}).get(layer.name)
             sparsity = replace(family, zeros=round(float(zeros), 4)) if _possible(family, zeros) else None
             if sparsity is None or sparsity.applies_to(layer) is not None:
-                allocation[layer.name] = dense_option(layer, counted)
+                allocation[layer.name] = dense_option(layer, counted, uses)
             else:
-                allocation[layer.name] = PruningOption(sparsity, _count_left(layer, sparsity, counted), 0.0)
+                allocation[layer.name] = PruningOption(sparsity, _count_left(layer, sparsity, counted, uses), 0.0)
         if sum(option.left for option in allocation.values()) <= budget:
             return allocation
     raise UsageError(f"{budget} cannot be reached by any fraction of zeros up to 0.98")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from models.graph.layer import Layer
+from models.graph.tied import counted_params
 from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import variant_text
 
@@ -32,7 +33,7 @@ def _summary(plan: Plan, layers: Sequence[Layer]) -> str:
     """What the plan does to the network, and how it was chosen."""
     text = f"{plan.model}: {len(plan.sparsities)} of {len(plan.choices)} convolutions sparse"
     if layers:
-        params, macs = sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
+        params, macs = sum(counted_params(layers).values()), sum(layer.macs for layer in layers)
         kept, kept_macs = params - plan.removed_weights(layers), macs - plan.removed_macs(layers)
         text += (
             f"; parameters {params / 1e6:.3f} M, {kept / 1e6:.3f} kept ({params / kept:.2f}x); "

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import read_json, write_json
 from fleetpose.json_fields import NotNegative, in_json
 from models.graph.layer import Layer
+from models.graph.tied import first_uses, spread_over_uses
 from models.plans.cost import Cost, Outlook
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
 
@@ -81,6 +83,8 @@ class Plan:
     ) -> Plan:
         """A plan with these sparsities, by layer name, and every other convolution of `layers` dense.
 
+        A layer that is tied to one with a sparsity, and has none of its own, has the same.
+
         Raises:
             UsageError: a name that is no convolution's, or a sparsity that a layer cannot have.
         """
@@ -89,6 +93,7 @@ class Plan:
         for name in [*sparsities, *why]:
             if name not in names:
                 raise unknown_name(f"convolution of {model}", name, names)
+        sparsities, why = spread_over_uses(layers, sparsities), spread_over_uses(layers, why)
         plan = Plan(model, tuple(LayerChoice(name, sparsities.get(name), why.get(name, "")) for name in names))
         plan.check(layers)
         return plan
@@ -109,7 +114,8 @@ class Plan:
         return {choice.layer: choice.sparsity for choice in self.choices if choice.sparsity is not None}
 
     def check(self, layers: Iterable[Layer]) -> None:
-        """Raise UsageError unless the plan names just the convolutions of `layers`, each with what it can have."""
+        """Raise UsageError unless the plan names just the convolutions of `layers`, each with what it can have, and
+        tied ones with the same."""
         convs = {layer.name: layer for layer in layers if layer.op == "conv"}
         for choice in self.choices:
             if choice.layer not in convs:
@@ -121,13 +127,19 @@ class Plan:
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UsageError(f'the plan of {self.model} lacks layer {missing[0]!r}{more}; give it the variant "dense"')
+        for name, first in first_uses(convs.values()).items():
+            if self[name].sparsity != self[first].sparsity:
+                raise UsageError(
+                    f"layers {first!r} and {name!r} share their weight, so they cannot be "
+                    f"{variant_text(self[first].sparsity)} and {variant_text(self[name].sparsity)}; give both the same"
+                )
 
     def removed_weights(self, layers: Iterable[Layer]) -> int:
-        """How many weights of `layers` the plan sets to zero; see Sparsity.kept_fraction."""
-        pairs = self._pruned_layers(layers)
-        return sum(
-            layer.params - layer.bias * layer.out_shape[0] - sparsity.kept_weights(layer) for layer, sparsity in pairs
-        )
+        """How many weights of `layers` the plan sets to zero, shared ones counted once; see Sparsity.kept_fraction."""
+        layers = tuple(layers)
+        first = first_uses(layers)
+        pairs = [pair for pair in self._pruned_layers(layers) if first[pair[0].name] == pair[0].name]
+        return sum(prod(layer.weight_shape) - sparsity.kept_weights(layer) for layer, sparsity in pairs)
 
     def removed_macs(self, layers: Iterable[Layer]) -> int:
         """How many multiply-adds of `layers` these weights were for."""

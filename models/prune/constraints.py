@@ -200,7 +200,7 @@ class Reweighted(_Staged):
     @torch.no_grad()
     def _reweight(self) -> None:
         for target in self.targets:
-            energy = target.ordered(energies(target.ordered(target.weight.detach()), target.sparsity))
+            energy = target.unordered(energies(target.ordered(target.weight.detach()), target.sparsity))
             self.weights[target.name] = 1 / (energy + self.eps * energy.mean().clamp(min=1e-30))
 
     def penalty(self) -> torch.Tensor | None:

@@ -233,7 +233,7 @@ def test_an_exported_program_can_be_pruned_and_copied(folder, dynamic):
     network = create_model(export(create_model("own_net:net"), "net.pt2", dynamic=dynamic))
     found = homes(network, trace(network, (3, 32, 32)))
     assert {home.name: home.norm is not None for home in found.values()} == {
-        "stem.0": True, "heatmaps": False, "pafs": False,
+        "stem.0.weight": True, "heatmaps.weight": False, "pafs.weight": False,
     }  # fmt: skip
     copied = copy.deepcopy(network)
     with torch.no_grad():

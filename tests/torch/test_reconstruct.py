@@ -16,6 +16,7 @@ from models.frontend.trace import trace
 from models.graph.layer import Layer, Step
 from models.graph.reference import run_layer
 from models.networks.units import ConvUnit, SeparableUnit, initialise
+from models.plans.eligible import prunable
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.masks.binding import adopt, homes
@@ -188,21 +189,15 @@ def test_a_network_takes_a_changed_graph(norm):
         assert ((again.weights[name] == 0) == (value == 0)).all(), name
 
 
-def test_layers_without_a_module_of_their_own_are_refused():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(4, 4, 3, padding=1)
-
-        def forward(self, x):
-            return self.conv(torch.relu(self.conv(x)))
-
-    network = Twice().eval()
-    graph = trace(network, (4, 8, 8), "twice")
-    assert homes(network, graph) == {}
-    name = next(layer.name for layer in graph.layers if layer.op == "conv")
-    plan = Plan.of("twice", graph.layers, {name: Sparsity.parse("columns:0.5:4x1")})
+def test_layers_whose_weight_is_computed_are_refused():
+    torch.manual_seed(0)
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 3, padding=1))
+    network = nn.Sequential(nn.Conv2d(4, 4, 1), normed, nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    graph = trace(network, (4, 8, 8), "normed")
+    assert set(homes(network, graph)) == {"0", "3"}
+    assert [layer.name for layer in prunable(graph)] == []
+    plan = Plan.of("normed", graph.layers, {"1": Sparsity.parse("columns:0.5:4x1")})
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    with pytest.raises(UsageError, match="no convolution of its own"):
+    with pytest.raises(UsageError, match="the weight of layer '1' is no parameter"):
         adopt(network, graph, prune_graph(graph, plan))
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())

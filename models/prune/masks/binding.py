@@ -6,6 +6,7 @@ changed graph, so that tracing it again answers that graph.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,94 +21,127 @@ from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.graph.transposed import swap_channels
 
-#: the modules whose weights a graph's convolutions have
-Conv = nn.Conv2d | nn.ConvTranspose2d
-CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+#: how far the values that uses of one parameter ask for may lie apart, relatively: their rounding
+SAME = 1e-4
+#: turns in which factors of filters and channels are found where both are unknown
+TURNS = 4
+#: modules whose bias is that of the layer they make
+BIASED = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linear)
 
 
 @dataclass(frozen=True, eq=False)
 class Home:
-    """The modules one convolution of a graph came from.
+    """What of the network one convolution of a graph came from.
 
     Attributes:
         layer: of the graph.
-        conv: its weight is the folded one divided by `scale` and `in_scale`; a transposed one's has in and out
-            swapped.
+        name: of the parameter that the layer's weight is, divided by `scale` and `in_scale`; layers that are tied have
+            one name.
+        parameter: it, in the shape it has in the network.
+        bias: the module's own bias; None where it has none.
         norm: the batch norm right after it, or None.
-        name: the conv's path in the network.
         scale: what its results are multiplied by, (out,) float64: by the norm, by arithmetic after it.
         in_scale: what its inputs are multiplied by, (in / groups,) float64: by arithmetic before it.
     """
 
     layer: Layer
-    conv: Conv
-    norm: nn.BatchNorm2d | None
     name: str
-
+    parameter: torch.Tensor
+    bias: torch.Tensor | None
+    norm: nn.BatchNorm2d | None
     scale: torch.Tensor
     in_scale: torch.Tensor
 
     @classmethod
-    def of(cls, layer: Layer, conv: Conv, norm: nn.BatchNorm2d | None, folded: torch.Tensor) -> Home | None:
-        """The home of a layer whose weight is `folded`; None where that is not the module's, scaled."""
-        out_scale, ones = _norm_scale(conv, norm), torch.ones(folded.shape[1], dtype=torch.float64)
-        home = cls(layer, conv, norm, layer.module, out_scale, ones)
-        own = home.weight.detach().double()
-        if own.shape != folded.shape:
+    def of(
+        cls,
+        layer: Layer,
+        parameter: torch.Tensor,
+        bias: torch.Tensor | None,
+        norms: Sequence[nn.BatchNorm2d],
+        folded: torch.Tensor,
+    ) -> Home | None:
+        """The home of a layer whose weight is `folded`; None where that is not the parameter's, scaled.
+
+        Args:
+            norms: that read what the layer's module answers; the module may be called several times.
+        """
+        if parameter.numel() != folded.numel():
             return None
-        if _close(own * out_scale[:, None, None, None], folded):
-            return home
-        scaled = own * out_scale[:, None, None, None]
-        for scale, in_scale in (
-            (out_scale * _ratio(scaled, folded, (1, 2, 3)), ones),
-            (out_scale, _ratio(scaled, folded, (0, 2, 3))),
-        ):
-            if _close(own * scale[:, None, None, None] * in_scale[None, :, None, None], folded):
-                return replace(home, scale=scale, in_scale=in_scale)
+        ones = torch.ones(folded.shape[1], dtype=torch.float64)
+        for norm in (*norms, None):
+            scale = _norm_scale(folded.shape[0], norm)
+            home = cls(layer, layer.parameter or "", parameter, bias, norm, scale, ones)
+            own = home.ordered(parameter.detach()).double()
+            for factors, channels in _factors(own, folded, scale):
+                if _close(_scaled(own, factors, channels), folded):
+                    return replace(home, scale=factors, in_scale=channels)
         return None
 
-    @property
-    def weight(self) -> torch.Tensor:
-        """The module's own weight as a graph orders it, (out, in / groups, height, width)."""
-        return swap_channels(self.conv.weight, self.conv.groups) if self.layer.transposed else self.conv.weight
+    def ordered(self, values: torch.Tensor) -> torch.Tensor:
+        """Values of the parameter's shape as a graph orders them, (out, in / groups, height, width)."""
+        if not self.layer.transposed:
+            return values.reshape(self.layer.weight_shape)
+        out, channels, *taps = self.layer.weight_shape
+        groups = self.layer.groups
+        return swap_channels(values.reshape(channels * groups, out // groups, *taps), groups)
+
+    def unordered(self, values: torch.Tensor) -> torch.Tensor:
+        """The inverse of `ordered`."""
+        plain = swap_channels(values, self.layer.groups) if self.layer.transposed else values
+        return plain.reshape(self.parameter.shape)
 
     @property
     def can_shift(self) -> bool:
         """Whether something of the network can take up a change of the folded bias."""
-        return self.conv.bias is not None or self.norm is not None
+        return self.bias is not None or self.norm is not None
 
 
 def homes(network: nn.Module, graph: Graph) -> dict[str, Home]:
-    """The home of every convolution of `graph`, by layer name, but for layers that have none of their own.
-
-    A layer has none where its weight is not just one convolution's, used once, and a parameter: then nothing can be
-    written back.
-    """
-    modules = dict(network.named_modules())
-    norms = _following_norms(network, graph)
-    used = [layer.module for layer in graph.layers if layer.op == "conv"]
+    """The home of every convolution of `graph`, by layer name, but for layers that have none: whose weight is not just
+    a parameter, scaled by channel."""
+    modules, norms = dict(network.named_modules()), _following_norms(network, graph)
+    parameters = dict(network.named_parameters(remove_duplicate=False))
     by_layer = {}
     for layer in graph.layers:
-        conv = modules.get(layer.module)
-        if layer.op != "conv" or not isinstance(conv, CONVOLUTIONS) or used.count(layer.module) > 1:
+        if layer.op != "conv" or layer.parameter not in parameters:
             continue
-        if "weight" not in dict(conv.named_parameters(recurse=False)):  # computed of others, as by a weight norm
-            continue
+        module = modules.get(layer.module)
+        bias = module.bias if isinstance(module, BIASED) else None
         folded = torch.from_numpy(np.asarray(graph.weights[f"{layer.name}.weight"], np.float64))
-        home = Home.of(layer, conv, norms.get(conv), folded)
+        home = Home.of(layer, parameters[layer.parameter], bias, norms.get(layer.module, ()), folded)
         if home is not None:
             by_layer[layer.name] = home
     return by_layer
 
 
-def _norm_scale(conv: Conv, norm: nn.BatchNorm2d | None) -> torch.Tensor:
+def _norm_scale(filters: int, norm: nn.BatchNorm2d | None) -> torch.Tensor:
     """What the norm after a convolution multiplies each filter by, (out,) float64."""
-    if norm is None:
-        return torch.ones(conv.out_channels, dtype=torch.float64)
-    assert norm.running_var is not None
+    if norm is None or norm.num_features != filters or norm.running_var is None:
+        return torch.ones(filters, dtype=torch.float64)
     deviation = (norm.running_var.detach().double() + norm.eps).sqrt()
     gamma = torch.ones_like(deviation) if norm.weight is None else norm.weight.detach().double()
     return gamma / deviation
+
+
+def _factors(
+    own: torch.Tensor, folded: torch.Tensor, scale: torch.Tensor
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Factors of the filters and of the channels that may make `own` the folded weight, likely ones first: the norm's
+    `scale`, with others of the filters, with others of the channels, with both in turn."""
+    ones = torch.ones(own.shape[1], dtype=torch.float64)
+    yield scale, ones
+    yield scale * _ratio(_scaled(own, scale, ones), folded, (1, 2, 3)), ones
+    factors, channels = scale, ones
+    for _ in range(TURNS):
+        channels = channels * _ratio(_scaled(own, factors, channels), folded, (0, 2, 3))
+        yield factors, channels
+        factors = factors * _ratio(_scaled(own, factors, channels), folded, (1, 2, 3))
+        yield factors, channels
+
+
+def _scaled(own: torch.Tensor, factors: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+    return own * factors[:, None, None, None] * channels[None, :, None, None]
 
 
 def _ratio(own: torch.Tensor, folded: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
@@ -120,11 +154,12 @@ def _close(own: torch.Tensor, folded: torch.Tensor) -> bool:
     return torch.allclose(own, folded, rtol=1e-4, atol=1e-7)
 
 
-def _following_norms(network: nn.Module, graph: Graph) -> dict[nn.Module, nn.BatchNorm2d]:
-    """The batch norm that reads each convolution's output, found by running the network once."""
+def _following_norms(network: nn.Module, graph: Graph) -> dict[str, list[nn.BatchNorm2d]]:
+    """The batch norms that read what each module answers, by the module's path, found by running the network once."""
+    paths = {module: path for path, module in network.named_modules()}
     sources: dict[int, nn.Module] = {}
     kept_alive: list[torch.Tensor] = []  # so that no two outputs have one identity
-    norms: dict[nn.Module, nn.BatchNorm2d] = {}
+    norms: dict[str, list[nn.BatchNorm2d]] = {}
 
     def after_conv(module: nn.Module, _: Any, output: torch.Tensor) -> None:
         sources[id(output)] = module
@@ -132,11 +167,11 @@ def _following_norms(network: nn.Module, graph: Graph) -> dict[nn.Module, nn.Bat
 
     def before_norm(module: nn.BatchNorm2d, inputs: tuple[Any, ...]) -> None:
         if id(inputs[0]) in sources:
-            norms[sources[id(inputs[0])]] = module
+            norms.setdefault(paths[sources[id(inputs[0])]], []).append(module)
 
     with eval_mode(network), torch.no_grad(), ExitStack() as hooks:
         for module in network.modules():
-            if isinstance(module, CONVOLUTIONS):
+            if isinstance(module, BIASED):
                 hooks.enter_context(module.register_forward_hook(after_conv))
             elif isinstance(module, nn.BatchNorm2d):
                 hooks.enter_context(module.register_forward_pre_hook(before_norm))
@@ -145,10 +180,10 @@ def _following_norms(network: nn.Module, graph: Graph) -> dict[nn.Module, nn.Bat
 
 
 def homeless(layer: str) -> UsageError:
-    """The error for a layer whose weight is no module's alone."""
+    """The error for a layer whose weight is no parameter's."""
     return UsageError(
-        f"layer {layer!r} has no convolution of its own in the network, so it cannot be pruned\n"
-        f"give each call a module of its own whose weight is a parameter"
+        f"the weight of layer {layer!r} is no parameter of the network, so it cannot be pruned\n"
+        f"compute it beforehand, and give a module that has it as a parameter"
     )
 
 
@@ -157,7 +192,8 @@ def adopt(network: nn.Module, before: Graph, after: Graph) -> None:
     """Give `network`, of which `before` was traced, the weights of `after`, in place.
 
     Raises:
-        UsageError: a convolution that changed has no home; nothing is changed then.
+        UsageError: a convolution that changed has no home, or layers that share a parameter changed in different ways;
+            nothing is changed then.
     """
     known = homes(network, before)
     changed = [
@@ -166,29 +202,49 @@ def adopt(network: nn.Module, before: Graph, after: Graph) -> None:
         if before.weights[name] is not after.weights[name]
         and not np.array_equal(before.weights[name], after.weights[name])
     ]
+    owned: list[tuple[torch.Tensor, torch.Tensor, str]] = []  # (of the network, what it becomes, layer)
     for name in changed:
         layer, _, kind = name.rpartition(".")
         if layer not in known or (kind == "bias" and not known[layer].can_shift):
             raise homeless(layer)
-    for name in changed:
-        layer, _, kind = name.rpartition(".")
-        new = torch.from_numpy(np.asarray(after.weights[name], np.float64))
+        home, new = known[layer], torch.from_numpy(np.asarray(after.weights[name], np.float64))
         if kind == "weight":
-            _set_weight(known[layer], new)
+            owned.append((home.parameter, _own_weight(home, new), layer))
         else:
-            _shift(known[layer], new - torch.from_numpy(np.asarray(before.weights[name], np.float64)))
+            shift = new - torch.from_numpy(np.asarray(before.weights[name], np.float64))
+            owned.append((*_own_shift(home, shift), layer))
+    for target, value in _agreed(owned):
+        target.copy_(value)
 
 
-def _set_weight(home: Home, folded: torch.Tensor) -> None:
-    scale = home.scale[:, None, None, None] * home.in_scale[None, :, None, None]
-    own = torch.where(scale != 0, folded / scale, home.weight.double() * (folded != 0))
-    home.conv.weight.copy_(swap_channels(own, home.conv.groups) if home.layer.transposed else own)
+def _agreed(owned: Sequence[tuple[torch.Tensor, torch.Tensor, str]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Each tensor of the network once, with the mean of what its uses ask for. Raises UsageError where they differ."""
+    asked: dict[int, list[tuple[torch.Tensor, torch.Tensor, str]]] = {}
+    for entry in owned:
+        asked.setdefault(id(entry[0]), []).append(entry)
+    agreed = []
+    for entries in asked.values():
+        target, first, layer = entries[0]
+        size = first.abs().max()
+        for _, value, other in entries[1:]:
+            if (value - first).abs().max() > SAME * size or ((value == 0) != (first == 0)).any():
+                raise UsageError(f"layers {layer!r} and {other!r} share a parameter, and their weights now differ")
+        agreed.append((target, torch.stack([value for _, value, _ in entries]).mean(0)))
+    return agreed
 
 
-def _shift(home: Home, change: torch.Tensor) -> None:
-    """Add `change`, (out,), to the folded bias."""
+def _own_weight(home: Home, folded: torch.Tensor) -> torch.Tensor:
+    """The parameter's values for a folded weight."""
+    scale = _scaled(torch.ones_like(folded), home.scale, home.in_scale)
+    own = torch.where(scale != 0, folded / scale, home.ordered(home.parameter.double()) * (folded != 0))
+    return home.unordered(own)
+
+
+def _own_shift(home: Home, change: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What of the network takes up `change`, (out,), of the folded bias; and what it becomes."""
     own = torch.where(home.scale != 0, change / home.scale, 0.0)
-    if home.conv.bias is not None:
-        home.conv.bias.copy_(home.conv.bias.double() + own)
-    elif home.norm is not None and home.norm.running_mean is not None:
-        home.norm.running_mean.copy_(home.norm.running_mean.double() - own)
+    if home.bias is not None:
+        return home.bias, home.bias.double() + own
+    assert home.norm is not None
+    assert home.norm.running_mean is not None
+    return home.norm.running_mean, home.norm.running_mean.double() - own

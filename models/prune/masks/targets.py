@@ -13,7 +13,7 @@ from torch import nn
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-from models.prune.masks.binding import homeless, homes
+from models.prune.masks.binding import Home, homeless, homes
 from models.prune.masks.build import mask
 
 
@@ -23,24 +23,28 @@ class Target:
 
     Attributes:
         name: of the parameter in the network.
-        weight: the parameter, (out, in, height, width), of a transposed convolution (in, out, height, width); its
-            values change as the network trains.
+        weight: the parameter, in the shape it has in the network; its values change as the network trains.
         sparsity: what it is to have.
-        importance: what magnitudes are multiplied by before they are compared, broadcast to the weight; None is 1.
+        home: where it is in the network, of its first use; knows its order.
+        importance: what magnitudes are multiplied by before they are compared, broadcast to (out, in / groups, height,
+            width); None is 1.
         norm: the batch norm after it, whose factors magnitudes are multiplied by, too; None where there is none.
-        transposed: it is the weight of a transposed convolution.
     """
 
     name: str
     weight: torch.Tensor
     sparsity: Sparsity
+    home: Home
     importance: np.ndarray | None = None
     norm: nn.BatchNorm2d | None = None
-    transposed: bool = False
 
     def ordered(self, values: torch.Tensor) -> torch.Tensor:
-        """Values of the weight's shape as (out, in, height, width); and back, since swapping twice changes nothing."""
-        return values.transpose(0, 1) if self.transposed else values
+        """Values of the weight's shape as (out, in / groups, height, width)."""
+        return self.home.ordered(values)
+
+    def unordered(self, values: torch.Tensor) -> torch.Tensor:
+        """The inverse of `ordered`."""
+        return self.home.unordered(values)
 
     def mask(self, values: torch.Tensor | None = None, sparsity: Sparsity | None = None) -> torch.Tensor:
         """What is kept of `values` (None: of the weight), bool on the weight's device.
@@ -55,7 +59,7 @@ class Target:
             factor = 1 / (self.norm.running_var.detach().double() + self.norm.eps).sqrt()
             factor = factor if self.norm.weight is None else factor * self.norm.weight.detach().double().abs()
             scores = scores * factor.cpu().numpy()[:, None, None, None]
-        return self.ordered(torch.tensor(mask(scores, sparsity or self.sparsity))).to(self.weight.device)
+        return self.unordered(torch.tensor(mask(scores, sparsity or self.sparsity))).to(self.weight.device)
 
 
 def find_targets(
@@ -75,18 +79,24 @@ def find_targets(
     lost = [layer for layer in plan.sparsities if layer not in known]
     if lost:
         raise homeless(lost[0])
-    chosen = {layer: known[layer] for layer in plan.sparsities}
-    return [
-        Target(
-            f"{home.name}.weight",
-            home.conv.weight,
-            plan.sparsities[layer],
-            weights.get(layer),
-            home.norm,
-            home.layer.transposed,
-        )
-        for layer, home in chosen.items()
-    ]
+    uses: dict[str, list[Home]] = {}
+    for layer in plan.sparsities:
+        uses.setdefault(known[layer].name, []).append(known[layer])
+    return [_target(alike, plan, weights) for alike in uses.values()]
+
+
+def _target(uses: Sequence[Home], plan: Plan, importance: Mapping[str, np.ndarray]) -> Target:
+    """The target of one parameter; importances of several uses add up as squares."""
+    first, norms = uses[0], {id(home.norm): home.norm for home in uses}
+    given = [importance[home.layer.name] for home in uses if home.layer.name in importance]
+    return Target(
+        first.name,
+        first.parameter,
+        plan.sparsities[first.layer.name],
+        first,
+        np.sqrt(np.sum([np.square(values) for values in given], axis=0)) if given else None,
+        first.norm if len(norms) == 1 else None,
+    )
 
 
 class Masks:
@@ -115,7 +125,7 @@ class Masks:
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:
         """Set to zero what is masked in any copy of the network. Raises KeyError for one without these parameters."""
-        parameters = dict(model.named_parameters())
+        parameters = dict(model.named_parameters(remove_duplicate=False))
         for name in self.held:
             parameters[name].mul_(self._on(name, parameters[name]))
 

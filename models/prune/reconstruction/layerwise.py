@@ -7,7 +7,7 @@ arXiv:1505.06798).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from models.graph.layer import Layer
-from models.plans.sparsity import Sparsity, WeightShape
+from models.plans.sparsity import Sparsity
 from models.prune.reconstruction.problem import Problem
-from models.prune.reconstruction.selection import select
+from models.prune.reconstruction.selection import Selection, join_selections, select
 from models.prune.reconstruction.surgeon import Solver
+from models.prune.reconstruction.uses import WeightUse, join, split
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class ReconstructionSettings:
     """How layers are reconstructed.
 
     Attributes:
-        samples: output positions each layer is solved on, drawn from all calibration inputs; layers of several groups,
-            which have few columns each, take a quarter.
+        samples: output positions each layer is solved on, drawn from all calibration inputs; layers of several groups
+            with few columns each take less, down to a quarter; layers that share a weight share them.
         ridge: pull towards the old weights, relative to the mean of H's diagonal.
         share: of the units that are left, so many are removed between two looks at the costs.
         rectify: how often the targets before a ReLU are moved.
@@ -47,58 +48,76 @@ class ReconstructionSettings:
     seed: int = 0
 
 
+#: positions for each column of a layer of several groups, if that is less than `samples`
+SAMPLES_OF_COLUMN = 20
 DEFAULTS = ReconstructionSettings()
 #: settings by the names of models.prune.settings.RECONSTRUCTIONS
 EFFORTS = {"full": DEFAULTS, "quick": ReconstructionSettings(samples=3_000, rectify=1, attention=0.0)}
 
 
-def solve_layer(
-    layer: Layer,
+def solve_uses(
+    uses: Sequence[WeightUse],
     sparsity: Sparsity | None,
-    drawn: Problem,
     settings: ReconstructionSettings,
     importance: np.ndarray | None = None,
-) -> dict[str, torch.Tensor]:
-    """The layer's new weight and bias, by their names in the graph; `importance` as for `select`."""
+) -> dict[str, dict[str, torch.Tensor]]:
+    """The new weight and bias of the layers that have one weight, by layer and by their names in the graph.
+
+    Args:
+        importance: as for `select`.
+    """
+    layer, drawn = uses[0].layer, join(uses)
     with torch.inference_mode():
-        if layer.groups == 1:
-            return name_tensors(layer, _solve_one(layer.weight_shape, sparsity, drawn, settings, importance))
-        return name_tensors(layer, _solve_groups(drawn, settings))
+        if sparsity is None and layer.groups > 1:
+            return split(uses, _solve_groups(drawn, settings))
+        h, ridge = inputs_moment(drawn, settings.ridge)
+        kept = None
+        if sparsity is not None:
+            g = cross_moment(drawn, drawn.targets, ridge)
+            kept = order_units(layer, h, g, sparsity, settings.share, importance).mask(sparsity)
+        return split(uses, solve_with(kept, drawn, h, ridge, settings.rectify))
 
 
-def name_tensors(layer: Layer, solution: torch.Tensor) -> dict[str, torch.Tensor]:
-    """(groups, filters, columns) as the layer's weight and bias, float32, by their names in the graph."""
-    columns = prod(layer.weight_shape[1:])
-    new = solution.flatten(0, 1).float()
-    result = {f"{layer.name}.weight": new[:, :columns].reshape(layer.weight_shape).contiguous()}
-    return {**result, f"{layer.name}.bias": new[:, columns].contiguous()} if layer.bias else result
-
-
-def _solve_one(
-    shape: WeightShape,
-    sparsity: Sparsity | None,
-    drawn: Problem,
-    settings: ReconstructionSettings,
-    importance: np.ndarray | None,
-) -> torch.Tensor:
-    """(1, filters, columns) of a layer of one group."""
-    h, ridge = inputs_moment(drawn, settings.ridge)
-    g = cross_moment(drawn, drawn.targets, ridge)
-    kept = None
-    if sparsity is not None:
-        kept = select(h[0].numpy(), g[0].numpy(), sparsity, shape, settings.share, importance).mask(sparsity)
-    return solve_with(kept, drawn, h, ridge, settings.rectify)
+def order_units(
+    layer: Layer,
+    h: torch.Tensor,
+    g: torch.Tensor,
+    sparsity: Sparsity,
+    share: float,
+    importance: np.ndarray | None = None,
+) -> Selection:
+    """The order in which a layer's units go, each group of the convolution by its own inputs; arguments as for
+    `select`, h and g of every group."""
+    filters, (channels, *taps) = layer.weight_shape[0] // layer.groups, layer.weight_shape[1:]
+    parts = [
+        select(
+            h[group].numpy(),
+            g[group].numpy(),
+            sparsity,
+            (filters, channels, taps[0], taps[1]),
+            share,
+            None if importance is None else importance[group * filters : (group + 1) * filters],
+        )
+        for group in range(layer.groups)
+    ]
+    return join_selections(layer.weight_shape, parts)
 
 
 def solve_with(
     kept: np.ndarray | None, drawn: Problem, h: torch.Tensor, ridge: torch.Tensor, rectify: int
 ) -> torch.Tensor:
-    """(1, filters, columns) of a layer of one group, zero where `kept`, bool of the weight's shape, is false."""
-    columns = np.ones((drawn.old.shape[1], drawn.old.shape[2]), bool)
+    """(groups, filters, columns) of a layer, zero where `kept`, bool of the weight's shape, is false."""
+    groups, filters, width = drawn.old.shape
+    columns = np.ones((groups, filters, width), bool)
     if kept is not None:
-        columns[:, : prod(kept.shape[1:])] = kept.reshape(len(kept), -1)
-    solver = Solver(h[0].numpy(), columns)
-    return _rectify(drawn, ridge, lambda cross: torch.from_numpy(solver(cross[0].numpy()))[None], rectify)
+        columns[:, :, : prod(kept.shape[1:])] = kept.reshape(groups, filters, -1)
+    solvers = [Solver(h[group].numpy(), columns[group]) for group in range(groups)]
+
+    def solve(cross: torch.Tensor) -> torch.Tensor:
+        solved = [solver(cross[group].numpy()) for group, solver in enumerate(solvers)]
+        return torch.from_numpy(np.stack(solved))
+
+    return _rectify(drawn, ridge, solve, rectify)
 
 
 def _solve_groups(drawn: Problem, settings: ReconstructionSettings) -> torch.Tensor:
@@ -108,6 +127,14 @@ def _solve_groups(drawn: Problem, settings: ReconstructionSettings) -> torch.Ten
     return _rectify(
         drawn, ridge, lambda cross: torch.cholesky_solve(cross.mT, factor).mT.contiguous(), settings.rectify
     )
+
+
+def samples_of(layer: Layer, settings: ReconstructionSettings, uses: int = 1) -> int:
+    """Positions to draw of a layer whose weight has so many uses."""
+    samples = settings.samples
+    if layer.groups > 1:
+        samples = min(samples, max(samples // 4, SAMPLES_OF_COLUMN * prod(layer.weight_shape[1:])))
+    return max(1, samples // uses)
 
 
 def _rectify(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -75,3 +76,10 @@ def select(
     rows = [dense[first : first + size] for first in range(0, shape[0], size)]
     order = partial(removals, inverse, labels=labels, keep=keep, share=share)
     return Selection(shape, tuple(map_matrices(order, rows)))
+
+
+def join_selections(shape: WeightShape, parts: Sequence[Selection]) -> Selection:
+    """The selections of a convolution's groups as one of its whole weight."""
+    scores = [part.scores for part in parts if part.scores is not None]
+    groups = tuple(removed for part in parts for removed in part.groups)
+    return Selection(shape, groups, np.concatenate(scores) if scores else None)

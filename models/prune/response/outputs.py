@@ -12,20 +12,21 @@ import numpy as np
 import torch
 
 from models.accuracy.divergence import divergence
-from models.graph.layer import Layer
 from models.graph.network import Graph
+from models.graph.tied import tied_layers
 from models.plans.sparsity import Sparsity
 from models.prune.reconstruction.layerwise import (
     DEFAULTS,
     ReconstructionSettings,
     cross_moment,
     inputs_moment,
-    name_tensors,
+    order_units,
+    samples_of,
     solve_with,
 )
 from models.prune.reconstruction.problem import problem
-from models.prune.reconstruction.selection import select
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
+from models.prune.reconstruction.uses import WeightUse, inputs_at, join, split
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -42,12 +43,13 @@ def layer_curves(
     """Divergence by fraction of zeros, layer after layer, in the order of the graph.
 
     Args:
-        layers: names of convolutions; those that cannot have any of the zeros have an empty curve.
+        layers: names of convolutions, of tied ones the first; those that cannot have any of the zeros have an empty
+            curve.
         family: the sparsity of which `zeros` take the place of its own.
         fitted: (N, *graph.input_shape) float32: masks and weights are found on these.
         judged: others of that kind: the divergence is of these.
     """
-    weights = torch_weights(graph)
+    weights, tied = torch_weights(graph), tied_layers(graph.layers)
     held = {graph.input: torch.from_numpy(judged)}
     for layer in graph.layers:
         held[layer.name] = forward(layer, [held[name] for name in layer.inputs], weights)
@@ -58,8 +60,12 @@ def layer_curves(
         if layer.name in left:
             left.remove(layer.name)
             curve = {}
-            for share, new in _prune(layer, family, zeros, fit, weights, settings, generator):
-                curve[share] = divergence(_outputs_with(graph, held, weights, layer.name, new), _outputs(graph, held))
+            members = [member for member in _members(family, zeros) if member.applies_to(layer) is None]
+            if members:
+                names = tied.get(layer.name, (layer.name,))
+                uses = _uses(graph, names, fit, weights, settings, generator)
+                for share, new in _prune(uses, members, settings):
+                    curve[share] = divergence(_outputs_with(graph, held, weights, new), _outputs(graph, held))
             yield layer.name, curve
         if not left:
             return
@@ -68,29 +74,36 @@ def layer_curves(
             del fit[name]
 
 
-def _prune(
-    layer: Layer,
-    family: Sparsity,
-    zeros: Sequence[float],
+def _uses(
+    graph: Graph,
+    names: Sequence[str],
     fit: Tensors,
     weights: Tensors,
     settings: ReconstructionSettings,
     generator: torch.Generator,
-) -> Iterator[tuple[float, dict[str, torch.Tensor]]]:
-    """(zeros, weights and bias of the layer with them), for those it can have."""
-    members = [member for member in _members(family, zeros) if member.applies_to(layer) is None]
-    if not members:
-        return
-    inputs = [fit[name] for name in layer.inputs]
+) -> list[WeightUse]:
+    """The uses of the weight of the layer names[0], with their problems."""
+    read, uses = inputs_at(graph, names, fit, fit, weights), []
+    for name in names:
+        layer = graph.layer(name)
+        drawn = problem(layer, *read[name], weights, samples_of(layer, settings, len(names)), generator)
+        uses.append(WeightUse.of(layer, drawn, names[0], weights))
+    return uses
+
+
+def _prune(
+    uses: Sequence[WeightUse], members: Sequence[Sparsity], settings: ReconstructionSettings
+) -> Iterator[tuple[float, dict[str, dict[str, torch.Tensor]]]]:
+    """(zeros, weights and biases with them, by layer), for sparsities of one family."""
     with torch.inference_mode():
-        drawn = problem(layer, inputs, inputs, weights, settings.samples, generator)
+        drawn = join(uses)
         h, ridge = inputs_moment(drawn, settings.ridge)
         g = cross_moment(drawn, drawn.targets, ridge)
         most = max(members, key=lambda member: member.zeros)
-        order = select(h[0].numpy(), g[0].numpy(), most, layer.weight_shape, settings.share)
+        order = order_units(uses[0].layer, h, g, most, settings.share)
     for member in members:
         with torch.inference_mode():
-            solution = name_tensors(layer, solve_with(order.mask(member), drawn, h, ridge, settings.rectify))
+            solution = split(uses, solve_with(order.mask(member), drawn, h, ridge, settings.rectify))
         yield member.zeros, solution
 
 
@@ -104,11 +117,11 @@ def _outputs(graph: Graph, held: Tensors) -> list[torch.Tensor]:
     return [held[name] for name in graph.outputs]
 
 
-def _outputs_with(graph: Graph, held: Tensors, weights: Tensors, changed: str, new: Tensors) -> list[torch.Tensor]:
-    """The outputs where one layer has other weights; `held` is every tensor of the dense network."""
+def _outputs_with(graph: Graph, held: Tensors, weights: Tensors, new: Mapping[str, Tensors]) -> list[torch.Tensor]:
+    """The outputs where some layers have other weights; `held` is every tensor of the dense network."""
     fresh: dict[str, torch.Tensor] = {}
     for layer in graph.layers:
-        if layer.name == changed or any(name in fresh for name in layer.inputs):
-            own = {**weights, **new} if layer.name == changed else weights
+        if layer.name in new or any(name in fresh for name in layer.inputs):
+            own = {**weights, **new.get(layer.name, {})}
             fresh[layer.name] = forward(layer, [fresh.get(name, held[name]) for name in layer.inputs], own)
     return [fresh.get(name, held[name]) for name in graph.outputs]
