@@ -11,6 +11,7 @@ from codegen.kernels.pack import PackedColumns, pack_columns
 from codegen.kernels.workload import Weights, Workload
 from codegen.schedules.phases import Phases
 from codegen.schedules.sparse_tiles import plane_offsets
+from models.graph.layer import Layer
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class ColumnLists:
 
     Attributes:
         packed: an entry's `channel` is its number among `first`; its weights are [channel of the entry][filter].
-        first: first input channel of each block of channels. The last block begins lower where it would reach beyond
-            the input; what it shares with the one before has zero weights.
+        first: first input channel of each block of channels, counted within a group of the convolution. The last block
+            begins lower where it would reach beyond the group; what it shares with the one before has zero weights.
         channels: of an entry.
     """
 
@@ -32,12 +33,11 @@ class ColumnLists:
     def of(
         cls, weight: np.ndarray, filters: int, channels: int = 1, order: str = "channel", longest_first: bool = False
     ) -> ColumnLists:
-        """The lists of a weight (out, in, kernel height, kernel width).
+        """The lists of a weight (out, in / groups, kernel height, kernel width).
 
         Args:
-            weight: of a convolution of one group.
-            filters: of a group of the kernel.
-            channels: of an entry, at most the layer's.
+            filters: of a group of the kernel; in a convolution of several groups they divide those of each.
+            channels: of an entry, at most those that a filter reads.
             order, longest_first: as for `pack_columns`.
         """
         out, whole, height, width = weight.shape
@@ -68,9 +68,21 @@ class ColumnLists:
         bias[:out] = weights.bias_or_zero(out)
         arrays = {"weight": packed.weight.ravel(), "bias": bias.reshape(groups, filters)[packed.groups].ravel()}
         ky, kx = np.divmod(packed.position, width)
-        arrays["offset"] = plane_offsets(workload, self.first[packed.channel], ky, kx, phases)
+        channel = self.first[packed.channel] + self._group_starts(workload.layer, filters)
+        arrays["offset"] = plane_offsets(workload, channel, ky, kx, phases)
         if packed.common_length is None:
             arrays["starts"] = packed.starts
         if self.is_sorted:
             arrays["groups"] = packed.groups
         return {name: array if array.size else np.zeros(1, array.dtype) for name, array in arrays.items()}
+
+    def _group_starts(self, layer: Layer, filters: int) -> np.ndarray:
+        """The first input channel of the convolution's group that each entry is of."""
+        packed = self.packed
+        group = packed.groups.repeat(packed.lengths) * filters // filters_of_group(layer)
+        return group * layer.weight_shape[1]
+
+
+def filters_of_group(layer: Layer) -> int:
+    """Filters of each group of a convolution."""
+    return layer.out_shape[0] // layer.groups

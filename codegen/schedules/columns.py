@@ -3,7 +3,8 @@
 For block-punched, column and connectivity sparsity (GRIM, Niu et al. 2021; YOLObile, Cai et al. 2021). A work-item
 computes one filter group on one pixel tile: it loops over the group's list of columns, each an offset into the input's
 planes with channel and position folded into one number, and one weight per filter. A list entry may stand for several
-neighbouring channels, whose planes are then read at a fixed distance.
+neighbouring channels, whose planes are then read at a fixed distance. Of a convolution in several groups a filter
+group lies within one of them, and its columns are of that group's channels.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from codegen.kernels.builder import function, put, registers
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules import phases
-from codegen.schedules.column_lists import ColumnLists
+from codegen.schedules.column_lists import ColumnLists, filters_of_group
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.products import MOST_VECTORS, padding
 from codegen.schedules.rule import Rule
@@ -78,7 +79,9 @@ def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
     Of stride 2 on a CPU, first with the columns split (where `phases` is preferred), then some without.
     """
     layer, sparsity = workload.layer, workload.sparsity
-    if not layer.convolves or layer.groups != 1 or sparsity is None or sparsity.pattern == "pattern":
+    if not layer.convolves or sparsity is None or sparsity.pattern == "pattern":
+        return []
+    if layer.groups > 1 and filters_of_group(layer) % sparsity.block[0]:
         return []
     plain = _space(workload, profile, sparsity, 0)
     if profile.gpu != "cpu" or not phases.legal(workload):
@@ -99,7 +102,7 @@ def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int)
     band, height = _band(workload, profile, sparsity), workload.output.height
     first = place(shapes[0], band)
     choices = [first, place(shapes[0], 0), place(shapes[0], height)]
-    if sparsity.block[1] > 1 and layer.in_shapes[0][0] >= sparsity.block[1]:
+    if 1 < sparsity.block[1] <= layer.weight_shape[1]:
         choices.append(replace(first, channels=sparsity.block[1]))
     if layer.kernel == (1, 1):
         choices.append(replace(first, unroll=2))
@@ -153,8 +156,10 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTil
     assert weights.weight is not None
     if tile.split and not phases.legal(workload):
         raise ValueError(f"columns are split at stride 2 and within the borders only, not for {workload.label}")
+    if workload.layer.groups > 1 and filters_of_group(workload.layer) % tile.filters:
+        raise ValueError(f"blocks of {tile.filters} filters do not divide the groups of {workload.label}")
     halves = phases.Phases(workload) if tile.split else None
-    tile = replace(tile, channels=min(tile.channels, workload.layer.in_shapes[0][0]))
+    tile = replace(tile, channels=min(tile.channels, workload.layer.weight_shape[1]))
     lists = ColumnLists.of(weights.weight, tile.filters, tile.channels, tile.order, bool(tile.sorted))
     constants = lists.constants(workload, weights, tile.filters, halves)
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)

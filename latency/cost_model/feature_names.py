@@ -5,13 +5,14 @@ list them.
 from __future__ import annotations
 
 #: raised whenever a column changes its meaning
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 
 #: classes of kernels that have a column of their own
 CLASSES = (
     "direct", "pointwise", "vector", "strided", "grouped", "depthwise", "phases", "image",
     "winograd2", "winograd4", "winograd_sparse2", "winograd_sparse4", "columns", "pattern", "pool",
-    "constants", "depthwise3x3",
+    "constants", "depthwise3x3", "transposed", "matmul", "reduce", "rearrange", "elementwise", "concat", "resize",
+    "taps", "regions", "global_pool",
 )  # fmt: skip
 
 #: fields of schedules' configurations that have a column of their own; others are left out
@@ -100,6 +101,11 @@ COLUMNS: dict[str, str] = {
     "item_weights": "bytes of weights / work-items",
     **{f"items_{least}": f"item_macs x work_items, counting at least {least} of them" for least in IN_FLIGHT},
     **{f"outputs_{least}": f"depth x output elements / 4, counting at least {least} of them" for least in IN_FLIGHT},
+    "combined": "elements that one statistic of a reduction or one position of a pool combines, 0 of other layers",
+    "cells": "statistics of a reduction, 0 of other layers",
+    "exponentials": "results of a softmax, 0 of other layers",
+    "seams": "elements of a rearrangement that are not next to their left neighbour in the source, 0 of other layers",
+    "apart": "whether a product reads neighbours along its row that lie apart",
     "winograd_legal": "whether a Winograd transform can compute it",
     "winograd_tiles": "tiles of that transform",
     "winograd_macs": "multiply-adds of its products",

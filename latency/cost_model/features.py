@@ -15,6 +15,8 @@ from latency.cost_model.feature_names import CLASSES, CONFIG, IN_FLIGHT, NAMES
 from latency.cost_model.work_counts import Work, count, reads_sparsity
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
+from models.graph.index_map import IndexMap
+from models.graph.layer import Layer
 
 #: a work-group's worth of work-items where waves are counted on devices that run them one by one or in small steps
 LEAST_WAVE = 64
@@ -39,6 +41,7 @@ def _row(sample: Sample, hardware: Hardware) -> list[float]:
         **_occupancy(sample, work),
         **_parallelism(work, hardware),
         **_sparsity(sample, work),
+        **_combining(sample.layer),
         **_kernel(sample),
     }
     return [values[name] for name in NAMES]  # a column that is not computed is a KeyError in every test
@@ -198,6 +201,31 @@ def _sparsity(sample: Sample, work: Work) -> dict[str, float]:
             "free": not sparsity.balanced,
         }
     return {**values, "kept": work.kept, "skips_zeros": reads_sparsity(sample.kernel)}
+
+
+def _combining(layer: Layer) -> dict[str, float]:
+    """What layers do that are no convolutions: combine elements, move them, multiply tensors."""
+    volume, combined, cells = prod(layer.out_shape), 0, 0
+    if layer.reduction is not None:
+        combined = layer.reduction.count(layer.in_shapes[0])
+        cells = prod(layer.in_shapes[0]) // combined
+    elif layer.op in ("max_pool", "avg_pool"):
+        combined = prod(layer.kernel)
+    product = layer.product
+    return {
+        "combined": combined,
+        "cells": cells,
+        "exponentials": volume if layer.op == "softmax" else 0,
+        "seams": sum(_seams(move.index_map) for move in layer.moves),
+        "apart": product is not None and product.right.steps[-2] != (0, 0, 1),
+    }
+
+
+def _seams(index_map: IndexMap) -> int:
+    """Elements of a map whose source does not follow that of their left neighbour; the first of each row is one."""
+    *others, row = index_map.tables()
+    breaks = 1 + int((np.diff(row) != 1).sum())
+    return breaks * prod(len(table) for table in others)
 
 
 def _kernel(sample: Sample) -> dict[str, float]:

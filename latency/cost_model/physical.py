@@ -27,7 +27,7 @@ TERMS = (
     "one", "grids", "macs_kept", "macs_slices", "macs_tiles", "winograd_macs", "loads_input", "loads_weights",
     "bytes_in", "bytes_out", "bytes_weights", "bytes_index", "bytes_addends", "bytes_scratch",
     "item_macs", "wave_macs", "turn_macs", "turn_loads", "work_groups", "group_turns", "work_items", "item_weights",
-    "depth", "root_work",
+    "depth", "root_work", "cells", "exponentials", "seams",
     *(f"{name}_{least}" for name in ("items", "outputs") for least in IN_FLIGHT),
 )  # fmt: skip
 

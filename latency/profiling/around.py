@@ -83,16 +83,20 @@ def sampled_layer(bases: Sequence[Layer], point: np.ndarray) -> Layer:
     side = _otherwise(KERNELS, base.kernel[0], point[5])
     stride = _otherwise((1, 2), base.stride[0], point[6])
     dilation = _otherwise((1, 2), base.dilation[0], point[7]) if side > 1 else 1
-    depthwise = (base.groups > 1) != (point[8] < OTHERWISE / 4)
+    was_depthwise = 1 < base.groups == base.in_shapes[0][0]
+    depthwise = was_depthwise != (point[8] < OTHERWISE / 4)
+    groups = channels if depthwise else 1 if was_depthwise else base.groups
     if depthwise:
         filters = channels
+    elif groups > 1:
+        channels, filters = (groups * max(1, round(size / groups)) for size in (channels, filters))
     padding = dilation * (side - 1) // 2
     rows, columns = ((size - 1) // stride + 1 for size in (height, width))
     out_shape = (filters, rows, columns)
     names = tuple(f"in{number}" for number in range(len(base.inputs)))
     return Layer(
         "sampled", "conv", names, ((channels, height, width), *[out_shape] * (len(names) - 1)), out_shape,
-        (side, side), (stride, stride), (padding, padding), (dilation, dilation), channels if depthwise else 1,
+        (side, side), (stride, stride), (padding, padding), (dilation, dilation), groups,
         bias=base.bias, epilogue=base.epilogue,
     )  # fmt: skip
 

@@ -145,21 +145,32 @@ def default_sparsities(layer: Layer, profile: Profile) -> list[Sparsity]:
     """What a convolution is timed under unless asked otherwise: neighbours in the list differ in all they can.
 
     Columns are shared by as many filters as a kernel of two vectors of pixels has accumulators for, and by FINE, which
-    costs less accuracy; whole kernels are removed for FINE filters together.
+    costs less accuracy; whole kernels are removed for FINE filters together. In a convolution of several groups these
+    numbers are the largest below that divide the filters of a group.
     """
     filters = max(profile.accumulators // 2, 1)
-    blocks = [
+    wanted = [
         ("columns", (filters if filters != FINE else 2 * FINE, 1)),
         ("block_punched", (8, 4)),
         ("columns", (FINE, 1)),
     ]
     if layer.kernel != (1, 1):
-        blocks.append(("connectivity", (FINE, 1)))
+        wanted.append(("connectivity", (FINE, 1)))
+    blocks = [(pattern, (_filters_that_divide(layer, most), channels)) for pattern, (most, channels) in wanted]
+    blocks = list(dict.fromkeys(blocks))
     sparsities = []
     for turn in range(len(DEFAULT_ZEROS)):
         for number, (pattern, block) in enumerate(blocks):
             sparsities.append(Sparsity(pattern, DEFAULT_ZEROS[(turn + number + 2) % len(DEFAULT_ZEROS)], block))
     return sparsities
+
+
+def _filters_that_divide(layer: Layer, most: int) -> int:
+    """The largest number up to `most` that divides a group's filters; `most` itself for a layer of one group."""
+    if layer.groups == 1:
+        return most
+    of_group = layer.out_shape[0] // layer.groups
+    return max(number for number in range(1, most + 1) if of_group % number == 0)
 
 
 def runs(groups: Iterable[Group], variants: int = RUN_VARIANTS) -> list[Group]:

@@ -11,8 +11,14 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from fleetpose.codec import decode, encode
+from models.graph.index_map import Move
 from models.graph.layer import Layer, Shape, Step
+from models.graph.product import Product
+from models.graph.reduction import Reduction
 
+#: what only some ops have, and its type
+LATER: dict[str, Any] = {"reduction": Reduction, "product": Product, "moves": tuple[Move, ...]}
 #: what of a device's description says whether two times are of the same device
 IDENTITY = ("profile", "name", "driver")
 
@@ -53,8 +59,9 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
         "count_include_pad": layer.count_include_pad,
     }
     # what came later is named only where it is not the default, so that older records keep their ids
-    later = {"transposed": layer.transposed, "divisor": layer.divisor, "scale": list(layer.scale)}
-    return {**values, **{name: value for name, value in later.items() if value not in (False, 0, [0.0, 0.0])}}
+    later = {"transposed": layer.transposed, "divisor": layer.divisor, "scale": list(layer.scale), "fill": layer.fill}
+    later |= {name: encode(getattr(layer, name)) for name in LATER}
+    return {**values, **{name: value for name, value in later.items() if value not in (False, 0, [0.0, 0.0], None, [])}}
 
 
 def layer_from_dict(values: Mapping[str, Any]) -> Layer:
@@ -69,6 +76,9 @@ def layer_from_dict(values: Mapping[str, Any]) -> Layer:
     others = {**fields, **pairs, "epilogue": steps}
     if "scale" in others:
         others["scale"] = tuple(others["scale"])
+    for name, kind in LATER.items():
+        if name in others:
+            others[name] = decode(kind, others[name], name)
     return Layer(name="", inputs=("",) * len(shapes), in_shapes=shapes, out_shape=out_shape, **others)
 
 

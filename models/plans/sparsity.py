@@ -145,6 +145,11 @@ class Sparsity:
         """Why a layer cannot have this sparsity; None if it can. Whether it should is not asked."""
         if (reason := refuse_any(layer)) is not None:
             return reason
+        if layer.groups > 1 and self.pattern == "pattern":
+            return "kernel patterns are of convolutions in one group"
+        if (layer.out_shape[0] // layer.groups) % self.block[0] and layer.groups > 1:
+            of_group = layer.out_shape[0] // layer.groups
+            return f"blocks of {self.block[0]} filters do not divide its groups of {of_group}"
         if self.pattern == "pattern" and layer.transposed:
             return "kernel patterns are of 3x3 kernels, which a transposed convolution takes apart"
         if self.pattern == "pattern" and layer.kernel != (3, 3):
@@ -160,8 +165,8 @@ def refuse_any(layer: Layer) -> str | None:
         return f"a {layer.op} has no weights"
     if layer.groups > 1 and layer.weight_shape[1] == 1:
         return "a depthwise convolution has one input channel per filter, and few weights to choose from"
-    if layer.groups > 1:
-        return "a grouped convolution has few channels per filter; none of the patterns fits"
+    if layer.groups == layer.out_shape[0] > 1:
+        return "a convolution with one filter per group has none that could share its zeros"
     if layer.out_shape[0] == 1:
         return "a convolution with one output channel has a single filter, which shares its zeros with no other"
     if layer.in_shapes[0][0] == 1:

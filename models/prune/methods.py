@@ -83,13 +83,14 @@ def constraint_for(
 
 
 def input_norms(graph: Graph, plan: Plan, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Root mean square of each input channel, (1, in, 1, 1), of every layer the plan prunes."""
+    """Root mean square of what each weight of every pruned layer multiplies: (out, in / groups, 1, 1), by layer."""
     weights, norms = torch_weights(graph), {}
     held = {graph.input: torch.from_numpy(np.ascontiguousarray(inputs, np.float32))}
     for layer, finished in with_last_reads(graph):
         if layer.name in plan.sparsities:
             squares = held[layer.inputs[0]].square().mean(dim=(0, 2, 3), keepdim=True)
-            norms[layer.name] = squares.sqrt().numpy()
+            of_group = squares.sqrt().reshape(layer.groups, -1, 1, 1)
+            norms[layer.name] = of_group.repeat_interleave(layer.out_shape[0] // layer.groups, 0).numpy()
         held[layer.name] = forward(layer, [held[name] for name in layer.inputs], weights)
         for name in finished:
             del held[name]

@@ -33,6 +33,13 @@ LAYERS = {
     "7x7 stride 2": window("conv", (3, 13), (30, 34), (7, 7), stride=(2, 2)),
     "16x16 stride 16": window("conv", (3, 8), (64, 64), (16, 16), (16, 16), (0, 0)),
 }
+GROUPED = {
+    "3x3 groups 2": window("conv", (14, 32), (9, 33), (3, 3), groups=2, epilogue=(RELU,)),
+    "3x3 groups 5": window("conv", (15, 40), (11, 20), (3, 3), groups=5, epilogue=(ADD, RELU)),
+    "3x3 groups 3 stride 2": window("conv", (21, 24), (17, 33), (3, 3), (2, 2), groups=3),
+    "1x1 groups 4": window("conv", (36, 32), (6, 46), groups=4, epilogue=(RELU,), bias=False),
+    "5x5 groups 2 dilated": window("conv", (6, 16), (12, 19), (5, 5), dilation=(2, 2), groups=2),
+}
 BLOCKS = ("columns:{}:4x1", "columns:{}:8x1", "block_punched:{}:8x4", "block_punched:{}:16x4", "connectivity:{}:8x8")
 
 
@@ -66,6 +73,29 @@ def test_sparse_columns_are_right_for_layers_and_configurations(host, name, numb
         sparsity=sparsity,
         choice=ScheduleChoice("columns", columns(sparsity, number)),
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "block"), sweep.pairs(GROUPED, [*BLOCKS[:2], "block_punched:{}:8x2", "connectivity:{}:4x1"])
+)
+def test_sparse_columns_are_right_for_groups(host, name, block):
+    """Configurations of the space, and one that is not in it."""
+    layer, text = GROUPED[name], block.format(0.6) + (":free" if "3" in name else "")
+    sparsity = Sparsity.parse(text)
+    assert sparsity.applies_to(layer) is None
+    workload = standalone_planes(layer, host.profile.lanes, (2, 2), sparsity=sparsity)
+    choices = [choice for choice in candidates(workload, host.profile) if choice.schedule == "columns"]
+    assert choices[0] == default_choice(workload, host.profile)
+    for choice in [*sweep.sample(choices), ScheduleChoice("columns", ColumnTile(2, 1, 2, channels=2, sorted=1))]:
+        check(host, layer, (2, 2), choice=choice, sparsity=sparsity)
+
+
+def test_columns_of_several_groups_lie_within_one(host):
+    layer = GROUPED["3x3 groups 5"]  # 8 filters each
+    with pytest.raises(ValueError, match="blocks of 3 filters do not divide"):
+        check(
+            host, layer, sparsity=Sparsity.parse("columns:0.5:4x1"), choice=ScheduleChoice("columns", ColumnTile(3, 1))
+        )
 
 
 @pytest.mark.parametrize("zeros", [0.5556, 0.7, 0.75, 0.875, 0.999])

@@ -71,6 +71,25 @@ def test_a_layer_gets_the_variants_it_can_have():
     assert len({each.pattern for each in own[1:5]}) >= 3, "the first ones differ in pattern"
 
 
+def test_grouped_layers_have_variants_of_blocks_that_divide_their_groups():
+    grouped = replace(conv("a", "x", 48, 48), groups=8)  # 6 filters each
+    own = variants_of(grouped, (), PROFILE)
+    assert {each.block[0] for each in own if each} == {3, 6}
+    assert all(variant in own for variant in default_sparsities(grouped, PROFILE))
+    assert variants_of(replace(grouped, groups=48), (), PROFILE) == (None,)
+
+
+def test_samples_around_grouped_layers_keep_their_groups():
+    group = network_groups([graph()], PROFILE)[0]
+    grouped = replace(conv("a", "x", 48, 48), groups=8)
+    sampled = sample_around([replace(group, workload=replace(group.workload, layer=grouped))], 30, PROFILE)
+    layers = [each.workload.layer for each in sampled]
+    kinds = {each.groups if each.groups == 8 else each.groups == each.in_shapes[0][0] for each in layers}
+    assert 8 in kinds
+    assert all(each.in_shapes[0][0] % each.groups == each.out_shape[0] % each.groups == 0 for each in layers)
+    assert any(len(each.sparsities) > 1 for each in sampled)
+
+
 @pytest.mark.parametrize(("name", "filters"), [("host", 12), ("host-avx2", 6), ("mali-g76", 8), ("adreno-640", 8)])
 def test_blocks_are_what_the_registers_hold(name, filters):
     profile = load_profile(name)

@@ -48,12 +48,14 @@ def network() -> nn.Module:
 
 
 def sparse_plan(graph) -> Plan:
-    names = [layer.name for layer in graph.layers if layer.op == "conv" and layer.module in ("up", "shuffled")]
+    names = [
+        layer.name for layer in graph.layers if layer.op == "conv" and layer.module in ("up", "shuffled", "grouped")
+    ]
     return Plan.of("net", graph.layers, dict.fromkeys(names, SPARSITY))
 
 
 @pytest.mark.parametrize("solved", [True, False], ids=["reconstructed", "masked"])
-def test_transposed_layers_are_pruned_and_return(solved):
+def test_transposed_and_grouped_layers_are_pruned_and_return(solved):
     module = network()
     graph = trace(module, SHAPE)
     plan = sparse_plan(graph)
@@ -77,7 +79,6 @@ def test_transposed_layers_are_pruned_and_return(solved):
 @pytest.mark.parametrize(
     ("name", "refusal"),
     [
-        ("grouped", "a grouped convolution"),
         ("one", "one output channel"),
         ("from_one", "one input channel"),
         ("stem", "the first"),

@@ -29,7 +29,7 @@ def mask(weight: np.ndarray, sparsity: Sparsity) -> np.ndarray:
     at the end scaled up to a full one; the best `sparsity.kept_units` stay, equal ones in the order of the weight.
 
     Args:
-        weight: (out, in, kernel height, kernel width), of one group.
+        weight: (out, in / groups, kernel height, kernel width); blocks of filters divide the groups'.
 
     Returns:
         bool, of the weight's shape.
