@@ -143,8 +143,9 @@ class Vector:
         return self.splat(float(np.finfo(self.dtype).min))
 
     def scalar(self, value: float):
-        """A constant of `dtype`."""
-        return T.FloatImm(self.dtype, float(value))
+        """A constant of `dtype`; one beyond its range is its largest or lowest."""
+        limits = np.finfo(self.dtype)
+        return T.FloatImm(self.dtype, float(np.clip(value, float(limits.min), float(limits.max))))
 
     def integers(self, first, step: int = 1):
         """first, first + step, ... as integers as wide as an element."""

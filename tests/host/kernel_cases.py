@@ -1,6 +1,6 @@
 """Layers that kernels must get right: odd channels, sizes, kernels, strides, dilations, groups, epilogues, pools."""
 
-from models.graph.layer import BINARY, STEPS, Layer, Step
+from models.graph.layer import BINARY, FLOAT32_MAX, STEPS, Layer, Step
 
 
 def out_extent(extent: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -88,6 +88,7 @@ ACTIVATIONS = (
     Step("relu6"),
     Step("leaky_relu", (0.1,)),
     Step("hardtanh", (-0.4, 0.7)),
+    Step("hardtanh", (0.1, FLOAT32_MAX)),
     Step("elu", (1.3,)),
     Step("silu"),
     Step("hardswish"),
