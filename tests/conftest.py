@@ -31,13 +31,23 @@ if ctypes.util.find_library("OpenCL") is not None and os.environ.get("FLEETPOSE_
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked `long`, unless everything is asked for, `-m` speaks of it, or a test is named."""
-    if sweep.EVERYTHING or "long" in config.option.markexpr or any("::" in name for name in config.args):
+    """Leave out what only `make test-all` runs, unless everything is asked for or a test is named.
+
+    That is what is marked `long`, unless `-m` speaks of it, and most cases of what is marked `part`.
+    """
+    if sweep.EVERYTHING or any("::" in name for name in config.args):
         return
-    left_out = [item for item in items if item.get_closest_marker("long")]
+    left_out = [] if "long" in config.option.markexpr else [item for item in items if item.get_closest_marker("long")]
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for of_one_test in cases.values():
+        if part := of_one_test[0].get_closest_marker("part"):
+            taken = sweep.sample(of_one_test, *part.args)
+            left_out += [item for item in of_one_test if item not in taken and item not in left_out]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle, islice, product
 from typing import TypeVar
 
+import pytest
+
 First, Second = TypeVar("First"), TypeVar("Second")
 
 #: whether this run goes through everything
@@ -37,6 +39,11 @@ def pairs(first: Iterable[First], second: Iterable[Second]) -> list[tuple[First,
 
 def repeat_to(items: Sequence[First], count: int) -> list[First]:
     return list(islice(cycle(items), count))
+
+
+def part(count: int) -> pytest.MarkDecorator:
+    """Marks a test of many cases, of which `make test` takes `count` as `sample` does; a case that is named is run."""
+    return pytest.mark.part(count)
 
 
 def examples(count: int) -> int:

@@ -148,14 +148,15 @@ def measure_reloaded(
 
 
 def pool_ratios(parts: Sequence[Sequence[float]], seed: int) -> Ratio:
-    """One ratio of the rounds of several loadings."""
+    """One ratio of the rounds of several loadings: its interval is a bootstrap of loadings, and of rounds in each."""
     rng = np.random.default_rng(seed)
     values = [np.array(part) for part in parts]
+    drawn = np.sort(rng.integers(len(parts), size=(RESAMPLES, len(parts))), axis=1)
     medians = [
-        np.median(np.concatenate([rng.choice(values[part], len(values[part])) for part in drawn]))
-        for drawn in rng.integers(len(parts), size=(RESAMPLES, len(parts)))
+        np.median(np.hstack([rng.choice(values[part], (count, len(values[part]))) for part in loadings]), axis=1)
+        for loadings, count in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True)
     ]
-    low, high = _percentiles(np.array(medians))
+    low, high = _percentiles(np.concatenate(medians))
     rounds = np.concatenate(values)
     return Ratio(float(np.median(rounds)), low, high, tuple(map(float, rounds)))
 

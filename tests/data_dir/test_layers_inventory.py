@@ -12,6 +12,7 @@ import torch
 from models.frontend.trace import trace
 from models.resolve import create_model, model_spec
 from models.zoo.count import count_model
+from tests import sweep
 
 NAMES = (
     *("lwop", "openpose", "resnet50", "resnet50_2", "resnet50_3", "resnet50_3_t1", "resnet50_4"),
@@ -54,6 +55,7 @@ def expected(row) -> dict:
     }
 
 
+@sweep.part(5)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_convolution_is_the_inventorys_in_its_order(inventory_of, name):
     inventory, spec = inventory_of(name), model_spec(name)

@@ -12,6 +12,7 @@ from codegen.linking.link import export_shared
 from codegen.lowering.network import Options, lower_network
 from codegen.lowering.target import make_target
 from models.frontend.trace import trace
+from tests import sweep
 from tests.small_network import Fn
 
 
@@ -61,6 +62,7 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     return module.eval()
 
 
+@sweep.part(6)
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "beside"])
 @pytest.mark.parametrize("size", [(9, 20), (16, 31)], ids=str)
 @pytest.mark.parametrize("name", NETWORKS)

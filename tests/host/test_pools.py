@@ -9,6 +9,7 @@ from codegen.lowering.layer import standalone_planes
 from codegen.schedules import candidates
 from models.graph.layer import Layer, Step
 from models.graph.pooling import ADAPTIVE, largest_window
+from tests import sweep
 from tests.host.test_kernels import check
 
 
@@ -59,7 +60,7 @@ def test_pools_equal_float64(host, name):
         check(host, layer, border=(1, 1), choice=choice)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sweep.examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_pools_equal_float64(host, data):
     def pair(low: int, high: int) -> tuple[int, int]:

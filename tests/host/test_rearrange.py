@@ -8,22 +8,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.frontend.views.view import TensorView
+from tests import sweep
 from tests.host.rearrange_cases import MOVES, rearranged, source
 from tests.host.test_kernels import check
 
 
+@sweep.part(15)
 @pytest.mark.parametrize("name", MOVES)
 def test_kernels_that_rearrange_equal_float64(host, name):
     check(host, MOVES[name], border=(1, 3))
 
 
+@sweep.part(15)
 @pytest.mark.parametrize("name", MOVES)
 def test_kernels_that_rearrange_on_a_phone_equal_float64(host, name):
     phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)
     check(host, MOVES[name], border=(2, 2), profile=phone)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sweep.examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_kernels_of_random_chains_of_views_equal_float64(host, data):
     sides = st.sampled_from([1, 2, 3, 4, 6, 8, 9, 16, 20])

@@ -13,6 +13,7 @@ from codegen.kernels.workload import Weights
 from codegen.lowering.layer import LoadedLayer, compile_layer, standalone_planes
 from codegen.schedules.reductions.cells import ReductionTile
 from codegen.schedules.reductions.reduce import REDUCE
+from tests import sweep
 from tests.host.network_check import check_network
 from tests.host.reduction_cases import NORMS, SOFTMAXES, SUMS, reduced
 from tests.host.test_kernels import check
@@ -21,11 +22,13 @@ from tests.small_network import Fn
 CASES = {**NORMS, **SOFTMAXES, **SUMS}
 
 
+@sweep.part(25)
 @pytest.mark.parametrize("name", CASES)
 def test_reductions_equal_float64(host, name):
     check(host, CASES[name], border=(1, 2))
 
 
+@sweep.part(9)
 @pytest.mark.parametrize("tile", [ReductionTile(1, 2, 2), ReductionTile(1, 5, 3), ReductionTile(1, 1, 1)], ids=str)
 @pytest.mark.parametrize(
     "name", ["variance CHW", "group norm, add", "softmax HW", "log softmax", "max C", "variance H"]

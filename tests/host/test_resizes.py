@@ -8,6 +8,7 @@ from codegen.lowering.layer import standalone_planes
 from codegen.schedules import candidates
 from models.graph.layer import Layer, Step
 from models.graph.resizing import MODES
+from tests import sweep
 from tests.host.test_kernels import check
 
 
@@ -33,12 +34,13 @@ def check_all(host, layer: Layer) -> None:
         check(host, layer, border=(1, 1), choice=choice)
 
 
+@sweep.part(12)
 @pytest.mark.parametrize("name", CASES)
 def test_resizes_equal_float64(host, name):
     check_all(host, CASES[name])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sweep.examples(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     mode=st.sampled_from(list(MODES)),
     size=st.tuples(st.integers(1, 12), st.integers(1, 40)),

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 # A server on a port of its own choice that ends with its standard input, so that it cannot outlive this test.
 SERVER = """
 import sys
+sys.modules["torch"] = None  # TVM would load it, which takes two seconds
 from tvm import rpc
 server = rpc.Server("127.0.0.1", port=9600, port_end=9700, silent=True)
 print(server.port, flush=True)

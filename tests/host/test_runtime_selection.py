@@ -26,7 +26,8 @@ except Exception as error:
 
 def ask(script: str = ASK, **environment: str) -> dict:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FLEETPOSE_")}
-    clean["TVM_USE_RUNTIME_LIB"] = "1"  # without the compiler, which takes a second to load
+    clean["TVM_USE_RUNTIME_LIB"] = "1"  # without the compiler, which takes a second to load, nor torch, which takes two
+    script = "import sys; sys.modules['torch'] = None\n" + script
     ran = subprocess.run(
         [sys.executable, "-c", script], env={**clean, **environment}, capture_output=True, text=True, timeout=60
     )

@@ -16,6 +16,7 @@ from codegen.lowering.network import lower_network
 from codegen.lowering.target import make_target
 from models.frontend.trace import trace
 from models.graph.answer import apply_view
+from tests import sweep
 from tests.small_network import Fn
 
 
@@ -71,6 +72,7 @@ def upsampled(s, x):
     return torch.relu(s.two(high)), F.pixel_unshuffle(high, 2), high.flip(3).transpose(2, 3)
 
 
+@sweep.part(6)
 @pytest.mark.parametrize(
     "forward",
     [halves, shuffled_units, crossed, slices_of_the_input, focus, upsampled],

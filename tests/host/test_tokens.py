@@ -5,11 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tests import sweep
 from tests.host.network_check import check_network
 from tests.small_network import Fn
 from tests.token_networks import NETWORKS, shake
 
 
+@sweep.part(4)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_tokens_equal_pytorch_on_the_device(host, tmp_path, name):
     network, shape = NETWORKS[name]

@@ -16,6 +16,7 @@ WAIT_SECS = 20.0
 
 PARENT = """
 import os, sys, time
+sys.modules["torch"] = None  # TVM would load it, which takes two seconds
 from devices import open_device
 from devices.diagnosis import small_kernel
 session = open_device("host")

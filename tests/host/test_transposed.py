@@ -11,6 +11,7 @@ from codegen.lowering.layer import standalone_planes
 from codegen.schedules import candidates
 from models.graph.layer import Layer, Step
 from models.plans.sparsity import Sparsity
+from tests import sweep
 from tests.host.test_kernels import check
 
 ADD, RELU = Step("add"), Step("relu")
@@ -66,6 +67,7 @@ def choices(host, layer: Layer, sparsity: Sparsity | None = None) -> list:
     return list(dict.fromkeys(way[0] for way in by_way.values() if way))
 
 
+@sweep.part(6)
 @pytest.mark.parametrize("name", CASES)
 def test_transposed_convolutions_equal_float64(host, name):
     for choice in choices(host, CASES[name]):
@@ -87,7 +89,7 @@ def test_sparse_transposed_convolutions_equal_float64(host, text):
         check(host, layer, border=(1, 1), choice=choice, sparsity=sparsity)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sweep.examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_transposed_convolutions_equal_float64(host, data):
     def pair(name: str, low: int, high: int) -> tuple[int, int]:

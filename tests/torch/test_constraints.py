@@ -22,6 +22,7 @@ from models.prune.constraints import Admm, HardMasks, IterativeMagnitude, Reweig
 from models.prune.masks.groups import energies
 from models.prune.masks.targets import find_targets
 from models.train.constraint import Constraint
+from tests import sweep
 
 METHODS = {"hard": HardMasks, "magnitude": IterativeMagnitude, "admm": Admm, "reweighted": Reweighted}
 TEXTS = ["columns:0.6:4x1", "block_punched:0.5:8x4:free", "connectivity:0.5:4x4", "pattern:0.7"]
@@ -87,6 +88,7 @@ def check_follows(network: nn.Module, plan: Plan) -> None:
         )  # smaller blocks at the end
 
 
+@sweep.part(8)
 @pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("kind", METHODS)
@@ -110,6 +112,7 @@ def test_what_packing_reads_is_what_training_masks(kind):
         assert ((graph.weights[f"{layer}.weight"] != 0) == held[f"{layer}.conv.weight"].numpy()).all()
 
 
+@sweep.part(4)
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", METHODS)
 @pytest.mark.parametrize("stop", [7, 24])

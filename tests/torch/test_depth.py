@@ -25,6 +25,7 @@ def run(*argv) -> int:
     return cli.run(command.main, command.make_parser(), argv)
 
 
+@sweep.part(3)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "search"),

@@ -11,6 +11,7 @@ from random_weights import check_traced, shake_batch_norms
 from models.frontend.trace import trace
 from models.networks.lwop import Lwop
 from models.resolve import create_model
+from tests import sweep
 
 
 @pytest.mark.slow
@@ -40,6 +41,7 @@ def test_everything_but_one_concat_fuses_into_convolutions(name, convs):
     assert all([str(step) for step in layer.epilogue] == ["relu", "add"] for layer in sums[1:])
 
 
+@sweep.part(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lwop", "human_pose_0001"])
 @pytest.mark.parametrize("size", [(64, 96), (72, 40)])
@@ -83,6 +85,7 @@ def test_random_activations_neither_vanish_nor_explode(name, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_more_refinement_stages_trace_as_well():
     module = Lwop(refinements=3).eval()
     graph = check_traced(shake_batch_norms(module), (3, 32, 40))

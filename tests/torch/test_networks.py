@@ -42,7 +42,9 @@ def test_networks_have_the_parameters_and_macs_of_the_paper(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet50", "efficientnet", "openpose"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", *(pytest.param(name, marks=pytest.mark.long) for name in ("efficientnet", "openpose"))]
+)
 def test_the_graph_computes_what_torch_does(name):
     graph = check_traced(shake_batch_norms(create_model(name, seed=2)), (3, 64, 64))
     assert [graph.shape(output) for output in graph.outputs] == [(19, 8, 8), (38, 8, 8)]

@@ -25,6 +25,7 @@ from models.prune.__main__ import main, make_parser
 from models.prune.reconstruction.calibration import judging_photographs
 from models.resolve import create_model
 from models.zoo.weights import save_weights
+from tests import sweep
 from tests.tiny_pose import NAME, NORMLESS, register_tiny, write_coco
 
 DRIVER = Path(__file__).with_name("run_tiny.py")
@@ -63,6 +64,7 @@ def training(place, *more):
     return ("--data", place / "coco", "--photographs", 4, "--crop", 64, "--batch", 4, "--device", "cpu", *more)
 
 
+@sweep.part(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["plain", "oneshot", "retrained", "magnitude", "admm", "reweighted"])
 def test_every_methods_weights_are_packed_as_they_are(place, tmp_path, method):

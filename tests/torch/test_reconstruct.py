@@ -24,6 +24,7 @@ from models.prune.oneshot import prune_graph
 from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.reconstruction.problem import problem
 from models.prune.reconstruction.reconstruct import reconstruct
+from tests import sweep
 
 TEXTS = [
     "columns:0.5:4x1",
@@ -79,6 +80,7 @@ def plan_for(graph, text: str) -> Plan:
     return Plan.of("residual", graph.layers, dict.fromkeys(fitting, sparsity))
 
 
+@sweep.part(5)
 @pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("norm", [True, False])
@@ -92,6 +94,7 @@ def test_errors_on_other_inputs_are_smaller_than_plain_maskings(text, norm):
     assert mine < 0.5 * plain
 
 
+@sweep.part(3)
 @pytest.mark.parametrize("text", TEXTS)
 def test_zeros_are_those_that_packing_expects(text):
     graph = trace(residual(), SHAPE, "residual")

@@ -22,6 +22,7 @@ from models.replace import (
     replace_operators,
 )
 from models.replace.chain import ConvChain, extent, links_needed
+from tests import sweep
 from tests.small_network import Fn
 
 SHAPE = (8, 21, 18)
@@ -73,6 +74,7 @@ def test_replace_swaps_activation_modules(smooth):
     assert getattr(network[1], "inplace", False) == getattr(smooth, "inplace", False)
 
 
+@sweep.part(8)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "function",
@@ -127,6 +129,7 @@ def test_what_fx_cannot_rewrite_is_refused_with_the_reason():
     assert advice[0].refused.startswith("torch.fx cannot rewrite Fn")
 
 
+@sweep.part(5)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "dilation", "stride", "links"),

@@ -14,6 +14,7 @@ from torch import nn
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.graph.reference import run_graph
+from tests import sweep
 from tests.small_network import Fn
 
 
@@ -30,6 +31,7 @@ def ops(graph):
     return Counter(layer.op for layer in graph.layers)
 
 
+@sweep.part(14)
 @pytest.mark.parametrize(
     "settings",
     [
@@ -266,6 +268,7 @@ def test_trace_takes_resizes(settings):
     assert ops(graph) == {"conv": 2, "resize": 1}
 
 
+@sweep.part(15)
 @pytest.mark.parametrize("amounts", [(1, 1, 1, 1), (0, 1, 0, 1), (2, 0, 0, 3), (1, 0), (0, 0, 4, 1)], ids=str)
 @pytest.mark.parametrize("settings", [{"stride": 2}, {"stride": 1}, {"stride": 3, "kernel": 4}, {"groups": 4}], ids=str)
 @pytest.mark.parametrize("size", [(9, 10), (10, 7)])

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrizations
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.graph.reference import run_graph
+from tests import sweep
 from tests.small_network import Fn
 
 
@@ -100,6 +101,7 @@ def module_of(function):
     return module
 
 
+@sweep.part(24)
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_trace_takes_arithmetic(name):
     check_traced(module_of(SPELLINGS[name]), (4, 6, 7))

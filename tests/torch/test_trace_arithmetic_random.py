@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from random_arithmetic import RandomArithmetic, plans
 from random_weights import check_traced, shake_batch_norms
 
+from tests import sweep
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+@settings(max_examples=sweep.examples(40), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     shape=st.tuples(st.integers(1, 4), st.integers(1, 7), st.integers(1, 7)),
     plan=plans,

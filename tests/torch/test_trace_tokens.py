@@ -12,6 +12,7 @@ from torch import nn
 
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
+from tests import sweep
 from tests.small_network import Fn
 from tests.token_networks import NETWORKS, shake
 
@@ -28,6 +29,7 @@ def check(forward, shape=SHAPE, **parts):
     return Counter(layer.op for layer in graph.layers)
 
 
+@sweep.part(4)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_tokens_equal_torch(name):
     network, shape = NETWORKS[name]

@@ -11,11 +11,16 @@ from random_weights import check_traced, shake_batch_norms
 from torch import nn
 
 from models.graph.receptive import receptive_fields
+from tests import sweep
 from tests.small_network import Fn
 
 
 @settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+    max_examples=sweep.examples(25),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
 )
 @given(data=st.data())
 def test_trace_takes_transposed_convolutions_of_every_kind(data):

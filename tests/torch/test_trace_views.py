@@ -15,6 +15,7 @@ from torch import nn
 
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
+from tests import sweep
 from tests.small_network import Fn
 
 
@@ -80,6 +81,7 @@ ONE_LAYER = {
 }
 
 
+@sweep.part(15)
 @pytest.mark.parametrize("name", ONE_LAYER)
 def test_rearranging_becomes_one_layer(name):
     assert check(ONE_LAYER[name]) == {"conv": 1, "rearrange": 1}
@@ -122,7 +124,7 @@ def test_the_second_result_of_a_pool_is_refused():
 STEPS = ("slice", "flip", "roll", "permute", "reshape", "repeat", "select", "unsqueeze", "relu", "add")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sweep.examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_chains_of_views_equal_torch(data):
     shape = tuple(data.draw(st.sampled_from([2, 3, 4, 6, 8]), "side") for _ in range(3))

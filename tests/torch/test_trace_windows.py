@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from random_weights import check_traced
 from torch import nn
 
+from tests import sweep
 from tests.small_network import Fn
 
 POOLS = {
@@ -50,13 +51,18 @@ RESIZES = {
 }
 
 
+@sweep.part(7)
 @pytest.mark.parametrize("name", RESIZES)
 def test_trace_takes_resizes_of_every_kind(name):
     check_traced(Fn(lambda s, x: torch.relu(RESIZES[name](s.c(x))), c=nn.Conv2d(4, 3, 1)), (4, 13, 10))
 
 
 @settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+    max_examples=sweep.examples(40),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
 )
 @given(data=st.data())
 def test_trace_takes_random_resizes(data):

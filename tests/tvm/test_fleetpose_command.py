@@ -10,6 +10,7 @@ import pytest
 import fleetpose
 from fleetpose.__main__ import main
 from fleetpose.commands import VERBS
+from tests import sweep
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +48,7 @@ def test_unknown_verb_suggests(capsys):
     assert "unknown command 'optimise'; did you mean 'optimize'?" in capsys.readouterr().err
 
 
+@sweep.part(3)
 @pytest.mark.parametrize(
     ("line", "completions"),
     [
