@@ -7,7 +7,9 @@ IMAGE ?=
 WEIGHTS ?= models/trained/resnet50_3.safetensors
 MODEL ?=
 
-PYTEST := $(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+# one process more than there are cores: some tests wait for servers, clocks and other processes
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PYTEST := $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo test-quick test test-all lint bench figures clean FORCE

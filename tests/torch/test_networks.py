@@ -26,6 +26,7 @@ TABLE = {
     "efficientnet_b0": (3.388, 7.331, 7.383),
     "efficientnet_se": (3.499, 9.143, 9.312),
 }
+LARGE = [pytest.param(name, marks=pytest.mark.long) for name in ("efficientnet", "openpose")]
 SMALL = {
     "resnet50": lambda: resnet((2, 2), (8, 12), head_width=8, refinements=2, activation="hardtanh"),
     "efficientnet": lambda: efficientnet("b0", (1, 1, 2, 1), (8, 8, 8, 16), head_width=8, activation="hardswish"),
@@ -42,9 +43,7 @@ def test_networks_have_the_parameters_and_macs_of_the_paper(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["resnet50", *(pytest.param(name, marks=pytest.mark.long) for name in ("efficientnet", "openpose"))]
-)
+@pytest.mark.parametrize("name", ["resnet50", *LARGE])
 def test_the_graph_computes_what_torch_does(name):
     graph = check_traced(shake_batch_norms(create_model(name, seed=2)), (3, 64, 64))
     assert [graph.shape(output) for output in graph.outputs] == [(19, 8, 8), (38, 8, 8)]
