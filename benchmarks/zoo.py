@@ -119,19 +119,16 @@ def examine(name: str, session: Session | None, rounds: int) -> ZooRow:
 def run(row: ZooRow, network: nn.Module, session: Session, rounds: int) -> None:
     """Build a network dense and pruned, compare both with float64, and time them if `rounds` is not 0."""
     shape = ZOO[row.network].shape
-    x, graph = picture(shape), trace(network, shape, row.network)
+    x, dense = picture(shape), traced_module(row.network, network, shape)
+    (graph,) = dense.graphs
     sparse = {layer.name: COLUMNS for layer in prunable(graph) if COLUMNS.applies_to(layer) is None}
-    said = {"preprocessing": Preprocessing((0.0, 0.0, 0.0), 1.0)}
-    spec = complete(row.network, lambda: network, said, shape[1:], look_at_outputs(network, shape[1:], row.network))
-    dense = TracedNetwork(spec, [graph], {})
     graph = prune_graph(graph, Plan.of(row.network, graph.layers, sparse))
-    pruned = replace(dense, graphs=[graph], sparsities=sparse)
-    artifact = _load(dense, session)
+    artifact = load_network(dense, session)
     row.error = f"{largest_error(list(artifact.run(x).values()), exact_outputs(network, x)):.1e}"
-    calls = {"ms": TimedCall(**artifact.call_arguments(x))}
-    artifact = _load(pruned, session)
+    calls = {"ms": call_of(artifact, x)}
+    artifact = load_network(replace(dense, graphs=[graph], sparsities=sparse), session)
     row.pruned_error = f"{largest_error(list(artifact.run(x).values()), _exact(graph, x)):.1e}"
-    calls["pruned_ms"] = TimedCall(**artifact.call_arguments(x))
+    calls["pruned_ms"] = call_of(artifact, x)
     if rounds:
         job = EngineJob(row.network, FlatNetwork(network), x, torch.get_num_threads(), session)
         for name, prepared in _others(job).items():
@@ -140,13 +137,6 @@ def run(row: ZooRow, network: nn.Module, session: Session, rounds: int) -> None:
         for name, timing in timings.items():
             if timing.ok:
                 setattr(row, name, f"{1e3 * float(np.median(timing.wall_secs)):.3f}")
-
-
-def _load(network: TracedNetwork, session: Session) -> Artifact:
-    with tempfile.TemporaryDirectory(prefix="fleetpose-zoo-") as folder:
-        path = Path(folder) / "network.so"
-        build(network, BuildTarget.of(session)).write(path)
-        return Artifact(path, session)
 
 
 def _exact(graph: Graph, x: np.ndarray) -> list[np.ndarray]:

@@ -7,14 +7,15 @@ convolutions where that is exact; any other one a "constant" draft that a step o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from models.frontend.call import Answer, Call
 from models.frontend.draft import Draft
-from models.graph.layer import FLOAT32_MAX, SWAPPED, Shape, Step
+from models.graph.layer import FLOAT32_MAX, SWAPPED, Step
 
 Value = str | float | np.ndarray
 
@@ -33,36 +34,34 @@ def _binary(kind: str, call: Call) -> Answer:
         values[scaled] = before[0].name
     elif scale != 1:
         values[scaled] = np.asarray(values[scaled], np.float64) * scale
-    shapes = {**call.shapes, **{draft.name: draft.shape for draft in before}}
-    answer = combine(kind, call, values[0], values[1], shapes)
+    known = replace(call, shapes={**call.shapes, **{draft.name: draft.shape for draft in before}})
+    answer = combine(kind, known, values[0], values[1])
     return answer if isinstance(answer, str) else [*before, *answer]
 
 
-def combine(kind: str, call: Call, first: Value, second: Value, shapes: Mapping[str, Shape]) -> str | list[Draft]:
-    """A step of `models.graph.layer.BINARY` between two operands, at least one of them a tensor of `shapes`."""
+def combine(kind: str, call: Call, first: Value, second: Value) -> str | list[Draft]:
+    """A step of `models.graph.layer.BINARY` between two operands, at least one of them a tensor of the call's."""
     if isinstance(first, str) and isinstance(second, str):
-        return [_of_tensors(kind, call, first, second, shapes)]
+        return [_of_tensors(kind, call, first, second)]
     if isinstance(first, str):
-        return _with_constant(kind, call, first, np.asarray(second, np.float64), shapes)
+        return _with_constant(kind, call, first, np.asarray(second, np.float64))
     assert isinstance(second, str)  # constants of constants have been computed
-    return _with_constant(SWAPPED.get(kind, kind), call, second, np.asarray(first, np.float64), shapes)
+    return _with_constant(SWAPPED.get(kind, kind), call, second, np.asarray(first, np.float64))
 
 
-def _of_tensors(kind: str, call: Call, first: str, second: str, shapes: Mapping[str, Shape]) -> Draft:
+def _of_tensors(kind: str, call: Call, first: str, second: str) -> Draft:
     """The larger of the two is what the step works on; where neither has the result's shape, both are broadcast."""
     if kind == "mul" and first == second:
         return call.draft("elementwise", [first], "square", epilogue=[Step("pow", (2.0,))])
-    if shapes[first] != call.shape == shapes[second]:
+    if call.shapes[first] != call.shape == call.shapes[second]:
         first, second, kind = second, first, SWAPPED.get(kind, kind)
     return call.draft("elementwise", [first, second], kind, epilogue=[Step(kind)])
 
 
-def _with_constant(
-    kind: str, call: Call, name: str, value: np.ndarray, shapes: Mapping[str, Shape]
-) -> str | list[Draft]:
+def _with_constant(kind: str, call: Call, name: str, value: np.ndarray) -> str | list[Draft]:
     """`kind` of a tensor, first, and a constant."""
     value = _per_tensor(call, value)
-    if shapes[name] == call.shape and value.shape[1:] == (1, 1):
+    if call.shapes[name] == call.shape and value.shape[1:] == (1, 1):
         with np.errstate(divide="ignore"):
             pair = _as_affine(kind, value.ravel())
         if pair is not None and all(np.isfinite(part).all() for part in pair):

@@ -22,7 +22,7 @@ TRUTH_OPERANDS = ("condition", "mask", "value")
 
 
 def _comparison(kind: str) -> Callable[[Call], Answer]:
-    return lambda call: combine(kind, call, call["self"], call["other"], call.shapes)
+    return lambda call: combine(kind, call, call["self"], call["other"])
 
 
 def _unequal(call: Call) -> Answer:
@@ -34,7 +34,7 @@ def _negate(call: Call) -> Answer:
 
 
 def _of_truths(kind: str) -> Callable[[Call], Answer]:
-    return lambda call: combine(kind, call, _truth(call["self"]), _truth(call["other"]), call.shapes)
+    return lambda call: combine(kind, call, _truth(call["self"]), _truth(call["other"]))
 
 
 def _either(call: Call) -> Answer:

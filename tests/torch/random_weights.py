@@ -41,10 +41,12 @@ def torch_outputs(module: nn.Module, x: np.ndarray) -> list[np.ndarray]:
     return [tensor.numpy() for tensor in torch.utils._pytree.tree_leaves(answer)]
 
 
-def check_traced(module: nn.Module, shape: tuple[int, int, int], tolerance: float = 1e-10) -> Graph:
+def check_traced(
+    module: nn.Module, shape: tuple[int, int, int], tolerance: float = 1e-10, least: float = 1e-6
+) -> Graph:
     """Trace `module` with float64 weights, assert that the graph computes what torch does; answer it in float32.
 
-    `tolerance` is relative to the largest value of each output.
+    `tolerance` is relative to the largest value of each output, of which `least` is the smallest that counts.
     """
     x = random_input(shape)
     exact = trace(module, shape, dtype=np.float64)
@@ -54,7 +56,7 @@ def check_traced(module: nn.Module, shape: tuple[int, int, int], tolerance: floa
     assert len(found) == len(expected)
     for index, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
         assert ours.shape == theirs.shape, f"output {index}"
-        scale = max(np.abs(theirs).max(), 1e-6)
+        scale = max(np.abs(theirs).max(), least)
         worst = np.abs(ours - theirs).max() / scale
         assert worst <= tolerance, f"output {index}: {worst:.3g} of {scale:.3g}"
     graph = replace(exact, weights={name: value.astype(np.float32) for name, value in exact.weights.items()})

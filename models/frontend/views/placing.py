@@ -103,7 +103,7 @@ def source_groups(view: TensorView) -> Groups | None:
 def place_constant(value: np.ndarray, sizes: tuple[int, ...], groups: Groups) -> np.ndarray:
     """A constant that torch repeats to `sizes`, as (1, C, H, W) with 1 for groups of axes it repeats along."""
     if value.size == 1:
-        return value
+        return value.reshape(1, 1, 1, 1)
     value = value.reshape((1,) * (len(sizes) - value.ndim) + value.shape)
     joined = []
     for group in groups:
