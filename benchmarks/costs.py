@@ -14,7 +14,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -120,7 +119,8 @@ def batch(session: Session, rounds: int, threads: int) -> list[Cost]:  # noqa: A
              "one picture": TimedCall(lambda: artifact.run(alone))}  # fmt: skip
     times = _times(session, calls, rounds)
     times[f"{PICTURES} pictures"] = times[f"{PICTURES} pictures"] / PICTURES
-    return [replace(_cost("batch", f"{PICTURES} pictures", "one picture", times), what=f"{BATCHED}, {PICTURES} pictures")]
+    cost = _cost("batch", f"{PICTURES} pictures", "one picture", times)
+    return [replace(cost, what=f"{BATCHED}, {PICTURES} pictures")]
 
 
 KINDS: dict[str, Callable[[Session, int, int], list[Cost]]] = {
@@ -176,13 +176,13 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def table(costs: list[Cost]) -> str:
-    rows: list[list[Any]] = [["cost", "of", "ms", "over", "ms", "ratio", "95 % interval"]]
+    rows: list[list[str]] = [["cost", "of", "ms", "over", "ms", "ratio", "95 % interval"]]
     rows += [
         [cost.kind, cost.what, f"{cost.ms:.3f}", cost.over, f"{cost.over_ms:.3f}", f"{cost.ratio:.3f}",
          f"{cost.low:.3f} to {cost.high:.3f}"] for cost in costs
     ]  # fmt: skip
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 if __name__ == "__main__":

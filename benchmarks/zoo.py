@@ -11,7 +11,6 @@ import argparse
 import csv
 import logging
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -21,30 +20,22 @@ import torch
 from torch import nn
 
 from benchmarks.engines import EngineJob, PreparedEngine
+from benchmarks.engines.any_module import call_of, load_network, traced_module
 from benchmarks.engines.pytorch import prepare as prepare_torch
-from codegen.artifact.loaded import Artifact
-from codegen.building.build import build
-from codegen.building.target import BuildTarget
-from codegen.building.traced import TracedNetwork
 from devices import open_device
 from devices.session import Session
-from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from fleetpose import cli
 from fleetpose.errors import UsageError, reason
 from fleetpose.files import atomic_output
 from fleetpose.progress import status
 from models.frontend.results.residency import residency_of
-from models.frontend.trace import trace
 from models.graph.network import Graph
 from models.graph.reference import run_graph
 from models.plans.eligible import prunable
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
-from models.preprocess import Preprocessing
 from models.prune.oneshot import prune_graph
-from models.zoo.described import complete
-from models.zoo.outputs import look_at_outputs
 from tests.zoo.catalogue import ZOO, create_zoo
 from tests.zoo.checking import as_module_returns, exact_outputs, largest_error, picture
 

@@ -161,6 +161,7 @@ def test_a_lost_device_costs_one_kernel(graph):
     assert row["onednn_ms"] > 0
 
 
+@pytest.mark.long
 def test_kernels_command_draws(host, tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[bench]'")
     drawing = tmp_path / "kernels.png"

@@ -139,6 +139,7 @@ def test_tune_replaces_a_default_that_fails(host):
     assert nothing.decide(3) is None
 
 
+@pytest.mark.long
 def test_tune_records_metaschedule_and_never_chooses_it(host, capsys, tmp_path):
     out = tmp_path / "x.jsonl"
     flags = ("--out", str(out), "--layer", "stem", "--tuner", METASCHEDULE, "--trials", "2")

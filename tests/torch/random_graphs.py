@@ -146,7 +146,7 @@ class Attention(nn.Module):
         self.heads, self.qkv, self.out = heads, nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
 
     def forward(self, x):
-        batch, channels, height, width = x.shape
+        batch, channels = x.shape[:2]
         tokens = x.flatten(2).transpose(1, 2)
         parts = self.qkv(tokens).reshape(batch, -1, 3, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(*parts.unbind(0)).transpose(1, 2).reshape(tokens.shape)
@@ -171,7 +171,7 @@ def token(draw: Drawn, shape: tuple[int, ...]) -> Step:
     return draw.of(Attention(channels, heads), Gate(channels), Permuted(linear), nn.Linear(shape[3], draw.number(1, 9)))
 
 
-def unary(draw: Drawn, shape: tuple[int, ...]) -> Step:  # noqa: ARG001  as the others
+def unary(draw: Drawn, shape: tuple[int, ...]) -> Step:
     return draw.of(*UNARY.values())
 
 
@@ -192,7 +192,7 @@ class Constant(nn.Module):
         return self.step(self.value, x) if self.first else self.step(x, self.value)
 
 
-def binary(draw: Drawn, shape: tuple[int, ...]) -> Step:  # noqa: ARG001
+def binary(draw: Drawn, shape: tuple[int, ...]) -> Step:
     axis = draw.axis()
     return draw.of(
         *BINARY.values(),
