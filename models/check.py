@@ -1,7 +1,7 @@
 """`python -m models.check --model M`: what of a network runs on kernels of ours, before anything is built.
 
-Every operator that is not supported is listed with its place, the reason and the mend. The exit status is 1 if there
-is any.
+Every operator that falls back to TVM's kernels, or is not supported, is listed with its place, the reason and the mend.
+The exit status is 1 if one is not supported.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def print_residency(residency: Residency) -> None:
     """The table of kinds, and a line for each reason and each cut."""
     places: dict[str, Sequence[KindCount]] = {
         "kernels of ours": residency.layers,
+        "fallback": residency.fallback,
         "cut off": residency.cut,
         "not supported": residency.refused,
         "behind what is not supported": residency.skipped,
@@ -53,11 +54,8 @@ def print_residency(residency: Residency) -> None:
     print(f"\n{residency}")
     for cut in residency.cuts:
         print(cut)
-    for refused in residency.refused:
-        module = f"module {refused.module!r}" if refused.module else "the root module"
-        place = f"{module} ({refused.line})" if refused.line else module
-        times = f", {refused.count} times" if refused.count > 1 else ""
-        print(f"{refused.kind} in {place}{times}: {refused.why}; {refused.mend}")
+    for kind in (*residency.fallback, *residency.refused):
+        print(kind)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -56,6 +56,7 @@ class LayerRow:
     receptive_stride: tuple[float, float]
     transposed: bool = False
     dense: str = ""
+    operator: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[LayerRow]:
             receptive_stride=fields[layer.name].stride,
             transposed=layer.transposed,
             dense=dense.get(layer.name) or "",
+            operator=layer.foreign.name if layer.foreign else "",
         )
         for layer in graph.layers
     ]
@@ -140,7 +142,7 @@ def _axes(values: Sequence[float]) -> str:
 def _cells(row: LayerRow) -> tuple[object, ...]:
     return (
         row.name,
-        f"{row.op} (transposed)" if row.transposed else row.op,
+        f"{row.op} ({'transposed' if row.transposed else row.operator})" if row.transposed or row.operator else row.op,
         row.block,
         _shape(row.in_shape),
         _shape(row.out_shape),
@@ -182,8 +184,8 @@ def _print(rows: Sequence[LayerRow], residency: Residency) -> None:
     print("field: input pixels a cell can depend on; step: input pixels from cell to cell. Batch norms are folded.")
     print(_prunable_text(rows))
     print(residency)
-    for cut in residency.cuts:
-        print(cut)
+    for line in (*residency.cuts, *residency.fallback):
+        print(line)
 
 
 def _prunable_text(rows: Sequence[LayerRow]) -> str:

@@ -86,6 +86,8 @@ class Workload:
             parts.insert(0, str(layer.reduction))
         if layer.product is not None:
             parts = [str(layer.product)]
+        if layer.foreign is not None:
+            parts = [str(layer.foreign)]
         sparse = [] if self.sparsity is None else [re.sub(r"\W", "_", str(self.sparsity))]
         half = ["half"] if self.dtype == "float16" else []
         op = "deconv" if layer.transposed else layer.op

@@ -68,6 +68,10 @@ def random_operands(layer: Layer, seed: int) -> tuple[list[np.ndarray], Weights]
         return (random.standard_normal(shape) / scale).astype(np.float32)
 
     inputs = [normal(shape) for shape in layer.in_shapes]
+    if layer.foreign is not None:
+        whole = [operand.dtype != "float32" for operand in layer.foreign.operands]
+        # every tensor has a position 0, and nothing may read beyond one
+        return [np.zeros_like(x) if indices else x for x, indices in zip(inputs, whole, strict=True)], Weights()
     if layer.reduction is not None and layer.reduction.affine:
         shape = layer.reduction.affine_shape(layer.out_shape)
         return inputs, Weights(normal(shape), normal(shape))

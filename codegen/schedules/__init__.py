@@ -12,6 +12,7 @@ from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.columns import COLUMNS
 from codegen.schedules.depthwise import DEPTHWISE
 from codegen.schedules.direct import DIRECT
+from codegen.schedules.foreign.fallback import FALLBACK
 from codegen.schedules.image import IMAGE
 from codegen.schedules.matrices.matmul import MATMUL
 from codegen.schedules.move import CONCAT, ELEMENTWISE
@@ -53,6 +54,7 @@ RULES: tuple[Rule, ...] = (
     MATMUL,
     ELEMENTWISE,
     REARRANGE,
+    FALLBACK,
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from codegen.kernels.workload import Workload
 from fleetpose.errors import UsageError
-from models.graph.layer import Shape
+from models.graph.layer import Layer, Shape
 from models.plans.sparsity import Sparsity
 
 #: fractions of zeros further apart than this may have different best schedules
@@ -74,7 +74,7 @@ class Key:
             workload.dtype,
             None if workload.sparsity is None else str(workload.sparsity),
             tuple(plane.pitch for plane in (*workload.operands, workload.output)),
-            "transposed" if layer.transposed else layer.mode + ("_corners" if layer.align_corners else ""),
+            _mode(layer),
         )
 
     def order(self) -> tuple:
@@ -115,6 +115,12 @@ class Key:
     def _sizes(self) -> tuple[int, int, int]:
         channels, height, width = self.output
         return (sum(shape[0] for shape in self.inputs), channels, height * width)
+
+
+def _mode(layer: Layer) -> str:
+    if layer.foreign is not None:
+        return layer.foreign.operator
+    return "transposed" if layer.transposed else layer.mode + ("_corners" if layer.align_corners else "")
 
 
 def _sortable(value: Any) -> Any:

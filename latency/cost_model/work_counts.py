@@ -14,6 +14,7 @@ from latency.dataset.hardware import Hardware
 from latency.dataset.runtimes import WorkGroups, depth_loop, work_groups
 from latency.dataset.runtimes import tile as foreign_tile
 from latency.dataset.sample import OWN, Sample
+from models.graph.layer import Layer
 
 #: bytes of one entry of a sparse format's list of columns or channels
 INDEX_BYTES = 4
@@ -85,7 +86,7 @@ def count(sample: Sample, hardware: Hardware) -> Work:
     filters, rows, columns = layer.out_shape
     conv = layer.op == "conv"
     pooled = layer.op in ("max_pool", "avg_pool")
-    channels = layer.in_shapes[0][0] // layer.groups if conv else layer.product.depth if layer.product else 1
+    channels = _depth(layer)
     taps = prod(layer.kernel) if conv or pooled else 1
     if layer.transposed:  # those of the kernel's positions that an output pixel reads
         taps = max(1, taps // prod(layer.stride))
@@ -104,6 +105,8 @@ def count(sample: Sample, hardware: Hardware) -> Work:
     wino_tiles, wino_macs, scratch = _winograd(sample, m or 4, kept)
     if not m:
         scratch = prod(layer.in_shapes[0]) * item * 2.0 if sample.grids > 1 else 0.0
+    if layer.foreign is not None:  # dense tensors between the borders, each written and read
+        scratch = 2.0 * ITEM_BYTES["float32"] * sum(prod(shape) for shape in (*layer.in_shapes, layer.out_shape))
     operands = sum(prod(shape) for shape in layer.in_shapes[: layer.operands])
     slices = 16 * ceil(channels / 4) * ceil(filters / 4) if layer.groups == 1 else filters * channels
     return Work(
@@ -135,6 +138,15 @@ def count(sample: Sample, hardware: Hardware) -> Work:
         winograd_tiles=wino_tiles,
         winograd_macs=wino_macs,
     )
+
+
+def _depth(layer: Layer) -> int:
+    """Input channels that each element of the output is made of, positions of a kernel aside."""
+    if layer.op == "conv":
+        return layer.in_shapes[0][0] // layer.groups
+    if layer.product is not None:
+        return layer.product.depth
+    return max(1, layer.macs // prod(layer.out_shape))
 
 
 def kept_fraction(sample: Sample) -> float:

@@ -85,8 +85,9 @@ class Sample:
         """A short description for people: conv3x3 s2 64-128 56x56->28x28 columns:0.75:8x1 [columns]."""
         layer = self.layer
         (cin, height, width), (cout, rows, columns) = layer.in_shapes[0], layer.out_shape
+        op = layer.foreign.name if layer.foreign else f"{layer.op}{layer.kernel[0]}x{layer.kernel[1]}"
         parts = [
-            f"{'de' if layer.transposed else ''}{layer.op}{layer.kernel[0]}x{layer.kernel[1]}",
+            f"{'de' if layer.transposed else ''}{op}",
             f"{cin}-{cout}",
             f"{height}x{width}->{rows}x{columns}",
         ]
@@ -107,6 +108,7 @@ def shape_text(layer: Layer, dtype: str) -> str:
     parts = (layer.op, layer.kernel, layer.stride, layer.dilation, layer.groups, operands, layer.out_shape, dtype)
     moves = [f"{move.operand} {move.first} {move.index_map}" for move in layer.moves]
     combined = [str(what) for what in (layer.reduction, layer.product) if what is not None]
+    combined += [layer.foreign.operator, layer.foreign.arguments] if layer.foreign else []
     return repr((*parts, "transposed" if layer.transposed else layer.mode, *moves, *combined))
 
 

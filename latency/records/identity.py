@@ -9,18 +9,30 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from fleetpose.codec import decode, encode
+from models.graph.foreign.call import ForeignCall
 from models.graph.index_map import Move
-from models.graph.layer import Layer, Shape, Step
+from models.graph.layer import FLOAT32_MAX, Layer, Shape, Step
 from models.graph.product import Product
 from models.graph.reduction import Reduction
 
-#: what only some ops have, and its type
-LATER: dict[str, Any] = {"reduction": Reduction, "product": Product, "moves": tuple[Move, ...]}
 #: what of a device's description says whether two times are of the same device
 IDENTITY = ("profile", "name", "driver")
+#: fields of a layer that are written where they are not the default, and their types
+LATER: dict[str, Any] = {
+    "transposed": bool,
+    "divisor": int,
+    "scale": tuple[float, float],
+    "fill": float,
+    "reduction": Reduction,
+    "product": Product,
+    "moves": tuple[Move, ...],
+    "foreign": ForeignCall,
+}
+_DEFAULTS = {field.name: field.default for field in fields(Layer)}
 
 
 def record_id(device: Mapping[str, Any], **measured: Any) -> str:
@@ -59,26 +71,22 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
         "count_include_pad": layer.count_include_pad,
     }
     # what came later is named only where it is not the default, so that older records keep their ids
-    later = {"transposed": layer.transposed, "divisor": layer.divisor, "scale": list(layer.scale), "fill": layer.fill}
-    later |= {name: encode(getattr(layer, name)) for name in LATER}
-    return {**values, **{name: value for name, value in later.items() if value not in (False, 0, [0.0, 0.0], None, [])}}
+    later = {name: getattr(layer, name) for name in LATER}
+    later["fill"] = min(max(layer.fill, -FLOAT32_MAX), FLOAT32_MAX)  # JSON has no infinity
+    return {**values, **{name: encode(value) for name, value in later.items() if value != _DEFAULTS[name]}}
 
 
 def layer_from_dict(values: Mapping[str, Any]) -> Layer:
     """The inverse of `layer_to_dict`. Raises TypeError, KeyError or ValueError for anything else."""
-    fields = dict(values)
-    shapes = tuple(_shape(shape) for shape in fields.pop("in_shapes"))
-    out_shape = _shape(fields.pop("out_shape"))
+    given = dict(values)
+    shapes = tuple(_shape(shape) for shape in given.pop("in_shapes"))
+    out_shape = _shape(given.pop("out_shape"))
     steps = tuple(
-        Step(kind, tuple(map(float, more))) for kind, *more in (text.split(":") for text in fields["epilogue"])
+        Step(kind, tuple(map(float, more))) for kind, *more in (text.split(":") for text in given["epilogue"])
     )
-    pairs = {name: tuple(fields[name]) for name in ("kernel", "stride", "padding", "dilation")}
-    others = {**fields, **pairs, "epilogue": steps}
-    if "scale" in others:
-        others["scale"] = tuple(others["scale"])
-    for name, kind in LATER.items():
-        if name in others:
-            others[name] = decode(kind, others[name], name)
+    pairs = {name: tuple(given[name]) for name in ("kernel", "stride", "padding", "dilation")}
+    later = {name: decode(kind, given[name], name) for name, kind in LATER.items() if name in given}
+    others = {**given, **pairs, **later, "epilogue": steps}
     return Layer(name="", inputs=("",) * len(shapes), in_shapes=shapes, out_shape=out_shape, **others)
 
 

@@ -106,5 +106,5 @@ def convert(call: Call) -> Answer:
         UsageError: an operator not in TABLE, or one used in a way no Layer expresses.
     """
     if call.op not in TABLE:
-        raise call.refusal("it is not supported")
+        raise call.refusal("it is not supported, and has no fallback")
     return TABLE[call.op](call)

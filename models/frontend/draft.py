@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.graph.answer import Answer
+from models.graph.foreign.call import ForeignCall
 from models.graph.index_map import Move
 from models.graph.layer import Shape, Step
 from models.graph.product import Product
@@ -72,6 +73,7 @@ class Draft:
     scale: tuple[float, float] = (0.0, 0.0)
     moves: tuple[Move, ...] = ()
     fill: float = 0.0
+    foreign: ForeignCall | None = None
     epilogue: list[Step] = field(default_factory=list)
 
 

@@ -16,6 +16,8 @@ from models.frontend.aten import TABLE, convert
 from models.frontend.call import Call
 from models.frontend.constants import Constants, as_arrays
 from models.frontend.draft import UNSUPPORTED, Draft, Network
+from models.frontend.foreign import falls_back, read_fallback
+from models.frontend.macs import macs_of
 from models.frontend.origin import origin_of
 from models.frontend.parameters import name_parameters
 from models.frontend.refusal import Refusal
@@ -74,6 +76,9 @@ class ProgramReader:
         #: the nodes of `refusals`, and those that read what these would have made and were not read themselves
         self.refused: list[fx.Node] = []
         self.skipped: list[fx.Node] = []
+        #: why no layer of ours does what falls back, and the nodes that do
+        self.fallbacks: list[Refusal] = []
+        self.fallen_back: list[fx.Node] = []
         self.nodes = {node.name: node for node in program.graph.nodes}
         self.values: dict[fx.Node, Any] = {}
         self.shapes: dict[str, Shape] = {}
@@ -222,9 +227,18 @@ class ProgramReader:
             return self._stand_in(node)
         try:
             return self._convert(node)
-        except Refusal as refusal:
+        except Refusal as refused:
+            refusal = refused
+            if falls_back(node):
+                try:
+                    result = read_fallback(node, self._call(node), self.values, self.views, macs_of(node))
+                    self.fallbacks.append(refused)
+                    self.fallen_back.append(node)
+                    return result
+                except Refusal as other:
+                    refusal = other
             if not self.gather:
-                raise
+                raise refusal from None
             self.refusals.append(refusal)
             self.refused.append(node)
             return self._stand_in(node)

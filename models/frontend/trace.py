@@ -169,6 +169,7 @@ def _layer(draft: Draft, names: dict[str, str], in_shapes: tuple[Shape, ...]) ->
         scale=draft.scale,
         moves=draft.moves,
         fill=draft.fill,
+        foreign=draft.foreign,
         module=draft.path,
         parameter=parameter_of(draft),
     )

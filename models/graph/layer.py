@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from models.graph.foreign.call import ForeignCall, plane_shape
 from models.graph.index_map import Move
 from models.graph.product import Product
 from models.graph.reduction import KINDS, Reduction
@@ -20,7 +21,10 @@ Shape = tuple[int, int, int]
 FLOAT32_MAX = 3.4028234663852886e38
 
 #: every op a Layer may have
-OPS = ("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", "constant", "matmul", "rearrange", *KINDS)
+OPS = (
+    *("conv", "max_pool", "avg_pool", "resize", "concat", "elementwise", "constant", "matmul", "rearrange", "fallback"),
+    *KINDS,
+)
 
 #: steps that combine the value so far with the layer's next unread input, each broadcast where it has extent 1
 BINARY = (
@@ -110,7 +114,8 @@ class Layer:
     of models.graph.resizing.MODES, with `align_corners` and, where that is not 0, `scale` input positions from one
     output position to the next instead of what the extents say. "normalise", "softmax" and "reduce" combine elements
     as `reduction` says; "matmul" multiplies its two operands as `product` says; "rearrange" fills boxes of its result
-    with elements of its operands, as `moves` says, and the rest with `fill`.
+    with elements of its operands, as `moves` says, and the rest with `fill`. "fallback" is what `foreign` calls, by
+    kernels that are not ours; it has no epilogue.
     `parameter` names the parameter of the module that a "conv" has its weight from, as it is or scaled by channel: ""
     where the weight is computed in another way, None where nothing is known. Layers of one parameter are tied (see
     models.graph.tied).
@@ -138,6 +143,7 @@ class Layer:
     scale: tuple[float, float] = (0.0, 0.0)
     moves: tuple[Move, ...] = ()
     fill: float = 0.0
+    foreign: ForeignCall | None = None
     module: str = field(default="", compare=False)
     parameter: str | None = field(default=None, compare=False)
 
@@ -150,6 +156,15 @@ class Layer:
             raise ValueError(f"layer {self.name}: {self.op!r} with {self.reduction}")
         if (self.op == "matmul") != (self.product is not None):
             raise ValueError(f"layer {self.name}: {self.op!r} with {self.product}")
+        if (self.op == "fallback") != (self.foreign is not None):
+            raise ValueError(f"layer {self.name}: {self.op!r} with {self.foreign}")
+        if self.foreign is not None:
+            self._check_foreign(self.foreign)
+
+    def _check_foreign(self, foreign: ForeignCall) -> None:
+        shapes = (*(plane_shape(operand.sizes) for operand in foreign.operands), plane_shape(foreign.sizes))
+        if shapes != (*self.in_shapes, self.out_shape) or self.epilogue:
+            raise ValueError(f"layer {self.name}: {foreign} in planes {self.in_shapes} and {self.out_shape}")
 
     @property
     def operands(self) -> int:
@@ -178,9 +193,12 @@ class Layer:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of a "conv" or "matmul"; 0 for every other op. What a transposed "conv" crops counts too."""
+        """Multiply-adds of a "conv", "matmul" or "fallback"; 0 for every other op. What a transposed "conv" crops
+        counts too."""
         if self.product is not None:
             return self.product.macs
+        if self.foreign is not None:
+            return self.foreign.macs
         pixels = self.in_shapes[0][1:] if self.transposed else self.out_shape[1:]
         return prod(self.weight_shape) * prod(pixels) if self.op == "conv" else 0
 

@@ -111,7 +111,7 @@ def _through(layer: Layer, axis: int, before: Axis) -> Axis:
         return replace(before.through_window(layer.kernel[axis], padding=0), stride=step)
     if layer.op in ("conv", "max_pool", "avg_pool"):
         return before.through_window(layer.kernel[axis], layer.stride[axis], layer.dilation[axis], layer.padding[axis])
-    if layer.op == "matmul":
+    if layer.op in ("matmul", "fallback"):
         return before.through_global_pool()
     if layer.reduction is not None and "HW"[axis] in layer.reduction.axes:
         return before.through_global_pool()

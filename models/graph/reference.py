@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from fleetpose.errors import UsageError
+from models.graph.foreign.reference import run_foreign
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.graph.pooling import run_pool
@@ -65,11 +66,7 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
         return weights[f"{layer.name}.value"][None]
     x = operands[0]
     if layer.op == "conv":
-        bias = weights[f"{layer.name}.bias"] if layer.bias else None
-        weight = weights[f"{layer.name}.weight"]
-        if layer.transposed:
-            return run_transposed(layer, x, weight, bias)
-        return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+        return _run_conv(layer, x, weights)
     if layer.op in ("max_pool", "avg_pool"):
         return run_pool(layer, x)
     if layer.op == "resize":
@@ -83,9 +80,19 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
     if layer.reduction is not None:
         parameters = (weights.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
         return run_reduction(layer.op, layer.reduction, x, *parameters)
+    if layer.foreign is not None:
+        return run_foreign(layer.foreign, operands, layer.out_shape)
     if layer.op == "rearrange":
         return run_rearrange(layer, operands)
     return x.expand(-1, *layer.out_shape)
+
+
+def _run_conv(layer: Layer, x: torch.Tensor, weights: dict[str, torch.Tensor]) -> torch.Tensor:
+    bias = weights[f"{layer.name}.bias"] if layer.bias else None
+    weight = weights[f"{layer.name}.weight"]
+    if layer.transposed:
+        return run_transposed(layer, x, weight, bias)
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 def _of_one_batch(tensors: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.patterns.activations import ACTIVATIONS, GATES
 from tests.patterns.arithmetic import ARITHMETIC, KINDS, PREPROCESSING
 from tests.patterns.convolutions import CONVOLUTIONS
+from tests.patterns.fallbacks import FALLBACKS
 from tests.patterns.refused import REFUSED
 from tests.patterns.truths import TRUTHS
 from tests.patterns.views import OUTPUTS, TOKENS, VIEWS
@@ -25,6 +26,7 @@ TAKEN = {
     **VIEWS,
     **TOKENS,
     **OUTPUTS,
+    **FALLBACKS,
 }
 
 __all__ = ["REFUSED", "TAKEN"]

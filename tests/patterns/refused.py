@@ -74,10 +74,6 @@ TABLE: dict[str, tuple[Callable[..., Any], str]] = {
         "'erfinv' in module '1' (refused.py:",
     ),
     "cumulated": (lambda s, x: s.d(s.c(x).cumsum(1)), "'cumsum' in the root module ("),
-    "sampled by data": (
-        lambda s, x: F.grid_sample(s.c(x), torch.tanh(s.down(s.c(x))).permute(0, 2, 3, 1), align_corners=False),
-        "'grid_sample",
-    ),
     "kernel from data": (
         lambda s, x: F.conv2d(s.c(x), s.c(x)[0, :, None, :3, :3], padding=1, groups=8),
         "'conv2d' in the root module (",
@@ -89,17 +85,8 @@ TABLE: dict[str, tuple[Callable[..., Any], str]] = {
     "unfold": (lambda s, x: F.unfold(s.c(x), 3).relu(), "'im2col' in the root module ("),
     "diff": (lambda s, x: torch.diff(s.c(x)).relu(), "'diff' in the root module ("),
     "without batch": (lambda s, x: s.c(x[0])[None], "'conv2d' in module 'c' ("),
-    "convolution of time": (
-        lambda s, x: F.conv3d(x[:, :, None], s.c.weight[:, :, None]),
-        "'conv3d' in the root module (",
-    ),
     "softplus that bends": (lambda: nn.Softplus(2, 10), "'softplus' in the root module: threshold=10"),
     "channels by truths": (lambda s, x: s.c(x)[:, torch.tensor([True, False] * 4)] * 2, "'index' in the root module ("),
-    "gather": (lambda s, x: s.c(x).gather(1, torch.ones(1, 2, 8, 12).long()) * 2, "'gather' in the root module ("),
-    "sampled by constants": (
-        lambda s, x: F.grid_sample(s.c(x), torch.zeros(1, 8, 12, 2), align_corners=False),
-        "'grid_sampler' in the root module (",
-    ),
     "int8 module": (quantised, "torch.export cannot trace Sequential"),
 }
 

@@ -30,6 +30,11 @@ SOURCE = """
             x = torch.erfinv(torch.erfinv(self.stem(x)))
             return {"heat": self.head(x), "more": torch.lgamma(x)}
 
+    class Falling(Net):
+        def forward(self, x):
+            x = self.stem(x)
+            return self.head(nn.functional.conv3d(x[:, :, None], self.stem.weight.new_ones(8, 8, 1, 3, 3))[:, :, 0])
+
     class Cut(Net):
         def forward(self, x):
             heat = super().forward(x)
@@ -67,14 +72,33 @@ def test_check_counts_a_network_that_is_supported(folder, capsys):
 def test_check_lists_every_refusal_with_place_and_mend(folder, capsys):
     status, text = run(capsys, check, "--model", "own_checked:Refused")
     assert status == 1
-    assert "erfinv in the root module (own_checked.py:17), 2 times: it is not supported; write it" in text
-    assert "lgamma in the root module (own_checked.py:18): it is not supported; write it" in text
+    assert (
+        "erfinv in the root module (own_checked.py:17), 2 times: it is not supported, and has no fallback; write it"
+        in text
+    )
+    assert "lgamma in the root module (own_checked.py:18): it is not supported, and has no fallback; write it" in text
     assert "2 layers, 0.000 GMACs (100.0%) on kernels of ours; 3 operators, 0.000 GMACs not supported" in text
 
 
 def test_check_says_where_a_network_is_cut(folder, capsys):
     status, text = run(capsys, check, "--model", "own_checked:Cut")
     assert status == 0
-    assert "the network is cut before 'argmax' in the root module (own_checked.py:23)" in text
+    assert "the network is cut before 'argmax' in the root module (own_checked.py:28)" in text
     status, text = run(capsys, layers, "--model", "own_checked:Cut", "--json")
     assert json.loads(text)["residency"]["cuts"][0]["given"] == ["head"]
+
+
+def test_check_lists_fallbacks_with_their_share_reason_and_mend(folder, capsys):
+    status, text = run(capsys, check, "--model", "own_checked:Falling", "--json")
+    facts = json.loads(text)
+    (fallen,) = facts["fallback"]
+    assert (status, facts["ok"], facts["macs_on_fallback"]) == (0, True, 6 * 10 * 8 * 8 * 9)
+    assert facts["macs"] == facts["macs_on_fallback"] + facts["macs_on_kernels"]
+    assert (fallen["kind"], fallen["count"], fallen["macs"]) == ("conv3d", 1, 6 * 10 * 8 * 8 * 9)
+    status, text = run(capsys, check, "--model", "own_checked:Falling")
+    assert "1 layers, 0.000 GMACs (60.4%) fall back to TVM's" in text
+    assert "conv3d in the root module (own_checked.py:23): its result has shape (1, 8, 1, 6, 10);" in text
+    assert "it runs, but slower; where time matters" in text
+    status, text = run(capsys, layers, "--model", "own_checked:Falling", "--size", "16x24")
+    assert "fallback (conv3d)" in text
+    assert "conv3d in the root module: no layer of ours expresses it" in text

@@ -344,7 +344,7 @@ def test_graphs_run_in_either_precision_on_inputs_of_their_shape():
 REFUSED = {
     "unknown op": (
         lambda s, x: s.c(torch.tan(x)),
-        r"'tan' in the root module \(small_network.py:\d+\): it is not supported; write it with operators that",
+        r"'tan' in the root module \(small_network.py:\d+\): it is not supported, and has no fallback; write it with",
     ),
     "in a module": (lambda s, x: s.inner(x), r"operator 'tan' in module 'inner'"),
     "constant output": (lambda s, x: s.c.weight, "no output of the module depends on the input"),

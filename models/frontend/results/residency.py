@@ -1,4 +1,5 @@
-"""Residency: what of a network runs on kernels of ours, what is cut off, and what is not supported and why.
+"""Residency: what of a network runs on kernels of ours, what falls back to TVM's, what is cut off, and what is not
+supported and why.
 
 Known before anything is built. Multiply-adds of what has no layer are those torch's own counter of operations gives.
 """
@@ -10,18 +11,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import fx, nn
-from torch.utils import _pytree as pytree
-from torch.utils.flop_counter import flop_registry
 
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
+from models.frontend.macs import macs_of
 from models.frontend.refusal import Refusal
 from models.frontend.results.views import operator_of
 from models.frontend.trace import export_plain, finish
 from models.graph.answer import Answer, Cut
 from models.graph.layer import Layer, Shape
+
+#: what helps against a fallback
+FALLBACK_MEND = "it runs, but slower; where time matters, write it with operators that have layers"
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ class KindCount:
 
 @dataclass(frozen=True)
 class RefusedKind(KindCount):
-    """Operators of one name (`kind`) that are not supported for the same reason.
+    """Operators of one name (`kind`) that have no layer of ours for the same reason.
 
     Attributes:
-        module, line: where it is called first; the line is "" where the program does not say.
+        module, line: where it is called first; the line is "" where it is not known.
         why, mend: as of Refusal.
     """
 
@@ -47,6 +49,12 @@ class RefusedKind(KindCount):
     why: str
     mend: str
 
+    def __str__(self) -> str:
+        module = f"module {self.module!r}" if self.module else "the root module"
+        place = f"{module} ({self.line})" if self.line else module
+        times = f", {self.count} times" if self.count > 1 else ""
+        return f"{self.kind} in {place}{times}: {self.why}; {self.mend}"
+
 
 @dataclass(frozen=True)
 class Residency:
@@ -54,6 +62,7 @@ class Residency:
 
     Attributes:
         layers: on kernels of ours, by the layers' op.
+        fallback: operators that run on TVM's own kernels, and why not on ours.
         cut: operators after a cut, which are the caller's to compute.
         refused: operators without a layer.
         skipped: operators that were not looked at, because they read what a refused one would make.
@@ -62,6 +71,7 @@ class Residency:
     """
 
     layers: tuple[KindCount, ...]
+    fallback: tuple[RefusedKind, ...] = ()
     cut: tuple[KindCount, ...] = ()
     refused: tuple[RefusedKind, ...] = ()
     skipped: tuple[KindCount, ...] = ()
@@ -72,11 +82,15 @@ class Residency:
     @property
     def macs(self) -> int:
         """Multiply-adds of the whole module."""
-        return sum(kind.macs for kind in (*self.layers, *self.cut, *self.refused, *self.skipped))
+        return sum(kind.macs for kind in (*self.layers, *self.fallback, *self.cut, *self.refused, *self.skipped))
 
     @property
     def macs_on_kernels(self) -> int:
         return sum(kind.macs for kind in self.layers)
+
+    @property
+    def macs_on_fallback(self) -> int:
+        return sum(kind.macs for kind in self.fallback)
 
     @property
     def share(self) -> float:
@@ -89,6 +103,7 @@ class Residency:
             "ok": not self.refused,
             "macs": self.macs,
             "macs_on_kernels": self.macs_on_kernels,
+            "macs_on_fallback": self.macs_on_fallback,
             "share": self.share,
             **asdict(self),
         }
@@ -96,6 +111,9 @@ class Residency:
     def __str__(self) -> str:
         counted = sum(kind.count for kind in self.layers)
         text = f"{counted} layers, {self.macs_on_kernels / 1e9:.3f} GMACs ({self.share:.1%}) on kernels of ours"
+        if self.fallback:
+            fallen, part = sum(kind.count for kind in self.fallback), self.macs_on_fallback / max(self.macs, 1)
+            text += f"; {fallen} layers, {self.macs_on_fallback / 1e9:.3f} GMACs ({part:.1%}) fall back to TVM's"
         without: tuple[KindCount, ...] = (*self.refused, *self.skipped)
         for what, kinds in (("not supported", without), ("cut off", self.cut)):
             if kinds:
@@ -119,7 +137,8 @@ def residency_of(module: nn.Module, input_shape: Shape) -> Residency:
     after = [node for node in ended.nodes if node not in ended.reads] if ended else []
     graph = finish(fuse(network), "network", "float32")
     return Residency(
-        count_layers(graph.layers),
+        count_layers(layer for layer in graph.layers if layer.foreign is None),
+        _group_refusals(reader.fallbacks, reader.fallen_back, FALLBACK_MEND),
         _count_nodes(after),
         _group_refusals(reader.refusals, reader.refused),
         _count_nodes(reader.skipped),
@@ -128,8 +147,21 @@ def residency_of(module: nn.Module, input_shape: Shape) -> Residency:
 
 
 def residency_of_layers(layers: Sequence[Layer], answer: Answer) -> Residency:
-    """The residency of a network that was traced, all of it that is not cut off being on kernels of ours."""
-    return Residency(count_layers(layers), **_answer_facts(answer))
+    """The residency of a network that was traced: what is not cut off is on kernels of ours or falls back."""
+    own = count_layers(layer for layer in layers if layer.foreign is None)
+    return Residency(own, _count_fallbacks(layers), **_answer_facts(answer))
+
+
+def _count_fallbacks(layers: Iterable[Layer]) -> tuple[RefusedKind, ...]:
+    groups: dict[str, list[Layer]] = {}
+    for layer in layers:
+        if layer.foreign is not None:
+            groups.setdefault(layer.foreign.name, []).append(layer)
+    why = "no layer of ours expresses it"
+    return tuple(
+        RefusedKind(name, len(group), sum(layer.macs for layer in group), group[0].module, "", why, FALLBACK_MEND)
+        for name, group in groups.items()
+    )
 
 
 def count_layers(layers: Iterable[Layer]) -> tuple[KindCount, ...]:
@@ -156,14 +188,15 @@ def _count_nodes(nodes: Iterable[fx.Node]) -> tuple[KindCount, ...]:
     for node in nodes:
         if operator := operator_of(node):
             counts[operator] += 1
-            macs[operator] += _macs(node)
+            macs[operator] += macs_of(node)
     return tuple(KindCount(operator, count, macs[operator]) for operator, count in counts.items())
 
 
-def _group_refusals(refusals: Sequence[Refusal], nodes: Sequence[fx.Node]) -> tuple[RefusedKind, ...]:
+def _group_refusals(refusals: Sequence[Refusal], nodes: Sequence[fx.Node], mend: str = "") -> tuple[RefusedKind, ...]:
+    """Refusals by operator and reason; `mend`: what helps against all of them, where that is not what they say."""
     groups: dict[tuple[str, str], list[tuple[Refusal, int]]] = {}
     for refusal, node in zip(refusals, nodes, strict=True):
-        groups.setdefault((refusal.op, refusal.why), []).append((refusal, _macs(node)))
+        groups.setdefault((refusal.op, refusal.why), []).append((refusal, macs_of(node)))
     return tuple(
         RefusedKind(
             op,
@@ -172,21 +205,7 @@ def _group_refusals(refusals: Sequence[Refusal], nodes: Sequence[fx.Node]) -> tu
             group[0][0].origin.path,
             group[0][0].origin.line,
             why,
-            group[0][0].mend,
+            mend or group[0][0].mend,
         )
         for (op, why), group in groups.items()
     )
-
-
-def _macs(node: fx.Node) -> int:
-    """Multiply-adds of one operator's call; 0 of what torch does not count."""
-    if operator_of(node) == "linear":
-        return int(node.meta["val"].numel() * node.args[1].meta["val"].shape[-1])  # type: ignore[union-attr]
-    formula = flop_registry.get(getattr(node.target, "overloadpacket", None))
-    if formula is None:
-        return 0
-    arguments, named = fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta.get("val"))
-    values = pytree.tree_leaves((arguments, named, node.meta.get("val")))
-    if not all(isinstance(side, int) for value in values if isinstance(value, torch.Tensor) for side in value.shape):
-        return 0
-    return int(formula(*arguments, **named, out_val=node.meta.get("val"))) // 2

@@ -1,0 +1,1 @@
+"""Layers of op "fallback": operators of torch that have no schedule of ours."""
