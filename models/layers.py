@@ -88,7 +88,10 @@ def layer_rows(graph: Graph, spec: ModelSpec | None = None) -> list[LayerRow]:
             epilogue=tuple(str(step) for step in layer.epilogue),
             macs=layer.macs,
             params=params[layer.name],
-            receptive_field=fields[layer.name].size,
+            receptive_field=(
+                fields[layer.name].rows.size_within(graph.input_shape[1]),
+                fields[layer.name].columns.size_within(graph.input_shape[2]),
+            ),
             receptive_stride=fields[layer.name].stride,
             transposed=layer.transposed,
             dense=dense.get(layer.name) or "",

@@ -102,6 +102,7 @@ class Kernel:
         func: PrimFunc; arguments are the workload's inputs, then `constants`, then the output, all flat.
         constants: packed weights and the like, by argument name, in argument order.
         grids: OpenCL kernels the function launches, one after the other.
+        borders: how many of the first and of the last of these only bring tensors out of planes, and back.
         textures: constants that are images, not buffers: (rows, columns, 4), a texel being the last axis.
         choice: the schedule and its configuration; None for the copies at a network's ends.
     """
@@ -109,6 +110,7 @@ class Kernel:
     func: object
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     grids: int = 1
+    borders: tuple[int, int] = (0, 0)
     textures: frozenset[str] = frozenset()
     choice: ScheduleChoice | None = None
 

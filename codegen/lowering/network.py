@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tvm
@@ -239,7 +239,7 @@ class _Lowering:
             for item in scheduled:
                 arguments = [writer.read(name) for name in item.layer.inputs] + [constants[c] for c in item.constants]
                 writer.write(item.layer.name, item.variable, arguments)
-                codes.append(item.code())
+                codes += item.codes()
             outputs = [self._output(number, tensor, writer, codes) for number, tensor in enumerate(graph.outputs)]
             builder.emit_func_output(outputs[0] if len(outputs) == 1 else relax.Tuple(outputs))
         names = self.output_names or graph.outputs
@@ -297,13 +297,21 @@ class _Scheduled:
     constants: list[str]
     sparsity: Sparsity | None = None
 
-    def code(self) -> LayerCode:
+    def codes(self) -> list[LayerCode]:
+        """The layer's kernels; those that only take its tensors out of planes, and back, for themselves."""
         layer, kernel = self.layer, self.kernel
         names = kernel_names(self.variable, kernel.grids)
+        first, last = kernel.borders[0], kernel.grids - kernel.borders[1]
         variant = variant_text(self.sparsity)
-        return LayerCode(
-            layer.name, layer.op, kernel.schedule, kernel.note, names, layer.macs, layer.out_shape, variant
+        code = LayerCode(
+            layer.name, layer.op, kernel.schedule, kernel.note, names[first:last], layer.macs, layer.out_shape, variant
         )
+        borders = {"unpack": names[:first], "pack": names[last:]}
+        unpack, pack = (
+            [replace(code, layer=f"{layer.name} ({op})", op=op, kernels=kernels, macs=0)] if kernels else []
+            for op, kernels in borders.items()
+        )
+        return [*unpack, code, *pack]
 
 
 def _fixed(graph: Graph) -> tuple[FixedTensor, ...]:

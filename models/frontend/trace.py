@@ -17,7 +17,9 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from fleetpose.errors import UsageError, first_line
+from models.frontend.aten import TABLE
 from models.frontend.decompositions import DECOMPOSITIONS
+from models.frontend.decompositions.by_torch import MOST_ROUNDS, torch_decompositions
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
@@ -25,6 +27,8 @@ from models.frontend.origin import failing_line
 from models.frontend.parameters import parameter_of, separate
 from models.frontend.results.nesting import flat_outputs
 from models.frontend.results.stopping import export_until_data, quiet_export
+from models.frontend.tokens.operators import TOKENS
+from models.frontend.views.operators import VIEWS
 from models.graph.layer import Layer, Shape
 from models.graph.network import Graph
 
@@ -64,10 +68,16 @@ def trace(
 
 
 def make_plain(program: ExportedProgram) -> ExportedProgram:
-    """A program without operators that work in place, and without those that are a few others."""
+    """A program without operators that work in place, and without those that are others, by us or by torch."""
+    known = {*TABLE, *VIEWS, *TOKENS, *(str(target.overloadpacket.__name__) for target in DECOMPOSITIONS)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return program.run_decompositions(DECOMPOSITIONS)
+        program = program.run_decompositions({**torch_decompositions(program, known), **DECOMPOSITIONS})
+        for _ in range(MOST_ROUNDS):
+            if not (others := torch_decompositions(program, known)):
+                break
+            program = program.run_decompositions({**others, **DECOMPOSITIONS})
+    return program
 
 
 def export_plain(module: nn.Module, input_shape: Shape) -> ExportedProgram:

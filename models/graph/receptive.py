@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, inf
+from math import ceil, inf, isinf
 
 from models.graph.layer import Layer
 from models.graph.network import Graph
@@ -35,6 +35,10 @@ class Axis:
     @property
     def size(self) -> int:
         return ceil(self.high - self.low) + 1
+
+    def size_within(self, extent: int) -> int:
+        """As `size`, of an input of `extent` pixels: all of them where the whole input is seen."""
+        return extent if isinf(self.high - self.low) else self.size
 
     def through_window(self, taps: int, stride: int = 1, dilation: int = 1, padding: int | None = None) -> Axis:
         """After a convolution or pool; without a padding the window is centred on its cell."""

@@ -56,12 +56,12 @@ def forward(s, x):
     y = s.stem(x)
     z = F.grid_sample(y, torch.tanh(s.places(y)).permute(0, 2, 3, 1), align_corners=False)
     joined = torch.cat([y, z, torch.relu(y)], 1)
-    return F.conv3d(joined[:, :, None], s.weight, padding=(0, 1, 1))[:, :, 0] + s.skip(joined)
+    return F.conv3d(joined.unflatten(1, (5, 3)), s.weight, padding=(0, 1, 1))[:, :, 0] + s.skip(joined)
 
 
 def test_network_with_fallbacks_matches_float64(host, tmp_path):
     module = Fn(forward, stem=nn.Conv2d(3, 5, 3), places=nn.Conv2d(5, 2, 3, padding=1), skip=nn.Conv2d(15, 4, 1))
-    module.weight = nn.Parameter(torch.randn(4, 15, 1, 3, 3))
+    module.weight = nn.Parameter(torch.randn(4, 5, 3, 3, 3))
     graph = check_network(host, module, (3, 13, 17), tmp_path)
     assert [layer.foreign.name for layer in graph.layers if layer.foreign] == ["grid_sampler", "conv3d"]
 

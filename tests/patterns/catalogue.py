@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.patterns.activations import ACTIVATIONS, GATES
 from tests.patterns.arithmetic import ARITHMETIC, KINDS, PREPROCESSING
 from tests.patterns.convolutions import CONVOLUTIONS
-from tests.patterns.fallbacks import FALLBACKS
+from tests.patterns.fallbacks import DECOMPOSED, FALLBACKS
 from tests.patterns.refused import REFUSED
 from tests.patterns.truths import TRUTHS
 from tests.patterns.views import OUTPUTS, TOKENS, VIEWS
@@ -27,6 +27,7 @@ TAKEN = {
     **TOKENS,
     **OUTPUTS,
     **FALLBACKS,
+    **DECOMPOSED,
 }
 
 __all__ = ["REFUSED", "TAKEN"]

@@ -17,17 +17,6 @@ class TwoInputs(nn.Module):
         return x + y
 
 
-class Recurrent(nn.Module):
-    """Rows as a sequence."""
-
-    def __init__(self):
-        super().__init__()
-        self.cell = nn.LSTM(12, 5)
-
-    def forward(self, x):
-        return self.cell(x[0])[0]
-
-
 class Counting(nn.Module):
     """Keeps a state of its own."""
 
@@ -54,7 +43,6 @@ def quantised():
 
 TABLE: dict[str, tuple[Callable[..., Any], str]] = {
     "two inputs": (TwoInputs, "missing a required argument: 'y'"),
-    "LSTM": (Recurrent, "'lstm' in module 'cell' (refused.py:"),
     "state": (Counting, "changes its own 'calls'"),
     "object as output": (lambda s, x: Strange(s.c(x)), "is a Strange; return tensors"),
     "only a constant": (lambda s, x: s.vector * 2, "no output of the module depends on the input"),
@@ -73,17 +61,13 @@ TABLE: dict[str, tuple[Callable[..., Any], str]] = {
         lambda: nn.Sequential(nn.Conv2d(4, 4, 3), Unknown()),
         "'erfinv' in module '1' (refused.py:",
     ),
-    "cumulated": (lambda s, x: s.d(s.c(x).cumsum(1)), "'cumsum' in the root module ("),
     "kernel from data": (
         lambda s, x: F.conv2d(s.c(x), s.c(x)[0, :, None, :3, :3], padding=1, groups=8),
         "'conv2d' in the root module (",
     ),
     "cast to whole numbers": (lambda s, x: s.d((s.c(x).int() + 1).float()), "a cast to torch.int32"),
     "Fourier": (lambda s, x: s.e(torch.fft.rfft2(s.c(x)).abs()), "'fft_rfft2' in the root module ("),
-    "local response": (lambda: nn.LocalResponseNorm(2), "'pad' in the root module"),
     "truths of whole numbers": (lambda s, x: s.d(s.c(x) * (s.c(x).argmax(1) > 1)), "end the network before it"),
-    "unfold": (lambda s, x: F.unfold(s.c(x), 3).relu(), "'im2col' in the root module ("),
-    "diff": (lambda s, x: torch.diff(s.c(x)).relu(), "'diff' in the root module ("),
     "without batch": (lambda s, x: s.c(x[0])[None], "'conv2d' in module 'c' ("),
     "softplus that bends": (lambda: nn.Softplus(2, 10), "'softplus' in the root module: threshold=10"),
     "channels by truths": (lambda s, x: s.c(x)[:, torch.tensor([True, False] * 4)] * 2, "'index' in the root module ("),

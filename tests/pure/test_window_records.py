@@ -11,6 +11,7 @@ from latency.cost_model.work_counts import count
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
 from latency.records.identity import layer_from_dict, layer_to_dict
+from models.graph.foreign.call import ForeignCall, ForeignTensor
 from models.graph.index_map import IndexMap, Move, Run
 from models.graph.layer import Layer
 from models.graph.product import Product, Walk, channel_batches
@@ -28,6 +29,12 @@ ATTENTION = Product(
     0.25,
 )
 FLIP = IndexMap(5, ((Run(0, ((3, 6),)),), (Run(0, ((1, 0),)),), (Run(0, ((6, -1),)),)))
+GATHER = ForeignCall(
+    "gather.default",
+    '[{"operand": 0}, 1, {"operand": 1}, false]',
+    (ForeignTensor((1, 5, 7, 9)), ForeignTensor((1, 2, 7, 9), "int64")),
+    (1, 2, 7, 9),
+)
 LAYERS = {
     "layer norm": Layer(
         "", "normalise", ("",), ((96, 1, 48),), (96, 1, 48), reduction=Reduction("variance", "C", 1, 1e-6, "C")
@@ -40,6 +47,7 @@ LAYERS = {
     "transposed": TRANSPOSED,
     "adaptive": Layer("", "avg_pool", ("",), ((3, 12, 10),), (3, 5, 7), (3, 2), mode="adaptive"),
     "divisor": Layer("", "avg_pool", ("",), ((3, 12, 10),), (3, 6, 5), (2, 2), (2, 2), divisor=3),
+    "fallback": Layer("", "fallback", ("", ""), ((5, 7, 9), (2, 7, 9)), (2, 7, 9), foreign=GATHER),
     "scaled": Layer("", "resize", ("",), ((3, 12, 10),), (3, 18, 15), mode="bicubic", scale=(0.6, 0.7)),
 }
 
@@ -52,7 +60,7 @@ def test_record_keeps_a_layer_of_windows(name):
 
 def test_record_of_a_plain_layer_says_nothing_of_later_fields():
     plain = layer_to_dict(Layer("", "conv", ("",), ((3, 8, 8),), (4, 8, 8)))
-    assert not {"transposed", "divisor", "scale"} & set(plain)
+    assert not {"transposed", "divisor", "scale", "foreign", "product"} & set(plain)
 
 
 @pytest.mark.parametrize("name", LAYERS)

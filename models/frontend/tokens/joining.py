@@ -22,7 +22,7 @@ def concatenate(call: Call, reader: TensorReader) -> TensorView:
     placing, rank = reader.placing, len(call.sizes)
     axis = call["dim"] % rank
     views = [TensorView.of(part, placing.shapes[part]) if isinstance(part, str) else part for part in call["tensors"]]
-    groups = _groups(max((view for view in views if isinstance(view, TensorView)), key=_elements), axis)
+    groups = axis_first_groups(max((view for view in views if isinstance(view, TensorView)), key=_elements), axis)
     parts = [
         _place_array(call, reader, view, number, groups) if isinstance(view, np.ndarray) else view
         for number, view in enumerate(views)
@@ -45,8 +45,8 @@ def _elements(view: TensorView) -> int:
     return prod(view.sizes)
 
 
-def _groups(view: TensorView, axis: int) -> Groups:
-    """Planes of a joined tensor: those of its largest part where `axis` is the slowest of the axes it is joined to."""
+def axis_first_groups(view: TensorView, axis: int) -> Groups:
+    """Planes for what grows along `axis`: those of `view` where it is the slowest of the axes it is joined to."""
     for groups in (source_groups(view), natural_groups(view)):
         if groups is None:
             continue

@@ -12,8 +12,10 @@ from typing import Any
 from models.frontend.call import Call
 from models.frontend.tokens.attention import PRODUCTS
 from models.frontend.tokens.joining import concatenate, stack
+from models.frontend.tokens.padding import pad
 from models.frontend.tokens.reader import TensorReader
 from models.frontend.tokens.reductions import REDUCTIONS
+from models.frontend.windows.pads import PADS
 
 TOKENS: dict[str, Callable[[Call, TensorReader], Any]] = {
     **REDUCTIONS,
@@ -22,4 +24,5 @@ TOKENS: dict[str, Callable[[Call, TensorReader], Any]] = {
     "concat": concatenate,
     "concatenate": concatenate,
     "stack": stack,
+    **dict.fromkeys(PADS, pad),
 }

@@ -218,15 +218,22 @@ def _index_select(call: Call, _placing: Placing) -> Rearranged:
     return view.take(_axis(call, view), positions.reshape(-1).astype(np.int64) % view.sizes[_axis(call, view)])
 
 
-def _index(call: Call, _placing: Placing) -> Rearranged:
+def _index(call: Call, placing: Placing) -> Rearranged:
+    """x[a, :, b] by constant lists: those of one axis, or of several that torch broadcasts against each other."""
     view, indices = call["self"], call["indices"]
     lists = {axis: index for axis, index in enumerate(indices) if index is not None}
-    if len(lists) != 1 or not all(isinstance(index, np.ndarray) and index.ndim == 1 for index in lists.values()):
-        raise call.refusal("only one axis may be indexed, by a constant list")
-    ((axis, positions),) = lists.items()
-    if positions.dtype == bool:
-        positions = np.flatnonzero(positions)
-    return view.take(axis, positions.astype(np.int64) % view.sizes[axis])
+    if not lists or not all(isinstance(index, np.ndarray) for index in lists.values()):
+        raise call.refusal("its indices depend on the input")
+    if any(index.dtype == bool and index.ndim > 1 for index in lists.values()):
+        raise call.refusal("truths of several axes are not supported as an index", "index by a list of positions")
+    positions = {
+        axis: (np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)) % view.sizes[axis]
+        for axis, index in lists.items()
+    }
+    axis, *others = positions
+    if not others and positions[axis].ndim == 1:
+        return view.take(axis, positions[axis])
+    return placing.reshape(view.pick(positions), call.sizes, call)
 
 
 def _unfold(call: Call, placing: Placing) -> Rearranged:

@@ -30,6 +30,7 @@ from models.frontend.views.placing import (
     source_groups,
 )
 from models.frontend.views.view import TensorView, placed
+from models.frontend.windows.pads import PADS
 
 #: operators that compute each element of the result of the elements at its place
 POINTWISE = frozenset({*ARITHMETIC, *ACTIVATIONS, *TRUTHS} - {"prelu", "_prelu_kernel"})
@@ -144,8 +145,10 @@ class ViewReader:
 
 
 def _combines(call: Call) -> bool:
-    """Whether a call is one of `TOKENS`; the extremes of two tensors are pointwise, and maps are joined by channels."""
-    if call.op == "cat" and call["dim"] in (1, -3) and len(call.sizes) == 4 and call.sizes[0] == 1:
+    """Whether a call is one of `TOKENS`; the extremes of two tensors are pointwise, and maps are joined by channels and
+    padded as maps."""
+    is_map = len(call.sizes) == 4 and call.sizes[0] == 1
+    if is_map and (call.op in PADS or (call.op == "cat" and call["dim"] in (1, -3))):
         return False
     return call.op in TOKENS and "other" not in (call.arguments if call.op in ("max", "min") else ())
 

@@ -7,7 +7,7 @@ however deep the chain. Only where an operator wants a tensor in planes does a "
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -56,6 +56,16 @@ class TensorView:
         tables = list(self.tables)
         tables[axis] = tables[axis][np.asarray(positions, np.int64)]
         return self._with(tables)
+
+    def pick(self, positions: Mapping[int, np.ndarray]) -> TensorView:
+        """Several axes become one, along which `positions` go together; torch puts it in front of all others unless
+        these axes are neighbours."""
+        axes = sorted(positions)
+        places = dict(zip(axes, np.broadcast_arrays(*(positions[axis] for axis in axes)), strict=True))
+        joint = reduce(np.add, (self.tables[axis][places[axis].reshape(-1)] for axis in axes))
+        others = [table for axis, table in enumerate(self.tables) if axis not in positions]
+        where = axes[0] if axes == list(range(axes[0], axes[-1] + 1)) else 0
+        return self._with([*others[:where], joint, *others[where:]])
 
     def select(self, axis: int, position: int) -> TensorView:
         """One position of an axis, which goes."""

@@ -16,14 +16,18 @@ from models.graph.index_map import IndexMap, Move
 #: torch's modes, as numpy.pad calls them
 REPEATING = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 #: what each operator of its own does
-MODES = {"reflection_pad2d": "reflect", "replication_pad2d": "replicate", "_pad_circular": "circular"}
+MODES = {
+    **{f"reflection_pad{rank}d": "reflect" for rank in (1, 2, 3)},
+    **{f"replication_pad{rank}d": "replicate" for rank in (1, 2, 3)},
+    "_pad_circular": "circular",
+}
 #: fills below this are no element of any map: a maximum ignores them
 NEUTRAL = -3e38
 
 
 def _pad(call: Call) -> Draft:
     amounts = list(call["pad"] if "pad" in call.arguments else call["padding"])
-    mode = MODES.get(call.op) or call.get("mode", "constant")
+    mode = pad_mode(call)
     fill = float(call.get("value") or 0.0)
     if any(amounts[6:]):
         raise call.refusal("it pads the batch", "pad channels, rows or columns")
@@ -36,6 +40,11 @@ def _pad(call: Call) -> Draft:
     draft = call.draft("rearrange", [call.tensor("self")], "pad")
     draft.moves, draft.fill = (padding_move(call.shapes[draft.inputs[0]], (channels, rows, columns), mode),), fill
     return draft
+
+
+def pad_mode(call: Call) -> str:
+    """ "constant" or a key of REPEATING."""
+    return MODES.get(call.op) or call.get("mode", "constant")
 
 
 def padding_move(shape: Sequence[int], amounts: Sequence[tuple[int, int]], mode: str = "constant") -> Move:

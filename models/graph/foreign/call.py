@@ -38,8 +38,8 @@ class ForeignCall:
 
     Attributes:
         operator: name and overload, "cumsum.default"; a key of OPERATORS.
-        arguments: a JSON list of all arguments by their places: null, truths, numbers, texts, lists of them,
-            {"operand": 0} for the layer's input 0, and {"dtype": "float32"}.
+        arguments: a JSON list of all arguments in the order of the operator's schema: null, truths, numbers, texts,
+            lists of them, {"operand": 0} for the layer's input 0, and {"dtype": "float32"}.
         operands: the layer's inputs as the operator sees them.
         sizes: of its result.
         macs: its multiply-adds, 0 where torch counts none.
@@ -61,7 +61,7 @@ class ForeignCall:
         return self.operator.partition(".")[0]
 
     def values(self, operands: Sequence[Any], dtype_of: Any = None) -> list[Any]:
-        """The arguments by their places, `operands` in theirs; `dtype_of` makes a type of elements of its name."""
+        """The arguments in their order, `operands` in theirs; `dtype_of` makes a type of elements of its name."""
 
         def value(part: Any) -> Any:
             if isinstance(part, list):

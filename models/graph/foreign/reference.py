@@ -26,7 +26,9 @@ def call_operator(call: ForeignCall, operands: Sequence[torch.Tensor]) -> torch.
         operand.reshape(kind.sizes).to(operand.dtype if kind.dtype == "float32" else getattr(torch, kind.dtype))
         for operand, kind in zip(operands, call.operands, strict=True)
     ]
-    result = operator(
-        *call.values(tensors, lambda text: operands[0].dtype if "float" in text else getattr(torch, text))
-    )
+    own = operands[0].dtype
+    values = call.values(tensors, lambda text: own if "float" in text else getattr(torch, text))
+    places = [argument for argument in operator._schema.arguments if not argument.kwarg_only]
+    named = [argument.name for argument in operator._schema.arguments if argument.kwarg_only]
+    result = operator(*values[: len(places)], **dict(zip(named, values[len(places) :], strict=False)))
     return result[0] if isinstance(result, tuple | list) else result

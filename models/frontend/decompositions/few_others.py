@@ -1,4 +1,4 @@
-"""Operators that are a few others: what torch writes them as while a program is prepared for reading."""
+"""Arithmetic and slices that are a few others."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _clamp_by_tensors(
 
 
 #: operator -> what computes it of others
-DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
+FEW_OTHERS: dict[Any, Callable[..., Any]] = {
     _aten.glu.default: _glu,
     _aten.addcmul.default: _addcmul,
     _aten.addcdiv.default: _addcdiv,
