@@ -17,11 +17,11 @@ from models.frontend.call import Call
 from models.frontend.constants import Constants, as_arrays
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.foreign import falls_back, read_fallback
-from models.frontend.macs import macs_of
 from models.frontend.origin import origin_of
 from models.frontend.parameters import name_parameters
 from models.frontend.refusal import Refusal
 from models.frontend.results.cuts import PostProcessing, end_at_stop, find_end
+from models.frontend.results.macs import macs_of
 from models.frontend.results.nesting import output_names
 from models.frontend.results.stopping import stop_of
 from models.frontend.results.views import operator_of, peel_views

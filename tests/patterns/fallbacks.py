@@ -50,6 +50,9 @@ DECOMPOSED = patterns(
         "diff": lambda s, x: torch.diff(s.c(x)).relu(),
         "diff of rows twice": lambda s, x: torch.diff(s.c(x), n=2, dim=2).relu(),
         "local response": lambda: nn.LocalResponseNorm(2),
+        "means of three axes": lambda s, x: (
+            F.avg_pool3d(s.c(x).unflatten(1, (2, 4)), (2, 3, 2), (1, 2, 2), (1, 1, 0)) * 2
+        ),
         "convolution of time": lambda s, x: F.conv3d(x[:, :, None], s.c.weight[:, :, None]),
         "convolution of two of three axes": lambda s, x: F.conv3d(
             x.unflatten(1, (2, 2)), s.c.weight[:, :2, None], s.c.bias, padding=(0, 1, 0)
@@ -61,7 +64,6 @@ DECOMPOSED = patterns(
             F.pad(F.pad(s.c(x)[0, :, :6, :11], (0, 1)).flatten(1), (0, 5)).reshape(8, 7, 11)[:, :6, 5:].relu()
         ),
         "LSTM": Recurrent,
-        "distances": lambda s, x: F.pairwise_distance(s.c(x).flatten(2), s.d(s.c(x)).flatten(2)) * 2,
         "cosines": lambda s, x: F.cosine_similarity(s.c(x), s.d(s.c(x)), 1) * 2,
         "positions of two axes": lambda s, x: s.c(x)[:, :, torch.tensor([1, 3, 0]), torch.tensor([5, 7, 2])] * 2,
         "positions of a grid": lambda s, x: s.c(x)[:, torch.tensor([[1], [3]]), :, torch.tensor([[5, 7, 2]])] * 2,

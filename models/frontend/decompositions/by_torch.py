@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-import torch
 from torch import fx
 from torch._decomp import decomposition_table
 from torch.export import ExportedProgram
@@ -38,10 +37,4 @@ def _decomposition(target: Any) -> Callable[..., Any] | None:
     known = decomposition_table.get(target)
     if known is not None and not known.__module__.startswith(("torch._refs", "torch._prims")):
         return known
-    composite = torch._C._dispatch_has_kernel_for_dispatch_key(target.name(), "CompositeImplicitAutograd")
-    return _leave if composite else None
-
-
-def _leave(*_arguments: Any, **_named: Any) -> Any:
-    """The call as it is: torch then runs what the operator is composed of, and records that."""
-    return NotImplemented
+    return None

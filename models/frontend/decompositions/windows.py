@@ -83,14 +83,38 @@ def _conv3d(
     others = [other for other in range(3) if other != axis]
     count, filters = x.shape[2 + axis], weight.shape[0]
     planes = x.movedim(2 + axis, 1).reshape(1, count * x.shape[1], *(x.shape[2 + other] for other in others))
-    result = F.conv2d(
-        planes,
-        weight.squeeze(2 + axis).repeat(count, 1, 1, 1),
-        None if bias is None else bias.repeat(count),
-        *([setting[other] for other in others] for setting in (stride, padding, dilation)),
-        groups * count,
+    flat_stride, flat_padding, flat_dilation = (
+        [setting[other] for other in others] for setting in (stride, padding, dilation)
     )
+    filters_of_all = weight.squeeze(2 + axis).repeat(count, 1, 1, 1)
+    added = None if bias is None else bias.repeat(count)
+    result = F.conv2d(planes, filters_of_all, added, flat_stride, flat_padding, flat_dilation, groups * count)
     return result.reshape(1, count, filters, *result.shape[2:]).movedim(1, 2 + axis)
+
+
+def _avg_pool3d(
+    x: torch.Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> torch.Tensor:
+    """A mean along the first axis, which is one of slices, then of windows of the two others."""
+    kernel, stride, margins = (
+        list(value) * (3 // len(value)) for value in (kernel_size, stride or kernel_size, padding)
+    )
+    if x.ndim != 5 or ceil_mode or divisor_override or (any(margins) and not count_include_pad):
+        return NotImplemented
+    x = F.pad(x, (0, 0, 0, 0, margins[0], margins[0])) if margins[0] else x
+    count = (x.shape[2] - kernel[0]) // stride[0] + 1
+    parts = [x[:, :, first : first + stride[0] * (count - 1) + 1 : stride[0]] for first in range(kernel[0])]
+    result = sum(parts[1:], parts[0]) / kernel[0]
+    if kernel[1:] == [1, 1] and stride[1:] == [1, 1] and margins[1:] == [0, 0]:
+        return result
+    pooled = F.avg_pool2d(result.flatten(1, 2), kernel[1:], stride[1:], margins[1:])
+    return pooled.unflatten(1, (x.shape[1], count))
 
 
 #: operator -> what computes it of others
@@ -99,4 +123,5 @@ WINDOWS: dict[Any, Callable[..., Any]] = {
     _aten.col2im.default: _col2im,
     _aten.conv3d.default: _conv3d,
     _aten.conv3d.padding: _conv3d,
+    _aten.avg_pool3d.default: _avg_pool3d,
 }

@@ -15,8 +15,8 @@ from torch import fx, nn
 
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
-from models.frontend.macs import macs_of
 from models.frontend.refusal import Refusal
+from models.frontend.results.macs import macs_of
 from models.frontend.results.views import operator_of
 from models.frontend.trace import export_plain, finish
 from models.graph.answer import Answer, Cut
