@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection
+from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
 
+from fleetpose.errors import UsageError
 from models.frontend.exported import ProgramReader
 from models.frontend.results.nesting import name_leaves
 from models.frontend.trace import export_plain
@@ -23,11 +26,18 @@ def output_runner(network: nn.Module, returned: Collection[str] = (), cut: bool 
         cut: the Graph ends before the module does. Its end is then found anew for each input's size and dtype, and the
             operators up to there are run one by one.
     """
+    exported = _CutNetwork(network)
     if cut:
-        return _CutNetwork(network)
+        return exported
 
     def run(tensor: torch.Tensor) -> list[torch.Tensor]:
-        leaves = name_leaves(network(tensor))
+        try:
+            leaves = name_leaves(network(tensor))
+        except Exception:
+            # it may cast to a type of its own inside, or take bytes only; its operators take the same numbers
+            if not exported.exports(tensor):
+                raise
+            return exported(tensor)
         names = returned or [name for name, leaf in leaves.items() if isinstance(leaf, torch.Tensor)]
         return [leaves[name] for name in names]
 
@@ -35,37 +45,60 @@ def output_runner(network: nn.Module, returned: Collection[str] = (), cut: bool 
 
 
 class _CutNetwork:
-    """A network that is run as far as its Graph goes."""
+    """A network that is run as far as its Graph goes, all of it in the input's type."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self.programs: dict[tuple[object, ...], tuple[ExportedProgram, list[fx.Node]]] = {}
 
     def __call__(self, tensor: torch.Tensor) -> list[torch.Tensor]:
+        return _run_nodes(*self._program(tensor), tensor)
+
+    def exports(self, tensor: torch.Tensor) -> bool:
+        """Whether the network can be exported for a tensor's size."""
+        try:
+            return bool(self._program(tensor))
+        except UsageError:
+            return False
+
+    def _program(self, tensor: torch.Tensor) -> tuple[ExportedProgram, list[fx.Node]]:
+        """The program, and the nodes that its Graph gives."""
         dtype = next((parameter.dtype for parameter in self.network.parameters()), tensor.dtype)
         key = (*tensor.shape, dtype)
         if key not in self.programs:
             _, channels, height, width = tensor.shape
-            program = export_plain(self.network, (channels, height, width))
+            try:
+                program = export_plain(self.network, (channels, height, width))
+            except UsageError:
+                if dtype != torch.float64:
+                    raise
+                program = export_plain(copy.deepcopy(self.network).float(), (channels, height, width))
             reader = ProgramReader(program, gather=True)
             reader.network()
             self.programs[key] = program, reader.results
-        return _run_nodes(*self.programs[key], tensor)
+        return self.programs[key]
 
 
 def _run_nodes(program: ExportedProgram, wanted: list[fx.Node], tensor: torch.Tensor) -> list[torch.Tensor]:
-    """The tensors that nodes of a program make of an input."""
+    """The tensors that nodes of a program make of an input, whose type all floating-point numbers have."""
     held = {**program.constants, **program.state_dict}
     values = {
-        spec.arg.name: held[spec.target] if spec.target is not None else tensor
+        spec.arg.name: _cast(held[spec.target], tensor) if spec.target is not None else tensor
         for spec in program.graph_signature.input_specs
     }
     missing = {node.name for node in wanted}
     for node in program.graph.nodes:
-        if node.op == "call_function":
+        if node.op == "call_function" and node.users:
             arguments, named = fx.map_arg((node.args, node.kwargs), lambda argument: values[argument.name])
+            if getattr(named.get("dtype"), "is_floating_point", False):
+                named = {**named, "dtype": tensor.dtype}
             values[node.name] = node.target(*arguments, **named)
         missing.discard(node.name)
         if not missing:
             break
     return [values[node.name] for node in wanted]
+
+
+def _cast(value: Any, like: torch.Tensor) -> Any:
+    """A weight or constant in the type of a tensor, if it is of floating point."""
+    return value.to(like.dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
