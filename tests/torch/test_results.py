@@ -158,6 +158,39 @@ def test_a_module_whose_python_depends_on_data_before_its_layers_is_refused_with
         trace(network, SHAPE)
 
 
+class Largest(nn.Module):
+    """A decoder as a module of its own, that looks at each map's largest value in Python."""
+
+    def forward(self, heat):
+        best = heat.flatten(2).max(2)
+        shifted = [
+            value + heat[0, joint].mean()
+            for joint, (value, place) in enumerate(zip(best.values[0], best.indices[0], strict=True))
+            if int(place) > 3
+        ]
+        return torch.stack(shifted)
+
+
+def test_a_module_is_stopped_inside_a_part_of_it():
+    class Decoded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.decoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)), Largest()
+
+        def forward(self, x):
+            return {"points": self.decoder(self.body(x))}
+
+    network = Decoded().double()
+    graph = trace(network, SHAPE, dtype=np.float64)
+    (cut,) = graph.answer.cuts
+    assert cut.op == "int"
+    assert cut.given == ("body.2",)
+    x = torch.randn(1, *SHAPE, dtype=torch.float64)
+    ours = graph.answer.restore(run_graph(graph, x.numpy()))
+    with torch.no_grad():
+        np.testing.assert_allclose(ours["body.2"], network.body(x), atol=1e-10)
+
+
 def test_layers_after_what_depends_on_data_are_refused():
     network = Network(lambda heat, field: None)
     network.end = lambda heat, field: network.heat(field[:, :3] * field.argmax(1))

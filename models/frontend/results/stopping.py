@@ -116,6 +116,7 @@ def _stopping(module: nn.Module) -> Iterator[None]:
                 return forward(*args, **named)
         except _Stopped as stopped:
             stop = stopped.stop
+            _leave_modules(stopped)
         tensors = [leaf for leaf in watch.unread.values() if leaf.numel()]
         return {f"{_PREFIX}{stop.op}|{stop.line}|{number}": leaf for number, leaf in enumerate(tensors)}
 
@@ -128,6 +129,14 @@ def _stopping(module: nn.Module) -> Iterator[None]:
             del module.forward
         else:
             module.forward = own
+
+
+def _leave_modules(stopped: _Stopped) -> None:
+    """Have torch's tracer leave the modules that a stop came through, which it does not do at an exception."""
+    for frame, _ in traceback.walk_tb(stopped.__traceback__):
+        open_modules = getattr(frame.f_locals.get("self"), "module_stack", None)
+        if frame.f_code.co_name == "call_module" and isinstance(open_modules, dict):
+            open_modules.pop(frame.f_locals.get("module_key"), None)
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
