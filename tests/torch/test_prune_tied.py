@@ -168,3 +168,40 @@ def test_a_weight_used_in_two_orders_is_not_tied():
     assert prunable(graph) == []
     assert "computed" in (reasons_to_stay_dense(graph)["down"] or "")
     assert set(homes(module, graph)) == {"stem", "out"}
+
+
+def test_dense_layers_whose_weight_is_computed_are_left_as_they_are():
+    """Reconstruction solves dense layers anew, but what it could not write back it must not change."""
+    torch.manual_seed(1)
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 3, 1, 1))
+    layers = (nn.Conv2d(3, 8, 3, 1, 1), nn.Conv2d(8, 8, 3, 1, 1), normed, nn.Conv2d(8, 8, 3, 1, 1), nn.Conv2d(8, 4, 1))
+    module = nn.Sequential(*[step for layer in layers for step in (layer, nn.ReLU())][:-1]).eval()
+    graph = trace(module, SHAPE)
+    plan = plan_of(graph)
+    prune_at_once(module, graph, plan, inputs(4, 0), ReconstructionSettings(samples=500))
+    again = trace(module, SHAPE)
+    assert set(plan.sparsities) == {"2", "6"}
+    assert np.allclose(again.weights["4.weight"], graph.weights["4.weight"])
+    assert all(departure(again.weights[f"{name}.weight"], SPARSITY) is None for name in plan.sparsities)
+
+
+def test_a_module_of_ones_own_keeps_its_weight_and_bias():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.randn(8, 8, 3, 3)), nn.Parameter(torch.randn(8))
+
+        def forward(self, x):
+            return nn.functional.conv2d(x, self.weight, self.bias, padding=1)
+
+    torch.manual_seed(2)
+    module = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), Own(), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
+    graph = trace(module, SHAPE)
+    plan = plan_of(graph)
+    prune_at_once(module, graph, plan, inputs(4, 0), ReconstructionSettings(samples=500))
+    assert departure(module[2].weight.detach().numpy(), SPARSITY) is None
+    again = trace(module, SHAPE)
+    x = inputs(1, 3)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(run_graph(again, x)[0], expected, atol=1e-4 * np.abs(expected).max())

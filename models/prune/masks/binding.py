@@ -107,7 +107,9 @@ def homes(network: nn.Module, graph: Graph) -> dict[str, Home]:
         if layer.op != "conv" or layer.parameter not in parameters:
             continue
         module = modules.get(layer.module)
-        bias = module.bias if isinstance(module, BIASED) else None
+        beside = parameters.get(layer.parameter.removesuffix("weight") + "bias")
+        bias = module.bias if isinstance(module, BIASED) else beside
+        bias = bias if bias is None or bias.numel() == layer.out_shape[0] else None
         folded = torch.from_numpy(np.asarray(graph.weights[f"{layer.name}.weight"], np.float64))
         home = Home.of(layer, parameters[layer.parameter], bias, norms.get(layer.module, ()), folded)
         if home is not None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from fleetpose.progress import Report, no_report
+from models.frontend.parameters import COMPUTED
 from models.graph.network import Graph
 from models.graph.tied import spread_over_uses, tied_layers
 from models.plans.sparsity import Sparsity
@@ -35,7 +36,8 @@ def reconstruct(
     """The graph with the zeros of `sparsities` and weights that answer nearly what they did on `inputs`.
 
     Args:
-        sparsities: by layer; every layer must be able to have its own (see Plan.check).
+        sparsities: by layer; every layer must be able to have its own (see Plan.check). Layers whose weight is no
+            parameter of the network, which could not take another one, stay as they are.
         inputs: (N, *graph.input_shape) float32.
         report: called with each layer's name, layers done and layers in all.
     """
@@ -52,7 +54,7 @@ def reconstruct(
         dense_output = forward(layer, theirs, weights)
         changed = any(a is not b for a, b in zip(theirs, mine, strict=True))
         sparsity = sparsities.get(layer.name)
-        wanted = layer.op == "conv" and layer.name not in later
+        wanted = layer.op == "conv" and layer.name not in later and layer.parameter != COMPUTED
         if wanted and (sparsity is not None or (changed and settings.compensate)):
             uses = drawing.uses(tied.get(layer.name, (layer.name,)), dense, pruned)
             solved |= solve_uses(uses, sparsity, settings, drawing.filters(uses))
