@@ -39,7 +39,7 @@ class Constants:
     def evaluate(self, node: fx.Node) -> Any:
         """The result of a call that `covers` says is one; noted too. Raises Refusal where it cannot be computed."""
         target: Any = node.target
-        if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
+        if _is_random(node):
             raise _refusal(node, "it draws random numbers")
         arguments = fx.node.map_arg((node.args, dict(node.kwargs)), self._value)
         try:
@@ -53,6 +53,17 @@ class Constants:
     def _value(self, node: fx.Node) -> Any:
         """A node's value, or of what only its shape is read, zeros."""
         return self.values[node] if node in self.values else torch.zeros(node.meta["val"].shape)
+
+
+def _is_random(node: fx.Node) -> bool:
+    """Whether a call draws random numbers; one that drops out nothing does not."""
+    target: Any = node.target
+    if torch.Tag.nondeterministic_seeded not in getattr(target, "tags", ()):
+        return False
+    given = dict(zip((argument.name for argument in target._schema.arguments), node.args, strict=False))
+    given.update(node.kwargs)
+    drops = {argument.name: given.get(argument.name, argument.default_value) for argument in target._schema.arguments}
+    return bool(drops.get("dropout_p", drops.get("train", True)))
 
 
 def as_arrays(value: Any) -> Any:

@@ -46,6 +46,16 @@ class Attention(nn.Module):
         return self.proj(x.transpose(1, 2).reshape(batch, tokens, channels))
 
 
+def learned_queries(s, x):
+    """DETR's decoder: queries that are parameters attend to each other, then to the tokens, by two heads."""
+    queries = torch.sin(torch.arange(40.0, dtype=x.dtype)).reshape(1, 5, 8)
+    tokens = s.c(x).flatten(2).transpose(1, 2)
+    for other in (queries, tokens):
+        q, k = (part.view(1, -1, 2, 4).transpose(1, 2) for part in (queries, other))
+        queries = queries + F.scaled_dot_product_attention(q, k, k).transpose(1, 2).reshape(1, 5, 8)
+    return s.linear(queries)
+
+
 class Tokens(nn.Module):
     """Patches to tokens, `middle` on them, and back to a map."""
 
@@ -209,6 +219,7 @@ TOKENS = patterns(
         "MLP": lambda: Tokens(nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))),
         "attention": lambda: Tokens(Attention()),
         "attention of torch": lambda: Tokens(Attention(fused=True)),
+        "learned queries": learned_queries,
         "MultiheadAttention": lambda: Tokens(MultiHead()),
         "TransformerEncoderLayer": lambda: Tokens(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)),
         "class token": ClassToken,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.frontend.call import Call
+from models.frontend.tokens.joining import place_array
 from models.frontend.tokens.linear import apply_linear, conv1d, linear
 from models.frontend.tokens.products import multiply
 from models.frontend.tokens.reader import TensorReader, as_view
@@ -101,7 +102,7 @@ def _attention(call: Call, reader: TensorReader) -> Any:
     """softmax(query @ key^T x scale + mask) @ value."""
     if call.get("dropout_p"):
         raise call.refusal("dropout in training mode is not supported", "call eval()")
-    query, key, value = (as_view(call, reader, name) for name in ("query", "key", "value"))
+    query, key, value = (_attended(call, reader, number) for number in range(3))
     if call.get("enable_gqa"):
         repeats = query.sizes[-3] // key.sizes[-3]
         key, value = (view.take(view.rank - 3, np.repeat(np.arange(view.sizes[-3]), repeats)) for view in (key, value))
@@ -116,6 +117,16 @@ def _attention(call: Call, reader: TensorReader) -> Any:
     weights = _named(call, f"{call.name}.weights", "softmax", self=scores, dim=-1)
     attention = reader.read(replace(weights, sizes=sizes))
     return multiply(_named(call, call.name, "matmul"), reader, _viewed(attention, reader), value)
+
+
+def _attended(call: Call, reader: TensorReader, number: int) -> TensorView:
+    """Query, key or value, also one that is learned, as of a decoder's first layer: its features in channels."""
+    name = ("query", "key", "value")[number]
+    array = call[name]
+    if not isinstance(array, np.ndarray):
+        return as_view(call, reader, name)
+    *front, tokens, features = range(array.ndim)
+    return place_array(call, reader, array, number, ((*front, features), (), (tokens,)))
 
 
 def _viewed(value: Any, reader: TensorReader) -> TensorView:

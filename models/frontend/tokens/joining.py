@@ -24,7 +24,7 @@ def concatenate(call: Call, reader: TensorReader) -> TensorView:
     views = [TensorView.of(part, placing.shapes[part]) if isinstance(part, str) else part for part in call["tensors"]]
     groups = axis_first_groups(max((view for view in views if isinstance(view, TensorView)), key=_elements), axis)
     parts = [
-        _place_array(call, reader, view, number, groups) if isinstance(view, np.ndarray) else view
+        place_array(call, reader, view, number, groups) if isinstance(view, np.ndarray) else view
         for number, view in enumerate(views)
     ]
     shape = joined_shape(call.sizes, groups)
@@ -58,7 +58,7 @@ def axis_first_groups(view: TensorView, axis: int) -> Groups:
     return (axis, *others), (), (last,)
 
 
-def _place_array(call: Call, reader: TensorReader, value: np.ndarray, number: int, groups: Groups) -> TensorView:
+def place_array(call: Call, reader: TensorReader, value: np.ndarray, number: int, groups: Groups) -> TensorView:
     """A constant among the tensors, as a view of a draft that makes it."""
     planes = place_constant(value, value.shape, groups)[0].reshape(joined_shape(value.shape, groups))
     draft = constant(call, planes, f"{call.name}.value{number}")
