@@ -22,6 +22,8 @@ from models.graph.foreign.operators import OPERATORS
 
 #: whole numbers up to this one are exact in float32, in which constants lie in planes
 MOST_EXACT = 1 << 24
+#: operators whose results are taken with one picture as their batch only
+FLAT = ("conv2d.", "conv_transpose2d.")
 #: types of elements as ForeignTensor has them
 _DTYPES = {torch.int64: "int64", torch.int32: "int64", torch.bool: "bool"}
 
@@ -30,7 +32,10 @@ def falls_back(node: fx.Node) -> bool:
     """Whether a call's operator may run on TVM's kernels, and its result is numbers of a fixed shape."""
     value = node.meta.get("val")
     value = value[0] if isinstance(value, list | tuple) and value else value
-    if operator_name(node) not in OPERATORS or not isinstance(value, torch.Tensor) or not value.is_floating_point():
+    operator = operator_name(node)
+    if operator not in OPERATORS or not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        return False
+    if operator.startswith(FLAT) and (value.ndim != 4 or value.shape[0] != 1):
         return False
     return all(isinstance(size, int) and size for size in value.shape)
 

@@ -32,6 +32,10 @@ FALLBACKS = patterns(
         "convolution of three axes": lambda s, x: F.conv3d(
             s.c(x).unflatten(1, (2, 4)), s.c.weight.unflatten(1, (2, 2)), padding=1
         ),
+        "kernel from data": lambda s, x: F.conv2d(s.c(x), s.c(x)[0, :, None, :3, :3], padding=1, groups=8),
+        "products of three": lambda s, x: torch.einsum("bchw,bdhw,bdhv->bcdv", s.c(x), s.d(s.c(x)), s.d(s.c(x))),
+        "hyperbolic sine": lambda s, x: s.d(torch.sinh(s.c(x))),
+        "remainder": lambda s, x: torch.remainder(s.c(x).flatten(2), 0.5) * 2,
         "gather": lambda s, x: s.c(x).gather(1, torch.ones(1, 2, 8, 12).long()) * 2,
     },
 )
@@ -44,6 +48,8 @@ DECOMPOSED = patterns(
         "unfold with all settings": lambda s, x: F.unfold(s.c(x), (3, 2), (1, 2), (1, 2), (2, 1)).relu(),
         "fold": lambda s, x: s.d(F.fold(F.unfold(s.c(x), 3, padding=1), (8, 12), 3, padding=1)),
         "fold with a stride": lambda s, x: F.fold(F.unfold(s.c(x), 3, stride=2).relu(), (8, 12), 3, stride=2),
+        "lower triangles": lambda s, x: s.d(s.c(x).tril(1)),
+        "upper triangles": lambda s, x: s.d(torch.triu(s.c(x), -2)),
         "cumulated channels": lambda s, x: s.d(s.c(x).cumsum(1)),
         "cumulated columns": lambda s, x: s.d(s.c(x).cumsum(-1)),
         "cumulated tokens": lambda s, x: s.c(x).flatten(2).transpose(1, 2).cumsum(1) * 2,

@@ -61,10 +61,6 @@ TABLE: dict[str, tuple[Callable[..., Any], str]] = {
         lambda: nn.Sequential(nn.Conv2d(4, 4, 3), Unknown()),
         "'erfinv' in module '1' (refused.py:",
     ),
-    "kernel from data": (
-        lambda s, x: F.conv2d(s.c(x), s.c(x)[0, :, None, :3, :3], padding=1, groups=8),
-        "'conv2d' in the root module (",
-    ),
     "cast to whole numbers": (lambda s, x: s.d((s.c(x).int() + 1).float()), "a cast to torch.int32"),
     "Fourier": (lambda s, x: s.e(torch.fft.rfft2(s.c(x)).abs()), "'fft_rfft2' in the root module ("),
     "truths of whole numbers": (lambda s, x: s.d(s.c(x) * (s.c(x).argmax(1) > 1)), "end the network before it"),

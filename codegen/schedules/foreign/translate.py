@@ -79,7 +79,7 @@ class _ConstantLifter(PyExprMutator):
 
     def visit_generic_const_(self, constant: Any) -> relax.Var:
         variable = relax.Var(f"table{len(self.lifted)}", constant.ty)
-        self.lifted[variable] = constant.data.numpy()
+        self.lifted[variable] = constant.value.numpy()
         return variable
 
 
@@ -91,11 +91,10 @@ def _lift_constants(module: tvm.IRModule) -> tuple[tvm.IRModule, dict[str, np.nd
     if not lifter.lifted:
         return module, {}
     function = relax.Function([*main.params, *lifter.lifted], body, main.ret_ty, main.is_pure, main.attrs)
-    lifted = tvm.IRModule(
-        {variable: function for variable, function in module.functions_items() if variable.name_hint != WHOLE}
-    )
-    lifted[WHOLE] = function
-    return lifted, {variable.name: value for variable, value in lifter.lifted.items()}
+    others = [(variable, other) for variable, other in module.functions_items() if variable.name_hint != WHOLE]
+    builder = relax.BlockBuilder(tvm.IRModule(dict(others)))
+    builder.add_func(function, WHOLE)
+    return builder.get(), {variable.name: value for variable, value in lifter.lifted.items()}
 
 
 def _sample(node: Any, importer: Any) -> relax.Expr:

@@ -31,5 +31,24 @@ def _diff(
     return x
 
 
+def _tril(x: torch.Tensor, diagonal: int = 0) -> torch.Tensor:
+    return x * (_columns_less_rows(x) <= diagonal).to(x.dtype)
+
+
+def _triu(x: torch.Tensor, diagonal: int = 0) -> torch.Tensor:
+    return x * (_columns_less_rows(x) >= diagonal).to(x.dtype)
+
+
+def _columns_less_rows(x: torch.Tensor) -> torch.Tensor:
+    """The column less the row of each element of a matrix."""
+    rows, columns = x.shape[-2:]
+    return torch.arange(columns, device=x.device) - torch.arange(rows, device=x.device)[:, None]
+
+
 #: operator -> what computes it of others
-SEQUENCES: dict[Any, Callable[..., Any]] = {_aten.cumsum.default: _cumsum, _aten.diff.default: _diff}
+SEQUENCES: dict[Any, Callable[..., Any]] = {
+    _aten.cumsum.default: _cumsum,
+    _aten.diff.default: _diff,
+    _aten.tril.default: _tril,
+    _aten.triu.default: _triu,
+}

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 #: name and overload of each operator
 OPERATORS = frozenset(
-    {
-        "conv3d.default",
-        "gather.default",
-        "grid_sampler.default",
-    }
+    (
+        *("conv2d.default", "conv2d.padding", "conv3d.default", "conv_transpose2d.input"),
+        *("max_pool3d.default", "avg_pool3d.default"),
+        *("grid_sampler.default", "gather.default", "take.default"),
+        *("einsum.default", "linalg_vector_norm.default"),
+        *("celu.default", "softshrink.default", "logaddexp.default", "cosh.default", "sinh.default", "pow.Scalar"),
+        *("fmod.Scalar", "fmod.Tensor", "remainder.Scalar", "remainder.Tensor"),
+    )
 )
