@@ -40,6 +40,7 @@ CALLS = {
         "conv3d.default", [X, Y, None, [1, 2, 1], [1, 0, 1], [1, 1, 2], 1], (1, 2, 5, 7, 9), (3, 2, 3, 3, 3)
     ),
     "gather": layer("gather.default", [X, 1, Y], MAP, WHOLE),
+    "grid of an affine map": layer("affine_grid_generator.default", [X, [1, 3, 7, 19], True], (1, 2, 3)),
     "grid_sampler": layer("grid_sampler.default", [X, Y, 0, 0, False], MAP, (1, 4, 21, 2)),
 }
 MORE = {

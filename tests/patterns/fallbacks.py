@@ -36,6 +36,9 @@ FALLBACKS = patterns(
         "products of three": lambda s, x: torch.einsum("bchw,bdhw,bdhv->bcdv", s.c(x), s.d(s.c(x)), s.d(s.c(x))),
         "hyperbolic sine": lambda s, x: s.d(torch.sinh(s.c(x))),
         "remainder": lambda s, x: torch.remainder(s.c(x).flatten(2), 0.5) * 2,
+        "warp by an affine map": lambda s, x: F.grid_sample(
+            s.c(x), F.affine_grid(s.c(x)[:, 0, :2, :3], (1, 8, 5, 7), align_corners=True), align_corners=True
+        ),
         "gather": lambda s, x: s.c(x).gather(1, torch.ones(1, 2, 8, 12).long()) * 2,
     },
 )

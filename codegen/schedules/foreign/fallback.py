@@ -32,8 +32,7 @@ def _kernel(workload: Workload, profile: Profile) -> Kernel:
     assert foreign is not None
     kernels = foreign_kernels(foreign, device_target(profile))
     func = merge(_between_borders(workload, kernels, profile)).with_attr("tirx.is_scheduled", True)
-    constants = {f"table{number}": array.reshape(-1) for number, array in enumerate(kernels.constants.values())}
-    return Kernel(func, constants, grids_of(func), borders=(len(workload.inputs), 1))
+    return Kernel(func, kernels.constants, grids_of(func), borders=(len(workload.inputs), 1))
 
 
 def make(workload: Workload, _weights: Weights, profile: Profile, _config: Unconfigured) -> Kernel:

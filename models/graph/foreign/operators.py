@@ -11,7 +11,7 @@ OPERATORS = frozenset(
     (
         *("conv2d.default", "conv2d.padding", "conv3d.default", "conv_transpose2d.input"),
         *("max_pool3d.default", "avg_pool3d.default"),
-        *("grid_sampler.default", "gather.default", "take.default"),
+        *("affine_grid_generator.default", "grid_sampler.default", "gather.default", "take.default"),
         *("einsum.default", "linalg_vector_norm.default"),
         *("celu.default", "softshrink.default", "logaddexp.default", "cosh.default", "sinh.default", "pow.Scalar"),
         *("fmod.Scalar", "fmod.Tensor", "remainder.Scalar", "remainder.Tensor"),
