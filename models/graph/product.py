@@ -90,24 +90,9 @@ class Product:
     def macs(self) -> int:
         return prod(self.extents)
 
-    def compute(self, left: np.ndarray, right: np.ndarray, shape: Spot) -> np.ndarray:
-        """The result, of `shape`, of operands (C, H, W)."""
-        batch = range(len(self.batch))
-        m, n, k = range(len(self.batch), len(self.extents))
-        a = np.take(left, self.left.indices(self.extents, _spot(left), (*batch, m, k)))
-        b = np.take(right, self.right.indices(self.extents, _spot(right), (*batch, k, n)))
-        result = np.zeros(prod(shape), left.dtype)
-        result[self.out.indices(self.extents, shape, (*batch, m, n))] = np.matmul(a, b) * self.scale
-        return result.reshape(shape)
-
     def __str__(self) -> str:
         batch = f"b{prod(self.batch)}_" if self.batch else ""
         return f"{batch}{self.rows}x{self.depth}x{self.columns}"
-
-
-def _spot(tensor: np.ndarray) -> Spot:
-    channels, height, width = tensor.shape
-    return channels, height, width
 
 
 def channel_batches(extents: Sequence[int], rows: Sequence[bool]) -> tuple[Walk, Spot]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch.nn.functional as F
 
 from fleetpose.errors import UsageError
 from models.graph.foreign.reference import run_foreign
-from models.graph.layer import Layer
+from models.graph.layer import Layer, Shape
 from models.graph.network import Graph
 from models.graph.pooling import run_pool
+from models.graph.product import Product
 from models.graph.rearrangement import run_rearrange
 from models.graph.reduction_reference import run_reduction
 from models.graph.resizing import run_resize
@@ -74,9 +76,8 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
     if layer.op == "concat":
         return torch.cat(_of_one_batch(operands), dim=1)
     if layer.product is not None:
-        pictures = zip(*(operand.numpy() for operand in _of_one_batch(operands)), strict=True)
-        results = [layer.product.compute(left, right, layer.out_shape) for left, right in pictures]
-        return torch.from_numpy(np.stack(results))
+        left, right = _of_one_batch(operands)
+        return run_product(layer.product, left, right, layer.out_shape)
     if layer.reduction is not None:
         parameters = (weights.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
         return run_reduction(layer.op, layer.reduction, x, *parameters)
@@ -85,6 +86,24 @@ def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch
     if layer.op == "rearrange":
         return run_rearrange(layer, operands)
     return x.expand(-1, *layer.out_shape)
+
+
+def run_product(product: Product, left: torch.Tensor, right: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """The result (N, *shape) of a "matmul" of operands (N, C, H, W), without its epilogue; gradients pass through."""
+    batch, extents = range(len(product.batch)), product.extents
+    m, n, k = range(len(batch), len(extents))
+    a, b = (
+        operand.flatten(1)[:, torch.from_numpy(walk.indices(extents, _spot(operand), loops))]
+        for operand, walk, loops in ((left, product.left, (*batch, m, k)), (right, product.right, (*batch, k, n)))
+    )
+    result = left.new_zeros(len(left), prod(shape))
+    result[:, torch.from_numpy(product.out.indices(extents, shape, (*batch, m, n)))] = a @ b * product.scale
+    return result.unflatten(1, shape)
+
+
+def _spot(tensor: torch.Tensor) -> Shape:
+    _, channels, height, width = tensor.shape
+    return channels, height, width
 
 
 def _run_conv(layer: Layer, x: torch.Tensor, weights: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from test_reconstruct import SHAPE, residual, smooth_inputs
+from torch import nn
 
 from models.frontend.trace import trace
 from models.graph.layer import Layer
@@ -77,3 +78,24 @@ def test_tensors_are_dropped_after_their_last_reader():
         alive -= set(finished)
     assert alive == set(), "outputs are read by nothing"
     assert made == {graph.input, *(layer.name for layer in graph.layers)}
+
+
+def test_importances_pass_through_attention():
+    """What a product of two tensors is made of has a gradient as anything else has."""
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.qkv, self.out = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 24), nn.Conv2d(8, 2, 1)
+
+        def forward(self, x):
+            y = self.stem(x)
+            q, k, v = self.qkv(y.flatten(2).transpose(1, 2)).chunk(3, -1)
+            z = torch.softmax(q @ k.transpose(1, 2) / 8**0.5, -1) @ v
+            return self.out(z.transpose(1, 2).reshape(y.shape))
+
+    torch.manual_seed(0)
+    graph = trace(Attention().eval(), (3, 16, 12))
+    found = importances(graph, ["stem", "qkv"], np.random.default_rng(0).random((3, 3, 16, 12), np.float32))
+    assert all(torch.isfinite(each.filters).all() and (each.filters > 0).all() for each in found.values())
+    assert all(each.positions.std() > 0 for each in found.values())
