@@ -30,12 +30,13 @@ from devices.timing.interleaved import bootstrap_median, measure_interleaved
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError, reason
 from fleetpose.progress import status
+from models.networks.efficientnet import efficientnet
 from models.resolve import create_model, model_spec
 
 log = logging.getLogger("benchmarks.costs")
 
-#: a network, and the same without what is asked about
-SQUEEZE_EXCITE = ("efficientnet_se", "efficientnet")
+#: of the network that squeeze-excite is taken from
+VARIANT, ACTIVATION, SIZE = "b0", "silu", (3, 368, 368)
 #: input channels, output channels, kernel, stride, padding, groups, height, width; of published pose networks
 TRANSPOSED = {
     "SimpleBaseline, first": (512, 256, 4, 2, 1, 1, 8, 6),
@@ -74,12 +75,11 @@ class Cost:
 
 
 def squeeze_excite(session: Session, rounds: int, threads: int) -> list[Cost]:  # noqa: ARG001  as the others
-    calls = {}
-    for name in SQUEEZE_EXCITE:
-        spec = model_spec(name)
-        network = traced_module(name, create_model(name), (3, *spec.size))
-        calls[name] = call_of(load_network(network, session), _picture((3, *spec.size)))
-    return [_cost("squeeze-excite", *SQUEEZE_EXCITE, _times(session, calls, rounds))]
+    calls, names = {}, {f"EfficientNet-{VARIANT.upper()} with it": True, "without": False}
+    for name, has_it in names.items():
+        network = efficientnet(VARIANT, activation=ACTIVATION, squeeze_excite=has_it).eval()
+        calls[name] = call_of(load_network(traced_module(name, network, SIZE), session), _picture(SIZE))
+    return [_cost("squeeze-excite", *names, _times(session, calls, rounds))]
 
 
 def transposed(session: Session, rounds: int, threads: int) -> list[Cost]:

@@ -25,7 +25,7 @@ from models.zoo.outputs import look_at_outputs
 def traced_module(name: str, module: nn.Module, shape: tuple[int, int, int]) -> TracedNetwork:
     """A module and its graph at one input shape (C, H, W), as the builder takes it."""
     said = {"preprocessing": Preprocessing((0.0, 0.0, 0.0), 1.0)}
-    outputs = look_at_outputs(module, shape[1:], name)
+    outputs = look_at_outputs(module, shape[1:], name, shape[0])
     spec = replace(complete(name, lambda: module, said, shape[1:], outputs), channels=shape[0])
     return TracedNetwork(spec, [trace(module, shape, name)], {})
 

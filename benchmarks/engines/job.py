@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ class EngineJob:
         """The network as an ONNX file. Raises ImportError where onnx or onnxscript is missing."""
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch's, of its own interface
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators that no network here has
             path = Path(folder) / "network.onnx"
             example = (torch.from_numpy(self.tensor),)
             torch.onnx.export(self.network, example, str(path), dynamo=True, verbose=False, external_data=False)
