@@ -54,7 +54,7 @@ PHONES = {
 }
 
 
-@sweep.part(10)
+@sweep.part(6)
 @pytest.mark.parametrize("name", [*CASES, *PHASED])
 def test_direct_is_right_in_its_space(host, name):
     rule, layer = {**CASES, **PHASED}[name]
@@ -65,7 +65,7 @@ def test_direct_is_right_in_its_space(host, name):
         check(host, layer, (1, 2), choice=ScheduleChoice(rule.name, config))
 
 
-@sweep.part(8)
+@sweep.part(5)
 @pytest.mark.parametrize(("name", "phone"), sweep.pairs(CASES, PHONES))
 def test_first_and_last_configuration_of_a_phone(host, name, phone):
     rule, layer = CASES[name]

@@ -33,7 +33,7 @@ def image_choices(workload, profile) -> list[ScheduleChoice]:
     return [choice for choice in candidates(workload, profile) if choice.schedule == "image"]
 
 
-@sweep.part(12)
+@sweep.part(7)
 @pytest.mark.parametrize(("name", "number"), sweep.pairs(ANSWERED, range(len(ADRENOS))))
 def test_image_kernels_equal_float64(host, name, number):
     profile = ADRENOS[number]

@@ -73,19 +73,19 @@ def assert_borders_are_zero(plane, flat: np.ndarray, what: str) -> None:
     assert (border == 0).all(), f"{(border != 0).sum()} of {border.size} border elements are not zero\n{what}"
 
 
-@sweep.part(20)
+@sweep.part(12)
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_kernels_of_convolutions_equal_float64(host, name):
     check(host, CONVOLUTIONS[name], border=(2, 2))
 
 
-@sweep.part(15)
+@sweep.part(8)
 @pytest.mark.parametrize("step", ACTIVATIONS, ids=str)
 def test_kernels_of_activations_equal_float64(host, step):
     check(host, window("conv", (8, 9), (5, 19), epilogue=(step,)), border=(1, 1))
 
 
-@sweep.part(12)
+@sweep.part(7)
 @pytest.mark.parametrize("name", BINARY_CASES)
 def test_kernels_of_binary_steps_equal_float64(host, name):
     check(host, BINARY_CASES[name], border=(1, 1))

@@ -13,13 +13,13 @@ from tests.host.rearrange_cases import MOVES, rearranged, source
 from tests.host.test_kernels import check
 
 
-@sweep.part(15)
+@sweep.part(8)
 @pytest.mark.parametrize("name", MOVES)
 def test_kernels_that_rearrange_equal_float64(host, name):
     check(host, MOVES[name], border=(1, 3))
 
 
-@sweep.part(15)
+@sweep.part(8)
 @pytest.mark.parametrize("name", MOVES)
 def test_kernels_that_rearrange_on_a_phone_equal_float64(host, name):
     phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)

@@ -22,13 +22,13 @@ from tests.small_network import Fn
 CASES = {**NORMS, **SOFTMAXES, **SUMS}
 
 
-@sweep.part(25)
+@sweep.part(12)
 @pytest.mark.parametrize("name", CASES)
 def test_reductions_equal_float64(host, name):
     check(host, CASES[name], border=(1, 2))
 
 
-@sweep.part(9)
+@sweep.part(5)
 @pytest.mark.parametrize("tile", [ReductionTile(1, 2, 2), ReductionTile(1, 5, 3), ReductionTile(1, 1, 1)], ids=str)
 @pytest.mark.parametrize(
     "name", ["variance CHW", "group norm, add", "softmax HW", "log softmax", "max C", "variance H"]

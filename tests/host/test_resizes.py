@@ -34,7 +34,7 @@ def check_all(host, layer: Layer) -> None:
         check(host, layer, border=(1, 1), choice=choice)
 
 
-@sweep.part(12)
+@sweep.part(7)
 @pytest.mark.parametrize("name", CASES)
 def test_resizes_equal_float64(host, name):
     check_all(host, CASES[name])

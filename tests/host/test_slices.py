@@ -72,7 +72,7 @@ def upsampled(s, x):
     return torch.relu(s.two(high)), F.pixel_unshuffle(high, 2), high.flip(3).transpose(2, 3)
 
 
-@sweep.part(6)
+@sweep.part(4)
 @pytest.mark.parametrize(
     "forward",
     [halves, shuffled_units, crossed, slices_of_the_input, focus, upsampled],

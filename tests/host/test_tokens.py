@@ -11,7 +11,7 @@ from tests.small_network import Fn
 from tests.token_networks import NETWORKS, shake
 
 
-@sweep.part(4)
+@sweep.part(3)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_of_tokens_equal_pytorch_on_the_device(host, tmp_path, name):
     network, shape = NETWORKS[name]

@@ -67,7 +67,7 @@ def choices(host, layer: Layer, sparsity: Sparsity | None = None) -> list:
     return list(dict.fromkeys(way[0] for way in by_way.values() if way))
 
 
-@sweep.part(6)
+@sweep.part(5)
 @pytest.mark.parametrize("name", CASES)
 def test_transposed_convolutions_equal_float64(host, name):
     for choice in choices(host, CASES[name]):

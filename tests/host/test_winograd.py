@@ -58,7 +58,7 @@ def test_a_missing_kernel_is_still_missing_when_transformed():
         assert (transform_filters(weight, m)[:, 1, 2] == 0).all()
 
 
-@sweep.part(8)
+@sweep.part(6)
 @pytest.mark.parametrize(("name", "m"), sweep.pairs(SHAPES, (2, 4)))
 def test_winograd_is_right_at_every_tile_size(host, name, m):
     layer = SHAPES[name]

@@ -18,7 +18,7 @@ COLUMNS = Sparsity.parse("columns:0.5:4x1")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sample(ZOO))
+@pytest.mark.parametrize("name", sample(ZOO, 2))
 def test_zoo_network_runs_dense_and_pruned(host, tmp_path, name):
     network, shape = create_zoo(name), ZOO[name].shape
     x, graph = picture(shape), trace(network, shape, "zoo")

@@ -88,7 +88,7 @@ def check_follows(network: nn.Module, plan: Plan) -> None:
         )  # smaller blocks at the end
 
 
-@sweep.part(8)
+@sweep.part(5)
 @pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("kind", METHODS)

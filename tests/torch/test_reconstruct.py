@@ -80,7 +80,7 @@ def plan_for(graph, text: str) -> Plan:
     return Plan.of("residual", graph.layers, dict.fromkeys(fitting, sparsity))
 
 
-@sweep.part(5)
+@sweep.part(4)
 @pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("norm", [True, False])

@@ -31,7 +31,7 @@ def ops(graph):
     return Counter(layer.op for layer in graph.layers)
 
 
-@sweep.part(14)
+@sweep.part(9)
 @pytest.mark.parametrize(
     "settings",
     [
@@ -268,7 +268,7 @@ def test_trace_takes_resizes(settings):
     assert ops(graph) == {"conv": 2, "resize": 1}
 
 
-@sweep.part(15)
+@sweep.part(8)
 @pytest.mark.parametrize("amounts", [(1, 1, 1, 1), (0, 1, 0, 1), (2, 0, 0, 3), (1, 0), (0, 0, 4, 1)], ids=str)
 @pytest.mark.parametrize("settings", [{"stride": 2}, {"stride": 1}, {"stride": 3, "kernel": 4}, {"groups": 4}], ids=str)
 @pytest.mark.parametrize("size", [(9, 10), (10, 7)])

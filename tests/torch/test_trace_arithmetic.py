@@ -101,7 +101,7 @@ def module_of(function):
     return module
 
 
-@sweep.part(24)
+@sweep.part(14)
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_trace_takes_arithmetic(name):
     check_traced(module_of(SPELLINGS[name]), (4, 6, 7))

@@ -81,7 +81,7 @@ ONE_LAYER = {
 }
 
 
-@sweep.part(15)
+@sweep.part(10)
 @pytest.mark.parametrize("name", ONE_LAYER)
 def test_rearranging_becomes_one_layer(name):
     assert check(ONE_LAYER[name]) == {"conv": 1, "rearrange": 1}

@@ -29,7 +29,7 @@ def test_zoo_network_equals_pytorch_in_float64(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sample([name for name in ZOO if name not in QUICK], 8))
+@pytest.mark.parametrize("name", sample([name for name in ZOO if name not in QUICK], 6))
 def test_any_zoo_network_equals_pytorch_in_float64(name):
     check(name)
 
