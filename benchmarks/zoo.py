@@ -121,7 +121,7 @@ def run(row: ZooRow, network: nn.Module, session: Session, rounds: int) -> None:
     row.pruned_error = f"{largest_error(list(artifact.run(x).values()), _exact(graph, x)):.1e}"
     calls["pruned_ms"] = call_of(artifact, x)
     if rounds:
-        job = EngineJob(row.network, FlatNetwork(network), x, torch.get_num_threads(), session)
+        job = EngineJob(row.network, FlatNetwork(network).eval(), x, torch.get_num_threads(), session)
         for name, prepared in _others(job).items():
             calls[f"{name}_ms"] = prepared.call
         timings = measure_interleaved(session, calls, rounds, clock="wall").measurements
