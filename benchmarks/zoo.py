@@ -204,6 +204,11 @@ def put_table(path: Path, table: str) -> None:
         temporary.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
+def is_complete(row: ZooRow, rounds: int) -> bool:
+    """Whether a network need not be run again: it failed, or was run, and timed if times are wanted."""
+    return bool(row.reason or (row.error and (row.ms or not rounds)))
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("benchmarks.zoo", "What of many small networks runs here, how right and how fast.")
     parser.add_argument("--network", nargs="+", metavar="NAME", help="of the zoo (default: all)")
@@ -216,7 +221,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     rows = read_rows(arguments.csv) if arguments.csv else {}
-    finished = [name for name, row in rows.items() if row.error or row.reason or arguments.no_device]
+    finished = [name for name, row in rows.items() if arguments.no_device or is_complete(row, arguments.rounds)]
     names = [name for name in arguments.network or ZOO if name not in finished]
     with status("zoo") as progress:
         for name in names:
