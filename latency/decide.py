@@ -21,9 +21,10 @@ from fleetpose.progress import status
 from latency.cost_model.predictor import Predictor
 from latency.flags import add_network, add_sparsities
 from latency.network_model.forecast import Forecaster, profile_of
+from latency.planning.choosing import Goal
 from latency.planning.losses import losses_of
 from latency.planning.measure_uncertain import check_device
-from latency.planning.options import Goal, read_sparsities
+from latency.planning.options import read_sparsities
 from latency.planning.planner import Measuring, decide
 from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import tvm
@@ -18,11 +18,12 @@ from tvm.relax import VDevice
 from tvm.relax._ffi_api import MakeTensorConst
 from tvm_ffi import StructuralKey
 
-from codegen.artifact.manifest import Entry, FixedTensor, LayerCode, TensorSpec
+from codegen.artifact.manifest import Entry, LayerCode, TensorSpec
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from codegen.layout.assign import Layout, assign_layout, join_copies
 from codegen.lowering.target import make_target
+from codegen.lowering.writing import FunctionWriter, ScheduledLayer, fixed_tensors, kernel_names
 from codegen.schedules import candidates, default_choice, schedule
 from codegen.schedules.move import export_kernel, import_kernel
 from devices.profile import Profile
@@ -30,7 +31,7 @@ from fleetpose.errors import UsageError, unknown_name
 from fleetpose.progress import Report, no_report
 from models.graph.layer import Layer, Shape
 from models.graph.network import Graph
-from models.plans.sparsity import Sparsity, variant_text
+from models.plans.sparsity import Sparsity
 
 
 @dataclass
@@ -136,8 +137,8 @@ class _Lowering:
         parameters = {} if self.options.weights_inside else self.packed
         return NetworkModule(module, functions, parameters, tuple(sorted(self.textures)))
 
-    def _schedule(self, graph: Graph, layout: Layout) -> list[_Scheduled]:
-        scheduled: list[_Scheduled] = []
+    def _schedule(self, graph: Graph, layout: Layout) -> list[ScheduledLayer]:
+        scheduled: list[ScheduledLayer] = []
         for layer in graph.layers:
             if layer.op == "constant":
                 continue  # a parameter of the kernels that read it
@@ -156,7 +157,7 @@ class _Lowering:
             names = zip(constants, kernel.constants, strict=True)
             self.textures |= {stored for stored, name in names if name in kernel.textures}
             variable = self._share(workload.label, kernel.func)
-            scheduled.append(_Scheduled(layer, kernel, variable, constants, sparsity))
+            scheduled.append(ScheduledLayer(layer, kernel, variable, constants, sparsity))
         return scheduled
 
     def _values(self, graph: Graph, layout: Layout) -> dict[str, str]:
@@ -187,12 +188,12 @@ class _Lowering:
         alike = (other for other in candidates(workload, self.profile) if other.packing == first.packing)
         return next(alike, choice)
 
-    def _copies(self, concat: Layer, layout: Layout) -> Iterator[_Scheduled]:
+    def _copies(self, concat: Layer, layout: Layout) -> Iterator[ScheduledLayer]:
         """The members of a join that lie elsewhere, each copied into its planes of the joined buffer."""
         for layer, planes in join_copies(concat, layout):
             workload = Workload.of(layer, planes, self.options.dtype)
             kernel = self._kernel(workload, Weights(), concat.name)
-            yield _Scheduled(layer, kernel, self._share(workload.label, kernel.func), [])
+            yield ScheduledLayer(layer, kernel, self._share(workload.label, kernel.func), [])
 
     def _share(self, label: str, func: tvm.ir.BaseFunc) -> relax.GlobalVar:
         """The module's function for a kernel: one for all that are structurally equal."""
@@ -219,7 +220,9 @@ class _Lowering:
         kind = relax.TensorType(array.shape, str(array.dtype), memory)
         return MakeTensorConst(tvm.runtime.tensor(array), kind, None)
 
-    def _function(self, graph: Graph, layout: Layout, scheduled: list[_Scheduled], values: Mapping[str, str]) -> Entry:
+    def _function(
+        self, graph: Graph, layout: Layout, scheduled: list[ScheduledLayer], values: Mapping[str, str]
+    ) -> Entry:
         name, builder = function_name(graph.input_shape), self.builder
         source = relax.Var("input", relax.TensorType((1, *graph.input_shape), "float32"))
         outside = {} if self.options.weights_inside else self.packed
@@ -228,7 +231,7 @@ class _Lowering:
             for number, (stored, array) in enumerate(outside.items())
         }
         parameters = [constants[stored] for stored in outside]
-        writer = _Writer(builder, layout, self.options.dtype)
+        writer = FunctionWriter(builder, layout, self.options.dtype)
         codes: list[LayerCode] = []
         with builder.function(name, [source, *parameters], attrs={"num_input": 1}):
             copy_in = import_kernel(layout.planes[graph.input], self.profile, self.options.dtype)
@@ -249,13 +252,13 @@ class _Lowering:
             for called, tensor, view in zip(names, graph.outputs, views, strict=True)
         )
         source_spec = TensorSpec(graph.input, (1, *graph.input_shape))
-        return Entry(name, source_spec, results, tuple(codes), _fixed(graph))
+        return Entry(name, source_spec, results, tuple(codes), fixed_tensors(graph))
 
     @property
     def _suffix(self) -> str:
         return "_half" if self.options.dtype == "float16" else ""
 
-    def _output(self, number: int, tensor: str, writer: _Writer, codes: list[LayerCode]) -> relax.Var:
+    def _output(self, number: int, tensor: str, writer: FunctionWriter, codes: list[LayerCode]) -> relax.Var:
         """An output of the network brought out of its plane."""
         plane = writer.layout.planes[tensor]
         variable = self._share(
@@ -265,67 +268,6 @@ class _Lowering:
         codes.append(LayerCode(f"output {number}", "export", "export", "", names, 0, plane.shape))
         result = relax.TensorType((1, *plane.shape), "float32")
         return self.builder.emit(relax.call_tir(variable, [writer.read(tensor)], result))
-
-
-class _Writer:
-    """The buffers of one Relax function while it is written: who wrote last into each."""
-
-    def __init__(self, builder: relax.BlockBuilder, layout: Layout, dtype: str) -> None:
-        self.builder, self.layout, self.dtype = builder, layout, dtype
-        self.latest: dict[str, relax.Expr] = {}
-
-    def read(self, tensor: str) -> relax.Expr:
-        return self.latest[self.layout.buffers[tensor]]
-
-    def write(self, tensor: str, variable: relax.GlobalVar, arguments: list) -> None:
-        """Call a kernel that writes `tensor`: into a new buffer, or into its planes of one that exists."""
-        buffer = self.layout.buffers[tensor]
-        result = relax.TensorType((self.layout.planes[tensor].size,), self.dtype)
-        if buffer in self.latest:
-            last = len(arguments)
-            call = relax.call_tir_inplace(variable, [*arguments, self.latest[buffer]], [last], result)
-        else:
-            call = relax.call_tir(variable, arguments, result)
-        self.latest[buffer] = self.builder.emit(call)
-
-
-@dataclass(frozen=True)
-class _Scheduled:
-    layer: Layer
-    kernel: Kernel
-    variable: relax.GlobalVar
-    constants: list[str]
-    sparsity: Sparsity | None = None
-
-    def codes(self) -> list[LayerCode]:
-        """The layer's kernels; those that only take its tensors out of planes, and back, for themselves."""
-        layer, kernel = self.layer, self.kernel
-        names = kernel_names(self.variable, kernel.grids)
-        first, last = kernel.borders[0], kernel.grids - kernel.borders[1]
-        variant = variant_text(self.sparsity)
-        code = LayerCode(
-            layer.name, layer.op, kernel.schedule, kernel.note, names[first:last], layer.macs, layer.out_shape, variant
-        )
-        borders = {"unpack": names[:first], "pack": names[last:]}
-        unpack, pack = (
-            [replace(code, layer=f"{layer.name} ({op})", op=op, kernels=kernels, macs=0)] if kernels else []
-            for op, kernels in borders.items()
-        )
-        return [*unpack, code, *pack]
-
-
-def _fixed(graph: Graph) -> tuple[FixedTensor, ...]:
-    """The outputs of a network that do not depend on its input."""
-    return tuple(
-        FixedTensor(output.name, output.value.shape, str(output.value.dtype), tuple(output.value.ravel().tolist()))
-        for output in graph.answer.fixed
-    )
-
-
-def kernel_names(variable: relax.GlobalVar, grids: int) -> tuple[str, ...]:
-    """The OpenCL kernels TVM makes of a function of so many grids, in launch order."""
-    first = f"{variable.name_hint}_kernel"
-    return (first, *(f"{first}_{number}" for number in range(1, grids)))
 
 
 def _by(shape: Shape) -> str:

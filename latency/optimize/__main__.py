@@ -15,7 +15,8 @@ from latency.flags import add_sparsities
 from latency.optimize.api import Result, optimize
 from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
-from latency.planning.options import Goal, read_sparsities
+from latency.planning.choosing import Goal
+from latency.planning.options import read_sparsities
 from latency.report.sections.headline import goal_text
 from models.accuracy.grade import agreement_grade, ap_grade, graded_text
 from models.resolve import MODEL_HELP

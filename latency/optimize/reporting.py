@@ -30,7 +30,7 @@ from latency.optimize.job import (
 )
 from latency.optimize.layers import Layers
 from latency.optimize.modelling import forecaster_of
-from latency.planning.options import Goal
+from latency.planning.choosing import Goal
 from latency.report.result import FORMAT
 from models.plans.plan import Plan
 from models.plans.time_estimate import TimeEstimate

@@ -11,8 +11,8 @@ from codegen.lowering.sizes import check_sizes
 from fleetpose.cli import image_size
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.options import option
+from latency.planning.choosing import ANY_GAIN, Goal
 from latency.planning.losses import read_losses
-from latency.planning.options import ANY_GAIN, Goal
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.pose.decoding.decoders import decoder_for

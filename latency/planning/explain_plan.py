@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from latency.planning.assignment import KernelOption, LayerOptions, break_even, survives
-from latency.planning.options import Goal, NetworkOptions, target_of
+from latency.planning.choosing import Goal, target_of
+from latency.planning.options import NetworkOptions
 from latency.planning.reasons import DenseKind, Reason
 from models.plans.cost import Cost, Outlook
 from models.plans.plan import LayerChoice, Plan

@@ -11,19 +11,12 @@ from fleetpose.errors import first_line
 from fleetpose.progress import Report, no_report
 from latency.network_model.forecast import Forecaster
 from latency.planning.assignment import KernelOption, OutOfReach
+from latency.planning.choosing import ANY_GAIN, Goal, choose_fastest, choose_options
 from latency.planning.explain_plan import make_plan
 from latency.planning.known_times import KnownTimes
 from latency.planning.losses import Losses
 from latency.planning.measure_uncertain import describe_measured, measure_dense_network, measure_uncertain
-from latency.planning.options import (
-    ANY_GAIN,
-    MILD_BLOCK,
-    Goal,
-    NetworkOptions,
-    choose_fastest,
-    choose_options,
-    predict_options,
-)
+from latency.planning.options import MILD_BLOCK, NetworkOptions, predict_options
 from latency.planning.refine import Stand, refine_by_trials
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.prepare import Recipe

@@ -18,7 +18,8 @@ from devices.timers import TimedCall
 from devices.timing.interleaved import Ratio, measure_reloaded
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
-from latency.planning.options import Goal, NetworkOptions, target_of
+from latency.planning.choosing import Goal, target_of
+from latency.planning.options import NetworkOptions
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.network_timing import EXTEND, LOADS, SAMPLES_PER_ROUND, NetworkVariant, compile_variant
 from latency.profiling.prepare import Recipe

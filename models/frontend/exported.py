@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
+from torch.export.graph_signature import InputKind
 
 from fleetpose.errors import UsageError
 from models.frontend.aten import TABLE, convert
@@ -22,42 +21,20 @@ from models.frontend.parameters import name_parameters
 from models.frontend.refusal import Refusal
 from models.frontend.results.cuts import PostProcessing, end_at_stop, find_end
 from models.frontend.results.macs import macs_of
-from models.frontend.results.nesting import output_names
+from models.frontend.results.nodes import ancestors, is_bytes, is_fixed, shape_of, sizes_of
+from models.frontend.results.returned import ReturnedResults, Unreadable, returned_values
 from models.frontend.results.stopping import stop_of
 from models.frontend.results.views import operator_of, peel_views
 from models.frontend.tokens.operators import TOKENS
 from models.frontend.truths import TRUTHS
 from models.frontend.views.operators import VIEWS
-from models.frontend.views.placing import Placing, source_groups, usual_groups
+from models.frontend.views.placing import Placing
 from models.frontend.views.reading import PASSING, ViewReader
-from models.frontend.views.view import TensorView
 from models.frontend.windows.pads import PADS
-from models.graph.answer import Answer, Cut, FixedOutput, View, ViewStep, apply_view
 from models.graph.layer import Shape
 
 #: operators that make no other numbers than they read, so that bytes stay bytes
 KEEPING = frozenset({*VIEWS, *PASSING, *PADS, "cat", "concat", "concatenate", "stack"})
-
-
-@dataclass
-class Unreadable:
-    """Stands for what a refused operator makes where that is no map, while refusals are gathered."""
-
-
-@dataclass
-class _Results:
-    """What the module returns while it is read; the fields are as in Answer and Network."""
-
-    tensors: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    views: list[View] = field(default_factory=list)
-    fixed: list[FixedOutput] = field(default_factory=list)
-    cuts: list[Cut] = field(default_factory=list)
-
-    def add(self, tensor: str, name: str, view: View = ()) -> None:
-        self.tensors.append(tensor)
-        self.names.append(name)
-        self.views.append(view)
 
 
 class ProgramReader:
@@ -94,17 +71,20 @@ class ProgramReader:
 
     def network(self) -> Network:
         source = self._read_inputs()
-        returned = self._returned()
+        returned = returned_values(self.program, self.nodes)
         ended = self.post_processing = self._find_end(source, returned)
         bases = {node: peel_views(node) for node in returned.values() if isinstance(node, fx.Node)}
         wanted = [base for node, (base, _) in bases.items() if not ended or node not in ended.nodes]
-        live = _ancestors([*wanted, *(ended.reads if ended else ())])
+        live = ancestors([*wanted, *(ended.reads if ended else ())])
         for node in self.program.graph.nodes:
             if node in live and node.op == "call_function":
                 self.values[node] = self._read_call(node)
-        results = self._results(returned, bases, ended, source)
-        answer = Answer(tuple(results.names), tuple(results.views), tuple(results.fixed), tuple(results.cuts))
-        return Network(source, self.shapes[source], results.tensors, self.drafts, answer)
+        results = ReturnedResults(self.values, source, self.views.placing, self._call)
+        results.read(returned, bases, ended)
+        if not results.tensors and not self.gather:
+            raise UsageError("no output of the module depends on the input")
+        self.results = results.nodes
+        return Network(source, self.shapes[source], results.tensors, self.drafts, results.answer)
 
     def _read_inputs(self) -> str:
         """Note the constants' values; answer the name of the one input."""
@@ -125,26 +105,11 @@ class ProgramReader:
             raise UsageError(f"the module takes {len(sources)} inputs; exactly one tensor is supported")
         source = sources[0]
         self.values[source] = source.name
-        self.shapes[source.name] = _shape(source, "the input")
+        self.shapes[source.name] = shape_of(source, "the input")
         return source.name
 
-    def _returned(self) -> dict[str, Any]:
-        """What the module returns, by name: a node of the program, a number or text, or None."""
-        returned: dict[str, Any] = {}
-        names = output_names(self.program)
-        for spec in self.program.graph_signature.output_specs:
-            if spec.kind is not OutputKind.USER_OUTPUT:
-                raise UsageError(f"the module changes its own {spec.target!r}; call eval(), and keep no state")
-            number = len(returned)
-            name = names[number] if number < len(names) else f"output_{number}"
-            node = self.nodes.get(getattr(spec.arg, "name", ""))
-            returned[name] = node if node is not None else getattr(spec.arg, "value", None)
-        if not any(isinstance(value, fx.Node) for value in returned.values()):
-            raise UsageError("the module returns no tensor")
-        return returned
-
     def _find_end(self, source: str, returned: dict[str, Any]) -> PostProcessing | None:
-        live = _ancestors([node for node in returned.values() if isinstance(node, fx.Node)])
+        live = ancestors([node for node in returned.values() if isinstance(node, fx.Node)])
         varying: set[fx.Node] = {self.nodes[source]}
         for node in self.program.graph.nodes:
             if any(parent in varying for parent in node.all_input_nodes):
@@ -155,70 +120,6 @@ class ProgramReader:
         if stop := stop_of(list(returned)):
             return end_at_stop(stop, nodes, ordered, varying, known - TRUTHS.keys())
         return find_end(nodes, ordered, varying, known - TRUTHS.keys(), known)
-
-    def _results(
-        self,
-        returned: dict[str, Any],
-        bases: dict[fx.Node, tuple[fx.Node, View]],
-        ended: PostProcessing | None,
-        source: str,
-    ) -> _Results:
-        """What the network returns: first what the module does, then what its post-processing reads."""
-        results, lost = _Results(), []
-        for name, value in returned.items():
-            if not isinstance(value, fx.Node):
-                if isinstance(value, int | float):
-                    results.fixed.append(FixedOutput(name, np.array(value)))
-            elif ended and value in ended.nodes:
-                lost.append(name)
-            else:
-                self._add_result(results, name, value, *bases[value], source)
-        if ended:
-            reads = [node for node in ended.reads if isinstance(self.values[node], str | TensorView)]
-            placed = [self._place_output(node) for node in reads]
-            given = [tensor for tensor, _ in placed]
-            for node, (tensor, view) in zip(reads, placed, strict=True):
-                results.add(tensor, tensor, view)
-                self.results.append(node)
-            if stop_of(lost):
-                lost = ["what the module returns"]
-            results.cuts.append(Cut(ended.op, ended.module, ended.line, tuple(lost), tuple(given)))
-        if not results.tensors and not self.gather:
-            raise UsageError("no output of the module depends on the input")
-        return results
-
-    def _add_result(self, results: _Results, name: str, node: fx.Node, base: fx.Node, view: View, source: str) -> None:
-        """Add what a node returns, a view of `base`: a constant, or a tensor that some layer makes.
-
-        The input itself is copied first, so that every output is a layer's.
-        """
-        value = self.values[base]
-        if isinstance(value, np.ndarray):
-            dtype = str(base.meta["val"].dtype).removeprefix("torch.")
-            array = value.reshape(base.meta["val"].shape).astype(np.float32 if "float" in dtype else dtype)
-            results.fixed.append(FixedOutput(name, apply_view(array, view)))
-            return
-        if isinstance(value, Unreadable):
-            return
-        tensor, first = self._place_output(base)
-        if tensor == source:
-            tensor = f"{source}_copy"
-            if tensor not in self.shapes:
-                self.drafts.append(Draft(tensor, "elementwise", [source], self.shapes[source], kind="copy"))
-                self.shapes[tensor] = self.shapes[source]
-        results.add(tensor, name, (*first, *view))
-        self.results.append(node)
-
-    def _place_output(self, node: fx.Node) -> tuple[str, View]:
-        """The tensor that a node is, or is a view of, and how it is made of that one on this machine."""
-        value = self.values[node]
-        if not isinstance(value, TensorView):
-            return value, ()
-        groups = source_groups(value) or usual_groups(value.sizes)
-        order = [axis for group in groups for axis in group]
-        tensor = self.views.placing.place(value, groups, self._call(node))
-        split = ViewStep("reshape", tuple(value.sizes[axis] for axis in order))
-        return tensor, (split, ViewStep("transpose", tuple(order.index(axis) for axis in range(value.rank))))
 
     def _read_call(self, node: fx.Node) -> Any:
         """What a call makes: a tensor's name, a TensorView, a list of either, or a constant."""
@@ -246,7 +147,7 @@ class ProgramReader:
     def _stand_in(self, node: fx.Node) -> Any:
         """What stands for the result of a call that is not supported."""
         try:
-            shape = _shape(node, "")
+            shape = shape_of(node, "")
         except UsageError:
             return Unreadable()
         inputs = [value for parent in node.all_input_nodes if isinstance(value := self.values.get(parent), str)]
@@ -259,14 +160,14 @@ class ProgramReader:
             return as_arrays(self.constants.evaluate(node))
         if getattr(node.target, "__name__", "") == "getitem":
             return self._read_item(node)
-        if not _is_fixed(node.meta.get("val")):
+        if not is_fixed(node.meta.get("val")):
             why = "the size of its result depends on the data"
             raise Refusal(operator_of(node), origin_of(node), why, "pick by constant positions, not by truths")
         call = self._call(node)
-        if _is_bytes(node.meta.get("val")) and call.op not in KEEPING:
+        if is_bytes(node.meta.get("val")) and call.op not in KEEPING:
             raise call.refusal("it computes with whole numbers", "cast the picture to floating point before it")
         if not self.views.takes(call):
-            call = replace(call, shape=_shape(node, "its result"))
+            call = replace(call, shape=shape_of(node, "its result"))
         before, value = len(self.drafts), self.views.read(call)
         read = [source for source in node.all_input_nodes if source in self.parameters]
         name_parameters(self.drafts[before:], {self.parameters[source]: self.values[source] for source in read})
@@ -283,7 +184,7 @@ class ProgramReader:
             shapes=self.shapes,
             origin=origin_of(node),
             made_by=self.made_by,
-            sizes=_sizes(node),
+            sizes=sizes_of(node),
         )
 
     def _read_item(self, node: fx.Node) -> Any:
@@ -310,47 +211,3 @@ class ProgramReader:
         if isinstance(argument, fx.Node):
             return self.values[argument]
         return [self._value(part) for part in argument] if isinstance(argument, list | tuple) else argument
-
-
-def _ancestors(nodes: list[fx.Node]) -> set[fx.Node]:
-    seen: set[fx.Node] = set()
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        if node not in seen:
-            seen.add(node)
-            waiting.extend(node.all_input_nodes)
-    return seen
-
-
-def _sizes(node: fx.Node) -> tuple[int, ...]:
-    """The shape of a call's result, of the first of several; () where it has none that is fixed."""
-    value = node.meta.get("val")
-    value = value[0] if isinstance(value, list | tuple) and value else value
-    sizes = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
-    return sizes if all(isinstance(size, int) for size in sizes) else ()
-
-
-def _is_bytes(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.dtype == torch.uint8
-
-
-def _is_fixed(value: Any) -> bool:
-    """Whether a tensor's sizes are numbers; so of what is no tensor."""
-    return not isinstance(value, torch.Tensor) or all(isinstance(size, int) for size in value.shape)
-
-
-def _shape(node: fx.Node, what: str) -> Shape:
-    """(C, H, W) of what a node makes. Raises UsageError for the input, and Refusal for a call, of another form."""
-    value = node.meta.get("val")
-    value = value[0] if isinstance(value, list | tuple) else value
-    sizes = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
-    if len(sizes) == 4 and sizes[0] == 1 and all(isinstance(size, int) for size in sizes):
-        return int(sizes[1]), int(sizes[2]), int(sizes[3])
-    if len(sizes) == 4 and sizes[0] != 1:
-        why = f"{what} has batch {sizes[0]}; only batch 1 is supported"
-    else:
-        why = f"{what} has shape {sizes}; only (1, C, H, W) of fixed size is supported"
-    if node.op == "call_function":
-        raise Refusal(operator_of(node) or str(node.target), origin_of(node), why)
-    raise UsageError(why)

@@ -17,9 +17,9 @@ from latency.cost_model.predictor import Predictor
 from latency.network_model.forecast import Forecaster
 from latency.planning import planner
 from latency.planning.assignment import KernelOption, LayerOptions, OutOfReach
+from latency.planning.choosing import Goal
 from latency.planning.known_times import KnownTimes
 from latency.planning.losses import losses_of
-from latency.planning.options import Goal
 from latency.planning.planner import Measuring
 from latency.profiling.prepare import Recipe
 from latency.profiling.space import Group, network_workloads

@@ -18,7 +18,7 @@ from latency.optimize import request as requests
 from latency.optimize.api import optimize
 from latency.optimize.flow import STAGES
 from latency.optimize.request import Request
-from latency.planning.options import Goal
+from latency.planning.choosing import Goal
 from latency.records.read import read_records
 from models.frontend.trace import trace
 from models.plans.explain import explain

@@ -7,9 +7,10 @@ import pytest
 from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import PredictedStep
 from latency.planning.assignment import KernelOption, LayerOptions
+from latency.planning.choosing import ANY_GAIN, Goal, choose_options
 from latency.planning.explain_plan import make_plan
 from latency.planning.losses import Losses
-from latency.planning.options import ANY_GAIN, Goal, NetworkOptions, choose_options
+from latency.planning.options import NetworkOptions
 from latency.planning.reasons import DenseKind, Reason, read_kind
 from latency.planning.tied_options import join_tied, spread_choices
 from models.graph.layer import Layer

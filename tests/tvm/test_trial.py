@@ -11,9 +11,10 @@ from fleetpose.errors import UsageError
 from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import PredictedStep
 from latency.planning.assignment import KernelOption, LayerOptions, allowed_options
+from latency.planning.choosing import Goal, choose_options, target_of
 from latency.planning.explain_plan import dense_reason, make_plan
 from latency.planning.known_times import WorkloadTimes
-from latency.planning.options import Goal, NetworkOptions, choose_options, target_of
+from latency.planning.options import NetworkOptions
 from latency.planning.reasons import DenseKind
 from latency.planning.refine import NEAR, TRIALS, refine_by_trials
 from models.graph.network import Graph

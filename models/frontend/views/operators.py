@@ -7,13 +7,13 @@ into planes where a reshape cuts across its seams.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from models.frontend.call import Call
 from models.frontend.views.placing import Placing
+from models.frontend.views.shuffles import SHUFFLES
 from models.frontend.views.view import TensorView
 
 Rearranged = TensorView | list[TensorView]
@@ -186,31 +186,6 @@ def _repeat_interleave(call: Call, placing: Placing) -> Rearranged:
     return view.take(axis % view.rank, np.repeat(np.arange(view.sizes[axis % view.rank]), call["repeats"]))
 
 
-def _pixel_shuffle(call: Call, placing: Placing) -> Rearranged:
-    view, factor = call["self"], call["upscale_factor"]
-    *front, channels, height, width = view.sizes
-    split = placing.reshape(view, [*front, channels // factor**2, factor, factor, height, width], call)
-    first = len(front)
-    order = [*range(first), first, first + 3, first + 1, first + 4, first + 2]
-    return placing.reshape(split.permute(order), call.sizes, call)
-
-
-def _pixel_unshuffle(call: Call, placing: Placing) -> Rearranged:
-    view, factor = call["self"], call["downscale_factor"]
-    *front, channels, height, width = view.sizes
-    split = placing.reshape(view, [*front, channels, height // factor, factor, width // factor, factor], call)
-    first = len(front)
-    order = [*range(first), first, first + 2, first + 4, first + 1, first + 3]
-    return placing.reshape(split.permute(order), call.sizes, call)
-
-
-def _channel_shuffle(call: Call, placing: Placing) -> Rearranged:
-    view, groups = call["self"], call["groups"]
-    batch, channels, *space = view.sizes
-    split = placing.reshape(view, [batch, groups, channels // groups, prod(space)], call)
-    return placing.reshape(split.permute([0, 2, 1, 3]), view.sizes, call)
-
-
 def _index_select(call: Call, _placing: Placing) -> Rearranged:
     view, positions = call["self"], call["index"]
     if not isinstance(positions, np.ndarray):
@@ -249,6 +224,7 @@ def _unfold(call: Call, placing: Placing) -> Rearranged:
 
 #: operator name -> the function that turns its call into a view
 VIEWS: dict[str, Operator] = {
+    **SHUFFLES,
     "slice": _slice,
     "narrow": _narrow,
     "select": _select,
@@ -286,10 +262,6 @@ VIEWS: dict[str, Operator] = {
     "repeat": _repeat,
     "tile": _repeat,
     "repeat_interleave": _repeat_interleave,
-    "pixel_shuffle": _pixel_shuffle,
-    "pixel_unshuffle": _pixel_unshuffle,
-    "channel_shuffle": _channel_shuffle,
-    "native_channel_shuffle": _channel_shuffle,
     "index_select": _index_select,
     "index": _index,
     "unfold": _unfold,

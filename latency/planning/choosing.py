@@ -1,0 +1,88 @@
+"""Choosing: what is to be reached, and the option of each layer that reaches it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fleetpose.errors import UsageError
+from fleetpose.options import option
+from latency.planning.assignment import (
+    KernelOption,
+    LayerOptions,
+    OutOfReach,
+    fastest,
+    steepest,
+    within_loss,
+    within_time,
+)
+from latency.planning.options import NetworkOptions
+from latency.planning.tied_options import spread_choices
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be reached; at most one is set. With none, each layer is decided for itself."""
+
+    speedup: float | None = option(None, "dense time / planned time, at the least loss", metavar="X")
+    target_ms: float | None = option(None, "milliseconds of the whole network, at the least loss", metavar="T")
+    max_loss: float | None = option(None, "least time within this loss of all layers together", metavar="L")
+
+    def check(self) -> None:
+        """Raise UsageError for values that are none, by the flags they come from."""
+        for flag, value in (("--target-ms", self.target_ms), ("--speedup", self.speedup)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{flag} {value:g}: it must be a number above 0")
+        if self.max_loss is not None and not (math.isfinite(self.max_loss) and self.max_loss >= 0):
+            raise UsageError(f"--max-loss {self.max_loss:g}: it must be a number of at least 0")
+
+
+#: without a goal every layer is decided for itself
+ANY_GAIN = Goal()
+
+
+def choose_options(network: NetworkOptions, goal: Goal, margin: float = 0.0) -> list[KernelOption]:
+    """The option of each layer that the goal asks for.
+
+    Raises:
+        OutOfReach: a time that cannot be reached, with the least that can.
+    """
+    counted = network.decided
+    if goal.max_loss is not None:
+        chosen = within_loss(counted, goal.max_loss, margin)
+    elif goal.target_ms is None and goal.speedup is None:
+        chosen = steepest(counted, margin)
+    else:
+        chosen = within_time(counted, _budget(network, counted, goal, margin), margin)
+    return spread_choices(network.layers, counted, chosen, network.tied)
+
+
+def choose_fastest(network: NetworkOptions, margin: float = 0.0) -> list[KernelOption]:
+    """The fastest option of each layer whose gain survives, whatever it costs in accuracy."""
+    chosen = fastest(network.decided, margin)
+    return spread_choices(network.layers, network.decided, chosen, network.tied)
+
+
+def target_of(network: NetworkOptions, goal: Goal) -> float | None:
+    """Milliseconds that the whole network is to take; None where the goal is no time."""
+    if goal.speedup is not None:
+        return network.total(network.dense).ms / goal.speedup
+    return goal.target_ms
+
+
+def _budget(network: NetworkOptions, counted: Sequence[LayerOptions], goal: Goal, margin: float) -> float:
+    """What the convolutions may take of the target, before `factor` and `saved`."""
+    target, dense = target_of(network, goal), network.total(network.dense).ms
+    assert target is not None
+    convolutions = sum(layer.dense.ms for layer in counted)
+    most = convolutions - sum(option.ms for option in fastest(counted, margin))
+    a_ms = network.factor * network.saved  # what one predicted millisecond less is worth
+    least = dense - a_ms * most
+    if least > target:
+        raise OutOfReach(
+            f"{network.graph.name} cannot take {target:.4g} ms: it takes {dense:.4g} dense, and {least:.4g} with the "
+            f"fastest that survives its intervals\n"
+            f"allow more zeros (--sparsity), a smaller --margin, or measure what is uncertain (--measure)"
+        )
+    return convolutions - (dense - target) / a_ms
