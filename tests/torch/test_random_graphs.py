@@ -44,6 +44,12 @@ def test_trace_of_random_graphs_computes_what_torch_does(number):
         raise
 
 
+@pytest.mark.parametrize("seed", [5129, 5337])
+def test_trace_of_random_graphs_that_failed_once(seed):
+    """A pad that crops all of a map, and a norm with one weight for many channels."""
+    assert failure_of(seed) == ""
+
+
 def failure_of(seed: int) -> str:
     """Why one graph fails alone; "" where it does not."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,9 @@ def normalise(
     if parameters is not None:
         weight, bias = (place_constant(values, view.sizes, groups)[0] for values in parameters)
         shape = np.broadcast_shapes(weight.shape, bias.shape)
-        affine = "".join(axis for axis, extent in zip(AXES, shape, strict=True) if extent > 1) or "C"
+        affine = "".join(axis for axis, extent in zip(AXES, shape, strict=True) if extent > 1)
+        if not affine:  # one number for all, which is one for each channel
+            affine, shape = "C", (prod(view.sizes[axis] for axis in groups[0]), 1, 1)
         settings = {"weight": np.broadcast_to(weight, shape), "bias": np.broadcast_to(bias, shape)}
     reduction = Reduction(kind, axes, count, eps, affine)
     source = reader.placing.place(view, groups, call)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from models.frontend.arithmetic import constant
 from models.frontend.call import Call
 from models.frontend.draft import Draft
 from models.graph.index_map import IndexMap, Move
@@ -37,8 +38,12 @@ def _pad(call: Call) -> Draft:
         draft = call.draft("pad", [call.tensor("self")], "pad", margins=(*rows, *columns))
         draft.fill = fill
         return draft
+    extents, added = call.shapes[call.tensor("self")], (channels, rows, columns)
+    cropped = [-min(before, 0) - min(behind, 0) for before, behind in added]
+    if any(crop >= extent for crop, extent in zip(cropped, extents, strict=True)):
+        return constant(call, np.full(call.shape, fill), call.name)  # nothing of the map is left
     draft = call.draft("rearrange", [call.tensor("self")], "pad")
-    draft.moves, draft.fill = (padding_move(call.shapes[draft.inputs[0]], (channels, rows, columns), mode),), fill
+    draft.moves, draft.fill = (padding_move(extents, added, mode),), fill
     return draft
 
 
