@@ -15,11 +15,14 @@ from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.rule import Rule, Unconfigured
 from devices.profile import Profile
+from models.graph.resizing import reads_whole_fractions
 
 
 def space(workload: Workload, _profile: Profile) -> list[Unconfigured]:
     layer = workload.layer
     plain = layer.op == "resize" and layer.mode in ("nearest", "bilinear") and layer.scale == (0.0, 0.0)
+    if plain and layer.mode == "nearest" and not reads_whole_fractions(layer):
+        return []  # rounding as torch does is in the tables of `resampling`
     return [Unconfigured()] if plain else []
 
 

@@ -30,16 +30,24 @@ def resize_taps(layer: Layer, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """
     extent, outputs = layer.in_shapes[0][1 + axis], layer.out_shape[1 + axis]
     positions = np.arange(outputs)
-    if layer.mode == "nearest" and not layer.scale[axis]:
-        places, weights = positions[:, None] * extent // outputs, np.ones((outputs, 1))
-    elif layer.mode in ("nearest", "nearest_exact"):
-        half = 0.5 if layer.mode == "nearest_exact" else 0.0
-        places, weights = np.floor((positions[:, None] + half) * _step(layer, axis)), np.ones((outputs, 1))
+    if layer.mode in ("nearest", "nearest_exact"):
+        # in float32, whatever the tensor's type: 11 x (26 / 22) is 12 in torch
+        half, step = np.float32(0.5 if layer.mode == "nearest_exact" else 0.0), np.float32(_step(layer, axis))
+        places, weights = np.floor((positions[:, None].astype(np.float32) + half) * step), np.ones((outputs, 1))
     elif layer.mode.endswith("antialias"):
         places, weights = _antialias(layer, axis)
     else:
         places, weights = _between(layer, axis)
     return places.astype(np.int64).clip(0, extent - 1), weights
+
+
+def reads_whole_fractions(layer: Layer) -> bool:
+    """Whether a nearest output reads floor(position x extent / outputs), in whole numbers, along both axes."""
+    sizes = zip(layer.in_shapes[0][1:], layer.out_shape[1:], strict=True)
+    return all(
+        np.array_equal(resize_taps(layer, axis)[0][:, 0], np.arange(outputs) * extent // outputs)
+        for axis, (extent, outputs) in enumerate(sizes)
+    )
 
 
 def _step(layer: Layer, axis: int) -> float:

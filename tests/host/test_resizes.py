@@ -19,6 +19,7 @@ def resize(mode: str, size: tuple[int, int], target: tuple[int, int], **others) 
 
 
 CASES = {
+    "nearest that float32 rounds": resize("nearest", (26, 3), (22, 4)),
     **{f"{mode} up": resize(mode, (7, 13), (12, 33)) for mode in MODES},
     **{f"{mode} down": resize(mode, (11, 40), (4, 9)) for mode in MODES},
     **{f"{mode} doubled": resize(mode, (5, 9), (10, 18)) for mode in MODES},

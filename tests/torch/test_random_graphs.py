@@ -44,9 +44,9 @@ def test_trace_of_random_graphs_computes_what_torch_does(number):
         raise
 
 
-@pytest.mark.parametrize("seed", [5129, 5337])
+@pytest.mark.parametrize("seed", [5129, 5337, 6605])
 def test_trace_of_random_graphs_that_failed_once(seed):
-    """A pad that crops all of a map, and a norm with one weight for many channels."""
+    """A pad that crops all of a map, a norm with one weight for many channels, a nearest row that float32 rounds."""
     assert failure_of(seed) == ""
 
 
