@@ -6,7 +6,7 @@ changed graph, so that tracing it again answers that graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError
+from models.frontend.scaled import factors_between
 from models.frontend.trace import eval_mode
 from models.graph.layer import Layer
 from models.graph.network import Graph
@@ -23,8 +24,8 @@ from models.graph.transposed import swap_channels
 
 #: how far the values that uses of one parameter ask for may lie apart, relatively: their rounding
 SAME = 1e-4
-#: turns in which factors of filters and channels are found where both are unknown
-TURNS = 4
+#: a folded weight is its parameter's up to this, relatively, or up to so little
+ROUNDING, LEAST = 1e-4, 1e-7
 #: modules whose bias is that of the layer they make
 BIASED = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linear)
 
@@ -68,14 +69,14 @@ class Home:
         """
         if parameter.numel() != folded.numel():
             return None
-        ones = torch.ones(folded.shape[1], dtype=torch.float64)
         for norm in (*norms, None):
             scale = _norm_scale(folded.shape[0], norm)
-            home = cls(layer, layer.parameter or "", parameter, bias, norm, scale, ones)
+            home = cls(layer, layer.parameter or "", parameter, bias, norm, scale, torch.ones(folded.shape[1]))
             own = home.ordered(parameter.detach()).double()
-            for factors, channels in _factors(own, folded, scale):
-                if _close(_scaled(own, factors, channels), folded):
-                    return replace(home, scale=factors, in_scale=channels)
+            both = factors_between(own.numpy(), folded.numpy(), ROUNDING, LEAST, scale.numpy())
+            if both is not None:
+                factors, channels = map(torch.from_numpy, both)
+                return replace(home, scale=factors, in_scale=channels)
         return None
 
     def ordered(self, values: torch.Tensor) -> torch.Tensor:
@@ -124,36 +125,6 @@ def _norm_scale(filters: int, norm: nn.BatchNorm2d | None) -> torch.Tensor:
     deviation = (norm.running_var.detach().double() + norm.eps).sqrt()
     gamma = torch.ones_like(deviation) if norm.weight is None else norm.weight.detach().double()
     return gamma / deviation
-
-
-def _factors(
-    own: torch.Tensor, folded: torch.Tensor, scale: torch.Tensor
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Factors of the filters and of the channels that may make `own` the folded weight, likely ones first: the norm's
-    `scale`, with others of the filters, with others of the channels, with both in turn."""
-    ones = torch.ones(own.shape[1], dtype=torch.float64)
-    yield scale, ones
-    yield scale * _ratio(_scaled(own, scale, ones), folded, (1, 2, 3)), ones
-    factors, channels = scale, ones
-    for _ in range(TURNS):
-        channels = channels * _ratio(_scaled(own, factors, channels), folded, (0, 2, 3))
-        yield factors, channels
-        factors = factors * _ratio(_scaled(own, factors, channels), folded, (1, 2, 3))
-        yield factors, channels
-
-
-def _scaled(own: torch.Tensor, factors: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
-    return own * factors[:, None, None, None] * channels[None, :, None, None]
-
-
-def _ratio(own: torch.Tensor, folded: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
-    """The least squares factors between two weights, one for each place along the remaining axis; 1 where all is 0."""
-    square = own.square().sum(axes)
-    return torch.where(square > 0, (own * folded).sum(axes) / square.clamp(min=1e-300), 1.0)
-
-
-def _close(own: torch.Tensor, folded: torch.Tensor) -> bool:
-    return torch.allclose(own, folded, rtol=1e-4, atol=1e-7)
 
 
 def _following_norms(network: nn.Module, graph: Graph) -> dict[str, list[nn.BatchNorm2d]]:
@@ -237,7 +208,7 @@ def _agreed(owned: Sequence[tuple[torch.Tensor, torch.Tensor, str]]) -> list[tup
 
 def _own_weight(home: Home, folded: torch.Tensor) -> torch.Tensor:
     """The parameter's values for a folded weight."""
-    scale = _scaled(torch.ones_like(folded), home.scale, home.in_scale)
+    scale = home.scale[:, None, None, None] * home.in_scale[None, :, None, None]
     own = torch.where(scale != 0, folded / scale, home.ordered(home.parameter.double()) * (folded != 0))
     return home.unordered(own)
 
