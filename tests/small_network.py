@@ -23,6 +23,18 @@ class Fn(nn.Module):
         return self.function(self, x)
 
 
+class SideBySide(nn.Module):
+    """Modules as the branches of one, each with a copy of the input, since some work in place; a list of what they
+    return."""
+
+    def __init__(self, modules):
+        super().__init__()
+        self.branches = nn.ModuleList(modules)
+
+    def forward(self, x):
+        return [branch(x.clone()) for branch in self.branches]
+
+
 class Small(nn.Module):
     """A stem, two equal layers, a residual, a concat of three, two outputs."""
 

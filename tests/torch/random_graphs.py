@@ -15,8 +15,9 @@ from torch import nn
 Step = Callable[..., torch.Tensor]
 #: no map has more elements; a step that would make more is not taken
 MOST_ELEMENTS = 3000
-#: a map whose largest magnitude is outside of this is scaled into it, so that later steps stay in float32's range too
-LEAST, MOST = 1e-2, 30.0
+#: a map whose largest magnitude is outside of these is scaled, so that later steps stay in float32's range too; one
+#: below NOISE is what rounding has left of a sum that is 0, and no step makes it
+LEAST, MOST, NOISE = 1e-2, 30.0, 1e-6
 
 
 class Drawn:
@@ -234,7 +235,7 @@ class RandomGraph(nn.Module):
         except (RuntimeError, ValueError):  # a window beyond the map, maps that do not fit, and the like
             return
         largest = float(made.abs().max()) if made.numel() else 0.0
-        if made.ndim != 4 or not 0 < made.numel() <= MOST_ELEMENTS or not np.isfinite(largest):
+        if made.ndim != 4 or not 0 < made.numel() <= MOST_ELEMENTS or not np.isfinite(largest) or 0 < largest < NOISE:
             return
         scale = 1.0 if LEAST <= largest <= MOST or largest == 0 else 1.0 / largest
         if isinstance(step, nn.Module):

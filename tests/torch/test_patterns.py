@@ -16,6 +16,7 @@ from models.graph.reference import run_graph
 from tests import sweep
 from tests.patterns.catalogue import REFUSED, TAKEN
 from tests.patterns.pattern import SHAPE, Pattern
+from tests.small_network import SideBySide
 
 #: so many patterns are traced as the branches of one network: exporting costs a network more than a branch
 BUNDLE = 24
@@ -31,17 +32,6 @@ def torch_leaves(module: nn.Module, x: np.ndarray, single: bool) -> dict[str, np
     with torch.no_grad():
         leaves = name_leaves(module(torch.from_numpy(picture)))
     return {name: np.asarray(detach(leaf)) for name, leaf in leaves.items() if not isinstance(leaf, str | None)}
-
-
-class Bundle(nn.Module):
-    """Patterns side by side, each with a copy of the input, since some work in place."""
-
-    def __init__(self, patterns: Iterable[Pattern]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(pattern.make() for pattern in patterns)
-
-    def forward(self, x):
-        return {f"branch{number}": branch(x.clone()) for number, branch in enumerate(self.branches)}
 
 
 def check(module: nn.Module, again: nn.Module, shape: tuple[int, int, int], single: bool) -> None:
@@ -62,6 +52,10 @@ def check_alone(pattern: Pattern) -> None:
     check(pattern.make(), pattern.make(), pattern.shape, pattern.single)
 
 
+def side_by_side(patterns: Iterable[Pattern]) -> nn.Module:
+    return SideBySide(pattern.make() for pattern in patterns)
+
+
 def is_bundled(pattern: Pattern) -> bool:
     return pattern.shape == SHAPE and not pattern.single and not sweep.EVERYTHING
 
@@ -78,7 +72,7 @@ def test_patterns_side_by_side_are_traced_right(names):
     for name in alone:
         check_alone(TAKEN[name])
     try:
-        check(Bundle(patterns), Bundle(patterns), SHAPE, single=False)
+        check(side_by_side(patterns), side_by_side(patterns), SHAPE, single=False)
     except Exception:
         for pattern in patterns:  # the one that is wrong speaks for itself
             check_alone(pattern)

@@ -8,6 +8,7 @@ from random_weights import check_traced, shake_batch_norms
 from torch import nn
 
 from tests import sweep
+from tests.small_network import SideBySide
 
 SHAPE, LENGTH = (4, 7, 10), 7
 #: so many graphs are traced side by side; one of a bundle that fails is tried alone
@@ -15,17 +16,6 @@ BUNDLE = 20
 BUNDLES = range(500 if sweep.EVERYTHING else 4)
 #: of the largest value of an output; of those that nearly cancel, of `LEAST`
 TOLERANCE, LEAST = 1e-6, 1e-2
-
-
-class Bundle(nn.Module):
-    """Random graphs side by side."""
-
-    def __init__(self, seeds: range) -> None:
-        super().__init__()
-        self.graphs = nn.ModuleList(graph(seed) for seed in seeds)
-
-    def forward(self, x):
-        return [each(x.clone()) for each in self.graphs]
 
 
 def graph(seed: int) -> nn.Module:
@@ -37,7 +27,7 @@ def graph(seed: int) -> nn.Module:
 def test_trace_of_random_graphs_computes_what_torch_does(number):
     seeds = range(number * BUNDLE, (number + 1) * BUNDLE)
     try:
-        check_traced(Bundle(seeds), SHAPE, TOLERANCE, LEAST)
+        check_traced(SideBySide(map(graph, seeds)), SHAPE, TOLERANCE, LEAST)
     except Exception:
         wrong = {seed: why for seed in seeds if (why := failure_of(seed))}
         assert not wrong
