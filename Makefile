@@ -36,7 +36,7 @@ test-quick: dev ## tests that need no device, the slow ones left out; no lint: f
 test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: about twenty minutes on two cores
 	@$(PYTEST)
 
-test-all: lint ## everything: whole sweeps, photographs, Oclgrind, kills and resumes: most of an hour
+test-all: lint ## everything: whole sweeps, photographs, Oclgrind, kills and resumes: over an hour
 	@FLEETPOSE_SWEEP=all $(PYTEST)
 
 lint: dev ## ruff (lint and format) and mypy
