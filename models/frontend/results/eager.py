@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, first_line
 from models.frontend.exported import ProgramReader
 from models.frontend.results.nesting import name_leaves
 from models.frontend.trace import export_plain
+
+log = logging.getLogger("fleetpose.models")
 
 Runner = Callable[[torch.Tensor], list[torch.Tensor]]
 
@@ -33,10 +36,11 @@ def output_runner(network: nn.Module, returned: Collection[str] = (), cut: bool 
     def run(tensor: torch.Tensor) -> list[torch.Tensor]:
         try:
             leaves = name_leaves(network(tensor))
-        except Exception:
+        except Exception as error:  # whatever a forward raises of an input's type
             # it may cast to a type of its own inside, or take bytes only; its operators take the same numbers
             if not exported.exports(tensor):
                 raise
+            log.debug("run as it is exported, since by itself it fails: %s", first_line(error, 200))
             return exported(tensor)
         names = returned or [name for name, leaf in leaves.items() if isinstance(leaf, torch.Tensor)]
         return [leaves[name] for name in names]
