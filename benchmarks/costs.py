@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 import sys
@@ -19,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.engines import EngineJob, PreparedEngine
-from benchmarks.engines.any_module import call_of, load_network, prepare, traced_module
+from benchmarks.engines import EngineJob, PreparedEngine, any_module, prepare
+from benchmarks.engines.any_module import call_of, load_network, traced_module
 from benchmarks.networks import pocl_threads
 from devices import open_device
 from devices.conditions import conditions
@@ -47,7 +46,7 @@ TRANSPOSED = {
     "DeepLabCut": (256, 17, 3, 2, 1, 1, 24, 32),
     "CenterNet, by channel": (64, 64, 4, 2, 1, 64, 32, 32),
 }
-PEERS = ("onnxruntime", "openvino", "pytorch")
+PEERS = ("onnxruntime", "openvino", "torch")
 BATCHED, PICTURES = "lwop", 4
 REST_SECS = 0.03
 
@@ -74,7 +73,7 @@ class Cost:
     high: float
 
 
-def squeeze_excite(session: Session, rounds: int, threads: int) -> list[Cost]:  # noqa: ARG001  as the others
+def squeeze_excite(session: Session, rounds: int) -> list[Cost]:
     calls, names = {}, {f"EfficientNet-{VARIANT.upper()} with it": True, "without": False}
     for name, has_it in names.items():
         network = efficientnet(VARIANT, activation=ACTIVATION, squeeze_excite=has_it).eval()
@@ -82,34 +81,33 @@ def squeeze_excite(session: Session, rounds: int, threads: int) -> list[Cost]:  
     return [_cost("squeeze-excite", *names, _times(session, calls, rounds))]
 
 
-def transposed(session: Session, rounds: int, threads: int) -> list[Cost]:
-    """Each layer against the fastest of the others. Raises FleetposeError where no other engine is installed."""
+def transposed(session: Session, rounds: int) -> list[Cost]:
+    """Each layer against the fastest of the others. Raises FleetposeError where no other engine works here."""
     costs = []
     for name, (inputs, outputs, kernel, stride, padding, groups, height, width) in TRANSPOSED.items():
         layer = nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, groups=groups).eval()
-        job = EngineJob("layer", layer, _picture((inputs, height, width)), threads, session)
-        prepared = {"ours": prepare(job), **_peers(job)}
-        for engine in prepared.values():
-            job.check(engine)
-        times = _times(session, {engine: each.call for engine, each in prepared.items()}, rounds)
+        job = EngineJob("layer", layer, _picture((inputs, height, width)), torch.get_num_threads(), session)
+        times = _times(session, {engine: each.call for engine, each in _prepared(job).items()}, rounds)
         best = min((engine for engine in times if engine != "ours"), key=lambda engine: np.median(times[engine]))
         costs.append(replace(_cost("transposed convolution", "ours", best, times), what=name))
     return costs
 
 
-def _peers(job: EngineJob) -> Mapping[str, PreparedEngine]:
-    found = {}
+def _prepared(job: EngineJob) -> Mapping[str, PreparedEngine]:
+    """Ours and the peers, each compared with PyTorch. Raises FleetposeError where ours is wrong or no peer is there."""
+    found = {"ours": any_module.prepare(job)}
+    job.check(found["ours"])
     for name in PEERS:
         try:
-            found[name] = importlib.import_module(f"benchmarks.engines.{name}").prepare(job)
+            found[name] = prepare(name, job)
         except Exception as error:  # one that is missing or fails is left out, and said
             log.warning("%s is left out: %s", name, reason(error))
-    if not found:
-        raise FleetposeError("no other engine is installed: pip install -e '.[bench]'")
+    if len(found) == 1:
+        raise FleetposeError("no other engine works here: pip install -e '.[bench]'")
     return found
 
 
-def batch(session: Session, rounds: int, threads: int) -> list[Cost]:  # noqa: ARG001
+def batch(session: Session, rounds: int) -> list[Cost]:
     """With the transfers of inputs and outputs, since these are a part of what a batch could save."""
     shape = (3, *model_spec(BATCHED).size)
     artifact = load_network(traced_module(BATCHED, create_model(BATCHED), shape), session)
@@ -123,7 +121,7 @@ def batch(session: Session, rounds: int, threads: int) -> list[Cost]:  # noqa: A
     return [replace(cost, what=f"{BATCHED}, {PICTURES} pictures")]
 
 
-KINDS: dict[str, Callable[[Session, int, int], list[Cost]]] = {
+KINDS: dict[str, Callable[[Session, int], list[Cost]]] = {
     "squeeze-excite": squeeze_excite,
     "transposed": transposed,
     "batch": batch,
@@ -167,7 +165,7 @@ def main(arguments: argparse.Namespace) -> int:
         for kind in arguments.kind:
             progress(kind)
             with pocl_threads(arguments.threads), open_device("host") as session:
-                costs += KINDS[kind](session, arguments.rounds, arguments.threads)
+                costs += KINDS[kind](session, arguments.rounds)
     if arguments.json:
         cli.print_json({"rows": [asdict(cost) for cost in costs], "before": before, "after": conditions()})
     else:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import networks, rows_out
+from benchmarks import costs, networks, rows_out
 from benchmarks.engines import ENGINES, engine, job
 from benchmarks.engines.pytorch import onednn_conv
 from benchmarks.engines.stock_tvm import stock_conv
@@ -172,3 +172,15 @@ def test_single_convolutions(host, layer):
         run = onednn_conv(layer, inputs, weights, prepacked)
         found = run().to_dense() if prepacked else run()
         np.testing.assert_allclose(found[0].numpy(), expected, atol=1e-4)
+
+
+def test_costs_of_a_transposed_convolution(host, monkeypatch, capsys):
+    """One small layer against PyTorch, which is always there."""
+    monkeypatch.setattr(costs, "TRANSPOSED", {"small": (6, 5, 4, 2, 1, 1, 7, 9)})
+    argv = ["--kind", "transposed", "--rounds", "3", "--json"]
+    assert cli.run(costs.main, costs.make_parser(), argv) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["kind"], row["what"]) == ("transposed convolution", "small")
+    assert row["over"] in costs.PEERS
+    assert min(row["ms"], row["over_ms"]) > 0
+    assert row["low"] <= row["ratio"] <= row["high"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from random_weights import shake_batch_norms
+from reconstruction_errors import error_over_masked
 from torch import nn
 
 from codegen.kernels.pack import departure
@@ -112,12 +113,7 @@ def test_reconstruction_of_tied_weights_beats_plain_masks():
     graph = trace(network(), SHAPE)
     plan = plan_of(graph)
     solved = reconstruct(graph, plan.sparsities, inputs(16, 0), ReconstructionSettings(samples=3000))
-    errors = {"solved": 0.0, "masked": 0.0}
-    for x in inputs(4, 99):
-        (wanted,) = run_graph(graph, x[None])
-        for name, pruned in (("solved", solved), ("masked", prune_graph(graph, plan))):
-            errors[name] += np.square(run_graph(pruned, x[None])[0] - wanted).mean()
-    assert errors["solved"] < 0.5 * errors["masked"]
+    assert error_over_masked(graph, solved, prune_graph(graph, plan), inputs(4, 99)) < 0.5
 
 
 def test_a_training_holds_one_mask_for_a_tied_weight():

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from random_weights import shake_batch_norms
+from reconstruction_errors import error_over_masked
 from torch import nn
 
 from codegen.kernels.pack import departure
 from models.frontend.trace import trace
-from models.graph.reference import run_graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.masks.binding import adopt, homes
@@ -43,12 +43,7 @@ def test_reconstruction_of_transposed_convolutions_beats_plain_masks():
     solved = reconstruct(graph, plan.sparsities, inputs(16, 0), ReconstructionSettings(samples=3000))
     for name in plan.sparsities:
         assert departure(solved.weights[f"{name}.weight"], SPARSITY) is None
-    errors = {"solved": 0.0, "masked": 0.0}
-    for x in inputs(4, 99):
-        (wanted,) = run_graph(graph, x[None])
-        for name, pruned in (("solved", solved), ("masked", prune_graph(graph, plan))):
-            errors[name] += np.square(run_graph(pruned, x[None])[0] - wanted).mean()
-    assert errors["solved"] < 0.7 * errors["masked"]
+    assert error_over_masked(graph, solved, prune_graph(graph, plan), inputs(4, 99)) < 0.7
 
 
 def test_weights_of_transposed_convolutions_return_to_their_network():
