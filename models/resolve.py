@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 #: what --model takes, for the help of every command that has it
 MODEL_HELP = (
-    "a registered network (python -m models.list), package.module:factory, or a file: .pt2 of torch.export.save, "
-    ".onnx, .json of models.replace"
+    "a registered network (python -m models.list), package.module:factory, file.py:factory, or a file: .pt2 of "
+    "torch.export.save, .onnx, .json of models.replace"
 )
+
+#: files of weights, which do not say what the network is
+_WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".safetensors", ".bin")
 
 #: attribute of a network that holds what it was created as
 _NAME = "_fleetpose_name"
@@ -31,8 +34,8 @@ def model_spec(name: str) -> ModelSpec:
     """What is known of the model `name`: how every command reads its --model.
 
     Args:
-        name: a registered name; the .json file `models.replace` wrote; "package.module:factory" or an exported
-            program's .pt2 file (models.zoo.outside); an .onnx file (models.zoo.onnx_files).
+        name: a registered name; the .json file `models.replace` wrote; "package.module:factory", "file.py:factory" or
+            an exported program's .pt2 file (models.zoo.outside); an .onnx file (models.zoo.onnx_files).
 
     Raises:
         UsageError: an unknown name, with "did you mean"; a file or factory that gives no such network.
@@ -54,6 +57,12 @@ def model_spec(name: str) -> ModelSpec:
         from models.zoo.outside import factory_spec
 
         return factory_spec(name)
+    if name.endswith(".py"):
+        raise UsageError(f"--model {name} is a file; say which function or class in it makes the network: {name}:NAME")
+    if name.endswith(_WEIGHTS):
+        raise UsageError(
+            f"--model {name} reads as weights; name the network that they are of, and give them as --weights"
+        )
     return registered_spec(name)
 
 

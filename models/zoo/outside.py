@@ -1,4 +1,4 @@
-"""Networks from outside the registry, by name: "package.module:factory", or a file of torch.export.save, "net.pt2".
+"""Networks from outside the registry: "package.module:factory", "file.py:factory", or torch.export.save's "net.pt2".
 
 What a ModelSpec says of them is what they say themselves (models.zoo.described) and what one run on tensors without
 numbers shows. Imports torch.
@@ -6,14 +6,10 @@ numbers shows. Imports torch.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -23,11 +19,12 @@ from fleetpose.errors import UsageError, unknown_name
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, complete, described_size
 from models.zoo.outputs import input_channels, look_at_outputs
 from models.zoo.spec import ModelSpec
+from models.zoo.user_modules import import_user_module
 
 
 @lru_cache
 def factory_spec(name: str) -> ModelSpec:
-    """The spec of "package.module:factory", imported from the current folder or from what is installed.
+    """The spec of "package.module:factory" or "file.py:factory", as models.zoo.user_modules finds the module.
 
     The factory is a callable without required arguments (a function, or the module's class) that returns a
     torch.nn.Module taking (1, C, H, W); or it is a ModelSpec, which is taken as it is under its own name.
@@ -35,8 +32,8 @@ def factory_spec(name: str) -> ModelSpec:
     Raises:
         UsageError: a module that is not there or fails, a name it has not, something that makes no Module.
     """
-    module_name, _, attribute = name.partition(":")
-    module = _import_module(module_name, name)
+    module_name, _, attribute = name.rpartition(":")
+    module = import_user_module(module_name, name)
     target: Any = module
     for part in attribute.split("."):
         if not hasattr(target, part):
@@ -52,27 +49,6 @@ def factory_spec(name: str) -> ModelSpec:
     channels = said.get("channels") or input_channels(network, size)
     outputs = look_at_outputs(network, size, name, channels)
     return complete(name, factory, said, size, outputs, own_weights=True, channels=channels)
-
-
-def _import_module(module: str, name: str) -> ModuleType:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    importlib.invalidate_caches()
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        missing = error.name or module
-        if not (module == missing or module.startswith(f"{missing}.")):
-            raise UsageError(f"importing {module} for --model {name} failed: {error}") from error
-        parent = getattr(sys.modules.get(missing.rpartition(".")[0]), "__path__", None) or [str(Path.cwd())]
-        here = [entry.name for entry in pkgutil.iter_modules(parent)]
-        if not here:
-            raise UsageError(f"no module {missing!r} in {Path.cwd().name}/ or installed, for --model {name}") from None
-        raise unknown_name("module", missing.rpartition(".")[2], here) from None
-    except ValueError as error:  # "" and ".net"
-        raise UsageError(f"--model {name}: {error}; give package.module:factory") from error
-    except Exception as error:
-        raise UsageError(f"importing {module} for --model {name} failed: {type(error).__name__}: {error}") from error
 
 
 def _factory(target: Any, name: str) -> Callable[..., nn.Module]:

@@ -11,7 +11,7 @@ _MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in CATALOGUE}
 
 def register_model(spec: ModelSpec) -> ModelSpec:
     """Add a model to the registry and answer it. Raises UsageError if the name is taken, or reads as something else."""
-    if ":" in spec.name or spec.name.endswith((".json", ".pt2")):
+    if ":" in spec.name or spec.name.endswith((".json", ".pt2", ".onnx", ".py")):
         raise UsageError(f"{spec.name!r} cannot be registered: it reads as a file or a factory")
     if _MODELS.setdefault(spec.name, spec) != spec:
         raise UsageError(f"a model {spec.name!r} is already registered")

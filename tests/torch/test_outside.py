@@ -112,9 +112,10 @@ def folder(tmp_path, monkeypatch):
     """The current folder, with own_net.py and own_broken.py in it."""
     (tmp_path / "own_net.py").write_text(textwrap.dedent(SOURCE))
     (tmp_path / "own_broken.py").write_text("import a_package_that_is_not_installed\n")
+    (tmp_path / "own_hidden.py").write_text("from models.pose_resnet import net\n")
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    for name in ("own_net", "own_broken"):
+    for name in ("own_net", "own_broken", "models_2", "own_sibling"):
         sys.modules.pop(name, None)
     sys.path[:] = [entry for entry in sys.path if entry != str(tmp_path)]
 
@@ -138,6 +139,20 @@ def test_model_spec_finds_a_factory_in_the_current_folder(folder, caplog):
     first, again = create_model("own_net:net", seed=1), create_model("own_net:net", seed=1)
     assert torch.equal(first.pafs.weight, again.pafs.weight)
     assert [layer.name for layer in trace(network, (3, 32, 32)).layers] == ["stem.0", "heatmaps", "pafs"]
+
+
+def test_model_spec_takes_a_file_of_any_folder_and_what_lies_beside_it(folder, monkeypatch):
+    deeper = folder / "nets of mine"
+    deeper.mkdir()
+    (deeper / "own_sibling.py").write_text(textwrap.dedent(SOURCE))
+    (deeper / "models.py").write_text("from own_sibling import net\n")
+    for name in ("nets of mine/models.py:net", str(deeper / "models.py:net")):
+        network = create_model(name)
+        assert torch.all(network.heatmaps.weight == 0.5)
+        assert model_spec(name).name == name
+    assert "frontend" in vars(sys.modules["models"]), "this project's package of that name is still itself"
+    monkeypatch.chdir(deeper)
+    assert model_spec("models.py:net").outputs == ("heatmaps", "pafs")
 
 
 @pytest.mark.parametrize(("name", "channels"), [("own_net:grey", 1), ("own_net:deep", 4), ("own_net:net", 3)])
@@ -165,7 +180,14 @@ def test_model_spec_reads_a_description_and_keys_of_the_outputs(folder, caplog):
         ("own_nett:net", "unknown module 'own_nett'; did you mean 'own_net'?"),
         ("own_net.deeper:net", "own_net"),
         ("own_broken:net", "a_package_that_is_not_installed"),
-        (":net", "give package.module:factory"),
+        (":net", "give package.module:factory or file.py:factory"),
+        ("own_net.py", "say which function or class in it makes the network: own_net.py:NAME"),
+        ("own_net.py:nett", "unknown factory in own_net.py: 'nett'; did you mean 'net'?"),
+        ("own_nat.py:net", "did you mean 'own_net.py'?"),
+        ("no_folder/own_net.py:net", "there is no file no_folder/own_net.py"),
+        ("own_broken.py:net", "a_package_that_is_not_installed"),
+        ("own_hidden.py:net", "this project has a package called models, so give your own another name"),
+        ("weights.pth", "reads as weights; name the network they are of, and give them as --weights"),
         ("own_net:number", "is a int; name a function that returns a torch.nn.Module"),
         ("own_net:instance", "is a Net; name a function that returns a torch.nn.Module"),
         ("own_net:wants", "missing a required argument: 'depth'"),
