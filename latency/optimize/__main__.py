@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     goals = goal.add_mutually_exclusive_group()
     add_flags(goals, Goal)
     add_flags(goals, Request, ("plan",))
-    add_flags(goal, Request, ("sensitivity",))
+    add_flags(goal, Request, ("sensitivity", "sensitivity_minutes"))
     add_sparsities(goal)
     photographs = ("data", "train", "photographs", "reconstruction", "val", "image")
     add_flags(parser.add_argument_group("photographs"), Request, photographs)

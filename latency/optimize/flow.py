@@ -16,10 +16,10 @@ from fleetpose.files import sha256
 from fleetpose.interrupt import treat_sigterm_as_interrupt
 from fleetpose.outlook import StageOutlook
 from fleetpose.progress import Progress, Report, status
-from latency.optimize import checking, judging, making, measuring, modelling, reporting
+from latency.optimize import checking, judging, making, measuring, modelling, reporting, sensing
 from latency.optimize import job as files
 from latency.optimize.job import Job
-from latency.optimize.request import SHARES, Request
+from latency.optimize.request import BUDGETED, Request
 from latency.optimize.state import State, digest_of, folder_digest
 
 
@@ -55,8 +55,12 @@ STAGES = (
     ),
     FlowStage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",), usual_secs=15),
     FlowStage(
-        "decide", modelling.decide_plan, (files.PREDICTOR, files.TUNED, files.RECORDS), (files.PLAN,),
-        ("goal", "plan", "sparsities", "sensitivity", "rounds", "budget"),
+        "sensitivity", sensing.measure_sensitivity, (files.PREDICTOR, files.TUNED, files.RECORDS), (files.SENSITIVITY,),
+        ("goal", "plan", "sparsities", "sensitivity", "weights", "data", "seed", "budget"), usual_secs=120,
+    ),
+    FlowStage(
+        "decide", modelling.decide_plan, (files.PREDICTOR, files.TUNED, files.RECORDS, files.SENSITIVITY),
+        (files.PLAN,), ("goal", "plan", "sparsities", "rounds", "budget"),
     ),
     FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
           ("weights", "data", "photographs", "reconstruction", "training_minutes", "seed"), usual_secs=40),
@@ -84,7 +88,7 @@ def run(job: Job, state: State) -> list[tuple[str, str, float]]:
         DeviceUnreachable: with the same line.
     """
     rows: list[tuple[str, str, float]] = []
-    outlook = StageOutlook(expected_secs(job.request, state), set(SHARES))
+    outlook = StageOutlook(expected_secs(job.request, state), set(BUDGETED))
     with treat_sigterm_as_interrupt(), status("optimizing", outlook) as progress:
         for number, stage in enumerate(STAGES, 1):
             where = f"stage {number} of {len(STAGES)}, {stage.name}"
@@ -101,10 +105,16 @@ def run(job: Job, state: State) -> list[tuple[str, str, float]]:
 
 def expected_secs(request: Request, state: State) -> dict[str, float]:
     """About how long each stage takes: what it took before in this folder, else its budget, else what is usual."""
-    idle = {"tune": not request.tune, "decide": request.plan is not None, "accuracy": request.val is None}
+    measured = request.plan is None and request.sensitivity is None
+    idle = {
+        "tune": not request.tune,
+        "sensitivity": not measured,
+        "decide": request.plan is not None,
+        "accuracy": request.val is None,
+    }
     secs = {}
     for stage in STAGES:
-        budget = request.secs(stage.name) if stage.name in SHARES else None
+        budget = request.secs(stage.name) if stage.name in BUDGETED else None
         usual = stage.usual_secs if budget is None else budget
         if idle.get(stage.name):
             usual = 1.0
@@ -127,7 +137,7 @@ def _stage(
         progress.say(f"{where}: done before: {entry.said}")
         return stage.name, entry.said, entry.secs
     earlier = state.secs_spent(stage.name, digest)
-    budget = job.request.secs(stage.name) if stage.name in SHARES and stage.name != "prune" else None
+    budget = job.request.secs(stage.name) if stage.name in BUDGETED and stage.name != "prune" else None
     started = time.monotonic() - earlier
     job.deadline, job.stages = None if budget is None else started + budget, list(rows)
     outlook.begin(stage.name, earlier)
@@ -162,7 +172,10 @@ def inputs_of(job: Job, stage: FlowStage) -> dict[str, Any]:
     for name in stage.asks:
         if name == "budget":
             inputs[name] = request.secs(stage.name)
-        elif name in ("plan", "sensitivity", "weights", "image"):
+        elif name == "sensitivity":
+            path = request.sensitivity_file
+            inputs[name] = str(request.sensitivity) if path is None else sha256(path)
+        elif name in ("plan", "weights", "image"):
             path = getattr(request, name)
             inputs[name] = None if path is None else sha256(path)
         elif name == "data":

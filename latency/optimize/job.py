@@ -30,7 +30,7 @@ from models.zoo.weights import weights_digest
 TUNED, RECORDS, PREDICTOR, FITTED, PLAN = "tuned.jsonl", "timings.jsonl", "model.predictor", "fit.json", "plan.json"
 PRUNED, DENSE_SO, SPARSE_SO = "pruned.safetensors", "dense.so", "pose.so"
 VERIFIED, PEOPLE, RUN, COMPARED, ACCURACY = "verify.json", "people.png", "run.json", "compare.json", "accuracy.json"
-RESULT = "result.json"
+RESULT, SENSITIVITY = "result.json", "sensitivity.json"
 
 
 class Lease:
@@ -103,7 +103,7 @@ class Job:
         return trace_sizes(request.model, request.weights, request.seed, [request.input_size])[0]
 
     @cached_property
-    def _own_weights(self) -> str | None:
+    def own_weights(self) -> str | None:
         """Digest of the weights that a network from outside the registry brings; None where a file has them."""
         request = self.request
         if not request.spec.own_weights or request.weights is not None:
@@ -142,5 +142,5 @@ class Job:
         """What every stage on the device depends on."""
         request, device = self.request, self.device
         named = {name: device.get(name, "") for name in ("profile", "name", "driver")}
-        network = {"model": request.model, "structure": self.graph.structure, "own_weights": self._own_weights}
+        network = {"model": request.model, "structure": self.graph.structure, "own_weights": self.own_weights}
         return {**network, "size": list(request.input_size), "host": self.host, "device": named}

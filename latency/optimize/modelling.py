@@ -13,7 +13,7 @@ from latency.evaluation.plots import save_fitted
 from latency.network_model.calibrated_fit import fit_dataset
 from latency.network_model.forecast import Forecaster
 from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job
-from latency.planning.losses import losses_of
+from latency.optimize.sensing import losses_for
 from latency.planning.measure_uncertain import check_device
 from latency.planning.planner import Measuring, decide
 from latency.records.read import read_records
@@ -55,8 +55,8 @@ def decide_plan(job: Job, report: Report) -> str:
     records = read_records(job.path(RECORDS))
     measuring = Measuring(session, job.settings, job.secs_left(), records, job.recipe(), strict=False)
     plan = decide(
-        job.graph, forecaster, losses_of(job.graph, request.spec.blocks, request.sensitivity), request.goal,
-        request.sparsities, measuring=measuring, report=report,
+        job.graph, forecaster, losses_for(job), request.goal, request.sparsities,
+        measuring=measuring, report=report,
     )  # fmt: skip
     plan.save(job.path(PLAN), force=True)
     return f"{_count_text(plan)}, {plan.network}"

@@ -24,6 +24,7 @@ from latency.optimize.job import (
     PRUNED,
     RESULT,
     RUN,
+    SENSITIVITY,
     SPARSE_SO,
     VERIFIED,
     Job,
@@ -53,7 +54,7 @@ def gather_result(job: Job) -> dict[str, Any]:
     forecaster = forecaster_of(job, Predictor.load(job.path(PREDICTOR)))
     layers = Layers(job, forecaster, plan)
     fitted, ran, timed = (read_json(job.path(name)) for name in (FITTED, RUN, COMPARED))
-    sensitivity = read_json(request.sensitivity, "sensitivity") if request.sensitivity else None
+    sensitivity = read_json(job.path(SENSITIVITY), "sensitivity")
     return {
         "format": FORMAT,
         "model": request.model,

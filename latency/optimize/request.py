@@ -22,6 +22,10 @@ from models.zoo.spec import ModelSpec
 
 #: parts of the budget: tuning, collecting, confirming what predictions leave open, and training
 SHARES = {"tune": 0.3, "collect": 0.4, "decide": 0.1, "prune": 0.2}
+#: stages that take what they are given
+BUDGETED = (*SHARES, "sensitivity")
+#: in place of a sensitivity file: nothing is measured, a hand rule decides
+RULE = Path("rule")
 #: a training shorter than this is not begun
 LEAST_MINUTES = 0.1
 
@@ -52,7 +56,15 @@ class Request:
     )
     plan: Path | None = option(None, "take this plan instead of deciding", flag="--network-plan", metavar="FILE")
     sparsities: tuple[Sparsity, ...] = ()
-    sensitivity: Path | None = option(None, "what zeros cost in accuracy (default: a rule)", metavar="FILE")
+    sensitivity: Path | None = option(
+        None,
+        "file of what zeros cost, or rule: a hand rule, the last resort (default: measured on --data, else on pictures "
+        "that other packages bring; by the rule for random weights)",
+        metavar="FILE",
+    )
+    sensitivity_minutes: float = option(
+        5.0, "minutes on this machine for measuring what zeros cost, at most", metavar="N"
+    )
     data: tuple[Path, ...] = option(
         (), "photographs to prune and train on (default: none; the smallest weights are removed)", metavar="DIR"
     )
@@ -80,8 +92,23 @@ class Request:
         """Height and width of the input."""
         return self.size or self.spec.size
 
+    @property
+    def by_rule(self) -> bool:
+        """Whether a hand rule is to say what zeros cost."""
+        return self.sensitivity == RULE
+
+    @property
+    def sensitivity_file(self) -> Path | None:
+        """The file that says what zeros cost; None where it is measured or a rule says it."""
+        return None if self.by_rule else self.sensitivity
+
     def secs(self, stage: str) -> float | None:
-        """A stage's part of the budget; what tuning or training has no use for is collecting's. None: no end."""
+        """A stage's part of the budget; what tuning or training has no use for is collecting's. None: no end.
+
+        Measuring sensitivity has a budget of its own.
+        """
+        if stage == "sensitivity":
+            return 60 * self.sensitivity_minutes
         if self.budget_minutes is None:
             return None
         share = SHARES[stage]
@@ -109,8 +136,8 @@ class Request:
             Plan.load(self.plan, self.model)
             if self.goal != ANY_GAIN or self.sensitivity is not None:
                 raise UsageError("--network-plan is what a goal and --sensitivity would decide; leave these out")
-        if self.sensitivity is not None:
-            read_losses(self.sensitivity, self.model, (), self.spec.blocks)
+        if self.sensitivity_file is not None:
+            read_losses(self.sensitivity_file, self.model, (), self.spec.blocks)
         if self.val is not None:
             decoder_for(self.spec.outputs, self.spec.decoding)
 
@@ -120,13 +147,18 @@ class Request:
         self.goal.check()
         if self.budget_minutes is not None and not (math.isfinite(self.budget_minutes) and self.budget_minutes > 0):
             raise UsageError(f"--budget-minutes {self.budget_minutes:g}: it must be a number above 0")
+        if not (math.isfinite(self.sensitivity_minutes) and self.sensitivity_minutes > 0):
+            raise UsageError(
+                f"--sensitivity-minutes {self.sensitivity_minutes:g}: it must be a number above 0; "
+                f"--sensitivity rule measures nothing"
+            )
         for name, least in (("around", 0), ("rounds", 1), ("photographs", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} is at least {least}, not {getattr(self, name)}")
 
     def _check_files(self) -> None:
         for name in ("weights", "image", "sensitivity", "plan"):
-            path = getattr(self, name)
+            path = self.sensitivity_file if name == "sensitivity" else getattr(self, name)
             if path is not None and not path.is_file():
                 flag = "network-plan" if name == "plan" else name
                 raise UsageError(f"--{flag} {path}: no such file")

@@ -1,4 +1,4 @@
-"""What a variant of a layer is thought to cost in accuracy: from a sensitivity file, or by a rule where there is none.
+"""What a variant of a layer is thought to cost in accuracy: from a sensitivity file, or else by a hand rule.
 
 A sensitivity file is a JSON object:
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -42,6 +42,9 @@ WEIGHT_OF_BLOCK = {
     "PAF branch": 4.0,
 }
 
+#: the block that has its mildest zeros only where the rule decides
+MILD_BLOCK = "PAF branch"
+
 #: what curves are of where a file does not say; the rule's, too
 FINE = parse_family("columns:4x1")
 #: how losses grow with the weights that go together; see `coarseness`
@@ -60,6 +63,24 @@ def coarseness(sparsity: Sparsity, layer: Layer) -> float:
     positions = prod(layer.kernel) if sparsity.pattern == "connectivity" else 1
     unit = PATTERN_ENTRIES if sparsity.pattern == "pattern" else prod(sparsity.block) * positions
     return (unit / prod(FINE.block)) ** COARSE_EXPONENT
+
+
+class LossModel(Protocol):
+    """What decisions ask of losses."""
+
+    @property
+    def table(self) -> BlockTable:
+        """Which block a layer belongs to."""
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether nothing was measured, so that losses are those of a hand rule."""
+
+    def of(self, layer: Layer, sparsity: Sparsity) -> float:
+        """The loss of a layer with a sparsity, 0 or more; those of several layers add up."""
+
+    def describe(self, loss: float) -> str:
+        """What the losses of a plan add up to, as a sentence."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +103,20 @@ class Losses:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     family: Sparsity = FINE
     source: str | None = None
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether there is no file."""
+        return self.source is None
+
+    def describe(self, loss: float) -> str:
+        """What the losses of a plan add up to, as a sentence."""
+        if self.source is not None:
+            return f"loss {loss:.4g} by {self.source}, where it has curves"
+        return (
+            f"loss {loss:.4g} by a hand rule, the last resort (zeros / kept, dearer by block): nothing was measured, and "
+            f"for the same reason the {MILD_BLOCK} has its mildest zeros only"
+        )
 
     def of(self, layer: Layer, sparsity: Sparsity) -> float:
         """The loss of a layer with a sparsity.

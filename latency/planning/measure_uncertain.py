@@ -93,9 +93,7 @@ def measure_uncertain(
     """
     started = time.monotonic()
     bench = LayerBench(session, settings)
-    recorded = {
-        layer.layer: known.layer(network.workloads[layer.layer], layer, recipe, session) for layer in network.layers
-    }
+    recorded = recorded_times(network, known, recipe, session)
     layers = {layer.layer: recorded[layer.layer].replace_in(layer) for layer in network.layers}
     kinds: dict[Workload, list[str]] = {}
     for name in layers:
@@ -117,6 +115,21 @@ def measure_uncertain(
             layers[name] = timing.results.replace_in(layers[name])
     told = sum(bool(times.times) for times in recorded.values())
     return MeasuredOptions(replace(network, layers=tuple(layers.values())), told, timed, tuple(failed), left)
+
+
+def recorded_times(
+    network: NetworkOptions, known: KnownTimes, recipe: Recipe, session: Session
+) -> dict[str, WorkloadTimes]:
+    """What records say of each layer's options."""
+    return {
+        layer.layer: known.layer(network.workloads[layer.layer], layer, recipe, session) for layer in network.layers
+    }
+
+
+def with_recorded_times(network: NetworkOptions, known: KnownTimes, recipe: Recipe, session: Session) -> NetworkOptions:
+    """A network whose options have the times that records tell."""
+    recorded = recorded_times(network, known, recipe, session)
+    return replace(network, layers=tuple(recorded[layer.layer].replace_in(layer) for layer in network.layers))
 
 
 def open_variants(layer: LayerOptions) -> list[Sparsity]:

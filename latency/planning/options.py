@@ -22,7 +22,7 @@ from latency.planning.assignment import (
     KernelOption,
     LayerOptions,
 )
-from latency.planning.losses import Losses
+from latency.planning.losses import MILD_BLOCK, LossModel
 from latency.planning.reasons import DenseKind, Reason
 from latency.planning.tied_options import join_tied
 from latency.profiling.space import default_sparsities, network_workloads, variants_of
@@ -33,9 +33,6 @@ from models.plans.cost import Cost
 from models.plans.eligible import is_first, makes_maps
 from models.plans.sparsity import Sparsity, parse_variant
 from models.zoo.blocks import block_of
-
-#: the block that has its mildest zeros only, where no sensitivity says otherwise
-MILD_BLOCK = "PAF branch"
 
 FIRST = Reason(DenseKind.FIRST, "it has few weights, and all else hangs on what it sees")
 HEAD = Reason(DenseKind.HEAD, "its maps are the network's answer")
@@ -138,7 +135,7 @@ def _part(step: PredictedStep, option: KernelOption) -> Part:
 def predict_options(
     graph: Graph,
     forecaster: Forecaster,
-    losses: Losses,
+    losses: LossModel,
     sparsities: Sequence[Sparsity] = (),
 ) -> NetworkOptions:
     """The options of every convolution, predicted.
@@ -164,7 +161,7 @@ def predict_options(
     layers = []
     for name, layer in convolutions.items():
         options = _options(layer, workloads[name], wanted[name], fixed[name], forecaster, losses)
-        held = losses.source is None and block_of(layer.module or name, losses.table) == MILD_BLOCK
+        held = losses.by_rule and block_of(layer.module or name, losses.table) == MILD_BLOCK
         layers.append(mildest(options) if held else options)
     return NetworkOptions(graph, tuple(steps), tuple(layers), workloads, forecaster.predictor.calibration)
 
@@ -192,7 +189,7 @@ def _options(
     wanted: Sequence[Sparsity],
     fixed: Reason | None,
     forecaster: Forecaster,
-    losses: Losses,
+    losses: LossModel,
 ) -> LayerOptions:
     dense = forecaster.step(layer.name, workload)
     assert dense is not None, "Forecaster.steps has seen every layer"
@@ -209,7 +206,7 @@ def mildest(layer: LayerOptions) -> LayerOptions:
     return replace(layer, variants=variants, others=others)
 
 
-def option_of(step: PredictedStep, layer: Layer, losses: Losses) -> KernelOption:
+def option_of(step: PredictedStep, layer: Layer, losses: LossModel) -> KernelOption:
     """A predicted step as an option of its layer."""
     kept = 1.0 if step.sparsity is None else step.sparsity.kept_fraction(layer.weight_shape)
     forecast = step.prediction

@@ -10,13 +10,13 @@ from devices.timing.measure import device_of
 from fleetpose.errors import first_line
 from fleetpose.progress import Report, no_report
 from latency.network_model.forecast import Forecaster
-from latency.planning.assignment import KernelOption, OutOfReach
+from latency.planning.assignment import OutOfReach
 from latency.planning.choosing import ANY_GAIN, Goal, choose_fastest, choose_options
 from latency.planning.explain_plan import make_plan
 from latency.planning.known_times import KnownTimes
-from latency.planning.losses import Losses
+from latency.planning.losses import LossModel
 from latency.planning.measure_uncertain import describe_measured, measure_dense_network, measure_uncertain
-from latency.planning.options import MILD_BLOCK, NetworkOptions, predict_options
+from latency.planning.options import NetworkOptions, predict_options
 from latency.planning.refine import Stand, refine_by_trials
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.prepare import Recipe
@@ -50,7 +50,7 @@ class Measuring:
 def decide(
     graph: Graph,
     forecaster: Forecaster,
-    losses: Losses,
+    losses: LossModel,
     goal: Goal = ANY_GAIN,
     sparsities: Sequence[Sparsity] = (),
     margin: float = 0.0,
@@ -89,7 +89,9 @@ def decide(
                 raise
             chosen = choose_fastest(network, margin)
             missed = [f"the fastest plan, since the goal is out of reach: {first_line(error)}"]
-        return make_plan(network, chosen, goal, margin, [_losses_text(chosen, losses), *missed, *notes])
+        return make_plan(
+            network, chosen, goal, margin, [losses.describe(sum(option.loss for option in chosen)), *missed, *notes]
+        )
 
     if measuring is None or network.whole is None:
         return plan(network)
@@ -118,14 +120,3 @@ def _recipe_of(measuring: Measuring, forecaster: Forecaster) -> Recipe:
     """How what is timed is compiled."""
     recipe = measuring.recipe or forecaster.recipe
     return replace(recipe, host=measuring.settings.host, runs_nothing=not measuring.session.runs_kernels)
-
-
-def _losses_text(chosen: Sequence[KernelOption], losses: Losses) -> str:
-    loss = sum(option.loss for option in chosen)
-    if losses.source is not None:
-        return f"loss {loss:.4g} by {losses.source}, where it has curves"
-    return (
-        f"loss {loss:.4g} by the rule of latency.planning.losses (zeros / kept, dearer by block), "
-        f"for want of --sensitivity; "
-        f"for the same reason the {MILD_BLOCK} has its mildest zeros only"
-    )

@@ -217,6 +217,14 @@ def test_optimize_runs_from_python_with_photographs(host, given, whole, tmp_path
     assert result.facts["headline"]["ap_dense"] is not None
     agreement = result.facts["headline"]["agreement"]
     assert (agreement["photographs"], agreement["held_out"]) == (2, True), "those of --val"
+    sensitivity = result.facts["sensitivity"]
+    assert sensitivity["measure"] == "output divergence"
+    assert sensitivity["measured"] == {"photographs": 3, "about": "3 photographs", "shipped": False}
+    layers = {layer["name"] for layer in result.facts["layers"] if layer["decision"] == "sparse"}
+    assert layers <= set(sensitivity["points"])
+    assert all(loss > 0 for points in sensitivity["points"].values() for loss in points.values())
+    assert result.plan.network is not None
+    assert "divergence of the outputs" in " ".join(result.plan.network.notes)
     assert any("reconstructed" in said or "nothing is sparse" in said for name, said, _ in result.stages)
 
 

@@ -20,16 +20,13 @@ from models.plans.eligible import prunable
 from models.plans.sparsity import Sparsity
 from models.prune.masks.binding import adopt
 from models.prune.masks.families import family_text
-from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.reconstruction.reconstruct import reconstruct
 from models.prune.reconstruction.streams import run_outputs
 from models.prune.response.curves import FamilyCurves
 from models.prune.response.journal import ResponseJournal
 from models.prune.response.outputs import layer_curves
+from models.prune.response.points import QUICK
 from models.zoo.spec import ModelSpec
-
-#: how layers are reconstructed for curves, which need the order of layers, not each layer's last bit
-QUICK = ReconstructionSettings(samples=6000, rectify=2, compensate=False, attention=0.0)
 
 #: report(message, points done, points in all)
 

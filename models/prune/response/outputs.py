@@ -29,6 +29,8 @@ from models.prune.reconstruction.streams import forward, torch_weights, with_las
 from models.prune.reconstruction.uses import WeightUse, inputs_at, join, split
 
 Tensors = Mapping[str, torch.Tensor]
+#: zeros that stand for those of all members of a family
+_OF_ALL = 0.75
 
 
 def layer_curves(
@@ -46,6 +48,25 @@ def layer_curves(
         layers: names of convolutions, of tied ones the first; those that cannot have any of the zeros have an empty
             curve.
         family: the sparsity of which `zeros` take the place of its own.
+        fitted, judged, settings: as for `layer_points`.
+    """
+    wanted = dict.fromkeys(layers, _members(family, zeros))
+    for name, points in layer_points(graph, wanted, fitted, judged, settings):
+        yield name, {sparsity.zeros: loss for sparsity, loss in points.items()}
+
+
+def layer_points(
+    graph: Graph,
+    wanted: Mapping[str, Sequence[Sparsity]],
+    fitted: np.ndarray,
+    judged: np.ndarray,
+    settings: ReconstructionSettings = DEFAULTS,
+) -> Iterator[tuple[str, dict[Sparsity, float]]]:
+    """Divergence by sparsity, layer after layer, in the order of the graph; the network runs once for all of them.
+
+    Args:
+        wanted: sparsities, by the name of a convolution, of tied ones the first; those that a layer cannot have are
+            left out of its answer.
         fitted: (N, *graph.input_shape) float32: masks and weights are found on these.
         judged: others of that kind: the divergence is of these.
     """
@@ -55,18 +76,18 @@ def layer_curves(
         held[layer.name] = forward(layer, [held[name] for name in layer.inputs], weights)
     generator = torch.Generator().manual_seed(settings.seed)
     fit = {graph.input: torch.from_numpy(fitted)}
-    left = set(layers)
+    left = set(wanted)
     for layer, finished in with_last_reads(graph):
         if layer.name in left:
             left.remove(layer.name)
-            curve = {}
-            members = [member for member in _members(family, zeros) if member.applies_to(layer) is None]
-            if members:
+            points = {}
+            possible = [sparsity for sparsity in wanted[layer.name] if sparsity.applies_to(layer) is None]
+            if possible:
                 names = tied.get(layer.name, (layer.name,))
                 uses = _uses(graph, names, fit, weights, settings, generator)
-                for share, new in _prune(uses, members, settings):
-                    curve[share] = divergence(_outputs_with(graph, held, weights, new), _outputs(graph, held))
-            yield layer.name, curve
+                for sparsity, new in _prune(uses, possible, settings):
+                    points[sparsity] = divergence(_outputs_with(graph, held, weights, new), _outputs(graph, held))
+            yield layer.name, points
         if not left:
             return
         fit[layer.name] = forward(layer, [fit[name] for name in layer.inputs], weights)
@@ -92,19 +113,24 @@ def _uses(
 
 
 def _prune(
-    uses: Sequence[WeightUse], members: Sequence[Sparsity], settings: ReconstructionSettings
-) -> Iterator[tuple[float, dict[str, dict[str, torch.Tensor]]]]:
-    """(zeros, weights and biases with them, by layer), for sparsities of one family."""
+    uses: Sequence[WeightUse], sparsities: Sequence[Sparsity], settings: ReconstructionSettings
+) -> Iterator[tuple[Sparsity, dict[str, dict[str, torch.Tensor]]]]:
+    """(sparsity, weights and biases with its zeros, by layer)."""
+    families: dict[Sparsity, list[Sparsity]] = {}
+    for sparsity in sparsities:
+        families.setdefault(replace(sparsity, zeros=_OF_ALL), []).append(sparsity)
     with torch.inference_mode():
         drawn = join(uses)
         h, ridge = inputs_moment(drawn, settings.ridge)
         g = cross_moment(drawn, drawn.targets, ridge)
+    for members in families.values():
         most = max(members, key=lambda member: member.zeros)
-        order = order_units(uses[0].layer, h, g, most, settings.share)
-    for member in members:
         with torch.inference_mode():
-            solution = split(uses, solve_with(order.mask(member), drawn, h, ridge, settings.rectify))
-        yield member.zeros, solution
+            order = order_units(uses[0].layer, h, g, most, settings.share)
+        for member in members:
+            with torch.inference_mode():
+                solution = split(uses, solve_with(order.mask(member), drawn, h, ridge, settings.rectify))
+            yield member, solution
 
 
 def _members(family: Sparsity, zeros: Sequence[float]) -> list[Sparsity]:
