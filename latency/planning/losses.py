@@ -114,8 +114,8 @@ class Losses:
         if self.source is not None:
             return f"loss {loss:.4g} by {self.source}, where it has curves"
         return (
-            f"loss {loss:.4g} by a hand rule, the last resort (zeros / kept, dearer by block): nothing was measured, and "
-            f"for the same reason the {MILD_BLOCK} has its mildest zeros only"
+            f"loss {loss:.4g} by a hand rule, the last resort (zeros / kept, dearer by block): nothing was measured, "
+            f"and for the same reason the {MILD_BLOCK} has its mildest zeros only"
         )
 
     def of(self, layer: Layer, sparsity: Sparsity) -> float:
