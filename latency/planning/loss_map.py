@@ -74,7 +74,7 @@ class LossMap:
         near = np.rint((curves.ravel() + self.ceiling) / (steps[1] - steps[0])).astype(int)
         weights = np.bincount(near, self._weights.ravel(), STEPS)
         below = ndtr((steps[:, None] - steps) / max(spread, 1e-9)) @ weights
-        low, high = (float(steps[min(np.searchsorted(below, tail), STEPS - 1)]) for tail in _TAILS)
+        low, high = (float(steps[min(int(np.searchsorted(below, tail)), STEPS - 1)]) for tail in _TAILS)
         lost = float(self.losses(np.array([max(divergence, 0.0)]))[0])
         return PredictedLoss(lost, min(low, lost), min(max(high, lost), self.ceiling))
 
