@@ -52,6 +52,21 @@ class Small(nn.Module):
         return self.wide(torch.cat([x, one, two], 1)), self.pool(two)
 
 
+class SqueezeExcited(nn.Module):
+    """A convolution, its map times a gate by channel, and a 1x1 of `filters` that reads the product."""
+
+    def __init__(self, filters: int = 19) -> None:
+        super().__init__()
+        self.stem, self.project = nn.Conv2d(3, 29, 3, padding=1), nn.Conv2d(29, filters, 1)
+        self.reduce, self.expand = nn.Conv2d(29, 5, 1), nn.Conv2d(5, 29, 1)
+
+    def forward(self, x):
+        return self.project(self.excite(torch.relu(self.stem(x))))
+
+    def excite(self, x):
+        return x * torch.sigmoid(self.expand(torch.relu(self.reduce(x.mean((2, 3), keepdim=True)))))
+
+
 def register_small() -> str:
     """Its name in the registry."""
     if NAME not in model_names():

@@ -104,6 +104,8 @@ class Kernel:
         grids: OpenCL kernels the function launches, one after the other.
         borders: how many of the first and of the last of these only bring tensors out of planes, and back.
         textures: constants that are images, not buffers: (rows, columns, 4), a texel being the last axis.
+        channels: of a convolution in one group whose constant "weight" is a buffer of rows of equal length, the input
+            channel that each row multiplies, int32; None where weights lie otherwise.
         choice: the schedule and its configuration; None for the copies at a network's ends.
     """
 
@@ -112,6 +114,7 @@ class Kernel:
     grids: int = 1
     borders: tuple[int, int] = (0, 0)
     textures: frozenset[str] = frozenset()
+    channels: np.ndarray | None = None
     choice: ScheduleChoice | None = None
 
     @property

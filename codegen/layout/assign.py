@@ -3,7 +3,8 @@
 Borders are as wide as a tensor's greediest reader needs. Tensors that a concat joins share the border of the joined
 tensor and, where they can, its buffer too: their producers write straight into their planes of it, so that joining
 costs nothing. A tensor can lie in one buffer only; a second join that wants it, and joins of the network's input or of
-a constant, copy. A slice of neighbouring channels lies where its source does, unless a join wants it.
+a constant, copy. A slice of neighbouring channels lies where its source does, unless a join wants it. A product with a
+gate that its reader has in its weights (`codegen.layout.gates`) is its map, unmultiplied.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from codegen.layout.gates import FoldedGate, folded_gates
 from codegen.layout.plane import Plane
 from models.graph.layer import Layer
 from models.graph.network import Graph
@@ -28,12 +30,14 @@ class Layout:
         buffers: the buffer of every tensor, by tensor name; called after the outermost tensor that lies in it.
         copied: per concat, the positions of the operands that its kernel must copy.
         slices: the layers whose results are planes of their inputs, so that no kernel makes them.
+        gates: the products that are done on their readers' weights, by name; their planes are those of their maps.
     """
 
     planes: Mapping[str, Plane]
     buffers: Mapping[str, str]
     copied: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     slices: frozenset[str] = frozenset()
+    gates: Mapping[str, FoldedGate] = field(default_factory=dict)
 
 
 def join_copies(join: Layer, layout: Layout) -> Iterator[tuple[Layer, dict[str, Plane]]]:
@@ -83,7 +87,15 @@ def assign_layout(graph: Graph, lanes: int, item_bytes: int = 4) -> Layout:
         for name, border in borders.items()
     }
     given = {graph.input, *(layer.name for layer in graph.layers if layer.op == "constant")}
-    return _lay_slices(slices, _join(given, concats, planes))
+    return _fold_gates(graph, _lay_slices(slices, _join(given, concats, planes)))
+
+
+def _fold_gates(graph: Graph, layout: Layout) -> Layout:
+    """Let products whose gates go into weights be the maps they are products of."""
+    gates = {gate.product: gate for gate in folded_gates(graph)}
+    planes = {name: layout.planes[gate.source] for name, gate in gates.items()}
+    buffers = {name: layout.buffers[gate.source] for name, gate in gates.items()}
+    return replace(layout, planes={**layout.planes, **planes}, buffers={**layout.buffers, **buffers}, gates=gates)
 
 
 def _lay_slices(slices: list[Layer], layout: Layout) -> Layout:

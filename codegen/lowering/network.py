@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tvm
@@ -26,6 +26,7 @@ from codegen.lowering.target import make_target
 from codegen.lowering.writing import FunctionWriter, ScheduledLayer, fixed_tensors, kernel_names
 from codegen.schedules import candidates, default_choice, schedule
 from codegen.schedules.move import export_kernel, import_kernel
+from codegen.schedules.moving.gated_weights import make_gated_weights
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.progress import Report, no_report
@@ -139,26 +140,49 @@ class _Lowering:
 
     def _schedule(self, graph: Graph, layout: Layout) -> list[ScheduledLayer]:
         scheduled: list[ScheduledLayer] = []
+        readers: dict[str, ScheduledLayer] = {}
         for layer in graph.layers:
             if layer.op == "constant":
                 continue  # a parameter of the kernels that read it
             if layer.name in layout.slices:
                 continue
             self.report(f"scheduling {layer.name}")
+            if layer.name in layout.gates:
+                product, reader = self._gated(layer, graph, layout)
+                readers[reader.layer.name] = reader
+                scheduled.append(product)
+                continue
             if layer.name in layout.copied:
                 scheduled += self._copies(layer, layout)
                 if not layer.epilogue:
                     continue
-            weights = Weights(graph.weights.get(f"{layer.name}.weight"), graph.weights.get(f"{layer.name}.bias"))
-            sparsity = self.options.sparsity.get(layer.name)
-            workload = Workload.of(layer, layout.planes, self.options.dtype, sparsity)
-            kernel = self._kernel(workload, weights, layer.name)
-            constants = [self._store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
-            names = zip(constants, kernel.constants, strict=True)
-            self.textures |= {stored for stored, name in names if name in kernel.textures}
-            variable = self._share(workload.label, kernel.func)
-            scheduled.append(ScheduledLayer(layer, kernel, variable, constants, sparsity))
+            scheduled.append(readers.get(layer.name) or self._layer(layer, graph, layout))
         return scheduled
+
+    def _layer(self, layer: Layer, graph: Graph, layout: Layout, gated: bool = False) -> ScheduledLayer:
+        """A layer with its own kernel; `gated`: one whose weights can be multiplied by a gate."""
+        weights = Weights(graph.weights.get(f"{layer.name}.weight"), graph.weights.get(f"{layer.name}.bias"))
+        sparsity = self.options.sparsity.get(layer.name)
+        workload = Workload.of(layer, layout.planes, self.options.dtype, sparsity)
+        kernel = self._kernel(workload, weights, layer.name, gated)
+        constants = [self._store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
+        names = zip(constants, kernel.constants, strict=True)
+        self.textures |= {stored for stored, name in names if name in kernel.textures}
+        variable = self._share(workload.label, kernel.func)
+        return ScheduledLayer(layer, kernel, variable, constants, sparsity)
+
+    def _gated(self, product: Layer, graph: Graph, layout: Layout) -> tuple[ScheduledLayer, ScheduledLayer]:
+        """A product that is done on weights, and the convolution that reads these in place of its own."""
+        fold = layout.gates[product.name]
+        reader = self._layer(graph.layer(fold.reader), graph, layout, gated=True)
+        kernel = make_gated_weights(reader.kernel, layout.planes[fold.gate], self.profile, self.options.dtype)
+        at = [*reader.kernel.constants].index("weight")
+        constants = [reader.constants[at], self._store(f"{product.name}.place", kernel.constants["place"])]
+        variable = self._share(f"gate_{reader.variable.name_hint}", kernel.func)
+        layer = replace(product, inputs=(fold.gate,), in_shapes=(graph.shape(fold.gate),), epilogue=())
+        item = ScheduledLayer(layer, kernel, variable, constants, weights=reader.kernel.constants["weight"].size)
+        read = [*reader.constants[:at], product.name, *reader.constants[at + 1 :]]
+        return item, replace(reader, constants=read)
 
     def _values(self, graph: Graph, layout: Layout) -> dict[str, str]:
         """Under which name each constant of a graph is kept, packed into its plane."""
@@ -166,9 +190,11 @@ class _Lowering:
         arrays = {name: np.asarray(graph.weights[f"{name}.value"], self.options.dtype) for name in names}
         return {name: self._store(f"{name}.value", layout.planes[name].pack(array)) for name, array in arrays.items()}
 
-    def _kernel(self, workload: Workload, weights: Weights, name: str) -> Kernel:
+    def _kernel(self, workload: Workload, weights: Weights, name: str, gated: bool = False) -> Kernel:
         try:
             kernel = schedule(workload, weights, self.profile, self._choice(workload, name))
+            if gated and kernel.channels is None:
+                return schedule(workload, weights, self.profile)  # the default one reads a buffer, and not an image
             if not kernel.textures or self.options.weights_inside:
                 return kernel
             # arguments of a network reach it as buffers: TVM's runtime copies them into its pool
@@ -241,7 +267,10 @@ class _Lowering:
             writer.latest |= {layout.buffers[name]: constants[stored] for name, stored in values.items()}
             for item in scheduled:
                 arguments = [writer.read(name) for name in item.layer.inputs] + [constants[c] for c in item.constants]
-                writer.write(item.layer.name, item.variable, arguments)
+                if item.weights:
+                    constants[item.layer.name] = writer.make(item.variable, arguments, item.weights)
+                else:
+                    writer.write(item.layer.name, item.variable, arguments)
                 codes += item.codes()
             outputs = [self._output(number, tensor, writer, codes) for number, tensor in enumerate(graph.outputs)]
             builder.emit_func_output(outputs[0] if len(outputs) == 1 else relax.Tuple(outputs))

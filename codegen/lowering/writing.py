@@ -24,6 +24,10 @@ class FunctionWriter:
     def read(self, tensor: str) -> relax.Expr:
         return self.latest[self.layout.buffers[tensor]]
 
+    def make(self, variable: relax.GlobalVar, arguments: list, elements: int) -> relax.Expr:
+        """Call a kernel that writes a buffer of its own, of so many elements, which is no tensor of the network."""
+        return self.builder.emit(relax.call_tir(variable, arguments, relax.TensorType((elements,), self.dtype)))
+
     def write(self, tensor: str, variable: relax.GlobalVar, arguments: list) -> None:
         """Call a kernel that writes `tensor`: into a new buffer, or into its planes of one that exists."""
         buffer = self.layout.buffers[tensor]
@@ -38,13 +42,17 @@ class FunctionWriter:
 
 @dataclass(frozen=True)
 class ScheduledLayer:
-    """A layer with its kernel, the module's function for it, and the names of its packed constants."""
+    """A layer with its kernel, the module's function for it, and the names of its packed constants.
+
+    A product that is done on weights makes so many `weights`; its reader names them among its constants as the product.
+    """
 
     layer: Layer
     kernel: Kernel
     variable: relax.GlobalVar
     constants: list[str]
     sparsity: Sparsity | None = None
+    weights: int = 0
 
     def codes(self) -> list[LayerCode]:
         """The layer's kernels; those that only take its tensors out of planes, and back, for themselves."""

@@ -58,6 +58,13 @@ class ColumnLists:
         """The groups do not follow each other as the filters do."""
         return bool((np.diff(self.packed.groups) < 0).any())
 
+    def row_channels(self, layer: Layer) -> np.ndarray | None:
+        """Kernel.channels of the packed weights: a row has one weight for each filter of a group."""
+        if layer.groups > 1:
+            return None
+        channels = self.first[self.packed.channel][:, None] + np.arange(self.channels)
+        return channels.ravel().astype(np.int32)
+
     def constants(
         self, workload: Workload, weights: Weights, filters: int, phases: Phases | None = None
     ) -> dict[str, np.ndarray]:

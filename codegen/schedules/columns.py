@@ -180,7 +180,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTil
                 item.sums.start(owned, place * tile.filters, block, across)
                 item.add_columns(place, block, across)
                 item.sums.finish(owned, block, across)
-    return Kernel(frame.func, constants, frame.grids)
+    return Kernel(frame.func, constants, frame.grids, channels=lists.row_channels(workload.layer))
 
 
 class _Item:

@@ -60,7 +60,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
             return load_window(frame["in0"], workload, vector, rows, *where)
 
         Accumulators(frame, workload, blocks, rows, vector).run(order, load)
-    return Kernel(frame.func, blocks.pack(weights))
+    return Kernel(frame.func, blocks.pack(weights), channels=blocks.row_channels)
 
 
 DIRECT = Rule("direct", Tile, space, make)

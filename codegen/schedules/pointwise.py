@@ -102,7 +102,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Pointwise
             return load_window(frame["in0"], workload, vector, rows, *where)
 
         Accumulators(frame, workload, blocks, rows, vector).run(order, load, tile.unroll, bool(tile.late))
-    return Kernel(frame.func, blocks.pack(weights))
+    return Kernel(frame.func, blocks.pack(weights), channels=blocks.row_channels)
 
 
 POINTWISE = Rule("pointwise", PointwiseTile, space, make)

@@ -79,6 +79,12 @@ class FilterBlocks:
             "bias": self.count * self.filters,
         }
 
+    @property
+    def row_channels(self) -> np.ndarray | None:
+        """Kernel.channels of packed weights: a row has one weight for each filter of a block."""
+        rows = np.tile(np.arange(self.channels).repeat(self.positions), self.count)
+        return rows.astype(np.int32) if self.groups == 1 else None
+
     def owned(self, block) -> list[tuple]:
         """(output channel, whether it exists) of each filter of a block; blocks count on through the groups."""
         within = block % self.of_group if self.of_group > 1 else 0

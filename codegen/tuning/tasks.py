@@ -84,8 +84,8 @@ def _tasks(graph: Graph, profile: Profile, sparsities: Sequence[Sparsity | None]
     tasks, total = [], 0.0
     for layer in graph.layers:
         in_place = layer.name in layout.slices or (layer.name in layout.copied and not layer.epilogue)
-        if layer.op == "constant" or in_place:
-            continue  # no kernel: given, or a join whose members lie in place or are copied one by one
+        if layer.op == "constant" or in_place or layer.name in layout.gates:
+            continue  # no kernel: given, or a join whose members lie in place or are copied one by one; or a short one
         dense = Workload.of(layer, layout.planes, dtype)
         total += estimated_secs(dense, profile)
         for sparsity in sparsities:

@@ -13,6 +13,7 @@ import numpy as np
 
 from codegen.kernels.workload import Workload
 from codegen.layout.assign import assign_layout, join_copies
+from codegen.schedules.moving.gated_weights import stand_in
 from codegen.tuning.tasks import estimated_secs
 from devices.profile import Profile
 from latency.records.identity import layer_id
@@ -64,7 +65,8 @@ class Group:
 def network_workloads(graph: Graph, profile: Profile, dtype: str = "float32") -> list[tuple[str, Workload]]:
     """Each kernel that a network launches between its input and its outputs: (layer, dense workload), in order.
 
-    Joins whose members lie in place launch none; members that are copied are a workload each, under the join's name.
+    Joins whose members lie in place launch none; members that are copied are a workload each, under the join's name. A
+    product that is done on its reader's weights is a product as large as these.
     The copies at the network's ends (from and to the user's own tensors) are no layers and not among them.
     """
     layout = assign_layout(graph, profile.lanes_of(dtype), np.dtype(dtype).itemsize)
@@ -72,7 +74,10 @@ def network_workloads(graph: Graph, profile: Profile, dtype: str = "float32") ->
     for layer in graph.layers:
         if layer.op == "constant" or layer.name in layout.slices:
             continue
-        if layer.name in layout.copied and not layer.epilogue:
+        if layer.name in layout.gates:
+            gate = layout.gates[layer.name]
+            workloads.append((layer.name, stand_in(layer, graph.layer(gate.reader), layout.planes[gate.gate], dtype)))
+        elif layer.name in layout.copied and not layer.epilogue:
             workloads += [(layer.name, Workload.of(copy, planes, dtype)) for copy, planes in join_copies(layer, layout)]
         else:
             workloads.append((layer.name, Workload.of(layer, layout.planes, dtype)))

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 import tvm
 
 from codegen.kernels.workload import Weights, Workload
@@ -20,6 +21,7 @@ from codegen.lowering.target import make_target
 from codegen.schedules import RULES, candidates
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
+from models.frontend.trace import trace
 from models.graph.layer import Step
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
@@ -27,6 +29,7 @@ from models.resolve import model_spec
 from models.zoo.registry import model_names
 from tests import sweep
 from tests.host.kernel_cases import ACTIVATIONS, BINARY_CASES, CONVOLUTIONS, GATED, MOVES, POOLS, window
+from tests.small_network import SqueezeExcited
 from tests.tvm import opencl_text
 from tests.tvm.test_network import small_graph
 
@@ -140,18 +143,24 @@ def test_phone_code_of_every_schedule_compiles(name, dtype, tmp_path):
     check_syntax(texts, tmp_path)
 
 
+def gated_graph(height: int, width: int):
+    torch.manual_seed(0)
+    return trace(SqueezeExcited().eval(), (3, height, width), "gated")
+
+
+@pytest.mark.parametrize("create", [small_graph, gated_graph])
 @pytest.mark.parametrize("name", PHONES)
-def test_only_the_copies_at_a_networks_ends_know_float32(name, tmp_path):
+def test_only_the_copies_at_a_networks_ends_know_float32(name, create, tmp_path):
     profile = load_profile(name)
-    lowered = lower_network([small_graph(20, 34)], profile, Options(dtype="float16"))
+    lowered = lower_network([create(20, 34)], profile, Options(dtype="float16"))
     texts = opencl_text.sections(opencl_source(tvm.compile(lowered.module, make_target(profile)).mod))
-    kernels = {kernel for code in lowered.entries[0].layers for kernel in code.kernels}
-    assert set(texts) == kernels
+    schedules = {kernel: code.schedule for code in lowered.entries[0].layers for kernel in code.kernels}
+    assert texts.keys() == schedules.keys()
     for kernel, text in texts.items():
         if kernel.startswith(("import", "export")):
             assert "float" in opencl_text.body(text)
         else:
-            opencl_text.assert_suits(kernel, text, profile, "float16")
+            opencl_text.assert_suits(kernel, text, profile, "float16", schedules[kernel] in FLOAT_SUMS)
     check_syntax(texts, tmp_path)
 
 
