@@ -27,7 +27,9 @@ from fleetpose.errors import UsageError
 from fleetpose.files import atomic_output, make_folder
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
-from models.accuracy.oks import Evaluation, ImageResult, bootstrap_ap
+from models.accuracy.bootstrap import bootstrap_ap
+from models.accuracy.matches import ImageResult, Matches
+from models.accuracy.oks import Evaluation
 from models.accuracy.protocol import evaluate_network
 from models.allocate import make_allocated_plan, uniform_plan
 from models.frontend.trace import trace
@@ -173,7 +175,9 @@ class PruningStudy:
 def _arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
     images = evaluation.per_image
     results = {
-        f"{name}.{i}": getattr(r, name) for i, r in enumerate(images) for name in ("scores", "matched", "ignored")
+        f"{name}.{i}": getattr(r.matches, name)
+        for i, r in enumerate(images)
+        for name in ("scores", "matched", "ignored")
     }
     ids = np.array([(r.image_id, r.people, r.truths) for r in images])
     return {"metrics": np.array([evaluation.ap, evaluation.ap_50, evaluation.ar], float), "ids": ids, **results}
@@ -182,7 +186,10 @@ def _arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
 def _evaluation(arrays: dict[str, np.ndarray]) -> Evaluation:
     images = [
         ImageResult(
-            int(key), "", int(people), int(truths), *(arrays[f"{n}.{i}"] for n in ("scores", "matched", "ignored"))
+            int(key),
+            "",
+            int(people),
+            Matches(int(truths), *(arrays[f"{n}.{i}"] for n in ("scores", "matched", "ignored"))),
         )
         for i, (key, people, truths) in enumerate(arrays["ids"])
     ]

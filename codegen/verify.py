@@ -21,8 +21,8 @@ from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
 from fleetpose.progress import Report, no_report, status
+from models.accuracy.oks import evaluate_keypoints
 from models.accuracy.protocol import evaluate_network
-from models.evaluate import evaluate_keypoints
 from models.pose.person import Person
 from models.resolve import create_model, model_spec
 

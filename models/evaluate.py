@@ -1,25 +1,28 @@
 """`python -m models.evaluate`: OKS average precision of a network on annotated photographs, with its interval.
 
-    python -m models.evaluate --model human_pose_0001 --weights pruned.safetensors --against dense.safetensors --data d
+    python -m models.evaluate --model human_pose_0001 --weights w.safetensors --against dense.safetensors --data d e
 
 Lightweight OpenPose's protocol: single scale, height 368, free width, no flip. With --against, photographs are drawn
-for both weight files together, so that what makes a photograph hard cancels in the difference.
+for both weight files together, so that what makes a photograph hard cancels in the difference; and it says which
+difference photographs so many and so unlike could have shown. Several sets are judged each, and as one.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, status
-from models.accuracy.oks import Evaluation, average_precision, bootstrap_ap, evaluate_keypoints
+from models.accuracy.bootstrap import draw_ap, gain
+from models.accuracy.matches import SIZES
+from models.accuracy.oks import Evaluation, pool
 from models.resolve import MODEL_HELP
-
-__all__ = ["Evaluation", "average_precision", "bootstrap_ap", "evaluate_keypoints", "gain", "summary"]
 
 #: metrics in the order they are printed, and what they are
 METRICS = {
@@ -30,39 +33,62 @@ METRICS = {
     "ap_large": "AP of large people",
     "ar": "AR, mean over OKS .50:.05:.95",
 }
+COUNTS = {"photographs": "images", "people": "people"}
 
 
-def summary(evaluation: Evaluation, draws: int, coverage: float, seed: int) -> dict[str, Any]:
-    """JSON-ready metrics, with the bootstrap interval of AP; None where nobody is annotated."""
-    counted = any(result.truths for result in evaluation.per_image)
-    interval = list(bootstrap_ap(evaluation, None, draws, coverage, seed)) if counted else None
-    return {**evaluation.to_dict(), "ap_interval": interval}
+@dataclass(frozen=True)
+class Drawing:
+    """How intervals are drawn: see `bootstrap.draw_ap`."""
+
+    draws: int
+    coverage: float
+    seed: int
 
 
-def gain(evaluation: Evaluation, baseline: Evaluation, draws: int, coverage: float, seed: int) -> dict[str, Any]:
-    """JSON-ready: AP gained over `baseline`, and its paired bootstrap interval. Raises UsageError as `bootstrap_ap`."""
-    interval = list(bootstrap_ap(evaluation, baseline, draws, coverage, seed))
-    return {"ap": (evaluation.ap or 0.0) - (baseline.ap or 0.0), "ap_interval": interval}
+def summary(evaluation: Evaluation, drawing: Drawing) -> dict[str, Any]:
+    """JSON-ready metrics, with the bootstrap intervals of AP and of AP by size; None where nobody is annotated."""
+    kinds = {"ap": None, **{f"ap_{size}": size for size in SIZES}}
+    drawn = {
+        name: draw_ap(evaluation, None, drawing.draws, drawing.coverage, drawing.seed, size)
+        for name, size in kinds.items()
+    }
+    intervals = {f"{name}_interval": None if one is None else one.to_list() for name, one in drawn.items()}
+    return {**evaluation.to_dict(), "people": sum(image.truths for image in evaluation.per_image), **intervals}
 
 
-def _evaluate(model: str, weights: str, data: Path, progress: Report) -> Evaluation:
+def compare(evaluation: Evaluation, baseline: Evaluation, drawing: Drawing) -> dict[str, Any]:
+    """JSON-ready: `bootstrap.gain` over `baseline`, paired, of all people and by size."""
+    options = (drawing.draws, drawing.coverage, drawing.seed)
+    by_size = {size: gain(evaluation, baseline, *options, size) for size in SIZES}
+    return {**(gain(evaluation, baseline, *options) or {"ap": None, "ap_interval": None, "resolves": None}), **by_size}
+
+
+def _evaluate(model: str, weights: str, sets: Sequence[Path], progress: Report) -> list[Evaluation]:
+    """A network's evaluation on each set."""
     from models.accuracy.protocol import evaluate_network
     from models.resolve import create_model, model_spec
 
-    network = create_model(model, weights)
-    return evaluate_network(
-        network,
-        model_spec(model),
-        data,
-        lambda done, total: progress(f"{Path(weights).name}, photographs", done, total),
-    )
+    network, spec = create_model(model, weights), model_spec(model)
+
+    def step_of(data: Path) -> Callable[[int, int], None]:
+        where = f" of {data.name}" if len(sets) > 1 else ""
+        return lambda done, total: progress(f"{Path(weights).name}, photographs{where}", done, total)
+
+    return [evaluate_network(network, spec, data, step_of(data)) for data in sets]
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.evaluate", "Judge a network's people on annotated photographs: OKS AP and AR.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     parser.add_argument("--weights", required=True, help="safetensors or published checkpoint")
-    parser.add_argument("--data", type=Path, required=True, help="COCO folder (person_keypoints.json, images/)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="FOLDER",
+        help="COCO folders (person_keypoints.json, images/); several are judged each and together",
+    )
     parser.add_argument("--against", metavar="FILE", help="other weights to compare with, on the same photographs")
     parser.add_argument("--against-model", metavar="MODEL", help="the network of --against (default: --model)")
     parser.add_argument("--draws", type=int, default=1000, help="how often photographs are drawn for the intervals")
@@ -82,17 +108,14 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     _check(arguments)
-    drawing = (arguments.draws, arguments.coverage, arguments.seed)
     with status("evaluating") as progress:
-        evaluation = _evaluate(arguments.model, arguments.weights, arguments.data, progress)
+        mine = _evaluate(arguments.model, arguments.weights, arguments.data, progress)
         other_model = arguments.against_model or arguments.model
-        other = _evaluate(other_model, arguments.against, arguments.data, progress) if arguments.against else None
-    result: dict[str, Any] = {"model": arguments.model, "weights": arguments.weights}
-    result |= summary(evaluation, *drawing) | {"coverage": arguments.coverage}
-    if other is not None:
-        mine = {"model": other_model, "weights": arguments.against}
-        result["against"] = {**mine, **summary(other, *drawing)}
-        result["gain"] = gain(evaluation, other, *drawing)
+        others = _evaluate(other_model, arguments.against, arguments.data, progress) if arguments.against else []
+        progress("drawing intervals")
+        result = judge(arguments, mine, others)
+    if others:
+        result["against"] = {"model": other_model, "weights": arguments.against, **result["against"]}
     if arguments.json:
         cli.print_json(result)
     else:
@@ -100,20 +123,75 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def judge(arguments: argparse.Namespace, mine: list[Evaluation], others: list[Evaluation]) -> dict[str, Any]:
+    """JSON-ready: what all sets together say, and of several each for itself ("sets")."""
+    drawing = Drawing(arguments.draws, arguments.coverage, arguments.seed)
+
+    def of(evaluation: Evaluation, other: Evaluation | None) -> dict[str, Any]:
+        values = summary(evaluation, drawing)
+        if other is None:
+            return values
+        return {**values, "against": summary(other, drawing), "gain": compare(evaluation, other, drawing)}
+
+    whole = of(pool(mine), pool(others) if others else None)
+    result = {"model": arguments.model, "weights": arguments.weights, **whole, "coverage": arguments.coverage}
+    if len(mine) == 1:
+        return result
+    sets = [
+        {"data": str(data), **of(one, others[number] if others else None)}
+        for number, (data, one) in enumerate(zip(arguments.data, mine, strict=True))
+    ]
+    return {**result, "sets": sets}
+
+
 def _show(result: dict[str, Any], coverage: float) -> None:
     columns = [result, *([result["against"]] if "against" in result else [])]
-    rows = [[text, *(_number(column[name]) for column in columns)] for name, text in METRICS.items()]
-    intervals = [_range(column["ap_interval"]) for column in columns]
-    rows.insert(1, [f"  {coverage:.0%} interval over photographs", *intervals])
-    rows.append(["photographs", *(str(column["images"]) for column in columns)])
+    rows = []
+    for name, text in METRICS.items():
+        rows.append([text, *(_number(column[name]) for column in columns)])
+        if f"{name}_interval" in result:
+            ranges = (_range(column[f"{name}_interval"]) for column in columns)
+            rows.append([f"  {coverage:.0%} interval over photographs", *ranges])
+    rows += [[what, *(str(column[key]) for column in columns)] for what, key in COUNTS.items()]
     cli.print_table(("what", *(Path(column["weights"]).name for column in columns)), rows)
+    if "sets" in result:
+        _show_sets(result["sets"])
     if "gain" in result:
-        gained = result["gain"]
-        print(f"AP gained: {gained['ap']:+.3f}, paired {coverage:.0%} interval {_range(gained['ap_interval'], '+')}")
+        _show_gain(result["gain"], coverage)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _show_sets(sets: list[dict[str, Any]]) -> None:
+    """Each set for itself; the table before it is of all together."""
+    head, rows = ["set", "photographs", "people", "AP", "interval"], []
+    if "gain" in sets[0]:
+        head += ["AP gained", "interval", "resolves"]
+    for one in sets:
+        row = [Path(one["data"]).name, str(one["images"]), str(one["people"]), _number(one["ap"])]
+        row.append(_range(one["ap_interval"]))
+        if "gain" in one:
+            gained = one["gain"]
+            row += [_number(gained["ap"], "+"), _range(gained["ap_interval"], "+"), _number(gained["resolves"])]
+        rows.append(row)
+    print()
+    cli.print_table(head, rows)
+    print()
+
+
+def _show_gain(gained: dict[str, Any], coverage: float) -> None:
+    """What was gained over the other weights, of all people and by size, and what could have been seen."""
+    for what, one in {"AP": gained, **{f"AP of {size} people": gained[size] for size in SIZES}}.items():
+        if one is not None and one["ap"] is not None:
+            interval = _range(one["ap_interval"], "+")
+            print(f"{what} gained: {_number(one['ap'], '+')}, paired {coverage:.0%} interval {interval}")
+    if gained["resolves"] is not None:
+        print(
+            f"a true difference of {gained['resolves']:.3f} AP or more would show on such photographs in four cases of"
+            " five; one of less may not: give more (--data takes several folders)"
+        )
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.3f}"
 
 
 def _range(interval: list[float] | None, sign: str = "") -> str:

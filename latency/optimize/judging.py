@@ -10,8 +10,9 @@ from fleetpose.progress import Report
 from latency.optimize.checking import photograph
 from latency.optimize.job import ACCURACY, PRUNED, Job
 from models.accuracy.agreement import agreement_facts
+from models.accuracy.bootstrap import bootstrap_ap
 from models.accuracy.grade import PHOTOGRAPHS, agreement_text
-from models.accuracy.oks import Evaluation, bootstrap_ap
+from models.accuracy.oks import Evaluation
 from models.accuracy.protocol import evaluate_network
 from models.prune.reconstruction.calibration import judging_photographs
 from models.resolve import create_model

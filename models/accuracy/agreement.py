@@ -22,8 +22,9 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
+from models.accuracy.bootstrap import bootstrap_ap
 from models.accuracy.divergence import OutputDivergence
-from models.accuracy.oks import Evaluation, bootstrap_ap, judge_entries
+from models.accuracy.oks import Evaluation, judge_entries
 from models.accuracy.protocol import fit_free, maps_of
 from models.pose.decoding.decoders import Decoder, decoder_for
 from models.pose.person import Person
@@ -100,7 +101,7 @@ class Agreement:
             "divergence": self.divergence if math.isfinite(self.divergence) else None,
             "photographs": self.photographs,
             "people_dense": sum(result.truths for result in results),
-            "people_pruned": sum(int((~result.ignored[0]).sum()) for result in results),
+            "people_pruned": sum(int((~result.matches.ignored[0]).sum()) for result in results),
             "people_again": sum(result.right for result in results),
             "why_none": self.why_none,
         }

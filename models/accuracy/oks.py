@@ -1,4 +1,4 @@
-"""Keypoint accuracy on COCO annotations: OKS average precision, per-image results, bootstrap intervals.
+"""Keypoint accuracy on COCO annotations: OKS average precision, and what was matched in each photograph.
 
 Takes plain functions from photograph to people, so that it may judge anything: a torch module, an artifact on a
 device, a decoder. The numbers are pycocotools'; what is kept per image is what its matching found.
@@ -20,6 +20,7 @@ from pycocotools.cocoeval import COCOeval
 
 from fleetpose.errors import UsageError
 from fleetpose.files import read_json
+from models.accuracy.matches import OKS_50, OKS_75, SIZES, ImageResult, Matches, Ranking, average_precision
 from models.pose.person import Person
 from models.preprocess import read_image
 
@@ -28,28 +29,6 @@ log = logging.getLogger("fleetpose.evaluate")
 PeopleOf = Callable[[np.ndarray], list[Person]]
 #: progress(images done, images in all)
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class ImageResult:
-    """What COCO's matching found in one photograph, at the T = 10 OKS thresholds .50 to .95.
-
-    people: how many were detected; D <= 20 of them, the best, take part. truths: annotated people who count.
-    scores: (D,) best first. matched, ignored: (T, D) bool; an ignored detection is neither right nor wrong.
-    """
-
-    image_id: int
-    file_name: str
-    people: int
-    truths: int
-    scores: np.ndarray
-    matched: np.ndarray
-    ignored: np.ndarray
-
-    @property
-    def right(self) -> int:
-        """Detections matched to an annotated person at OKS 0.5."""
-        return int((self.matched[0] & ~self.ignored[0]).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,57 +88,15 @@ def evaluate_keypoints(
     return _judge(truth, entries)
 
 
-def bootstrap_ap(
-    evaluation: Evaluation,
-    baseline: Evaluation | None = None,
-    samples: int = 1000,
-    coverage: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval, over photographs, of AP; or of the AP gained over `baseline`, paired.
-
-    Paired means that each draw takes the same photographs of both, so that what makes a photograph hard cancels.
-
-    Raises:
-        UsageError: the two evaluations are of different photographs, or no annotated person counts.
-    """
-    if baseline and [r.image_id for r in baseline.per_image] != [r.image_id for r in evaluation.per_image]:
-        raise UsageError("the two evaluations are of different photographs; evaluate both on the same annotations")
-    if not sum(result.truths for result in evaluation.per_image):
-        raise UsageError("no annotated person counts, so no AP can be drawn; give photographs with people")
-    random = np.random.default_rng(seed)
-    drawn: list[float] = []
-    while len(drawn) < samples:
-        picks = random.integers(0, evaluation.images, evaluation.images)
-        value = average_precision([evaluation.per_image[pick] for pick in picks])
-        if value is None:
-            continue  # a draw without any annotated person has no AP; draw again
-        if baseline:
-            value -= average_precision([baseline.per_image[pick] for pick in picks]) or 0.0
-        drawn.append(value)
-    low, high = np.quantile(drawn, [(1 - coverage) / 2, (1 + coverage) / 2])
-    return float(low), float(high)
-
-
-def average_precision(results: Sequence[ImageResult]) -> float | None:
-    """AP of some photographs from their matches: precision at 101 recalls, made monotone, mean over OKS thresholds.
-
-    Equal to COCOeval's `accumulate` over the same photographs, but for the order of equal scores. None if no
-    annotated person counts.
-    """
-    truths = sum(result.truths for result in results)
-    if not truths:
-        return None
-    order = np.argsort(-np.concatenate([result.scores for result in results]), kind="stable")
-    matched = np.concatenate([result.matched for result in results], axis=1)[:, order]
-    counts = ~np.concatenate([result.ignored for result in results], axis=1)[:, order]
-    right, wrong = np.cumsum(matched & counts, axis=1), np.cumsum(~matched & counts, axis=1)
-    precision = right / np.maximum(right + wrong, 1)
-    # At each recall the best precision at that recall or beyond; 0 where it is never reached.
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    best = np.pad(best, ((0, 0), (0, 1)))
-    recalls = np.linspace(0, 1, 101)
-    return float(np.mean([row[np.searchsorted(r / truths, recalls)] for row, r in zip(best, right, strict=True)]))
+def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Several sets of photographs as one: their matches together, not the mean of their metrics."""
+    results = tuple(result for evaluation in evaluations for result in evaluation.per_image)
+    every = Ranking([result.matches for result in results]).curves()
+    medium, large = (average_precision(results, size) for size in SIZES)
+    if every is None:
+        return Evaluation(None, None, None, medium, large, None, results)
+    ap_50, ap_75 = (float(every.precision[index].mean()) for index in (OKS_50, OKS_75))
+    return Evaluation(float(every.precision.mean()), ap_50, ap_75, medium, large, float(every.recall.mean()), results)
 
 
 def read_coco(path: Path | str) -> dict[str, Any]:
@@ -221,21 +158,29 @@ def _judge(truth: COCO, entries: list[dict[str, Any]]) -> Evaluation:
         people[person["image_id"]] = people.get(person["image_id"], 0) + 1
     names = {image["id"]: image["file_name"] for image in truth.dataset["images"]}
     # evalImgs: by category, then area range (all, medium, large), then image in the sorted order of the ids.
-    by_image = dict(zip(judge.params.imgIds, judge.evalImgs, strict=False))
-    per_image = tuple(_image_result(key, names[key], people.get(key, 0), by_image[key]) for key in order)
+    ids = judge.params.imgIds
+    kinds = [dict(zip(ids, judge.evalImgs[len(ids) * kind :], strict=False)) for kind in range(1 + len(SIZES))]
+    per_image = tuple(
+        ImageResult(key, names[key], people.get(key, 0), *_matches([kind[key] for kind in kinds])) for key in order
+    )
     # COCOeval.stats: AP, AP50, AP75, AP medium, AP large, AR, and AR at the same four restrictions.
     ap, ap_50, ap_75, ap_medium, ap_large, ar = stats[:6]
     return Evaluation(ap, ap_50, ap_75, ap_medium, ap_large, ar, per_image)
 
 
-def _image_result(image_id: int, file_name: str, people: int, match: dict[str, Any] | None) -> ImageResult:
+def _matches(kinds: Sequence[dict[str, Any] | None]) -> tuple[Matches, dict[str, Matches]]:
+    """One photograph's entries of COCOeval.evalImgs as matches of all people, and by size."""
+    every, *sized = map(_matches_of, kinds)
+    return every, dict(zip(SIZES, sized, strict=True))
+
+
+def _matches_of(match: dict[str, Any] | None) -> Matches:
     """`match` is an entry of COCOeval.evalImgs; None where nothing was annotated or found."""
     if match is None:
-        empty = np.zeros((10, 0), bool)
-        return ImageResult(image_id, file_name, people, 0, np.zeros(0), empty, empty)
+        return Matches.none()
     truths = int((np.asarray(match["gtIgnore"]) == 0).sum())
     scores, matched = np.asarray(match["dtScores"], float), np.asarray(match["dtMatches"]) > 0
-    return ImageResult(image_id, file_name, people, truths, scores, matched, np.asarray(match["dtIgnore"]) > 0)
+    return Matches(truths, scores, matched, np.asarray(match["dtIgnore"]) > 0)
 
 
 def _results(truth: COCO, entries: list[dict[str, Any]]) -> COCO:

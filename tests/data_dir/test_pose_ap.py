@@ -4,8 +4,9 @@ from functools import cache
 
 import pytest
 
+from models.accuracy.bootstrap import bootstrap_ap
+from models.accuracy.oks import evaluate_keypoints
 from models.accuracy.protocol import evaluate_network
-from models.evaluate import bootstrap_ap, evaluate_keypoints
 from models.pose.decoding.paf import decode
 from models.pose.person import Person
 from models.preprocess import fit, free_size

@@ -8,7 +8,9 @@ import pytest
 
 from benchmarks.synthetic_people import STANDING
 from fleetpose.errors import UsageError
-from models.evaluate import average_precision, bootstrap_ap, evaluate_keypoints
+from models.accuracy.bootstrap import bootstrap_ap, draw_ap, gain
+from models.accuracy.matches import SIZES, average_precision
+from models.accuracy.oks import evaluate_keypoints, pool
 from models.pose.person import Person
 from models.pose.skeleton import COCO_PARTS, FROM_COCO
 
@@ -130,6 +132,54 @@ def test_average_precision_equals_pycocotools(coco, size):
     path, folder, truth = coco
     result = evaluate_keypoints(path, folder, answers(truth, jitter(size)))
     assert average_precision(result.per_image) == pytest.approx(result.ap, abs=1e-9)
+    for kind in SIZES:
+        assert average_precision(result.per_image, kind) == pytest.approx(getattr(result, f"ap_{kind}"), abs=1e-9)
+
+
+def part_of(path, name, indices):
+    """An annotation file of some of the images."""
+    whole = json.loads(path.read_text())
+    images = [whole["images"][index] for index in indices]
+    ids = {image["id"] for image in images}
+    annotations = [entry for entry in whole["annotations"] if entry["image_id"] in ids]
+    part = path.with_name(name)
+    part.write_text(json.dumps({**whole, "images": images, "annotations": annotations}))
+    return part
+
+
+def test_a_pool_of_sets_has_the_metrics_of_all_photographs_together(coco):
+    path, folder, truth = coco
+    whole = evaluate_keypoints(path, folder, answers(truth, jitter(6)))
+    noise, parts = jitter(6), []
+    for name, indices in (("first.json", range(2)), ("second.json", range(2, IMAGES))):
+        parts.append(evaluate_keypoints(part_of(path, name, indices), folder, answers(truth, noise)))
+    pooled = pool(parts)
+    assert pooled.to_dict() == pytest.approx(whole.to_dict(), abs=1e-9)
+    assert pooled.ap != pytest.approx((parts[0].ap + parts[1].ap) / 2, abs=1e-3), "no mean of means"
+    assert bootstrap_ap(pooled, samples=100) == pytest.approx(bootstrap_ap(whole, samples=100))
+
+
+def test_a_pool_of_nobody_has_no_metrics(coco):
+    path, folder, truth = coco
+    empty = part_of(path, "empty.json", [0])
+    values = pool([evaluate_keypoints(empty, folder, answers(truth))] * 2).to_dict()
+    assert values.pop("images") == 2
+    assert set(values.values()) == {None}
+
+
+def test_what_a_difference_must_be_to_show(coco):
+    path, folder, truth = coco
+    near, far = (evaluate_keypoints(path, folder, answers(truth, jitter(size))) for size in (3, 9))
+    gained = gain(near, far, 400, 0.95, 0)
+    assert gained["ap"] == pytest.approx(near.ap - far.ap)
+    low, high = gained["ap_interval"]
+    assert gained["resolves"] == pytest.approx((high - low) / 3.92 * 2.8, rel=0.3)  # were it a normal distribution
+    assert gain(near, near, 50, 0.95, 0)["resolves"] is None
+    assert (
+        draw_ap(near, far, size="medium").low
+        <= near.ap_medium - far.ap_medium
+        <= draw_ap(near, far, size="medium").high
+    )
 
 
 def test_bootstrap_holds_the_ap_and_repeats(coco):
