@@ -52,7 +52,9 @@ def summary(evaluation: Evaluation, drawing: Drawing) -> dict[str, Any]:
         name: draw_ap(evaluation, None, drawing.draws, drawing.coverage, drawing.seed, size)
         for name, size in kinds.items()
     }
-    intervals = {f"{name}_interval": None if one is None else one.to_list() for name, one in drawn.items()}
+    intervals = {
+        f"{name}_interval": None if interval is None else interval.to_list() for name, interval in drawn.items()
+    }
     return {**evaluation.to_dict(), "people": sum(image.truths for image in evaluation.per_image), **intervals}
 
 
@@ -138,8 +140,8 @@ def judge(arguments: argparse.Namespace, mine: list[Evaluation], others: list[Ev
     if len(mine) == 1:
         return result
     sets = [
-        {"data": str(data), **of(one, others[number] if others else None)}
-        for number, (data, one) in enumerate(zip(arguments.data, mine, strict=True))
+        {"data": str(data), **of(evaluation, others[number] if others else None)}
+        for number, (data, evaluation) in enumerate(zip(arguments.data, mine, strict=True))
     ]
     return {**result, "sets": sets}
 
@@ -165,11 +167,11 @@ def _show_sets(sets: list[dict[str, Any]]) -> None:
     head, rows = ["set", "photographs", "people", "AP", "interval"], []
     if "gain" in sets[0]:
         head += ["AP gained", "interval", "resolves"]
-    for one in sets:
-        row = [Path(one["data"]).name, str(one["images"]), str(one["people"]), _number(one["ap"])]
-        row.append(_range(one["ap_interval"]))
-        if "gain" in one:
-            gained = one["gain"]
+    for values in sets:
+        row = [Path(values["data"]).name, str(values["images"]), str(values["people"]), _number(values["ap"])]
+        row.append(_range(values["ap_interval"]))
+        if "gain" in values:
+            gained = values["gain"]
             row += [_number(gained["ap"], "+"), _range(gained["ap_interval"], "+"), _number(gained["resolves"])]
         rows.append(row)
     print()
@@ -179,10 +181,10 @@ def _show_sets(sets: list[dict[str, Any]]) -> None:
 
 def _show_gain(gained: dict[str, Any], coverage: float) -> None:
     """What was gained over the other weights, of all people and by size, and what could have been seen."""
-    for what, one in {"AP": gained, **{f"AP of {size} people": gained[size] for size in SIZES}}.items():
-        if one is not None and one["ap"] is not None:
-            interval = _range(one["ap_interval"], "+")
-            print(f"{what} gained: {_number(one['ap'], '+')}, paired {coverage:.0%} interval {interval}")
+    for what, values in {"AP": gained, **{f"AP of {size} people": gained[size] for size in SIZES}}.items():
+        if values is not None and values["ap"] is not None:
+            interval = _range(values["ap_interval"], "+")
+            print(f"{what} gained: {_number(values['ap'], '+')}, paired {coverage:.0%} interval {interval}")
     if gained["resolves"] is not None:
         print(
             f"a true difference of {gained['resolves']:.3f} AP or more would show on such photographs in four cases of"

@@ -73,9 +73,8 @@ def draw_ap(
     """
     if baseline and _names(baseline) != _names(evaluation):
         raise UsageError("the two evaluations are of different photographs; evaluate both on the same annotations")
-    rankings = [
-        Ranking([result.of_size(size) for result in one.per_image]) for one in (evaluation, baseline) if one is not None
-    ]
+    judged = [evaluation] if baseline is None else [evaluation, baseline]
+    rankings = [Ranking([image.of_size(size) for image in network.per_image]) for network in judged]
     if not rankings[0].truths.sum():
         return None
     random = np.random.default_rng(seed)
@@ -83,7 +82,7 @@ def draw_ap(
     while len(drawn) < samples:
         picks = random.integers(0, evaluation.images, evaluation.images)
         curves = [ranking.curves(np.bincount(picks, minlength=evaluation.images)) for ranking in rankings]
-        precisions = [None if one is None else float(one.precision.mean()) for one in curves]
+        precisions = [None if curve is None else float(curve.precision.mean()) for curve in curves]
         if precisions[0] is not None:  # a draw without any such person has no AP; draw again
             drawn.append(precisions[0] - sum(value or 0.0 for value in precisions[1:]))
     low, high = np.quantile(drawn, [(1 - coverage) / 2, (1 + coverage) / 2])
