@@ -79,11 +79,11 @@ class Ranking:
     """
 
     def __init__(self, matches: Sequence[Matches]) -> None:
-        order = np.argsort(-np.concatenate([each.scores for each in matches]), kind="stable")
-        matched = np.concatenate([each.matched for each in matches], axis=1)[:, order]
-        counts = ~np.concatenate([each.ignored for each in matches], axis=1)[:, order]
-        self.truths = np.array([each.truths for each in matches])
-        self._photograph = np.repeat(np.arange(len(matches)), [len(each.scores) for each in matches])[order]
+        order = np.argsort(-np.concatenate([image.scores for image in matches]), kind="stable")
+        matched = np.concatenate([image.matched for image in matches], axis=1)[:, order]
+        counts = ~np.concatenate([image.ignored for image in matches], axis=1)[:, order]
+        self.truths = np.array([image.truths for image in matches])
+        self._photograph = np.repeat(np.arange(len(matches)), [len(image.scores) for image in matches])[order]
         self._right, self._wrong = matched & counts, ~matched & counts
 
     def curves(self, times: np.ndarray | None = None) -> Curves | None:
