@@ -17,6 +17,7 @@ from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
 from latency.planning.choosing import Goal
 from latency.planning.options import read_sparsities
+from latency.report.sections.agreement import loss_text
 from latency.report.sections.headline import goal_text
 from models.accuracy.grade import agreement_grade, ap_grade, graded_text
 from models.resolve import MODEL_HELP
@@ -84,6 +85,8 @@ def _print(result: Result) -> None:
         f"{headline['predicted_speedup']:.2f} predicted"
     )
     print(_agreement_line(headline))
+    if lost := loss_text(headline):
+        print(lost)
     said, reached = goal_text(result.facts)
     if result.facts["goal"]:
         more = " A larger --budget-minutes measures and trains more." if reached is False else ""

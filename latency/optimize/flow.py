@@ -16,7 +16,7 @@ from fleetpose.files import sha256
 from fleetpose.interrupt import treat_sigterm_as_interrupt
 from fleetpose.outlook import StageOutlook
 from fleetpose.progress import Progress, Report, status
-from latency.optimize import checking, judging, making, measuring, modelling, reporting, sensing
+from latency.optimize import checking, judging, loss_calibration, making, measuring, modelling, reporting, sensing
 from latency.optimize import job as files
 from latency.optimize.job import Job
 from latency.optimize.request import BUDGETED, Request
@@ -59,8 +59,15 @@ STAGES = (
         ("goal", "plan", "sparsities", "sensitivity", "weights", "data", "seed", "budget"), usual_secs=120,
     ),
     FlowStage(
-        "decide", modelling.decide_plan, (files.PREDICTOR, files.TUNED, files.RECORDS, files.SENSITIVITY),
-        (files.PLAN,), ("goal", "plan", "sparsities", "rounds", "budget"),
+        "losses", loss_calibration.calibrate_losses,
+        (files.PREDICTOR, files.TUNED, files.RECORDS, files.SENSITIVITY), (files.LOSSES,),
+        ("goal", "plan", "sparsities", "weights", "data", "photographs", "reconstruction", "val", "seed", "budget"),
+        usual_secs=120,
+    ),
+    FlowStage(
+        "decide", modelling.decide_plan,
+        (files.PREDICTOR, files.TUNED, files.RECORDS, files.SENSITIVITY, files.LOSSES), (files.PLAN,),
+        ("goal", "plan", "sparsities", "rounds", "budget"),
     ),
     FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
           ("weights", "data", "photographs", "reconstruction", "training_minutes", "seed"), usual_secs=40),
@@ -109,6 +116,7 @@ def expected_secs(request: Request, state: State) -> dict[str, float]:
     idle = {
         "tune": not request.tune,
         "sensitivity": not measured,
+        "losses": not measured,
         "decide": request.plan is not None,
         "accuracy": request.val is None,
     }

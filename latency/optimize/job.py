@@ -30,7 +30,7 @@ from models.zoo.weights import weights_digest
 TUNED, RECORDS, PREDICTOR, FITTED, PLAN = "tuned.jsonl", "timings.jsonl", "model.predictor", "fit.json", "plan.json"
 PRUNED, DENSE_SO, SPARSE_SO = "pruned.safetensors", "dense.so", "pose.so"
 VERIFIED, PEOPLE, RUN, COMPARED, ACCURACY = "verify.json", "people.png", "run.json", "compare.json", "accuracy.json"
-RESULT, SENSITIVITY = "result.json", "sensitivity.json"
+RESULT, SENSITIVITY, LOSSES = "result.json", "sensitivity.json", "losses.json"
 
 
 class Lease:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fleetpose.errors import UsageError
 from fleetpose.files import write_json
 from fleetpose.progress import Report
@@ -13,8 +15,10 @@ from latency.evaluation.plots import save_fitted
 from latency.network_model.calibrated_fit import fit_dataset
 from latency.network_model.forecast import Forecaster
 from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job
+from latency.optimize.loss_calibration import goal_in_divergence, loss_map_for
 from latency.optimize.sensing import losses_for
 from latency.planning.measure_uncertain import check_device
+from latency.planning.measured_losses import MeasuredLosses
 from latency.planning.planner import Measuring, decide
 from latency.records.read import read_records
 from models.plans.plan import Plan
@@ -53,9 +57,13 @@ def decide_plan(job: Job, report: Report) -> str:
     check_device(predictor, session)
     forecaster = forecaster_of(job, predictor)
     records = read_records(job.path(RECORDS))
+    losses, goal = losses_for(job), request.goal
+    if isinstance(losses, MeasuredLosses):
+        known = loss_map_for(job, losses)
+        losses, goal = replace(losses, map=known), goal_in_divergence(goal, known)
     measuring = Measuring(session, job.settings, job.secs_left(), records, job.recipe(), strict=False)
     plan = decide(
-        job.graph, forecaster, losses_for(job), request.goal, request.sparsities,
+        job.graph, forecaster, losses, goal, request.sparsities,
         measuring=measuring, report=report,
     )  # fmt: skip
     plan.save(job.path(PLAN), force=True)

@@ -30,6 +30,7 @@ from latency.optimize.job import (
     Job,
 )
 from latency.optimize.layers import Layers
+from latency.optimize.loss_calibration import loss_facts
 from latency.optimize.modelling import forecaster_of
 from latency.planning.choosing import Goal
 from latency.report.result import FORMAT
@@ -102,6 +103,7 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
         "predicted_speedup": predicted.times,
         "predicted_interval": predicted.interval,
         **{name: accuracy[name] for name in ("ap_dense", "ap_sparse", "ap_change_interval", "agreement")},
+        **loss_facts(job, plan, accuracy),
         "params_dense": graph.params,
         "params_kept": graph.params - plan.removed_weights(graph.layers),
         "macs_dense": graph.macs,

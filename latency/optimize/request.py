@@ -23,7 +23,7 @@ from models.zoo.spec import ModelSpec
 #: parts of the budget: tuning, collecting, confirming what predictions leave open, and training
 SHARES = {"tune": 0.3, "collect": 0.4, "decide": 0.1, "prune": 0.2}
 #: stages that take what they are given
-BUDGETED = (*SHARES, "sensitivity")
+BUDGETED = (*SHARES, "sensitivity", "losses")
 #: in place of a sensitivity file: nothing is measured, a hand rule decides
 RULE = Path("rule")
 #: a training shorter than this is not begun
@@ -63,7 +63,9 @@ class Request:
         metavar="FILE",
     )
     sensitivity_minutes: float = option(
-        5.0, "minutes on this machine for measuring what zeros cost, at most", metavar="N"
+        5.0,
+        "minutes on this machine for measuring what zeros do to the outputs, and as many for plans that are evaluated",
+        metavar="N",
     )
     data: tuple[Path, ...] = option(
         (), "photographs to prune and train on (default: none; the smallest weights are removed)", metavar="DIR"
@@ -105,9 +107,9 @@ class Request:
     def secs(self, stage: str) -> float | None:
         """A stage's part of the budget; what tuning or training has no use for is collecting's. None: no end.
 
-        Measuring sensitivity has a budget of its own.
+        Measuring sensitivity has a budget of its own, and so have plans that are evaluated.
         """
-        if stage == "sensitivity":
+        if stage in ("sensitivity", "losses"):
             return 60 * self.sensitivity_minutes
         if self.budget_minutes is None:
             return None

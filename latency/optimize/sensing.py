@@ -9,7 +9,6 @@ goal, or a call after an interruption, goes on from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,7 +136,7 @@ def _measure(job: Job, pictures: Pictures, report: Report) -> tuple[Points, str]
     request = job.request
     left = job.secs_left()
     report("what is to be decided" if left is None else f"what is to be decided; {left / 60:.3g} minutes at most")
-    network = _options(job)
+    network = known_options(job)
     job.lease.give_back()  # what follows is torch on this machine
     weights = job.own_weights or (sha256(request.weights) if request.weights is not None else "")
     identity = {"weights": weights, "structure": job.graph.structure, "pictures": pictures.digest,
@@ -173,7 +172,7 @@ def _refine(job: Job, network: NetworkOptions, meter: PointMeter, report: Report
     return True
 
 
-def goals_of(job: Job) -> Sequence[Goal]:
+def goals_of(job: Job) -> tuple[Goal, ...]:
     """The goals that plans are made for."""
     return (job.request.goal,)
 
@@ -195,7 +194,7 @@ def _coarse_order(layer: Layer, sparsity: Sparsity) -> tuple[float, float]:
     return round(coarseness(sparsity, layer), 6), abs(zeros - COARSE_ZEROS)
 
 
-def _options(job: Job) -> NetworkOptions:
+def known_options(job: Job) -> NetworkOptions:
     """What may be chosen, with the times that are known so far."""
     predictor, recipe = Predictor.load(job.path(PREDICTOR)), job.recipe()
     nothing = MeasuredLosses(_convolutions(job), job.request.spec.blocks, {}, "")

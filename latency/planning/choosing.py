@@ -27,7 +27,12 @@ class Goal:
 
     speedup: float | None = option(None, "dense time / planned time, at the least loss", metavar="X")
     target_ms: float | None = option(None, "milliseconds of the whole network, at the least loss", metavar="T")
-    max_loss: float | None = option(None, "least time within this loss of all layers together", metavar="L")
+    max_loss: float | None = option(
+        None,
+        "least time within this loss: AP or agreement where latency.optimize has evaluated plans, else the sum of the "
+        "layers' losses",
+        metavar="L",
+    )
 
     def check(self) -> None:
         """Raise UsageError for values that are none, by the flags they come from."""

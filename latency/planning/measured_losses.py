@@ -17,6 +17,7 @@ from statistics import median
 
 import numpy as np
 
+from latency.planning.loss_map import LossMap
 from latency.planning.losses import coarseness
 from models.graph.layer import Layer
 from models.graph.tied import first_uses
@@ -50,12 +51,14 @@ class MeasuredLosses:
         table: which block a layer belongs to.
         points: divergence by sparsity, of layers by name; of tied ones by the first one's.
         about: on what it was measured, in words.
+        map: from divergence to what is lost of AP or agreement, if it is known.
     """
 
     layers: Sequence[Layer]
     table: BlockTable
     points: Mapping[str, Mapping[Sparsity, float]]
     about: str
+    map: LossMap | None = None
 
     @property
     def by_rule(self) -> bool:
@@ -64,7 +67,15 @@ class MeasuredLosses:
 
     def describe(self, loss: float) -> str:
         """What the losses of a plan add up to, as a sentence."""
-        return f"loss {loss:.4g}: divergence of the outputs, layers added up, measured {self.about}"
+        said = f"loss {loss:.4g}: divergence of the outputs, layers added up, measured {self.about}"
+        if self.map is None:
+            return said
+        predicted, count = self.map.predict(loss), len(self.map.points)
+        plans = "a plan that was" if count == 1 else f"{count} plans that were"
+        return (
+            f"{said}; {self.map.unit} lost {predicted.lost:.3f} ({predicted.low:.3f} to {predicted.high:.3f}), as "
+            f"predicted by {plans} pruned and evaluated on {self.map.photographs} photographs"
+        )
 
     def of(self, layer: Layer, sparsity: Sparsity) -> float:
         """The loss of a layer with a sparsity; 0 of tied layers but the first, which counts for all of them."""

@@ -224,6 +224,8 @@ def test_optimize_runs_from_python_with_photographs(host, given, whole, tmp_path
     assert layers <= set(sensitivity["points"])
     assert all(loss > 0 for points in sensitivity["points"].values() for loss in points.values())
     assert result.plan.network is not None
+    losses = json.loads((tmp_path / "out" / "losses.json").read_text())
+    assert losses["unit"] is None, "the dense network is sure of nobody, so nothing can be lost"
     assert "divergence of the outputs" in " ".join(result.plan.network.notes)
     assert any("reconstructed" in said or "nothing is sparse" in said for name, said, _ in result.stages)
 

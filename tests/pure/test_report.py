@@ -14,6 +14,7 @@ from latency.report import write_report
 from latency.report.__main__ import main, make_parser
 from latency.report.rendering.formats import DASH, MINUS, TIMES, as_printed
 from latency.report.rendering.markdown import escape
+from latency.report.sections.agreement import loss_text
 from latency.report.sections.headline import goal_text
 from models.zoo.paper import TABLE_1, TABLE_2
 from tests.sample_result import agreement, sample_result
@@ -388,3 +389,30 @@ def test_report_command_makes_both_files_again(tmp_path, capsys):
 def test_a_result_of_another_format_is_refused(tmp_path):
     with pytest.raises(UsageError, match="format is not"):
         write_report({**sample_result(), "format": "fleetpose.result/2"}, tmp_path)
+
+
+def with_losses(measured: float | None) -> dict:
+    result = sample_result()
+    result["headline"] |= {
+        "predicted_loss": {"unit": "AP", "lost": 0.022, "low": 0.006, "high": 0.041, "divergence": 0.31, "plans": 4,
+                           "photographs": 32},
+        "measured_loss": measured,
+    }  # fmt: skip
+    return {**result, "goal": {"kind": "max_loss", "value": 0.02}}
+
+
+def test_report_sets_the_predicted_loss_beside_the_measured_one(tmp_path):
+    page, markdown = made(with_losses(0.018), tmp_path)
+    assert "Predicted loss, AP" in page.text
+    assert "interval 0.006 to 0.041, measured 0.018" in markdown.replace("\u2009", " ").replace(" \u00b7 ", ", ")
+    assert goal_text(with_losses(0.018)) == ("Goal: 0.02 AP lost or less. Reached.", True)
+    assert goal_text(with_losses(0.03))[1] is False
+    assert goal_text(with_losses(None))[1] is None
+
+
+def test_terminal_says_the_predicted_and_the_measured_loss():
+    assert loss_text(with_losses(0.018)["headline"]) == (
+        "AP lost: 0.022 predicted (0.006 to 0.041) by 4 plans on 32 photographs; 0.018 measured"
+    )
+    assert loss_text(with_losses(None)["headline"]).endswith(", not measured")
+    assert loss_text(sample_result()["headline"]) == ""

@@ -71,6 +71,29 @@ def ap_fact(headline: Values, trained: bool) -> Fact:
     return Fact("Change of AP", to_fixed(sparse - dense, 3, sign=True), note, _tone(ap_grade(dense, sparse)))
 
 
+def loss_fact(headline: Values) -> tuple[Fact, ...]:
+    """What the plan was predicted to lose, beside what it lost; () of a result that does not say it."""
+    predicted = headline.get("predicted_loss")
+    if not predicted:
+        return ()
+    measured = headline.get("measured_loss")
+    bounds = interval([predicted["low"], predicted["high"]], 3)
+    note = join_texts(f"interval {bounds}", "not measured" if measured is None else f"measured {to_fixed(measured, 3)}")
+    return (Fact(f"Predicted loss, {predicted['unit']}", to_fixed(predicted["lost"], 3), note),)
+
+
+def loss_text(headline: Values) -> str:
+    """The same in one line for a terminal; "" of a result that does not say it."""
+    predicted, measured = headline.get("predicted_loss"), headline.get("measured_loss")
+    if not predicted:
+        return ""
+    said = (
+        f"{predicted['unit']} lost: {predicted['lost']:.3f} predicted ({predicted['low']:.3f} to "
+        f"{predicted['high']:.3f}) by {predicted['plans']} plans on {predicted['photographs']} photographs"
+    )
+    return said + (", not measured" if measured is None else f"; {measured:.3f} measured")
+
+
 def agreement_table(headline: Values) -> Table:
     """What the sparse network of a result with an agreement has in common with the dense one."""
     agreement = headline["agreement"]

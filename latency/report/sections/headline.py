@@ -19,7 +19,7 @@ from latency.report.rendering.formats import (
     to_fixed,
 )  # fmt: skip
 from latency.report.result import Values, device_label
-from latency.report.sections.agreement import agreement_fact, ap_fact, cost_text, headline_tone
+from latency.report.sections.agreement import agreement_fact, ap_fact, cost_text, headline_tone, loss_fact
 from latency.report.sections.headline_picture import picture
 
 #: a speed-up this near to 1 is none
@@ -92,6 +92,10 @@ def goal_text(result: Values) -> tuple[str, bool | None]:
         return _verdict(f"a speed-up of {value:g}", speedup, value, bounds, True)
     if kind == "target_ms":
         return _verdict(f"{value:g} ms or less", headline.get("sparse_ms"), value, headline.get("sparse_iqr_ms"), False)
+    predicted = headline.get("predicted_loss")
+    if predicted:
+        asked = f"{value:g} {predicted['unit']} lost or less"
+        return _verdict(asked, headline.get("measured_loss"), value, None, False)
     asked = f"a loss of {value:g} or less"
     aps = (headline.get("ap_dense"), headline.get("ap_sparse"))
     by_ap = (result.get("sensitivity") or {}).get("measure") == "AP"
@@ -124,6 +128,7 @@ def _facts(result: Values) -> tuple[Fact, ...]:
         *agreement_fact(headline),
         Fact("Predicted speed-up", times(headline.get("predicted_speedup")), bounds and f"interval {bounds}"),
         ap_fact(headline, bool(result.get("weights"))),
+        *loss_fact(headline),
         _kept_fact("Parameters", headline.get("params_dense"), headline.get("params_kept"), millions),
         _kept_fact("Multiply-adds", headline.get("macs_dense"), headline.get("macs_kept"), billions),
     )
