@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from models.accuracy.agreement import LEAST_FOR_INTERVAL, measure_agreement
-from models.accuracy.oks import Evaluation, bootstrap_ap, judge_entries, read_coco
+from models.accuracy.bootstrap import bootstrap_ap
+from models.accuracy.oks import Evaluation, judge_entries, read_coco
 from models.accuracy.protocol import fit_free, maps_of
 from models.pose.decoding.decoders import decoder_for
 from models.preprocess import read_image
