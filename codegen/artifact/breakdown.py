@@ -1,23 +1,20 @@
 """Where an inference's time goes: its layers' kernels, the gaps between these, and what lies outside of both.
 
 Times of several artifacts come from one interleaved run, A B and then B A, so that a machine's drift meets all alike.
-In every round each artifact runs once by the wall clock and once with the kernel log on, right after one another; what
-the log says is divided by that wall time, and the median over the rounds is taken of the quotients. A machine that
-slows down for some rounds slows both, and their quotient stays.
+In every round each artifact runs once, timed by the wall clock and with the kernel log on; what the log says is divided
+by the wall time of the same inference, and the median over the rounds is taken of the quotients. A machine that slows
+down for some rounds slows both, and their quotient stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from codegen.artifact.loaded import Artifact, KernelLog
 from codegen.artifact.manifest import LayerCode
-from devices.timing.measure import measure
-from fleetpose.errors import FleetposeError
 
 #: rounds that are not looked at: the first inferences find cold caches
 WARMUP = 1
@@ -39,7 +36,7 @@ class Breakdown:
         codes: the layers, in launch order.
         shares: of the wall time, each layer's kernels by the device's event clock, (layers,) float64.
         gap_share: of the wall time, what lies between the first kernel's start and the last one's end and is no kernel.
-        wall_secs: the median inference with the kernel log off.
+        wall_secs: the median inference of this run.
     """
 
     codes: tuple[LayerCode, ...]
@@ -54,10 +51,7 @@ class Breakdown:
 
     @property
     def outside_share(self) -> float:
-        """Of the wall time, what is neither kernel nor gap: from the call to the first kernel, and back from the last.
-
-        Below 0 where the kernel log itself makes inferences slower.
-        """
+        """Of the wall time, what is neither kernel nor gap: from the call to the first kernel, and back from the last."""
         return 1.0 - self.kernel_share - self.gap_share
 
     def layers(self, wall_secs: float | None = None) -> list[LayerTime]:
@@ -80,30 +74,22 @@ def break_down(artifacts: Mapping[str, Artifact], tensor: np.ndarray, rounds: in
         DeviceUnreachable: the device went away.
     """
     calls = {name: artifact.call_arguments(tensor) for name, artifact in artifacts.items()}
-    walls: dict[str, list[float]] = {name: [] for name in artifacts}
+    height, width = tensor.shape[2:]
     logs: dict[str, list[KernelLog]] = {name: [] for name in artifacts}
     for number in range(WARMUP + rounds):
         for name in list(artifacts) if number % 2 else reversed(list(artifacts)):
-            wall, log = _wall_secs(artifacts[name], calls[name]), artifacts[name].log_kernels(tensor)
+            log = artifacts[name].log_kernels(calls[name], (height, width))
             if number >= WARMUP:
-                walls[name].append(wall)
                 logs[name].append(log)
     return {
-        name: combine(artifact.manifest.entry((tensor.shape[2], tensor.shape[3])).layers, walls[name], logs[name])
+        name: combine(artifact.manifest.entry((height, width)).layers, logs[name])
         for name, artifact in artifacts.items()
     }
 
 
-def _wall_secs(artifact: Artifact, call: Mapping[str, Any]) -> float:
-    timing = measure(artifact.session, **call, warmup=1, repeats=1, number=1)
-    if timing.wall_median_secs is None:
-        raise FleetposeError(f"timing {artifact.path} failed: {timing.error}")
-    return timing.wall_median_secs
-
-
-def combine(codes: tuple[LayerCode, ...], walls: list[float], logs: list[KernelLog]) -> Breakdown:
-    """The parts of one artifact's inferences, from the wall time (seconds) and the kernels' log of each round."""
-    wall = np.array(walls)
+def combine(codes: tuple[LayerCode, ...], logs: list[KernelLog]) -> Breakdown:
+    """The parts of one artifact's inferences, from the log of each round."""
+    wall = np.array([log.wall_secs for log in logs])
     layers = np.array([log.layer_secs for log in logs])
     gaps = np.array([log.span_secs for log in logs]) - layers.sum(axis=1)
     shares = np.median(layers / wall[:, None], axis=0)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codegen.artifact.manifest import Entry, Manifest, read_manifest
+from codegen.artifact.manifest import Entry, LayerCode, Manifest, read_manifest
+from devices.timing.measure import measure
 from fleetpose.errors import FleetposeError, UsageError
 from models.graph.answer import apply_view
 
@@ -33,10 +34,34 @@ class KernelLog:
     Attributes:
         layer_secs: of each layer's kernels, in launch order.
         span_secs: from the first kernel's start to the last one's end.
+        wall_secs: of the same inference, from an idle device to an idle device.
     """
 
     layer_secs: tuple[float, ...]
     span_secs: float
+    wall_secs: float
+
+
+def read_log(codes: Sequence[LayerCode], launches: Sequence[Mapping[str, Any]], wall_secs: float) -> KernelLog:
+    """The log of the last inference among launches; the timer runs others before it, to warm up.
+
+    Args:
+        codes: the network's layers, in launch order.
+        launches: as the device's server lists them: "kernel", "start_secs" and "end_secs".
+        wall_secs: see KernelLog.
+
+    Raises:
+        FleetposeError: the device ran other kernels than the layers'.
+    """
+    expected = [kernel for code in codes for kernel in code.kernels]
+    last = launches[len(launches) - len(expected) :] if len(launches) >= len(expected) else launches
+    names = [launch["kernel"] for launch in last]
+    if names != expected:
+        raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {len(expected)}: {names}")
+    secs = iter(launch["end_secs"] - launch["start_secs"] for launch in last)
+    layers = tuple(sum(next(secs) for _ in code.kernels) for code in codes)
+    span = max(launch["end_secs"] for launch in last) - min(launch["start_secs"] for launch in last)
+    return KernelLog(layers, span, wall_secs)
 
 
 class Artifact:
@@ -148,27 +173,24 @@ class Artifact:
             self._machine.save_function(entry.name, name, *arguments, include_return=False)
         return {"function": self._machine, "entry": name}
 
-    def log_kernels(self, tensor: np.ndarray) -> KernelLog:
-        """What the device's event clock says of an inference on `tensor`, (1, C, H, W) float32.
+    def log_kernels(self, call: Mapping[str, Any], size: tuple[int, int]) -> KernelLog:
+        """One inference by the wall clock, and what the device's event clock says of the kernels in it.
+
+        Args:
+            call: what `call_arguments` gave.
+            size: (height, width) of its input.
 
         Raises:
-            FleetposeError: the device's server keeps no log of kernels, or it does not match the manifest.
+            FleetposeError: the device's server keeps no log of kernels, or it does not match the manifest, or the
+                inference failed.
         """
-        entry = self._prepare(tensor)
         if not keeps_kernel_log(self.session):
             raise FleetposeError("the device's server has no kernel log; offer it with python -m devices.serve")
         self.session.function(PROFILE_START)()
         try:
-            with self.session.guard("running the network"):
-                self._machine.invoke_stateful(entry.name)
+            timing = measure(self.session, **call, warmup=0, repeats=1, number=1)
         finally:
             launches = self.session.ask(PROFILE_STOP)
-        names = [launch["kernel"] for launch in launches]
-        expected = [kernel for code in entry.layers for kernel in code.kernels]
-        if names != expected:
-            listed = len(expected)
-            raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {listed}: {names}")
-        secs = iter(launch["end_secs"] - launch["start_secs"] for launch in launches)
-        layers = tuple(sum(next(secs) for _ in code.kernels) for code in entry.layers)
-        span = max(launch["end_secs"] for launch in launches) - min(launch["start_secs"] for launch in launches)
-        return KernelLog(layers, span)
+        if timing.wall_median_secs is None:
+            raise FleetposeError(f"timing {self.path} failed: {timing.error}")
+        return read_log(self.manifest.entry(size).layers, launches, timing.wall_median_secs)

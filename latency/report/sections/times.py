@@ -24,7 +24,7 @@ LONGEST = 8
 PARTS = {
     "kernels_ms": ("layers' kernels", "by event clock"),
     "gaps_ms": ("between kernels", ""),
-    "outside_ms": ("outside of these", "below 0: cost of the log"),
+    "outside_ms": ("outside of these", "launch and return"),
 }
 WHOLE = ("an inference", "by wall clock")
 #: layers that take longer than so many times what nine in ten do not exceed are cut in the drawing
