@@ -38,6 +38,7 @@ test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: 
 
 test-all: lint ## everything: whole sweeps, photographs, Oclgrind, kills and resumes: over an hour
 	@FLEETPOSE_SWEEP=all $(PYTEST)
+	@FLEETPOSE_LIBOPENCL= $(PYTEST) tests/host
 
 lint: dev ## ruff (lint and format) and mypy
 	@$(PYTHON) -m ruff check .

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests import sweep
+from tests import opencl, sweep
 
 # One thread for each process's matrix arithmetic: the tests run in as many processes as there are cores, whose threads
 # would wait for each other by spinning; and a child process then rounds as its parent does, so bits can be compared.
@@ -24,10 +23,12 @@ for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
         signal.signal(_signal, _handler)
 
 
-# PoCL keeps what it compiled for all processes. A program cache above that costs time in tests: asked for a program's
-# binary at the second build, PoCL compiles it twice more. pip's OpenCL (Intel's) keeps nothing itself.
-if ctypes.util.find_library("OpenCL") is not None and os.environ.get("FLEETPOSE_LIBOPENCL") != "pip":
-    os.environ.setdefault("FLEETPOSE_CACHE", "0")
+# Intel's OpenCL compiles a kernel in less than half of PoCL's time, so the tests run on it where `make test` has
+# installed it, but for those that are marked `system_opencl`. With FLEETPOSE_LIBOPENCL= (empty) all take the system's.
+if opencl.INTEL.is_file():
+    os.environ.setdefault("FLEETPOSE_LIBOPENCL", "pip")
+if not opencl.by_pip():
+    os.environ.update(opencl.SYSTEM)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -114,12 +114,23 @@ if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
 fi
 
 make_venv
-if [ -n "$opencl_by_pip" ]; then
-  say "installing Intel's OpenCL runtime for CPUs into $venv (275 MB to fetch)"
-  pip_install intel-opencl-rt intel-cmplr-lib-rt intel-cmplr-lic-rt tbb
-  say "it is free of charge but not free software, see $venv/share/doc/opencl/licensing/EULA.txt"
-fi
+intel_opencl() {
+  say "installing Intel's OpenCL runtime for CPUs into $venv (275 MB to fetch)${1:-}"
+  pip_install intel-opencl-rt intel-cmplr-lib-rt intel-cmplr-lic-rt tbb &&
+    say "it is free of charge but not free software, see $venv/share/doc/opencl/licensing/EULA.txt"
+}
+[ -z "$opencl_by_pip" ] || intel_opencl
 if complete; then exit 0; fi
+# Fetched while other packages are unpacked; tests go on without it.
+intel_job=""
+if [[ $extras != demo && ! -f $intel && ${FLEETPOSE_LIBOPENCL-pip} == pip && $(uname -sm) == "Linux x86_64" ]]; then
+  intel_opencl ", which compiles the tests' kernels in half the time" &
+  intel_job=$!
+fi
+finish() {
+  [ -z "$intel_job" ] || wait "$intel_job" || say "Intel's runtime cannot be had: tests take the system's OpenCL"
+  { echo "$extras"; fingerprint; } > "$stamp"
+}
 
 # --- Python packages -----------------------------------------------------------------------------------------------
 # The project's dependencies, with those of some extras, one a line.
@@ -139,7 +150,7 @@ backend=(-c constraints.txt --no-build-isolation --no-deps -e .)
 if fresh; then
   say "installing what tests and checks need"
   pip_install -c constraints.txt -r <(needs "$extras")
-  { echo "$extras"; fingerprint; } > "$stamp"
+  finish
   exit 0
 fi
 # Unpacking takes most of the time, so torch, the backend and the rest are installed side by side.
@@ -167,5 +178,5 @@ else
   "$venv/bin/python" tools/build_with_zig.py >/dev/null
 fi
 
-{ echo "$extras"; fingerprint; } > "$stamp"
+finish
 say "ready; for the commands themselves: . $venv/bin/activate"

@@ -26,6 +26,8 @@ from models.zoo.registry import model_names, register_model
 from models.zoo.spec import ModelSpec
 from tests.small_network import register_small
 
+pytestmark = pytest.mark.system_opencl
+
 SIZES = [(64, 96), (64, 64)]
 
 

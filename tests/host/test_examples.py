@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.system_opencl
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: arguments, and what an example is to print
 RUNS = {

@@ -39,6 +39,7 @@ def implementation() -> Path | None:
 
 pytestmark = [
     pytest.mark.long,
+    pytest.mark.system_opencl,
     pytest.mark.skipif(implementation() is None, reason="needs Oclgrind: apt-get install oclgrind"),
 ]
 

@@ -15,6 +15,8 @@ from devices.diagnosis import small_kernel
 from devices.rpc import tracker
 from fleetpose.errors import DeviceUnreachable
 
+pytestmark = pytest.mark.system_opencl
+
 WAIT_SECS = 20.0
 
 

@@ -32,7 +32,8 @@ def test_combine_does_not_see_a_machine_that_slows_down():
 
 def test_layers_add_up_to_the_median_of_all_kernels():
     """Medians of single layers do not: each round another one is slow."""
-    logs = [KernelLog(tuple(0.002 if layer == slow else 0.001 for layer in range(3)), 0.004, 0.005) for slow in range(3)]
+    rounds = [tuple(0.002 if layer == slow else 0.001 for layer in range(3)) for slow in range(3)]
+    logs = [KernelLog(secs, 0.004, 0.005) for secs in rounds]
     part = combine(tuple(map(code, "abc")), logs)
     assert part.kernel_share == pytest.approx(0.8)
     assert part.gap_share == pytest.approx(0.0)
