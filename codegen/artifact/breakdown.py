@@ -51,7 +51,7 @@ class Breakdown:
 
     @property
     def outside_share(self) -> float:
-        """Of the wall time, what is neither kernel nor gap: from the call to the first kernel, and back from the last."""
+        """Of the wall time, what is neither kernel nor gap: from the call to the first kernel, and after the last."""
         return 1.0 - self.kernel_share - self.gap_share
 
     def layers(self, wall_secs: float | None = None) -> list[LayerTime]:

@@ -221,7 +221,7 @@ def servers(monkeypatch):
 @pytest.mark.slow
 def test_collect_shares_the_work_of_two_devices_and_one_may_die(servers, tmp_path):
     path = tmp_path / "x.jsonl"
-    running = Collection(path, "--device", "rpc:pair", "--workers", "2", "-v", "--layer", "stem", "one", "wide")
+    running = Collection(path, "--device", "rpc:pair", "--workers", "2", "-vv", "--layer", "stem", "one", "wide")
     wait_for_records(path, running)
     servers.end(1)  # the tracker lives on with the other one
     status, summary, error = running.end()
