@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fleetpose import cli
-from fleetpose.errors import UsageError
 from models.resolve import MODEL_HELP, create_model, model_spec
+from models.zoo.input_sizes import check_only_size
 
 if TYPE_CHECKING:
     from models.frontend.results.residency import KindCount, Residency
@@ -33,8 +33,7 @@ def check(model: str, weights: str | None = None, size: tuple[int, int] | None =
     from models.frontend.results.residency import residency_of
 
     spec = model_spec(model)
-    if spec.fixed_size and size not in (None, spec.size):
-        raise UsageError(f"{model} was exported for {spec.size[0]}x{spec.size[1]} only")
+    check_only_size(spec, size or spec.size)
     return residency_of(create_model(model, weights), spec.input_shape(size))
 
 

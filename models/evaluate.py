@@ -22,7 +22,7 @@ from fleetpose.progress import Report, status
 from models.accuracy.bootstrap import draw_ap, gain
 from models.accuracy.matches import SIZES
 from models.accuracy.oks import Evaluation, pool
-from models.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP, WEIGHTS_HELP, check_weights_known
 
 #: metrics in the order they are printed, and what they are
 METRICS = {
@@ -65,7 +65,11 @@ def compare(evaluation: Evaluation, baseline: Evaluation, drawing: Drawing) -> d
     return {**(gain(evaluation, baseline, *options) or {"ap": None, "ap_interval": None, "resolves": None}), **by_size}
 
 
-def _evaluate(model: str, weights: str, sets: Sequence[Path], progress: Report) -> list[Evaluation]:
+def _weights_label(weights: str | None) -> str:
+    return Path(weights).name if weights else "its own weights"
+
+
+def _evaluate(model: str, weights: str | None, sets: Sequence[Path], progress: Report) -> list[Evaluation]:
     """A network's evaluation on each set."""
     from models.accuracy.protocol import evaluate_network
     from models.resolve import create_model, model_spec
@@ -74,7 +78,7 @@ def _evaluate(model: str, weights: str, sets: Sequence[Path], progress: Report) 
 
     def step_of(data: Path) -> Callable[[int, int], None]:
         where = f" of {data.name}" if len(sets) > 1 else ""
-        return lambda done, total: progress(f"{Path(weights).name}, photographs{where}", done, total)
+        return lambda done, total: progress(f"{_weights_label(weights)}, photographs{where}", done, total)
 
     return [evaluate_network(network, spec, data, step_of(data)) for data in sets]
 
@@ -82,7 +86,7 @@ def _evaluate(model: str, weights: str, sets: Sequence[Path], progress: Report) 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.evaluate", "Judge a network's people on annotated photographs: OKS AP and AR.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
-    parser.add_argument("--weights", required=True, help="safetensors or published checkpoint")
+    parser.add_argument("--weights", metavar="FILE", help=WEIGHTS_HELP)
     parser.add_argument(
         "--data",
         type=Path,
@@ -110,6 +114,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     _check(arguments)
+    check_weights_known(arguments.model, arguments.weights)
     with status("evaluating") as progress:
         mine = _evaluate(arguments.model, arguments.weights, arguments.data, progress)
         other_model = arguments.against_model or arguments.model
@@ -155,7 +160,7 @@ def _show(result: dict[str, Any], coverage: float) -> None:
             ranges = (_range(column[f"{name}_interval"]) for column in columns)
             rows.append([f"  {coverage:.0%} interval over photographs", *ranges])
     rows += [[what, *(str(column[key]) for column in columns)] for what, key in COUNTS.items()]
-    cli.print_table(("what", *(Path(column["weights"]).name for column in columns)), rows)
+    cli.print_table(("what", *(_weights_label(column["weights"]) for column in columns)), rows)
     if "sets" in result:
         _show_sets(result["sets"])
     if "gain" in result:

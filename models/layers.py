@@ -18,6 +18,7 @@ from models.plans.eligible import reasons_to_stay_dense
 from models.plans.explain import list_names
 from models.resolve import MODEL_HELP, create_model, model_spec
 from models.zoo.blocks import UNNAMED
+from models.zoo.input_sizes import check_only_size
 from models.zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def _trace(model: str, size: tuple[int, int] | None) -> Graph:
     from models.frontend.trace import trace
 
     spec = model_spec(model)
+    check_only_size(spec, size or spec.size)
     if size and min(size) < spec.stride:
         raise UsageError(f"size {size[0]}x{size[1]} is smaller than {model}'s stride; give at least {spec.stride}")
     return trace(create_model(model), spec.input_shape(size), model)

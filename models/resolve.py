@@ -23,6 +23,9 @@ MODEL_HELP = (
     "torch.export.save, .onnx, .json of models.replace"
 )
 
+#: what --weights takes, for the help of commands that want no random weights
+WEIGHTS_HELP = "safetensors or published checkpoint (default: what a network of your own brings)"
+
 #: files of weights, which do not say what the network is
 _WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".safetensors", ".bin")
 
@@ -60,10 +63,14 @@ def model_spec(name: str) -> ModelSpec:
     if name.endswith(".py"):
         raise UsageError(f"--model {name} is a file; say which function or class in it makes the network: {name}:NAME")
     if name.endswith(_WEIGHTS):
-        raise UsageError(
-            f"--model {name} reads as weights; name the network that they are of, and give them as --weights"
-        )
+        raise UsageError(f"--model {name} reads as weights; name the network they are of, and give them as --weights")
     return registered_spec(name)
+
+
+def check_weights_known(name: str, weights: str | Path | None) -> None:
+    """Raises UsageError where the model `name` would have random weights, because no file of them is given."""
+    if weights is None and not model_spec(name).own_weights:
+        raise UsageError(f"--model {name} brings no weights of its own; give --weights FILE")
 
 
 def create_model(name: str, weights: str | Path | None = None, seed: int = 0) -> nn.Module:

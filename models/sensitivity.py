@@ -21,9 +21,9 @@ from fleetpose.files import check_writable, sha256, write_json
 from fleetpose.progress import status
 from models.plans.sparsity import Sparsity
 from models.prune.masks.families import parse_family
-from models.prune.response.curves import FamilyCurves, to_json
+from models.prune.response.curves import Curves, FamilyCurves, to_json
 from models.prune.response.journal import ResponseJournal
-from models.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP, WEIGHTS_HELP, check_weights_known
 
 if TYPE_CHECKING:
     from models.prune.response.measure import Subject
@@ -35,7 +35,7 @@ BLOCK_ZEROS = (0.25, 0.5, 0.75, 0.9)
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.sensitivity", "Measure what zeros in each block and layer of a network cost.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
-    parser.add_argument("--weights", required=True, help="safetensors or published checkpoint")
+    parser.add_argument("--weights", metavar="FILE", help=WEIGHTS_HELP)
     parser.add_argument("--data", nargs="+", required=True, metavar="DIR", help="photographs, annotated or not")
     parser.add_argument(
         "--annotated", type=Path, metavar="DIR", help="COCO folder to measure AP of blocks on (default: no AP)"
@@ -73,6 +73,7 @@ def _check(arguments: argparse.Namespace) -> list[Sparsity]:
     for zeros in (*arguments.zeros, *arguments.block_zeros):
         if not 0 < zeros < 1:
             raise UsageError(f"fractions of zeros are above 0 and below 1, got {zeros:g}")
+    check_weights_known(arguments.model, arguments.weights)
     return [parse_family(text) for text in arguments.family]
 
 
@@ -85,7 +86,7 @@ def main(arguments: argparse.Namespace) -> int:
     from models.prune.response.measure import measure_sensitivity
 
     measured = {
-        "weights": {"file": Path(arguments.weights).name, "sha256": sha256(arguments.weights)},
+        "weights": _weights_facts(subject, arguments.weights),
         "photographs": len(subject.fitted) + len(subject.judged),
         "annotated": str(arguments.annotated) if arguments.annotated else None,
         "seed": arguments.seed,
@@ -109,25 +110,44 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _weights_facts(subject: Subject, file: str | None) -> dict[str, str]:
+    """What the written file says of the weights: their file, or the digest of those that the network brings."""
+    from models.zoo.weights import weights_digest
+
+    if file is None:
+        return {"own": weights_digest(subject.network)}
+    return {"file": Path(file).name, "sha256": sha256(file)}
+
+
 def _print_tables(curves: dict[str, FamilyCurves], content: dict[str, Any]) -> None:
     for name, family in curves.items():
-        shares = sorted({share for curve in family.blocks.values() for share in curve})
-        for what, table in (("divergence", family.blocks), ("AP", family.ap)):
-            if table:
-                print(
-                    f"{what} of {name}, zeros in one block" + (f"; dense {family.dense_ap:.3f}" if what == "AP" else "")
-                )
-                rows = [
-                    [block, *(f"{curve[s]:.3f}" if s in curve else "-" for s in shares)]
-                    for block, curve in table.items()
-                ]
-                cli.print_table(("block", *(f"{share:g}" for share in shares)), rows)
+        print(f"divergence of {name}, zeros in one block")
+        _print_curves("block", family.blocks)
+        if len(family.blocks) == 1:
+            print("zeros in one layer")
+            _print_curves("layer", family.layers)
+        if family.ap:
+            print(f"AP of {name}, zeros in one block; dense {family.dense_ap:.3f}")
+            _print_curves("block", family.ap)
     if content["relation"]:
         known = content["relation"]
         print(
             f"AP lost goes with divergence: Spearman {known['spearman']:.2f}, Pearson {known['pearson']:.2f} over "
             f"{known['points']} points; {known['ap_per_divergence']:.2f} AP per 1 of divergence where little is lost"
         )
+
+
+def _print_curves(what: str, curves: Curves) -> None:
+    shares = sorted({share for curve in curves.values() for share in curve})
+    rows = [[name, *(_number(curve.get(share)) for share in shares)] for name, curve in curves.items()]
+    cli.print_table((what, *(f"{share:g}" for share in shares)), rows)
+
+
+def _number(value: float | None) -> str:
+    """Three decimals, or one digit of what would be 0 by them."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.0e}"
 
 
 if __name__ == "__main__":

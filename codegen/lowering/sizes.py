@@ -8,6 +8,7 @@ from pathlib import Path
 from fleetpose.errors import UsageError
 from models.graph.network import Graph
 from models.resolve import create_model, model_spec
+from models.zoo.input_sizes import check_input_size
 from models.zoo.spec import ModelSpec
 
 #: widths at height 368 for upright, square, 4:3, 3:2 and 16:9 photographs
@@ -18,22 +19,17 @@ def default_sizes(spec: ModelSpec) -> list[tuple[int, int]]:
     """Input sizes served unless the user names some: the model's height, widths of the usual photographs."""
     if spec.fixed_size:
         return [spec.size]
-    return [(spec.size[0], round(width * spec.size[0] / 368 / spec.stride) * spec.stride) for width in DEFAULT_WIDTHS]
+    height, step = spec.size[0], spec.side_step
+    widths = [max(1, round(width * height / 368 / step)) * step for width in DEFAULT_WIDTHS]
+    return [(height, width) for width in dict.fromkeys(widths)]
 
 
 def check_sizes(spec: ModelSpec, sizes: Sequence[tuple[int, int]]) -> None:
-    """Raises UsageError for a size given twice, one that output cells do not fill (keypoints would shift), or another
-    one than an exported program takes."""
+    """Raises UsageError for a size given twice, or one that the network cannot take."""
     if len(set(sizes)) != len(sizes):
         raise UsageError("the same input size is given twice")
-    for height, width in sizes:
-        if spec.fixed_size and (height, width) != spec.size:
-            only = f"{spec.name} was exported for {spec.size[0]}x{spec.size[1]} only"
-            raise UsageError(f"input size {height}x{width}: {only}; dynamic_shapes of torch.export.export allow more")
-        if height % spec.stride or width % spec.stride:
-            near = "x".join(str(-(-extent // spec.stride) * spec.stride) for extent in (height, width))
-            wanted = f"{spec.name} wants multiples of {spec.stride}, such as {near}"
-            raise UsageError(f"input size {height}x{width}: {wanted}")
+    for size in sizes:
+        check_input_size(spec, size)
 
 
 def trace_model(model: str, size: tuple[int, int] | None = None) -> Graph:

@@ -60,5 +60,5 @@ def maps_of(network: nn.Module, spec: ModelSpec) -> Callable[[np.ndarray], list[
 def fit_free(image: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, Placement]:
     """A photograph as the protocol's input of a network, and where the photograph lies in it."""
     shape = (image.shape[0], image.shape[1])
-    size = spec.size if spec.fixed_size else free_size(shape, spec.size[0], spec.stride)
+    size = spec.size if spec.fixed_size else free_size(shape, spec.size[0], spec.side_step)
     return fit(image, size, spec.preprocessing)

@@ -28,7 +28,7 @@ from models.accuracy.grade import PHOTOGRAPHS, agreement_grade, graded_text
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.settings import EMA, LR, METHODS, RECIPE, TRAINING, PruneFiles, PruneSettings, Strength
-from models.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP, WEIGHTS_HELP, check_weights_known
 from models.train.data.photographs import Photographs, read_photographs
 from models.train.settings import TrainSettings, check_teacher
 from models.zoo.spec import ModelSpec
@@ -37,7 +37,7 @@ from models.zoo.spec import ModelSpec
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.prune", "Give a network's weights the zeros of a plan.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
-    parser.add_argument("--weights", required=True, help="to start from: safetensors or published checkpoint")
+    parser.add_argument("--weights", metavar="FILE", help=f"to start from: {WEIGHTS_HELP}")
     parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="which layers are sparse, and how")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="DIR", help="photographs; never those that accuracy is judged by"
@@ -93,6 +93,7 @@ def _check(arguments: argparse.Namespace) -> tuple[Plan, Photographs | None, Pru
     if arguments.agreement < 0:
         raise UsageError(f"--agreement must be 0 or more, got {arguments.agreement}")
     check_writable(arguments.out, force=arguments.force)
+    check_weights_known(arguments.model, arguments.weights)
     plan = Plan.load(arguments.plan, arguments.model)
     if trains and not arguments.data:
         raise UsageError("a training needs photographs; give --data")

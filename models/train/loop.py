@@ -101,7 +101,7 @@ class _Training:
         self.device, self.processes, self.preprocessing = device, processes, spec.preprocessing
         self.identity = {**settings.identity(), "photographs": data.digest(), **_digests(model, teacher)}
         place_on(model, device).train()
-        self.views = Views(data, settings, spec.stride, padding_colour(spec.preprocessing))
+        self.views = Views(data, settings, spec.stride, padding_colour(spec.preprocessing), spec.side_step)
         self.average = Average(model, settings.ema)
         self.lesson = Lesson(teacher, device) if teacher is not None else None
         self.pupil = make_pupil(model, self.lesson if settings.hint_weight else None, settings.seed, device)
@@ -234,7 +234,10 @@ def _check(
 ) -> None:
     """Raise UsageError for what cannot be trained together."""
     if tuple(spec.outputs) != ("heatmaps", "pafs"):
-        raise UsageError(f"{spec.name} has outputs {', '.join(spec.outputs)}; training is for heatmaps, pafs")
+        raise UsageError(
+            f"{spec.name} has outputs {', '.join(spec.outputs)}; training is for heatmaps, pafs; without "
+            "a training, models.prune reconstructs the layers of any network on --data"
+        )
     if teacher is None and not data.annotated:
         raise UsageError("these photographs have no labels to learn from; give --annotations or a --teacher")
     if settings.batch % processes.count:

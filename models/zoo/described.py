@@ -7,7 +7,8 @@ exported program:
      "preprocessing": {"mean": [128, 128, 128], "scale": 0.00390625, "channels": "BGR"},
      "blocks": {"backbone": "backbone", "head.*": "heatmap branch"}}
 
-Everything may be left out; `complete` says what is then taken.
+Besides these, "multiple" says what sides of inputs are multiples of. Everything may be left out; `complete` says what
+is then taken.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ log = logging.getLogger("fleetpose.models")
 
 #: the name of the attribute, and with ".json" of the extra file
 ATTRIBUTE = "fleetpose"
-FIELDS = ("size", "channels", "stride", "outputs", "preprocessing", "blocks", "decoding")
+FIELDS = ("size", "channels", "stride", "multiple", "outputs", "preprocessing", "blocks", "decoding")
 DEFAULT_SIZE = (368, 368)
 #: channels of (heatmaps, pafs) on COCO's 17 keypoints and the neck: 18 parts and the background, 19 limbs of (x, y)
 POSE_CHANNELS = (19, 38)
@@ -112,8 +113,10 @@ def complete(
         raise UsageError(f"channels {channels!r} of {name} is not a number of input channels, 1 or more")
     rows = [output.shape[1] for output in outputs.entries if output.shape and output.shape[1] > 1]
     stride = said.get("stride", max((-(-size[0] // count) for count in rows), default=1))
-    if not isinstance(stride, int) or stride < 1:
-        raise UsageError(f"stride {stride!r} of {name} is not a number of pixels, 1 or more")
+    multiple = said.get("multiple", 1)
+    for field, pixels in (("stride", stride), ("multiple", multiple)):
+        if not isinstance(pixels, int) or pixels < 1:
+            raise UsageError(f"{field} {pixels!r} of {name} is not a number of pixels, 1 or more")
     return ModelSpec(
         name,
         factory,
@@ -121,6 +124,7 @@ def complete(
         size=size,
         outputs=_names(name, said.get("outputs"), outputs.entries),
         stride=stride,
+        multiple=multiple,
         summary="a network from outside of the catalogue",
         family=name,
         blocks=_blocks(name, said.get("blocks", {})),

@@ -21,6 +21,7 @@ from torch import fx, nn
 
 from fleetpose.errors import UsageError, first_line
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, complete, described_size
+from models.zoo.input_sizes import with_sides
 from models.zoo.known_values import KnownConstant, KnownShape
 from models.zoo.outputs import look_at_outputs
 from models.zoo.spec import ModelSpec
@@ -60,7 +61,8 @@ def _onnx_spec(path: str, _changed: int) -> ModelSpec:
     def make(**_parameters: Any) -> nn.Module:
         return _convert(path)[0]
 
-    return complete(path, make, said, size, outputs, own_weights=True, fixed_size=bool(sides), channels=channels)
+    spec = complete(path, make, said, size, outputs, own_weights=True, fixed_size=bool(sides), channels=channels)
+    return with_sides(spec, network)
 
 
 def _convert(path: str) -> tuple[nn.Module, Any]:

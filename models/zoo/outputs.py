@@ -22,6 +22,7 @@ from models.frontend.results.nesting import name_leaves
 from models.frontend.trace import trace
 from models.graph.layer import Shape
 from models.zoo.described import ATTRIBUTE, Output, Outputs
+from models.zoo.input_sizes import runs_without_numbers, silent_torch
 
 log = logging.getLogger("fleetpose.models")
 
@@ -55,7 +56,7 @@ def look_at_outputs(network: nn.Module, size: tuple[int, int], name: str, channe
     """
     watch = _DataWatch()
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), watch:
+        with silent_torch(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), watch:
             leaves = name_leaves(network(torch.zeros(1, channels, *size)))
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
@@ -88,25 +89,15 @@ def _traced_outputs(network: nn.Module, shape: Shape, name: str) -> Outputs | No
 
 
 def input_channels(network: nn.Module, size: tuple[int, int]) -> int:
-    """Channels of the input that a network takes: 3 where it runs with them, else those of its first convolution."""
-    convolution = next((part for part in network.modules() if isinstance(part, nn.Conv2d)), None)
-    if convolution is None or convolution.in_channels == 3:
-        return 3
-    runs = (channels for channels in (3, convolution.in_channels) if _runs(network, channels, size))
-    return next(runs, 3)
-
-
-def _runs(network: nn.Module, channels: int, size: tuple[int, int]) -> bool:
-    """Whether a network takes a picture of so many channels; no numbers are computed.
+    """Channels of the input that a network takes: 3 where it runs with them, else those of its first convolution.
 
     What else ails a network is told when it is run for its outputs (`_failure`).
     """
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            network(torch.zeros(1, channels, *size))
-    except Exception:  # whatever a network's forward raises
-        return False
-    return True
+    convolution = next((part for part in network.modules() if isinstance(part, nn.Conv2d)), None)
+    if convolution is None or convolution.in_channels == 3:
+        return 3
+    runs = (channels for channels in (3, convolution.in_channels) if runs_without_numbers(network, (channels, *size)))
+    return next(runs, 3)
 
 
 def _map_shape(tensor: torch.Tensor) -> tuple[int, int, int] | None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from fleetpose.errors import UsageError, unknown_name
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, complete, described_size
+from models.zoo.input_sizes import with_sides
 from models.zoo.outputs import input_channels, look_at_outputs
 from models.zoo.spec import ModelSpec
 from models.zoo.user_modules import import_user_module
@@ -48,7 +49,8 @@ def factory_spec(name: str) -> ModelSpec:
     size = described_size(said, name) or DEFAULT_SIZE
     channels = said.get("channels") or input_channels(network, size)
     outputs = look_at_outputs(network, size, name, channels)
-    return complete(name, factory, said, size, outputs, own_weights=True, channels=channels)
+    spec = complete(name, factory, said, size, outputs, own_weights=True, channels=channels)
+    return with_sides(spec, network)
 
 
 def _factory(target: Any, name: str) -> Callable[..., nn.Module]:
@@ -92,11 +94,13 @@ def _program_spec(path: str, _changed: int) -> ModelSpec:
     if program.fixed and size != program.size:
         height, width = program.size
         raise UsageError(f"{path} says another size than the {height}x{width} it was exported for")
-    outputs = look_at_outputs(program.network(), size, path, program.channels)
+    network = program.network()
+    outputs = look_at_outputs(network, size, path, program.channels)
 
     def make(**_parameters: Any) -> nn.Module:
         return read_program(path).network()
 
-    return complete(
+    spec = complete(
         path, make, said, size, outputs, own_weights=True, fixed_size=program.fixed, channels=program.channels
     )
+    return with_sides(spec, network)

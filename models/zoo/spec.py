@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ class ModelSpec:
         size: default input (height, width) in pixels.
         outputs: names of the network's outputs, in order.
         stride: input pixels per output cell.
+        multiple: inputs' heights and widths are multiples of it and of `stride`; 1: of the stride alone.
         summary: one line for people.
         family: models of one family have one factory and differ in `parameters`.
         blocks: which modules make up which block; see models.zoo.blocks.
@@ -48,6 +50,7 @@ class ModelSpec:
     size: tuple[int, int] = (368, 368)
     outputs: tuple[str, ...] = ("heatmaps", "pafs")
     stride: int = 8
+    multiple: int = 1
     summary: str = ""
     family: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -70,6 +73,11 @@ class ModelSpec:
     def input_shape(self, size: tuple[int, int] | None = None) -> Shape:
         """(channels, height, width) of the input at a size (default: the spec's own)."""
         return (self.channels, *(size or self.size))
+
+    @property
+    def side_step(self) -> int:
+        """What heights and widths of inputs are multiples of."""
+        return math.lcm(self.stride, self.multiple)
 
     def block(self, module: str) -> str:
         """The block a layer belongs to, from the path of the module it came from (Layer.module)."""

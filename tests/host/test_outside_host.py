@@ -93,7 +93,7 @@ def test_a_program_serves_the_size_it_was_exported_for(model, host, capsys):
         pytest.skip("a module takes every size")
     argv = ["--model", model, "--device", "host", "--size", "32x64", "-o", "own.so"]
     assert cli.run(build.main, build.make_parser(), argv) == 2
-    assert "own.pt2 was exported for 32x48 only" in capsys.readouterr().err
+    assert "own.pt2 takes 32x48 only" in capsys.readouterr().err
 
 
 def test_nested_outputs_views_constants_and_a_cut_reach_the_artifact(host, capsys, tmp_path, monkeypatch, caplog):

@@ -190,7 +190,7 @@ def test_train_command_names_a_photograph_that_breaks_later(tmp_path, capsys, wo
     ("more", "message"),
     [
         (["--steps", 0], "steps must be a positive number, got 0"),
-        (["--steps", 1, "--crop", 60], "--crop 60 is no multiple of the network's stride, 8"),
+        (["--steps", 1, "--crop", 60], "--crop 60 is no multiple of 8"),
         (["--steps", 1, "--teacher", "lwop"], "--teacher NAME and --teacher-weights FILE go together"),
         (["--steps", 1, "--scale", 2, 1], "scale must be two positive numbers"),
         (["--steps", 1, "--ema", 1], "ema must be below 1"),

@@ -7,6 +7,7 @@ drawn for p. Nothing else is random: not the process that prepares it, nor what 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -58,14 +59,22 @@ class Views(Dataset):
         settings: crop, augmentation and seed.
         stride: of the network's maps.
         padding: colour outside photographs, BGR.
+        step: what the sides of views are multiples of; 1: of `stride`.
     """
 
     def __init__(
-        self, photographs: Photographs, settings: TrainSettings, stride: int, padding: tuple[float, float, float]
+        self,
+        photographs: Photographs,
+        settings: TrainSettings,
+        stride: int,
+        padding: tuple[float, float, float],
+        step: int = 1,
     ) -> None:
+        self.step = math.lcm(stride, step)
         for flag, side in (("--crop", settings.crop), ("--first-crop", settings.first_crop)):
-            if side is not None and side % stride:
-                raise UsageError(f"{flag} {side} is no multiple of the network's stride, {stride}")
+            if side is not None and side % self.step:
+                what = "the network's stride" if self.step == stride else "what its sides have to be"
+                raise UsageError(f"{flag} {side} is no multiple of {what}, {self.step}")
         self.photographs, self.settings, self.stride, self.padding = photographs, settings, stride, padding
         self._epoch, self._shuffled = -1, np.zeros(0, np.intp)
 
@@ -113,7 +122,7 @@ def _keys(
     """What to show in each step from `first` on, without end: this process's share of the batch."""
     batch = views.settings.batch
     for step in itertools.count(first):
-        side = views.settings.side(progress_at(step), views.stride)
+        side = views.settings.side(progress_at(step), views.step)
         yield [(position, side) for position in range(step * batch + rank, (step + 1) * batch, processes)]
 
 
