@@ -73,8 +73,7 @@ class Views(Dataset):
         self.step = math.lcm(stride, step)
         for flag, side in (("--crop", settings.crop), ("--first-crop", settings.first_crop)):
             if side is not None and side % self.step:
-                what = "the network's stride" if self.step == stride else "what its sides have to be"
-                raise UsageError(f"{flag} {side} is no multiple of {what}, {self.step}")
+                raise UsageError(f"{flag} {side} is no multiple of {self.step}, as sides of the network's input are")
         self.photographs, self.settings, self.stride, self.padding = photographs, settings, stride, padding
         self._epoch, self._shuffled = -1, np.zeros(0, np.intp)
 
