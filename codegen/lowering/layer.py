@@ -117,7 +117,8 @@ class LoadedLayer:
 
     def _upload(self, array: np.ndarray, texture: bool = False) -> Any:
         scope = TEXTURE_SCOPE if texture else None
-        return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device, mem_scope=scope)
+        with self.session.guard("sending a layer's tensors"):
+            return tvm.runtime.tensor(np.ascontiguousarray(array), self.session.device, mem_scope=scope)
 
     def arguments(self, inputs: Sequence[np.ndarray]) -> list:
         """Device tensors for a call: `inputs` (C, H, W) packed into planes, constants, and an output full of NaN.

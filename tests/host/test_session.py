@@ -11,11 +11,13 @@ import psutil
 import pytest
 import tvm
 
+from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from devices import DeviceInfo, open_device
 from devices.diagnosis import small_kernel
 from devices.rpc import tracker
 from devices.rpc.loopback import Loopback
 from fleetpose.errors import DeviceUnreachable, UsageError
+from latency.profiling.reference_kernel import REFERENCE
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,17 @@ def test_a_server_killed_in_mid_session_is_device_unreachable(kernel_path):
     with pytest.raises(DeviceUnreachable, match="went away while running") as caught:
         use_after_kill(kernel_path)
     assert caught.value.exit_status == 3
+
+
+def test_a_server_killed_while_a_layers_tensors_are_sent_is_device_unreachable():
+    """As when the reference kernel is loaded anew: nothing of TVM's own errors comes through."""
+    workload = standalone_planes(REFERENCE, 4)
+    inputs, weights = random_operands(REFERENCE, 0)
+    with open_device("host") as opened:
+        loaded = LoadedLayer(compile_layer(workload, weights, opened.profile), opened)
+        session_process(opened).kill()
+        with pytest.raises(DeviceUnreachable, match="sending a layer's tensors"):
+            loaded.arguments(inputs)
 
 
 def test_session_reconnects_after_a_crash(kernel_path):
