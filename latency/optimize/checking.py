@@ -32,6 +32,7 @@ from latency.optimize.job import (
 )
 from latency.profiling.network_timing import EXTEND, LOADS, SAMPLES_PER_ROUND
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
+from models.pose.decoding.decoders import NO_DECODER
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
 
@@ -86,7 +87,7 @@ def why_no_people(job: Job, image: Path | None) -> str:
     try:
         check_pose(Artifact(job.path(SPARSE_SO), job.lease.session).manifest)
     except UsageError:
-        return "no people: its outputs are not those of a pose network"
+        return f"no people: {NO_DECODER}"
     return "" if image is not None else "no people: there is no photograph; give --image"
 
 

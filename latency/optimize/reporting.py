@@ -60,6 +60,7 @@ def gather_result(job: Job) -> dict[str, Any]:
         "format": FORMAT,
         "model": request.model,
         "weights": None if request.weights is None else str(request.weights),
+        "own_weights": request.weights is None and request.spec.own_weights,
         "size": list(request.input_size),
         "device": device_facts(job),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

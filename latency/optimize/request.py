@@ -37,7 +37,7 @@ class Request:
     Attributes:
         model: a registered name, or a replaced network's .json.
         folder: everything is written there.
-        weights: file; None is random weights, for times only.
+        weights: file; None is what a network of your own brings, else random weights, for times only.
         goal: of the plan; an empty one decides every layer for itself.
         size: height and width.
         sparsities: that layers may have; (): a set for each.
@@ -49,7 +49,11 @@ class Request:
 
     model: str
     folder: Path
-    weights: Path | None = option(None, "weights file (default: random weights, for times only)", metavar="FILE")
+    weights: Path | None = option(
+        None,
+        "weights file (default: a network's own, else random, for times only)",
+        metavar="FILE",
+    )
     goal: Goal = ANY_GAIN
     size: tuple[int, int] | None = option(
         None, "input to serve (default: the model's own)", type=image_size, metavar="HxW"

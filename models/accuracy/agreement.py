@@ -26,7 +26,7 @@ from models.accuracy.bootstrap import bootstrap_ap
 from models.accuracy.divergence import OutputDivergence
 from models.accuracy.oks import Evaluation, judge_entries
 from models.accuracy.protocol import fit_free, maps_of
-from models.pose.decoding.decoders import Decoder, decoder_for
+from models.pose.decoding.decoders import NO_DECODER, Decoder, decoder_for
 from models.pose.person import Person
 from models.preprocess import fit, read_image
 from models.zoo.spec import ModelSpec
@@ -74,7 +74,7 @@ class Agreement:
     def why_none(self) -> str | None:
         """Why there is no agreement; None where there is one."""
         if self.evaluation is None:
-            return "not defined: no decoder makes people of the outputs"
+            return f"not defined: {NO_DECODER}"
         if self.value is None:
             return f"not defined: the dense network is sure of nobody in {_photographs(self.photographs)}"
         return None

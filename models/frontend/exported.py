@@ -33,6 +33,8 @@ from models.frontend.views.reading import PASSING, ViewReader
 from models.frontend.windows.pads import PADS
 from models.graph.layer import Shape
 
+#: the mend for a module of several inputs
+ONE_INPUT = "wrap it in a module whose forward takes the picture alone and passes the others as constants"
 #: operators that make no other numbers than they read, so that bytes stay bytes
 KEEPING = frozenset({*VIEWS, *PASSING, *PADS, "cat", "concat", "concatenate", "stack"})
 
@@ -82,7 +84,7 @@ class ProgramReader:
         results = ReturnedResults(self.values, source, self.views.placing, self._call)
         results.read(returned, bases, ended)
         if not results.tensors and not self.gather:
-            raise UsageError("no output of the module depends on the input")
+            raise UsageError("no output of the module depends on the input; return what is computed from the picture")
         self.results = results.nodes
         return Network(source, self.shapes[source], results.tensors, self.drafts, results.answer)
 
@@ -102,7 +104,7 @@ class ProgramReader:
                     if spec.kind is InputKind.PARAMETER:
                         self.parameters[node] = spec.target
         if len(sources) != 1 or sources[0] is None:
-            raise UsageError(f"the module takes {len(sources)} inputs; exactly one tensor is supported")
+            raise UsageError(f"the module takes {len(sources)} inputs; exactly one tensor is supported; {ONE_INPUT}")
         source = sources[0]
         self.values[source] = source.name
         self.shapes[source.name] = shape_of(source, "the input")

@@ -17,8 +17,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fleetpose.errors import UsageError, first_line
+from models.frontend.exported import ONE_INPUT
 from models.frontend.results.cuts import INDEXED_POOLS, picks_by_value
 from models.frontend.results.nesting import name_leaves
+from models.frontend.results.returned import RETURNED
 from models.frontend.trace import trace
 from models.graph.layer import Shape
 from models.zoo.described import ATTRIBUTE, Output, Outputs
@@ -32,6 +34,10 @@ _SIZE_TROUBLE = re.compile(
     r"|output size is too small|input image size",
     re.IGNORECASE,
 )
+
+
+#: what Python says where a forward takes more than the picture
+_MORE_INPUTS = re.compile(r"forward\(\) missing \d+ required")
 
 
 class _DataWatch(TorchDispatchMode):
@@ -67,7 +73,7 @@ def look_at_outputs(network: nn.Module, size: tuple[int, int], name: str, channe
         return cut
     tensors = {key: leaf for key, leaf in leaves.items() if isinstance(leaf, torch.Tensor)}
     if not tensors:
-        raise UsageError(f"{name} returns no tensor")
+        raise UsageError(f"{name} returns no tensor; {RETURNED}")
     seen = Outputs(tuple(Output(key, _map_shape(leaf)) for key, leaf in tensors.items()))
     if not watch.seen and all(output.shape for output in seen.entries):
         return seen
@@ -117,6 +123,8 @@ def _failure(name: str, shape: Shape, error: Exception) -> UsageError:
     where = lines[-1] if lines else ""
     why = first_line(error, 200)
     if not _SIZE_TROUBLE.search(why):
-        return UsageError(f"{name} fails on a picture of {shape[0]} channels{where}: {type(error).__name__}: {why}")
+        mend = f"; {ONE_INPUT}" if _MORE_INPUTS.search(why) else ""
+        said = f"{type(error).__name__}: {why}{mend}"
+        return UsageError(f"{name} fails on a picture of {shape[0]} channels{where}: {said}")
     hint = f"say its size by the attribute {ATTRIBUTE} = {{'size': (H, W)}}"
     return UsageError(f"{name} does not run on 1 x {shape[0]} x {shape[1]} x {shape[2]}{where}: {why}; {hint}")

@@ -80,6 +80,10 @@ SOURCE = """
         def forward(self, x, y):
             return super().forward(x + y)
 
+    class Silent(Net):
+        def forward(self, x):
+            self.stem(x)
+
     class Other(Net):
         def forward(self, x):
             return {"maps": self.stem(x), "kind": object()}
@@ -196,6 +200,8 @@ def test_model_spec_reads_a_description_and_keys_of_the_outputs(folder, caplog):
         ("own_net:wide", "own_net:wide fails on a picture of 3 channels: RuntimeError: Given groups=1, weight"),
         ("own_net:Sized", "own_net:Sized does not run on 1 x 3 x 368 x 368 (own_net.py:"),
         ("own_net:Two", "own_net:Two fails on a picture of 3 channels: TypeError: Two.forward() missing 1 required"),
+        ("own_net:Two", "wrap it in a module whose forward takes the picture alone and passes the others as constants"),
+        ("own_net:Silent", "own_net:Silent returns no tensor; return tensors, in tuples, lists, dictionaries or"),
         ("own_net:Other", "output 'kind' is a object; return tensors, in tuples, lists, dictionaries or dataclasses"),
         ("own_net:misspelt", "did you mean 'stride'?"),
         ("own_net:miscounted", "2 different names are wanted, got heatmaps"),

@@ -347,8 +347,8 @@ REFUSED = {
         r"'tan' in the root module \(small_network.py:\d+\): it is not supported, and has no fallback; write it with",
     ),
     "in a module": (lambda s, x: s.inner(x), r"operator 'tan' in module 'inner'"),
-    "constant output": (lambda s, x: s.c.weight, "no output of the module depends on the input"),
-    "number output": (lambda s, x: 3, "the module returns no tensor"),
+    "constant output": (lambda s, x: s.c.weight, "no output of the module depends on the input; return what"),
+    "number output": (lambda s, x: 3, "the module returns no tensor; return tensors, in tuples, lists, dict"),
     "other output": (lambda s, x: [s.c(x), {"kind": object()}], "output 'output_1.kind' is a object; return tensors"),
     "control flow": (lambda s, x: x if x.sum() > 0 else s.c(x), "torch.export cannot trace Fn at"),
     "broken": (lambda s, x: s.c(torch.cat([x, x], 1)), "torch.export cannot trace Fn at"),
@@ -364,8 +364,11 @@ def test_what_no_layer_expresses_is_refused_by_name(function, message):
 
 
 def test_programs_of_another_form_are_refused():
+    two = torch.export.export(Fn(lambda s, x: s.c(x[0] + x[1]), c=conv()), ([torch.zeros(1, 4, 5, 5)] * 2,))
+    with pytest.raises(UsageError, match="takes 2 inputs; exactly one tensor is supported; wrap it in a module whose"):
+        trace(two)
     batch = torch.export.export(conv(), (torch.zeros(2, 4, 5, 5),))
-    with pytest.raises(UsageError, match="the input has batch 2; only batch 1"):
+    with pytest.raises(UsageError, match=r"the input has batch 2; only batch 1 is supported; export it with one pic"):
         trace(batch)
     size = torch.export.Dim("size", min=4, max=64)
     dynamic = torch.export.export(conv(), (torch.zeros(1, 4, 8, 8),), dynamic_shapes=({2: size},))

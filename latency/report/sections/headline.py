@@ -30,8 +30,7 @@ def headline_of(result: Values) -> Headline:
     """The headline of a result."""
     headline, device = result["headline"], result["device"]
     goal, reached = goal_text(result)
-    weights = Path(result["weights"]).name if result.get("weights") else "random weights"
-    above = f"{result['model']} at {shape(result.get('size'))}, batch 1, {weights}"
+    above = f"{result['model']} at {shape(result.get('size'))}, batch 1, {_weights(result)}"
     return Headline(
         above=above,
         value=_value(headline),
@@ -44,6 +43,12 @@ def headline_of(result: Values) -> Headline:
         cost=cost_text(headline),
         tone=headline_tone(headline),
     )
+
+
+def _weights(result: Values) -> str:
+    if result.get("weights"):
+        return Path(result["weights"]).name
+    return "its own weights" if result.get("own_weights") else "random weights"
 
 
 def _value(headline: Values) -> str:
@@ -75,7 +80,7 @@ def device_note(device: Values) -> str:
     name = join_texts(str(device.get("name") or "unnamed device"), platform, "" if driver in platform else driver)
     if device.get("host"):
         return (
-            f"Device: {name}. This is the CPU of the machine that optimized, through OpenCL (PoCL). It is not a phone, "
+            f"Device: {name}. This is the CPU of the machine that optimized, through OpenCL. It is not a phone, "
             f"and its times say nothing about one."
         )
     return f"Device: {name}, over RPC."
@@ -127,7 +132,7 @@ def _facts(result: Values) -> tuple[Fact, ...]:
         _latency(headline),
         *agreement_fact(headline),
         Fact("Predicted speed-up", times(headline.get("predicted_speedup")), bounds and f"interval {bounds}"),
-        ap_fact(headline, bool(result.get("weights"))),
+        ap_fact(headline, bool(result.get("weights") or result.get("own_weights"))),
         *loss_fact(headline),
         _kept_fact("Parameters", headline.get("params_dense"), headline.get("params_kept"), millions),
         _kept_fact("Multiply-adds", headline.get("macs_dense"), headline.get("macs_kept"), billions),

@@ -52,10 +52,13 @@ def shape_of(node: fx.Node, what: str) -> Shape:
     sizes = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
     if len(sizes) == 4 and sizes[0] == 1 and all(isinstance(size, int) for size in sizes):
         return int(sizes[1]), int(sizes[2]), int(sizes[3])
+    inside = node.op == "call_function"
     if len(sizes) == 4 and sizes[0] != 1:
-        why = f"{what} has batch {sizes[0]}; only batch 1 is supported"
+        mend = "keep the picture's axis the first, and of 1" if inside else "export it with one picture, (1, C, H, W)"
+        why = f"{what} has batch {sizes[0]}; only batch 1 is supported; {mend}"
     else:
-        why = f"{what} has shape {sizes}; only (1, C, H, W) of fixed size is supported"
-    if node.op == "call_function":
+        mend = "reshape it before" if inside else "export it with one picture of a fixed size"
+        why = f"{what} has shape {sizes}; only (1, C, H, W) of fixed size is supported; {mend}"
+    if inside:
         raise Refusal(operator_of(node) or str(node.target), origin_of(node), why)
     raise UsageError(why)

@@ -21,6 +21,9 @@ from models.frontend.views.placing import Placing, source_groups, usual_groups
 from models.frontend.views.view import TensorView
 from models.graph.answer import Answer, Cut, FixedOutput, View, ViewStep, apply_view
 
+#: what a module may return, for errors
+RETURNED = "return tensors, in tuples, lists, dictionaries or dataclasses"
+
 
 @dataclass
 class Unreadable:
@@ -43,7 +46,7 @@ def returned_values(program: ExportedProgram, nodes: Mapping[str, fx.Node]) -> d
         node = nodes.get(getattr(spec.arg, "name", ""))
         returned[name] = node if node is not None else getattr(spec.arg, "value", None)
     if not any(isinstance(value, fx.Node) for value in returned.values()):
-        raise UsageError("the module returns no tensor")
+        raise UsageError(f"the module returns no tensor; {RETURNED}")
     return returned
 
 

@@ -152,6 +152,10 @@ def decoder(name: str) -> Decoder:
         raise unknown_name("decoder", name, _DECODERS) from None
 
 
+#: why there are no people, for those who do not ask for a decoder
+NO_DECODER = 'no decoder reads outputs of these names; say what they are by "outputs" (docs/extending.md)'
+
+
 def decoder_for(outputs: Collection[str], decoding: Decoding | None = None) -> Decoder:
     """The decoder that reads outputs of these names, and does as `decoding` says.
 
