@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from latency.cost_model.predictor import Predictor
     from latency.dataset.read import Dataset
     from latency.network_model.calibrated_fit import fit_dataset
-    from latency.optimize.api import Result, optimize
+    from latency.optimize.api import FrontierResult, Result, optimize, optimize_frontier
     from latency.optimize.request import Request
     from latency.planning.planner import decide
     from models.frontend.trace import trace
@@ -41,6 +41,7 @@ HOMES = {
     "Artifact": "codegen.artifact.loaded",
     "BuildTarget": "codegen.building.target",
     "Dataset": "latency.dataset.read",
+    "FrontierResult": "latency.optimize.api",
     "Plan": "models.plans.plan",
     "Predictor": "latency.cost_model.predictor",
     "Request": "latency.optimize.request",
@@ -55,6 +56,7 @@ HOMES = {
     "model_spec": "models.resolve",
     "open_device": "devices.opening",
     "optimize": "latency.optimize.api",
+    "optimize_frontier": "latency.optimize.api",
     "prune": "models.prune.pruning",
     "register_model": "models.zoo.registry",
     "tasks_of": "codegen.tuning.tasks",
@@ -69,6 +71,7 @@ __all__ = [
     "Artifact",
     "BuildTarget",
     "Dataset",
+    "FrontierResult",
     "Plan",
     "Predictor",
     "Request",
@@ -83,6 +86,7 @@ __all__ = [
     "model_spec",
     "open_device",
     "optimize",
+    "optimize_frontier",
     "prune",
     "register_model",
     "tasks_of",

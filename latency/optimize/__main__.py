@@ -12,7 +12,8 @@ from fleetpose import cli
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.terminal import tint, verdict
 from latency.flags import add_sparsities
-from latency.optimize.api import Result, optimize
+from latency.optimize.api import Result, optimize, optimize_frontier
+from latency.optimize.frontier.gathering import suggested, table_rows
 from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
 from latency.planning.choosing import Goal
@@ -43,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     goal = parser.add_argument_group("the goal", "default: every layer is decided for itself")
     goals = goal.add_mutually_exclusive_group()
     add_flags(goals, Goal)
-    add_flags(goals, Request, ("plan",))
+    add_flags(goals, Request, ("plan", "frontier"))
     add_flags(goal, Request, ("sensitivity", "sensitivity_minutes"))
     add_sparsities(goal)
     photographs = ("data", "train", "photographs", "reconstruction", "val", "image")
@@ -58,6 +59,8 @@ def main(arguments: argparse.Namespace) -> int:
         Request, arguments, model=arguments.model, folder=arguments.out, goal=from_arguments(Goal, arguments),
         sparsities=read_sparsities(arguments.sparsity), host=arguments.host,
     )  # fmt: skip
+    if request.frontier:
+        return _run_frontier(arguments, request)
     result = optimize(None, arguments.device, request, profile=arguments.profile, force=arguments.force)
     if arguments.json:
         cli.print_json({**_files(result), "ok": result.ok, **result.facts})
@@ -66,6 +69,21 @@ def main(arguments: argparse.Namespace) -> int:
     if not result.ok:
         said = "an artifact does not give what torch gives; see verify.json"
         print(verdict(said, False, sys.stderr), file=sys.stderr)
+    return 0 if result.ok else 1
+
+
+def _run_frontier(arguments: argparse.Namespace, request: Request) -> int:
+    """Several plans in place of one."""
+    result = optimize_frontier(None, arguments.device, request, profile=arguments.profile, force=arguments.force)
+    if arguments.json:
+        cli.print_json({"folder": str(result.folder), "ok": result.ok, **result.facts})
+        return 0 if result.ok else 1
+    cli.print_table(("stage", "result"), [(name, said) for name, said, _ in result.stages])
+    print()
+    header, *rows = table_rows(result.facts, result.points)
+    cli.print_table(header, rows)
+    print(f"\n{suggested(result.facts, result.points)}")
+    print(f"each plan's artifact and report in its folder of {result.folder}; picture: {result.picture}")
     return 0 if result.ok else 1
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devices.opening import check_runs_kernels, open_device
 from devices.session import Session
+from fleetpose.codec import decode
 from fleetpose.errors import UsageError
 from fleetpose.files import read_json
 from latency.optimize.flow import run
+from latency.optimize.frontier.curve import FrontierPoint
+from latency.optimize.frontier.gathering import FRONTIER, PICTURE, relative
 from latency.optimize.job import PRUNED, RESULT, SPARSE_SO, Job, Lease
 from latency.optimize.request import Request
 from latency.optimize.state import State, lock
@@ -79,6 +83,72 @@ def optimize(
         DeviceUnreachable: the device is gone.
         KeyboardInterrupt: SIGINT or SIGTERM came.
     """
+    if request.frontier:
+        raise UsageError("a request with a frontier is one of optimize_frontier")
+    with _opened(network, device, request, profile, force) as (job, state):
+        return _result(job, run(job, state))
+
+
+@dataclass(frozen=True)
+class FrontierResult:
+    """What came of a frontier.
+
+    Attributes:
+        folder: of all files; each plan's are in a folder of its own below it.
+        points: the dense network, then every plan, the mildest first; artifacts are paths.
+        plans: what came of each plan, by speed-up.
+        facts: the content of frontier.json.
+        stages: (name, result in words, seconds) of each.
+    """
+
+    folder: Path
+    points: tuple[FrontierPoint, ...]
+    plans: dict[float, Result]
+    facts: dict[str, Any]
+    stages: tuple[tuple[str, str, float], ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all artifacts give what torch gives."""
+        return all(point.ok for point in self.points)
+
+    @property
+    def picture(self) -> Path:
+        """Time against what is kept."""
+        return self.folder / PICTURE
+
+
+def optimize_frontier(
+    network: nn.Module | None,
+    device: Session | str,
+    request: Request,
+    *,
+    profile: str | None = None,
+    force: bool = False,
+) -> FrontierResult:
+    """Make several plans of a network, from little faster to much, and compare all of them in one run.
+
+    Layers are timed and their sensitivity is measured once; each plan is pruned, built and checked in a folder of its
+    own. The same call resumes a frontier that was interrupted. Arguments and errors are those of `optimize`;
+    `request.frontier` says the speed-ups.
+    """
+    if not request.frontier:
+        raise UsageError("a frontier needs speed-ups: Request(frontier=(1.25, 1.5, 2.0))")
+    from latency.optimize.frontier.running import run_frontier
+
+    with _opened(network, device, request, profile, force) as (job, state):
+        rows, jobs = run_frontier(job, state)
+        facts = read_json(job.path(FRONTIER), "frontier")
+        points = decode(list[FrontierPoint], facts["points"], str(job.path(FRONTIER)))
+        plans = {value: _result(point, point.stages) for value, point in jobs.items()}
+        return FrontierResult(request.folder, tuple(relative(points, request.folder)), plans, facts, tuple(rows))
+
+
+@contextmanager
+def _opened(
+    network: nn.Module | None, device: Session | str, request: Request, profile: str | None, force: bool
+) -> Iterator[tuple[Job, State]]:
+    """A checked request at work on a device, its folder held."""
     check_runs_kernels(device)
     if network is not None:
         _check_network(network, request)
@@ -90,8 +160,7 @@ def optimize(
             if network is not None:
                 save_weights(network, request.folder / GIVEN, force=True)
                 request = replace(request, weights=request.folder / GIVEN)
-            job = Job(request, lease)
-            return _result(job, run(job, state))
+            yield Job(request, lease), state
     finally:
         lease.give_back()
 

@@ -18,7 +18,7 @@ from devices.timing.interleaved import Interleaved, measure_reloaded
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
 from fleetpose.errors import FleetposeError, UsageError
-from fleetpose.files import write_json
+from fleetpose.files import read_json, write_json
 from fleetpose.progress import Report
 from latency.optimize.job import (
     COMPARED,
@@ -44,14 +44,31 @@ ARTIFACTS = {"dense": DENSE_SO, "sparse": SPARSE_SO}
 
 def verify_artifacts(job: Job, report: Report) -> str:
     """Both artifacts against float64 PyTorch, each with the weights it was built from."""
-    verdicts: dict[str, Any] = {}
-    for name, file in ARTIFACTS.items():
-        weights = job.request.weights if name == "dense" else job.path(PRUNED)
-        artifact = Artifact(job.path(file), job.lease.session)
-        verdicts[name] = verify(artifact, weights, seed=job.request.seed, report=report)
+    return _keep_verdicts(job, {name: _verify(job, name, report) for name in ARTIFACTS})
+
+
+def verify_dense(job: Job, report: Report) -> str:
+    """The dense artifact alone, whose verdict the points of a frontier share."""
+    return _keep_verdicts(job, {"dense": _verify(job, "dense", report)})
+
+
+def verify_planned(job: Job, report: Report) -> str:
+    """The planned artifact of a point of a frontier, beside the verdict of the dense one."""
+    assert job.shared is not None
+    dense = read_json(job.shared / VERIFIED, "verification")["dense"]
+    return _keep_verdicts(job, {"dense": dense, "sparse": _verify(job, "sparse", report)})
+
+
+def _verify(job: Job, name: str, report: Report) -> dict[str, Any]:
+    weights = job.request.weights if name == "dense" else job.path(PRUNED)
+    artifact = Artifact(job.path(ARTIFACTS[name]), job.lease.session)
+    return verify(artifact, weights, seed=job.request.seed, report=report)
+
+
+def _keep_verdicts(job: Job, verdicts: dict[str, Any]) -> str:
+    worst = {name: verdict["max_abs_error"] for name, verdict in verdicts.items()}
     verdicts["ok"] = all(verdict["ok"] for verdict in verdicts.values())
     write_json(job.path(VERIFIED), verdicts, force=True)
-    worst = {name: verdicts[name]["max_abs_error"] for name in ARTIFACTS}
     text = ", ".join(f"{name} {'not finite' if error is None else f'{error:.1e}'}" for name, error in worst.items())
     return ("" if verdicts["ok"] else "FAILED: ") + f"largest error against float64 torch: {text}"
 
@@ -106,22 +123,32 @@ def compare(job: Job, report: Report) -> str:
     session = job.lease.session
     artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
-    result = _in_turn(job, artifacts, tensor)
-    ratio = result.ratios["sparse"]
-    times = {name: _times(result.measurements[name]) for name in ARTIFACTS}
-    speedup = {"median": ratio.median, "low": ratio.low, "high": ratio.high, "rounds": list(ratio.rounds)}
-    conditions = result.measurements["dense"].before
-    dense, sparse = (times[name]["ms"] for name in ARTIFACTS)
-    reference_ms = dense / result.ratios[REFERENCE_NAME].median
-    facts = {**times, "speedup": speedup, "conditions": conditions, "reference_ms": reference_ms}
+    facts = comparison_facts(time_in_turn(job, artifacts, tensor), "sparse")
     report("where the time goes")
-    facts.update(_breakdowns(job, artifacts, tensor, {name: times[name]["ms"] for name in ARTIFACTS}))
+    facts.update(breakdowns(job, artifacts, tensor, {name: facts[name]["ms"] for name in ARTIFACTS}))
     write_json(job.path(COMPARED), facts, force=True)
-    return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {ratio.median:.2f} times as fast"
+    return comparison_text(facts)
 
 
-def _in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray) -> Interleaved:
-    """Both of ARTIFACTS on `tensor` and the reference kernel, whose samples are as long as those of the dense one."""
+def comparison_facts(result: Interleaved, planned: str) -> dict[str, Any]:
+    """What compare.json says of times: the dense network's, a planned one's, and how many times as fast that is."""
+    ratio, dense = result.ratios[planned], _times(result.measurements["dense"])
+    speedup = {"median": ratio.median, "low": ratio.low, "high": ratio.high, "rounds": list(ratio.rounds)}
+    return {
+        "dense": dense, "sparse": _times(result.measurements[planned]), "speedup": speedup,
+        "conditions": result.measurements["dense"].before,
+        "reference_ms": dense["ms"] / result.ratios[REFERENCE_NAME].median,
+    }  # fmt: skip
+
+
+def comparison_text(facts: Mapping[str, Any]) -> str:
+    """The same in words."""
+    dense, sparse = (facts[name]["ms"] for name in ARTIFACTS)
+    return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {facts['speedup']['median']:.2f} times as fast"
+
+
+def time_in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray) -> Interleaved:
+    """Artifacts on `tensor`, "dense" first, and the reference kernel, whose samples are as long as the dense one's."""
     session, settings, rounds = job.lease.session, job.settings, SAMPLES_PER_ROUND * job.request.rounds
     reference = ReferenceKernel(session, settings.patience, host=job.host)
 
@@ -139,11 +166,11 @@ def _in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray) ->
     )  # fmt: skip
     for name, measurement in result.measurements.items():
         if not measurement.ok:
-            raise FleetposeError(f"timing {ARTIFACTS.get(name, 'the reference kernel')} failed: {measurement.error}")
+            raise FleetposeError(f"timing {ARTIFACTS.get(name, name)} failed: {measurement.error}")
     return result
 
 
-def _breakdowns(
+def breakdowns(
     job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray, wall_ms: Mapping[str, float]
 ) -> dict[str, Any]:
     """Where the time of both goes, in one interleaved run: layers' kernels, and the parts of the wall times given.

@@ -22,6 +22,9 @@ from latency.optimize.job import Job
 from latency.optimize.request import BUDGETED, Request
 from latency.optimize.state import State, digest_of, folder_digest
 
+#: (name, result in words, seconds) of a stage
+StageRow = tuple[str, str, float]
+
 
 @dataclass(frozen=True)
 class FlowStage:
@@ -56,12 +59,13 @@ STAGES = (
     FlowStage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",), usual_secs=15),
     FlowStage(
         "sensitivity", sensing.measure_sensitivity, (files.PREDICTOR, files.TUNED, files.RECORDS), (files.SENSITIVITY,),
-        ("goal", "plan", "sparsities", "sensitivity", "weights", "data", "seed", "budget"), usual_secs=120,
+        ("goal", "frontier", "plan", "sparsities", "sensitivity", "weights", "data", "seed", "budget"), usual_secs=120,
     ),
     FlowStage(
         "losses", loss_calibration.calibrate_losses,
         (files.PREDICTOR, files.TUNED, files.RECORDS, files.SENSITIVITY), (files.LOSSES,),
-        ("goal", "plan", "sparsities", "weights", "data", "photographs", "reconstruction", "val", "seed", "budget"),
+        ("goal", "frontier", "plan", "sparsities", "weights", "data", "photographs", "reconstruction", "val", "seed",
+         "budget"),
         usual_secs=120,
     ),
     FlowStage(
@@ -87,21 +91,21 @@ STAGES = (
 )  # fmt: skip
 
 
-def run(job: Job, state: State) -> list[tuple[str, str, float]]:
+def run(job: Job, state: State) -> list[StageRow]:
     """Every stage that is not done: (name, result in words, seconds) of all.
 
     Raises:
         KeyboardInterrupt: SIGINT or SIGTERM came; what is done is kept, and a line says how to go on.
         DeviceUnreachable: with the same line.
     """
-    rows: list[tuple[str, str, float]] = []
+    rows: list[StageRow] = []
     outlook = StageOutlook(expected_secs(job.request, state), set(BUDGETED))
     with treat_sigterm_as_interrupt(), status("optimizing", outlook) as progress:
         for number, stage in enumerate(STAGES, 1):
             where = f"stage {number} of {len(STAGES)}, {stage.name}"
             progress.turn_to(where)
             try:
-                rows.append(_stage(job, state, stage, progress, rows))
+                rows.append(run_stage(job, state, stage, progress, rows))
             except KeyboardInterrupt:
                 progress.say(f"interrupted at {where}; the same command goes on from here")
                 raise
@@ -133,22 +137,33 @@ def expected_secs(request: Request, state: State) -> dict[str, float]:
     return secs
 
 
-def _stage(
-    job: Job, state: State, stage: FlowStage, progress: Progress, rows: Sequence[tuple[str, str, float]]
-) -> tuple[str, str, float]:
-    where, outlook = progress.title, progress.outlook
+def run_stage(
+    job: Job,
+    state: State,
+    stage: FlowStage,
+    progress: Progress,
+    rows: Sequence[StageRow],
+    label: str | None = None,
+) -> StageRow:
+    """One stage, or what is known of it where it is done.
+
+    Args:
+        rows: of the stages before it.
+        label: what the outlook of the progress calls it (default: its name).
+    """
+    where, outlook, label = progress.title, progress.outlook, label or stage.name
     assert outlook is not None
     digest = digest_of(inputs_of(job, stage))
     entry = None if stage.always else state.done(stage.name, digest)
     if entry is not None:
-        outlook.skip(stage.name)
+        outlook.skip(label)
         progress.say(f"{where}: done before: {entry.said}")
         return stage.name, entry.said, entry.secs
     earlier = state.secs_spent(stage.name, digest)
     budget = job.request.secs(stage.name) if stage.name in BUDGETED and stage.name != "prune" else None
     started = time.monotonic() - earlier
     job.deadline, job.stages = None if budget is None else started + budget, list(rows)
-    outlook.begin(stage.name, earlier)
+    outlook.begin(label, earlier)
     try:
         said = stage.work(job, _report(progress, started, budget))
     except BaseException:

@@ -31,6 +31,8 @@ TUNED, RECORDS, PREDICTOR, FITTED, PLAN = "tuned.jsonl", "timings.jsonl", "model
 PRUNED, DENSE_SO, SPARSE_SO = "pruned.safetensors", "dense.so", "pose.so"
 VERIFIED, PEOPLE, RUN, COMPARED, ACCURACY = "verify.json", "people.png", "run.json", "compare.json", "accuracy.json"
 RESULT, SENSITIVITY, LOSSES = "result.json", "sensitivity.json", "losses.json"
+#: files of the folder of a frontier that its points share
+SHARED = (TUNED, RECORDS, PREDICTOR, FITTED, SENSITIVITY, LOSSES, DENSE_SO)
 
 
 class Lease:
@@ -70,17 +72,22 @@ class Job:
         lease: the device.
         deadline: of the stage at hand, on `time.monotonic`; None: it has no end.
         stages: (name, result in words, seconds) of the stages before it.
+        shared: the folder that has the files SHARED, of a point of a frontier; None: its own.
+        dense_evaluations: of the dense network by COCO folder, so that points of a frontier evaluate it once.
     """
 
     request: Request
     lease: Lease
     deadline: float | None = None
     stages: list[tuple[str, str, float]] = field(default_factory=list)
+    shared: Path | None = None
+    dense_evaluations: dict[Path, Any] = field(default_factory=dict)
     _recipe: tuple[str, Recipe] | None = None
 
     def path(self, name: str) -> Path:
-        """A file of the folder."""
-        return self.request.folder / name
+        """A file of the folder, or of the one that is shared."""
+        folder = self.shared if self.shared is not None and name in SHARED else self.request.folder
+        return folder / name
 
     @cached_property
     def device(self) -> dict[str, Any]:

@@ -66,7 +66,9 @@ def _judge_ap(job: Job, networks: dict[str, nn.Module], val: Path, report: Repor
         def step(done: int, total: int, name: str = name, number: int = number) -> None:
             report(f"{name}, photograph {done} of {total}", number * total + done, 2 * total)
 
-        evaluations[name] = evaluate_network(network, job.request.spec, val, step)
+        known = job.dense_evaluations.get(val) if name == "dense" else None
+        evaluations[name] = known or evaluate_network(network, job.request.spec, val, step)
+    job.dense_evaluations[val] = evaluations["dense"]
     dense, sparse = evaluations["dense"], evaluations["sparse"]
     counted = any(image.truths for image in sparse.per_image)
     interval = list(bootstrap_ap(sparse, dense, seed=job.request.seed)) if counted else None

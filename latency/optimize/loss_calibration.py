@@ -71,7 +71,7 @@ class EvaluatedPlan:
 def calibrate_losses(job: Job, report: Report) -> str:
     """The file of what evaluated plans lost."""
     losses, why = losses_for(job), ""
-    limit, by_loss = job.request.secs("losses"), any(goal.max_loss is not None for goal in goals_of(job))
+    limit, by_loss = job.request.secs("losses"), job.request.goal.max_loss is not None
     if not isinstance(losses, MeasuredLosses):
         why = "losses are not of measured divergence"
     elif limit is not None and limit < LEAST_SECS and not by_loss:
@@ -137,7 +137,7 @@ def _evaluate(job: Job, losses: MeasuredLosses, judge: LossJudge, report: Report
     with ResponseJournal(path, identity) as journal:
         maker, slowest = _PlanMaker(job), 0.0
         for number, part in enumerate(PARTS):
-            budget = part * _reference(network, goals_of(job), plans, losses, judge)
+            budget = part * _reference(network, goals_of(job, network), plans, losses, judge)
             sparsities = _sparsities(network, Goal(max_loss=budget))
             key = digest_of(sparsities)
             if not sparsities or any(plan.sparsities == sparsities for plan in plans):

@@ -45,13 +45,27 @@ def prune_weights(job: Job, report: Report) -> str:
 
 def build_artifacts(job: Job, report: Report) -> str:
     """The dense and the planned network for the device, by the tuned data of the folder."""
-    request, about = job.request, {name: job.device[name] for name in encode(DeviceInfo(""))}
-    target = BuildTarget(job.profile, about, job.host)
-    tuned = Tuned.load(job.path(TUNED).absolute())
-    dense = TracedNetwork(request.spec, [job.graph], weights_facts(request.spec, request.weights, request.seed))
+    return f"{build_dense(job, report)} and {build_planned(job, report)}"
+
+
+def build_dense(job: Job, report: Report) -> str:
+    """The dense network for the device."""
+    request = job.request
+    facts = weights_facts(request.spec, request.weights, request.seed)
+    return _build(job, DENSE_SO, TracedNetwork(request.spec, [job.graph], facts), report)
+
+
+def build_planned(job: Job, report: Report) -> str:
+    """The planned network for the device."""
+    request = job.request
     pruned = trace_network(request.model, job.path(PRUNED), request.seed, [request.input_size])
-    for name, network in ((DENSE_SO, dense), (SPARSE_SO, pruned.under(job.plan, file=job.path(PLAN)))):
-        built = build(network, target, tuned, report=report)
-        report(f"{name}: linking")
-        built.write(job.path(name), force=True)
-    return " and ".join(f"{name} {job.path(name).stat().st_size / 1e6:.1f} MB" for name in (DENSE_SO, SPARSE_SO))
+    return _build(job, SPARSE_SO, pruned.under(job.plan, file=job.path(PLAN)), report)
+
+
+def _build(job: Job, name: str, network: TracedNetwork, report: Report) -> str:
+    about = {name: job.device[name] for name in encode(DeviceInfo(""))}
+    tuned = Tuned.load(job.path(TUNED).absolute())
+    built = build(network, BuildTarget(job.profile, about, job.host), tuned, report=report)
+    report(f"{name}: linking")
+    built.write(job.path(name), force=True)
+    return f"{name} {job.path(name).stat().st_size / 1e6:.1f} MB"

@@ -11,6 +11,7 @@ from codegen.lowering.sizes import check_sizes
 from fleetpose.cli import image_size
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.options import option
+from latency.optimize.frontier.speedups import check_speedups, parse_speedup
 from latency.planning.choosing import ANY_GAIN, Goal
 from latency.planning.losses import read_losses
 from models.plans.plan import Plan
@@ -39,6 +40,7 @@ class Request:
         folder: everything is written there.
         weights: file; None is what a network of your own brings, else random weights, for times only.
         goal: of the plan; an empty one decides every layer for itself.
+        frontier: speed-ups of several plans in place of a goal; `speedups.AUTO` chooses them; (): one plan.
         size: height and width.
         sparsities: that layers may have; (): a set for each.
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
@@ -55,6 +57,10 @@ class Request:
         metavar="FILE",
     )
     goal: Goal = ANY_GAIN
+    frontier: tuple[float, ...] = option(
+        (), "several plans, one for each of these speed-ups (or auto), compared in one run", type=parse_speedup,
+        nargs="+", metavar="X",
+    )  # fmt: skip
     size: tuple[int, int] | None = option(
         None, "input to serve (default: the model's own)", type=image_size, metavar="HxW"
     )
@@ -151,6 +157,9 @@ class Request:
         if self.host is not None and self.host not in HOSTS:
             raise unknown_name("host", self.host, HOSTS)
         self.goal.check()
+        check_speedups(self.frontier)
+        if self.frontier and (self.goal != ANY_GAIN or self.plan is not None):
+            raise UsageError("--frontier is of goals of its own; leave out other goals and --network-plan")
         if self.budget_minutes is not None and not (math.isfinite(self.budget_minutes) and self.budget_minutes > 0):
             raise UsageError(f"--budget-minutes {self.budget_minutes:g}: it must be a number above 0")
         if not (math.isfinite(self.sensitivity_minutes) and self.sensitivity_minutes > 0):

@@ -20,6 +20,7 @@ from fleetpose.files import read_json, sha256, write_json
 from fleetpose.progress import Report
 from latency.cost_model.predictor import Predictor
 from latency.network_model.forecast import Forecaster
+from latency.optimize.frontier.speedups import speedups_of
 from latency.optimize.job import PREDICTOR, RECORDS, SENSITIVITY, Job
 from latency.optimize.state import digest_of, folder_digest
 from latency.planning.choosing import Goal
@@ -164,7 +165,7 @@ def _refine(job: Job, network: NetworkOptions, meter: PointMeter, report: Report
     request = job.request
     for _ in range(ROUNDS):
         losses = MeasuredLosses(_convolutions(job), request.spec.blocks, meter.points, "")
-        wanted = doubtful_points(priced(network, losses.of), goals_of(job), losses, request.seed)
+        wanted = doubtful_points(priced(network, losses.of), goals_of(job, network), losses, request.seed)
         if not wanted:
             return True
         if meter.over or not meter.measure(wanted, report):
@@ -172,9 +173,11 @@ def _refine(job: Job, network: NetworkOptions, meter: PointMeter, report: Report
     return True
 
 
-def goals_of(job: Job) -> tuple[Goal, ...]:
-    """The goals that plans are made for."""
-    return (job.request.goal,)
+def goals_of(job: Job, network: NetworkOptions) -> tuple[Goal, ...]:
+    """The goals that plans are made for: one, or the speed-ups of a frontier."""
+    if not job.request.frontier:
+        return (job.request.goal,)
+    return tuple(Goal(speedup=speedup) for speedup in speedups_of(network, job.request.frontier))
 
 
 def coarse_points(network: NetworkOptions) -> dict[str, list[Sparsity]]:

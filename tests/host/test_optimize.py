@@ -15,7 +15,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency.optimize import __main__ as command
 from latency.optimize import request as requests
-from latency.optimize.api import optimize
+from latency.optimize.api import optimize, optimize_frontier
 from latency.optimize.flow import STAGES
 from latency.optimize.request import Request
 from latency.planning.choosing import Goal
@@ -278,3 +278,32 @@ def test_optimize_refuses_networks_that_are_not_the_requests(host, given, tmp_pa
     with pytest.raises(UsageError, match="leave out weights"):
         optimize(create_model(MODEL), host, Request(MODEL, tmp_path / "out", weights=given[0]))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_frontier_makes_several_plans_and_resumes(host, given, whole, tmp_path):
+    """Two plans by one collection and one sensitivity, each in its folder; again, nothing is done but the reports."""
+    (tmp_path / "out").mkdir()
+    shutil.copy(whole / "timings.jsonl", tmp_path / "out")  # what is measured is measured
+    request = Request(
+        MODEL, tmp_path / "out", weights=given[0], frontier=(1.1, 1.02), tune=False, train=False, around=4, rounds=3,
+        wait_secs=0.0, budget_minutes=10.0, sparsities=(Sparsity.parse(SPARSE),), photographs=2,
+        data=(write_coco(tmp_path / "data", images=3),),
+    )  # fmt: skip
+    result = optimize_frontier(None, host, request, force=True)
+    assert result.ok
+    assert [point.name for point in result.points] == ["dense", "1.02x", "1.1x"]
+    assert all(Path(point.artifact).is_file() for point in result.points)
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"frontier.json", "frontier.png", "dense.so"}
+    assert not list(tmp_path.glob("out/*x/timings.jsonl")), "layers are timed once"
+    plans = result.plans
+    assert all(plan.facts["goal"] == {"kind": "speedup", "value": value} for value, plan in plans.items())
+    assert all(plan.report.is_file() for plan in plans.values())
+    assert len({plan.facts["headline"]["dense_ms"] for plan in plans.values()}) == 1, "compared in one run"
+    before = [state_of(tmp_path / "out"), *(state_of(plan.folder) for plan in plans.values())]
+    again = optimize_frontier(None, host, request)
+    after = [state_of(tmp_path / "out"), *(state_of(plan.folder) for plan in plans.values())]
+    assert [{name: each["secs"] for name, each in stages.items() if name != "report"} for stages in before] == [
+        {name: each["secs"] for name, each in stages.items() if name != "report"} for stages in after
+    ]
+    assert [point.ms for point in again.points] == [point.ms for point in result.points]

@@ -1,0 +1,1 @@
+"""Several plans of one network, by one collection and one sensitivity, compared in one run: speed against accuracy."""
