@@ -107,10 +107,13 @@ class _Frontier:
         self.progress.outlook = StageOutlook(secs, set(BUDGETED))
 
     def _make_points(self) -> None:
-        asked = self.job.request.frontier
-        for value in speedups_of(known_options(self.job), asked):
+        asked, budget = self.job.request.frontier, self.job.request.budget_minutes
+        speedups = speedups_of(known_options(self.job), asked)
+        each_minutes = None if budget is None else budget / len(speedups)  # plans share what one plan would have
+        for value in speedups:
             folder = self.job.request.folder / f"{value:g}x"
-            request = replace(self.job.request, frontier=(), goal=Goal(speedup=value), folder=folder)
+            request = replace(self.job.request, frontier=(), goal=Goal(speedup=value), folder=folder,
+                              budget_minutes=each_minutes)  # fmt: skip
             self.points[value] = replace(self.job, request=request, shared=self.job.request.folder, stages=[])
             self.points[value].__dict__["graph"] = self.job.graph  # traced once
             about = {"model": request.model, "input_size": list(request.input_size)}
