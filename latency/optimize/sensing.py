@@ -40,8 +40,8 @@ from models.prune.response.journal import ResponseJournal
 from models.prune.response.points import PointMeter, Points
 from models.prune.response.shipped import WORTH, shipped_inputs, shipped_photographs
 
-#: photographs that responses are measured on; a quarter of them judges
-PHOTOGRAPHS = 16
+#: photographs that responses are measured on; a quarter of them judges. Of large inputs fewer, so that all fit in memory
+PHOTOGRAPHS, LEAST_PHOTOGRAPHS, PIXELS = 16, 4, 16 * 512 * 512
 #: zeros that every layer is measured under first, or the nearest there are
 COARSE_ZEROS = 0.67
 #: rounds of measuring what the decision hangs on
@@ -113,6 +113,8 @@ def why_by_rule(job: Job) -> str:
         return "as was asked"
     if request.weights is None and not request.spec.own_weights:
         return "the weights are random, and so is what they lose"
+    if request.spec.channels != request.spec.preprocessing.count:
+        return "the network's input is no photograph"
     return ""
 
 
@@ -120,14 +122,16 @@ def pictures_of(job: Job) -> Pictures | None:
     """Photographs of --data, else those that come with packages; None where there are none."""
     request = job.request
     spec, seed = replace(request.spec, size=request.input_size), request.seed
+    height, width = request.input_size
+    count = min(PHOTOGRAPHS, max(LEAST_PHOTOGRAPHS, PIXELS // (height * width)))
     if request.data:
-        inputs = calibration_inputs(spec, request.data, PHOTOGRAPHS, seed)
+        inputs = calibration_inputs(spec, request.data, count, seed)
         digest = digest_of({"folders": [folder_digest(folder) for folder in request.data]})
         return Pictures(inputs, digest, f"{len(inputs)} photographs")
     paths = shipped_photographs()
     if not paths:
         return None
-    inputs = shipped_inputs(spec, request.input_size, PHOTOGRAPHS, seed)
+    inputs = shipped_inputs(spec, request.input_size, count, seed)
     digest = digest_of({"shipped": [sha256(path) for path in paths]})
     return Pictures(inputs, digest, f"{len(inputs)} parts of {len(paths)} pictures", WORTH)
 
