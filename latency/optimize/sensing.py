@@ -40,7 +40,7 @@ from models.prune.response.journal import ResponseJournal
 from models.prune.response.points import PointMeter, Points
 from models.prune.response.shipped import WORTH, shipped_inputs, shipped_photographs
 
-#: photographs that responses are measured on; a quarter of them judges. Of large inputs fewer, so that all fit in memory
+#: photographs that responses are measured on; a quarter of them judges. Of large inputs fewer, for memory
 PHOTOGRAPHS, LEAST_PHOTOGRAPHS, PIXELS = 16, 4, 16 * 512 * 512
 #: zeros that every layer is measured under first, or the nearest there are
 COARSE_ZEROS = 0.67
