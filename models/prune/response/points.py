@@ -69,8 +69,9 @@ class PointMeter:
             if (left := [sparsity for sparsity in sparsities if sparsity not in self.points.get(name, {})])
         }
         names = [name for layer in self.graph.layers if (name := layer.name) in missing]
-        passes = PASSES if len(names) > PASSES else 1
-        done = 0
+        passes, done = PASSES if len(names) > PASSES else 1, 0
+        if not names:
+            return True
         for number in range(passes):
             part = {name: missing[name] for name in names[number::passes]}
             if self.over:
