@@ -66,6 +66,9 @@ def decide_plan(job: Job, report: Report) -> str:
         job.graph, forecaster, losses, goal, request.sparsities,
         measuring=measuring, report=report,
     )  # fmt: skip
+    if goal != request.goal and plan.network is not None and isinstance(losses, MeasuredLosses) and losses.map:
+        said = f"{request.goal.max_loss:g} {losses.map.unit} lost is a divergence of {goal.max_loss:.3g} here"
+        plan = replace(plan, network=replace(plan.network, notes=(said, *plan.network.notes)))
     plan.save(job.path(PLAN), force=True)
     return f"{_count_text(plan)}, {plan.network}"
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.frontier import with_peers
 from fleetpose.errors import UsageError
 from latency.optimize.frontier.curve import FrontierPoint, dense_point, knee, point_of, unbeaten
-from latency.optimize.frontier.gathering import frontier_facts, suggested, table_rows
+from latency.optimize.frontier.gathering import frontier_facts, suggested, table_rows, write_table
 from latency.optimize.frontier.picture import paper_ratios, plot_frontier
 from latency.optimize.frontier.speedups import AUTO, check_speedups, parse_speedup
 from latency.optimize.request import Request
@@ -65,6 +65,16 @@ def test_table_has_a_row_each_and_marks_the_knee():
     assert "1.6x" in suggested(facts, POINTS)
     nothing = [point("dense", 40, None), point("2x", 20, None)]
     assert "not known" in suggested(frontier_facts("lwop", sample_result(), nothing), nothing)
+
+
+def test_markdown_has_the_table_and_the_picture(tmp_path):
+    write_table(tmp_path / "f.md", frontier_facts("lwop", sample_result(), POINTS), POINTS)
+    text = (tmp_path / "f.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + len(POINTS)
+    assert len({row.count("|") for row in rows}) == 1
+    assert "The knee is 1.6x" in text
+    assert "frontier.png" in text
 
 
 def test_picture_is_drawn_with_and_without_what_is_kept(tmp_path):

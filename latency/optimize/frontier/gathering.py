@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from fleetpose.codec import encode
-from fleetpose.files import read_json, write_json
+from fleetpose.files import atomic_output, read_json, write_json
 from latency.optimize.frontier.curve import FrontierPoint, dense_point, knee, point_of, unit_of
 from latency.optimize.frontier.picture import plot_frontier
 from latency.optimize.job import DENSE_SO, RESULT, SPARSE_SO, Job
 
-FRONTIER, PICTURE, FORMAT = "frontier.json", "frontier.png", "fleetpose.frontier/1"
+FRONTIER, PICTURE, TABLE, FORMAT = "frontier.json", "frontier.png", "frontier.md", "fleetpose.frontier/1"
 HEADER = ("network", "ms", "times as fast", "{unit} kept", "lost, predicted", "lost", "parameters", "")
 
 
 def write_frontier(job: Job, jobs: Mapping[float, Job]) -> str:
-    """frontier.json and frontier.png in the folder of a frontier; what it says in words."""
+    """frontier.json, frontier.png and frontier.md in the folder of a frontier; what they say in words."""
     results = {value: read_json(point.path(RESULT), "result") for value, point in jobs.items()}
     first = next(iter(results.values()))
     points = [dense_point(first, DENSE_SO)]
@@ -28,6 +28,7 @@ def write_frontier(job: Job, jobs: Mapping[float, Job]) -> str:
     content = frontier_facts(job.request.model, first, points)
     write_json(job.path(FRONTIER), content, force=True)
     plot_frontier(job.path(PICTURE), content, points)
+    write_table(job.path(TABLE), content, points)
     best = content["knee"]
     return f"{len(jobs)} plans" + (f"; the knee is {best}" if best else "; no plan is a knee")
 
@@ -56,6 +57,23 @@ def table_rows(content: Mapping[str, Any], points: Sequence[FrontierPoint]) -> l
     dense = points[0]
     header = tuple(text.format(unit=content["unit"]) for text in HEADER)
     return [header, *(_row(point, dense, content["knee"]) for point in points)]
+
+
+def write_table(path: Path, content: Mapping[str, Any], points: Sequence[FrontierPoint]) -> None:
+    """Write the table and the picture as Markdown, in place of what is there."""
+    header, *rows = table_rows(content, points)
+    device = content["device"]
+    lines = [
+        f"# {content['model']} on {device['profile'] or device['name']}: speed against {content['unit']}\n",
+        f"{suggested(content, points)[0].upper()}{suggested(content, points)[1:]}.\n",
+        f"| {' | '.join(header)} |",
+        f"|{'-|' * len(header)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        f"\n![Time against what is kept]({PICTURE})",
+        "\nEach network's folder has its artifact, plan, weights and report.",
+    ]
+    with atomic_output(path, force=True) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _row(point: FrontierPoint, dense: FrontierPoint, best: str | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from latency.optimize import checking, making
 from latency.optimize import job as files
 from latency.optimize.checking import breakdowns, comparison_facts, comparison_text, example, time_in_turn
 from latency.optimize.flow import STAGES, FlowStage, StageRow, expected_secs, run_stage
-from latency.optimize.frontier.gathering import FRONTIER, PICTURE, write_frontier
+from latency.optimize.frontier.gathering import FRONTIER, PICTURE, TABLE, write_frontier
 from latency.optimize.frontier.speedups import speedups_of
 from latency.optimize.job import COMPARED, DENSE_SO, SPARSE_SO, Job
 from latency.optimize.request import BUDGETED
@@ -100,7 +100,7 @@ class _Frontier:
         for value in self.points:
             for stage in LAST_STAGES:
                 self._run(stage, value)
-        self._run(FlowStage("report", self._write, writes=(FRONTIER, PICTURE), always=True))
+        self._run(FlowStage("report", self._write, writes=(FRONTIER, PICTURE, TABLE), always=True))
 
     def _expect(self, secs: Mapping[str, float]) -> None:
         """The time left is that of these stages."""
