@@ -47,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_flags(goals, Request, ("plan", "frontier"))
     add_flags(goal, Request, ("sensitivity", "sensitivity_minutes"))
     add_sparsities(goal)
-    photographs = ("data", "train", "photographs", "reconstruction", "val", "image")
+    photographs = ("data", "train", "photographs", "reconstruction", "recovery_minutes", "val", "image")
     add_flags(parser.add_argument_group("photographs"), Request, photographs)
     effort = parser.add_argument_group("effort")
     add_flags(effort, Request, ("budget_minutes", "tune", "around", "rounds", "wait_secs", "seed"))

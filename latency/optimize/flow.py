@@ -74,7 +74,8 @@ STAGES = (
         ("goal", "plan", "sparsities", "rounds", "budget"),
     ),
     FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
-          ("weights", "data", "photographs", "reconstruction", "training_minutes", "seed"), usual_secs=40),
+          ("weights", "data", "photographs", "reconstruction", "recovery_minutes", "training_minutes", "seed"),
+          usual_secs=40),
     FlowStage("build", making.build_artifacts, (files.PLAN, files.PRUNED, files.TUNED),
           (files.DENSE_SO, files.SPARSE_SO),
           ("weights", "seed"), usual_secs=60),
@@ -85,7 +86,8 @@ STAGES = (
     FlowStage("compare", checking.compare, (files.DENSE_SO, files.SPARSE_SO), (files.COMPARED,), ("image", "rounds"),
           usual_secs=20),
     FlowStage("accuracy", judging.judge_accuracy, (files.PRUNED,), (files.ACCURACY,),
-          ("weights", "val", "data", "photographs", "reconstruction", "training_minutes", "image", "seed"),
+          ("weights", "val", "data", "photographs", "reconstruction", "recovery_minutes", "training_minutes", "image",
+           "seed"),
           usual_secs=60),
     FlowStage("report", reporting.write_result, writes=(files.RESULT,), always=True, usual_secs=2),
 )  # fmt: skip
@@ -131,7 +133,7 @@ def expected_secs(request: Request, state: State) -> dict[str, float]:
         if idle.get(stage.name):
             usual = 1.0
         elif stage.name == "prune":
-            usual = stage.usual_secs + 60 * (request.training_minutes or 0.0)
+            usual = stage.usual_secs + 60 * request.learning.minutes
         before = state.secs_before(stage.name)
         secs[stage.name] = usual if before is None else min(before, budget or before)
     return secs

@@ -14,7 +14,7 @@ from models.accuracy.bootstrap import bootstrap_ap
 from models.accuracy.grade import PHOTOGRAPHS, agreement_text
 from models.accuracy.oks import Evaluation
 from models.accuracy.protocol import evaluate_network
-from models.prune.reconstruction.calibration import judging_photographs
+from models.prune.reconstruction.calibration import judging_photographs, learning_photographs
 from models.resolve import create_model
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def judge_accuracy(job: Job, report: Report) -> str:
 def judged_photographs(job: Job) -> tuple[list[Path], bool]:
     """Photographs that agreement is measured on, and whether the planned network has seen none of them.
 
-    Those of --val; else of --data, left by the reconstruction where enough are, and --image; else the photograph that
-    the stage "run" takes.
+    Those of --val; else of --data, left by reconstruction and recovery where enough are, and --image; else the
+    photograph that the stage "run" takes.
     """
     request = job.request
     if request.val is not None:
@@ -53,7 +53,12 @@ def judged_photographs(job: Job) -> tuple[list[Path], bool]:
     if not request.data:
         image = photograph(job)
         return [] if image is None else [image], True
-    used = request.photographs if request.training_minutes is None else None
+    learning = request.learning
+    used: int | None = request.photographs
+    if learning.training is not None:
+        used = None
+    elif learning.recovery is not None:
+        used = len(learning_photographs(request.data, request.photographs, request.seed))
     photographs, held_out = judging_photographs(request.data, used, PHOTOGRAPHS, request.seed)
     return photographs + ([request.image] if request.image is not None else []), held_out
 

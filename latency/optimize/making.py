@@ -12,16 +12,15 @@ from fleetpose.progress import Report
 from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job
 from models.frontend.trace import trace
 from models.prune.pruning import prune
-from models.prune.reconstruction.calibration import calibration_inputs
-from models.prune.settings import LR, RECIPE, PruneFiles, PruneSettings
+from models.prune.reconstruction.calibration import calibration_inputs, learning_photographs
+from models.prune.settings import PruneFiles, PruneSettings
 from models.resolve import create_model
 from models.train.data.photographs import read_photographs
-from models.train.settings import TrainSettings
 from models.zoo.weights import save_weights
 
 
 def prune_weights(job: Job, report: Report) -> str:
-    """Weights with the plan's zeros: reconstructed on photographs and then trained, or the smallest removed."""
+    """Weights with the plan's zeros: reconstructed on photographs and taught by them, or the smallest removed."""
     request, spec, plan, files = job.request, job.request.spec, job.plan, PruneFiles.beside(job.path(PRUNED))
     job.lease.give_back()  # this may take hours, and needs no device
     network = create_model(request.model, request.weights, request.seed)
@@ -30,17 +29,22 @@ def prune_weights(job: Job, report: Report) -> str:
         return "nothing is sparse: the weights stay as they are"
     graph = job.graph if request.input_size == spec.size else trace(network, spec.input_shape(), request.model)
     inputs = calibration_inputs(spec, request.data, request.photographs, request.seed) if request.data else None
-    minutes = request.training_minutes if tuple(spec.outputs) == ("heatmaps", "pafs") else None
-    training = None if minutes is None else TrainSettings(minutes=minutes, recipe=RECIPE, lr=LR, seed=request.seed)
-    data = read_photographs(request.data, unlabelled=True) if training is not None else None
-    settings = PruneSettings(training=training, seed=request.seed, reconstruction=request.reconstruction)
-    prune(network, graph, spec, plan, settings, inputs=inputs, data=data, files=files, report=report)
+    learning, seed = request.learning, request.seed
+    photographs = learning_photographs(request.data, request.photographs, seed) if request.data else []
+    data = read_photographs(request.data, unlabelled=True) if learning.training is not None else None
+    settings = PruneSettings(
+        training=learning.training, seed=seed, reconstruction=request.reconstruction, recovery=learning.recovery
+    )
+    prune(
+        network, graph, spec, plan, settings, inputs=inputs, photographs=photographs, data=data, files=files,
+        report=report,
+    )  # fmt: skip
     save_weights(network, job.path(PRUNED), force=True)
     files.remove()
     left = graph.params - plan.removed_weights(graph.layers)
     how = "reconstructed on photographs" if request.data else "the smallest weights removed"
-    trained = "" if minutes is None else f", trained for {minutes:.3g} minutes"
-    return f"{graph.params / left:.2f}x fewer parameters, {how}{trained}"
+    learnt = f", then {learning.minutes:.3g} minutes of learning" if learning.minutes else ""
+    return f"{graph.params / left:.2f}x fewer parameters, {how}{learnt}"
 
 
 def build_artifacts(job: Job, report: Report) -> str:

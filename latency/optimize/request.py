@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codegen.lowering.hosts import HOSTS
 from codegen.lowering.sizes import check_sizes
@@ -17,9 +18,12 @@ from latency.planning.losses import read_losses
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.pose.decoding.decoders import decoder_for
-from models.prune.settings import EFFORT, RECONSTRUCTIONS
+from models.prune.settings import EFFORT, RECONSTRUCTIONS, RECOVERY
 from models.resolve import model_spec
 from models.zoo.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from models.prune.learning import Learning
 
 #: parts of the budget: tuning, collecting, confirming what predictions leave open, and training
 SHARES = {"tune": 0.3, "collect": 0.4, "decide": 0.1, "prune": 0.2}
@@ -82,6 +86,10 @@ class Request:
     )
     photographs: int = option(32, "of --data that layers are reconstructed on")
     reconstruction: str = option("full", EFFORT, choices=RECONSTRUCTIONS)
+    recovery_minutes: float | None = option(
+        None, f"{RECOVERY} (default: what --budget-minutes has for training, where nothing else is trained)",
+        metavar="N",
+    )  # fmt: skip
     val: Path | None = option(None, "COCO folder that accuracy is judged on; not of --data", metavar="DIR")
     image: Path | None = option(None, "photograph of people (default: scikit-image's astronaut)", metavar="PHOTO")
     tune: bool = option(True, "use the tuned data that there are, without tuning")
@@ -135,9 +143,18 @@ class Request:
 
     @property
     def training_minutes(self) -> float | None:
-        """How long the pruned network is trained; None: not at all."""
+        """How long the pruned network learns after reconstruction; None: not at all."""
         secs = self.secs("prune") if self.trains else None
         return secs / 60 if secs is not None and secs >= 60 * LEAST_MINUTES else None
+
+    @property
+    def learning(self) -> Learning:
+        """What follows reconstruction."""
+        from models.prune.learning import Learning  # imports torch
+
+        return (
+            Learning.of(self.spec, self.training_minutes, self.recovery_minutes, self.seed) if self.data else Learning()
+        )
 
     def check(self) -> None:
         """Raise UsageError for values, files and combinations that make no sense, before any work."""
@@ -167,6 +184,8 @@ class Request:
                 f"--sensitivity-minutes {self.sensitivity_minutes:g}: it must be a number above 0; "
                 f"--sensitivity rule measures nothing"
             )
+        if self.recovery_minutes is not None and not 0 <= self.recovery_minutes < math.inf:
+            raise UsageError(f"--recovery-minutes is 0 or more, not {self.recovery_minutes:g}")
         for name, least in (("around", 0), ("rounds", 1), ("photographs", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} is at least {least}, not {getattr(self, name)}")

@@ -2,12 +2,13 @@
 
     python -m models.prune --model human_pose_0001 --weights w.safetensors --plan plan.json --data d -o p.safetensors
 
-"oneshot" reconstructs every layer on photographs (annotated or not; a few dozen do), or, where none are given, removes
-the smallest weights. With --minutes, --steps or --epochs it goes on to train with these zeros; the other methods find
-their zeros while training. The dense network teaches, so photographs need no annotations, but where there are some
-they count. You can stop it at any time; run the same command again to resume. What is written is read by --weights of
-every command, and built by `codegen.build --plan` as it is. At the end stands how far the pruned network agrees with
-the dense one on photographs of --data; those that it was not pruned on, where there are enough.
+"oneshot" reconstructs every layer on photographs (annotated or not; a few dozen do), then moves the weights that are
+left for --recovery-minutes, on more of them; or, where none are given, it removes the smallest weights. With
+--minutes, --steps or --epochs it goes on to train with these zeros; the other methods find their zeros while training.
+The dense network teaches, so photographs need no annotations, but where there are some they count. You can stop it at
+any time; run the same command again to resume. What is written is read by --weights of every command, and built by
+`codegen.build --plan` as it is. At the end stands how far the pruned network agrees with the dense one on photographs
+of --data; those that it was not pruned on, where there are enough.
 """
 
 from __future__ import annotations
@@ -27,7 +28,19 @@ from fleetpose.terminal import tint
 from models.accuracy.grade import PHOTOGRAPHS, agreement_grade, graded_text
 from models.graph.network import Graph
 from models.plans.plan import Plan
-from models.prune.settings import EMA, LR, METHODS, RECIPE, TRAINING, PruneFiles, PruneSettings, Strength
+from models.prune.settings import (
+    EMA,
+    LR,
+    METHODS,
+    RECIPE,
+    RECOVERY,
+    RECOVERY_MINUTES,
+    TRAINING,
+    PruneFiles,
+    PruneSettings,
+    Strength,
+    recovery_settings,
+)
 from models.resolve import MODEL_HELP, WEIGHTS_HELP, check_weights_known
 from models.train.data.photographs import Photographs, read_photographs
 from models.train.settings import TrainSettings, check_teacher
@@ -57,6 +70,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_flags(parser, TrainSettings, TRAINING, recipe=RECIPE, lr=LR, ema=EMA)
     add_flags(parser, Strength)
     add_flags(parser, PruneSettings, ("reconstruction",))
+    add("--recovery-minutes", type=float, metavar="N", help=f"{RECOVERY} (default: {RECOVERY_MINUTES:g}, or 0 where a "
+        "training follows)")  # fmt: skip
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     parser.add_argument("--teacher", help="a registered network to learn from (default: the dense network itself)")
     parser.add_argument("--teacher-weights", metavar="FILE", help="weights of --teacher")
@@ -79,8 +94,9 @@ def _settings(arguments: argparse.Namespace, steps: int | None) -> PruneSettings
     if steps is not None or arguments.minutes is not None:
         training = from_arguments(TrainSettings, arguments, steps=steps, minutes=arguments.minutes)
     strength = from_arguments(Strength, arguments)
+    recovery = recovery_settings(arguments.recovery_minutes, training is not None, arguments.seed)
     return PruneSettings(
-        arguments.method, training, strength, arguments.seed, arguments.device, arguments.reconstruction
+        arguments.method, training, strength, arguments.seed, arguments.device, arguments.reconstruction, recovery
     )
 
 
@@ -108,17 +124,19 @@ def main(arguments: argparse.Namespace) -> int:
     plan, data, settings = _check(arguments)
     from models.frontend.trace import trace
     from models.prune.pruning import prune
-    from models.prune.reconstruction.calibration import calibration_inputs
+    from models.prune.reconstruction.calibration import calibration_inputs, learning_photographs
     from models.resolve import create_model, model_spec
     from models.train.loop import Teacher
     from models.zoo.weights import save_weights
 
     spec, files, inputs, teacher = model_spec(arguments.model), PruneFiles.beside(arguments.out), None, None
+    photographs: list[Path] = []
     network = create_model(arguments.model, arguments.weights, arguments.seed)
     graph = trace(network, spec.input_shape(), arguments.model)
     plan.check(graph.layers)
     if arguments.data:
         inputs = calibration_inputs(spec, arguments.data, arguments.photographs, arguments.seed)
+        photographs = learning_photographs(arguments.data, arguments.photographs, arguments.seed)
     if arguments.teacher:
         teacher = Teacher.from_name(arguments.teacher, arguments.teacher_weights, arguments.seed)
     with status("pruning") as progress:
@@ -129,6 +147,7 @@ def main(arguments: argparse.Namespace) -> int:
             plan,
             settings,
             inputs=inputs,
+            photographs=photographs,
             data=data,
             teacher=teacher,
             files=files,
@@ -137,20 +156,24 @@ def main(arguments: argparse.Namespace) -> int:
         )
     save_weights(network, arguments.out, force=arguments.force)
     files.remove()
-    agreement = _measure_agreement(arguments, spec, trained=data is not None)
+    seen = len(photographs) if settings.recovery is not None else arguments.photographs
+    agreement = _measure_agreement(arguments, spec, None if data is not None else seen)
     _print_result(arguments, graph, plan, agreement)
     return 0
 
 
-def _measure_agreement(arguments: argparse.Namespace, spec: ModelSpec, trained: bool) -> dict[str, Any] | None:
-    """What the written weights have in common with the dense ones; None where no photographs are given for it."""
+def _measure_agreement(arguments: argparse.Namespace, spec: ModelSpec, used: int | None) -> dict[str, Any] | None:
+    """What the written weights have in common with the dense ones; None where no photographs are given for it.
+
+    Args:
+        used: as for `judging_photographs`.
+    """
     if not arguments.data or not arguments.agreement:
         return None
     from models.accuracy.agreement import agreement_facts
     from models.prune.reconstruction.calibration import judging_photographs
     from models.resolve import create_model
 
-    used = None if trained else arguments.photographs
     photographs, held_out = judging_photographs(arguments.data, used, arguments.agreement, arguments.seed)
     dense, pruned = (create_model(arguments.model, path, arguments.seed) for path in (arguments.weights, arguments.out))
     with status("comparing with the dense network") as progress:

@@ -34,12 +34,14 @@ def prune_at_once(
     inputs: np.ndarray | None,
     settings: ReconstructionSettings = ReconstructionSettings(),  # noqa: B008  frozen
     report: Report = no_report,
+    win_back: Callable[[Callable[[], Graph]], Graph] | None = None,
 ) -> None:
     """Give `network` the plan's zeros, in place: by reconstruction on `inputs`, or by magnitude where these are None.
 
     Args:
         graph: traced from `network`.
         inputs: (N, *graph.input_shape) float32, or None.
+        win_back: from what reconstructs to the graph to take in its place; see models.prune.recovery.
 
     Raises:
         UsageError: the plan does not fit; weights that are not finite; the network is left as it was.
@@ -50,8 +52,12 @@ def prune_at_once(
         raise UsageError(f"{bad[0]} has values that are not finite, so nothing can be pruned by them")
     if inputs is None:
         adopt(network, graph, prune_graph(graph, plan))
-    else:
-        adopt(network, graph, reconstruct(graph, plan.sparsities, inputs, settings, report))
+        return
+
+    def solve() -> Graph:
+        return reconstruct(graph, plan.sparsities, inputs, settings, report)
+
+    adopt(network, graph, solve() if win_back is None else win_back(solve))
 
 
 def constraint_for(

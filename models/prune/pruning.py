@@ -1,8 +1,9 @@
 """Pruning as a function of values: a network and a plan go in, and the network has the plan's zeros.
 
 "oneshot" reconstructs every layer on photographs, or removes the smallest weights where there are none, and may go on
-to train with these zeros; the other methods find their zeros while they train. You can stop a training at any time:
-call `prune` again with the same values and the same `PruneFiles` to resume. `python -m models.prune` is the command.
+to win accuracy back (models.prune.recovery), and to train with these zeros; the other methods find their zeros while
+they train. You can stop either at any time: call `prune` again with the same values and the same `PruneFiles` to
+resume. `python -m models.prune` is the command.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -21,6 +24,7 @@ from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.methods import constraint_for, load_or_make_start, prune_at_once
 from models.prune.reconstruction.layerwise import EFFORTS
+from models.prune.recovery.recover import RecoverySubject, recover
 from models.prune.settings import PruneFiles, PruneSettings
 from models.train.constraint import Constraint
 from models.train.data.photographs import Photographs
@@ -38,6 +42,7 @@ def prune(  # noqa: PLR0913  options with defaults
     settings: PruneSettings = PruneSettings(),  # noqa: B008  frozen
     *,
     inputs: np.ndarray | None = None,
+    photographs: Sequence[Path] = (),
     data: Photographs | None = None,
     teacher: Teacher | None = None,
     files: PruneFiles | None = None,
@@ -50,6 +55,7 @@ def prune(  # noqa: PLR0913  options with defaults
         graph: traced from `network`.
         spec: the network's preprocessing, outputs and stride.
         inputs: (N, *graph.input_shape) float32 that layers are reconstructed on; None: the smallest weights go.
+        photographs: to win accuracy back on, where `settings.recovery` asks for it and layers are reconstructed.
         data: photographs to train on; `settings.training` needs them.
         teacher: whom the training learns from; None: the dense network itself.
         files: where a training keeps its state and its course; None: nowhere, so it cannot be resumed.
@@ -67,7 +73,13 @@ def prune(  # noqa: PLR0913  options with defaults
     if training is not None and teacher is None:
         teacher = Teacher(copy.deepcopy(network), spec.preprocessing, itself=True)
     if settings.method == "oneshot":
-        _prune_at_once(network, graph, plan, settings, inputs, files, restart, report)
+        subject = RecoverySubject(network, spec, graph, plan.sparsities, tuple(photographs))
+        win_back = _recovery(subject, settings, files, restart, report)
+        reconstruction = replace(EFFORTS[settings.reconstruction], seed=settings.seed)
+        _make_start(
+            network, plan, settings, inputs, files, restart,
+            lambda: prune_at_once(network, graph, plan, inputs, reconstruction, report, win_back),
+        )  # fmt: skip
     if training is None or data is None:
         return
     log = CsvLog(files.log) if files is not None else None
@@ -91,33 +103,42 @@ def prune(  # noqa: PLR0913  options with defaults
     )
 
 
-def _prune_at_once(
+def _make_start(
     network: nn.Module,
-    graph: Graph,
     plan: Plan,
     settings: PruneSettings,
     inputs: np.ndarray | None,
     files: PruneFiles | None,
     restart: bool,
-    report: Report,
+    prune_layers: Callable[[], None],
 ) -> None:
-    """Reconstruct `network`; where a training follows, only if its files do not hold the result already."""
-    reconstruction = replace(EFFORTS[settings.reconstruction], seed=settings.seed)
-
-    def reconstruct_layers() -> None:
-        prune_at_once(network, graph, plan, inputs, reconstruction, report)
-
+    """Prune `network` at once; where a training follows, only if its files do not hold the result already."""
     if settings.training is None or files is None:
-        reconstruct_layers()
+        prune_layers()
         return
     if restart:
         files.start.unlink(missing_ok=True)
     texts = json.dumps(plan.to_json()).encode()
     digests = [tensors_digest(network.state_dict()), hashlib.sha256(texts).hexdigest()]
     photographs = hashlib.sha256(inputs.tobytes()).hexdigest() if inputs is not None else ""
-    load_or_make_start(
-        network, files.start, [*digests, photographs, str(settings.seed), settings.reconstruction], reconstruct_layers
-    )
+    how = [str(settings.seed), settings.reconstruction, str(settings.recovery)]
+    load_or_make_start(network, files.start, [*digests, photographs, *how], prune_layers)
+
+
+def _recovery(
+    subject: RecoverySubject, settings: PruneSettings, files: PruneFiles | None, restart: bool, report: Report
+) -> Callable[[Callable[[], Graph]], Graph] | None:
+    """What wins accuracy back after reconstruction; None where nothing is asked to, or without photographs."""
+    recovery = settings.recovery
+    if recovery is None or not recovery.anything or not subject.photographs:
+        return None
+    reconstructed = {"reconstruction": settings.reconstruction, "reconstruction seed": settings.seed}
+    checkpoint = files.recovery if files is not None else None
+
+    def win_back(reconstruct: Callable[[], Graph]) -> Graph:
+        return recover(subject, reconstruct, recovery, reconstructed, checkpoint, restart, report)
+
+    return win_back
 
 
 def _constraint(

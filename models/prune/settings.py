@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.options import option
@@ -21,6 +23,12 @@ LR = 3e-4
 EMA = 0.999
 #: how thoroughly layers are solved anew; see models.prune.reconstruction.layerwise
 RECONSTRUCTIONS = ("full", "quick")
+#: what follows reconstruction where photographs are given, if not told otherwise
+RECOVERY_MINUTES = 5.0
+RECOVERY = (
+    "minutes in which kept weights are moved by gradients after reconstruction, so that outputs and features are those "
+    "of the dense network again; needs no annotations (0: none)"
+)
 EFFORT = "how thoroughly layers are reconstructed; quick takes half the time and is a little less accurate"
 
 
@@ -34,6 +42,49 @@ class Strength:
 
 
 @dataclass(frozen=True)
+class RecoverySettings:
+    """How accuracy is won back after reconstruction; see models.prune.recovery.
+
+    Attributes:
+        minutes: in all; the first part of them block by block, the rest with all weights together.
+        steps: instead of `minutes`, so many of each block and so many of all together, so that the result is the same
+            to the last bit whenever it is made; None: minutes.
+        blocks: the part of `minutes` that goes block by block.
+        side: of the views, in pixels, where the network takes any size.
+        batch: views of a step.
+        rate: highest rate; see models.prune.recovery.natural.
+        hint_weight: of features, where outputs have 1.
+        views: how many are kept for the blocks.
+        checkpoint_secs: between two checkpoints.
+        seed: of the views.
+    """
+
+    minutes: float = RECOVERY_MINUTES
+    steps: int | None = None
+    blocks: float = 0.75
+    side: int = 192
+    batch: int = 4
+    rate: float = 0.012
+    hint_weight: float = 1.0
+    views: int = 48
+    checkpoint_secs: float = 60.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.minutes >= 0 and math.isfinite(self.minutes)):
+            raise UsageError(f"minutes of recovery must be 0 or more, got {self.minutes:g}")
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.minutes) if self.steps is None else self.steps > 0
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this recovery from another one, for the checkpoint."""
+        return {name: value for name, value in asdict(self).items() if name != "checkpoint_secs"}
+
+
+@dataclass(frozen=True)
 class PruneSettings:
     """How a network is pruned.
 
@@ -44,6 +95,7 @@ class PruneSettings:
         seed: of the positions that layers are reconstructed at.
         device: what trains: "auto", "cpu" or "cuda".
         reconstruction: how thoroughly "oneshot" solves layers anew, one of RECONSTRUCTIONS.
+        recovery: what follows reconstruction where photographs are given; None: nothing.
     """
 
     method: str = "oneshot"
@@ -52,6 +104,7 @@ class PruneSettings:
     seed: int = 0
     device: str = "auto"
     reconstruction: str = option("full", EFFORT, choices=RECONSTRUCTIONS)
+    recovery: RecoverySettings | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -68,20 +121,32 @@ class PruneFiles:
         start: the network as it was pruned before the training (safetensors).
         checkpoint: the training's state.
         log: the training's course (CSV); it stays.
+        recovery: the state of what follows reconstruction.
     """
 
     start: Path
     checkpoint: Path
     log: Path
+    recovery: Path
 
     @classmethod
     def beside(cls, out: Path) -> PruneFiles:
         """Files beside the weights that are to be written in the end."""
-        return cls(*(out.with_suffix(suffix) for suffix in (".start", ".checkpoint", ".csv")))
+        return cls(*(out.with_suffix(suffix) for suffix in (".start", ".checkpoint", ".csv", ".recovery")))
 
     def remove(self) -> None:
         """Remove what a finished pruning needs no more."""
         from models.train.running.checkpoint import remove_checkpoint
 
         remove_checkpoint(self.checkpoint)
+        remove_checkpoint(self.recovery)
         self.start.unlink(missing_ok=True)
+
+
+def recovery_settings(minutes: float | None, trains: bool, seed: int = 0) -> RecoverySettings | None:
+    """The recovery of so many minutes; None: RECOVERY_MINUTES of it, or none where a training follows, which does the
+    same for longer."""
+    if minutes is None:
+        minutes = 0.0 if trains else RECOVERY_MINUTES
+    settings = RecoverySettings(minutes=minutes, seed=seed)
+    return settings if settings.anything else None

@@ -69,7 +69,7 @@ def training(place, *more):
 @pytest.mark.parametrize("method", ["plain", "oneshot", "retrained", "magnitude", "admm", "reweighted"])
 def test_every_methods_weights_are_packed_as_they_are(place, tmp_path, method):
     out = tmp_path / "p.safetensors"
-    more = {"plain": (), "oneshot": ("--data", place / "coco", "--photographs", 4)}.get(method)
+    more = {"plain": (), "oneshot": ("--data", place / "coco", "--photographs", 4, "--recovery-minutes", 0)}.get(method)
     if more is None:
         more = training(place, "--steps", 16, "--method", "oneshot" if method == "retrained" else method)
     assert run(place, out, *more) == 0
@@ -95,7 +95,7 @@ def test_prune_command_says_what_is_left(place, tmp_path, capsys):
 @pytest.mark.parametrize(("used", "held_out"), [(2, True), (9, False)])
 def test_agreement_is_measured_on_photographs_that_were_not_pruned_on(place, tmp_path, capsys, used, held_out):
     write_coco(tmp_path / "many", images=12)
-    given = ("--data", tmp_path / "many", "--photographs", used)
+    given = ("--data", tmp_path / "many", "--photographs", used, "--recovery-minutes", 0)
     assert run(place, tmp_path / "p.safetensors", *given, "--agreement", 9, "--json") == 0
     facts = json.loads(capsys.readouterr().out)["agreement"]
     assert (facts["photographs"], facts["held_out"]) == (9, held_out)

@@ -14,6 +14,10 @@ from models.zoo.spec import ModelSpec
 
 #: as many photographs that no layer was reconstructed on are enough to judge by them alone
 LEAST_HELD_OUT = 8
+#: as many photographs are left to judge by, where that leaves as many to learn from as layers are reconstructed on
+HELD_OUT = 24
+#: the most photographs that a recovery learns from
+MOST_LEARNT = 1024
 
 
 def find_photographs(folders: Sequence[Path | str]) -> list[Path]:
@@ -36,6 +40,13 @@ def calibration_inputs(spec: ModelSpec, folders: Sequence[Path | str], count: in
     paths = _drawn_evenly(folders, random)[:count]
     inputs = [fit(_cut(read_image(path), spec.size, random), spec.size, spec.preprocessing)[0] for path in paths]
     return np.concatenate(inputs)
+
+
+def learning_photographs(folders: Sequence[Path | str], reconstructed_on: int, seed: int = 0) -> list[Path]:
+    """Photographs to win accuracy back on: those of `calibration_inputs(..., reconstructed_on, seed)` and more, but
+    HELD_OUT, which `judging_photographs` takes. Raises UsageError where there is none."""
+    paths = _drawn_evenly(folders, np.random.default_rng(seed))
+    return paths[: max(reconstructed_on, min(MOST_LEARNT, len(paths) - HELD_OUT))]
 
 
 def judging_photographs(
