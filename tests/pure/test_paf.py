@@ -132,6 +132,7 @@ def test_keypoints_come_in_photograph_pixels_and_the_best_person_first():
     assert found[-1].count == 12
 
 
+@pytest.mark.slow
 def test_paf_decoder_agrees_with_the_plain_one_on_random_crowds():
     agreed = 0
     for seed in range(40):

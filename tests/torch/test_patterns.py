@@ -64,6 +64,7 @@ BUNDLED = sweep.sample((name for name, pattern in TAKEN.items() if is_bundled(pa
 BUNDLES = [BUNDLED[first :: len(BUNDLED) // BUNDLE] for first in range(len(BUNDLED) // BUNDLE)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", BUNDLES, ids=lambda names: f"{names[0]} and {len(names) - 1} others")
 def test_patterns_side_by_side_are_traced_right(names):
     modules = {name: TAKEN[name].make() for name in names}

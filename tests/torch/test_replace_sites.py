@@ -340,6 +340,7 @@ def test_advise_takes_only_some_kinds_and_refuses_bad_names():
         Replacement("activation", "1", "silu", "swish")
 
 
+@pytest.mark.slow
 def test_latency_decides_and_sorts_where_it_is_given():
     def latency(graph):
         return sum(

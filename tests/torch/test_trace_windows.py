@@ -57,6 +57,7 @@ def test_trace_takes_resizes_of_every_kind(name):
     check_traced(Fn(lambda s, x: torch.relu(RESIZES[name](s.c(x))), c=nn.Conv2d(4, 3, 1)), (4, 13, 10))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=sweep.examples(40),
     deadline=None,
