@@ -30,8 +30,8 @@ FORCE:
 demo: $(READY) ## the main job on this machine, small: measured, decided, pruned, built, compared (IMAGE=, WEIGHTS=, MODEL=)
 	@tools/demo.sh $(PYTHON) "$(IMAGE)" "$(WEIGHTS)" "$(MODEL)"
 
-test-quick: dev ## tests that need no device, the slow ones left out; no lint: four minutes on two cores
-	@$(PYTEST) tests/pure tests/torch -m "not slow and not long"
+test-quick: dev ## tests that need no device, four cases of each, the slow ones left out; no lint: two minutes on two cores
+	@FLEETPOSE_SWEEP=quick $(PYTEST) tests/pure tests/torch -m "not slow and not long"
 
 test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: about twenty minutes on two cores
 	@$(PYTEST)

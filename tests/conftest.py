@@ -34,7 +34,8 @@ if not opencl.by_pip():
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only `make test-all` runs, unless everything is asked for or a test is named.
 
-    That is what is marked `long`, unless `-m` speaks of it, and most cases of what is marked `part`.
+    That is what is marked `long`, unless `-m` speaks of it, and most cases of what is marked `part`; in a quick run
+    most cases of every test.
     """
     if sweep.EVERYTHING or any("::" in name for name in config.args):
         return
@@ -43,8 +44,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for of_one_test in cases.values():
-        if part := of_one_test[0].get_closest_marker("part"):
-            taken = sweep.sample(of_one_test, *part.args)
+        part = of_one_test[0].get_closest_marker("part")
+        if (most := sweep.MOST_CASES or (part and part.args[0])) is not None:
+            taken = sweep.sample(of_one_test, most)
             left_out += [item for item in of_one_test if item not in taken and item not in left_out]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -1,6 +1,7 @@
 """How much of a space of configurations a run goes through: some of each, or with FLEETPOSE_SWEEP=all everything.
 
-`make test` takes some, `make test-all` everything. What is taken is the same in every run and in every process.
+`make test` takes some, `make test-all` everything; `make test-quick` (FLEETPOSE_SWEEP=quick) takes a few cases of every
+test. What is taken is the same in every run and in every process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ First, Second = TypeVar("First"), TypeVar("Second")
 
 #: whether this run goes through everything
 EVERYTHING = os.environ.get("FLEETPOSE_SWEEP") == "all"
+#: of a test's cases, how many this run takes at most; None: as many as it has, or as its mark `part` says
+MOST_CASES = 4 if os.environ.get("FLEETPOSE_SWEEP") == "quick" else None
 
 
 def sample(items: Iterable[First], count: int = 3) -> list[First]:
