@@ -36,9 +36,9 @@ from models.frontend.trace import trace
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.prune.pruning import prune
-from models.prune.reconstruction.calibration import calibration_inputs
+from models.prune.reconstruction.calibration import calibration_inputs, learning_photographs
 from models.prune.response.curves import read_divergence
-from models.prune.settings import EMA, LR, RECIPE, TRAINING, PruneFiles, PruneSettings, Strength
+from models.prune.settings import EMA, LR, RECIPE, TRAINING, PruneFiles, PruneSettings, Strength, recovery_settings
 from models.resolve import create_model, model_spec
 from models.train.data.photographs import read_photographs
 from models.train.settings import TrainSettings
@@ -48,6 +48,7 @@ from models.zoo.weights import read_tensors, save_weights
 METHODS = {
     "magnitude": "oneshot",
     "reconstruction": "oneshot",
+    "recovery": "oneshot",
     "retrained": "oneshot",
     "iterative": "magnitude",
     "admm": "admm",
@@ -144,15 +145,22 @@ class PruningStudy:
         spec, seed = model_spec(self.model), self.training.seed
         network = create_model(self.model, self.weights)
         graph = trace(network, (3, *spec.size), self.model)
-        inputs = data = training = None
+        inputs = data = training = recovery = None
+        photographs: list[Path] = []
         if cell.method != "magnitude":
             inputs = calibration_inputs(spec, self.data, self.photographs, seed)
-        if cell.method not in UNTRAINED:
+        if cell.method == "recovery":
+            recovery = recovery_settings(cell.minutes, trains=False, seed=seed)
+            photographs = learning_photographs(self.data, self.photographs, seed)
+        elif cell.method not in UNTRAINED:
             data = read_photographs(self.data, unlabelled=True)
             training = replace(self.training, minutes=cell.minutes)
         files = PruneFiles.beside(weights)
-        settings = PruneSettings(METHODS[cell.method], training, self.strength, seed)
-        prune(network, graph, spec, self.plan(cell, graph), settings, inputs=inputs, data=data, files=files)
+        settings = PruneSettings(METHODS[cell.method], training, self.strength, seed, recovery=recovery)
+        prune(
+            network, graph, spec, self.plan(cell, graph), settings, inputs=inputs, photographs=photographs, data=data,
+            files=files,
+        )  # fmt: skip
         save_weights(network, weights)
         files.remove()
         return weights
@@ -265,7 +273,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ratio", type=float, nargs="+", default=[1.2, 1.32, 1.5, 1.8, 2.15])
     parser.add_argument("--zeros", nargs="+", choices=SHARING, default=list(SHARING), help="how they are shared out")
     parser.add_argument("--method", nargs="+", choices=[*METHODS], default=["magnitude", "reconstruction"])
-    parser.add_argument("--minutes", type=float, default=30, help="of training, for methods that train")
+    parser.add_argument("--minutes", type=float, default=30, help="of recovery, or of training for methods that train")
     parser.add_argument("--photographs", type=int, default=32, help="of --data that layers are reconstructed on")
     add_flags(parser, TrainSettings, TRAINING, recipe=RECIPE, lr=LR, ema=EMA)
     add_flags(parser, Strength)
