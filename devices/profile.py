@@ -47,6 +47,7 @@ class Profile:
         image2d: reading through image2d is offered (and cached apart from buffers).
         image2d_max: largest width, and largest height, of an image2d in texels; by default what OpenCL 1.x guarantees.
         local_memory: local memory is real memory on the chip, worth staging data in.
+        exponential: what is faster in fp32, the device's own function ("builtin") or a polynomial ("polynomial").
         compute_units: cores that run work-groups independently (OpenCL's compute units), None where members of a
             family differ.
         registers_per_thread: 32-bit registers of one work-item up to which at least half of the work-items that the
@@ -74,6 +75,7 @@ class Profile:
     fp16: bool
     image2d: bool
     local_memory: bool
+    exponential: Literal["builtin", "polynomial"] = "builtin"
     fp16_rate: Positive = 1.0
     image2d_max: PositiveInt = 8192
     compute_units: PositiveInt | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tvm.tirx.script import builder as T
 
+from codegen.kernels.exponential import exponential
 from codegen.kernels.vectors import Vector
 from models.graph.layer import Step
 
@@ -23,7 +24,7 @@ def _clamp(value, low, high):
 
 
 def _sigmoid(value, vector: Vector):
-    return vector.splat(1) / (vector.splat(1) + T.exp(vector.splat(0) - value))
+    return vector.splat(1) / (vector.splat(1) + exponential(vector.splat(0) - value, vector))
 
 
 def _abs(value, vector: Vector):
@@ -40,7 +41,7 @@ def _affine(value, vector: Vector, scale: float, shift: float):
 
 def _softplus(value, vector: Vector):
     zero, unit = vector.splat(0), vector.splat(1)
-    return T.max(value, zero) + T.log(unit + T.exp(zero - _abs(value, vector)))
+    return T.max(value, zero) + T.log(unit + exponential(zero - _abs(value, vector), vector))
 
 
 def _mish(value, vector: Vector):
@@ -48,7 +49,7 @@ def _mish(value, vector: Vector):
 
     Half precision ends at 65504, so there e^x has to stay below 250; beyond 5.5 the quotient is 1 as well.
     """
-    power = T.exp(T.min(value, vector.splat(15.0 if vector.dtype == "float32" else 5.5)))
+    power = exponential(T.min(value, vector.splat(15.0 if vector.dtype == "float32" else 5.5)), vector)
     product = power * (power + vector.splat(2))
     return value * (product / (product + vector.splat(2)))
 
@@ -78,7 +79,9 @@ _UNARY: dict[str, Callable] = {
     "relu6": lambda x, v: _clamp(x, v.splat(0), v.splat(6)),
     "hardtanh": lambda x, v, low, high: _clamp(x, v.splat(low), v.splat(high)),
     "leaky_relu": lambda x, v, slope: T.max(x, v.splat(0)) + v.splat(slope) * T.min(x, v.splat(0)),
-    "elu": lambda x, v, alpha: T.max(x, v.splat(0)) + v.splat(alpha) * (T.exp(T.min(x, v.splat(0))) - v.splat(1)),
+    "elu": lambda x, v, alpha: (
+        T.max(x, v.splat(0)) + v.splat(alpha) * (exponential(T.min(x, v.splat(0)), v) - v.splat(1))
+    ),
     "sigmoid": _sigmoid,
     "silu": lambda x, v: x * _sigmoid(x, v),
     "hardsigmoid": lambda x, v: _clamp(x + v.splat(3), v.splat(0), v.splat(6)) * v.splat(1 / 6),

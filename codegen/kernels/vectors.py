@@ -33,16 +33,19 @@ class Vector:
 
     Attributes:
         clang: the device's compiler is Clang and takes its builtins, as PoCL's for CPUs does.
+        polynomials: exponentials are faster as polynomials than as the device's own function.
     """
 
     lanes: int
     dtype: str = "float32"
     clang: bool = False
+    polynomials: bool = False
 
     @classmethod
     def on(cls, profile: Profile, lanes: int, dtype: str = "float32") -> Vector:
         """The type as kernels for the device of `profile` may use it."""
-        return cls(lanes, dtype, clang=profile.gpu == "cpu")
+        polynomials = profile.exponential == "polynomial" and dtype == "float32"
+        return cls(lanes, dtype, clang=profile.gpu == "cpu", polynomials=polynomials)
 
     def __post_init__(self) -> None:
         if self.lanes not in WIDTHS or self.dtype not in OPENCL_TYPES:

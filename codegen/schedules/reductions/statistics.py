@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
+from codegen.kernels.exponential import exponential
 from codegen.kernels.vectors import Vector
 from models.graph.reduction import Reduction
 
@@ -73,7 +74,7 @@ class Statistics:
         if kind in ("variance", "deviation"):
             return (x - first) * (x - first)
         if kind in ("softmax", "log_softmax"):
-            return T.exp(x - first)
+            return exponential(x - first, self.vector)
         if kind in ("rms", "l2"):
             return x * x
         return T.max(x, self.number(0) - x) if kind == "l1" else x
@@ -86,7 +87,7 @@ class Statistics:
         """
         if self.first == "mean":
             return second + (first - whole) * (first - whole) * count
-        return second * T.exp(first - whole) if self.first == "max" else second
+        return second * exponential(first - whole, self.vector) if self.first == "max" else second
 
     def prepared(self, first, second):
         """What `apply` takes as the second number: all that is the same for every element, computed once."""
@@ -105,7 +106,7 @@ class Statistics:
         if kind == "variance":
             return (x - first) * prepared
         if kind == "softmax":
-            return T.exp(x - first) * prepared
+            return exponential(x - first, self.vector) * prepared
         return x - prepared if kind == "log_softmax" else x * prepared
 
     def result(self, first, second):
