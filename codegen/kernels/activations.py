@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tvm.tirx.script import builder as T
 
+from codegen.kernels import smooth
 from codegen.kernels.exponential import exponential
 from codegen.kernels.vectors import Vector
 from models.graph.layer import Step
@@ -40,6 +41,8 @@ def _affine(value, vector: Vector, scale: float, shift: float):
 
 
 def _softplus(value, vector: Vector):
+    if vector.polynomials:
+        return smooth.softplus(value, vector)
     zero, unit = vector.splat(0), vector.splat(1)
     return T.max(value, zero) + T.log(unit + exponential(zero - _abs(value, vector), vector))
 
@@ -52,6 +55,17 @@ def _mish(value, vector: Vector):
     power = exponential(T.min(value, vector.splat(15.0 if vector.dtype == "float32" else 5.5)), vector)
     product = power * (power + vector.splat(2))
     return value * (product / (product + vector.splat(2)))
+
+
+def _gelu(value, vector: Vector):
+    """x (1 + erf(x / sqrt(2))) / 2."""
+    if vector.polynomials:
+        return smooth.gelu(value, vector)
+    return value * vector.splat(0.5) * (vector.splat(1) + T.erf(value * vector.splat(math.sqrt(0.5))))
+
+
+def _tanh(value, vector: Vector):
+    return smooth.tanh(value, vector) if vector.polynomials else vector.call("tanh", value)
 
 
 def _gelu_tanh(value, vector: Vector):
@@ -86,9 +100,10 @@ _UNARY: dict[str, Callable] = {
     "silu": lambda x, v: x * _sigmoid(x, v),
     "hardsigmoid": lambda x, v: _clamp(x + v.splat(3), v.splat(0), v.splat(6)) * v.splat(1 / 6),
     "hardswish": lambda x, v: x * _clamp(x + v.splat(3), v.splat(0), v.splat(6)) * v.splat(1 / 6),
-    "gelu": lambda x, v: x * v.splat(0.5) * (v.splat(1) + T.erf(x * v.splat(math.sqrt(0.5)))),
+    "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
     "mish": _mish,
+    "tanh": _tanh,
     "softplus": _softplus,
     "softsign": lambda x, v: x / (v.splat(1) + _abs(x, v)),
     "threshold": lambda x, v, threshold, value: v.where("isgreater", x, v.splat(threshold), x, v.splat(value)),
@@ -98,7 +113,7 @@ _UNARY: dict[str, Callable] = {
 
 #: steps that OpenCL has a function for, by the step's name
 _FUNCTIONS = {
-    **{name: name for name in ("tanh", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "atan")},
+    **{name: name for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "atan")},
     **{name: name for name in ("erf", "floor", "ceil", "trunc", "sign")},
     "round": "rint",
 }

@@ -7,6 +7,7 @@ exponent. These few multiply-adds are not; a map of SiLU takes two thirds of the
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tvm.tirx.script import builder as T
 
@@ -40,11 +41,17 @@ def exponential(value, vector: Vector):
     put(shifted, 0, rest[0] * vector.splat(1 / math.log(2)) + shift)
     put(whole, 0, shifted[0] - shift)
     put(rest, 0, rest[0] - whole[0] * vector.splat(LOG_2_HIGH) - whole[0] * vector.splat(LOG_2_LOW))
-    power = vector.splat(COEFFICIENTS[-1])
-    for coefficient in (*COEFFICIENTS[-2::-1], 1.0, 1.0):
-        power = power * rest[0] + vector.splat(coefficient)
+    power = polynomial((1.0, 1.0, *COEFFICIENTS), rest[0], vector)
     put(rest, 0, power * _two_to_the(shifted[0], vector))
     return rest[0]
+
+
+def polynomial(coefficients: Sequence[float], value, vector: Vector):
+    """c0 + c1 x + c2 x^2 + ...; `value`, whose text is repeated, should be an element of a buffer or as short."""
+    total = vector.splat(coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        total = total * value + vector.splat(coefficient)
+    return total
 
 
 def _of_bits(bits: int, vector: Vector):

@@ -65,6 +65,7 @@ STEPS = [
     Step("softplus"),
     Step("gelu_tanh"),
     Step("gelu"),
+    Step("tanh"),
 ]
 
 
