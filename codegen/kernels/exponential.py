@@ -14,8 +14,9 @@ from tvm.tirx.script import builder as T
 from codegen.kernels.builder import put, registers
 from codegen.kernels.vectors import Vector
 
-#: exponents beyond these are taken as these: both results, 1.6e-38 and 1.7e38, are normal numbers of fp32
-LOWEST, HIGHEST = -87.0, 88.0
+#: exponents beyond these are taken as these, so that neither the result nor one over it is a subnormal number, with
+#: which CPUs compute many times as long
+LOWEST, HIGHEST = -87.0, 87.0
 #: log 2 as a part of few bits, whose products with whole exponents are exact, and the rest
 LOG_2_HIGH, LOG_2_LOW = 0.693359375, -2.12194440e-4
 #: (e^r - 1 - r) / r^2 for |r| <= log(2) / 2, a minimax fit of relative error 1.1e-7 in e^r; TVM writes 7 digits
