@@ -17,6 +17,8 @@ from devices.profile import Profile
 MOST_TILES = 4
 #: of an entry of a list beside its products, in multiply-adds
 OVERHEAD = 1.5
+#: of loading a vector on a CPU, in multiply-adds: half of them cross cache lines, and most come from the second cache
+CPU_LOAD = 2.4
 #: products of an output element from which on writing the phases down and interleaving them later costs a CPU little
 FLAT_DEPTH = 32
 
@@ -49,15 +51,16 @@ def space(workload: Workload, profile: Profile) -> list[PhaseTile]:
     if layer.op != "conv" or not layer.transposed:
         return []
     flat = FlatMap(layer, workload.output.lanes, workload.output.item_bytes)
+    load = CPU_LOAD if profile.gpu == "cpu" else 1.0
     apart = [
         PhaseTile(*shape, 1, band)
-        for number, shape in enumerate(_shapes(workload, profile.accumulators, flat.vectors))
-        for band in ((_band(workload, profile, flat, shape[1]), 0) if number == 0 else (0,))
+        for number, shape in enumerate(_shapes(workload, profile.accumulators, flat.vectors, load))
+        for band in _bands(workload, profile, flat, shape[1])[: None if number == 0 else 1]
     ]
     if layer.stride[1] > MOST_WOVEN:
         return apart
     of_row = -(-flat.columns // workload.output.lanes)
-    shapes = _shapes(workload, profile.accumulators // layer.stride[1], of_row)
+    shapes = _shapes(workload, profile.accumulators // layer.stride[1], of_row, load)
     first = band_in_cache(workload, profile) * layer.stride[0]
     bands = [PhaseTile(*shapes[0], band=band) for band in dict.fromkeys((min(first, workload.output.height), 0))]
     together = [*bands, *(PhaseTile(*shape) for shape in shapes[1:])]
@@ -65,19 +68,20 @@ def space(workload: Workload, profile: Profile) -> list[PhaseTile]:
     return [*apart, *together] if deep and profile.gpu == "cpu" else [*together, *apart]
 
 
-def _band(workload: Workload, profile: Profile, flat: FlatMap, vectors: int) -> int:
-    """Tiles whose input takes up a quarter of a core's cache, in bands of one size; 0 where that is all of them, and on
-    a GPU, whose work-items run side by side."""
+def _bands(workload: Workload, profile: Profile, flat: FlatMap, vectors: int) -> list[int]:
+    """Bands of three grids, the default first: single tiles, so that filters run fastest; tiles whose input takes up a
+    quarter of a core's cache, in bands of one size; all tiles, which alone suit a GPU, whose work-items run side by
+    side."""
+    if profile.gpu != "cpu":
+        return [0]
     channels = workload.layer.in_shapes[0][0] // workload.layer.groups
     tile_bytes = vectors * workload.output.lanes * workload.output.item_bytes * channels * len(flat.shifts)
     most, tiles = (profile.cache_bytes or CACHE_BYTES) // 4 // tile_bytes, -(-flat.vectors // vectors)
-    if profile.gpu != "cpu" or most >= tiles:
-        return 0
-    return -(-tiles // -(-tiles // max(most, 1)))
+    return list(dict.fromkeys((1, -(-tiles // -(-tiles // max(most, 1))) if most < tiles else 0, 0)))
 
 
-def _shapes(workload: Workload, budget: int, vectors: int) -> list[tuple[int, int]]:
-    """(filters, vectors) of at most `budget` accumulators, of least estimated work first.
+def _shapes(workload: Workload, budget: int, vectors: int, load: float) -> list[tuple[int, int]]:
+    """(filters, vectors) of at most `budget` accumulators, of least estimated work first; `load`: of loading a vector.
 
     Filters divide a sparsity's block: a block of more would hold entries that only some of its filters have.
     """
@@ -92,7 +96,7 @@ def _shapes(workload: Workload, budget: int, vectors: int) -> list[tuple[int, in
 
     def cost(shape: tuple[int, int]) -> float:
         f, v = shape
-        return padding(filters, f) * padding(vectors, v) * (max(f * v, f + v + 2) + OVERHEAD) / (f * v)
+        return padding(filters, f) * padding(vectors, v) * (max(f * v, f + load * v + 2) + OVERHEAD) / (f * v)
 
     return sorted(shapes, key=cost)[:MOST_TILES]
 
