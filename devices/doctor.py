@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from devices.diagnosis.checks import CHECKS, Check, Missing, Patient, Skipped
+from devices.diagnosis.checks import CHECKS
+from devices.diagnosis.patient import Check, Missing, Patient, Skipped
 from fleetpose.cli import parser, print_json, print_table, run
 from fleetpose.errors import reason
 

@@ -171,7 +171,9 @@ def effdet() -> Iterator[Definition]:
     for name in ("tf_efficientdet_lite0", "tf_efficientdet_d0", "efficientdet_d0", "resdet50", "cspresdet50"):
 
         def make(name: str = name) -> nn.Module:
-            return networks.EfficientDet(settings.get_efficientdet_config(name), pretrained_backbone=False)
+            chosen = settings.get_efficientdet_config(name)
+            chosen.image_size = (256, 256)
+            return networks.EfficientDet(chosen, pretrained_backbone=False)
 
         yield Definition(name, make, (3, 256, 256))
 
@@ -184,7 +186,7 @@ def modern_yolonas() -> Iterator[Definition]:
 
 def lightning_pose() -> Iterator[Definition]:
     networks = import_part("lightning_pose.models.heatmap_tracker", ("lightning_pose",), _UNUSED)
-    for backbone in ("resnet18", "resnet50", "efficientnet_b0", "vits_dino", "vitb_imagenet"):
+    for backbone in ("resnet18", "resnet50", "efficientnet_b0"):
         make = partial(networks.HeatmapTracker, num_keypoints=17, backbone=backbone, pretrained=False)
         yield Definition(f"HeatmapTracker, {backbone}", make, (3, 128, 128))
 

@@ -1,7 +1,6 @@
 """The parts `devices.doctor` looks at, in the order it looks: each a function that answers in words or raises.
 
-A check returns one line of detail. `Missing` means that the part is not there; any other exception, that it is there
-and does not work. TVM is imported inside checks only, so that the doctor can explain its absence.
+TVM is imported inside checks only, so that the doctor can explain its absence.
 """
 
 from __future__ import annotations
@@ -17,49 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devices.diagnosis.patient import Check, Missing, Patient, Skipped
 from devices.opening import open_device
 from devices.rpc import tracker
-from devices.session import Session
 
 PING_RUNS = 50
 TOLERANCE = 1e-5
-
-
-class Missing(Exception):
-    """The part is not there."""
-
-
-class Skipped(Exception):
-    """The part could not be looked at, because of another one."""
-
-
-class Patient:
-    """What checks share: the device asked for, and its session once opened."""
-
-    def __init__(self, spec: str) -> None:
-        self.spec = spec
-        self.session: Session | None = None
-
-    def require_session(self) -> Session:
-        """The session; Skipped where it could not be opened."""
-        if self.session is None:
-            raise Skipped("no RPC session")
-        return self.session
-
-
-@dataclass(frozen=True)
-class Check:
-    """One part: what it is called, whether the main path needs it, how to look, and the command that mends it."""
-
-    name: str
-    needed: bool
-    look: Callable[[Patient], str]
-    mend: str
 
 
 def python(_: Patient) -> str:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 from devices.diagnosis import checks
-from devices.diagnosis.checks import CHECKS, Check, Missing
+from devices.diagnosis.checks import CHECKS
+from devices.diagnosis.patient import Check, Missing
 from devices.doctor import doctor, healthy
 
 

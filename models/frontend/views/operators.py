@@ -6,77 +6,22 @@ into planes where a reshape cuts across its seams.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from models.frontend.call import Call
+from models.frontend.views.parts import PARTS, Operator, Rearranged, axis_of
 from models.frontend.views.placing import Placing
 from models.frontend.views.shuffles import SHUFFLES
 from models.frontend.views.view import TensorView
-
-Rearranged = TensorView | list[TensorView]
-Operator = Callable[[Call, Placing], Rearranged]
-
-
-def _axis(call: Call, view: TensorView, argument: str = "dim", rank: int | None = None) -> int:
-    return int(call.get(argument, 0)) % (rank or view.rank)
 
 
 def _whole_numbers(call: Call, values: Sequence[Any]) -> list[int]:
     if not all(isinstance(value, int) for value in values):
         raise call.refusal("its sizes depend on the data")
     return [int(value) for value in values]
-
-
-def _slice(call: Call, _placing: Placing) -> Rearranged:
-    view, axis = call["self"], _axis(call, call["self"])
-    bounds = slice(call.get("start"), call.get("end"), call.get("step", 1))
-    return view.take(axis, range(view.sizes[axis])[bounds])
-
-
-def _narrow(call: Call, _placing: Placing) -> Rearranged:
-    view, axis = call["self"], _axis(call, call["self"])
-    start = call["start"] % view.sizes[axis] if call["start"] < 0 else call["start"]
-    return view.take(axis, range(start, start + call["length"]))
-
-
-def _select(call: Call, _placing: Placing) -> Rearranged:
-    return call["self"].select(_axis(call, call["self"]), call["index"])
-
-
-def _parts(view: TensorView, axis: int, sizes: Sequence[int]) -> list[TensorView]:
-    ends = np.cumsum(sizes)
-    return [view.take(axis, range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
-
-
-def _split(call: Call, _placing: Placing) -> Rearranged:
-    view, axis = call["self"], _axis(call, call["self"])
-    sizes = call.get("split_size", call.get("split_sizes"))
-    extent = view.sizes[axis]
-    if isinstance(sizes, int):
-        sizes = [min(sizes, extent - first) for first in range(0, extent, sizes)]
-    return _parts(view, axis, sizes)
-
-
-def _chunk(call: Call, _placing: Placing) -> Rearranged:
-    view, axis = call["self"], _axis(call, call["self"])
-    extent = view.sizes[axis]
-    size = -(-extent // call["chunks"])
-    return _parts(view, axis, [min(size, extent - first) for first in range(0, extent, size)])
-
-
-def _tensor_split(call: Call, _placing: Placing) -> Rearranged:
-    view, axis = call["self"], _axis(call, call["self"])
-    where = call.get("sections", call.get("indices"))
-    pieces = np.array_split(np.arange(view.sizes[axis]), where)
-    return [view.take(axis, piece) for piece in pieces]
-
-
-def _unbind(call: Call, _placing: Placing) -> Rearranged:
-    view, axis = call["self"], _axis(call, call["self"])
-    return [view.select(axis, position) for position in range(view.sizes[axis])]
 
 
 def _reshape(call: Call, placing: Placing) -> Rearranged:
@@ -101,7 +46,7 @@ def _transpose(call: Call, _placing: Placing) -> Rearranged:
     view = call["self"]
     order = list(range(view.rank))
     names = ("dim0", "dim1") if "dim0" in call.arguments else ("axis0", "axis1")
-    first, second = (_axis(call, view, name) for name in names)
+    first, second = (axis_of(call, view, name) for name in names)
     order[first], order[second] = order[second], order[first]
     return view.permute(order)
 
@@ -130,7 +75,7 @@ def _many(values: int | Sequence[int]) -> list[int]:
 
 
 def _unsqueeze(call: Call, _placing: Placing) -> Rearranged:
-    return call["self"].insert(_axis(call, call["self"], rank=call["self"].rank + 1))
+    return call["self"].insert(axis_of(call, call["self"], rank=call["self"].rank + 1))
 
 
 def _turn_over(view: TensorView, axes: Sequence[int]) -> TensorView:
@@ -186,53 +131,10 @@ def _repeat_interleave(call: Call, placing: Placing) -> Rearranged:
     return view.take(axis % view.rank, np.repeat(np.arange(view.sizes[axis % view.rank]), call["repeats"]))
 
 
-def _index_select(call: Call, _placing: Placing) -> Rearranged:
-    view, positions = call["self"], call["index"]
-    if not isinstance(positions, np.ndarray):
-        raise call.refusal("its index depends on the input")
-    return view.take(_axis(call, view), positions.reshape(-1).astype(np.int64) % view.sizes[_axis(call, view)])
-
-
-def _index(call: Call, placing: Placing) -> Rearranged:
-    """x[a, :, b] by constant lists: those of one axis, or of several that torch broadcasts against each other."""
-    view, indices = call["self"], call["indices"]
-    lists = {axis: index for axis, index in enumerate(indices) if index is not None}
-    if not lists or not all(isinstance(index, np.ndarray) for index in lists.values()):
-        raise call.refusal("its indices depend on the input")
-    if any(index.dtype == bool and index.ndim > 1 for index in lists.values()):
-        raise call.refusal("truths of several axes are not supported as an index", "index by a list of positions")
-    positions = {
-        axis: (np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)) % view.sizes[axis]
-        for axis, index in lists.items()
-    }
-    axis, *others = positions
-    if not others and positions[axis].ndim == 1:
-        return view.take(axis, positions[axis])
-    return placing.reshape(view.pick(positions), call.sizes, call)
-
-
-def _unfold(call: Call, placing: Placing) -> Rearranged:
-    """Tensor.unfold: windows along an axis, their elements along a new last one; apart or in overlap."""
-    view, axis = call["self"], _axis(call, call["self"], "dimension")
-    size, step = call["size"], call["step"]
-    count = (view.sizes[axis] - size) // step + 1
-    positions = (np.arange(count)[:, None] * step + np.arange(size)).reshape(-1)
-    sizes = [*view.sizes[:axis], count, size, *view.sizes[axis + 1 :]]
-    windows = placing.reshape(view.take(axis, positions), sizes, call)
-    return windows.permute([*range(axis + 1), *range(axis + 2, windows.rank), axis + 1])
-
-
 #: operator name -> the function that turns its call into a view
 VIEWS: dict[str, Operator] = {
     **SHUFFLES,
-    "slice": _slice,
-    "narrow": _narrow,
-    "select": _select,
-    "split": _split,
-    "split_with_sizes": _split,
-    "chunk": _chunk,
-    "tensor_split": _tensor_split,
-    "unbind": _unbind,
+    **PARTS,
     "view": _reshape,
     "reshape": _reshape,
     "_unsafe_view": _reshape,
@@ -262,7 +164,4 @@ VIEWS: dict[str, Operator] = {
     "repeat": _repeat,
     "tile": _repeat,
     "repeat_interleave": _repeat_interleave,
-    "index_select": _index_select,
-    "index": _index,
-    "unfold": _unfold,
 }
