@@ -4,135 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from codegen.artifact.breakdown import Breakdown, break_down
-from codegen.artifact.follow import FollowedVideo, FollowSettings, follow_video
+from codegen.artifact.follow import FollowSettings, follow_video
 from codegen.artifact.loaded import Artifact
-from codegen.artifact.pose import PoseResult, check_pose, find_people, prepare
+from codegen.artifact.photograph import run_photograph
+from codegen.artifact.pose import check_pose
+from codegen.artifact.reports import photograph_report, print_photograph, print_video, video_report
 from codegen.artifact.video import VideoReader, check_suffix
 from devices import open_device
 from devices.opening import check_runs_kernels
 from devices.rpc import lean
-from devices.timing.measure import measure
-from devices.timing.measurement import Measurement
 from fleetpose import cli
-from fleetpose.codec import encode
-from fleetpose.errors import FleetposeError, UsageError
+from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import status
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-
-
-@dataclass(frozen=True)
-class PhotographRun:
-    """What an artifact made of a photograph; `timing` and `breakdown` where they were asked for."""
-
-    result: PoseResult
-    timing: Measurement | None = None
-    breakdown: Breakdown | None = None
-
-
-def run_photograph(
-    artifact: Artifact, image: np.ndarray, people: bool = True, repeats: int = 10, layers: bool = False
-) -> PhotographRun:
-    """Find the people in a photograph, and see where the time goes.
-
-    Args:
-        image: (H, W, 3) uint8 BGR.
-        people: False: time the network only, whatever its outputs are.
-        repeats: timed runs; 0 for none.
-        layers: time every layer, too.
-
-    Raises:
-        FleetposeError: the timing failed.
-    """
-    tensor, placement = prepare(artifact.manifest, image)
-    result = find_people(artifact, image) if people else PoseResult([], placement.input_size, None)
-    timing = measure(artifact.session, **artifact.call_arguments(tensor), repeats=repeats) if repeats else None
-    breakdown = break_down({"": artifact}, tensor)[""] if layers else None
-    if timing is not None and not timing.ok:
-        raise FleetposeError(f"timing failed: {timing.error}")
-    return PhotographRun(result, timing, breakdown)
-
-
-def about(artifact: Artifact, input_size: tuple[int, int]) -> dict[str, Any]:
-    """What a photograph's and a video's JSON object begin with."""
-    return {
-        "artifact": str(artifact.path),
-        "model": artifact.manifest.model,
-        "device": encode(artifact.session.info),
-        "input_size": list(input_size),
-    }
-
-
-def photograph_report(artifact: Artifact, run: PhotographRun) -> dict[str, Any]:
-    """Everything a run on a photograph showed, as one JSON object."""
-    result = run.result
-    return {
-        **about(artifact, result.input_size),
-        "people": [person.to_coco(0) for person in result.people],
-        "decode_ms": None if result.decode_secs is None else 1e3 * result.decode_secs,
-        "timing": encode(run.timing),
-        **(layers_report(run.breakdown) if run.breakdown else {"layers": []}),
-    }
-
-
-def layers_report(breakdown: Breakdown) -> dict[str, Any]:
-    """Where an inference's time goes, as JSON values; the parts add up to "wall_ms"."""
-    wall_ms = 1e3 * breakdown.wall_secs
-    return {
-        "layers": [
-            {"layer": layer.code.layer, "kernels": layer.code.kernels, "schedule": layer.code.schedule,
-             "ms": 1e3 * layer.secs}
-            for layer in breakdown.layers()
-        ],
-        "gaps_ms": breakdown.gap_share * wall_ms,
-        "outside_ms": breakdown.outside_share * wall_ms,
-        "wall_ms": wall_ms,
-    }  # fmt: skip
-
-
-def video_report(
-    artifact: Artifact, video: VideoReader, result: FollowedVideo, out: Path | None, smooth: bool
-) -> dict[str, Any]:
-    """Everything a run on a video showed, as one JSON object; "people" is COCO's result format."""
-    return {
-        **about(artifact, result.input_size),
-        "video": {"source": video.source, "size": list(video.size), "fps": video.fps, "frames": video.frames or None},
-        "out": str(out) if out else None,
-        "smooth": smooth,
-        "interrupted": result.interrupted,
-        "secs": result.secs,
-        "identities": len(result.identities),
-        "frames": result.frames,
-        "people": result.people,
-    }
-
-
-def print_layers(breakdown: Breakdown) -> None:
-    """The per-layer table: times by OpenCL events, the share of the wall time, and what is no layer."""
-    wall_ms = 1e3 * breakdown.wall_secs
-    layers, rows = breakdown.layers(), []
-    for layer in layers:
-        code = layer.code
-        shape = "x".join(map(str, code.out_shape))
-        rate = f"{2e-9 * code.macs / layer.secs:.1f}" if code.macs and layer.secs else ""
-        rows.append(
-            (code.layer, code.schedule, code.tile, shape, f"{code.macs / 1e6:.1f}", f"{1e3 * layer.secs:.3f}",
-             f"{1e5 * layer.secs / wall_ms:.1f}", rate)
-        )  # fmt: skip
-    cli.print_table(("layer", "schedule", "tile", "output", "MMACs", "ms", "%", "GFLOP/s"), rows)
-    parts = (breakdown.kernel_share, breakdown.gap_share, breakdown.outside_share)
-    kernels, gaps, outside = (f"{part * wall_ms:.2f} ms" for part in parts)
-    print(f"{wall_ms:.2f} ms by the wall clock: {kernels} in layers' kernels, {gaps} between them, {outside} outside")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -224,39 +114,6 @@ def _check_video_flags(arguments: argparse.Namespace) -> None:
         if arguments.out.exists() and arguments.out.resolve() == Path(arguments.video).resolve():
             raise UsageError(f"-o {arguments.out} is the video itself; give another name")
         check_writable(arguments.out, force=arguments.force)
-
-
-def _print_network(artifact: Artifact, input_size: tuple[int, int]) -> None:
-    print(f"{artifact.manifest.model} at {input_size[0]}x{input_size[1]} on {artifact.session.info.name}")
-
-
-def print_photograph(artifact: Artifact, run: PhotographRun, out: Path | None) -> None:
-    """A run on a photograph, for people."""
-    if run.breakdown:
-        print_layers(run.breakdown)
-    _print_network(artifact, run.result.input_size)
-    if run.timing:
-        wall, event = 1e3 * (run.timing.wall_median_secs or 0), run.timing.event_median_secs
-        kernels = "" if event is None else f", {1e3 * event:.1f} ms of it in kernels"
-        print(f"network: {wall:.1f} ms{kernels} (median of {len(run.timing.wall_secs)} runs)")
-    if run.result.decode_secs is not None:
-        count, decode_ms = len(run.result.people), 1e3 * run.result.decode_secs
-        print(f"{count} {'person' if count == 1 else 'people'} found; decoding took {decode_ms:.1f} ms")
-        if out:
-            print(f"picture: {out}")
-
-
-def print_video(artifact: Artifact, source: str, result: FollowedVideo, out: Path | None) -> None:
-    """A run on a video, for people."""
-    frames, secs = len(result.frames), result.secs
-    _print_network(artifact, result.input_size)
-    print(f"{frames} frames of {source} in {secs:.1f} s: {frames / secs:.1f} fps, reading and drawing included")
-    find_ms, decode_ms = (result.median(name) for name in ("find_ms", "decode_ms"))
-    print(f"one frame to people: {find_ms:.1f} ms, decoding {decode_ms:.1f} ms (medians)")
-    mean = sum(frame["people"] for frame in result.frames) / frames
-    print(f"{len(result.identities)} identities, {mean:.1f} people in a frame")
-    if out:
-        print(f"video: {out}")
 
 
 if __name__ == "__main__":
