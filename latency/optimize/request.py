@@ -87,7 +87,7 @@ class Request:
     photographs: int = option(32, "of --data that layers are reconstructed on")
     reconstruction: str = option("full", EFFORT, choices=RECONSTRUCTIONS)
     recovery_minutes: float | None = option(
-        None, f"{RECOVERY} (default: what --budget-minutes has for training, where nothing else is trained)",
+        None, f"{RECOVERY} (default: what --budget-minutes has for training, of networks that cannot be trained)",
         metavar="N",
     )  # fmt: skip
     val: Path | None = option(None, "COCO folder that accuracy is judged on; not of --data", metavar="DIR")
@@ -150,7 +150,7 @@ class Request:
     @property
     def learning(self) -> Learning:
         """What follows reconstruction."""
-        from models.prune.learning import Learning  # imports torch
+        from models.prune.learning import Learning
 
         return (
             Learning.of(self.spec, self.training_minutes, self.recovery_minutes, self.seed) if self.data else Learning()

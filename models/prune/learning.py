@@ -1,11 +1,10 @@
-"""How a pruned network learns after its layers are reconstructed: by recovery, or by a training on a GPU."""
+"""How a pruned network learns after its layers are reconstructed: by a training, or, of any outputs, by recovery."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from models.prune.settings import LR, RECIPE, RecoverySettings, recovery_settings
-from models.train.running.device import device_of_name
 from models.train.settings import TrainSettings
 from models.zoo.spec import ModelSpec
 
@@ -22,15 +21,14 @@ class Learning:
 
     @classmethod
     def of(cls, spec: ModelSpec, minutes: float | None, recovering: float | None, seed: int = 0) -> Learning:
-        """A training where there is a GPU and the network is one that can be trained; else a recovery, which takes any
-        network and any processor.
+        """A training where the network's outputs are such that there is one; else a recovery, which takes any network.
 
         Args:
             minutes: for whichever it is; None: neither.
             recovering: minutes of recovery, whatever else is done; None: as `minutes` says.
         """
         training = None
-        if minutes is not None and tuple(spec.outputs) == TRAINED and device_of_name("auto").type == "cuda":
+        if minutes is not None and tuple(spec.outputs) == TRAINED:
             training = TrainSettings(minutes=minutes, recipe=RECIPE, lr=LR, seed=seed)
         if recovering is None:
             recovering = 0.0 if training is not None or minutes is None else minutes

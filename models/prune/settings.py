@@ -46,10 +46,11 @@ class RecoverySettings:
     """How accuracy is won back after reconstruction; see models.prune.recovery.
 
     Attributes:
-        minutes: in all; the first part of them block by block, the rest with all weights together.
+        minutes: in all.
         steps: instead of `minutes`, so many of each block and so many of all together, so that the result is the same
             to the last bit whenever it is made; None: minutes.
-        blocks: the part of `minutes` that goes block by block.
+        blocks: the part of `minutes` that goes block by block; in the rest all weights move together, which on a CPU
+            gained nothing in a minute.
         side: of the views, in pixels, where the network takes any size.
         batch: views of a step.
         rate: highest rate; see models.prune.recovery.natural.
@@ -61,12 +62,12 @@ class RecoverySettings:
 
     minutes: float = RECOVERY_MINUTES
     steps: int | None = None
-    blocks: float = 0.75
-    side: int = 192
+    blocks: float = 1.0
+    side: int = 160
     batch: int = 4
-    rate: float = 0.012
+    rate: float = 0.03
     hint_weight: float = 1.0
-    views: int = 48
+    views: int = 100
     checkpoint_secs: float = 60.0
     seed: int = 0
 

@@ -170,7 +170,8 @@ class _Recovery:
             self.course.save(self._state(0, 0))
         if self.settings.blocks and done < len(self.blocks) and not step:
             self._by_blocks(done)
-        self._together(step)
+        if self.settings.blocks < 1:
+            self._together(step)
         part, before, after = take_best(self.free, self.before, self.distillation.judge)
         self.report(f"error {before:.3g} to {after:.3g}, {part:.0%} of the way taken", 1, 1)
         return self._result()
