@@ -69,7 +69,8 @@ def training(place, *more):
 @pytest.mark.parametrize("method", ["plain", "oneshot", "retrained", "magnitude", "admm", "reweighted"])
 def test_every_methods_weights_are_packed_as_they_are(place, tmp_path, method):
     out = tmp_path / "p.safetensors"
-    more = {"plain": (), "oneshot": ("--data", place / "coco", "--photographs", 4, "--recovery-minutes", 0.02)}.get(method)
+    reconstructed = ("--data", place / "coco", "--photographs", 4, "--recovery-minutes", 0.02)
+    more = {"plain": (), "oneshot": reconstructed}.get(method)
     if more is None:
         more = training(place, "--steps", 16, "--method", "oneshot" if method == "retrained" else method)
     assert run(place, out, *more) == 0

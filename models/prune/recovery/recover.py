@@ -1,7 +1,8 @@
 """From a reconstructed graph to one that answers more nearly what the dense one does, within some minutes.
 
 Block by block on views that are kept, and then, where settings leave time for it, all kept weights together on fresh
-ones. Needs photographs and no annotations. You can stop it at any time; run it again with the same values and the same checkpoint to resume.
+ones. Needs photographs and no annotations. You can stop it at any time; run it again with the same values and the same
+checkpoint to resume.
 """
 
 from __future__ import annotations
