@@ -226,7 +226,8 @@ def loss_facts(job: Job, plan: Plan, accuracy: Mapping[str, Any]) -> dict[str, A
     point = EvaluatedPlan(texts, MeasuredLoss(0.0, 0.0)).point(losses)
     predicted = encode(known.predict(point.divergence))
     about = {"unit": known.unit, "divergence": point.divergence, "plans": len(known.points),
-             "photographs": known.photographs}  # fmt: skip
+             "photographs": known.photographs,
+             "before_training": job.request.training_minutes is not None}  # fmt: skip
     return {"predicted_loss": {**predicted, **about}, "measured_loss": _measured_loss(known.unit, accuracy)}
 
 

@@ -78,7 +78,10 @@ def loss_fact(headline: Values) -> tuple[Fact, ...]:
         return ()
     measured = headline.get("measured_loss")
     bounds = interval([predicted["low"], predicted["high"]], 3)
-    note = join_texts(f"interval {bounds}", "not measured" if measured is None else f"measured {to_fixed(measured, 3)}")
+    when = "before training" if predicted.get("before_training") else ""
+    note = join_texts(
+        f"interval {bounds}", when, "not measured" if measured is None else f"measured {to_fixed(measured, 3)}"
+    )
     return (Fact(f"Predicted loss, {predicted['unit']}", to_fixed(predicted["lost"], 3), note),)
 
 
@@ -87,8 +90,9 @@ def loss_text(headline: Values) -> str:
     predicted, measured = headline.get("predicted_loss"), headline.get("measured_loss")
     if not predicted:
         return ""
+    when = " before training" if predicted.get("before_training") else ""
     said = (
-        f"{predicted['unit']} lost: {predicted['lost']:.3f} predicted ({predicted['low']:.3f} to "
+        f"{predicted['unit']} lost: {predicted['lost']:.3f} predicted{when} ({predicted['low']:.3f} to "
         f"{predicted['high']:.3f}) by {predicted['plans']} plans on {predicted['photographs']} photographs"
     )
     return said + (", not measured" if measured is None else f"; {measured:.3f} measured")
