@@ -14,12 +14,14 @@ import pytest
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from latency.optimize import __main__ as command
+from latency.optimize import loss_calibration
 from latency.optimize import request as requests
 from latency.optimize.api import optimize, optimize_frontier
 from latency.optimize.flow import STAGES
 from latency.optimize.request import Request
 from latency.planning.choosing import Goal
 from latency.records.read import read_records
+from models.accuracy.lost import MeasuredLoss
 from models.frontend.trace import trace
 from models.plans.explain import explain
 from models.plans.plan import Plan
@@ -280,9 +282,25 @@ def test_optimize_refuses_networks_that_are_not_the_requests(host, given, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+class ZerosJudge:
+    """A judge by whom half the share of zeros in a network's convolutions is lost of an AP of 0.4."""
+
+    unit, ceiling, photographs = "AP", 0.4, ()
+
+    def __init__(self, network) -> None:
+        self.network = network
+
+    def judge(self, changed, _seed=0, _report=None) -> MeasuredLoss:
+        weights = [value for value in changed.parameters() if value.ndim == 4]
+        zeros = sum(int((value == 0).sum()) for value in weights) / sum(value.numel() for value in weights)
+        assert zeros > 0
+        return MeasuredLoss(0.5 * zeros, 0.01)
+
+
 @pytest.mark.slow
-def test_frontier_makes_several_plans_and_resumes(host, given, whole, tmp_path):
+def test_frontier_makes_several_plans_and_resumes(host, given, whole, tmp_path, monkeypatch):
     """Two plans by one collection and one sensitivity, each in its folder; again, nothing is done but the reports."""
+    monkeypatch.setattr(loss_calibration.LossJudge, "of", lambda network, *_: ZerosJudge(network))
     (tmp_path / "out").mkdir()
     shutil.copy(whole / "timings.jsonl", tmp_path / "out")  # what is measured is measured
     request = Request(
@@ -300,6 +318,14 @@ def test_frontier_makes_several_plans_and_resumes(host, given, whole, tmp_path):
     assert all(plan.facts["goal"] == {"kind": "speedup", "value": value} for value, plan in plans.items())
     assert all(plan.report.is_file() for plan in plans.values())
     assert len({plan.facts["headline"]["dense_ms"] for plan in plans.values()}) == 1, "compared in one run"
+    losses = json.loads((tmp_path / "out" / "losses.json").read_text())
+    assert (losses["unit"], losses["ceiling"]) == ("AP", 0.4)
+    for point in result.points[1:]:
+        plan = plans[point.asked]
+        if losses["plans"] and plan.plan.sparsities:
+            assert point.predicted_lost is not None
+            assert point.predicted_lost[1] <= point.predicted_lost[0] <= point.predicted_lost[2] <= 0.4
+            assert "AP lost" in " ".join(plan.plan.network.notes)
     before = [state_of(tmp_path / "out"), *(state_of(plan.folder) for plan in plans.values())]
     again = optimize_frontier(None, host, request)
     after = [state_of(tmp_path / "out"), *(state_of(plan.folder) for plan in plans.values())]
