@@ -110,7 +110,8 @@ def build_model(spec: ModelSpec, weights: str | Path | None = None, seed: int = 
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = spec.build().eval()
+        network = spec.build()
+        network.eval()
     if not spec.own_weights:
         initialise(network, seed)
     if weights is not None:

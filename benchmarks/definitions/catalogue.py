@@ -213,7 +213,8 @@ def deeplabcut() -> Iterator[Definition]:
     folder = folder_of("deeplabcut") / "pose_estimation_pytorch" / "config"
     for path in sorted([*folder.glob("rtmpose/*.yaml"), *folder.glob("dekr/*.yaml"), *folder.glob("dlcrnet/*.yaml")]):
         settings = fill(read(path.read_text())["model"])
-        yield Definition(path.stem, partial(networks.PoseModel.build, settings), (3, 256, 256))
+        height, width = settings["heads"]["bodypart"].get("input_size", (256, 256))
+        yield Definition(path.stem, partial(networks.PoseModel.build, settings), (3, height, width))
     for name, kind in (
         ("resnet50_gn", "ResNet"),
         ("resnet101", "ResNet"),

@@ -64,7 +64,8 @@ def examine(row: DefinitionRow, definition: Definition, compare: bool = True) ->
     torch.manual_seed(zlib.crc32(definition.name.encode()))
     x = np.random.default_rng(1).standard_normal((1, *definition.shape))
     try:
-        network = definition.make().eval()
+        network = definition.make()
+        network.eval()
         _move_statistics(network)
         with torch.no_grad():
             network(torch.from_numpy(x).float())

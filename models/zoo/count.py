@@ -157,5 +157,6 @@ def count_model(spec: ModelSpec, size: tuple[int, int] | None = None) -> Count:
         size: input (height, width) in pixels (default: the spec's own).
     """
     with torch.device("meta"):
-        module = spec.build().eval()
+        module = spec.build()
+        module.eval()
     return count(module, spec.input_shape(size))

@@ -44,7 +44,8 @@ def factory_spec(name: str) -> ModelSpec:
     if isinstance(target, ModelSpec):
         return target
     factory = _factory(target, name)
-    network = factory().eval()
+    network = factory()
+    network.eval()  # which answers nothing where a module has a train() of its own that answers nothing
     said = check_description(getattr(target, ATTRIBUTE, None) or getattr(network, ATTRIBUTE, {}), name)
     size = described_size(said, name) or DEFAULT_SIZE
     channels = said.get("channels") or input_channels(network, size)

@@ -80,6 +80,10 @@ SOURCE = """
         def forward(self, x, y):
             return super().forward(x + y)
 
+    class Frozen(Net):
+        def train(self, mode=True):
+            super().train(mode)
+
     class Silent(Net):
         def forward(self, x):
             self.stem(x)
@@ -167,6 +171,11 @@ def test_model_spec_knows_the_channels_of_the_input(folder, name, channels):
     program = torch.export.export(create_model(name), (torch.zeros(1, channels, 16, 24),))
     torch.export.save(program, folder / "net.pt2")
     assert model_spec("net.pt2").input_shape() == (channels, 16, 24)
+
+
+def test_module_whose_train_answers_nothing_is_taken(folder):
+    assert model_spec("own_net:Frozen").outputs == ("heatmaps", "pafs")
+    assert not create_model("own_net:Frozen").training
 
 
 def test_model_spec_reads_a_description_and_keys_of_the_outputs(folder, caplog):

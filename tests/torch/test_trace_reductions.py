@@ -65,6 +65,9 @@ FUNCTIONS = {
     "variance, biased": lambda _, x: x.var((2, 3), keepdim=True, unbiased=False),
     "deviation": lambda _, x: x.std((2, 3), keepdim=True),
     "norm": lambda _, x: x.norm(dim=1, keepdim=True),
+    "linalg norm of rows": lambda _, x: torch.linalg.norm(x, dim=-1, keepdim=True),
+    "linalg norm of planes": lambda _, x: torch.linalg.norm(x, dim=(2, 3), keepdim=True),
+    "linalg norm of order 1": lambda _, x: torch.linalg.norm(x, 1, dim=1, keepdim=True),
     "norm of order 1": lambda _, x: torch.linalg.vector_norm(x, 1, dim=(2, 3), keepdim=True),
 }
 

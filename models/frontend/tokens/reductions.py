@@ -190,6 +190,14 @@ def _vector_norm(call: Call, reader: TensorReader) -> Answer:
     return reduce(kinds[order], call, reader)
 
 
+def _norm(call: Call, reader: TensorReader) -> Answer:
+    """torch.linalg.norm: that of a vector where one axis is named, or none or two and no order."""
+    axes = call.get("dim")
+    if call.get("ord") is not None and len(axes or ()) != 1:
+        raise call.refusal("norms of matrices with an order are not supported")
+    return _vector_norm(call, reader)
+
+
 #: operator name -> the function that reads its call
 REDUCTIONS: dict[str, Operator] = {
     "batch_norm": _batch_norm,
@@ -212,5 +220,6 @@ REDUCTIONS: dict[str, Operator] = {
     "var": partial(_variance, "variance"),
     "std": partial(_variance, "deviation"),
     "linalg_vector_norm": _vector_norm,
+    "linalg_norm": _norm,
     "norm": _vector_norm,
 }
