@@ -126,7 +126,7 @@ class PruningStudy:
         if cell.method != "magnitude":
             inputs = calibration_inputs(spec, self.data, self.photographs, seed)
         if cell.method == "recovery":
-            recovery = recovery_settings(cell.minutes, trains=False, seed=seed)
+            recovery = recovery_settings(cell.minutes, seed)
             photographs = learning_photographs(self.data, self.photographs, seed)
         elif cell.method not in UNTRAINED:
             data = read_photographs(self.data, unlabelled=True)

@@ -18,7 +18,7 @@ from latency.planning.losses import read_losses
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.pose.decoding.decoders import decoder_for
-from models.prune.settings import EFFORT, RECONSTRUCTIONS, RECOVERY
+from models.prune.settings import EFFORT, RECONSTRUCTIONS, RECOVERY, RECOVERY_MINUTES
 from models.resolve import model_spec
 from models.zoo.spec import ModelSpec
 
@@ -86,10 +86,7 @@ class Request:
     )
     photographs: int = option(32, "of --data that layers are reconstructed on")
     reconstruction: str = option("full", EFFORT, choices=RECONSTRUCTIONS)
-    recovery_minutes: float | None = option(
-        None, f"{RECOVERY} (default: what --budget-minutes has for training, of networks that cannot be trained)",
-        metavar="N",
-    )  # fmt: skip
+    recovery_minutes: float = option(RECOVERY_MINUTES, RECOVERY, metavar="N")
     val: Path | None = option(None, "COCO folder that accuracy is judged on; not of --data", metavar="DIR")
     image: Path | None = option(None, "photograph of people (default: scikit-image's astronaut)", metavar="PHOTO")
     tune: bool = option(True, "use the tuned data that there are, without tuning")
@@ -184,7 +181,7 @@ class Request:
                 f"--sensitivity-minutes {self.sensitivity_minutes:g}: it must be a number above 0; "
                 f"--sensitivity rule measures nothing"
             )
-        if self.recovery_minutes is not None and not 0 <= self.recovery_minutes < math.inf:
+        if not 0 <= self.recovery_minutes < math.inf:
             raise UsageError(f"--recovery-minutes is 0 or more, not {self.recovery_minutes:g}")
         for name, least in (("around", 0), ("rounds", 1), ("photographs", 1), ("seed", 0)):
             if getattr(self, name) < least:

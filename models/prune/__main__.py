@@ -2,8 +2,8 @@
 
     python -m models.prune --model human_pose_0001 --weights w.safetensors --plan plan.json --data d -o p.safetensors
 
-"oneshot" reconstructs every layer on photographs (annotated or not; a few dozen do), then moves the weights that are
-left for --recovery-minutes, on more of them; or, where none are given, it removes the smallest weights. With
+"oneshot" reconstructs every layer on photographs (annotated or not; a few dozen do), and moves the weights that are
+left for --recovery-minutes, if any, on more of them; or, where none are given, it removes the smallest weights. With
 --minutes, --steps or --epochs it goes on to train with these zeros; the other methods find their zeros while training.
 The dense network teaches, so photographs need no annotations, but where there are some they count. You can stop it at
 any time; run the same command again to resume. What is written is read by --weights of every command, and built by
@@ -70,8 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_flags(parser, TrainSettings, TRAINING, recipe=RECIPE, lr=LR, ema=EMA)
     add_flags(parser, Strength)
     add_flags(parser, PruneSettings, ("reconstruction",))
-    add("--recovery-minutes", type=float, metavar="N", help=f"{RECOVERY} (default: {RECOVERY_MINUTES:g}, or 0 where a "
-        "training follows)")  # fmt: skip
+    add("--recovery-minutes", type=float, metavar="N", default=RECOVERY_MINUTES, help=RECOVERY)
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     parser.add_argument("--teacher", help="a registered network to learn from (default: the dense network itself)")
     parser.add_argument("--teacher-weights", metavar="FILE", help="weights of --teacher")
@@ -94,7 +93,7 @@ def _settings(arguments: argparse.Namespace, steps: int | None) -> PruneSettings
     if steps is not None or arguments.minutes is not None:
         training = from_arguments(TrainSettings, arguments, steps=steps, minutes=arguments.minutes)
     strength = from_arguments(Strength, arguments)
-    recovery = recovery_settings(arguments.recovery_minutes, training is not None, arguments.seed)
+    recovery = recovery_settings(arguments.recovery_minutes, arguments.seed)
     return PruneSettings(
         arguments.method, training, strength, arguments.seed, arguments.device, arguments.reconstruction, recovery
     )

@@ -1,4 +1,4 @@
-"""How a pruned network learns after its layers are reconstructed: by a training, or, of any outputs, by recovery."""
+"""How a pruned network learns after its layers are reconstructed: by recovery, by a training, or not at all."""
 
 from __future__ import annotations
 
@@ -20,19 +20,17 @@ class Learning:
     training: TrainSettings | None = None
 
     @classmethod
-    def of(cls, spec: ModelSpec, minutes: float | None, recovering: float | None, seed: int = 0) -> Learning:
-        """A training where the network's outputs are such that there is one; else a recovery, which takes any network.
+    def of(cls, spec: ModelSpec, minutes: float | None, recovering: float, seed: int = 0) -> Learning:
+        """A recovery where one is asked for, then a training where the network's outputs are such that there is one.
 
         Args:
-            minutes: for whichever it is; None: neither.
-            recovering: minutes of recovery, whatever else is done; None: as `minutes` says.
+            minutes: of training; None: none.
+            recovering: minutes of recovery.
         """
         training = None
         if minutes is not None and tuple(spec.outputs) == TRAINED:
             training = TrainSettings(minutes=minutes, recipe=RECIPE, lr=LR, seed=seed)
-        if recovering is None:
-            recovering = 0.0 if training is not None or minutes is None else minutes
-        return cls(recovery_settings(recovering, training is not None, seed), training)
+        return cls(recovery_settings(recovering, seed), training)
 
     @property
     def minutes(self) -> float:

@@ -23,11 +23,11 @@ LR = 3e-4
 EMA = 0.999
 #: how thoroughly layers are solved anew; see models.prune.reconstruction.layerwise
 RECONSTRUCTIONS = ("full", "quick")
-#: what follows reconstruction where photographs are given, if not told otherwise
-RECOVERY_MINUTES = 5.0
+#: minutes of recovery if not told otherwise: two minutes on a CPU gained nothing certain (docs/pruning.md)
+RECOVERY_MINUTES = 0.0
 RECOVERY = (
     "minutes in which kept weights are moved by gradients after reconstruction, so that outputs and features are those "
-    "of the dense network again; needs no annotations (0: none)"
+    "of the dense network again; needs no annotations"
 )
 EFFORT = "how thoroughly layers are reconstructed; quick takes half the time and is a little less accurate"
 
@@ -60,14 +60,14 @@ class RecoverySettings:
         seed: of the views.
     """
 
-    minutes: float = RECOVERY_MINUTES
+    minutes: float = 5.0
     steps: int | None = None
     blocks: float = 1.0
-    side: int = 160
+    side: int = 192
     batch: int = 4
-    rate: float = 0.03
+    rate: float = 0.012
     hint_weight: float = 1.0
-    views: int = 100
+    views: int = 50
     checkpoint_secs: float = 60.0
     seed: int = 0
 
@@ -144,10 +144,7 @@ class PruneFiles:
         self.start.unlink(missing_ok=True)
 
 
-def recovery_settings(minutes: float | None, trains: bool, seed: int = 0) -> RecoverySettings | None:
-    """The recovery of so many minutes; None: RECOVERY_MINUTES of it, or none where a training follows, which does the
-    same for longer."""
-    if minutes is None:
-        minutes = 0.0 if trains else RECOVERY_MINUTES
+def recovery_settings(minutes: float, seed: int = 0) -> RecoverySettings | None:
+    """The recovery of so many minutes; None where there is nothing to do."""
     settings = RecoverySettings(minutes=minutes, seed=seed)
     return settings if settings.anything else None

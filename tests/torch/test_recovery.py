@@ -246,10 +246,9 @@ def test_networks_learn_at_a_smaller_size_where_they_take_it(network, graph):
 
 
 def test_minutes_of_recovery():
-    assert recovery_settings(0, False) is None
-    assert recovery_settings(None, True) is None
-    default = recovery_settings(None, False)
-    assert default is not None
-    assert default.minutes == 5
+    assert recovery_settings(0) is None
+    asked = recovery_settings(5, seed=2)
+    assert asked is not None
+    assert (asked.minutes, asked.seed) == (5, 2)
     with pytest.raises(UsageError, match="0 or more"):
-        recovery_settings(-1.0, False)
+        recovery_settings(-1.0)

@@ -29,7 +29,7 @@ from models.prune.recovery.free_weights import FreeWeights
 #: decay of the means of steps and of their sizes
 MEAN_DECAY, SIZE_DECAY = 0.9, 0.95
 #: ridge of H, relative to the mean of its diagonal, and the positions it is measured at
-RIDGE, SAMPLES = 3e-2, 4_000
+RIDGE, SAMPLES = 3e-3, 4_000
 #: the most that the factors of one layer's groups of filters may take; beyond it all filters share one H
 MOST_BYTES = 1 << 26
 
