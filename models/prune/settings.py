@@ -23,7 +23,7 @@ LR = 3e-4
 EMA = 0.999
 #: how thoroughly layers are solved anew; see models.prune.reconstruction.layerwise
 RECONSTRUCTIONS = ("full", "quick")
-#: minutes of recovery if not told otherwise: two minutes on a CPU gained nothing certain (docs/pruning.md)
+#: minutes of recovery if not told otherwise: two minutes on a CPU gained nothing (docs/pruning.md)
 RECOVERY_MINUTES = 0.0
 RECOVERY = (
     "minutes in which kept weights are moved by gradients after reconstruction, so that outputs and features are those "
