@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 
 from devices.session import Session
 from devices.timing.measure import device_of
@@ -33,7 +34,7 @@ class Measuring:
     Attributes:
         session: an open session of the predictor's device; see `latency.planning.measure_uncertain.check_device`.
         settings: of every run, and the processor that serves the device.
-        budget_secs: no layer is begun later than this; None: no end. Whole networks are timed whatever the time.
+        budget_secs: no layer is begun later than this, and of planned networks only the first is timed; None: no end.
         records: of the device, such as those that the predictor was fitted to; what they tell is not timed again.
         strict: a goal out of reach is an error; else the fastest plan is taken, and its notes say so.
         recipe: of the device's kernels; networks that it has compiled are not compiled again. None: the forecaster's.
@@ -74,6 +75,7 @@ def decide(
         DeviceUnreachable: the device is gone.
     """
     report("predicting")
+    started = monotonic()
     network = predict_options(graph, forecaster, losses, sparsities)
     notes: list[str] = []
     if measuring is not None:
@@ -97,7 +99,10 @@ def decide(
         return plan(network)
     recipe = _recipe_of(measuring, forecaster)
     stand = Stand(measuring.session, graph, recipe, measuring.settings, forecaster.dtype, report)
-    return refine_by_trials(network, goal, plan, stand.time)
+    budget = measuring.budget_secs
+    return refine_by_trials(
+        network, goal, plan, stand.time, lambda: budget is not None and monotonic() - started > budget
+    )
 
 
 def _measure_options(

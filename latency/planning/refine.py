@@ -56,7 +56,11 @@ class PlanTrial:
     @property
     def saved_ratio(self) -> float:
         """What was saved / what the layers' times say."""
-        return (self.outlook.dense.ms - self.ms(self.ratio.median)) / self.alone_ms
+        return self.saved_at(self.ratio.median)
+
+    def saved_at(self, ratio: float) -> float:
+        """The same, had the planned network been so many times as fast."""
+        return (self.outlook.dense.ms - self.ms(ratio)) / self.alone_ms
 
     def ms(self, ratio: float) -> float:
         """Milliseconds of the planned network at a ratio."""
@@ -83,19 +87,24 @@ class PlanTrial:
 
 
 def refine_by_trials(
-    network: NetworkOptions, goal: Goal, make: Callable[[NetworkOptions], Plan], time: Callable[[Plan], Ratio]
+    network: NetworkOptions,
+    goal: Goal,
+    make: Callable[[NetworkOptions], Plan],
+    time: Callable[[Plan], Ratio],
+    expired: Callable[[], bool] = lambda: False,
 ) -> Plan:
     """The plan of a goal of time after trials.
 
     What is saved is taken as the mean over the trials, for each of them is noisy. They end once that mean brings the
     plan at hand near the target, and at TRIALS; then the plan nearest to the target of those that reach it is taken,
-    or the fastest.
+    or the fastest. Where the time is over after a trial, the plan that is decided by it is not timed again.
 
     Args:
         network: its dense time measured.
         goal: a target or a speed-up.
         make: makes a plan of options; raises UsageError where the goal cannot be reached.
         time: times a plan's network, dense time / planned time.
+        expired: whether the time for trials is over; one is made in any case.
 
     Raises:
         UsageError: the goal is out of reach as predicted, or a network failed on the device.
@@ -113,11 +122,24 @@ def refine_by_trials(
             plan = make(network)
         except UsageError:  # as far as is known now, nothing reaches it
             break
+        if expired():
+            return _untimed(plan, trials, saved)
     if not trials:
         return plan
     best = _best(trials, target).with_measured_time(mean(trial.saved_ratio for trial in trials))
     assert best.network is not None
     return replace(best, network=replace(best.network, notes=(*best.network.notes, _sentence(trials))))
+
+
+def _untimed(plan: Plan, trials: Sequence[PlanTrial], saved: float) -> Plan:
+    """A plan that was decided by trials of others: its time as predicted by these, the interval theirs as well."""
+    assert plan.network is not None
+    dense, planned, last = plan.network.dense, plan.network.planned, trials[-1]
+    alone_ms = (dense.ms - planned.ms) / saved
+    fast, slow = (dense.ms - alone_ms * last.saved_at(ratio) for ratio in (last.ratio.high, last.ratio.low))
+    cost = replace(planned, low=min(planned.low, fast), high=max(planned.high, slow))
+    notes = (*plan.network.notes, f"{_sentence(trials)}; decided again by that, not timed again: the time was over")
+    return replace(plan, network=replace(plan.network, planned=cost, notes=notes))
 
 
 def _trial(plan: Plan, network: NetworkOptions, ratio: Ratio) -> PlanTrial:

@@ -111,6 +111,20 @@ def test_refine_makes_a_second_plan_that_does_what_the_first_was_to(seed, worth)
     assert (last > first) == (worth < 1), "too little was saved: more zeros; too much: fewer"
 
 
+@pytest.mark.parametrize("worth", [0.75, 0.9, 1.25])
+def test_refine_without_time_decides_again_and_times_once(worth):
+    start = network()
+    device = Device(start, worth)
+    plan = refine_by_trials(start, GOAL, decided, device.time, lambda: True)
+    assert len(device.plans) == 1
+    assert plan.sparsities != device.plans[0].sparsities
+    assert device.speedup(plan) == pytest.approx(GOAL.speedup, rel=NEAR), "what the trial said of zeros is heeded"
+    planned = outlook(plan).planned
+    assert not planned.measured
+    assert planned.low <= start.whole.ms / device.speedup(plan) <= planned.high
+    assert "not timed again" in outlook(plan).notes[-1]
+
+
 def test_refine_does_not_chase_a_noisy_clock():
     start, off = network(), []
     for seed in range(40):
