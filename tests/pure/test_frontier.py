@@ -67,6 +67,18 @@ def test_table_has_a_row_each_and_marks_the_knee():
     assert "not known" in suggested(frontier_facts("lwop", sample_result(), nothing), nothing)
 
 
+def test_a_predicted_loss_stands_with_its_own_unit():
+    """AP may be predicted, by annotated photographs of --data, where agreement is what was measured."""
+    result = sample_result()
+    result["headline"] |= {"predicted_loss": {"lost": 0.11, "low": 0.05, "high": 0.18, "unit": "AP"}}
+    result["headline"] |= {"ap_dense": None, "ap_sparse": None}
+    result["verify"] = {"sparse": {"ok": True}, "dense": {"ok": True}}
+    points = [dense_point(result, ""), point_of("1.3x", 1.3, result, "")]
+    header, _, row = table_rows(frontier_facts("lwop", result, points), points)
+    assert dict(zip(header, row, strict=True))["lost, predicted"] == "AP 0.110 (0.050 to 0.180)"
+    assert dict(zip(header, row, strict=True))["agreement lost"] == f"{1 - 0.75 * 0.88:.3f}"
+
+
 def test_markdown_has_the_table_and_the_picture(tmp_path):
     write_table(tmp_path / "f.md", frontier_facts("lwop", sample_result(), POINTS), POINTS)
     text = (tmp_path / "f.md").read_text()

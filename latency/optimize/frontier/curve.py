@@ -22,6 +22,7 @@ class FrontierPoint:
         kept: AP, or agreement where nothing is annotated; None where that is not known.
         kept_low, kept_high: its interval, for AP of the change from the dense network, paired.
         predicted_lost: of AP or agreement, with its interval; None where it was not predicted.
+        predicted_unit: which of the two that is, which need not be what `kept` is.
         params_ratio: dense / kept parameters.
         artifact: file.
         ok: it gives what torch gives.
@@ -35,6 +36,7 @@ class FrontierPoint:
     kept_low: float | None = None
     kept_high: float | None = None
     predicted_lost: tuple[float, float, float] | None = None
+    predicted_unit: str | None = None
     params_ratio: float = 1.0
     artifact: str = ""
     ok: bool = True
@@ -76,6 +78,7 @@ def point_of(name: str, asked: float, facts: dict[str, Any], artifact: str) -> F
     return FrontierPoint(
         name, asked, (head["sparse_ms"], *head["sparse_iqr_ms"]), speedup, kept, low, high,
         None if predicted is None else (predicted["lost"], predicted["low"], predicted["high"]),
+        None if predicted is None else predicted["unit"],
         head["params_dense"] / head["params_kept"], artifact, facts["verify"]["sparse"]["ok"],
     )  # fmt: skip
 

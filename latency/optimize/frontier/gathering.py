@@ -14,7 +14,7 @@ from latency.optimize.frontier.picture import plot_frontier
 from latency.optimize.job import DENSE_SO, RESULT, SPARSE_SO, Job
 
 FRONTIER, PICTURE, TABLE, FORMAT = "frontier.json", "frontier.png", "frontier.md", "fleetpose.frontier/1"
-HEADER = ("network", "ms", "times as fast", "{unit} kept", "lost, predicted", "lost", "parameters", "")
+HEADER = ("network", "ms", "times as fast", "{unit} kept", "lost, predicted", "{unit} lost", "parameters", "")
 
 
 def write_frontier(job: Job, jobs: Mapping[float, Job]) -> str:
@@ -81,18 +81,22 @@ def _row(point: FrontierPoint, dense: FrontierPoint, best: str | None) -> tuple[
     bounds = point.kept_low, point.kept_high
     within = "" if None in bounds else f" ({bounds[0]:.3f} to {bounds[1]:.3f})"
     sparse = point is not dense
-    predicted = point.predicted_lost
     marks = ["knee"] if point.name == best else []
     return (
         point.name,
         f"{point.ms[0]:.4g}",
         f"{point.speedup[0]:.2f} ({point.speedup[1]:.2f} to {point.speedup[2]:.2f})" if sparse else "1",
         "-" if point.kept is None else f"{point.kept:.3f}{within}",
-        "-" if predicted is None else f"{predicted[0]:.3f} ({predicted[1]:.3f} to {predicted[2]:.3f})",
+        "-" if point.predicted_lost is None else _predicted(point.predicted_unit, *point.predicted_lost),
         "-" if lost is None or not sparse else f"{lost:.3f}",
         f"/ {point.params_ratio:.2f}",
         ", ".join([*marks, *([] if point.ok else ["does not give what torch gives"])]),
     )
+
+
+def _predicted(unit: str | None, lost: float, low: float, high: float) -> str:
+    """A predicted loss with its unit, which need not be the one that was measured."""
+    return f"{unit} {lost:.3f} ({low:.3f} to {high:.3f})"
 
 
 def suggested(content: Mapping[str, Any], points: Sequence[FrontierPoint]) -> str:
