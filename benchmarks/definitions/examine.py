@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from models.frontend.results.eager import output_runner
 from models.frontend.trace import trace
 from models.graph.network import Graph
 from models.graph.reference import run_graph
+from tests.zoo.checking import largest_error
 
 log = logging.getLogger("benchmarks.definitions")
 
@@ -108,14 +109,9 @@ def _compare(row: DefinitionRow, network: nn.Module, graph: Graph, x: np.ndarray
         return
     maps = graph.answer.restore(run_graph(graph, x))
     ours = [np.asarray(value) for name, value in maps.items() if name not in fixed]
-    row.error = f"{_largest_error(ours, [tensor.double().numpy() for tensor in expected]):.0e}"
-    row.state = "equal" if float(row.error) <= EQUAL else "differs"
-
-
-def _largest_error(ours: Iterable[np.ndarray], expected: Iterable[np.ndarray]) -> float:
-    errors = [0.0]
-    for mine, wanted in zip(ours, expected, strict=True):
-        if mine.shape != wanted.shape or not np.isfinite(wanted).all():
-            return float("inf")
-        errors.append(float(np.abs(mine - wanted).max() / max(np.abs(wanted).max(), 1e-30)))
-    return max(errors)
+    try:
+        error = largest_error(ours, [tensor.double().numpy() for tensor in expected])
+    except ValueError as unlike:  # in number or shape, or not finite
+        row.state, row.reason = "differs", str(unlike)
+        return
+    row.error, row.state = f"{error:.0e}", "equal" if error <= EQUAL else "differs"
