@@ -17,7 +17,7 @@ from fleetpose.progress import Report, no_report
 from models.accuracy.agreement import LEAST_FOR_INTERVAL, measure_agreement
 from models.accuracy.bootstrap import bootstrap_ap
 from models.accuracy.oks import Evaluation, judge_entries, read_coco
-from models.accuracy.protocol import fit_free, maps_of
+from models.accuracy.protocol import maps_of, people_finder
 from models.pose.decoding.decoders import decoder_for
 from models.preprocess import read_image
 from models.zoo.spec import ModelSpec
@@ -148,11 +148,8 @@ def evaluate_photographs(
         network: in eval mode, float32, on the CPU.
         dataset: as `annotations_of` answers it.
     """
-    decode, run = decoder_for(spec.outputs, spec.decoding).decode, maps_of(network, spec)
-    entries = []
+    find, entries = people_finder(network, spec), []
     for number, path in enumerate(photographs, 1):
-        tensor, placement = fit_free(read_image(path), spec)
-        people = decode(dict(zip(spec.outputs, run(tensor), strict=True)), placement)
-        entries += [person.to_coco(number) for person in people]
+        entries += [person.to_coco(number) for person in find(read_image(path))]
         report("people on annotated photographs", number, len(photographs))
     return judge_entries(dataset, entries)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.accuracy.oks import Evaluation, evaluate_keypoints
+from models.accuracy.oks import Evaluation, PeopleOf, evaluate_keypoints
 from models.pose.decoding.decoders import decoder_for
 from models.pose.person import Person
 from models.preprocess import Placement, fit, free_size
@@ -32,14 +32,27 @@ def evaluate_network(
     Raises:
         UsageError: data that is missing or damaged, or outputs no decoder takes.
     """
+    folder = Path(data)
+    find = people_finder(network, spec)
+    return evaluate_keypoints(folder / "person_keypoints.json", folder / "images", find, progress)
+
+
+def people_finder(network: nn.Module, spec: ModelSpec) -> PeopleOf:
+    """What finds people by the protocol: a photograph, (H, W, 3) uint8 BGR, to people in its pixels.
+
+    Args:
+        network: in eval mode, float32, on the CPU; its outputs are `spec.outputs`.
+
+    Raises:
+        UsageError: outputs no decoder takes.
+    """
     decode, run = decoder_for(spec.outputs, spec.decoding).decode, maps_of(network, spec)
 
     def people_of(image: np.ndarray) -> list[Person]:
         tensor, placement = fit_free(image, spec)
         return decode(dict(zip(spec.outputs, run(tensor), strict=True)), placement)
 
-    folder = Path(data)
-    return evaluate_keypoints(folder / "person_keypoints.json", folder / "images", people_of, progress)
+    return people_of
 
 
 def maps_of(network: nn.Module, spec: ModelSpec) -> Callable[[np.ndarray], list[np.ndarray]]:
