@@ -109,6 +109,12 @@ class Job:
         request = self.request
         return trace_sizes(request.model, request.weights, request.seed, [request.input_size])[0]
 
+    @property
+    def weights_identity(self) -> str:
+        """Digest of the weights, a file's or those that the network brings; "" of random ones, which the seed tells."""
+        path = self.request.weights
+        return self.own_weights or (sha256(path) if path is not None else "")
+
     @cached_property
     def own_weights(self) -> str | None:
         """Digest of the weights that a network from outside the registry brings; None where a file has them."""

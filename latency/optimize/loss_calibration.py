@@ -17,7 +17,7 @@ import numpy as np
 
 from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError, first_line
-from fleetpose.files import read_json, sha256, write_json
+from fleetpose.files import read_json, write_json
 from fleetpose.progress import Report
 from latency.optimize.job import LOSSES, Job
 from latency.optimize.sensing import goals_of, known_options, losses_for
@@ -63,9 +63,8 @@ class EvaluatedPlan:
 
     def point(self, losses: MeasuredLosses) -> LossPoint:
         """With its divergence by what is known of losses."""
-        texts = {name: Sparsity.parse(text) for name, text in self.sparsities.items()}
-        divergence = sum(losses.of(layer, texts[layer.name]) for layer in losses.layers if layer.name in texts)
-        return LossPoint(divergence, self.loss.lost, self.loss.error)
+        sparsities = {name: Sparsity.parse(text) for name, text in self.sparsities.items()}
+        return LossPoint(losses.total(sparsities), self.loss.lost, self.loss.error)
 
 
 def calibrate_losses(job: Job, report: Report) -> str:
@@ -128,10 +127,9 @@ def _evaluate(job: Job, losses: MeasuredLosses, judge: LossJudge, report: Report
     network = priced(known_options(job), losses.of)
     job.lease.give_back()
     names = [digest_of({"name": path.name, "size": path.stat().st_size}) for path in judge.photographs]
-    weights = job.own_weights or (sha256(request.weights) if request.weights is not None else "")
-    identity = {"weights": weights, "structure": job.graph.structure, "photographs": names, "unit": judge.unit,
-                "reconstruction": request.reconstruction, "inputs": request.photographs, "seed": request.seed,
-                "data": [str(folder) for folder in request.data]}  # fmt: skip
+    identity = {"weights": job.weights_identity, "structure": job.graph.structure, "photographs": names,
+                "unit": judge.unit, "reconstruction": request.reconstruction, "inputs": request.photographs,
+                "seed": request.seed, "data": [str(folder) for folder in request.data]}  # fmt: skip
     path = job.path(f"losses-{digest_of(identity)[:12]}.journal")
     plans: list[EvaluatedPlan] = []
     with ResponseJournal(path, identity) as journal:
@@ -222,10 +220,9 @@ def loss_facts(job: Job, plan: Plan, accuracy: Mapping[str, Any]) -> dict[str, A
     known = loss_map_for(job, losses)
     if known is None:
         return nothing
-    texts = {name: str(sparsity) for name, sparsity in plan.sparsities.items()}
-    point = EvaluatedPlan(texts, MeasuredLoss(0.0, 0.0)).point(losses)
-    predicted = encode(known.predict(point.divergence))
-    about = {"unit": known.unit, "divergence": point.divergence, "plans": len(known.points),
+    divergence = losses.total(plan.sparsities)
+    predicted = encode(known.predict(divergence))
+    about = {"unit": known.unit, "divergence": divergence, "plans": len(known.points),
              "photographs": known.photographs,
              "before_training": job.request.training_minutes is not None}  # fmt: skip
     return {"predicted_loss": {**predicted, **about}, "measured_loss": _measured_loss(known.unit, accuracy)}

@@ -143,8 +143,7 @@ def _measure(job: Job, pictures: Pictures, report: Report) -> tuple[Points, str]
     report("what is to be decided" if left is None else f"what is to be decided; {left / 60:.3g} minutes at most")
     network = known_options(job)
     job.lease.give_back()  # what follows is torch on this machine
-    weights = job.own_weights or (sha256(request.weights) if request.weights is not None else "")
-    identity = {"weights": weights, "structure": job.graph.structure, "pictures": pictures.digest,
+    identity = {"weights": job.weights_identity, "structure": job.graph.structure, "pictures": pictures.digest,
                 "count": len(pictures.inputs), "size": list(request.input_size), "seed": request.seed}  # fmt: skip
     path = job.path(f"sensitivity-{digest_of(identity)[:12]}.journal")
     judges = max(1, len(pictures.inputs) // 4)

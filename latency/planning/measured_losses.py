@@ -84,6 +84,10 @@ class MeasuredLosses:
         known = self.points.get(layer.name, {}).get(sparsity)
         return known if known is not None else exp(self._log_loss(layer, sparsity))
 
+    def total(self, sparsities: Mapping[str, Sparsity]) -> float:
+        """What a plan's layers add up to, by their names."""
+        return sum(self.of(layer, sparsities[layer.name]) for layer in self.layers if layer.name in sparsities)
+
     def spread(self, layer: Layer, sparsity: Sparsity) -> float:
         """How sure that is: the standard deviation of its logarithm."""
         name = self._first.get(layer.name, layer.name)
