@@ -22,7 +22,7 @@ from devices.timers import TimedCall
 from devices.timing.measurement import Measurement
 from fleetpose.errors import DeviceUnreachable, reason
 from fleetpose.progress import Report, no_report
-from latency.profiling.interleaved_run import Broken, InterleavedRuns, RunSettings, roughness
+from latency.profiling.interleaved_run import Broken, InterleavedRuns, RunSettings, RunTimes, roughness
 from latency.profiling.prepare import Prepared
 from latency.profiling.reference_kernel import Pace
 from latency.profiling.space import Group
@@ -102,7 +102,7 @@ class LayerBench:
                 failures.update({number: failure} if failure is not None else {})
         if not calls:
             return [Outcome(variant, failure=failures[number]) for number, variant in enumerate(prepared)], Pace()
-        run = self.rounds.run(calls, alone)
+        run = self._steady_run(calls, alone)
         outcomes = [
             replace(
                 self._outcome(variant, failures.get(number), run.measurements.get(number), run.ratios.get(number)),
@@ -111,6 +111,20 @@ class LayerBench:
             for number, variant in enumerate(prepared)
         ]
         return outcomes, run.pace
+
+    def _steady_run(self, calls: dict[int, TimedCall], alone: bool) -> RunTimes:
+        """The first run in which no variant is too unsteady to be of use; the last where none is steady. Raises Broken.
+
+        What disturbs a device is often over soon, and what is loaded need not be loaded again.
+        """
+        patience = self.settings.patience
+        for _ in range(patience.repeats):
+            run = self.rounds.run(calls, alone)
+            if self.stop.is_set() or not any(
+                roughness(timing) > patience.useless for timing in run.measurements.values()
+            ):
+                return run
+        return self.rounds.run(calls, alone)
 
     def _load(self, group: Group, number: int, variant: Prepared) -> tuple[TimedCall | None, Failure | None]:
         """A variant on the device, run once; or what is wrong with it. Raises Broken."""

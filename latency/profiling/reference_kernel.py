@@ -42,6 +42,7 @@ class Patience:
         precision: relative standard error of a median ratio beyond which more rounds are taken, `extend` times as many
             at most.
         useless: interquartile range / median above which a variant is a failure of kind "noise".
+        repeats: runs at most that are begun anew because a variant was that unsteady in them.
     """
 
     threshold: float = 1.25
@@ -49,6 +50,7 @@ class Patience:
     precision: float = 0.02
     extend: int = 4
     useless: float = 1.0
+    repeats: int = 2
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,17 @@ def test_collector_times_the_others_where_a_variant_is_wrong(host, groups):
     assert "is off by" in second.failure.reason
 
 
+@pytest.mark.parametrize(("useless", "runs", "kind"), [(-1.0, 3, "noise"), (1e9, 1, None)], ids=["unsteady", "steady"])
+def test_collector_begins_a_run_anew_where_a_variant_is_too_unsteady(host, groups, monkeypatch, useless, runs, kind):
+    group = groups[0]
+    bench = LayerBench(host, replace(QUICK, patience=replace(QUICK.patience, useless=useless)))
+    real, begun = bench.rounds.run, []
+    monkeypatch.setattr(bench.rounds, "run", lambda *given: begun.append(1) or real(*given))
+    outcomes, _ = bench.time(group, Recipe(host.profile).prepare(group))
+    assert len(begun) == runs == (1 if kind is None else 1 + QUICK.patience.repeats)
+    assert {outcome.failure and outcome.failure.kind for outcome in outcomes} == {kind}
+
+
 def test_collector_records_a_variant_that_cannot_be_compiled(host, groups, tmp_path):
     def refuses(workload, profile):
         if workload.sparsity is not None:

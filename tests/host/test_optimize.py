@@ -32,7 +32,7 @@ from tests.tiny_pose import register_tiny, write_coco
 
 MODEL = register_tiny()
 SPARSE = "columns:0.5:4x1"
-FLAGS = ("--model", MODEL, "--sparsity", SPARSE, "--no-tune", "--around", "4", "--rounds", "3", "--wait-secs", "0")
+FLAGS = ("--model", MODEL, "--sparsity", SPARSE, "--no-tune", "--around", "6", "--rounds", "3", "--wait-secs", "0")
 NAMES = [stage.name for stage in STAGES]
 WAIT_SECS = 900.0
 
