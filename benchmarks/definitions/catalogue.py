@@ -12,7 +12,9 @@ from typing import Any
 from torch import nn
 
 from benchmarks.definitions.examine import Definition
+from benchmarks.definitions.fields import openpifpaf, sleap_nn
 from benchmarks.definitions.imports import folder_of, import_file, import_part
+from benchmarks.definitions.openmmlab import mmpose, mmyolo
 
 #: not installed with the packages below, and of no use for their networks
 _UNUSED = (
@@ -227,6 +229,10 @@ def deeplabcut() -> Iterator[Definition]:
 
 #: by the name that pip knows
 PACKAGES: dict[str, Callable[[], Iterator[Definition]]] = {
+    "mmpose": mmpose,
+    "mmyolo": mmyolo,
+    "openpifpaf": openpifpaf,
+    "sleap-nn": sleap_nn,
     "ultralytics": ultralytics,
     "pytorchcv": pytorchcv,
     "deeplabcut": deeplabcut,

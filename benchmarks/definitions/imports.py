@@ -57,6 +57,7 @@ def _bare_package(name: str) -> None:
     parent, _, child = name.rpartition(".")
     folder = Path(next(iter(sys.modules[parent].__path__))) / child if parent else folder_of(name)
     module = sys.modules[name] = ModuleType(name)
+    module.__file__ = str(folder / "__init__.py")
     module.__path__ = [str(folder)]
     module.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
     module.__spec__.submodule_search_locations = module.__path__

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from benchmarks.definitions import __main__ as command
+from benchmarks.definitions import openmmlab
 from benchmarks.definitions.catalogue import PACKAGES
 from benchmarks.definitions.examine import Definition, DefinitionRow, examine
 from benchmarks.definitions.imports import import_file, import_part
@@ -79,3 +80,15 @@ def test_part_of_a_package_is_imported_where_the_whole_cannot_be(tmp_path, monke
     finally:
         for name in [name for name in sys.modules if name.startswith(("whole_package", "absent_package"))]:
             del sys.modules[name]
+
+
+def test_configurations_of_openmmlab_download_nothing():
+    settings = {"pretrained": "url", "backbone": {"init_cfg": {"url": "x"}, "depth": 50}, "heads": [{"init_cfg": 1}]}
+    openmmlab.forget_downloads(settings)
+    assert settings == {"backbone": {"depth": 50}, "heads": [{}]}
+    head = Fn(lambda s, x: x + 1)
+    model = Fn(lambda s, x: x)
+    model.extract_feat = lambda x: 2 * x
+    assert openmmlab.WithoutDecoding(model)(3) == 6
+    model.bbox_head = head
+    assert openmmlab.WithoutDecoding(model)(3) == 7
