@@ -66,11 +66,11 @@ def _verify(job: Job, name: str, report: Report) -> dict[str, Any]:
 
 
 def _keep_verdicts(job: Job, verdicts: dict[str, Any]) -> str:
-    worst = {name: verdict["max_abs_error"] for name, verdict in verdicts.items()}
+    worst = {name: verdict["max_relative_error"] for name, verdict in verdicts.items()}
     verdicts["ok"] = all(verdict["ok"] for verdict in verdicts.values())
     write_json(job.path(VERIFIED), verdicts, force=True)
     text = ", ".join(f"{name} {'not finite' if error is None else f'{error:.1e}'}" for name, error in worst.items())
-    return ("" if verdicts["ok"] else "FAILED: ") + f"largest error against float64 torch: {text}"
+    return ("" if verdicts["ok"] else "FAILED: ") + f"largest relative error against float64 torch: {text}"
 
 
 def run_photograph(job: Job, report: Report) -> str:

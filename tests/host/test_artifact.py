@@ -17,7 +17,7 @@ from codegen.artifact.manifest import manifest_path, parameters_path, read_manif
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
-from codegen.verify import verify
+from codegen.verify import Comparison, verify
 from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.errors import UsageError
@@ -77,6 +77,26 @@ def test_verify_notices_other_weights(host, small):
     found = verify(loaded, None)
     assert not found["ok"]
     assert found["max_abs_error"] > 1e-3
+
+
+def test_verify_judges_outputs_by_their_own_magnitude(host, small):
+    class Scaled(Artifact):
+        def run(self, tensor):
+            return {name: np.float32(1.01) * value for name, value in super().run(tensor).items()}
+
+    loaded = Scaled(small, host)
+    assert verify(loaded, None)["max_relative_error"] == pytest.approx(0.01, rel=0.01)
+    assert not verify(loaded, None)["ok"]
+    assert verify(loaded, None, max_error=0.02)["ok"]
+
+
+def test_comparison_takes_the_largest_magnitude_of_all_inputs():
+    comparison = Comparison()
+    for offset, map_, nothing in (([1.0, -300.0], [1e-6, 2e-6], [0.0, 0.0]), ([0.5, 2.0], [0.0, 0.0], [0.0, 0.0])):
+        expected = {"offset": np.array(offset), "map": np.array(map_), "nothing": np.array(nothing)}
+        ours = {"offset": expected["offset"] + 0.003, "map": expected["map"] + 1e-6, "nothing": np.array([1e-4, 0.0])}
+        comparison.add(ours, expected, (8, 8))
+    assert comparison.relative() == pytest.approx({"offset": 1e-5, "map": 0.5, "nothing": 1e-4})
 
 
 def test_artifact_reads_weights_beside_it(host, small, tmp_path):
