@@ -3,6 +3,10 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
+# Each command is a process that imports torch and TVM: 6 s of CPU, or 13 s where Python may not keep what it compiles,
+# as images for containers often have it; pip leaves the compiling to the first import (tools/setup.sh).
+unexport PYTHONDONTWRITEBYTECODE
+
 IMAGE ?=
 WEIGHTS ?= models/trained/resnet50_3.safetensors
 MODEL ?=
