@@ -20,6 +20,7 @@ from fleetpose.errors import UsageError, first_line
 from models.frontend.aten import TABLE
 from models.frontend.decompositions import DECOMPOSITIONS
 from models.frontend.decompositions.by_torch import MOST_ROUNDS, torch_decompositions
+from models.frontend.decompositions.running import run_decompositions
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
@@ -72,11 +73,11 @@ def make_plain(program: ExportedProgram) -> ExportedProgram:
     known = {*TABLE, *VIEWS, *TOKENS, *(str(target.overloadpacket.__name__) for target in DECOMPOSITIONS)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = program.run_decompositions({**torch_decompositions(program, known), **DECOMPOSITIONS})
+        program = run_decompositions(program, {**torch_decompositions(program, known), **DECOMPOSITIONS})
         for _ in range(MOST_ROUNDS):
             if not (others := torch_decompositions(program, known)):
                 break
-            program = program.run_decompositions({**others, **DECOMPOSITIONS})
+            program = run_decompositions(program, {**others, **DECOMPOSITIONS})
     return program
 
 
