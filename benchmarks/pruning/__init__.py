@@ -1,0 +1,1 @@
+"""What pruning keeps of the accuracy, by block shape and method: `python -m benchmarks.pruning`."""
