@@ -1,64 +1,23 @@
-"""Values as JSON and back, checked: dataclasses, enums, tuples, mappings, paths and what they are made of.
-
-`encode` goes by the value, `decode` by the type, whose annotations it checks every entry against:
-
-    decode(Profile, tomllib.loads(text), "mine.toml")    # DataError: mine.toml: lanes is 'many', not a whole number
-
-A field that is written otherwise than under its name and by its type says so in its metadata, and a number that is
-bounded in its type (`fleetpose.json_fields`). A class attribute `json_properties` names properties that are written
-after the fields, for readers, and left out when reading.
-"""
+"""JSON's values as values of a type, each entry checked against the type's annotations."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import cache, partial
 from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
 
+from fleetpose.codec.checks import WORDS, Mismatch, check_kind, check_number, choice_check, entries_of, place_of, wrong
 from fleetpose.errors import DataError, UsageError, unknown_name
 from fleetpose.json_fields import FieldSettings, layout_of
 
 Value = TypeVar("Value")
 Decoder = Callable[[Any], Any]
-
-_WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
-_AS_IS = (str, int, float, bool, types.NoneType)
-
-
-def encode(value: Any) -> Any:
-    """A value as what `json.dumps` takes. Sets become sorted lists; what has no JSON is left as it is."""
-    if type(value) in _AS_IS:
-        return value
-    if dataclasses.is_dataclass(value):
-        return _encode_object(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): encode(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [encode(entry) for entry in value]
-    if isinstance(value, set | frozenset):
-        return sorted(map(encode, value))
-    return str(value) if isinstance(value, Path) else value
-
-
-def _encode_object(value: Any) -> dict[str, Any]:
-    entries = {}
-    for name, default, settings in layout_of(type(value)):  # type: ignore[arg-type]
-        entry = getattr(value, name)
-        if settings.omit and entry == default:
-            continue
-        if settings.null is not None and entry == settings.null:
-            entry = None
-        entries[settings.key] = (settings.encode or encode)(entry)
-    return entries | {name: encode(getattr(value, name)) for name in getattr(value, "json_properties", ())}
 
 
 def decode(kind: type[Value], value: Any, where: str = "") -> Value:
@@ -73,20 +32,9 @@ def decode(kind: type[Value], value: Any, where: str = "") -> Value:
     """
     try:
         return _decoder(kind)(value)  # type: ignore[arg-type]  # types have hashes
-    except _Mismatch as error:
+    except Mismatch as error:
         subject = ": ".join(filter(None, (where, error.place.lstrip(".")))) or "it"
         raise DataError(f"{subject}{error}".removeprefix("it: ")) from error.__cause__
-
-
-class _Mismatch(Exception):
-    """A predicate, " is 3, not a string", and the place that it is of; containers put their keys before it."""
-
-    place = ""
-
-
-def _wrong(value: Any, wanted: str) -> _Mismatch:
-    text = repr(value)
-    return _Mismatch(f" is {text if len(text) <= 80 else text[:77] + '...'}, not {wanted}")
 
 
 @cache
@@ -98,30 +46,16 @@ def _decoder(hint: Any) -> Decoder:
     if hint is Any:
         return lambda value: value
     if hint is float:
-        return _number
-    if hint in _WORDS:
-        return partial(_exact, hint)
+        return check_number
+    if hint in WORDS:
+        return partial(check_kind, hint)
     if hint is Path:
-        return lambda value: Path(_exact(str, value))
+        return lambda value: Path(check_kind(str, value))
     if dataclasses.is_dataclass(hint):
         return _object(typing.cast(type, hint))
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return _choice(hint, [member.value for member in hint])
+        return choice_check(hint, [member.value for member in hint])
     raise TypeError(f"no JSON is defined for {hint}")
-
-
-def _exact(kind: type, value: Any) -> Any:
-    if type(value) is not kind:  # not isinstance: true is no integer here
-        raise _wrong(value, _WORDS[kind])
-    return value
-
-
-def _number(value: Any) -> float:
-    if type(value) is not int and not isinstance(value, float):
-        raise _wrong(value, "a number")
-    if not abs(value) <= sys.float_info.max:
-        raise _wrong(value, "a finite number")
-    return float(value)
 
 
 def _bounded(_origin: Any, arguments: tuple[Any, ...]) -> Decoder:
@@ -131,17 +65,8 @@ def _bounded(_origin: Any, arguments: tuple[Any, ...]) -> Decoder:
     def check(value: Any) -> Any:
         number = read(value)
         if not bound.holds(number):
-            raise _wrong(value, f"{_WORDS[kind]} {bound.words}")
+            raise wrong(value, f"{WORDS[kind]} {bound.words}")
         return number
-
-    return check
-
-
-def _choice(convert: Any, values: Sequence[Any]) -> Decoder:
-    def check(value: Any) -> Any:
-        if not any(value == known and type(value) is type(known) for known in values):
-            raise _Mismatch(f": {unknown_name('value', str(value), map(str, values))}")
-        return value if convert is Literal else convert(value)
 
     return check
 
@@ -161,14 +86,14 @@ def _sequence(origin: Any, arguments: tuple[Any, ...]) -> Decoder:
 
     def read(value: Any) -> Any:
         if not isinstance(value, list | tuple):
-            raise _wrong(value, "a list")
+            raise wrong(value, "a list")
         if fixed and len(value) != len(readers):
-            raise _wrong(value, f"a list of {len(readers)}")
+            raise wrong(value, f"a list of {len(readers)}")
         entries: list[Any] = []
         try:
             for decoder, entry in zip(readers if fixed else repeat(readers[0]), value, strict=False):
                 entries.append(decoder(entry))
-        except _Mismatch as error:
+        except Mismatch as error:
             error.place = f"[{len(entries)}]{error.place}"
             raise
         return convert(entries)
@@ -182,13 +107,13 @@ def _mapping(_origin: Any, arguments: tuple[Any, ...]) -> Decoder:
     def read_entries(value: Any) -> dict[Any, Any]:
         key, entries = "", {}
         try:
-            for key, entry in _entries(value):
+            for key, entry in entries_of(value):
                 entries[read_key(key)] = read(entry)
-        except _Mismatch as error:
-            error.place = _place(key) + error.place
+        except Mismatch as error:
+            error.place = place_of(key) + error.place
             raise
         except ValueError as error:
-            raise _wrong(key, f"{_WORDS[read_key]}, which its keys are") from error
+            raise wrong(key, f"{WORDS[read_key]}, which its keys are") from error
         return entries
 
     return read_entries
@@ -204,35 +129,25 @@ def _object(kind: type) -> Decoder:
     def read(value: Any) -> Any:
         key, arguments = "", {}
         try:
-            for key, entry in _entries(value):
+            for key, entry in entries_of(value):
                 if key in readers:
                     name, decoder = readers[key]
                     arguments[name] = decoder(entry)
-        except _Mismatch as error:
-            error.place = _place(key) + error.place
+        except Mismatch as error:
+            error.place = place_of(key) + error.place
             raise
         for key in value if len(arguments) < len(value) else ():
             if key not in readers and key not in ignored:
-                raise _Mismatch(f": {unknown_name('key', key, readers)}")
+                raise Mismatch(f": {unknown_name('key', key, readers)}")
         for key in needed:
             if key not in value:
-                raise _Mismatch(f" has no {key!r}")
+                raise Mismatch(f" has no {key!r}")
         try:
             return kind(**arguments)
         except (UsageError, ValueError) as error:
-            raise _Mismatch(f": {error}") from error
+            raise Mismatch(f": {error}") from error
 
     return read
-
-
-def _entries(value: Any) -> Iterable[tuple[str, Any]]:
-    if not isinstance(value, Mapping):
-        raise _wrong(value, "an object")
-    return value.items()
-
-
-def _place(key: str) -> str:
-    return f".{key}" if key.isidentifier() else f"[{key!r}]" if key else ""
 
 
 def _field_decoder(hint: Any, settings: FieldSettings) -> Decoder:
@@ -244,7 +159,7 @@ def _field_decoder(hint: Any, settings: FieldSettings) -> Decoder:
         try:
             return settings.null if value is None and settings.null is not None else convert(value)
         except (UsageError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise _Mismatch(f": {f'{error} is missing' if isinstance(error, KeyError) else error}") from error
+            raise Mismatch(f": {f'{error} is missing' if isinstance(error, KeyError) else error}") from error
 
     return read
 
@@ -254,5 +169,5 @@ _BY_ORIGIN: dict[Any, Callable[[Any, tuple[Any, ...]], Decoder]] = {
     **dict.fromkeys((list, tuple, frozenset, Sequence), _sequence),
     **dict.fromkeys((Union, types.UnionType), _optional),
     Annotated: _bounded,
-    Literal: _choice,
+    Literal: choice_check,
 }

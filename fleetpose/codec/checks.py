@@ -1,0 +1,55 @@
+"""What JSON's single values are checked for, and the error that says which value, where, is not what it should be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from fleetpose.errors import unknown_name
+
+WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
+
+
+class Mismatch(Exception):
+    """A predicate, " is 3, not a string", and the place that it is of; containers put their keys before it."""
+
+    place = ""
+
+
+def wrong(value: Any, wanted: str) -> Mismatch:
+    text = repr(value)
+    return Mismatch(f" is {text if len(text) <= 80 else text[:77] + '...'}, not {wanted}")
+
+
+def check_kind(kind: type, value: Any) -> Any:
+    if type(value) is not kind:  # not isinstance: true is no integer here
+        raise wrong(value, WORDS[kind])
+    return value
+
+
+def check_number(value: Any) -> float:
+    if type(value) is not int and not isinstance(value, float):
+        raise wrong(value, "a number")
+    if not abs(value) <= sys.float_info.max:
+        raise wrong(value, "a finite number")
+    return float(value)
+
+
+def choice_check(convert: Any, values: Sequence[Any]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if not any(value == known and type(value) is type(known) for known in values):
+            raise Mismatch(f": {unknown_name('value', str(value), map(str, values))}")
+        return value if convert is Literal else convert(value)
+
+    return check
+
+
+def entries_of(value: Any) -> Iterable[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise wrong(value, "an object")
+    return value.items()
+
+
+def place_of(key: str) -> str:
+    return f".{key}" if key.isidentifier() else f"[{key!r}]" if key else ""
