@@ -13,6 +13,9 @@ MODEL ?=
 
 # one process more than there are cores: some tests wait for servers, clocks and other processes
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+LINT := $(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
+# what it says while tests run; shown at once where it finds a fault
+LINTED := $(VENV)/lint.txt
 PYTEST := $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -37,17 +40,16 @@ demo: $(READY) ## the main job on this machine, small: measured, decided, pruned
 test-quick: dev ## tests that need no device, four cases of each, the slow ones left out; no lint: two minutes on two cores
 	@FLEETPOSE_SWEEP=quick $(PYTEST) tests/pure tests/torch -m "not slow and not long"
 
-test: lint ## what CI checks: lint, then all tests, of sweeps and soaks a part: about twenty minutes on two cores
-	@$(PYTEST)
+test: dev ## what CI checks: lint and all tests side by side, of sweeps and soaks a part: about twenty minutes on two cores
+	@{ $(LINT); } >$(LINTED) 2>&1 || { cat $(LINTED); exit 1; } & lint=$$!; \
+	$(PYTEST); tested=$$?; wait $$lint && tail -n 1 $(LINTED) && exit $$tested
 
 test-all: lint ## everything: whole sweeps, photographs, Oclgrind, kills and resumes: over an hour
 	@FLEETPOSE_SWEEP=all $(PYTEST)
 	@FLEETPOSE_LIBOPENCL= $(PYTEST) tests/host
 
 lint: dev ## ruff (lint and format) and mypy
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m mypy
+	@$(LINT)
 
 bench: $(READY) ## whole networks against ONNX Runtime, ncnn, OpenVINO, PyTorch and stock TVM, interleaved
 	@$(PYTHON) -m pip install -q -c constraints.txt -e '.[bench]' --no-build-isolation

@@ -23,7 +23,7 @@ def compiles():
 
     def check(text: str) -> tuple[bool, str]:
         command = [compiler, "-x", "c++", "-std=c++17", "-Werror", "-fsyntax-only", "-"]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=900)
         return done.returncode == 0, done.stderr
 
     if not check(KHRONOS)[0]:

@@ -71,7 +71,7 @@ def look(browser: str, page, width: int, tmp_path) -> tuple[dict, list[str]]:
         [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom",
          "--virtual-time-budget=5000", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width + 100},1000",
          around.as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
     found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)

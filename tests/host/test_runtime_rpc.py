@@ -29,10 +29,10 @@ server.terminate()
 def remote():
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        yield rpc.connect("127.0.0.1", int(server.stdout.readline()), session_timeout=120)
+        yield rpc.connect("127.0.0.1", int(server.stdout.readline()), session_timeout=900)
     finally:
         server.stdin.close()
-        server.wait(timeout=30)
+        server.wait(timeout=900)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def ask(script: str = ASK, **environment: str) -> dict:
     clean["TVM_USE_RUNTIME_LIB"] = "1"  # without the compiler, which takes a second to load, nor torch, which takes two
     script = "import sys; sys.modules['torch'] = None\n" + script
     ran = subprocess.run(
-        [sys.executable, "-c", script], env={**clean, **environment}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script], env={**clean, **environment}, capture_output=True, text=True, timeout=900
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
@@ -110,7 +110,7 @@ def test_intels_runtime_where_pip_has_installed_it():
         env={**os.environ, "FLEETPOSE_LIBOPENCL": "pip"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
     )
     parts = {part["name"]: part for part in json.loads(done.stdout)["parts"]}
     assert parts["small kernel"]["state"] == "ok"  # compiled, run and right
@@ -123,7 +123,7 @@ def test_without_a_library_there_is_no_device_and_compiling_works(tmp_path):
     assert ask(script, **nowhere) == {"exist": False}
     compile_script = Path(__file__).parent / "compile_two_kernels.py"
     environment = {**os.environ, **nowhere}
-    subprocess.run([sys.executable, str(compile_script), str(tmp_path / "k")], env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, str(compile_script), str(tmp_path / "k")], env=environment, check=True, timeout=900)
     assert (tmp_path / "k.bytes").stat().st_size > 100
 
 

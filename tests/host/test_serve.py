@@ -17,7 +17,7 @@ from fleetpose.errors import DeviceUnreachable
 
 pytestmark = pytest.mark.system_opencl
 
-WAIT_SECS = 20.0
+WAIT_SECS = 300.0
 
 
 class Serving:
@@ -137,7 +137,7 @@ def test_serve_killed_leaves_nothing(started, environment):
 
 def run_serve(*flags):
     command = [sys.executable, "-m", "devices.serve", *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     return done.returncode, done.stderr
 
 

@@ -69,7 +69,7 @@ class Terminal:
         return self.text
 
     def wait(self):
-        return self.process.wait(180)
+        return self.process.wait(900)
 
 
 def plain(text):
@@ -121,7 +121,7 @@ def test_dumb_terminal_has_plain_lines():
 @pytest.mark.parametrize("verbose", [[], ["-v"]])
 def test_pipe_has_no_escape_codes(verbose):
     code = WORK.replace("SLEEP", "0")
-    done = subprocess.run([sys.executable, "-c", code, *verbose], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, *verbose], capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stdout) == (0, "Goal: reached.\n")
     logged = "fleetpose.progress: stage 1 of 2, tune: layer{}.conv\n" if verbose else ""
     wanted = logged.format(1) + "x: a warning\n" + logged.format(2) + "a line that stays\n"
@@ -131,7 +131,7 @@ def test_pipe_has_no_escape_codes(verbose):
 def test_rich_is_imported_for_terminals_only():
     code = "import sys\nfrom fleetpose.progress import status\n"
     code += "with status('x') as progress: progress('y', 1, 2)\nsys.exit('rich' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=900).returncode == 0
 
 
 def test_progress_foretells_by_what_is_done():

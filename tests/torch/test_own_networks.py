@@ -59,7 +59,7 @@ def run(command, *argv) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sample(NETWORKS, 4))
+@pytest.mark.parametrize("name", sample(NETWORKS))
 def test_own_network_is_measured_planned_and_pruned_from_the_weights_it_brings(folder, capsys, name):
     model = ("--model", f"own_zoo.py:n{NETWORKS.index(name)}")
     photographs = ("--data", "photos", "--photographs", 4)

@@ -82,11 +82,11 @@ def test_curves_rise_and_are_read_by_latency_decide(place):
 def test_what_was_measured_before_a_kill_is_not_measured_again(place, tmp_path):
     out, journal = tmp_path / "s.json", tmp_path / "s.journal"
     command = [sys.executable, str(DRIVER), "models.sensitivity", *flags(place, out, "--block-zeros", *BLOCK_ZEROS)]
-    process, until = subprocess.Popen(command), time.monotonic() + 120
+    process, until = subprocess.Popen(command), time.monotonic() + 900
     while not (journal.exists() and journal.read_bytes().count(b"\n") > 2) and time.monotonic() < until:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    assert process.wait(60) != 0
+    assert process.wait(900) != 0
     assert not out.exists()
     lines = journal.read_text().splitlines()
     key, curve = json.loads(lines[1])

@@ -70,7 +70,7 @@ def test_train_command_killed_twice_ends_as_if_it_were_not(coco, tmp_path):
 def _end_in_the_midst(command, log, how):
     """Run the command until it has written another row of its log and ended itself by the signal."""
     environment = {**ENVIRONMENT, "END_BY": str(int(how)), "END_AFTER": str(log)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
     if how == signal.SIGTERM:
         assert done.returncode == 130
         assert "run the same command again to resume" in done.stderr
@@ -89,7 +89,7 @@ def test_train_command_with_two_processes_learns_what_one_does(coco, tmp_path):
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["weights"] == str(two)  # one object: one process reports
