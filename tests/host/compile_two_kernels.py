@@ -4,7 +4,8 @@ write the bytes the OpenCL module saves to STEM.bytes. (TVMScript wants its sour
 
 import sys
 
-sys.modules["torch"] = None  # which importing TVM would load, for two seconds
+if __name__ == "__main__":
+    sys.modules["torch"] = None  # which importing TVM would load, for two seconds
 
 import tvm  # noqa: E402
 import tvm_ffi  # noqa: E402
