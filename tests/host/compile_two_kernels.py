@@ -7,10 +7,10 @@ import sys
 if __name__ == "__main__":
     sys.modules["torch"] = None  # which importing TVM would load, for two seconds
 
-import tvm  # noqa: E402
-import tvm_ffi  # noqa: E402
-from tvm.script import ir as I  # noqa: E402
-from tvm.script import tirx as T  # noqa: E402
+import tvm
+import tvm_ffi
+from tvm.script import ir as I
+from tvm.script import tirx as T
 
 
 @I.ir_module(s_tir=True)
