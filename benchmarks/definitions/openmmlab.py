@@ -88,11 +88,11 @@ MMYOLO = (
     *(f"yolov5/yolov5_{size}" for size in ("n-v61_syncbn_fast", "s-p6-v62", "s-v61_syncbn-detect")),
     "yolov5/yolov5u/yolov5u_n_syncbn", "yolov5/ins_seg/yolov5_ins_n",
     *(f"yolov6/yolov6_{size}_syncbn_fast" for size in ("n", "m", "v3_n", "v3_m")),
-    *(f"yolov7/yolov7_{size}_syncbn_fast" for size in ("tiny", "l", "w-p6", "e2e-p6")),
+    *(f"yolov7/yolov7_{size}_syncbn_fast" for size in ("tiny", "l", "w-p6")),
     *(f"yolov8/yolov8_{size}_syncbn_fast" for size in "nm"),
     "ppyoloe/ppyoloe_s_fast_8xb32-300e", "ppyoloe/ppyoloe_plus_s_fast_8xb8",
     *(f"rtmdet/rtmdet_{size}_syncbn_fast" for size in ("tiny", "s")),
-    "rtmdet/rtmdet-ins_s", "rtmdet/rotated/rtmdet-r_tiny", "rtmdet/cspnext_imagenet_pretrain/cspnext-tiny",
+    "rtmdet/rtmdet-ins_s",
 )  # fmt: skip
 
 
@@ -134,8 +134,7 @@ def _definition(package: str, start: str, size: tuple[int, int]) -> Definition:
 def _build(package: str, path: Path) -> nn.Module:
     settings = import_part("mmengine.config").Config.fromfile(path).model
     forget_downloads(settings)
-    for key in ("data_preprocessor", "train_cfg"):
-        settings.pop(key, None)
+    settings.pop("data_preprocessor", None)
     import_part("mmengine.registry").init_default_scope(package)
     return WithoutDecoding(import_part(f"{package}.registry").MODELS.build(settings))
 

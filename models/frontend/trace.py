@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from fleetpose.errors import UsageError, first_line
+from fleetpose.errors import UsageError
 from models.frontend.aten import TABLE
 from models.frontend.decompositions import DECOMPOSITIONS
 from models.frontend.decompositions.by_torch import MOST_ROUNDS, torch_decompositions
@@ -24,8 +24,9 @@ from models.frontend.decompositions.running import run_decompositions
 from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.exported import ProgramReader
 from models.frontend.fuse import fuse
-from models.frontend.origin import failing_line
 from models.frontend.parameters import parameter_of, separate
+from models.frontend.results.failing import export_failure
+from models.frontend.results.known_numbers import known_numbers
 from models.frontend.results.nesting import flat_outputs
 from models.frontend.results.stopping import export_until_data, quiet_export
 from models.frontend.tokens.operators import TOKENS
@@ -96,29 +97,25 @@ def export(module: nn.Module, input_shape: Shape) -> ExportedProgram:
     try:
         return _export(module, example)
     except Exception as error:  # torch.export documents no base class for what it raises
-        with eval_mode(module):
-            program = export_until_data(module, example)
+        program = None
+        with eval_mode(module), known_numbers(module):
+            if "data-dependent" in str(error):
+                with suppress(Exception):
+                    program = _export(module, example)
+            program = program or export_until_data(module, example)
         if program is None:
             with suppress(Exception):
                 program = _export(module, example.to(torch.uint8))
         if program is not None:
             return program
-        why, line = _why(error), failing_line(error)
-        where = f" ({line})" if line else ""
-        raise UsageError(f"torch.export cannot trace {type(module).__name__} at {input_shape}{where}: {why}") from error
+        with eval_mode(module):
+            failure = export_failure(module, example, error)
+        raise failure from error
 
 
 def _export(module: nn.Module, example: torch.Tensor) -> ExportedProgram:
     with eval_mode(module), flat_outputs(module), torch.no_grad(), quiet_export():
         return torch.export.export(module, (example,), strict=False)
-
-
-def _why(error: Exception) -> str:
-    """What is the matter, in a line, with the mend where a branch depends on numbers of the input."""
-    why = first_line(error, 200)
-    if "data-dependent" in why:
-        return "Python here depends on the data (a branch, a size or a loop); end the network before it"
-    return why
 
 
 @contextmanager

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -60,6 +57,8 @@ def sides_taken(network: nn.Module, size: Size, channels: int, stride: int) -> t
         network: takes (1, channels, *size).
         stride: input pixels per output cell.
     """
+    from models.frontend.results.failing import runs_without_numbers
+
     if not runs_without_numbers(network, (channels, *size)):
         return stride, False  # what it does depends on numbers
 
@@ -75,31 +74,7 @@ def sides_taken(network: nn.Module, size: Size, channels: int, stride: int) -> t
     return stride, not runs_without_numbers(network, (channels, 2 * size[0], 2 * size[1]))
 
 
-def runs_without_numbers(network: nn.Module, shape: Sequence[int]) -> bool:
-    """Whether a network takes a picture of `shape`, (C, H, W); no numbers are computed."""
-    import torch
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    try:
-        with silent_torch(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            network(torch.zeros(1, *shape))
-    except Exception:  # whatever a network's forward raises
-        return False
-    return True
-
-
 def _odd_multiple(side: int, multiple: int) -> int:
     """An odd multiple that is another one than `side`, and no smaller."""
     count = -(-side // multiple) | 1
     return (count + 2 if count * multiple == side else count) * multiple
-
-
-@contextmanager
-def silent_torch() -> Iterator[None]:
-    """torch prints what does not run; here that is an answer."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = disabled

@@ -19,12 +19,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fleetpose.errors import UsageError, first_line
 from models.frontend.exported import ONE_INPUT
 from models.frontend.results.cuts import INDEXED_POOLS, picks_by_value
+from models.frontend.results.failing import runs_without_numbers, silent_torch
 from models.frontend.results.nesting import name_leaves
 from models.frontend.results.returned import RETURNED
 from models.frontend.trace import trace
 from models.graph.layer import Shape
 from models.zoo.described import ATTRIBUTE, Output, Outputs
-from models.zoo.input_sizes import runs_without_numbers, silent_torch
 
 log = logging.getLogger("fleetpose.models")
 

@@ -158,6 +158,34 @@ def test_a_module_whose_python_depends_on_data_before_its_layers_is_refused_with
         trace(network, SHAPE)
 
 
+class AsksItsWeights(nn.Module):
+    """Branches and loops by numbers of its own weights, as PP-YOLOE+ does."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.alpha = nn.Conv2d(3, 4, 3), nn.Parameter(torch.tensor(0.5))
+        self.register_buffer("times", torch.tensor(2))
+
+    def forward(self, x):
+        y = self.conv(x)
+        if self.alpha:
+            y = y + self.alpha * y.abs()
+        for _ in range(int(self.times)):
+            y = torch.relu(y * self.times.item())
+        return y
+
+
+def test_python_may_depend_on_numbers_of_weights():
+    network = AsksItsWeights().eval()
+    graph = trace(network, SHAPE, dtype=np.float64)
+    assert not graph.answer.cuts
+    x = torch.randn(1, *SHAPE, dtype=torch.float64)
+    with torch.no_grad():
+        expected = network.double()(x).numpy()
+    np.testing.assert_allclose(run_graph(graph, x.numpy())[0], expected, atol=1e-10)
+    assert "forward" not in vars(network)
+
+
 class Largest(nn.Module):
     """A decoder as a module of its own, that looks at each map's largest value in Python."""
 

@@ -54,11 +54,12 @@ def shape_of(node: fx.Node, what: str) -> Shape:
         return int(sizes[1]), int(sizes[2]), int(sizes[3])
     inside = node.op == "call_function"
     if len(sizes) == 4 and sizes[0] != 1:
-        mend = "keep the picture's axis the first, and of 1" if inside else "export it with one picture, (1, C, H, W)"
-        why = f"{what} has batch {sizes[0]}; only batch 1 is supported; {mend}"
+        why = f"{what} has batch {sizes[0]}; only batch 1 is supported"
+        mend = "keep what belongs to one picture in its channels, or run the network once for each picture"
     else:
-        mend = "reshape it before" if inside else "export it with one picture of a fixed size"
-        why = f"{what} has shape {sizes}; only (1, C, H, W) of fixed size is supported; {mend}"
+        why = f"{what} has shape {sizes}; only (1, C, H, W) of fixed size is supported"
+        mend = "reshape it before"
     if inside:
-        raise Refusal(operator_of(node) or str(node.target), origin_of(node), why)
-    raise UsageError(why)
+        raise Refusal(operator_of(node) or str(node.target), origin_of(node), why, mend)
+    one = "export it with one picture, (1, C, H, W)" if len(sizes) == 4 and sizes[0] != 1 else ""
+    raise UsageError(f"{why}; {one or 'export it with one picture of a fixed size'}")

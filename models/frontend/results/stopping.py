@@ -23,6 +23,8 @@ from torch.export.graph_signature import InputKind
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from models.frontend.results.failing import silent_torch
+
 _PREFIX = "stopped|"
 #: functions that bring numbers to Python, or make tensors of a shape that numbers tell
 _STOPS = {
@@ -89,7 +91,7 @@ def quiet_export() -> Iterator[None]:
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()), silent_torch():
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -144,7 +146,7 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
 
 
 def _source_line() -> str:
-    others = (str(Path(torch.__file__).parent), __file__, "<")
+    others = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
     frames = [frame for frame in traceback.extract_stack() if not frame.filename.startswith(others)]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
