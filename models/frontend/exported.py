@@ -18,7 +18,7 @@ from models.frontend.draft import UNSUPPORTED, Draft, Network
 from models.frontend.foreign import falls_back, read_fallback
 from models.frontend.origin import origin_of
 from models.frontend.parameters import name_parameters
-from models.frontend.refusal import Refusal
+from models.frontend.refusal import ONE_INPUT, Refusal
 from models.frontend.results.cuts import PostProcessing, end_at_stop, find_end
 from models.frontend.results.macs import macs_of
 from models.frontend.results.nodes import ancestors, is_bytes, is_fixed, shape_of, sizes_of
@@ -33,8 +33,6 @@ from models.frontend.views.reading import PASSING, ViewReader
 from models.frontend.windows.pads import PADS
 from models.graph.layer import Shape
 
-#: the mend for a module of several inputs
-ONE_INPUT = "wrap it in a module whose forward takes the picture alone and passes the others as constants"
 #: operators that make no other numbers than they read, so that bytes stay bytes
 KEEPING = frozenset({*VIEWS, *PASSING, *PADS, "cat", "concat", "concatenate", "stack"})
 

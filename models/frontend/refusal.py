@@ -11,6 +11,8 @@ from fleetpose.errors import UsageError
 
 #: what helps against whatever no layer expresses
 USUAL_MEND = "write it with operators that have layers, or end the network before it"
+#: the mend for a module of several inputs
+ONE_INPUT = "wrap it in a module whose forward takes the picture alone and passes the others as constants"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fleetpose.errors import UsageError, first_line
-from models.frontend.exported import ONE_INPUT
+from models.frontend.refusal import ONE_INPUT
 from models.frontend.results.cuts import INDEXED_POOLS, picks_by_value
 from models.frontend.results.failing import runs_without_numbers, silent_torch
 from models.frontend.results.nesting import name_leaves

@@ -42,7 +42,10 @@ def quantised():
 
 
 TABLE: dict[str, tuple[Callable[..., Any], str]] = {
-    "two inputs": (TwoInputs, "missing a required argument: 'y'"),
+    "two inputs": (
+        TwoInputs,
+        "missing 1 required positional argument: 'y'; wrap it in a module",
+    ),
     "state": (Counting, "changes its own 'calls'"),
     "object as output": (lambda s, x: Strange(s.c(x)), "is a Strange; return tensors"),
     "only a constant": (lambda s, x: s.vector * 2, "no output of the module depends on the input"),

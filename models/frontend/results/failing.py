@@ -8,6 +8,7 @@ trouble at all.
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fleetpose.errors import UsageError, first_line
 from models.frontend.origin import failing_line
+from models.frontend.refusal import ONE_INPUT
 from models.graph.layer import Shape
 
 #: inputs (height, width) that networks are often made for
 _USUAL_SIZES = ((224, 224), (256, 192), (256, 256), (384, 288), (512, 512), (368, 368), (640, 640))
 _MULTIPLES = (32, 64, 128)
+#: what Python says where a forward takes more than the picture
+_MORE_INPUTS = re.compile(r"forward\(\) missing \d+ required")
 
 
 def export_failure(module: nn.Module, example: torch.Tensor, error: Exception) -> UsageError:
@@ -33,7 +37,8 @@ def export_failure(module: nn.Module, example: torch.Tensor, error: Exception) -
         what = f"torch.export cannot trace {type(module).__name__} at {shape}"
         return UsageError(f"{what}{_place(error, module)}: {_why(error)}")
     what = f"{type(module).__name__} does not run on an input {(1, *shape)}"
-    return UsageError(f"{what}{_place(own, module)}: {_why(own)}; {_mend(module, shape)}")
+    mend = ONE_INPUT if _MORE_INPUTS.search(str(own)) else _mend(module, shape)
+    return UsageError(f"{what}{_place(own, module)}: {_why(own)}; {mend}")
 
 
 def runs_without_numbers(network: nn.Module, shape: Sequence[int]) -> bool:

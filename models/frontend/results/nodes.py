@@ -61,5 +61,5 @@ def shape_of(node: fx.Node, what: str) -> Shape:
         mend = "reshape it before"
     if inside:
         raise Refusal(operator_of(node) or str(node.target), origin_of(node), why, mend)
-    one = "export it with one picture, (1, C, H, W)" if len(sizes) == 4 and sizes[0] != 1 else ""
-    raise UsageError(f"{why}; {one or 'export it with one picture of a fixed size'}")
+    picture = "one picture, (1, C, H, W)" if len(sizes) == 4 and sizes[0] != 1 else "one picture of a fixed size"
+    raise UsageError(f"{why}; export it with {picture}")
