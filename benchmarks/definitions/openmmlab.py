@@ -112,6 +112,9 @@ class WithoutDecoding(nn.Module):
 def mmpose() -> Iterator[Definition]:
     import_part("mmpose.models", _BARE, _EMPTY)
     import_part("mmpretrain.models.backbones")
+    parse = import_part("mmengine.utils").digit_version
+    package: Any = import_part("mmpose")
+    package.digit_version, package.mmcv_version = parse, parse("2.1.0")  # of its __init__, which PVT asks
     for size, starts in MMPOSE:
         for start in starts:
             yield _definition("mmpose", start, size)

@@ -59,7 +59,7 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
     advice = advise(network, shape, activation=arguments.activation, only=arguments.only, latency_of=latency_of)
     plan = plan_of(advice)
     replaced = replace_operators(network, plan, "folded" if arguments.weights else "random", arguments.seed)
-    costs = compare(network, replaced, shape, latency_of)
+    costs = compare(network, replaced if plan else network, shape, latency_of)
     if not arguments.dry_run:
         save_replaced(replaced, arguments.out, arguments.model, plan, costs, force=arguments.force)
     if arguments.json:

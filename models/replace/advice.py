@@ -79,19 +79,22 @@ def plan_of(advice: Iterable[Advice]) -> tuple[Replacement, ...]:
 def compare(
     before: nn.Module, after: nn.Module, input_shape: Shape, latency_of: LatencyOf | None = None
 ) -> tuple[OperatorCost, OperatorCost]:
-    """The whole networks' costs, each counted from its own program.
+    """The whole networks' costs, each counted from its own program; one that stands for both is timed once.
 
     Raises:
         UsageError: the outputs differ in number or shape.
     """
+    if after is before:
+        costs = replace(cost_of(program(before, input_shape), before), secs=_secs(before, input_shape, latency_of))
+        return costs, costs
     programs = program(before, input_shape), program(after, input_shape)
     if programs[0].output_shapes != programs[1].output_shapes:
         raise UsageError(f"outputs changed from {programs[0].output_shapes} to {programs[1].output_shapes}")
-    costs = [
+    both = [
         replace(cost_of(ran, module), secs=_secs(module, input_shape, latency_of))
         for ran, module in zip(programs, (before, after), strict=True)
     ]
-    return costs[0], costs[1]
+    return both[0], both[1]
 
 
 def _rewritable(module: nn.Module, input_shape: Shape, ran: OperatorProgram, sites: list[Site]) -> list[Site]:

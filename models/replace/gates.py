@@ -17,7 +17,7 @@ from fleetpose.errors import UsageError
 from models.frontend.trace import eval_mode
 from models.replace.cost import is_gating, is_global_pool
 from models.replace.program import Op, OperatorProgram, one_path_each, program
-from models.replace.rewrite import GATES, SMOOTH_NAMES
+from models.replace.rewrite import GATES, SHAPED_AS, SMOOTH_NAMES
 from models.replace.values import Replacement
 
 
@@ -62,11 +62,11 @@ def _gate_ops(x: Op, gate: Op) -> tuple[list[Op], str]:
     """The operators between x and the product, and why the gate may not go; ([], "") if it is no gate."""
     ops: list[Op] = []
     op = gate
-    while op is not x and len(op.inputs) == 1:
+    while op is not x and len(sources := op.inputs[:1] if op.kind in SHAPED_AS else op.inputs) == 1:
         ops.append(op)
         if is_global_pool(op) and op.inputs[0] is not x:
             return ops, "its gate is pooled from another tensor than the one it multiplies"
-        op = op.inputs[0]
+        op = sources[0]
     return (ops, "") if op is x and any(map(is_global_pool, ops)) else ([], "")
 
 

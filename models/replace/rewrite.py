@@ -28,6 +28,8 @@ SMOOTH_MODULES: dict[type[nn.Module], str] = {
 }
 SMOOTH_NAMES = frozenset(SMOOTH_MODULES.values())
 GATES = {"sigmoid": "silu", "hardsigmoid": "hardswish"}
+#: methods that read the numbers of their first tensor, and only the shape of their second
+SHAPED_AS = frozenset({"expand_as", "view_as", "reshape_as"})
 _MULTIPLY = (operator.mul, operator.imul, torch.mul)
 
 
@@ -119,13 +121,26 @@ def squeeze_excite(product: fx.Node, owner: nn.Module) -> fx.Node | None:
         pooled, node = False, gate
         while node is not x:
             pooled = pooled or _pools(node, owner)
-            sources = [source for source in node.all_input_nodes if source.op != "get_attr"]
+            sources = _data_sources(node)
             if len(sources) != 1:
                 break
             node = sources[0]
         if node is x and pooled:
             return x
     return None
+
+
+def _data_sources(node: fx.Node) -> list[fx.Node]:
+    """The tensors whose numbers `node` reads; not those of which it wants the shape only."""
+    inputs = node.all_input_nodes[:1] if node.target in SHAPED_AS else node.all_input_nodes
+    return [source for source in inputs if source.op != "get_attr" and not _is_size(source)]
+
+
+def _is_size(node: fx.Node) -> bool:
+    """Whether it is a tensor's shape, or a part of one."""
+    if node.target is operator.getitem:
+        return isinstance(node.args[0], fx.Node) and _is_size(node.args[0])
+    return node.target == "size" or (node.target is getattr and node.args[1] == "shape")
 
 
 def _erase(graph: fx.Graph, node: fx.Node) -> None:

@@ -243,6 +243,12 @@ def linear_gate(s, x):
     return x * torch.sigmoid(s.b(F.silu(s.a(y))))[:, :, None, None]
 
 
+def expanded_gate(s, x):
+    batch, channels, _, _ = x.shape
+    y = F.adaptive_avg_pool2d(x, 1).view(batch, channels)
+    return x * torch.sigmoid(s.b(F.relu(s.a(y)))).view(x.size(0), channels, 1, 1).expand_as(x)
+
+
 GATED = {
     "module": lambda: SqueezeExcitation(8, 2),
     "sequential": lambda: Fn(
@@ -255,6 +261,7 @@ GATED = {
         b=conv(2, 8, 1),
     ),
     "linear": lambda: Fn(linear_gate, a=nn.Linear(8, 2), b=nn.Linear(2, 8)),
+    "expanded": lambda: Fn(expanded_gate, a=nn.Linear(8, 2), b=nn.Linear(2, 8)),
 }
 
 
