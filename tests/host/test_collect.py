@@ -27,6 +27,7 @@ from latency.records.journal import Journal
 from latency.records.read import read_records
 from latency.records.record import Failure, Record
 from models.plans.sparsity import parse_variant
+from tests.scatter import overlook_scatter
 from tests.small_network import register_small
 
 FLAGS = ("--model", register_small(), "--sparsity", "columns:0.75:4x1", "block_punched:0.5:4x2", "--rounds", "3",
@@ -61,6 +62,7 @@ def collect_in_child(flags: list[str], out: str, err: str, environment: dict[str
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     register_small()
+    overlook_scatter()
     sys.exit(cli.run(collect.main, collect.make_parser(), flags))
 
 

@@ -21,6 +21,7 @@ from latency.planning.choosing import Goal
 from latency.planning.known_times import KnownTimes
 from latency.planning.losses import losses_of
 from latency.planning.planner import Measuring
+from latency.profiling import bench
 from latency.profiling.prepare import Recipe
 from latency.profiling.space import Group, network_workloads
 from latency.records.read import read_records
@@ -29,6 +30,7 @@ from models.plans.explain import explain
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from tests.printing_solver import make_solver_print
+from tests.scatter import no_scatter
 from tests.small_network import register_small
 
 MODEL = register_small()
@@ -143,8 +145,9 @@ def test_the_fastest_plan_is_taken_where_a_goal_is_out_of_reach_and_may_be(predi
         assert choice.sparse is None or choice.sparsity is None or choice.sparse.ms < choice.dense.ms
 
 
-def test_decide_times_on_the_device_what_is_open(capsys, tmp_path, host):
+def test_decide_times_on_the_device_what_is_open(capsys, tmp_path, host, monkeypatch):
     """The predictor's intervals have no end, so all gains are open."""
+    monkeypatch.setattr(bench, "roughness", no_scatter)
     flags = ("--device", "host", "--rounds", 3, "--wait-secs", 0, "--around", 10, "--layer", "one", "--tuned", "none")
     predictor, out = tmp_path / "unsure.predictor", tmp_path / "plan.json"
     sure = Predictor.load(fitted(tmp_path, *flags))

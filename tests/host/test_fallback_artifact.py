@@ -19,10 +19,12 @@ from latency import collect
 from latency.cost_model.features import extract
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
+from latency.profiling import bench
 from latency.records.read import read_records
 from models.preprocess import Preprocessing
 from models.zoo.registry import model_names, register_model
 from models.zoo.spec import ModelSpec
+from tests.scatter import no_scatter
 
 NAME = "sampling_of_the_tests"
 
@@ -66,7 +68,8 @@ def test_artifact_with_a_fallback_is_right_and_times_its_borders(host, model, tm
     assert secs["grid_sampler"] > 0
 
 
-def test_collection_times_a_fallback_and_features_say_what_it_reads(model, tmp_path, capsys):
+def test_collection_times_a_fallback_and_features_say_what_it_reads(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "roughness", no_scatter)
     out = tmp_path / "timings.jsonl"
     flags = ["--model", model, "--rounds", "3", "--wait-secs", "0", "--json", "-o", str(out)]
     assert cli.run(collect.main, collect.make_parser(), flags) == 0, capsys.readouterr().err

@@ -20,6 +20,7 @@ from latency.optimize.api import optimize, optimize_frontier
 from latency.optimize.flow import STAGES
 from latency.optimize.request import Request
 from latency.planning.choosing import Goal
+from latency.profiling import bench
 from latency.records.read import read_records
 from models.accuracy.lost import MeasuredLoss
 from models.frontend.trace import trace
@@ -28,6 +29,7 @@ from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.resolve import create_model
 from models.zoo.weights import save_weights
+from tests.scatter import no_scatter, overlook_scatter
 from tests.tiny_pose import register_tiny, write_coco
 
 MODEL = register_tiny()
@@ -38,6 +40,11 @@ WAIT_SECS = 900.0
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["latency.optimize.__main__", "tests.tiny_pose"])
+
+
+@pytest.fixture(autouse=True)
+def scatter_overlooked(monkeypatch) -> None:
+    monkeypatch.setattr(bench, "roughness", no_scatter)
 
 
 class Optimization:
@@ -67,6 +74,7 @@ def optimize_in_child(flags: list[str], out: str, err: str) -> None:
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     register_tiny()
+    overlook_scatter()
     sys.exit(cli.run(command.main, command.make_parser(), flags))
 
 
