@@ -1,7 +1,7 @@
 """What mmpose and mmyolo define: their configurations, one or two of each method and backbone.
 
     pip install --no-deps mmpose mmyolo mmdet mmpretrain mmcv-lite mmengine
-    pip install addict yapf termcolor rich json_tricks munkres shapely terminaltables pycocotools einops
+    pip install torchvision addict yapf termcolor rich json_tricks munkres shapely terminaltables pycocotools einops
 
 No compiled operators are needed: mmcv's are empty here, and what wants them is "not made".
 """
