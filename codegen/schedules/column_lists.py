@@ -9,6 +9,7 @@ import numpy as np
 
 from codegen.kernels.pack import PackedColumns, pack_columns
 from codegen.kernels.workload import Weights, Workload
+from codegen.schedules.packing.copied_window import copy_offsets
 from codegen.schedules.phases import Phases
 from codegen.schedules.sparse_tiles import plane_offsets
 from models.graph.layer import Layer
@@ -66,9 +67,19 @@ class ColumnLists:
         return channels.ravel().astype(np.int32)
 
     def constants(
-        self, workload: Workload, weights: Weights, filters: int, phases: Phases | None = None
+        self,
+        workload: Workload,
+        weights: Weights,
+        filters: int,
+        phases: Phases | None = None,
+        copied: tuple[int, int] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Constant arguments of the kernel; none of them empty. Offsets are into `phases` where there are any."""
+        """Constant arguments of the kernel; none of them empty.
+
+        Args:
+            phases: what offsets are into, where there are any.
+            copied: (vectors, rows) of a tile; offsets are into the copy of what it reads.
+        """
         packed, width = self.packed, workload.layer.kernel[1]
         groups, out = len(packed.groups), workload.layer.out_shape[0]
         bias = np.zeros(groups * filters, np.float32)
@@ -76,7 +87,10 @@ class ColumnLists:
         arrays = {"weight": packed.weight.ravel(), "bias": bias.reshape(groups, filters)[packed.groups].ravel()}
         ky, kx = np.divmod(packed.position, width)
         channel = self.first[packed.channel] + self._group_starts(workload.layer, filters)
-        arrays["offset"] = plane_offsets(workload, channel, ky, kx, phases)
+        if copied is None:
+            arrays["offset"] = plane_offsets(workload, channel, ky, kx, phases)
+        else:
+            arrays["offset"] = copy_offsets(workload, copied, channel, ky, kx)
         if packed.common_length is None:
             arrays["starts"] = packed.starts
         if self.is_sorted:

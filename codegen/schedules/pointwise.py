@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tvm.tirx.script import builder as T
+
 from codegen.kernels.builder import kernel
-from codegen.kernels.rows import RowTiles, load_window
+from codegen.kernels.rows import load_window
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.layout.plane import Plane
 from codegen.schedules.order import TileOrder, band_in_cache
+from codegen.schedules.packing.copied_window import CopiedWindow, copies
 from codegen.schedules.products import (
     MANY_ACCUMULATORS,
     Accumulators,
@@ -24,6 +27,7 @@ from codegen.schedules.products import (
     tall_tile,
 )
 from codegen.schedules.rule import Rule
+from codegen.schedules.sparse_tiles import TallTiles
 from devices.profile import Profile
 
 #: tile shapes of least estimated work that are worth timing
@@ -45,6 +49,7 @@ class PointwiseTile:
         tiles: pixel tiles per work-item.
         unroll: input channels per turn of the loop.
         late: 1: a leading addend is added after the products, 0: the accumulators start from it.
+        copy: 1: a work-item makes all filters of a tile, of a copy of what it reads (`packing.copied_window`).
     """
 
     filters: int
@@ -53,10 +58,12 @@ class PointwiseTile:
     tiles: int = 1
     unroll: int = UNROLL
     late: int = 0
+    copy: int = 0
 
     def __str__(self) -> str:
         order = f"b{self.band}" if self.band else "f"
-        return f"F{self.filters}V{self.vectors} {order} x{self.tiles} u{self.unroll}{' late' if self.late else ''}"
+        marks = (" late" if self.late else "") + (" copy" if self.copy else "")
+        return f"F{self.filters}V{self.vectors} {order} x{self.tiles} u{self.unroll}{marks}"
 
 
 def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
@@ -80,6 +87,7 @@ def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
     tiles += [PointwiseTile(*wide, order, late=late) for order in dict.fromkeys((0, band))]
     tiles += [PointwiseTile(*wide, 0, 4, late=late)]
     tiles += [PointwiseTile(*shape, 0, late=late) for shape in others]
+    tiles += [PointwiseTile(*s, late=late, copy=1) for s in (wide, *others) if copies(workload, profile, s[1], 1)]
     return list(dict.fromkeys(tiles))
 
 
@@ -94,7 +102,10 @@ def _tiles_per_item(output: Plane, filters: int, vectors: int) -> int:
 def make(workload: Workload, weights: Weights, profile: Profile, tile: PointwiseTile) -> Kernel:
     blocks = FilterBlocks.of(workload.layer, tile.filters)
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
-    rows = RowTiles(workload.output, vector, tile.vectors)
+    rows = TallTiles(workload.output, vector, tile.vectors, 1)
+    if tile.copy:
+        func = _make_copying(workload, blocks, rows, vector, profile, tile)
+        return Kernel(func, blocks.pack(weights), channels=blocks.row_channels)
     order = TileOrder(blocks.count, rows, tile.band, tile.tiles)
     with kernel(workload.arguments(**blocks.constants), order.extents, profile) as frame:
 
@@ -103,6 +114,23 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Pointwise
 
         Accumulators(frame, workload, blocks, rows, vector).run(order, load, tile.unroll, bool(tile.late))
     return Kernel(frame.func, blocks.pack(weights), channels=blocks.row_channels)
+
+
+def _make_copying(
+    workload: Workload, blocks: FilterBlocks, rows: TallTiles, vector: Vector, profile: Profile, tile: PointwiseTile
+):
+    """The function whose work-items make all filters of a tile."""
+    with kernel(workload.arguments(**blocks.constants), (rows.down, rows.across), profile) as frame:
+        (row, across), copied = frame.axes, CopiedWindow(frame, workload, vector, rows)
+        copied.fill(row, across)
+
+        def load(channel, _row, _across, number, _position):
+            return copied.load(channel * copied.channel, 0, number)
+
+        sums = Accumulators(frame, workload, blocks, rows, vector)
+        with T.serial(0, blocks.count) as block:
+            sums.make(block, row, across, load, tile.unroll, bool(tile.late))
+    return frame.func
 
 
 POINTWISE = Rule("pointwise", PointwiseTile, space, make)

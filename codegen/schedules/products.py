@@ -129,12 +129,16 @@ class Accumulators:
         """
         axes = self.frame.axes
         block = order.block(axes)
-        owned = self.blocks.owned(block)
         with order.tile(axes) as (row, across):
-            self.start(block, row, across, addend=not late)
-            self.add_products(block, row, across, load, unroll)
-            finish(self.frame, self.workload, self.vector, self.rows, owned, self.sums, row, across, started=not late)
-            self.rows.zero_borders(self.frame["out"], owned, row, across)
+            self.make(block, row, across, load, unroll, late)
+
+    def make(self, block, row, across, load: Load, unroll: int = 1, late: bool = False) -> None:
+        """One tile of one filter block; arguments as for `run`."""
+        owned = self.blocks.owned(block)
+        self.start(block, row, across, addend=not late)
+        self.add_products(block, row, across, load, unroll)
+        finish(self.frame, self.workload, self.vector, self.rows, owned, self.sums, row, across, started=not late)
+        self.rows.zero_borders(self.frame["out"], owned, row, across)
 
     def start(self, block, row, across, addend: bool = True) -> None:
         """Accumulators start from the bias, and from the addend where the epilogue begins with one and `addend`."""

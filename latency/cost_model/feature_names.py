@@ -16,7 +16,19 @@ CLASSES = (
 )  # fmt: skip
 
 #: fields of schedules' configurations that have a column of their own; others are left out
-CONFIG = ("filters", "vectors", "rows", "tiles", "band", "unroll", "channels", "late", "sorted", "filters_first")
+CONFIG = (
+    "filters",
+    "vectors",
+    "rows",
+    "tiles",
+    "band",
+    "unroll",
+    "channels",
+    "late",
+    "sorted",
+    "copy",
+    "filters_first",
+)
 
 #: a device that holds so many work-items takes no less time for fewer
 IN_FLIGHT = (256, 1024, 4096, 16384)

@@ -25,7 +25,7 @@ from latency.planning.assignment import (
 from latency.planning.losses import MILD_BLOCK, LossModel
 from latency.planning.reasons import DenseKind, Reason
 from latency.planning.tied_options import join_tied
-from latency.profiling.space import default_sparsities, network_workloads, variants_of
+from latency.profiling.space import decided_sparsities, network_workloads, variants_of
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.graph.tied import tied_layers
@@ -142,7 +142,7 @@ def predict_options(
 
     Args:
         losses: of its layers; by the rule, MILD_BLOCK is held to its mildest zeros.
-        sparsities: that layers may have, as far as each can; by default `latency.profiling.space.default_sparsities`.
+        sparsities: that layers may have, as far as each can; by default `latency.profiling.space.decided_sparsities`.
     """
     convolutions = {layer.name: layer for layer in graph.layers if layer.op == "conv"}
     workloads = {
@@ -152,7 +152,12 @@ def predict_options(
     }
     steps = forecaster.steps(graph)
     possible = {
-        name: tuple(filter(None, variants_of(layer, sparsities, forecaster.profile)))
+        name: tuple(
+            filter(
+                None,
+                variants_of(layer, sparsities or decided_sparsities(layer, forecaster.profile), forecaster.profile),
+            )
+        )
         for name, layer in convolutions.items()
     }
     fixed = _fixed_reasons(graph, possible, sparsities, forecaster.profile)
@@ -174,7 +179,7 @@ def _fixed_reasons(
     fixed: dict[str, Reason | None] = {}
     for name, variants in possible.items():
         layer = graph.layer(name)
-        unfit = None if variants else _unfit(layer, sparsities or default_sparsities(layer, profile))
+        unfit = None if variants else _unfit(layer, sparsities or decided_sparsities(layer, profile))
         fixed[name] = stays_dense(graph, layer) or unfit
     for names in tied_layers(graph.layers).values():
         barrier = next((fixed[name] for name in names if fixed[name] is not None), None)

@@ -24,8 +24,10 @@ from models.plans.sparsity import Sparsity, variant_text
 
 #: zeros that convolutions are timed under where nothing else is asked for
 DEFAULT_ZEROS = (0.5, 0.67, 0.75, 0.875)
-#: filters that share their columns in a fine sparsity
-FINE = 4
+#: zeros that a decision chooses among, times between those that were timed being predicted
+DECIDED_ZEROS = (0.3, 0.4, 0.5, 0.58, 0.67, 0.75, 0.81, 0.875)
+#: filters that share their columns in a fine sparsity, and in a finer one
+FINE, FINER = 4, 2
 #: sparse variants that are timed in one run with the dense kernel; with more, a run would take long and be lost whole
 RUN_VARIANTS = 6
 
@@ -150,13 +152,14 @@ def default_sparsities(layer: Layer, profile: Profile) -> list[Sparsity]:
     """What a convolution is timed under unless asked otherwise: neighbours in the list differ in all they can.
 
     Columns are shared by as many filters as a kernel of two vectors of pixels has accumulators for, and by FINE, which
-    costs less accuracy; whole kernels are removed for FINE filters together. In a convolution of several groups these
-    numbers are the largest below that divide the filters of a group.
+    costs less accuracy; whole kernels are removed for FINE filters together. On a CPU, whose registers are filled by
+    rows and vectors as well as by filters, also by FINER. In a convolution of several groups these numbers are the
+    largest below that divide the filters of a group.
     """
     filters = max(profile.accumulators // 2, 1)
     wanted = [
         ("columns", (filters if filters != FINE else 2 * FINE, 1)),
-        ("block_punched", (8, 4)),
+        ("columns", (FINER, 1)) if profile.gpu == "cpu" else ("block_punched", (8, 4)),
         ("columns", (FINE, 1)),
     ]
     if layer.kernel != (1, 1):
@@ -168,6 +171,15 @@ def default_sparsities(layer: Layer, profile: Profile) -> list[Sparsity]:
         for number, (pattern, block) in enumerate(blocks):
             sparsities.append(Sparsity(pattern, DEFAULT_ZEROS[(turn + number + 2) % len(DEFAULT_ZEROS)], block))
     return sparsities
+
+
+def decided_sparsities(layer: Layer, profile: Profile) -> list[Sparsity]:
+    """What a decision may give a convolution unless told otherwise: each family of `default_sparsities` at each of
+    DECIDED_ZEROS."""
+    families = dict.fromkeys(
+        replace(sparsity, zeros=DEFAULT_ZEROS[0]) for sparsity in default_sparsities(layer, profile)
+    )
+    return [replace(family, zeros=zeros) for family in families for zeros in DECIDED_ZEROS]
 
 
 def _filters_that_divide(layer: Layer, most: int) -> int:
