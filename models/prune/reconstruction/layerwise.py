@@ -28,7 +28,10 @@ class ReconstructionSettings:
 
     Attributes:
         samples: output positions each layer is solved on, drawn from all calibration inputs; layers of several groups
-            with few columns each take less, down to a quarter; layers that share a weight share them.
+            with few columns each take less, down to a quarter, layers of many columns as many as MOST_INPUTS allows;
+            layers that share a weight share them. Masks and weights fit the samples that they were found on: on
+            human_pose_0001, with half of the columns of five 1x1 layers of 512 channels gone, the outputs of others
+            diverge by 0.083 with 8,000 samples, 0.049 with 24,000 and 0.042 with 48,000.
         ridge: pull towards the old weights, relative to the mean of H's diagonal.
         share: of the units that are left, so many are removed between two looks at the costs.
         rectify: how often the targets before a ReLU are moved.
@@ -39,7 +42,7 @@ class ReconstructionSettings:
         seed: of the samples.
     """
 
-    samples: int = 8_000
+    samples: int = 32_000
     ridge: float = 1e-3
     share: float = 0.1
     rectify: int = 5
@@ -50,6 +53,8 @@ class ReconstructionSettings:
 
 #: positions for each column of a layer of several groups, if that is less than `samples`
 SAMPLES_OF_COLUMN = 20
+#: numbers in the inputs of one layer's problem, at most (1 GiB)
+MOST_INPUTS = 1 << 28
 DEFAULTS = ReconstructionSettings()
 #: settings by the names of models.prune.settings.RECONSTRUCTIONS
 EFFORTS = {"full": DEFAULTS, "quick": ReconstructionSettings(samples=3_000, rectify=1, attention=0.0)}
@@ -131,9 +136,10 @@ def _solve_groups(drawn: Problem, settings: ReconstructionSettings) -> torch.Ten
 
 def samples_of(layer: Layer, settings: ReconstructionSettings, uses: int = 1) -> int:
     """Positions to draw of a layer whose weight has so many uses."""
-    samples = settings.samples
+    columns = prod(layer.weight_shape[1:])
+    samples = min(settings.samples, MOST_INPUTS // (layer.groups * columns))
     if layer.groups > 1:
-        samples = min(samples, max(samples // 4, SAMPLES_OF_COLUMN * prod(layer.weight_shape[1:])))
+        samples = min(samples, max(samples // 4, SAMPLES_OF_COLUMN * columns))
     return max(1, samples // uses)
 
 
