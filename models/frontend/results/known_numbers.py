@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from models.frontend.results.forwarding import other_forward
+
 #: how Python asks a tensor for its number, and what it makes of it
 _QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "__bool__": bool,
@@ -28,7 +30,7 @@ def known_numbers(module: nn.Module) -> Iterator[None]:
     if not known:
         yield
         return
-    forward, own = module.forward, vars(module).get("forward")
+    forward = module.forward
 
     def run(*args: Any, **named: Any) -> Any:
         # torch.export has put others in the weights' places, which have no numbers
@@ -36,14 +38,8 @@ def known_numbers(module: nn.Module) -> Iterator[None]:
         with _Answers(numbers):
             return forward(*args, **named)
 
-    module.forward = run
-    try:
+    with other_forward(module, run):
         yield
-    finally:
-        if own is None:
-            del module.forward
-        else:
-            module.forward = own
 
 
 class _Answers(TorchFunctionMode):

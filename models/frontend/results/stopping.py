@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from models.frontend.results.failing import silent_torch
+from models.frontend.results.forwarding import other_forward
 
 _PREFIX = "stopped|"
 #: functions that bring numbers to Python, or make tensors of a shape that numbers tell
@@ -122,15 +123,8 @@ def _stopping(module: nn.Module) -> Iterator[None]:
         tensors = [leaf for leaf in watch.unread.values() if leaf.numel()]
         return {f"{_PREFIX}{stop.op}|{stop.line}|{number}": leaf for number, leaf in enumerate(tensors)}
 
-    own = vars(module).get("forward")
-    module.forward = run
-    try:
+    with other_forward(module, run):
         yield
-    finally:
-        if own is None:
-            del module.forward
-        else:
-            module.forward = own
 
 
 def _leave_modules(stopped: _Stopped) -> None:
