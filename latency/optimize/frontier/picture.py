@@ -48,8 +48,8 @@ def _draw_measured(axes: Any, content: Mapping[str, Any], points: Sequence[Front
             axes.plot(point.ms[0], kept, "o", markersize=13, markerfacecolor="none", color=OURS, label="knee")
     for number, peer in enumerate(content["peers"]):
         axes.axvline(peer["ms"], color=PEER, linestyle=":", linewidth=1)
-        axes.annotate(f"{peer['name']}, dense", (peer["ms"], 0.02 + 0.06 * number), xycoords=("data", "axes fraction"),
-                      fontsize=7, color=PEER)  # fmt: skip
+        axes.annotate(f"{peer['name']}, dense ", (peer["ms"], 0.02 + 0.06 * number), xycoords=("data", "axes fraction"),
+                      fontsize=7, color=PEER, ha="right")  # fmt: skip
     device = content["device"]["profile"] or content["device"]["name"]
     unit = "AP (OKS)" if content["unit"] == "AP" else "agreement with the dense network"
     axes.set(xlabel=f"ms of an inference, measured on {device}", ylabel=unit, title=content["model"])
