@@ -37,8 +37,8 @@ MOST_TILES_PER_ITEM = 6
 LEAST_ITEMS = 256
 #: input channels per turn of the loop
 UNROLL = 2
-#: filters that read a tile often enough for a copy of it. Tuned with AVX2, six of nine layers with as many took one,
-#: which gained 12 to 50 % on what was the default; wider vectors were not timed
+#: filters that read a tile often enough for a copy of it. Tuned with AVX2, six of eleven layers with as many took one,
+#: which gained 16 to 50 % on what was the default; wider vectors were not timed
 FILTERS_WORTH_A_COPY = 128
 
 
