@@ -1,4 +1,4 @@
-"""Tell uv what pip is told: prints the environment variables of uv that say what pip's settings say, one NAME=VALUE a line.
+"""pip's settings as environment variables of uv, one NAME=VALUE a line.
 
 uv reads neither pip.conf nor PIP_*, where a company's mirror, a folder of wheels and a certificate may be named. The
 names are those of https://docs.astral.sh/uv/reference/environment and https://pip.pypa.io/en/stable/topics/configuration.
@@ -27,7 +27,7 @@ COMMAS = {"UV_FIND_LINKS"}
 
 
 def settings() -> dict[str, str]:
-    """pip's settings by name, those of the environment first, then those for `pip install`, as pip itself orders them."""
+    """pip's settings by name; those of the environment go before those for `pip install`, as with pip itself."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     found: dict[str, tuple[int, str]] = {}

@@ -11,6 +11,7 @@ import numpy as np
 
 from codegen.artifact.breakdown import break_down
 from codegen.artifact.loaded import Artifact, keeps_kernel_log
+from codegen.artifact.manifest import read_manifest
 from codegen.artifact.pose import check_pose, find_people, prepare
 from codegen.verify import verify
 from devices.timers import TimedCall
@@ -61,8 +62,7 @@ def verify_planned(job: Job, report: Report) -> str:
 
 def _verify(job: Job, name: str, report: Report) -> dict[str, Any]:
     weights = job.request.weights if name == "dense" else job.path(PRUNED)
-    artifact = Artifact(job.path(ARTIFACTS[name]), job.lease.session)
-    return verify(artifact, weights, seed=job.request.seed, report=report)
+    return verify(job.artifact(ARTIFACTS[name]), weights, seed=job.request.seed, report=report)
 
 
 def _keep_verdicts(job: Job, verdicts: dict[str, Any]) -> str:
@@ -81,7 +81,7 @@ def run_photograph(job: Job, report: Report) -> str:
         assert image_path is not None
         report(image_path.name)
         image = read_image(image_path)
-        skeletons = find_people(Artifact(job.path(SPARSE_SO), job.lease.session), image, decodes=1).people
+        skeletons = find_people(job.artifact(SPARSE_SO), image, decodes=1).people
         write_picture(job.path(PEOPLE), draw_people(image, skeletons), force=True)
         count = len(skeletons)
         people = {"image": PEOPLE, "count": count}
@@ -102,7 +102,7 @@ def photograph(job: Job) -> Path | None:
 def why_no_people(job: Job, image: Path | None) -> str:
     """Why nobody is looked for; "" where somebody is."""
     try:
-        check_pose(Artifact(job.path(SPARSE_SO), job.lease.session).manifest)
+        check_pose(read_manifest(job.path(SPARSE_SO)))
     except UsageError:
         return f"no people: {NO_DECODER}"
     return "" if image is not None else "no people: there is no photograph; give --image"
@@ -120,12 +120,12 @@ def example(job: Job, artifact: Artifact) -> np.ndarray:
 def compare(job: Job, report: Report) -> str:
     """The two networks and the reference kernel timed in turn on the device, by wall clock."""
     report("dense and sparse in turn")
-    session = job.lease.session
-    artifacts = {name: Artifact(job.path(file), session) for name, file in ARTIFACTS.items()}
+    artifacts = {name: job.artifact(file) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
     facts = comparison_facts(time_in_turn(job, artifacts, tensor), "sparse")
     report("where the time goes")
     facts.update(breakdowns(job, artifacts, tensor, {name: facts[name]["ms"] for name in ARTIFACTS}))
+    job.unload()
     write_json(job.path(COMPARED), facts, force=True)
     return comparison_text(facts)
 

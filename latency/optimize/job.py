@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from codegen.artifact.loaded import Artifact
 from codegen.lowering.hosts import host_for
 from codegen.lowering.sizes import trace_sizes
 from codegen.tuning.database import Tuned
@@ -83,6 +84,7 @@ class Job:
     shared: Path | None = None
     dense_evaluations: dict[Path, Any] = field(default_factory=dict)
     _recipe: tuple[str, Recipe] | None = None
+    _loaded: dict[Path, tuple[tuple[Any, ...], Artifact]] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
         """A file of the folder, or of the one that is shared."""
@@ -142,6 +144,19 @@ class Job:
             tuned = Tuned.load(self.path(TUNED).absolute())
             self._recipe = digest, Recipe(self.profile, tuned.choice, self.request.seed, self.host)
         return self._recipe[1]
+
+    def artifact(self, name: str) -> Artifact:
+        """An artifact of the folder on the device: sent there once, as long as file and connection stay the same."""
+        path, session = self.path(name), self.lease.session
+        facts = path.stat()
+        state = (facts.st_mtime_ns, facts.st_size, session.remote)
+        if path not in self._loaded or self._loaded[path][0] != state:
+            self._loaded[path] = state, Artifact(path, session)
+        return self._loaded[path][1]
+
+    def unload(self) -> None:
+        """Let the device have the memory of its artifacts back."""
+        self._loaded.clear()
 
     def secs_left(self) -> float | None:
         """Until the deadline; None: no end."""

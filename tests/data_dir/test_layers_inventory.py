@@ -93,7 +93,7 @@ def test_inventory_totals_are_those_counted(inventory_of, name):
     assert macs == theirs
 
 
-@pytest.mark.parametrize("name", ["lwop", "resnet50"])
+@pytest.mark.parametrize("name", ["lwop", pytest.param("resnet50", marks=pytest.mark.long)])
 def test_every_convolution_of_the_graph_is_the_inventorys(inventory_of, name):
     """In the graph the order is the fused one, so blocks are compared as bags."""
     spec = model_spec(name)

@@ -231,7 +231,7 @@ def servers(monkeypatch):
         pair.processes[number].stdout.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_collect_shares_the_work_of_two_devices_and_one_may_die(servers, tmp_path):
     path = tmp_path / "x.jsonl"
     running = Collection(path, "--device", "rpc:pair", "--workers", "2", "-vv", "--layer", "stem", "one", "wide")

@@ -71,7 +71,7 @@ def test_artifact_with_a_fallback_is_right_and_times_its_borders(host, model, tm
 def test_collection_times_a_fallback_and_features_say_what_it_reads(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench, "roughness", no_scatter)
     out = tmp_path / "timings.jsonl"
-    flags = ["--model", model, "--rounds", "3", "--wait-secs", "0", "--json", "-o", str(out)]
+    flags = ["--model", model, "--layer", "grid_sampler", "--rounds", "3", "--wait-secs", "0", "--json", "-o", str(out)]
     assert cli.run(collect.main, collect.make_parser(), flags) == 0, capsys.readouterr().err
     assert json.loads(capsys.readouterr().out)
     (record,) = [record for record in read_records(out) if record.layer and record.layer.op == "fallback"]

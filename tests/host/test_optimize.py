@@ -145,7 +145,7 @@ def test_optimize_prints_what_came_of_each_stage(whole):
     assert str(whole / "pose.so") in printed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_optimize_stopped_at_several_stages_ends_as_if_never_stopped(whole, given, tmp_path):
     out = tmp_path / "out"
     flags = ("--weights", str(given[0]), "--network-plan", str(given[1]))

@@ -7,6 +7,7 @@ new folder takes its place in it.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -79,8 +80,15 @@ MOST_MODULES = 16
 #: bindings that say nothing: 506 when they were first counted; what is left is a public field
 MOST_EMPTY_BINDINGS = 1
 
-TREES = house.read_modules(ROOT)
-IMPORTS = house.imports_of(TREES)
+
+@functools.cache
+def trees():
+    return house.read_modules(ROOT)
+
+
+@functools.cache
+def imports_of_house():
+    return house.imports_of(trees())
 
 
 def imported_packages(source: str) -> set[str]:
@@ -126,11 +134,11 @@ def test_package_imports_only_lower_packages(package):
 
 @pytest.mark.parametrize("package", ROOMS)
 def test_room_imports_only_lower_rooms(package):
-    rooms = {module.split(".")[1] for module in TREES if module.startswith(f"{package}.")} - {"__main__"}
+    rooms = {module.split(".")[1] for module in trees() if module.startswith(f"{package}.")} - {"__main__"}
     listed = {room for floor in ROOMS[package] for room in floor.split()}
     assert rooms <= listed, f"rooms without a floor: {rooms - listed}"
     assert listed <= rooms, f"floors name rooms that are gone: {listed - rooms}"
-    assert not upward_imports(ROOMS[package], IMPORTS, package)
+    assert not upward_imports(ROOMS[package], imports_of_house(), package)
 
 
 def test_upward_import_is_seen():
@@ -139,7 +147,7 @@ def test_upward_import_is_seen():
 
 
 def test_modules_import_each_other_in_no_circle():
-    assert house.circles(IMPORTS) == []
+    assert house.circles(imports_of_house()) == []
 
 
 def test_circle_is_seen():
@@ -148,7 +156,7 @@ def test_circle_is_seen():
 
 
 def test_class_name_stands_once_in_the_house():
-    assert house.doubled_classes(TREES) == {}
+    assert house.doubled_classes(trees()) == {}
 
 
 def test_folder_has_few_modules():
@@ -157,7 +165,7 @@ def test_folder_has_few_modules():
 
 
 def test_bindings_name_what_they_hold():
-    empty = [f"{module}:{line}: {name}" for module, line, name in house.empty_bindings(TREES)]
+    empty = [f"{module}:{line}: {name}" for module, line, name in house.empty_bindings(trees())]
     assert len(empty) <= MOST_EMPTY_BINDINGS, "\n".join(empty)
 
 

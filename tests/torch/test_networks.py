@@ -51,7 +51,7 @@ def test_the_graph_computes_what_torch_does(name):
     assert {layer.op for layer in graph.layers} <= {"conv", "max_pool", "concat"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_graph_of_a_network_with_squeeze_excite_computes_what_torch_does():
     graph = check_traced(shake_batch_norms(create_model("efficientnet_se", seed=2)), (3, 64, 64))
     assert sum(layer.op == "avg_pool" for layer in graph.layers) == 13

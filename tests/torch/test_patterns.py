@@ -60,7 +60,7 @@ def is_bundled(pattern: Pattern) -> bool:
     return pattern.shape == SHAPE and not pattern.single and not sweep.EVERYTHING
 
 
-BUNDLED = sweep.sample((name for name, pattern in TAKEN.items() if is_bundled(pattern)), 168)
+BUNDLED = sweep.sample((name for name, pattern in TAKEN.items() if is_bundled(pattern)), 96)
 BUNDLES = [BUNDLED[first :: len(BUNDLED) // BUNDLE] for first in range(len(BUNDLED) // BUNDLE)]
 
 

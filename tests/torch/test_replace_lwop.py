@@ -68,7 +68,7 @@ def test_the_plan_is_the_five_dilated_and_six_elus_and_the_grouped_one_is_refuse
     assert all(each.winograd_gained == 2 for each in advice if each.replacement.kind == "dilation" and each.planned)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_account_is_what_counting_both_graphs_gives(lwop, advice, replaced):
     before, after = compare(lwop, replaced, SHAPE)
     for module, cost in ((lwop, before), (replaced, after)):

@@ -78,7 +78,7 @@ def test_curves_rise_and_are_read_by_latency_decide(place):
     assert not (place / "s.journal").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_measured_before_a_kill_is_not_measured_again(place, tmp_path):
     out, journal = tmp_path / "s.json", tmp_path / "s.journal"
     command = [sys.executable, str(DRIVER), "models.sensitivity", *flags(place, out, "--block-zeros", *BLOCK_ZEROS)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from codegen.artifact.loaded import Artifact
 from fleetpose.errors import DeviceUnreachable
 from fleetpose.files import write_json
 from fleetpose.interrupt import treat_sigterm_as_interrupt
@@ -136,11 +135,8 @@ class _Frontier:
     def _compare(self, job: Job, report: Report) -> str:
         """All networks and the reference kernel timed in turn, A B C, C B A, by wall clock."""
         report("all networks in turn")
-        session = job.lease.session
-        dense = Artifact(job.path(DENSE_SO), session)
-        planned = {
-            point.request.folder.name: Artifact(point.path(SPARSE_SO), session) for point in self.points.values()
-        }
+        dense = job.artifact(DENSE_SO)
+        planned = {point.request.folder.name: point.artifact(SPARSE_SO) for point in self.points.values()}
         tensor = example(job, dense)
         result = time_in_turn(job, {"dense": dense, **planned}, tensor)
         said = list[str]()
@@ -152,6 +148,7 @@ class _Frontier:
             facts.update(breakdowns(point, {"dense": dense, "sparse": planned[name]}, tensor, wall_ms))
             write_json(point.path(COMPARED), facts, force=True)
             said.append(f"{name} {facts['speedup']['median']:.2f} times as fast" if said else comparison_text(facts))
+        job.unload()  # points share what is loaded
         return "; ".join(said)
 
     def _write(self, job: Job, report: Report) -> str:
