@@ -82,6 +82,7 @@ def build(
     tuned: Tuned | None = None,
     weights_inside: bool = True,
     report: Report = no_report,
+    compiled: CompiledNetwork | None = None,
 ) -> BuiltNetwork:
     """Compile a network for a target.
 
@@ -90,6 +91,7 @@ def build(
         tuned: tuned data to choose schedules by; None for that of the target's profile.
         weights_inside: False keeps packed weights in a file beside the shared object.
         report: told what is being done.
+        compiled: this network compiled for this target by these schedules, where it is at hand.
 
     Raises:
         UsageError: a target that cannot be built for, or a layer without a schedule. LinkError: no linker.
@@ -98,7 +100,8 @@ def build(
     choose = (load_tuned(target.profile) if tuned is None else tuned).choice
     options = Options(target.dtype, network.sparsities, choose, weights_inside)
     spec = network.spec
-    compiled = compile_network(network.graphs, target.profile, options, target.host, spec.outputs, report)
+    if compiled is None:
+        compiled = compile_network(network.graphs, target.profile, options, target.host, spec.outputs, report)
     manifest = Manifest(
         network.graphs[0].name,
         "",

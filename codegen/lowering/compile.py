@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 
+#: what links if not told otherwise
+LINKER = "lld"
+
 
 @dataclass(frozen=True)
 class CompiledNetwork:
@@ -42,16 +46,23 @@ class CompiledNetwork:
         """Kernels launched for an inference at the first input size."""
         return sum(len(code.kernels) for code in self.lowered.entries[0].layers)
 
-    def export(self, path: Path, linker: str = "lld") -> None:
+    def export(self, path: Path, linker: str = LINKER) -> None:
         """Write the network as a shared object. Raises LinkError."""
-        export_shared(self.executable, path, self.host, linker)
+        if linker == LINKER and "_exported" in self.__dict__:
+            shutil.copyfile(self._linked, path)
+        else:
+            export_shared(self.executable, path, self.host, linker)
 
     @cached_property
     def _exported(self) -> tempfile.TemporaryDirectory:
         """A folder with the shared object, kept as long as the network, which may be sent several times."""
         folder = tempfile.TemporaryDirectory(prefix="fleetpose-network-")
-        self.export(Path(folder.name) / "network.so")
+        export_shared(self.executable, Path(folder.name) / "network.so", self.host, LINKER)
         return folder
+
+    @property
+    def _linked(self) -> Path:
+        return Path(self._exported.name) / "network.so"
 
     def load(self, session: Session) -> TimedCall:
         """The network on the session's device, its first input size ready to be timed on an input of zeros.
@@ -65,7 +76,7 @@ class CompiledNetwork:
 
         Raises DeviceUnreachable where the device goes away.
         """
-        module = session.load(Path(self._exported.name) / "network.so")
+        module = session.load(self._linked)
         entry = self.lowered.entries[0]
 
         def load() -> TimedCall:

@@ -142,7 +142,8 @@ class Job:
         digest = sha256(self.path(TUNED))
         if self._recipe is None or self._recipe[0] != digest:
             tuned = Tuned.load(self.path(TUNED).absolute())
-            self._recipe = digest, Recipe(self.profile, tuned.choice, self.request.seed, self.host)
+            names = tuple(self.request.spec.outputs)
+            self._recipe = digest, Recipe(self.profile, tuned.choice, self.request.seed, self.host, output_names=names)
         return self._recipe[1]
 
     def artifact(self, name: str) -> Artifact:

@@ -29,7 +29,6 @@ from latency.planning.loss_map import LossMap, LossPoint, map_of
 from latency.planning.measured_losses import MeasuredLosses
 from latency.planning.options import NetworkOptions
 from models.accuracy.lost import AP, LossJudge, MeasuredLoss, annotations_of
-from models.frontend.trace import trace
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.pruning import prune
@@ -193,13 +192,9 @@ class _PlanMaker:
     """Prunes the network under one plan after another, as the stage "prune" will, without training."""
 
     def __init__(self, job: Job) -> None:
-        self.request, spec = job.request, job.request.spec
-        network = create_model(self.request.model, self.request.weights, self.request.seed)
-        same = self.request.input_size == spec.size
-        self.graph = job.graph if same else trace(network, spec.input_shape(), self.request.model)
-        self.inputs = None
-        if self.request.data:
-            self.inputs = calibration_inputs(spec, self.request.data, self.request.photographs, self.request.seed)
+        self.request, self.graph, self.inputs = job.request, job.graph, None
+        if (request := self.request).data:
+            self.inputs = calibration_inputs(request.served, request.data, request.photographs, request.seed)
 
     def prune(self, sparsities: Mapping[str, str]) -> Any:
         """A network with these zeros, in eval mode."""
@@ -208,7 +203,7 @@ class _PlanMaker:
         wanted = {name: Sparsity.parse(text) for name, text in sparsities.items()}
         plan = Plan.of(self.graph.name, self.graph.layers, wanted)
         settings = PruneSettings(seed=request.seed, reconstruction=request.reconstruction)
-        prune(network, self.graph, request.spec, plan, settings, inputs=self.inputs)
+        prune(network, self.graph, request.served, plan, settings, inputs=self.inputs)
         return network.eval()
 
 

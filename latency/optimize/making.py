@@ -5,12 +5,13 @@ from __future__ import annotations
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork, trace_network, weights_facts
+from codegen.lowering.compile import CompiledNetwork
 from codegen.tuning.database import Tuned
 from devices.info import DeviceInfo
 from fleetpose.codec import encode
 from fleetpose.progress import Report
 from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job
-from models.frontend.trace import trace
+from latency.profiling.network_timing import NetworkVariant, compile_variant
 from models.prune.pruning import prune
 from models.prune.reconstruction.calibration import calibration_inputs, learning_photographs
 from models.prune.settings import PruneFiles, PruneSettings
@@ -21,13 +22,12 @@ from models.zoo.weights import save_weights
 
 def prune_weights(job: Job, report: Report) -> str:
     """Weights with the plan's zeros: reconstructed on photographs and taught by them, or the smallest removed."""
-    request, spec, plan, files = job.request, job.request.spec, job.plan, PruneFiles.beside(job.path(PRUNED))
+    request, spec, plan, files = job.request, job.request.served, job.plan, PruneFiles.beside(job.path(PRUNED))
     job.lease.give_back()  # this may take hours, and needs no device
     network = create_model(request.model, request.weights, request.seed)
     if not plan.sparsities:
         save_weights(network, job.path(PRUNED), force=True)
         return "nothing is sparse: the weights stay as they are"
-    graph = job.graph if request.input_size == spec.size else trace(network, spec.input_shape(), request.model)
     inputs = calibration_inputs(spec, request.data, request.photographs, request.seed) if request.data else None
     learning, seed = request.learning, request.seed
     photographs = learning_photographs(request.data, request.photographs, seed) if request.data else []
@@ -36,11 +36,12 @@ def prune_weights(job: Job, report: Report) -> str:
         training=learning.training, seed=seed, reconstruction=request.reconstruction, recovery=learning.recovery
     )
     prune(
-        network, graph, spec, plan, settings, inputs=inputs, photographs=photographs, data=data, files=files,
+        network, job.graph, spec, plan, settings, inputs=inputs, photographs=photographs, data=data, files=files,
         report=report,
     )  # fmt: skip
     save_weights(network, job.path(PRUNED), force=True)
     files.remove()
+    graph = job.graph
     left = graph.params - plan.removed_weights(graph.layers)
     how = "reconstructed on photographs" if request.data else "the smallest weights removed"
     learnt = f", then {learning.minutes:.3g} minutes of learning" if learning.minutes else ""
@@ -56,7 +57,9 @@ def build_dense(job: Job, report: Report) -> str:
     """The dense network for the device."""
     request = job.request
     facts = weights_facts(request.spec, request.weights, request.seed)
-    return _build(job, DENSE_SO, TracedNetwork(request.spec, [job.graph], facts), report)
+    report("dense: compiling, unless a trial of the plan has done so")
+    compiled = compile_variant(NetworkVariant(job.graph), job.recipe())
+    return _build(job, DENSE_SO, TracedNetwork(request.spec, [job.graph], facts), report, compiled)
 
 
 def build_planned(job: Job, report: Report) -> str:
@@ -66,10 +69,10 @@ def build_planned(job: Job, report: Report) -> str:
     return _build(job, SPARSE_SO, pruned.under(job.plan, file=job.path(PLAN)), report)
 
 
-def _build(job: Job, name: str, network: TracedNetwork, report: Report) -> str:
+def _build(job: Job, name: str, network: TracedNetwork, report: Report, compiled: CompiledNetwork | None = None) -> str:
     about = {name: job.device[name] for name in encode(DeviceInfo(""))}
     tuned = Tuned.load(job.path(TUNED).absolute())
-    built = build(network, BuildTarget(job.profile, about, job.host), tuned, report=report)
+    built = build(network, BuildTarget(job.profile, about, job.host), tuned, report=report, compiled=compiled)
     report(f"{name}: linking")
     built.write(job.path(name), force=True)
     return f"{name} {job.path(name).stat().st_size / 1e6:.1f} MB"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,11 @@ class Request:
     def input_size(self) -> tuple[int, int]:
         """Height and width of the input."""
         return self.size or self.spec.size
+
+    @property
+    def served(self) -> ModelSpec:
+        """The spec with the input's size in place of its own: what layers are measured and reconstructed at."""
+        return replace(self.spec, size=self.input_size)
 
     @property
     def by_rule(self) -> bool:

@@ -121,7 +121,7 @@ def why_by_rule(job: Job) -> str:
 def pictures_of(job: Job) -> Pictures | None:
     """Photographs of --data, else those that come with packages; None where there are none."""
     request = job.request
-    spec, seed = replace(request.spec, size=request.input_size), request.seed
+    spec, seed = request.served, request.seed
     height, width = request.input_size
     count = min(PHOTOGRAPHS, max(LEAST_PHOTOGRAPHS, PIXELS // (height * width)))
     if request.data:

@@ -81,7 +81,7 @@ def compile_variant(variant: NetworkVariant, recipe: Recipe) -> CompiledNetwork:
 
 
 def _compile(graph: Graph, options: Options, recipe: Recipe) -> CompiledNetwork:
-    return compile_network([graph], recipe.profile, options, recipe.host)
+    return compile_network([graph], recipe.profile, options, recipe.host, recipe.output_names)
 
 
 def network_variants(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Sequence[str]) -> list[NetworkVariant]:

@@ -6,7 +6,7 @@ Works without a device, so that it can run ahead of measuring. What does not com
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -63,6 +63,7 @@ class Recipe:
         seed: of the random operands.
         host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
         runs_nothing: for the null device: schedules are chosen, nothing is compiled.
+        output_names: of the network's outputs, as an artifact is to have them; none: names of their tensors.
         networks: dense networks that were compiled by this recipe, with their graphs; they are compiled once.
     """
 
@@ -71,6 +72,7 @@ class Recipe:
     seed: int = 0
     host: str = "native"
     runs_nothing: bool = False
+    output_names: Sequence[str] = ()
     networks: dict[tuple, tuple[Graph, CompiledNetwork]] = field(default_factory=dict, compare=False, repr=False)
 
     def prepare(self, group: Group) -> list[Prepared]:

@@ -52,7 +52,7 @@ json::Object Describe(const Device& device) {
   return one;
 }
 
-ffi::String Devices() {
+ffi::String DevicesJson() {
   json::Array list;
   for (const auto& device : AllDevices()) list.push_back(Describe(*device));
   return json::Stringify(list);
@@ -80,7 +80,7 @@ ffi::String CacheStats() {
 
 TVM_FFI_STATIC_INIT_BLOCK() {
   constexpr bool kOverride = true;
-  ffi::Function::SetGlobal("fleetpose.opencl.devices", ffi::Function::FromTyped(Devices), kOverride);
+  ffi::Function::SetGlobal("fleetpose.opencl.devices", ffi::Function::FromTyped(DevicesJson), kOverride);
   ffi::Function::SetGlobal("fleetpose.opencl.library", ffi::Function::FromTyped(LibraryPath), kOverride);
   ffi::Function::SetGlobal("fleetpose.opencl.cache_stats", ffi::Function::FromTyped(CacheStats), kOverride);
   ffi::Function::SetGlobal("fleetpose.opencl.reset_cache_stats", ffi::Function::FromTyped(ResetProgramStats),
