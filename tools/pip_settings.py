@@ -1,4 +1,4 @@
-"""pip's settings as environment variables of uv, one NAME=VALUE a line.
+"""What `pip config list` prints, as environment variables of uv: from standard input, one NAME=VALUE a line.
 
 uv reads neither pip.conf nor PIP_*, where a company's mirror, a folder of wheels and a certificate may be named. The
 names are those of https://docs.astral.sh/uv/reference/environment and https://pip.pypa.io/en/stable/topics/configuration.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
 import sys
+from collections.abc import Iterable
 
 #: pip's setting -> uv's variable; pip separates several values by line ends or blanks, uv wants blanks or commas
 NAMES = {
@@ -26,13 +26,12 @@ NAMES = {
 COMMAS = {"UV_FIND_LINKS"}
 
 
-def settings() -> dict[str, str]:
-    """pip's settings by name; those of the environment go before those for `pip install`, as with pip itself."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+def settings(lines: Iterable[str]) -> dict[str, str]:
+    """pip's settings by name, of what `pip config list` prints; those of the environment go before those for
+    `pip install`, and these before the others, as with pip itself."""
     found: dict[str, tuple[int, str]] = {}
     for line in lines:
-        key, _, quoted = line.partition("=")
+        key, _, quoted = line.strip().partition("=")
         section, _, name = key.rpartition(".")
         rank = {":env:": 2, "install": 1, "global": 0}.get(section)
         if rank is not None and rank >= found.get(name, (0, ""))[0]:
@@ -41,7 +40,7 @@ def settings() -> dict[str, str]:
 
 
 def main() -> None:
-    for name, value in settings().items():
+    for name, value in settings(sys.stdin).items():
         variable = NAMES.get(name)
         if variable and variable not in os.environ:
             print(f"{variable}={(',' if variable in COMMAS else ' ').join(value.split())}")

@@ -70,18 +70,26 @@ get_uv() {
     [ -x "$venv/bin/uv" ] || pip_install -c constraints.txt uv 2>/dev/null || return 0
     uv=$venv/bin/uv
   fi
-  while read -r setting; do export "${setting?}"; done < <("$venv/bin/python" tools/pip_settings.py)
+  while read -r setting; do export "${setting?}"; done < <("${pip[@]}" config list 2>/dev/null | python3 tools/pip_settings.py)
 }
-pip_install() { "$venv/bin/python" -m pip --disable-pip-version-check install -q --no-warn-conflicts --no-compile "$@"; }
+pip=()
+pip_install() { "${pip[@]}" install -q --no-warn-conflicts --no-compile "$@"; }
 install() {
   if [ -z "$uv" ]; then pip_install "$@"; return; fi
   # pip's way to choose among several indexes
   "$uv" pip install -q --python "$venv/bin/python" --index-strategy unsafe-best-match "$@"
 }
 make_venv() {
+  local -a common=(--disable-pip-version-check)
+  if python3 -m pip --help 2>/dev/null | grep -q -- --python; then
+    pip=(python3 -m pip --python "$venv/bin/python" "${common[@]}")
+  else
+    pip=("$venv/bin/python" -m pip "${common[@]}")
+  fi
   if [ ! -x "$venv/bin/python" ]; then
     say "making $venv"
-    python3 -m venv "$venv"
+    # the new environment's own pip comes with the packages, in a fraction of the time
+    if [ "${pip[0]}" = python3 ]; then python3 -m venv --without-pip "$venv"; else python3 -m venv "$venv"; fi
   fi
   [ -n "$uv" ] || get_uv
 }
@@ -93,7 +101,7 @@ if [ ${#missing[@]} = 0 ] && complete; then exit 0; fi
 # --- Python packages -----------------------------------------------------------------------------------------------
 # The project's dependencies, with those of the extras, one a line.
 needs() {
-  "$venv/bin/python" - "$extras" <<'PY'
+  "${pip[0]}" - "$extras" <<'PY'
 import sys
 try:
     import tomllib
@@ -111,7 +119,7 @@ has_torch() {
 }
 # Plain "torch" brings gigabytes of CUDA on Linux; the CPU build is wanted wherever it is to be had.
 install_packages() {
-  local -a packages=(-c constraints.txt -r "$venv/needs.txt" scikit-build-core cmake ninja)
+  local -a packages=(-c constraints.txt -r "$venv/needs.txt" pip scikit-build-core cmake ninja)
   needs > "$venv/needs.txt"
   if has_torch; then install "${packages[@]}"; return; fi
   install "${packages[@]}" "torch==$torch+cpu" 2>/dev/null ||
@@ -178,7 +186,11 @@ if [[ $extras != demo && ! -f $intel && ${FLEETPOSE_LIBOPENCL-pip} == pip && $(u
 fi
 if ! fresh; then
   say "building the OpenCL backend"
+  # meanwhile Python compiles what every command imports, which the first one would wait for
+  "$venv/bin/python" -c "import latency.optimize.api, torch.export._trace" >/dev/null 2>&1 &
+  imports_job=$!
   build_backend
+  wait "$imports_job" || true  # it is for time alone
 fi
 { echo "$extras"; fingerprint; } > "$stamp"
 say "ready; for the commands themselves: . $venv/bin/activate"

@@ -11,7 +11,6 @@ from latency.cost_model.fitting import FitOptions
 from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Predictor
 from latency.dataset.read import Dataset
-from latency.evaluation.plots import save_fitted
 from latency.network_model.calibrated_fit import fit_dataset
 from latency.network_model.forecast import Forecaster
 from latency.optimize.job import FITTED, PLAN, PREDICTOR, RECORDS, Job
@@ -33,7 +32,7 @@ def fit_model(job: Job, report: Report) -> str:
         result = fit_dataset(dataset, FitOptions(seed=job.request.seed), graphs=[job.graph])
     except UsageError as error:
         raise UsageError(f"{error}\ntime more layers: --budget-minutes, --around") from error
-    save_fitted(result.fitted, job.path(PREDICTOR), force=True)
+    result.fitted.predictor.save(job.path(PREDICTOR), force=True)
     validation = result.fitted.best
     pairs = [
         {"predicted_ms": float(predicted), "measured_ms": float(real)}
