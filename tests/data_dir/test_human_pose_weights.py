@@ -41,6 +41,7 @@ def test_lwop_refuses_the_sisters_weights_and_says_whose_they_are(weights):
         create_model("lwop", weights)
 
 
+@pytest.mark.long
 def test_the_graph_computes_what_torch_does_on_trained_weights(module):
     graph = trace(module, (3, 128, 160), "human_pose_0001")
     assert graph.params == PARAMS

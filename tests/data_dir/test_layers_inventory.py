@@ -79,6 +79,7 @@ def test_every_convolution_is_the_inventorys_in_its_order(inventory_of, name):
         assert ours == expected(row), (conv.module, row["name"])
 
 
+@sweep.part(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_inventory_totals_are_those_counted(inventory_of, name):
     inventory, spec = inventory_of(name), model_spec(name)
@@ -110,6 +111,7 @@ def test_every_convolution_of_the_graph_is_the_inventorys(inventory_of, name):
     assert ours == theirs
 
 
+@sweep.part(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_inventory_output_shapes_are_those_of_the_network(inventory_of, name):
     with torch.device("meta"):

@@ -19,6 +19,7 @@ def test_movenet_finds_people(shared_dir, few):
     assert evaluate_network(network, spec, few).ap >= 0.05
 
 
+@pytest.mark.long
 def test_movenet_is_traced_into_convolutions_and_resizes():
     graph = trace(create_model("movenet_multipose"), (3, 64, 96), dtype=np.float64)
     assert [graph.shape(output) for output in graph.outputs] == [(channels, 16, 24) for channels in (1, 34, 17, 34)]

@@ -62,7 +62,7 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     return module.eval()
 
 
-@sweep.part(4)
+@sweep.part(2)
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "beside"])
 @pytest.mark.parametrize("size", [(9, 20), (16, 31)], ids=str)
 @pytest.mark.parametrize("name", NETWORKS)

@@ -16,6 +16,7 @@ from models.graph.reference import run_graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.oneshot import prune_graph
+from tests import sweep
 from tests.host.network_check import TOLERANCE, check_network, run_network
 from tests.small_network import Fn, SqueezeExcited
 
@@ -81,6 +82,7 @@ def network(forward, filters: int = 19) -> nn.Module:
     return Fn(forward, gated=gated, other=other, joined=nn.Conv2d(29 + filters, 3, 1), **parts).eval()
 
 
+@sweep.part(3)
 @pytest.mark.parametrize("size", [(11, 19), (9, 32)], ids=str)
 @pytest.mark.parametrize("forward", FOLDED.values(), ids=FOLDED)
 def test_gates_done_on_weights_are_right(host, tmp_path, forward, size):
@@ -89,6 +91,7 @@ def test_gates_done_on_weights_are_right(host, tmp_path, forward, size):
     assert [gate.reader for gate in gates.values()] == ["gated.project"]
 
 
+@sweep.part(3)
 @pytest.mark.parametrize("forward", OTHERS.values(), ids=OTHERS)
 def test_products_that_others_read_stay_maps(host, tmp_path, forward):
     graph = check_network(host, network(forward), (3, 11, 19), tmp_path)

@@ -48,6 +48,7 @@ def twice(self, x):
 FORWARDS = {function.__name__: function for function in (nested, with_the_input, stages, twice)}
 
 
+@sweep.part(2)
 @pytest.mark.parametrize(("name", "size"), sweep.pairs(FORWARDS, [(9, 20), (16, 31)]), ids=str)
 def test_joined_tensors_equal_pytorch(host, tmp_path, name, size):
     torch.manual_seed(0)

@@ -45,7 +45,7 @@ def phone(request, host):  # host: skipped where it is
         yield session
 
 
-@sweep.part(6)
+@sweep.part(3)
 @pytest.mark.parametrize(("phone", "name"), sweep.pairs(PHONES, LAYERS), indirect=["phone"], scope="module")
 def test_first_choice_of_each_schedule(phone, name):
     layer, text = LAYERS[name]

@@ -128,7 +128,7 @@ SPACES = {
 }
 
 
-@sweep.part(5)
+@sweep.part(3)
 @pytest.mark.parametrize("text", SPACES)
 @pytest.mark.parametrize("phone", [False, True], ids=["host", "phone"])
 def test_sparse_columns_are_right_in_the_whole_space(host, text, phone):

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from devices.diagnosis import small_kernel
+from tests import sweep
 
 WAIT_SECS = 300.0
 
@@ -88,6 +89,7 @@ def endless(tmp_path_factory):
     return small_kernel.build(tmp_path_factory.mktemp("kernel") / "endless.so", steps=1 << 40)
 
 
+@sweep.part(2)
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_loopback_ends_after_a_signal_to_the_parent(sent):
     parent = Parent("sleep")

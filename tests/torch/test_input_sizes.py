@@ -9,6 +9,7 @@ from models.accuracy.protocol import fit_free, maps_of
 from models.preprocess import Preprocessing
 from models.zoo.input_sizes import sides_taken, with_sides
 from models.zoo.spec import ModelSpec
+from tests import sweep
 from tests.zoo.catalogue import ZOO, create_zoo
 
 PLAIN = Preprocessing((128.0, 128.0, 128.0), 1 / 128)
@@ -20,6 +21,7 @@ def spec_of(name: str, **fields) -> ModelSpec:
     return with_sides(spec, network)
 
 
+@sweep.part(3)
 @pytest.mark.parametrize(
     ("name", "taken"),
     [

@@ -12,6 +12,7 @@ from models.networks.openpose import openpose
 from models.networks.resnet import resnet
 from models.resolve import create_model, model_spec
 from models.zoo.count import count_model
+from tests import sweep
 
 #: name: (parameters M, conv GMACs, GMACs with bias and batch norm), from ../shared/docs/networks.md
 TABLE = {
@@ -34,6 +35,7 @@ SMALL = {
 }
 
 
+@sweep.part(5)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_networks_have_the_parameters_and_macs_of_the_paper(name):

@@ -64,7 +64,7 @@ def training(place, *more):
     return ("--data", place / "coco", "--photographs", 4, "--crop", 64, "--batch", 4, "--device", "cpu", *more)
 
 
-@sweep.part(3)
+@sweep.part(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["plain", "oneshot", "retrained", "magnitude", "admm", "reweighted"])
 def test_every_methods_weights_are_packed_as_they_are(place, tmp_path, method):

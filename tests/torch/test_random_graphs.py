@@ -22,6 +22,7 @@ def graph(seed: int) -> nn.Module:
     return shake_batch_norms(RandomGraph(seed, SHAPE, LENGTH), seed)
 
 
+@sweep.part(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("number", BUNDLES)
 def test_trace_of_random_graphs_computes_what_torch_does(number):

@@ -33,6 +33,7 @@ from models.prune.recovery.recover import RecoverySubject, learning_graph, recov
 from models.prune.recovery.views import RecoveryViews
 from models.prune.settings import RecoverySettings, recovery_settings
 from models.zoo.spec import ModelSpec
+from tests import sweep
 
 SIDE = 32
 SHAPE = (3, SIDE, SIDE)
@@ -192,6 +193,7 @@ def run(network, graph, plan, photographs, settings, checkpoint=None, report=Non
     return recover(subject, lambda: prune_graph(graph, plan), settings, checkpoint=checkpoint, **more)
 
 
+@sweep.part(2)
 @pytest.mark.parametrize("blocks", [0.0, 0.5])
 @pytest.mark.parametrize("stop_at", [3, 9])
 def test_an_interrupted_recovery_ends_as_an_uninterrupted_one(

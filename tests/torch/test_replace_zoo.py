@@ -11,6 +11,7 @@ from models.frontend.trace import trace
 from models.graph.reference import run_graph
 from models.replace.advice import advise, compare, plan_of
 from models.replace.apply import replace_operators
+from tests import sweep
 from tests.zoo.catalogue import ZOO, create_zoo
 from tests.zoo.checking import as_module_returns, exact_outputs, largest_error, picture
 
@@ -25,6 +26,7 @@ NETWORKS = {
 }
 
 
+@sweep.part(2)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_replaced_zoo_network_is_traced_and_keeps_its_other_weights(name):
     network, shape = create_zoo(name), ZOO[name].shape

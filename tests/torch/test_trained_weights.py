@@ -13,7 +13,7 @@ FOLDER = Path(models.__file__).parent / "trained"
 MODEL = "resnet50_3"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trained_weights_are_finite_and_dense():
     weights = trace(create_model(MODEL, FOLDER / f"{MODEL}.safetensors"), (3, 368, 368), MODEL).weights
     assert all(np.isfinite(value).all() for value in weights.values())

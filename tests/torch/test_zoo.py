@@ -7,6 +7,7 @@ from benchmarks.zoo import ZooRow, markdown, put_table, read_rows, write_rows
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.graph.reference import run_graph
+from tests import sweep
 from tests.sweep import sample
 from tests.zoo.catalogue import ZOO, create_zoo
 from tests.zoo.checking import as_module_returns, exact_outputs, largest_error, picture
@@ -23,11 +24,13 @@ def check(name: str) -> None:
     assert largest_error(outputs, exact_outputs(network, x)) <= 1e-6
 
 
+@sweep.part(2)
 @pytest.mark.parametrize("name", QUICK)
 def test_zoo_network_equals_pytorch_in_float64(name):
     check(name)
 
 
+@sweep.part(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sample([name for name in ZOO if name not in QUICK], 6))
 def test_any_zoo_network_equals_pytorch_in_float64(name):
