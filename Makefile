@@ -11,8 +11,8 @@ IMAGE ?=
 WEIGHTS ?= models/trained/resnet50_3.safetensors
 MODEL ?=
 
-# two processes more than there are cores: some tests wait for servers, clocks and other processes
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+# one process more than there are cores: some tests wait for servers, clocks and other processes
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 LINT := $(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
 # what it says while tests run; shown at once where it finds a fault
 LINTED := $(VENV)/lint.txt
