@@ -41,7 +41,7 @@ from models.prune.response.points import PointMeter, Points
 from models.prune.response.shipped import WORTH, shipped_inputs, shipped_photographs
 
 #: photographs that responses are measured on; a quarter of them judges. Of large inputs fewer, for memory
-PHOTOGRAPHS, LEAST_PHOTOGRAPHS, PIXELS = 16, 4, 16 * 512 * 512
+PHOTOGRAPHS, LEAST_PHOTOGRAPHS, PIXELS = 32, 4, 16 * 512 * 512
 #: zeros that every layer is measured under first, or the nearest there are
 COARSE_ZEROS = 0.67
 #: rounds of measuring what the decision hangs on

@@ -60,7 +60,7 @@ def problem(
     Args:
         dense, pruned: its inputs, as Layer.inputs, in the dense and in the pruned network; each (N, C, H, W).
         weights: of the dense network, as in Graph.weights.
-        samples: positions to draw, with replacement.
+        samples: positions to draw, with replacement; all of them, once, where there are no more and `chances` is None.
         chances: (N, height, width) of the layer's result, how often each position is drawn, relatively; None:
             equally.
     """
@@ -88,7 +88,9 @@ def _draw(
     count: int, height: int, width: int, samples: int, generator: torch.Generator, chances: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Indices of the image, the row and the column of each sample."""
-    if chances is None:
+    if chances is None and count * height * width <= samples:
+        flat = torch.arange(count * height * width)
+    elif chances is None:
         flat = torch.randint(count * height * width, (samples,), generator=generator)
     else:
         ends = chances.double().flatten().cumsum(0)
