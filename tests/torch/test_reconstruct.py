@@ -165,6 +165,16 @@ def test_problems_are_the_layers_own(in_shape, shape, groups, how):
     assert _farthest(columns, outputs) < 1e-4
 
 
+def test_where_there_are_fewer_positions_than_samples_each_is_drawn_once():
+    x = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    weights = {"l.weight": torch.randn(3, 4, 3, 3)}
+    layer = Layer("l", "conv", ("x",), ((4, 5, 6),), (3, 5, 6), kernel=(3, 3), padding=(1, 1))
+    drawn = problem(layer, [x], [x], weights, 60, torch.Generator().manual_seed(1))
+    outputs = run_layer(layer, [x], weights).permute(0, 2, 3, 1).reshape(60, 3)
+    assert drawn.samples == 60
+    assert torch.allclose(drawn.targets[0], outputs, atol=1e-5)
+
+
 def test_targets_make_up_for_an_addend_that_changed():
     shape = (5, 4, 6)
     x, dense, pruned = (torch.randn(2, *shape) for _ in range(3))
