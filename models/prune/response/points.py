@@ -20,8 +20,8 @@ from models.prune.response.journal import ResponseJournal
 from models.prune.response.outputs import layer_points
 
 #: how layers are reconstructed for points, which need the order of layers, not each layer's last bit. Masks and weights
-#: overfit 6,000 positions: human_pose_0001's 3x3 layers of 128 channels then seem to lose 1.5 to 2 times as much, its 1x1
-#: layers of 512 channels 1.0 to 1.5 times
+#: overfit 6,000 positions: human_pose_0001's 3x3 layers of 128 channels then seem to lose 1.5 to 2 times as much, its
+#: 1x1 layers of 512 channels 1.0 to 1.5 times
 QUICK = ReconstructionSettings(samples=24_000, rectify=2, compensate=False, attention=0.0)
 #: passes that many layers are measured in, so that what is measured when the time is over lies all over the network
 PASSES = 4
