@@ -60,7 +60,7 @@ by_apt() {
   fi
   rm -f "$log"
 }
-# uv unpacks packages side by side: a sixth of pip's time. Where it cannot be had, pip does all it does.
+# uv unpacks packages side by side: a sixth of pip's time. Where it cannot be had, or fails, pip does all it does.
 # Neither compiles Python: what is imported, a fraction, is compiled at its first import.
 uv=""
 get_uv() {
@@ -70,7 +70,8 @@ get_uv() {
     [ -x "$venv/bin/uv" ] || pip_install -c constraints.txt uv 2>/dev/null || return 0
     uv=$venv/bin/uv
   fi
-  while read -r setting; do export "${setting?}"; done < <("${pip[@]}" config list 2>/dev/null | python3 tools/pip_settings.py)
+  while read -r setting; do export "${setting?}"; done \
+    < <("${pip[@]}" config list 2>/dev/null | python3 tools/pip_settings.py)
 }
 pip=()
 pip_install() { "${pip[@]}" install -q --no-warn-conflicts --no-compile "$@"; }
@@ -80,11 +81,10 @@ install() {
   "$uv" pip install -q --python "$venv/bin/python" --index-strategy unsafe-best-match "$@"
 }
 make_venv() {
-  local -a common=(--disable-pip-version-check)
   if python3 -m pip --help 2>/dev/null | grep -q -- --python; then
-    pip=(python3 -m pip --python "$venv/bin/python" "${common[@]}")
+    pip=(python3 -m pip --python "$venv/bin/python" --disable-pip-version-check)
   else
-    pip=("$venv/bin/python" -m pip "${common[@]}")
+    pip=("$venv/bin/python" -m pip --disable-pip-version-check)
   fi
   if [ ! -x "$venv/bin/python" ]; then
     say "making $venv"
@@ -119,8 +119,15 @@ has_torch() {
 }
 # Plain "torch" brings gigabytes of CUDA on Linux; the CPU build is wanted wherever it is to be had.
 install_packages() {
-  local -a packages=(-c constraints.txt -r "$venv/needs.txt" pip scikit-build-core cmake ninja)
   needs > "$venv/needs.txt"
+  if try_packages; then return; fi
+  [ -n "$uv" ] || return 1
+  say "uv failed, as it says above; pip tries the same"
+  uv=""
+  try_packages
+}
+try_packages() {
+  local -a packages=(-c constraints.txt -r "$venv/needs.txt" pip scikit-build-core cmake ninja)
   if has_torch; then install "${packages[@]}"; return; fi
   install "${packages[@]}" "torch==$torch+cpu" 2>/dev/null ||
     install "${packages[@]}" --extra-index-url https://download.pytorch.org/whl/cpu "torch==$torch+cpu" 2>/dev/null ||

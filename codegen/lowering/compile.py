@@ -24,9 +24,6 @@ from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 
-#: what links if not told otherwise
-LINKER = "lld"
-
 
 @dataclass(frozen=True)
 class CompiledNetwork:
@@ -46,23 +43,24 @@ class CompiledNetwork:
         """Kernels launched for an inference at the first input size."""
         return sum(len(code.kernels) for code in self.lowered.entries[0].layers)
 
-    def export(self, path: Path, linker: str = LINKER) -> None:
+    def export(self, path: Path, linker: str = "lld") -> None:
         """Write the network as a shared object. Raises LinkError."""
-        if linker == LINKER and "_exported" in self.__dict__:
+        if linker == "lld":
             shutil.copyfile(self._linked, path)
         else:
             export_shared(self.executable, path, self.host, linker)
 
-    @cached_property
-    def _exported(self) -> tempfile.TemporaryDirectory:
-        """A folder with the shared object, kept as long as the network, which may be sent several times."""
-        folder = tempfile.TemporaryDirectory(prefix="fleetpose-network-")
-        export_shared(self.executable, Path(folder.name) / "network.so", self.host, LINKER)
-        return folder
-
     @property
     def _linked(self) -> Path:
-        return Path(self._exported.name) / "network.so"
+        """The shared object, which is linked once, however often the network is sent or written."""
+        return Path(self._folder.name) / "network.so"
+
+    @cached_property
+    def _folder(self) -> tempfile.TemporaryDirectory:
+        """Has the shared object, as long as there is the network."""
+        folder = tempfile.TemporaryDirectory(prefix="fleetpose-network-")
+        export_shared(self.executable, Path(folder.name) / "network.so", self.host)
+        return folder
 
     def load(self, session: Session) -> TimedCall:
         """The network on the session's device, its first input size ready to be timed on an input of zeros.

@@ -8,7 +8,6 @@ from fleetpose.errors import UsageError
 from models.frontend.trace import trace
 from models.graph.reference import run_graph
 from tests import sweep
-from tests.sweep import sample
 from tests.zoo.catalogue import ZOO, create_zoo
 from tests.zoo.checking import as_module_returns, exact_outputs, largest_error, picture
 
@@ -30,9 +29,8 @@ def test_zoo_network_equals_pytorch_in_float64(name):
     check(name)
 
 
-@sweep.part(3)
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sample([name for name in ZOO if name not in QUICK], 6))
+@pytest.mark.parametrize("name", sweep.sample([name for name in ZOO if name not in QUICK]))
 def test_any_zoo_network_equals_pytorch_in_float64(name):
     check(name)
 
