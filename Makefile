@@ -37,7 +37,7 @@ FORCE:
 demo: $(READY) ## the main job on this machine, small: measured, decided, pruned, built, compared (IMAGE=, WEIGHTS=, MODEL=)
 	@tools/demo.sh $(PYTHON) "$(IMAGE)" "$(WEIGHTS)" "$(MODEL)"
 
-test-quick: dev ## tests that need no device, four cases of each, the slow ones left out; no lint: two minutes on two cores
+test-quick: dev ## tests that need no device, four cases of each, the slow ones left out; no lint: three minutes on two cores
 	@FLEETPOSE_SWEEP=quick $(PYTEST) tests/pure tests/torch -m "not slow and not long"
 
 test: dev ## what CI checks: lint and all tests side by side, of sweeps and soaks a part: about 14 minutes on two cores
