@@ -4,7 +4,8 @@ Non-negative least squares on the *relative* error (rows and target divided by t
 count as large ones; reweighted a few times, so that it is the absolute errors whose sum is least and outliers count
 little. A class is drawn towards its parent's coefficients with the weight of a few rows (`PRIOR_ROWS`, ridge
 regression around the parent's in units of what each term is in the class), and every other class's rows count a little,
-so that a class with few rows is nearly its parent, and one with many is its own. It knows features and classes, and
+so that a class with few rows is nearly its parent, and one with many is its own. Classes that multiply nothing learn
+from one another (`MOVING`), and of convolutions only what bytes and launches cost. It knows features and classes, and
 neither trees nor devices.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from latency.cost_model.feature_names import IN_FLIGHT, NAMES
-from latency.dataset.runtimes import PARENTS
+from latency.dataset.runtimes import MOVING, PARENTS
 
 #: columns of `latency.cost_model.feature_names` that cost time: launches, arithmetic, traffic of tiles, memory, the
 #: longest core.
@@ -31,6 +32,10 @@ TERMS = (
     *(f"{name}_{least}" for name in ("items", "outputs") for least in IN_FLIGHT),
 )  # fmt: skip
 
+#: those that cost time where nothing is multiplied; what a convolution takes for the first few says something of these
+TRANSFERS = ("one", "grids", "bytes_in", "bytes_out", "bytes_index", "bytes_addends", "bytes_scratch")
+MOVING_TERMS = (*TRANSFERS, "loads_input", "work_groups", "group_turns", "work_items", "cells", "exponentials", "seams")
+
 #: rows that the parent's coefficients count for
 PRIOR_ROWS = 2.0
 #: weight of other classes' rows, and the rows of its own from which on a class gives them less
@@ -43,7 +48,8 @@ EVERY = ""
 
 @dataclass(frozen=True)
 class PhysicalModel:
-    """Coefficients, in milliseconds per unit of each term, by class of kernel; EVERY is of all rows together.
+    """Coefficients, in milliseconds per unit of each term, by class of kernel; EVERY is of all rows together, MOVING
+    of those that multiply nothing.
 
     Columns are `terms` and then the times on other devices, where the model has any: these cost time in proportion too.
     """
@@ -62,9 +68,12 @@ class PhysicalModel:
         """Fit to `features` (n, columns), classes, milliseconds (n) and those of other devices (n, devices)."""
         relative, names = _terms(features, others) / ms[:, None], np.array(kernels, object)
         fitted = {EVERY: _solve(relative, np.zeros(relative.shape[1]), np.ones(len(ms)))}
+        moving = relative * _columns_of(MOVING_TERMS, relative.shape[1])
+        fitted[MOVING] = _solve_moving(moving, fitted[EVERY], np.array([_moves(kernel) for kernel in kernels]))
         for kernel in sorted(set(kernels), key=_generation):
-            known = _nearest(PARENTS.get(kernel, EVERY), fitted)
-            fitted[kernel] = _solve(relative, np.array(fitted[known]), _weights(names == kernel))
+            prior, own = np.array(fitted[_nearest(PARENTS.get(kernel, EVERY), fitted)]), names == kernel
+            rows, weights = (moving, _weights(own, 0.0)) if _moves(kernel) else (relative, _weights(own))
+            fitted[kernel] = _solve(rows, prior, weights)
         return cls(fitted)
 
     def predict(self, features: np.ndarray, kernels: Sequence[str], others: np.ndarray | None = None) -> np.ndarray:
@@ -96,9 +105,29 @@ def _generation(kernel: str) -> tuple[int, str]:
     return depth, kernel
 
 
-def _weights(own: np.ndarray) -> np.ndarray:
+def _moves(kernel: str) -> bool:
+    """Whether a class multiplies nothing."""
+    return kernel == MOVING or (kernel in PARENTS and _moves(PARENTS[kernel]))
+
+
+def _solve_moving(relative: np.ndarray, every: tuple[float, ...], own: np.ndarray) -> tuple[float, ...]:
+    """Coefficients of what multiplies nothing, of rows `own`. Of all others it takes what a byte and a launch cost.
+
+    What a work-item of a convolution costs says nothing of one that copies a vector: a rearrangement of 400,000 planes
+    was predicted to take ninety times its time by that.
+    """
+    prior = np.array(every) * _columns_of(TRANSFERS, len(every))
+    return _solve(relative, prior, own.astype(np.float64)) if own.any() else tuple(map(float, prior))
+
+
+def _columns_of(names: Sequence[str], columns: int) -> np.ndarray:
+    """1 for each column of a term in `names`, or of another device's times; 0 for the others."""
+    return np.array([float(name in names) for name in TERMS] + [1.0] * (columns - len(TERMS)))
+
+
+def _weights(own: np.ndarray, others: float = OTHERS) -> np.ndarray:
     """Weights of all rows for the fit of a class: 1 of its own, and little of all others."""
-    return np.where(own, 1.0, OTHERS * min(1.0, ENOUGH_ROWS / own.sum()))
+    return np.where(own, 1.0, others * min(1.0, ENOUGH_ROWS / own.sum()))
 
 
 def _solve(relative: np.ndarray, prior: np.ndarray, weights: np.ndarray) -> tuple[float, ...]:

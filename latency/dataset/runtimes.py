@@ -18,8 +18,13 @@ from models.graph.layer import Layer
 #: names in the `framework` column that mean LiteRT's GPU delegate
 LITERT = ("tflite", "litert")
 
+#: what all classes that multiply nothing are like: they move and combine what they read. No kernel is of this class
+MOVING = "moving"
+
 #: class -> the class that it is taken to be like where it has few rows of its own; those not named are like none
 PARENTS = {
+    **dict.fromkeys(("rearrange", "elementwise", "concat", "resize", "taps", "pool", "regions", "reduce"), MOVING),
+    "global_pool": "reduce",
     "pointwise": "direct",
     "strided": "direct",
     "grouped": "direct",

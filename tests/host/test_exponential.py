@@ -80,4 +80,6 @@ def test_steps_equal_torch_over_the_range(host, step, way):
     loaded = LoadedLayer(compile_layer(workload, Weights(), profile), host)
     truth = apply_step(step, torch.from_numpy(x.astype(np.float64))).numpy()
     error = np.abs(workload.output.unpack(loaded.run([x])) - truth)
-    assert (error <= 6e-7 * np.maximum(np.abs(truth), 1)).all(), error.max()
+    # polynomials are ours; how good a device's own functions are is the device's affair, within OpenCL's limits
+    tolerance = 6e-7 if way == "polynomial" else 1.2e-6
+    assert (error <= tolerance * np.maximum(np.abs(truth), 1)).all(), error.max()
