@@ -18,6 +18,7 @@ from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import make_folder
 from fleetpose.progress import Progress, status
+from fleetpose.trust import add_trust_flag
 from models.plans.plan import Plan
 from models.resolve import MODEL_HELP, model_spec
 
@@ -63,6 +64,7 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("codegen.build", "Compile a whole pose network into one deployable shared object.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--weights", type=Path, help="safetensors or published checkpoint (default: random weights)")
     source.add_argument("--seed", type=int, default=0, help="seed of the random weights")

@@ -23,6 +23,7 @@ from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
 from fleetpose.options import add_flags, from_arguments, option
+from fleetpose.trust import add_trust_flag
 from models.graph.layer import STEPS, Layer, Step
 from models.graph.network import check_layer_names
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
@@ -148,6 +149,7 @@ def make_parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--conv", type=int, nargs=4, metavar=("CIN", "COUT", "H", "W"), help="a convolution, H x W input")
     what.add_argument("--model", help=f"{MODEL_HELP}; name the layer with --layer")
+    add_trust_flag(parser)
     parser.add_argument("--layer", help="layer of --model")
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size of --model")
     add_flags(parser, ConvOptions)

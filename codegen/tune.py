@@ -25,6 +25,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
+from fleetpose.trust import add_trust_flag
 from models.plans.sparsity import parse_variant
 from models.resolve import MODEL_HELP, model_spec
 
@@ -32,6 +33,7 @@ from models.resolve import MODEL_HELP, model_spec
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("codegen.tune", "Measure every candidate schedule of a network's layers and keep the best.")
     parser.add_argument("--model", nargs="+", required=True, help=f"networks, each {MODEL_HELP}")
+    add_trust_flag(parser)
     parser.add_argument("--device", default="host", help="device that times them: host or rpc:KEY")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
     add_target_host(parser)

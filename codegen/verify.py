@@ -21,10 +21,11 @@ from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
 from fleetpose.progress import Report, no_report, status
+from fleetpose.trust import add_trust_flag
 from models.accuracy.oks import evaluate_keypoints
 from models.accuracy.protocol import evaluate_network
 from models.pose.person import Person
-from models.resolve import create_model, model_spec
+from models.resolve import check_named_by_file, create_model, model_spec
 
 Maps = dict[str, np.ndarray]
 
@@ -85,6 +86,7 @@ class Reference:
             raise UsageError(f"the artifact was built from {wanted['file']}; give it with --weights")
         if weights is not None and (digest := sha256_of(weights)) != wanted.get("sha256"):
             raise UsageError(f"{weights} (sha256 {digest[:12]}...) is not what the artifact was built from: {wanted}")
+        check_named_by_file(manifest.model, "the artifact")
         self.network = create_model(manifest.model, weights, seed=wanted.get("seed", 0))
         if "own" in wanted and weights_digest(self.network) != wanted["own"]:
             raise UsageError(f"the weights that {manifest.model} brings are not those of the artifact; build it again")
@@ -213,6 +215,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="largest difference of any output from float64 PyTorch, over the largest magnitude of that output",
     )
     parser.add_argument("--max-ap-loss", type=float, default=0.002, help="largest difference in AP")
+    add_trust_flag(parser)
     return parser
 
 

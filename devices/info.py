@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from devices.profile import PROFILE_DIR, Profile, load_profile, profile_names
+from fleetpose.codec import decode
 from fleetpose.errors import UsageError
 
 
@@ -44,7 +45,7 @@ class DeviceInfo:
     def from_listed(cls, listed: Mapping[str, Any]) -> DeviceInfo:
         """One entry of our backend's list of OpenCL devices ("fleetpose.opencl.devices")."""
         known = {field.name: listed[field.name] for field in fields(cls) if field.name in listed}
-        return cls(**{**known, "kind": str(listed.get("type", "")).lower()})
+        return decode(cls, {**known, "kind": str(listed.get("type", "")).lower()}, "what the device says of itself")
 
 
 def profile_for(info: DeviceInfo) -> Profile:

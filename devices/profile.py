@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from fleetpose.codec import decode
-from fleetpose.errors import UsageError, unknown_name
+from fleetpose.codec.text import check_values
+from fleetpose.errors import UsageError, first_line, unknown_name
+from fleetpose.files import read_bounded
 from fleetpose.json_fields import Bound, Positive, PositiveInt
 
 if sys.version_info >= (3, 11):
@@ -22,6 +24,8 @@ else:
     import tomli as tomllib
 
 PROFILE_DIR = Path(__file__).parent / "profiles"
+#: more than any profile has
+PROFILE_BYTES = 1 << 20
 VECTOR_WIDTHS = (2, 4, 8, 16)
 VectorWidth = Annotated[int, Bound("that is a width of OpenCL's vectors (2, 4, 8 or 16)", VECTOR_WIDTHS.__contains__)]
 #: bytes of an element, by the element types that networks are computed in
@@ -117,10 +121,10 @@ def load_profile(name_or_path: str | Path) -> Profile:
         if text not in profile_names():
             raise unknown_name("device profile", text, profile_names())
         path = PROFILE_DIR / f"{text}.toml"
+    content = read_bounded(path, "device profile", PROFILE_BYTES)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read device profile {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"device profile {path} is not TOML: {error}") from error
+        values = tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of the digits of a number, of lists in lists
+        raise UsageError(f"device profile {path} is not TOML: {first_line(error)}") from error
+    check_values(values, subject=f"device profile {path}")
     return decode(Profile, {"name": path.stem, **values}, str(path))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +19,8 @@ from devices.profile import Profile
 from devices.rpc.connection import RpcConnection, run_within
 from devices.rpc.loopback import Loopback
 from devices.timers import ModuleTimer, PythonTimer, TimedCall, Timer
+from fleetpose.codec import decode, parse_json
+from fleetpose.codec.text import ANSWER
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
 
 log = logging.getLogger("devices.rpc_session")
@@ -114,7 +115,7 @@ class RpcSession:
     def _list_devices(self) -> Any:
         """The backend's list of OpenCL devices; None where the server has none of ours, [] where OpenCL fails there."""
         try:
-            return self.ask("fleetpose.opencl.devices")
+            return decode(list[dict[str, Any]] | None, self.ask("fleetpose.opencl.devices"), "the device's list")  # type: ignore[arg-type]
         except RuntimeError as error:
             if self._require_opencl and self.alive():
                 raise DeviceUnreachable(
@@ -184,7 +185,7 @@ class RpcSession:
         if function is None:
             return None
         with self.guard(f"calling {name}"):
-            return json.loads(function(*arguments))
+            return parse_json(function(*arguments), ANSWER, f"what {name} answers")
 
     def alive(self) -> bool:
         """Whether the other end still holds the connection. Does not talk to it."""

@@ -8,11 +8,14 @@ A sample is the mean over `number` runs in a row, on two clocks:
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
+
+from fleetpose.codec import decode, parse_json
+from fleetpose.codec.text import ANSWER
+from fleetpose.json_fields import NotNegative
 
 
 class TimeSample(NamedTuple):
@@ -50,6 +53,15 @@ class Timer(Protocol):
         """`repeats` samples, each the mean over `number` runs."""
 
 
+@dataclass(frozen=True)
+class _Stop:
+    """What the device says of one sample."""
+
+    event_secs: NotNegative
+    wall_secs: NotNegative
+    kernels: int = 0
+
+
 class ModuleTimer:
     """A compiled function, timed on the device by TVM's `time_evaluator`.
 
@@ -73,10 +85,11 @@ class ModuleTimer:
             return [TimeSample(None, secs) for secs in evaluate(*self.call.args).results]
         self.both()  # forget what was timed before
         evaluate(*self.call.args)
-        stops = json.loads(self.both())
+        answer = parse_json(self.both(), ANSWER, "the device's answer")
+        stops = decode(list[_Stop], answer, "the device's answer")
         if len(stops) != repeats:
             raise RuntimeError(f"the device reports {len(stops)} samples for {repeats} repeats")
-        return [TimeSample(stop["event_secs"] / number, stop["wall_secs"] / number) for stop in stops]
+        return [TimeSample(stop.event_secs / number, stop.wall_secs / number) for stop in stops]
 
 
 class PythonTimer:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from fleetpose.errors import FleetposeError, UsageError, reason
 from fleetpose.progress import AboveProgress
 from fleetpose.terminal import verdict
+from fleetpose.trust import trusting
 
 log = logging.getLogger("fleetpose")
 
@@ -75,7 +76,8 @@ def run(
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)]
     logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[AboveProgress(sys.stderr)])
     try:
-        return main(arguments) or 0
+        with trusting(getattr(arguments, "trust", False)):
+            return main(arguments) or 0
     except FleetposeError as error:
         if arguments.verbose >= 2:
             traceback.print_exc()

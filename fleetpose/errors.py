@@ -8,6 +8,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
+
+#: letters of an input that an error quotes, letters of all names that one lists, and names that it is compared with
+QUOTED, LISTED, COMPARED = 80, 4_000, 1_000
 
 
 class FleetposeError(Exception):
@@ -47,6 +51,13 @@ def first_line(error: BaseException, letters: int = 160) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:letters]
 
 
+def quoted(value: Any, letters: int = QUOTED) -> str:
+    """A value of an input as errors quote it: its `repr` on one line, cut to so many letters."""
+    part = value[: letters + 1] if isinstance(value, str | bytes | list | tuple) else value
+    text = repr(part)
+    return text if len(text) <= letters else f"{text[: letters - 3]}..."
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that is not among `known`: with a "did you mean" where one is close.
 
@@ -56,6 +67,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
         known: every valid name.
     """
     choices = sorted(known)
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(choices)}"
-    return UsageError(f"unknown {kind} {name!r}; {hint}")
+    comparable = [choice for choice in choices if len(choice) <= 2 * QUOTED][:COMPARED]
+    close = difflib.get_close_matches(name[:QUOTED], comparable, n=1, cutoff=0.5)
+    listed = ", ".join(choices)
+    listed = listed if len(listed) <= LISTED else f"{listed[:LISTED]}..."
+    hint = f"did you mean {quoted(close[0])}?" if close else f"known: {listed}"
+    return UsageError(f"unknown {kind} {quoted(name)}; {hint}")

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fleetpose.errors import DataError, UsageError
+from fleetpose.codec.text import FILE, TextLimits, parse_json
+from fleetpose.errors import DataError, UsageError, quoted
 
 
 def check_writable(*paths: Path | str, force: bool = False) -> None:
@@ -74,27 +75,43 @@ def write_json(path: Path | str, value: Any, *, force: bool = False, indent: int
         temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path | str, what: str = "file", file_format: str | int = "", hint: str = "") -> Any:
-    """The content of a JSON file.
+def read_json(
+    path: Path | str, what: str = "file", file_format: str | int = "", hint: str = "", limits: TextLimits = FILE
+) -> Any:
+    """The content of a JSON file, as `fleetpose.codec.text` checks it.
 
     Args:
         what: the file, in words, for errors: "plan".
-        file_format: what the object's "format" must be; "": it may be anything.
+        file_format: what the object's "format" must be, and that it is an object; "": it may be anything.
         hint: how to mend it.
 
     Raises:
-        UsageError: it cannot be read; DataError: it is not JSON, or of another format.
+        UsageError: it cannot be read; DataError: it is not JSON, is beyond the limits, or of another format.
     """
     mending = f"; {hint}" if hint else ""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the {what} {path}: {error.strerror}{mending}") from error
-    except ValueError as error:
-        raise DataError(f"the {what} {path} is not JSON: {error}{mending}") from error
+        content = parse_json(read_bounded(path, f"the {what}", limits.size), limits, f"the {what} {path}")
+    except DataError as error:
+        raise DataError(f"{error}{mending}") from error
+    except UsageError as error:
+        raise UsageError(f"{error}{mending}") from error
     actual = content.get("format") if isinstance(content, dict) else type(content).__name__
-    if file_format and actual != file_format:
-        raise DataError(f"{path} is no {what}: its format is {actual!r}, not {file_format!r}{mending}")
+    if file_format and (actual != file_format or not isinstance(content, dict)):
+        raise DataError(f"{path} is no {what}: its format is {quoted(actual)}, not {file_format!r}{mending}")
+    return content
+
+
+def read_bounded(path: Path | str, what: str, size: int = FILE.size) -> bytes:
+    """The bytes of a file. Raises UsageError, with `what` it is, where it cannot be read or has more than `size`."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(size + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {what} {path}: {error.strerror}") from error
+    except ValueError as error:  # a name with a zero byte
+        raise UsageError(f"cannot read {what} {quoted(str(path))}: {error}") from error
+    if len(content) > size:
+        raise UsageError(f"{what} {path} is longer than {size >> 20} MiB, the most that is read")
     return content
 
 

@@ -21,6 +21,7 @@ AT_LEAST_ZERO = Bound("of at least 0", lambda value: value >= 0)
 Positive = Annotated[float, ABOVE_ZERO]
 PositiveInt = Annotated[int, ABOVE_ZERO]
 NotNegative = Annotated[float, AT_LEAST_ZERO]
+NotNegativeInt = Annotated[int, AT_LEAST_ZERO]
 
 
 @dataclasses.dataclass(frozen=True)

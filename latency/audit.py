@@ -20,13 +20,14 @@ from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.progress import status
+from fleetpose.trust import add_trust_flag
 from latency.dataset.read import Dataset
 from latency.dataset.sample import Sample, shape_text
 from latency.planning.reasons import read_kind
 from models.graph.layer import Layer
 from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import variant_text
-from models.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP, check_named_by_file
 
 DENSE = variant_text(None)
 #: what is measured of a layer: milliseconds by variant, each in the fastest of its schedules
@@ -154,6 +155,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--data", nargs="+", required=True, metavar="FILE", help="what latency.collect wrote afterwards"
     )
     parser.add_argument("--model", help=f"{MODEL_HELP} (default: the plan's own)")
+    add_trust_flag(parser)
     parser.add_argument("--size", type=cli.image_size, metavar="HxW", help="input size (default: the model's own)")
     parser.add_argument(
         "--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="rows of --data to take (default: all)"
@@ -166,6 +168,8 @@ def main(arguments: argparse.Namespace) -> int:
     plan = Plan.load(arguments.plan)
     with status("auditing") as progress:
         progress("tracing")
+        if arguments.model is None:
+            check_named_by_file(plan.model, arguments.plan)
         graph = trace_model(arguments.model or plan.model, arguments.size)
         samples = Dataset.read(arguments.data, arguments.where).samples(arguments.clock)
         report = audit(plan, graph.layers, samples)

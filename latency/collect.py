@@ -24,6 +24,7 @@ from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
 from fleetpose.files import check_writable
 from fleetpose.progress import Report, status
+from fleetpose.trust import add_trust_flag
 from latency.cost_model.predictor import Predictor
 from latency.profiling.active import by_worth
 from latency.profiling.around import sample_around
@@ -46,6 +47,7 @@ CANDIDATES = 8
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.collect", "Time layers, dense and sparse, on a device and keep each as a record.")
     parser.add_argument("--model", nargs="+", required=True, help=f"networks whose layers are timed, each {MODEL_HELP}")
+    add_trust_flag(parser)
     parser.add_argument("--size", type=cli.image_size, nargs="+", default=[], metavar="HxW",
                         help="input sizes (default: each model's own)")  # fmt: skip
     parser.add_argument(

@@ -12,6 +12,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.options import from_arguments
 from fleetpose.progress import status
+from fleetpose.trust import add_trust_flag
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.transfer import load_bases
@@ -83,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--repeats", type=int, default=1, help="how often --train-size shapes are drawn in each fold")
     parser.add_argument("--networks", metavar="CSV", help="also predict whole networks, whose latencies this table has")
+    add_trust_flag(parser)
     return parser
 
 

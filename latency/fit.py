@@ -14,6 +14,7 @@ from fleetpose.codec import encode
 from fleetpose.files import check_writable
 from fleetpose.options import from_arguments
 from fleetpose.progress import status
+from fleetpose.trust import add_trust_flag
 from latency.cost_model.fitting import FitOptions, Fitted
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import measured_ms
@@ -38,6 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
         choices=SPLITS,
         help="what cross-validation holds out (default: families, networks or shapes, as the data has them)",
     )
+    add_trust_flag(parser)
     return parser
 
 

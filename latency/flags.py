@@ -7,6 +7,7 @@ import argparse
 from devices.profile import ITEM_BYTES
 from fleetpose.cli import image_size
 from fleetpose.options import add_flags
+from fleetpose.trust import add_trust_flag
 from latency.cost_model.fitting import FitOptions
 from latency.dataset.observations import CLOCKS
 from models.resolve import MODEL_HELP
@@ -15,6 +16,7 @@ from models.resolve import MODEL_HELP
 def add_network(parser: argparse.ArgumentParser) -> None:
     """A network and the predictor that is to say its times."""
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument("--predictor", required=True, metavar="FILE", help="what latency.fit wrote")
     parser.add_argument("--size", type=image_size, metavar="HxW", help="input size (default: the model's own)")
     parser.add_argument("--profile", help="profile name or TOML file (default: the predictor's)")

@@ -16,6 +16,7 @@ from pathlib import Path
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
+from fleetpose.trust import add_trust_flag
 from models.graph.network import Graph
 from models.graph.tied import macs_of_uses
 from models.plans.allocation import COUNTED, PruningOption, allocate, dense_option, options, uniform
@@ -95,6 +96,7 @@ def parse_ratio(text: str) -> float:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.allocate", "Plan how many zeros each layer gets, by what they cost the outputs.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument(
         "--sensitivity",
         type=Path,

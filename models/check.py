@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fleetpose import cli
+from fleetpose.trust import add_trust_flag
 from models.resolve import MODEL_HELP, create_model, model_spec
 from models.zoo.input_sizes import check_only_size
 
@@ -60,6 +61,7 @@ def print_residency(residency: Residency) -> None:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.check", "Show what of a network runs on kernels of ours, and what does not and why.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument("--weights", help="weights file (default: random weights)")
     parser.add_argument("--size", metavar="HxW", help="input HEIGHTxWIDTH (default: the model's own)")
     return parser

@@ -19,6 +19,7 @@ from typing import Any
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, status
+from fleetpose.trust import add_trust_flag
 from models.accuracy.bootstrap import draw_ap, gain
 from models.accuracy.matches import SIZES
 from models.accuracy.oks import Evaluation, pool
@@ -86,6 +87,7 @@ def _evaluate(model: str, weights: str | None, sets: Sequence[Path], progress: R
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.evaluate", "Judge a network's people on annotated photographs: OKS AP and AR.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument("--weights", metavar="FILE", help=WEIGHTS_HELP)
     parser.add_argument(
         "--data",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
+from fleetpose.trust import add_trust_flag
 from models.graph.layer import Shape
 from models.graph.network import Graph
 from models.graph.receptive import receptive_fields
@@ -209,6 +210,7 @@ def _prunable_text(rows: Sequence[LayerRow]) -> str:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.layers", "Show a network's fused layers: shapes, MACs, block, receptive field.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument(
         "--size", nargs="+", metavar="HxW", help="input HEIGHTxWIDTH (or HEIGHT WIDTH; default: the model's own)"
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, quoted
+from fleetpose.trust import trusted, untrusted
 from models.zoo.registry import model_names, registered_spec
 from models.zoo.spec import ModelSpec
 
@@ -29,6 +30,9 @@ WEIGHTS_HELP = "safetensors or published checkpoint (default: what a network of 
 #: files of weights, which do not say what the network is
 _WEIGHTS = (".pth", ".pt", ".ckpt", ".tar", ".safetensors", ".bin")
 
+#: names that were asked for so far, by the user or by a program of theirs
+_NAMED: set[str] = set()
+
 #: attribute of a network that holds what it was created as
 _NAME = "_fleetpose_name"
 
@@ -43,6 +47,7 @@ def model_spec(name: str) -> ModelSpec:
     Raises:
         UsageError: an unknown name, with "did you mean"; a file or factory that gives no such network.
     """
+    _NAMED.add(name)
     if name.endswith(".pt2"):
         from models.zoo.outside import program_spec
 
@@ -55,6 +60,9 @@ def model_spec(name: str) -> ModelSpec:
         from models.replace.files import read_plan, replaced_spec
 
         original, plan = read_plan(name)
+        if original.endswith(".json"):
+            raise UsageError(f"{name} is of {quoted(original)}, a description too; one of a network is wanted")
+        check_named_by_file(original, name)
         return replaced_spec(model_spec(original), plan)
     if ":" in name:
         from models.zoo.outside import factory_spec
@@ -65,6 +73,17 @@ def model_spec(name: str) -> ModelSpec:
     if name.endswith(_WEIGHTS):
         raise UsageError(f"--model {name} reads as weights; name the network they are of, and give them as --weights")
     return registered_spec(name)
+
+
+def check_named_by_file(name: str, file: str | Path) -> None:
+    """Raise UsageError where a file names a factory, which is code, that nobody but the file has named.
+
+    Args:
+        name: of the network, as the file has it.
+        file: for the error.
+    """
+    if ":" in name and name not in _NAMED and not trusted():
+        raise untrusted(f"{file} is of the network {quoted(name, 200)}, which is code that would run")
 
 
 def check_weights_known(name: str, weights: str | Path | None) -> None:

@@ -19,6 +19,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable, sha256, write_json
 from fleetpose.progress import status
+from fleetpose.trust import add_trust_flag
 from models.plans.sparsity import Sparsity
 from models.prune.masks.families import parse_family
 from models.prune.response.curves import Curves, FamilyCurves, to_json
@@ -35,6 +36,7 @@ BLOCK_ZEROS = (0.25, 0.5, 0.75, 0.9)
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.sensitivity", "Measure what zeros in each block and layer of a network cost.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument("--weights", metavar="FILE", help=WEIGHTS_HELP)
     parser.add_argument("--data", nargs="+", required=True, metavar="DIR", help="photographs, annotated or not")
     parser.add_argument(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from fleetpose.codec import decode
+from fleetpose.errors import quoted
 
 #: fields of configurations that decide how weights are packed; all others are about tiles and orders
 PACKING = ("m", "filters", "channels", "order", "sorted")
@@ -46,7 +47,8 @@ class ScheduleChoice:
         """The inverse of `to_dict`. Raises ValueError on a schedule or configuration that `rules` do not have."""
         by_name = {rule.name: rule for rule in rules}
         config = dict(values)
-        rule = by_name.get(name := config.pop("schedule", ""))
+        name = config.pop("schedule", "")
+        rule = by_name.get(name) if isinstance(name, str) else None
         if rule is None:
-            raise ValueError(f"no schedule is called {name!r}; known: {', '.join(by_name)}")
+            raise ValueError(f"no schedule is called {quoted(name)}; known: {', '.join(by_name)}")
         return cls(name, decode(rule.config, config, f"schedule {name}"))

@@ -19,9 +19,9 @@ from codegen.kernels.workload import Workload
 from codegen.schedules import RULES, candidates
 from codegen.tuning.key import Key
 from devices.profile import Profile
-from fleetpose.codec import decode, encode
-from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output
+from fleetpose.codec import decode, encode, parse_json
+from fleetpose.codec.text import LINE, NotJson
+from fleetpose.files import atomic_output, read_bounded
 
 log = logging.getLogger("codegen.tuning.database")
 
@@ -162,21 +162,18 @@ def load_tuned(profile: Profile, flag: str | None = None) -> Tuned:
 
 def read_rows(path: Path) -> list[TunedRow]:
     """All rows of a file, stale ones too; the latest of a (workload, tuner) alone. See `Tuned.load`."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise UsageError(f"cannot read tuned data {path}: {error.strerror}") from error
+    lines = read_bounded(path, "tuned data").splitlines()
     rows: dict[tuple[Key, str], TunedRow] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                log.warning("%s: its last line is torn and left out", path)
-                break
-            raise UsageError(f"{path}, line {number}, is not JSON: {error}") from error
+            values = parse_json(line, LINE, f"{path}, line {number},")
+        except NotJson:
+            if number < len(lines):
+                raise
+            log.warning("%s: its last line is torn and left out", path)
+            break
         try:
             row = decode(TunedRow, values)
         except ValueError as error:

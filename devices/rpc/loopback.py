@@ -26,6 +26,7 @@ from typing import NoReturn
 
 from devices.rpc.lean import import_rpc, without_compiler
 from devices.rpc.tracker import Address, bind, serve_tracker
+from fleetpose.codec import decode, parse_json
 from fleetpose.errors import DeviceUnreachable
 
 HOST = "127.0.0.1"
@@ -79,7 +80,7 @@ class Loopback:
             raise DeviceUnreachable(
                 f"the loopback RPC server {happened}; its last words:\n{self.log_tail()}\nsee: python -m devices.doctor"
             )
-        return int(json.loads(line)["port"])
+        return decode(dict[str, int], parse_json(line, subject="its first line"), "its first line")["port"]
 
     def log_tail(self) -> str:
         """The last lines of the pair's log, indented; "(nothing)" where there are none."""

@@ -16,9 +16,12 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fleetpose.errors import DeviceUnreachable, UsageError
+from fleetpose.codec import decode, parse_json
+from fleetpose.codec.text import ANSWER
+from fleetpose.errors import DeviceUnreachable, UsageError, quoted
 
 TRACKER_MAGIC = 0x2F271
 SUCCESS, PUT, REQUEST, UPDATE_INFO, SUMMARY, PENDING_MATCHKEYS = 0, 3, 4, 5, 6, 7
@@ -112,7 +115,9 @@ class Connection:
         data = json.dumps(message).encode()
         self.socket.sendall(struct.pack("<i", len(data)) + data)
         (size,) = struct.unpack("<i", receive(self.socket, 4))
-        return json.loads(receive(self.socket, size))
+        if not 0 <= size <= ANSWER.size:
+            raise ConnectionError(f"it announces an answer of {size} bytes")
+        return parse_json(receive(self.socket, size), ANSWER, "its answer")
 
     def close(self) -> None:
         """End the conversation; a tracker forgets what this end had offered."""
@@ -135,6 +140,14 @@ def connect(address: Address, timeout_secs: float) -> Iterator[Connection]:
         connection.close()
 
 
+@dataclass(frozen=True)
+class _Summary:
+    """What a tracker answers when it is asked what it offers."""
+
+    server_info: list[dict[str, Any]]
+    queue_info: dict[str, dict[str, int]]
+
+
 def summary(address: Address, timeout_secs: float = 5.0) -> dict[str, dict[str, int]]:
     """What a tracker offers: {key: {"servers": all of them, "free": idle now, "pending": clients waiting}}.
 
@@ -142,15 +155,16 @@ def summary(address: Address, timeout_secs: float = 5.0) -> dict[str, dict[str, 
     """
     with connect(address, timeout_secs) as connection:
         try:
-            _, state = connection.ask(SUMMARY, timeout_secs=timeout_secs)
+            answer = connection.ask(SUMMARY, timeout_secs=timeout_secs)
+            state = decode(_Summary, decode(tuple[int, Any], answer, "its answer")[1], "its answer")
         except (OSError, ValueError) as error:
             raise DeviceUnreachable(f"the tracker at {address} does not answer: {error}") from error
     offered: dict[str, dict[str, int]] = {}
-    for server in state["server_info"]:
-        key = server["key"].partition(":")[2]
+    for server in state.server_info:
+        key = str(server.get("key", "")).partition(":")[2]
         offered.setdefault(key, {"servers": 0, "free": 0, "pending": 0})["servers"] += 1
-    for key, queue in state["queue_info"].items():
-        if key in offered or queue["pending"]:
+    for key, queue in state.queue_info.items():
+        if key in offered or queue.get("pending"):
             offered.setdefault(key, {"servers": 0, "free": 0, "pending": 0}).update(queue)
     return offered
 
@@ -175,9 +189,9 @@ def request(address: Address, key: str, timeout_secs: float) -> tuple[Address, s
     if answer is None:
         raise DeviceUnreachable(_why_none(address, key, timeout_secs))
     try:
-        host, port, match_key = answer[1]
-    except (TypeError, ValueError, IndexError):
-        raise DeviceUnreachable(f"the tracker at {address} refuses the request: {answer}") from None
+        host, port, match_key = decode(tuple[str, int, str], answer[1])
+    except (TypeError, ValueError, LookupError):
+        raise DeviceUnreachable(f"the tracker at {address} refuses the request: {quoted(answer)}") from None
     return Address(host, port), match_key
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from fleetpose.errors import unknown_name
+from fleetpose.errors import QUOTED, UsageError, first_line, quoted, unknown_name
 
 WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
+
+
+#: what a class that is given values of the right types, or a function that reads an entry, raises where it refuses them
+REFUSALS = (UsageError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
 class Mismatch(Exception):
@@ -18,8 +23,15 @@ class Mismatch(Exception):
 
 
 def wrong(value: Any, wanted: str) -> Mismatch:
-    text = repr(value)
-    return Mismatch(f" is {text if len(text) <= 80 else text[:77] + '...'}, not {wanted}")
+    return Mismatch(f" is {quoted(value)}, not {wanted}")
+
+
+def refusal(error: BaseException) -> Mismatch:
+    """The mismatch of what raised one of REFUSALS."""
+    said = (
+        f"{quoted(error.args[0])} is missing" if isinstance(error, KeyError) and error.args else first_line(error, 300)
+    )
+    return Mismatch(f": {said}")
 
 
 def check_kind(kind: type, value: Any) -> Any:
@@ -34,6 +46,14 @@ def check_number(value: Any) -> float:
     if not abs(value) <= sys.float_info.max:
         raise wrong(value, "a finite number")
     return float(value)
+
+
+def finite_number(text: str) -> float:
+    """A key that is a number. Raises ValueError for any other."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def choice_check(convert: Any, values: Sequence[Any]) -> Callable[[Any], Any]:
@@ -52,4 +72,6 @@ def entries_of(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def place_of(key: str) -> str:
-    return f".{key}" if key.isidentifier() else f"[{key!r}]" if key else ""
+    if key.isidentifier() and len(key) <= QUOTED:
+        return f".{key}"
+    return f"[{quoted(key)}]" if key else ""

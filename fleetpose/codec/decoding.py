@@ -12,8 +12,20 @@ from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from fleetpose.codec.checks import WORDS, Mismatch, check_kind, check_number, choice_check, entries_of, place_of, wrong
-from fleetpose.errors import DataError, UsageError, unknown_name
+from fleetpose.codec.checks import (
+    REFUSALS,
+    WORDS,
+    Mismatch,
+    check_kind,
+    check_number,
+    choice_check,
+    entries_of,
+    finite_number,
+    place_of,
+    refusal,
+    wrong,
+)
+from fleetpose.errors import DataError, unknown_name
 from fleetpose.json_fields import FieldSettings, layout_of
 
 Value = TypeVar("Value")
@@ -35,6 +47,27 @@ def decode(kind: type[Value], value: Any, where: str = "") -> Value:
     except Mismatch as error:
         subject = ": ".join(filter(None, (where, error.place.lstrip(".")))) or "it"
         raise DataError(f"{subject}{error}".removeprefix("it: ")) from error.__cause__
+
+
+def check_entries(value: Any, kinds: Mapping[str, Any], where: str = "", needed: Sequence[str] = ()) -> dict[str, Any]:
+    """`value` if it is an object whose entries are of these types as far as it has them; others are not looked at.
+
+    Args:
+        kinds: types, as annotations, by key.
+        where: what errors begin with.
+        needed: keys that must be there.
+
+    Raises:
+        DataError: as `decode` does.
+    """
+    content = decode(dict[str, Any], value, where)
+    for key in needed:
+        if key not in content:
+            raise DataError(f"{where or 'it'} has no {key!r}")
+    for key, kind in kinds.items():
+        if key in content:
+            decode(dict[str, kind], {key: content[key]}, where)  # type: ignore[valid-type]
+    return content
 
 
 @cache
@@ -102,7 +135,8 @@ def _sequence(origin: Any, arguments: tuple[Any, ...]) -> Decoder:
 
 
 def _mapping(_origin: Any, arguments: tuple[Any, ...]) -> Decoder:
-    read_key, read = str if arguments[0] is str else arguments[0], _decoder(arguments[1])
+    kind, read = arguments[0], _decoder(arguments[1])
+    read_key = finite_number if kind is float else kind
 
     def read_entries(value: Any) -> dict[Any, Any]:
         key, entries = "", {}
@@ -113,7 +147,7 @@ def _mapping(_origin: Any, arguments: tuple[Any, ...]) -> Decoder:
             error.place = place_of(key) + error.place
             raise
         except ValueError as error:
-            raise wrong(key, f"{WORDS[read_key]}, which its keys are") from error
+            raise wrong(key, f"{WORDS[kind]}, which its keys are") from error
         return entries
 
     return read_entries
@@ -144,8 +178,8 @@ def _object(kind: type) -> Decoder:
                 raise Mismatch(f" has no {key!r}")
         try:
             return kind(**arguments)
-        except (UsageError, ValueError) as error:
-            raise Mismatch(f": {error}") from error
+        except REFUSALS as error:
+            raise refusal(error) from error
 
     return read
 
@@ -158,8 +192,8 @@ def _field_decoder(hint: Any, settings: FieldSettings) -> Decoder:
     def read(value: Any) -> Any:
         try:
             return settings.null if value is None and settings.null is not None else convert(value)
-        except (UsageError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise Mismatch(f": {f'{error} is missing' if isinstance(error, KeyError) else error}") from error
+        except REFUSALS as error:
+            raise refusal(error) from error
 
     return read
 

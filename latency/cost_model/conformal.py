@@ -36,6 +36,10 @@ class Conformal:
     scales: Mapping[str, float]
     rows: int
 
+    def __post_init__(self) -> None:
+        if "" not in self.scales or min(self.scales.values()) <= 0 or not self.quantile >= 0:
+            raise ValueError("its intervals have no scale above 0 of all rows, or a quantile below 0")
+
     @classmethod
     def fit(cls, errors: np.ndarray, kernels: Sequence[str], level: float = 0.9) -> Conformal:
         """From held-out log errors (n) and the class of each; without any, intervals are unbounded (quantile inf)."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
+from fleetpose.errors import DataError, quoted
 from latency.cost_model.feature_names import IN_FLIGHT, NAMES
 from latency.dataset.runtimes import MOVING, PARENTS
 
@@ -60,6 +61,15 @@ class PhysicalModel:
     def __post_init__(self) -> None:
         if self.terms != TERMS:
             raise ValueError("its baseline has other terms")
+        if EVERY not in self.coefficients:
+            raise ValueError("it has no coefficients of all rows")
+
+    def check_columns(self, others: int) -> None:
+        """Raise DataError unless each class has a coefficient of every term and of so many other devices."""
+        for kernel, coefficients in self.coefficients.items():
+            if len(coefficients) != len(self.terms) + others:
+                raise DataError(f"baseline: {quoted(kernel)} has {len(coefficients)} coefficients, not "
+                                f"{len(self.terms) + others}")  # fmt: skip
 
     @classmethod
     def fit(

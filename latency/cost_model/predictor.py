@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xgboost
 
-from fleetpose.codec import decode, encode
-from fleetpose.errors import UsageError
+from fleetpose.codec import check_entries, decode, encode
+from fleetpose.errors import DataError, UsageError, first_line
 from fleetpose.files import read_json, write_json
+from fleetpose.json_fields import Positive
 from latency.cost_model.calibration import Calibration
 from latency.cost_model.conformal import Conformal
 from latency.cost_model.feature_names import FEATURES_VERSION, NAMES
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
     from codegen.kernels.workload import Workload
 
 FORMAT = "fleetpose.predictor/1"
+#: parts of a file, and what is read of the metadata
+PARTS = dict.fromkeys(("features", "metadata", "hardware", "conformal", "ranges", "baseline"), dict[str, Any]) | {
+    "trees": list[Any],
+    "bases": list[Any],
+    "calibration": dict[str, Any],
+}
+METADATA: Mapping[str, Any] = {
+    **dict.fromkeys(("device", "gpu", "framework", "driver", "data", "clock", "date"), str),
+    **dict.fromkeys(("metrics", "settings", "versions", "split", "pairs"), Any),
+    "shapes": list[str],
+    "reference_ms": Positive | None,
+}
 
 
 @dataclass(frozen=True)
@@ -128,25 +141,22 @@ class Predictor:
 
     @classmethod
     def from_json(cls, values: Any) -> Predictor:
-        """The inverse of `to_json`. Raises UsageError for other features, ValueError for damage."""
-        try:
-            version, names = values["features"]["version"], values["features"]["names"]
-            if version != FEATURES_VERSION or names != list(NAMES):
-                raise UsageError(
-                    f"its features are version {version} ({len(names)} columns), this program's version "
-                    f"{FEATURES_VERSION} ({len(NAMES)}); fit it again with latency.fit"
-                )
-            return cls(
-                Model(decode(PhysicalModel, values["baseline"], "baseline"), Trees.from_json(values["trees"])),
-                decode(Conformal, values["conformal"], "conformal"),
-                decode(Ranges, values["ranges"], "ranges"),
-                decode(Hardware, values["hardware"], "hardware"),
-                values["metadata"],
-                tuple(cls.from_json(base) for base in values["bases"]),
-                decode(Calibration, values["calibration"], "calibration") if "calibration" in values else None,
-            )
-        except (KeyError, TypeError, AttributeError, xgboost.core.XGBoostError) as error:
-            raise ValueError(f"it is damaged ({type(error).__name__} at {str(error).splitlines()[0][:80]})") from error
+        """The inverse of `to_json`. Raises UsageError for other features, DataError for damage."""
+        content = check_entries(values, PARTS, needed=[part for part in PARTS if part != "calibration"])
+        _check_features(content["features"])
+        bases = tuple(cls.from_json(base) for base in content["bases"])
+        baseline = decode(PhysicalModel, content["baseline"], "baseline")
+        baseline.check_columns(len(bases))
+        trees = Trees.from_json(content["trees"], len(NAMES) + 1 + len(bases))  # as Inputs.matrix puts them together
+        return cls(
+            Model(baseline, trees),
+            decode(Conformal, content["conformal"], "conformal"),
+            decode(Ranges, content["ranges"], "ranges"),
+            decode(Hardware, content["hardware"], "hardware"),
+            check_entries(content["metadata"], METADATA, "metadata"),
+            bases,
+            decode(Calibration, content["calibration"], "calibration") if "calibration" in content else None,
+        )
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the file. Raises UsageError where it exists and `force` is false, or cannot be written."""
@@ -158,5 +168,18 @@ class Predictor:
         values = read_json(path, "predictor", FORMAT, "fit it again with latency.fit")
         try:
             return cls.from_json(values)
-        except (ValueError, UsageError) as error:
-            raise UsageError(f"predictor {path}: {error}") from error
+        except xgboost.core.XGBoostError as error:
+            raise DataError(f"predictor {path}: xgboost refuses its trees: {first_line(error)}") from error
+        except UsageError as error:
+            raise type(error)(f"predictor {path}: {error}") from error
+
+
+def _check_features(features: Mapping[str, Any]) -> None:
+    kinds = {"version": int, "names": list[str]}
+    given = check_entries(features, kinds, "features", needed=tuple(kinds))
+    version, names = given["version"], given["names"]
+    if version != FEATURES_VERSION or names != list(NAMES):
+        raise UsageError(
+            f"its features are version {version} ({len(names)} columns), this program's version "
+            f"{FEATURES_VERSION} ({len(NAMES)}); fit it again with latency.fit"
+        )

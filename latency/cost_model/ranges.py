@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fleetpose.errors import unknown_name
 from latency.cost_model.feature_names import NAMES
 
 #: columns that are checked: what of a layer and sparsity a user chooses; the others follow from these
@@ -22,6 +23,11 @@ class Ranges:
 
     bounds: Mapping[str, tuple[float, float]]
     kernels: frozenset[str]
+
+    def __post_init__(self) -> None:
+        for name in self.bounds:
+            if name not in CHECKED:
+                raise unknown_name("column with a range", name, CHECKED)
 
     @classmethod
     def of(cls, features: np.ndarray, kernels: Sequence[str]) -> Ranges:

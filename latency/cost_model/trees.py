@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xgboost
 
+from fleetpose.codec import parse_json
+from latency.cost_model.boosters import OBJECTIVE, booster_documents
 from latency.cost_model.feature_names import NAMES
 
 #: threads for training: data is small, and threads that wait for a busy core cost more than they bring
@@ -47,7 +49,7 @@ class TreeSettings:
     def parameters(self, width: int, seed: int) -> dict[str, Any]:
         """xgboost's parameters for a matrix of `width` columns, NAMES first."""
         parameters: dict[str, Any] = {
-            "objective": "reg:pseudohubererror",
+            "objective": OBJECTIVE,
             "huber_slope": self.slope,
             "base_score": 0.0,
             "max_depth": self.depth,
@@ -89,14 +91,14 @@ class Trees:
 
     def to_json(self) -> list[Mapping[str, Any]]:
         """xgboost's own JSON, one object a model."""
-        return [json.loads(booster.save_raw("json").decode()) for booster in self.boosters]
+        return [parse_json(bytes(booster.save_raw("json"))) for booster in self.boosters]
 
     @classmethod
-    def from_json(cls, values: Sequence[Mapping[str, Any]]) -> Trees:
-        """The inverse of `to_json`. Raises xgboost's errors for what is no model."""
+    def from_json(cls, values: Any, columns: int) -> Trees:
+        """The inverse of `to_json`, for a matrix of so many columns. Raises DataError for what is no such model."""
         boosters = []
-        for value in values:
+        for document in booster_documents(values, columns):
             booster = xgboost.Booster({"nthread": THREADS})
-            booster.load_model(bytearray(json.dumps(value), "utf-8"))
+            booster.load_model(bytearray(json.dumps(document), "utf-8"))
             boosters.append(booster)
         return cls(tuple(boosters))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devices.profile import Profile, load_profile, profile_names
+from fleetpose.json_fields import Positive, PositiveInt
 from latency.dataset.runtimes import Gpu
 
 
@@ -25,11 +26,11 @@ class Hardware:
     """
 
     profile: str = ""
-    cores: int = 1
-    wave: int = 1
-    lanes: int = 4
-    gflops: float = 1.0
-    gbytes_per_sec: float = 1.0
+    cores: PositiveInt = 1
+    wave: PositiveInt = 1
+    lanes: PositiveInt = 4
+    gflops: Positive = 1.0
+    gbytes_per_sec: Positive = 1.0
 
     @classmethod
     def of(cls, profile: Profile) -> Hardware:

@@ -27,6 +27,7 @@ from latency.profiling.space import Group, network_workloads
 from latency.records.record import Record
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity, parse_variant
+from models.resolve import check_named_by_file
 
 log = logging.getLogger("latency.network_model.calibration_data")
 
@@ -91,6 +92,7 @@ def measured_networks(
     for record in networks:
         try:
             assert record.size is not None
+            check_named_by_file(record.network, "a record of it")
             graph = traced.get((record.network, record.size)) or trace_sizes(record.network, None, 0, [record.size])[0]
             measured.append(_terms_of_network(record, graph, by_id, unseen, forecasters[record.dtype], clock))
         except UsageError as error:

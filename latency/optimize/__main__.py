@@ -11,6 +11,7 @@ from codegen.lowering.hosts import add_target_host
 from fleetpose import cli
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.terminal import tint, verdict
+from fleetpose.trust import add_trust_flag
 from latency.flags import add_sparsities
 from latency.optimize.api import Result, optimize, optimize_frontier
 from latency.optimize.frontier.gathering import suggested, table_rows
@@ -34,6 +35,7 @@ DESCRIPTION = (
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.optimize", DESCRIPTION)
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     add_flags(parser, Request, ("weights", "size"))
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of all that is written")
     parser.add_argument("--force", action="store_true", help="take over a folder of something else")

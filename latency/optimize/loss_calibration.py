@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from fleetpose.codec import decode, encode
+from fleetpose.codec import check_entries, decode, encode
 from fleetpose.errors import UsageError, first_line
 from fleetpose.files import read_json, write_json
+from fleetpose.json_fields import NotNegative, PositiveInt
 from fleetpose.progress import Report
 from latency.optimize.job import LOSSES, Job
 from latency.optimize.sensing import goals_of, known_options, losses_for
@@ -96,13 +97,14 @@ def calibrate_losses(job: Job, report: Report) -> str:
 
 def loss_map_for(job: Job, losses: MeasuredLosses) -> LossMap | None:
     """The map that the stage's file makes with what is known of losses; None where there is none."""
-    content = read_json(job.path(LOSSES), "losses", FORMAT)
+    path = job.path(LOSSES)
+    kinds = {"unit": str | None, "ceiling": NotNegative, "plans": list[EvaluatedPlan], "photographs": PositiveInt}
+    content = check_entries(read_json(path, "losses", FORMAT), kinds, str(path), needed=("unit",))
     if content["unit"] is None:
         return None
-    plans = decode(list[EvaluatedPlan], content["plans"], f"{job.path(LOSSES)}: plans")
-    return map_of(
-        content["unit"], content["ceiling"], [plan.point(losses) for plan in plans], int(content["photographs"])
-    )
+    check_entries(content, kinds, str(path), needed=tuple(kinds))
+    plans = decode(list[EvaluatedPlan], content["plans"], f"{path}: plans")
+    return map_of(content["unit"], content["ceiling"], [plan.point(losses) for plan in plans], content["photographs"])
 
 
 def _judge_of(job: Job, report: Report) -> LossJudge:
@@ -148,8 +150,8 @@ def _evaluate(job: Job, losses: MeasuredLosses, judge: LossJudge, report: Report
                 measured = judge.judge(maker.prune(sparsities), request.seed, report)
                 slowest = max(slowest, time.monotonic() - started)
                 journal.add(key, None if measured is None else encode(measured))
-            if journal.values[key] is not None:
-                plans.append(EvaluatedPlan(sparsities, decode(MeasuredLoss, journal.values[key], key)))
+            if (loss := journal.read(key, MeasuredLoss | None)) is not None:
+                plans.append(EvaluatedPlan(sparsities, loss))
     return plans
 
 

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from fleetpose.codec import decode
 from fleetpose.errors import UsageError
-from fleetpose.files import read_json, sha256, write_json
+from fleetpose.files import sha256, write_json
 from fleetpose.progress import Report
 from latency.cost_model.predictor import Predictor
 from latency.network_model.forecast import Forecaster
@@ -35,7 +34,7 @@ from models.graph.layer import Layer
 from models.plans.sparsity import Sparsity
 from models.prune.masks.families import family_text
 from models.prune.reconstruction.calibration import calibration_inputs
-from models.prune.response.curves import FORMAT
+from models.prune.response.curves import FORMAT, read_sensitivity
 from models.prune.response.journal import ResponseJournal
 from models.prune.response.points import PointMeter, Points
 from models.prune.response.shipped import WORTH, shipped_inputs, shipped_photographs
@@ -75,7 +74,7 @@ def measure_sensitivity(job: Job, report: Report) -> str:
         write_json(path, {**content, "measure": RULE}, force=True)
         return "not needed: the plan is given"
     if request.sensitivity_file is not None:
-        write_json(path, read_json(request.sensitivity_file, "sensitivity"), force=True)
+        write_json(path, read_sensitivity(request.sensitivity_file, job.graph.name), force=True)
         return f"as {request.sensitivity_file.name} says"
     why, pictures = why_by_rule(job), None
     if not why:
@@ -95,15 +94,15 @@ def measure_sensitivity(job: Job, report: Report) -> str:
 def losses_for(job: Job) -> LossModel:
     """What the stage has left for the decision."""
     path, table = job.path(SENSITIVITY), job.request.spec.blocks
-    content = read_json(path, "sensitivity")
+    content = read_sensitivity(path, job.graph.name)
     if content.get("measure") == RULE:
         return losses_of(job.graph, table, None)
     if "points" not in content:
         losses = read_losses(path, job.graph.name, _convolutions(job), table)
         given = job.request.sensitivity_file
         return losses if given is None else replace(losses, source=given.name)
-    points = decode(dict[str, dict[str, float]], content["points"], f"{path}: points")
-    return MeasuredLosses(_convolutions(job), table, _parsed(points), f"on {content['measured']['about']}")
+    about = content.get("measured", {}).get("about", "photographs")
+    return MeasuredLosses(_convolutions(job), table, _parsed(content["points"]), f"on {about}")
 
 
 def why_by_rule(job: Job) -> str:

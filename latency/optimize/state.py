@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from fleetpose.codec import decode, encode
-from fleetpose.errors import DataError, UsageError
+from fleetpose.errors import DataError, UsageError, quoted
 from fleetpose.files import make_folder, read_json, sha256, write_json
+from fleetpose.json_fields import NotNegative
 
 FORMAT = "fleetpose.optimize/1"
 NAME = "state.json"
@@ -38,7 +39,7 @@ class StageEntry:
     digest: str
     outputs: dict[str, str] = field(default_factory=dict)
     said: str = ""
-    secs: float = 0.0
+    secs: NotNegative = 0.0
 
 
 class State:
@@ -66,7 +67,7 @@ class State:
         if owner == self.about:
             self.entries = entries
         elif not force:
-            said = ", ".join(f"{name} {value}" for name, value in owner.items())
+            said = ", ".join(f"{name} {quoted(value)}" for name, value in list(owner.items())[:4])
             raise UsageError(f"{folder} is of {said}; give another -o, or --force to begin anew there")
 
     def done(self, stage: str, digest: str) -> StageEntry | None:
@@ -123,7 +124,10 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def _digest_of(path: Path) -> str | None:
-    return sha256(path) if path.is_file() else None
+    try:
+        return sha256(path) if path.is_file() else None
+    except OSError:  # a name that no file can have
+        return None
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, StageEntry]]:

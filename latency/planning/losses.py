@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, quoted
 from models.graph.layer import Layer
 from models.graph.network import Graph
 from models.graph.tied import first_uses
@@ -163,7 +163,7 @@ def read_losses(path: Path, model: str, layers: Sequence[Layer], table: BlockTab
     """
     values = read_sensitivity(path, model)
     blocks, curves = (
-        {name: _curve(points, f"{path}, {name!r}") for name, points in values.get(part, {}).items()}
+        {name: _curve(points, f"{path}, {quoted(name)}") for name, points in values.get(part, {}).items()}
         for part in ("blocks", "layers")
     )
     families = [parse_family(text) for text in values.get("divergence") or {}]
@@ -173,7 +173,7 @@ def read_losses(path: Path, model: str, layers: Sequence[Layer], table: BlockTab
 def _curve(points: Any, where: str) -> Curve:
     try:
         curve = sorted({0.0: 0.0, **{float(zeros): float(loss) for zeros, loss in points.items()}}.items())
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f'{where}: a curve is an object of zeros and losses, such as {{"0.5": 0.01}}') from error
     if not all(0 <= zeros < 1 and np.isfinite(loss) for zeros, loss in curve):
         raise UsageError(f"{where}: zeros go from 0 to below 1, and losses are finite")

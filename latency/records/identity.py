@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from fleetpose.codec import decode, encode
+from fleetpose.codec import check_entries, decode, encode
+from fleetpose.codec.checks import finite_number
+from fleetpose.errors import unknown_name
+from fleetpose.json_fields import NotNegativeInt, PositiveInt
 from models.graph.foreign.call import ForeignCall
 from models.graph.index_map import Move
-from models.graph.layer import FLOAT32_MAX, Layer, Shape, Step
+from models.graph.layer import FLOAT32_MAX, Layer, Step
 from models.graph.product import Product
 from models.graph.reduction import Reduction
 
@@ -32,6 +35,23 @@ LATER: dict[str, Any] = {
     "moves": tuple[Move, ...],
     "foreign": ForeignCall,
 }
+#: fields of a layer that are always written, and their types
+KINDS: dict[str, Any] = {
+    "op": str,
+    "kernel": tuple[PositiveInt, PositiveInt],
+    "stride": tuple[PositiveInt, PositiveInt],
+    "padding": tuple[NotNegativeInt, NotNegativeInt],
+    "dilation": tuple[PositiveInt, PositiveInt],
+    "groups": PositiveInt,
+    "in_shapes": tuple[tuple[PositiveInt, PositiveInt, PositiveInt], ...],
+    "out_shape": tuple[PositiveInt, PositiveInt, PositiveInt],
+    "bias": bool,
+    "epilogue": tuple[str, ...],
+    "mode": str,
+    "align_corners": bool,
+    "count_include_pad": bool,
+}
+NEEDED = ("in_shapes", "out_shape", "op", "kernel", "stride", "padding", "dilation", "epilogue")
 _DEFAULTS = {field.name: field.default for field in fields(Layer)}
 
 
@@ -76,18 +96,15 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
     return {**values, **{name: encode(value) for name, value in later.items() if value != _DEFAULTS[name]}}
 
 
-def layer_from_dict(values: Mapping[str, Any]) -> Layer:
-    """The inverse of `layer_to_dict`. Raises TypeError, KeyError or ValueError for anything else."""
-    given = dict(values)
-    shapes = tuple(_shape(shape) for shape in given.pop("in_shapes"))
-    out_shape = _shape(given.pop("out_shape"))
-    steps = tuple(
-        Step(kind, tuple(map(float, more))) for kind, *more in (text.split(":") for text in given["epilogue"])
-    )
-    pairs = {name: tuple(given[name]) for name in ("kernel", "stride", "padding", "dilation")}
-    later = {name: decode(kind, given[name], name) for name, kind in LATER.items() if name in given}
-    others = {**given, **pairs, **later, "epilogue": steps}
-    return Layer(name="", inputs=("",) * len(shapes), in_shapes=shapes, out_shape=out_shape, **others)
+def layer_from_dict(values: Any) -> Layer:
+    """The inverse of `layer_to_dict`. Raises DataError, or what a Layer raises, for anything else."""
+    given = check_entries(values, KINDS | LATER, needed=NEEDED)
+    typed = {name: decode(kind, given.pop(name), name) for name, kind in (KINDS | LATER).items() if name in given}
+    if given:
+        raise unknown_name("field of a layer", next(iter(given)), KINDS | LATER)
+    texts = (text.split(":") for text in typed.pop("epilogue"))
+    steps = tuple(Step(kind, tuple(map(finite_number, more))) for kind, *more in texts)
+    return Layer(name="", inputs=("",) * len(typed["in_shapes"]), epilogue=steps, **typed)
 
 
 def canonical(values: Mapping[str, Any]) -> str:
@@ -98,8 +115,3 @@ def canonical(values: Mapping[str, Any]) -> str:
 def checksum(values: Mapping[str, Any]) -> str:
     """CRC-32 of the canonical JSON, 8 hex digits."""
     return f"{zlib.crc32(canonical(values).encode()):08x}"
-
-
-def _shape(values: Any) -> Shape:
-    channels, height, width = values
-    return (channels, height, width)

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable, make_folder
-from latency.records.read import parse, to_line
+from fleetpose.files import check_writable, make_folder, read_bounded
+from latency.records.read import FILE_BYTES, parse, to_line
 from latency.records.record import Record
 
 log = logging.getLogger("latency.records.journal")
@@ -103,7 +103,7 @@ class Journal:
 
     def _repair(self) -> list[Record]:
         """The records there are; a torn last line is cut off, a whole one that lacks its end is given it."""
-        content = self.path.read_bytes()
+        content = read_bounded(self.path, "records", FILE_BYTES)
         records, whole = parse(content, str(self.path))
         if whole < len(content):
             os.ftruncate(self._file, whole)

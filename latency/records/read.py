@@ -14,12 +14,17 @@ import json
 import logging
 from pathlib import Path
 
-from fleetpose.codec import decode, encode
-from fleetpose.errors import UsageError
+from fleetpose.codec import decode, encode, parse_json
+from fleetpose.codec.text import LINE, NotJson
+from fleetpose.errors import DataError, UsageError, quoted
+from fleetpose.files import read_bounded
 from latency.records.identity import checksum
 from latency.records.record import FORMAT, Record
 
 log = logging.getLogger("latency.records.read")
+
+#: the most that a file of records may hold
+FILE_BYTES = 1 << 30
 
 #: of every line
 BEGINNING = json.dumps({"format": FORMAT})[:-1].encode()
@@ -31,19 +36,19 @@ def to_line(record: Record) -> str:
     return json.dumps({**values, "checksum": checksum(values)}, allow_nan=False) + "\n"
 
 
-def from_line(line: str) -> Record:
-    """The inverse of `to_line`. Raises ValueError, in one line; json.JSONDecodeError for what is not even JSON."""
-    values = json.loads(line)
+def from_line(line: str | bytes) -> Record:
+    """The inverse of `to_line`. Raises DataError, in one line; NotJson for what is not even JSON."""
+    values = parse_json(line, LINE)
     if not isinstance(values, dict):
-        raise ValueError(f"it is a JSON {type(values).__name__}, not an object")
+        raise DataError(f"it is a JSON {type(values).__name__}, not an object")
     if (its_format := values.get("format")) != FORMAT:
-        raise ValueError(f"its format is {its_format!r}, not {FORMAT!r}")
+        raise DataError(f"its format is {quoted(its_format)}, not {FORMAT!r}")
     record = decode(Record, {name: value for name, value in values.items() if name not in ("format", "checksum")})
     claimed = values.pop("checksum", None)
     if claimed is None:
-        raise ValueError("it has no checksum")
+        raise DataError("it has no checksum")
     if claimed != (actual := checksum(values)):
-        raise ValueError(f"its checksum is {claimed}, what it says has {actual}: it was changed or damaged")
+        raise DataError(f"its checksum is {quoted(claimed)}, what it says has {actual}: it was changed or damaged")
     return record
 
 
@@ -54,10 +59,7 @@ def read_records(path: Path | str) -> list[Record]:
         UsageError: no such file, no record in it, or a line that is none; the text names the file and the line.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read records {path}: {error.strerror}") from error
+    content = read_bounded(path, "records", FILE_BYTES)
     records, _ = parse(content, str(path))
     if not records:
         raise UsageError(f"{path} has no records; python -m latency.collect writes them")
@@ -73,12 +75,12 @@ def parse(content: bytes, source: str) -> tuple[list[Record], int]:
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         if line.strip():
             try:
-                records.append(from_line(line.decode()))
+                records.append(from_line(line))
             except ValueError as error:
                 if _torn(line, error):
                     log.warning("%s: its last line is torn and left out", source)
                     break
-                raise UsageError(f"{source}, line {number}: {_one_line(error)}") from error
+                raise UsageError(f"{source}, line {number}: {' '.join(str(error).split())}") from error
         whole += len(line)
     return records, whole
 
@@ -86,10 +88,4 @@ def parse(content: bytes, source: str) -> tuple[list[Record], int]:
 def _torn(line: bytes, error: ValueError) -> bool:
     """Whether a line that is no record is the beginning of one. What another program wrote is not, and stays."""
     begins = BEGINNING[: len(line)] == line[: len(BEGINNING)]
-    return begins and not line.endswith(b"\n") and isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
-
-
-def _one_line(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-        return f"it is not JSON: {error}"
-    return " ".join(str(error).split())
+    return begins and not line.endswith(b"\n") and isinstance(error, NotJson)

@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fleetpose.codec import check_entries
 from fleetpose.errors import UsageError
 from fleetpose.files import read_json
 
 FORMAT, NAME = "fleetpose.result/1", "result.json"
 
 #: what every report needs
-NEEDED = {"model": str, "device": dict, "headline": dict, "layers": list}
+NEEDED: dict[str, Any] = {
+    "model": str,
+    "device": dict[str, Any],
+    "headline": dict[str, Any],
+    "layers": list[dict[str, Any]],
+}
 
 Values = Mapping[str, Any]
 
@@ -29,9 +35,10 @@ def check_result(content: Any, where: str = "the result") -> None:
     """Raise UsageError for what is no result."""
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(f"{where} is no result of latency.optimize: its format is not {FORMAT!r}")
-    for name, kind in NEEDED.items():
-        if not isinstance(content.get(name), kind):
+    for name in NEEDED:
+        if content.get(name) is None:
             raise UsageError(f"{where} has no {name!r}; latency.optimize writes it anew")
+    check_entries(content, NEEDED, where)
 
 
 def device_label(result: Values) -> str:

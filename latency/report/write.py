@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fleetpose.codec.checks import REFUSALS
+from fleetpose.errors import QUOTED, DataError, first_line
 from fleetpose.files import atomic_output
 from latency.report.rendering.document import Document
 from latency.report.rendering.markdown import as_markdown
 from latency.report.rendering.page import as_html
-from latency.report.result import check_result, device_label
+from latency.report.result import NAME, check_result, device_label
 from latency.report.sections.accuracy import accuracy_section
 from latency.report.sections.beside_paper import paper_section
 from latency.report.sections.headline import headline_of
@@ -33,10 +35,14 @@ def write_report(result: dict[str, Any], folder: Path) -> Path:
         The path of report.html.
 
     Raises:
-        UsageError: no result, or a folder that cannot be written to.
+        UsageError: no result, one with entries of other kinds, or a folder that cannot be written to.
     """
     check_result(result)
-    document = document_of(result, folder)
+    try:
+        document = document_of(result, folder)
+    except REFUSALS as error:  # of the hundreds of entries that a report looks at
+        said = f"{type(error).__name__}: {first_line(error, QUOTED)}"
+        raise DataError(f"an entry of {folder / NAME} is not as latency.optimize writes it ({said})") from error
     for name, text in ((MARKDOWN, as_markdown(document)), (HTML, as_html(document))):
         with atomic_output(folder / name, force=True) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -25,6 +25,7 @@ from fleetpose.files import check_writable
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
 from fleetpose.terminal import tint
+from fleetpose.trust import add_trust_flag
 from models.accuracy.grade import PHOTOGRAPHS, agreement_grade, graded_text
 from models.graph.network import Graph
 from models.plans.plan import Plan
@@ -50,6 +51,7 @@ from models.zoo.spec import ModelSpec
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.prune", "Give a network's weights the zeros of a plan.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument("--weights", metavar="FILE", help=f"to start from: {WEIGHTS_HELP}")
     parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="which layers are sparse, and how")
     parser.add_argument(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fleetpose.errors import UsageError, unknown_name
+from fleetpose.errors import UsageError, first_line, unknown_name
 from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 from models.plans.plan import Plan
@@ -22,6 +22,7 @@ from models.prune.reconstruction.layerwise import ReconstructionSettings
 from models.prune.reconstruction.reconstruct import reconstruct
 from models.prune.reconstruction.streams import forward, torch_weights, with_last_reads
 from models.prune.settings import METHODS, Strength
+from models.zoo.stored.safetensors_header import check_safetensors
 
 if TYPE_CHECKING:
     from models.train.constraint import Constraint
@@ -109,15 +110,11 @@ def load_or_make_start(network: nn.Module, path: Path, identity: Sequence[str], 
     Args:
         path: safetensors, written here and read again where it says the same `identity`.
     """
-    from safetensors import safe_open
     from safetensors.torch import save_file
 
     text = "\n".join(identity)
-    if path.is_file():
-        with safe_open(path, "pt") as stored:
-            if (stored.metadata() or {}).get("identity") == text:
-                network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
-                return
+    if path.is_file() and _load_start(network, path, text):
+        return
     make()
     part = path.with_name(f"{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,3 +122,18 @@ def load_or_make_start(network: nn.Module, path: Path, identity: Sequence[str], 
         {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}, part, {"identity": text}
     )
     part.replace(path)
+
+
+def _load_start(network: nn.Module, path: Path, text: str) -> bool:
+    """Whether `path` has what `make` makes under this identity; `network` has it then. Raises UsageError for damage."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        check_safetensors(path)
+        with safe_open(path, "pt") as stored:
+            if (stored.metadata() or {}).get("identity") != text:
+                return False
+            network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{path} is not what this pruning began with ({first_line(error)}); remove it") from error
+    return True

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import check_writable
+from fleetpose.trust import add_trust_flag
 from models.graph.network import Graph
 from models.replace.advice import advise, compare, plan_of
 from models.replace.apply import replace_operators
@@ -22,6 +23,7 @@ def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
     """The flags; `codegen.replace` adds a device to them."""
     parser = cli.parser(command, "Replace operators a phone runs badly; --dry-run only says what it would do.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument("--weights", help="of the original (default: random weights)")
     parser.add_argument(
         "--activation",

@@ -23,6 +23,7 @@ from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.progress import status
+from fleetpose.trust import add_trust_flag
 from models.resolve import MODEL_HELP
 from models.train.data.photographs import read_photographs
 from models.train.running.log import CsvLog
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("models.train", "Train a network from annotated photographs, from a teacher, or from both.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
+    add_trust_flag(parser)
     parser.add_argument("--weights", help="to start from (default: random weights)")
     parser.add_argument("--teacher", help="a registered network to learn from")
     parser.add_argument("--teacher-weights", metavar="FILE", help="weights of --teacher")

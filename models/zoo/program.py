@@ -6,17 +6,25 @@ torch's own again, so that layers are called as in the original, and can be prun
 
 from __future__ import annotations
 
-import json
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.export import ExportedProgram, unflatten
 
-from fleetpose.errors import UsageError, first_line
+from fleetpose.codec import parse_json
+from fleetpose.codec.text import FILE
+from fleetpose.errors import DataError, UsageError, first_line
+from fleetpose.trust import trusted, untrusted
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE
+from models.zoo.stored.exported import checked_archive
+from models.zoo.stored.pickles import MayRunCode
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Program:
         """The program as a module, in eval mode; it shares its weights with the program."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            network: nn.Module = unflatten(self.program)
+            network = _unflattened(self.program)
         for part in network.modules():  # what tracing noted of values cannot be copied where their sides are symbols
             graph = getattr(part, "graph", None)
             for node in graph.nodes if isinstance(graph, fx.Graph) else ():
@@ -53,23 +61,60 @@ class Program:
         return network.eval()
 
 
+def _unflattened(program: ExportedProgram) -> nn.Module:
+    try:
+        return unflatten(program)
+    except Exception as error:  # it documents no base class for what it raises
+        raise UsageError(f"the exported program cannot be made a module: {first_line(error)}") from error
+
+
 def read_program(path: str) -> Program:
-    """Read the file at `path`.
+    """Read the file at `path`. No code that it holds is run, unless files are trusted.
 
     Raises:
-        UsageError: no exported program, or one that does not take one tensor (1, C, H, W).
+        UsageError: no exported program, one that may run code, or one that does not take one tensor (1, C, H, W).
     """
-    extra = {f"{ATTRIBUTE}.json": ""}
+    program, text = _load(path)
+    said = parse_json(text or b"{}", FILE, f"{ATTRIBUTE}.json in {path}")
     try:
-        with warnings.catch_warnings(), torch.device("cpu"):
+        return _described(program, said, path)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise UsageError(f"{path} is damaged: its inputs are not described ({first_line(error)})") from error
+
+
+def _load(path: str) -> tuple[ExportedProgram, str | bytes]:
+    """The program in a file, and the text of its extra file."""
+    extra, text = {f"{ATTRIBUTE}.json": ""}, b""
+    source: Any = path
+    try:
+        if not trusted():
+            source, text = checked_archive(Path(path), f"{ATTRIBUTE}.json")
+        with warnings.catch_warnings(), torch.device("cpu"), _quiet("torch.export", "torch._export"):
             warnings.simplefilter("ignore")
-            program = torch.export.load(path, extra_files=extra)
-    except Exception as error:  # torch.export documents no base class for what it raises
+            return torch.export.load(source, extra_files=extra), text or extra[f"{ATTRIBUTE}.json"]
+    except MayRunCode as error:
+        raise untrusted(f"{path} {error}, so that loading it may run code") from error
+    except DataError as error:
+        raise DataError(f"{path} is not a file of torch.export.save: it {error}") from error
+    except Exception as error:  # torch.export.load documents no base class for what it raises
         raise UsageError(f"{path} is not a file of torch.export.save: {first_line(error)}") from error
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Drop what torch logs of a damaged file, with a stack, before it raises."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.disabled for logger in loggers]
     try:
-        said = json.loads(extra[f"{ATTRIBUTE}.json"] or "{}")
-    except ValueError as error:
-        raise UsageError(f"{ATTRIBUTE}.json in {path} is not JSON: {error}") from error
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+def _described(program: ExportedProgram, said: Any, path: str) -> Program:
     inputs = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
     if len(inputs) != 1:
         raise UsageError(f"{path} takes {len(inputs)} inputs; exactly one tensor is supported")
@@ -108,7 +153,7 @@ def _own_module(part: nn.Module) -> nn.Module | None:
     arguments = _arguments(calls[0])
     if not _reads_own(arguments, part):
         return None
-    operator = calls[0].target.overloadpacket.__name__
+    operator = getattr(getattr(calls[0].target, "overloadpacket", None), "__name__", "")
     if operator == "conv2d":
         return _convolution(part, arguments)
     if operator == "conv_transpose2d":

@@ -7,23 +7,39 @@ A module may carry `layouts`: functions that answer a foreign file's tensors und
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from fleetpose.errors import UsageError, first_line
+from fleetpose.errors import UsageError, first_line, quoted
 from fleetpose.files import atomic_output
+from models.zoo.stored.checkpoint import read_checkpoint
+from models.zoo.stored.safetensors_header import check_safetensors
 
 Tensors = Mapping[str, torch.Tensor]
 
 #: Entries that are bookkeeping, not weights: neither required nor refused.
 _IGNORED = ("num_batches_tracked",)
 _SHOWN = 3
+#: names under which checkpoints hold the state dict of a network, the first that is there
+_WRAPPINGS = (
+    "state_dict",
+    "model_state_dict",
+    "state_dict_ema",
+    "model",
+    "network",
+    "net",
+    "model_ema",
+    "ema",
+    "params",
+)
+#: bytes that a tensor may have beyond those that are stored of it
+_MOST_EXPANDED = 1 << 28
 _CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 
 
@@ -40,8 +56,8 @@ def load_weights(module: nn.Module, path: Path | str, title: str = "") -> None:
 
     Args:
         module: a network of this project, or any module; its own state-dict names always work.
-        path: *.safetensors, or a checkpoint torch.load(weights_only=True) reads (*.pth, *.pt): a state dict, or a dict
-            holding one under "state_dict". Names may carry DataParallel's "module." prefix.
+        path: *.safetensors, or a checkpoint of plain tensors (*.pth, *.pt): a state dict, or a dict holding one under
+            "state_dict" or another of the usual names. Names may carry DataParallel's "module." prefix.
         title: what an error calls the module; "" stands for its class.
 
     Raises:
@@ -98,29 +114,59 @@ def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:
     tensors = _read_checkpoint(path) if is_checkpoint else _read_safetensors(path)
     if not tensors:
         raise UsageError(f"{path} holds no tensors")
+    for name, tensor in tensors.items():
+        _check_plain(path, name, tensor)
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return tensors
 
 
+def _check_plain(path: Path, name: str, tensor: torch.Tensor) -> None:
+    """Raise UsageError for a tensor that is not of numbers which weights may be, all of them there."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_nested:
+        raise UsageError(f"{path}: tensor {quoted(name)} is sparse, quantised or without numbers; save it dense")
+    if kind.startswith("float8") or tensor.itemsize * 8 not in (8, 16, 32, 64) or tensor.is_complex():
+        raise UsageError(f"{path}: tensor {quoted(name)} is {kind}, which no network here has; save it as float32")
+    if tensor.numel() * tensor.itemsize > max(tensor.untyped_storage().nbytes(), _MOST_EXPANDED):
+        raise UsageError(
+            f"{path}: tensor {quoted(name)} repeats few numbers {tensor.numel()} times; save it contiguous"
+        )
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
+        check_safetensors(path)
         return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, AttributeError, KeyError) as error:
         known = ", ".join(("*.safetensors", *(f"*{suffix}" for suffix in _CHECKPOINT_SUFFIXES)))
-        raise UsageError(f"{path} is not a safetensors file ({first_line(error, 120)}); weights are {known}") from error
+        raise UsageError(f"{path} is not a safetensors file ({first_line(error, 200)}); weights are {known}") from error
 
 
 def _read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{path} is not a PyTorch checkpoint of plain tensors ({first_line(error, 120)})") from error
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    content = read_checkpoint(path)
     if not isinstance(content, Mapping):
         raise UsageError(f"{path} holds a {type(content).__name__}, not a state dict")
-    return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    state = _state_dict(content, path)
+    return {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _state_dict(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
+    """The state dict in a checkpoint: itself, or what it has under one of the usual names, or under the only one."""
+    if _has_tensors(content):
+        return content
+    held = {name: value for name, value in content.items() if isinstance(value, Mapping)}
+    usual = next((name for name in _WRAPPINGS if name in held), None)
+    if usual is not None:
+        return _state_dict(held[usual], path)
+    states = [name for name, value in held.items() if _has_tensors(value)]
+    if len(states) > 1:
+        raise UsageError(f"{path} holds several state dicts ({_some([str(name)[:40] for name in states])}); save one")
+    return held[states[0]] if states else content
+
+
+def _has_tensors(content: Mapping[Any, Any]) -> bool:
+    return any(isinstance(value, torch.Tensor) for value in content.values())
 
 
 def _weights_of(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -32,8 +32,8 @@ MAY_IMPORT = {
 ROOMS = {
     "fleetpose": [
         "commands errors interrupt json_fields native options outlook terminal",
-        "progress",
-        "cli codec files hiding",
+        "codec progress trust",
+        "cli files hiding",
         "api",
     ],
     "devices": [

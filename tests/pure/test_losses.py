@@ -80,7 +80,13 @@ def test_curves_are_of_the_family_the_file_names(tmp_path):
         ('{"format": "fleetpose.sensitivity/1", "model": "other"}', "of other, not of m"),
         ('{"format": "fleetpose.sensitivity/1", "model": "m", "blocks": {"backbone": [1]}}', "a curve is an object"),
         ('{"format": "fleetpose.sensitivity/1", "model": "m", "blocks": {"b": {"1.5": 0}}}', "from 0 to below 1"),
-        ('{"format": "fleetpose.sensitivity/1", "model": "m", "layers": {"b": {"0.5": NaN}}}', "losses are finite"),
+        (
+            '{"format": "fleetpose.sensitivity/1", "model": "m", "layers": {"b": {"0.5": NaN}}}',
+            "NaN, which is no",
+        ),
+        ('{"format": "fleetpose.sensitivity/1", "model": "m", "layers": {"b": {"nan": 1}}}', "from 0 to below 1"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "m", "layers": [1]}', r"layers is \[1\], not an object"),
+        ('{"format": "fleetpose.sensitivity/1", "model": "m", "measured": 3}', "measured is 3, not an object"),
     ],
 )
 def test_read_losses_refuses_bad_files(tmp_path, text, message):

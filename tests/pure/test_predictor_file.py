@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fleetpose.errors import UsageError
 from latency.cost_model.fitting import FitOptions, fit_predictor
 from latency.cost_model.predictor import Predictor
+from latency.cost_model.trees import Trees, TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
 from models.graph.layer import Layer
@@ -75,7 +77,12 @@ def test_predictor_file_gives_the_same_answers_and_is_not_overwritten(predictor,
         (lambda values: values.update(format="other/1"), "is no predictor: its format is 'other/1'"),
         (lambda values: values["features"].update(version=0), "its features are version 0"),
         (lambda values: values["features"]["names"].pop(), "fit it again with latency.fit"),
-        (lambda values: values.pop("trees"), "damaged"),
+        (lambda values: values.pop("trees"), "has no 'trees'"),
+        (lambda values: values["conformal"]["scales"].pop(""), "conformal: its intervals have no scale"),
+        (lambda values: values["baseline"]["coefficients"][""].append(1), "coefficients, not"),
+        (lambda values: values["hardware"].update(cores=0), "hardware: cores is 0"),
+        (lambda values: values["metadata"].update(shapes=[[1]]), r"metadata: shapes\[0\] is \[1\], not a string"),
+        (lambda values: values.update(metadata=[]), "metadata is .*, not an object"),
     ],
 )
 def test_predictor_load_refuses_other_files(predictor, tmp_path, change, message):
@@ -86,6 +93,58 @@ def test_predictor_load_refuses_other_files(predictor, tmp_path, change, message
     path.write_text(json.dumps(values))
     with pytest.raises(UsageError, match=message):
         Predictor.load(path)
+
+
+@cache
+def small_trees() -> Trees:
+    """Two models of three trees each, of five columns."""
+    random = np.random.default_rng(0)
+    settings = TreeSettings(depth=3, rounds=3, bags=2)
+    return Trees.fit(random.random((200, 5)), random.random(200), settings, 0)
+
+
+def first_tree(values: dict) -> dict:
+    return values[0]["learner"]["gradient_booster"]["model"]["trees"][0]
+
+
+def learner(values: dict) -> dict:
+    return values[0]["learner"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: first_tree(values)["left_children"].__setitem__(0, 10**6), "child that is no node of it"),
+        (lambda values: first_tree(values)["left_children"].__setitem__(0, -7), "child that is no node of it"),
+        (lambda values: first_tree(values)["right_children"].__setitem__(0, 0), "child that is no node of it"),
+        (lambda values: first_tree(values)["right_children"].__setitem__(0, 1), "or is another's too"),
+        (lambda values: first_tree(values)["right_children"].__setitem__(0, -1), "a node with one child"),
+        (lambda values: first_tree(values)["split_indices"].__setitem__(0, 10**6), "column that is not among"),
+        (lambda values: first_tree(values)["split_indices"].pop(), "different lengths"),
+        (lambda values: first_tree(values)["split_conditions"].__setitem__(0, 1e300), "a number that no tree has"),
+        (lambda values: first_tree(values)["split_conditions"].__setitem__(0, "1"), "not a list of numbers"),
+        (lambda values: first_tree(values).update(split_type=[1]), "splits by categories"),
+        (lambda values: learner(values)["learner_model_param"].update(num_feature="2"), "of '2' columns"),
+        (lambda values: learner(values)["learner_model_param"].update(base_score="[]"), "base_score is .*not a number"),
+        (lambda values: learner(values)["objective"].update(name="multi:softmax"), "its objective is"),
+        (lambda values: learner(values).pop("gradient_booster"), "gradient_booster is None, not an object"),
+        (lambda values: values.clear(), "there is no model"),
+    ],
+)
+def test_trees_that_would_lead_xgboost_astray_are_refused(change, message):
+    values = json.loads(json.dumps(small_trees().to_json()))
+    change(values)
+    with pytest.raises(UsageError, match=message) as caught:
+        Trees.from_json(values, 5)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_trees_are_the_same_when_they_are_read_again():
+    matrix = np.random.default_rng(1).random((50, 5))
+    trees = small_trees()
+    again = Trees.from_json(json.loads(json.dumps(trees.to_json())), 5)
+    np.testing.assert_array_equal(again.predict(matrix), trees.predict(matrix))
+    np.testing.assert_array_equal(again.predict(matrix, 1), trees.predict(matrix, 1))
 
 
 def test_predictor_load_refuses_a_missing_file_and_no_json(tmp_path):

@@ -112,14 +112,21 @@ WRONG = {
     "format is 'nn-meter/3'": changed_line(record(), format="nn-meter/3"),
     "format is None": '{"ms": 1}\n',
     "unknown key 'energy'": changed_line(record(), energy=1),
-    "event_ms is nan": changed_line(record(), event_ms=math.nan),
+    "has NaN, which is no number": changed_line(record(), event_ms=math.nan),
     "wall_ms is -1": changed_line(record(), wall_ms=-1),
     "wall_ms is 0": changed_line(record(), wall_ms=0),
     "it was changed or damaged": to_line(record()).replace("1.25", "1.26"),
     "it has no checksum": json.dumps({"format": FORMAT, **encode(record())}) + "\n",
     "its kind is 'block'": changed_line(record(), kind="block"),
     "unknown variant": changed_line(record(), sparsity="colums:0.5:8x1"),
-    "layer: 'in_shapes' is missing": changed_line(record(), layer={"op": "conv"}),
+    "layer: it has no 'in_shapes'": changed_line(record(), layer={"op": "conv"}),
+    r"layer: kernel\[0\] is 0, not a whole number above 0": changed_line(
+        record(), layer={**layer_to_dict(LAYER), "kernel": [0, 3]}
+    ),
+    "layer: bias is 'yes', not true or false": changed_line(record(), layer={**layer_to_dict(LAYER), "bias": "yes"}),
+    "layer: unknown field of a layer 'colour'": changed_line(record(), layer={**layer_to_dict(LAYER), "colour": 1}),
+    "has more than 64 lists and objects": "[" * 100_000 + "\n",
+    "has the key 'format' twice": to_line(record()).replace("{", '{"format": 1, ', 1),
 }
 
 

@@ -82,6 +82,33 @@ def test_the_relation_is_a_slope_where_little_is_lost():
     assert relation(np.column_stack([divergence, np.zeros(6)])) is None
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("[1, 2, 3]", "not a list of 2"),
+        ("{}", "is {}, not a list"),
+        ("[[], 1]", r"\[0\]\[0\] is \[\], not a string"),
+        ('["a", NaN]', "line 2 has NaN"),
+        ("[" * 100_000, "more than 64 lists"),
+    ],
+)
+def test_response_journal_refuses_other_lines_in_one_line(tmp_path, line, says):
+    path = tmp_path / "s.journal"
+    path.write_text(f'{{"seed": 0}}\n{line}\n')
+    with pytest.raises(UsageError, match=says) as caught:
+        ResponseJournal(path, {"seed": 0})
+    assert "--restart" in str(caught.value)
+    assert len(str(caught.value)) < 400
+    assert path.read_text() == f'{{"seed": 0}}\n{line}\n'
+
+
+def test_response_journal_checks_a_value_when_it_is_read(tmp_path):
+    path = tmp_path / "s.journal"
+    path.write_text('{"seed": 0}\n["a", {"0.5": "much"}]\n')
+    with ResponseJournal(path, {"seed": 0}) as journal, pytest.raises(UsageError, match=r"a.* is 'much', not a number"):
+        journal.read("a", dict[float, float])
+
+
 def test_response_journal_goes_on_after_a_torn_line(tmp_path):
     path = tmp_path / "s.journal"
     with ResponseJournal(path, {"seed": 0}) as journal:

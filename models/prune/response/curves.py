@@ -21,11 +21,24 @@ from typing import Any
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
-from fleetpose.codec import decode
-from fleetpose.errors import UsageError, unknown_name
+from fleetpose.codec import check_entries, decode
+from fleetpose.errors import QUOTED, UsageError, unknown_name
 from fleetpose.files import read_json
 
 FORMAT = "fleetpose.sensitivity/1"
+
+#: types of its parts; curves and points may be of any numbers, and are checked where they are read
+KINDS: Mapping[str, Any] = {
+    "model": str,
+    "measure": str,
+    "blocks": dict[str, Any],
+    "layers": dict[str, Any],
+    "divergence": dict[str, Any] | None,
+    "ap": dict[str, Any],
+    "relation": dict[str, Any] | None,
+    "measured": dict[str, Any],
+    "points": dict[str, dict[str, float]],
+}
 
 #: {name of a block or layer: {zeros: loss}}
 Curves = Mapping[str, Mapping[float, float]]
@@ -111,7 +124,7 @@ def read_divergence(path: Path | str, model: str, family: str | None = None) -> 
         UsageError: no such file or format, another network's, or no such family in it.
     """
     content = read_sensitivity(path, model)
-    if "divergence" not in content:
+    if content.get("divergence") is None:
         raise UsageError(f"{path} has no curves of layers; models.sensitivity writes them")
     divergence = decode(dict[str, FamilyCurves], content["divergence"], f"{path}: divergence")
     families = {name: curves.layers for name, curves in divergence.items()}
@@ -121,14 +134,14 @@ def read_divergence(path: Path | str, model: str, family: str | None = None) -> 
 
 
 def read_sensitivity(path: Path | str, model: str) -> dict[str, Any]:
-    """The content of a sensitivity file, its parts not yet checked.
+    """The content of a sensitivity file; of its parts the types are checked, of curves not the numbers.
 
     Raises:
         UsageError: no such file or format, or another network's.
     """
-    content = read_json(path, "sensitivity", FORMAT)
+    content = check_entries(read_json(path, "sensitivity", FORMAT), KINDS, str(path))
     if content.get("model") != model:
-        raise UsageError(f"{path} is the sensitivity of {content.get('model')}, not of {model}")
+        raise UsageError(f"{path} is the sensitivity of {str(content.get('model'))[:QUOTED]}, not of {model}")
     return content
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fleetpose.errors import UsageError
-from fleetpose.files import make_folder
+from fleetpose.codec import decode, parse_json
+from fleetpose.codec.text import LINE
+from fleetpose.errors import DataError, UsageError
+from fleetpose.files import make_folder, read_bounded
 
 
 class ResponseJournal:
@@ -21,7 +23,7 @@ class ResponseJournal:
         identity: JSON-ready; tells one measurement from another.
 
     Attributes:
-        values: by key, those of earlier runs included.
+        values: by key, those of earlier runs included; `read` checks one.
 
     Raises:
         UsageError: the file is of another measurement or no journal; it stays as it is then.
@@ -31,7 +33,7 @@ class ResponseJournal:
         self.path = path
         self.values: dict[str, Any] = {}
         make_folder(path.absolute().parent)
-        content = path.read_bytes() if path.exists() else b""
+        content = read_bounded(path, "the journal") if path.exists() else b""
         complete = content[: content.rfind(b"\n") + 1]
         if complete:
             self._read(complete, json.loads(json.dumps(identity)))
@@ -46,15 +48,20 @@ class ResponseJournal:
 
     def _read(self, content: bytes, identity: Mapping[str, Any]) -> None:
         try:
-            header, *rows = [json.loads(line) for line in content.splitlines()]
-            self.values = dict(rows)
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{self.path} is no journal that can be read; --restart begins anew") from error
+            header, *rows = [parse_json(line, LINE, f"line {n}") for n, line in enumerate(content.splitlines(), 1)]
+            header = decode(dict[str, Any], header, "line 1")
+            self.values = dict(decode(list[tuple[str, Any]], rows, "the rows after line 1"))
+        except DataError as error:
+            raise DataError(f"{self.path} is no journal that can be read: {error}; --restart begins anew") from error
         if header != identity:
             names = sorted(name for name in {*header, *identity} if header.get(name) != identity.get(name))
             raise UsageError(
                 f"{self.path} is of another measurement ({', '.join(names)} differ); --restart begins anew"
             )
+
+    def read(self, key: str, kind: Any) -> Any:
+        """The value of a key that it has, as one of type `kind`. Raises DataError where it is none."""
+        return decode(dict[str, kind], {key: self.values[key]}, f"{self.path}")[key]
 
     def add(self, key: str, value: Any) -> None:
         """Keep a JSON-ready value; it is on the disk when this returns."""

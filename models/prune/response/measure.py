@@ -86,6 +86,14 @@ def measure_sensitivity(
     }
 
 
+@dataclass(frozen=True)
+class _BlockPoint:
+    """What zeros in a whole block do; `ap`: None where nothing is annotated."""
+
+    divergence: float
+    ap: float | None = None
+
+
 def _measure_family(
     subject: Subject,
     family: Sparsity,
@@ -96,17 +104,17 @@ def _measure_family(
 ) -> FamilyCurves:
     blocks = subject.blocks()
     layers = _measure_layers(subject, family, zeros, journal, report)
-    curves: dict[str, dict[float, dict[str, Any]]] = {block: {} for block in blocks}
+    curves: dict[str, dict[float, _BlockPoint]] = {block: {} for block in blocks}
     points = [(block, share) for block in blocks for share in block_zeros]
     for done, (block, share) in enumerate(points):
         key = f"{family_text(family)} block {block} {share:g}"
         report(key, done, len(points))
         if key not in journal.values:
             journal.add(key, _measure_block(subject, replace(family, zeros=share), blocks[block]))
-        if journal.values[key] is not None:
-            curves[block][share] = journal.values[key]
+        if (point := journal.read(key, _BlockPoint | None)) is not None:
+            curves[block][share] = point
     divergences, aps = (
-        {block: {share: point[name] for share, point in curve.items()} for block, curve in curves.items()}
+        {block: {share: getattr(point, name) for share, point in curve.items()} for block, curve in curves.items()}
         for name in ("divergence", "ap")
     )
     if subject.annotated is None:
@@ -114,7 +122,7 @@ def _measure_family(
     if "dense ap" not in journal.values:
         report("AP of the dense network")
         journal.add("dense ap", _measure_ap(subject, subject.graph))
-    return FamilyCurves(divergences, layers, journal.values["dense ap"], aps)
+    return FamilyCurves(divergences, layers, journal.read("dense ap", float), aps)
 
 
 def _measure_layers(
@@ -127,8 +135,8 @@ def _measure_layers(
     for done, (name, curve) in enumerate(measured, len(names) - len(missing) + 1):
         journal.add(prefix + name, {f"{share:g}": loss for share, loss in curve.items()})
         report(prefix + name, done, len(names))
-    curves = {name: journal.values[prefix + name] for name in names}
-    return {name: {float(share): loss for share, loss in curve.items()} for name, curve in curves.items() if curve}
+    curves = {name: journal.read(prefix + name, dict[float, float]) for name in names}
+    return {name: curve for name, curve in curves.items() if curve}
 
 
 def _measure_block(subject: Subject, sparsity: Sparsity, layers: Sequence[str]) -> dict[str, Any] | None:

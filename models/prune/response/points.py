@@ -50,9 +50,9 @@ class PointMeter:
     points: Points = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, loss in self.journal.values.items():
+        for key in self.journal.values:
             text, _, layer = key.partition(" in ")
-            self.points.setdefault(layer, {})[Sparsity.parse(text)] = loss
+            self.points.setdefault(layer, {})[Sparsity.parse(text)] = self.journal.read(key, float)
 
     @property
     def over(self) -> bool:

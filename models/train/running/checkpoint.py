@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from fleetpose.errors import UsageError
+from models.zoo.stored.checkpoint import read_checkpoint
 
 FORMAT = "fleetpose.training/1"
 
@@ -53,10 +53,10 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] |
     if not path.exists():
         return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        content = read_checkpoint(path)
+    except UsageError as error:
         raise UsageError(f"{path} is no checkpoint that can be read; --restart begins anew") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not {"identity", "state"} <= content.keys():
         raise UsageError(f"{path} is not a checkpoint of this program; move it away, or give --restart to begin anew")
     theirs = content["identity"]
     differing = [name for name in identity.keys() | theirs.keys() if identity.get(name) != theirs.get(name)]
