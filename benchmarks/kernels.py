@@ -29,7 +29,8 @@ from benchmarks.kernel_rows import make_row
 from benchmarks.kernel_summary import summary
 from benchmarks.kernel_timing import LayerBench
 from benchmarks.networks import pocl_threads
-from codegen.lowering.hosts import HOSTS, add_target_host, host_for
+from codegen.linking.hosts import HOSTS
+from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import trace_sizes
 from codegen.schedules import RULES
 from codegen.tuning.database import load_tuned

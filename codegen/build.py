@@ -17,10 +17,11 @@ from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import make_folder
+from fleetpose.outputs import check_outputs
 from fleetpose.progress import Progress, status
 from fleetpose.trust import add_trust_flag
 from models.plans.plan import Plan
-from models.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_files, model_spec
 
 
 def target_of(arguments: argparse.Namespace) -> BuildTarget:
@@ -35,12 +36,24 @@ def target_of(arguments: argparse.Namespace) -> BuildTarget:
         return BuildTarget.of(session, arguments.host, arguments.linker, arguments.dtype)
 
 
+def check_files(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for outputs that cannot be written, or would replace what is read or exists."""
+    from codegen.building.build import DUMPED, output_files
+
+    outputs: dict[str, Path | list[Path]] = {**output_files(arguments.out, arguments.weights_file)}
+    if arguments.dump:
+        outputs["--dump"] = [arguments.dump / name for name in DUMPED]
+    inputs = {"--model": model_files(arguments.model), "--weights": arguments.weights, "--plan": arguments.plan,
+              "--tuned": arguments.tuned, "--profile": arguments.profile}  # fmt: skip
+    check_outputs(outputs, inputs, force=arguments.force)
+
+
 def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     """Load what the flags name, build it, and write it. Everything is checked before the work."""
-    from codegen.building.build import build, check_output
+    from codegen.building.build import DUMPED, build
     from codegen.tuning.database import load_tuned
 
-    check_output(arguments.out, arguments.weights_file, arguments.force)
+    check_files(arguments)
     model_spec(arguments.model)
     target = target_of(arguments)
     target.check()
@@ -57,7 +70,7 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     manifest = built.write(arguments.out, arguments.force)
     if arguments.dump:
         built.dump(arguments.dump)
-        manifest.write(arguments.dump / "manifest.json")
+        manifest.write(arguments.dump / DUMPED[-1])
     return manifest
 
 

@@ -23,14 +23,17 @@ from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.files import make_folder
 from fleetpose.options import add_flags, from_arguments, option
+from fleetpose.outputs import check_outputs
 from fleetpose.trust import add_trust_flag
 from models.graph.layer import STEPS, Layer, Step
 from models.graph.network import check_layer_names
 from models.plans.sparsity import Sparsity, parse_variant, variant_text
-from models.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_files, model_spec
 
 #: errors relative to the largest result that are put down to rounding; half precision has 11 bits and rounds each sum
 MAX_ERRORS = {"float32": 1e-4, "float16": 2e-2}
+#: what --dump writes: OpenCL, TIR, and what was measured
+DUMPED = ("kernel.cl", "kernel.py", "manifest.json")
 STEP_DEFAULTS: dict[str, tuple[float, ...]] = {"hardtanh": (-1, 1), "elu": (1,), "leaky_relu": (0.01,)}
 
 
@@ -165,6 +168,7 @@ def make_parser() -> argparse.ArgumentParser:
     defaults = ", ".join(f"{error:g} for {dtype}" for dtype, error in MAX_ERRORS.items())
     parser.add_argument("--max-error", type=float, help=f"largest error, relative to the largest result; {defaults}")
     parser.add_argument("--dump", type=Path, metavar="DIR", help="write the OpenCL source there")
+    parser.add_argument("--force", action="store_true", help="replace existing files of --dump")
     return parser
 
 
@@ -179,15 +183,18 @@ def main(arguments: argparse.Namespace) -> int:
         cin, cout, height, width = arguments.conv
         layer = make_conv((cin, cout), (height, width), from_arguments(ConvOptions, arguments))
     if arguments.dump:
+        inputs = {"--model": model_files(arguments.model or ""), "--profile": arguments.profile,
+                  "--tuned": arguments.tuned}  # fmt: skip
+        check_outputs({"--dump": [arguments.dump / name for name in DUMPED]}, inputs, force=arguments.force)
         make_folder(arguments.dump)
     with open_device(arguments.device, arguments.profile) as session:
         tuned = load_tuned(session.profile, arguments.tuned)
         result = check_layer(
             layer, session, arguments.seed, arguments.repeats, tuned, arguments.dtype, arguments.sparsity
         )
-    texts = {"kernel.cl": result.pop("source"), "kernel.py": result.pop("tir")}
+    texts = [result.pop("source"), result.pop("tir"), json.dumps(result, indent=1)]
     if arguments.dump:
-        for name, text in {**texts, "manifest.json": json.dumps(result, indent=1)}.items():
+        for name, text in zip(DUMPED, texts, strict=True):
             (arguments.dump / name).write_text(text)
     if arguments.json:
         cli.print_json(result)

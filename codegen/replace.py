@@ -21,6 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     check_runs_kernels(arguments.device)
+    replace.check(arguments)
     with open_device(arguments.device, arguments.profile) as session:
         replace.main(arguments, measured_latency(session))
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from codegen.artifact.device_fit import add_artifact
 from codegen.artifact.follow import FollowSettings, follow_video
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.photograph import run_photograph
@@ -17,7 +18,7 @@ from devices.opening import check_runs_kernels
 from devices.rpc import lean
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable
+from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
@@ -27,8 +28,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("codegen.run", "Find the people in a photograph, or follow them through a video.")
-    parser.add_argument("--artifact", type=Path, required=True, help="the .so written by codegen.build")
-    parser.add_argument("--device", default="host", help="host or rpc:KEY")
+    add_artifact(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--image", type=Path, help="a photograph")
     source.add_argument("--video", help="a video file, a stream's URL or a camera's index (0); Ctrl-C ends it")
@@ -55,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
     _check_image_flags(arguments)
     image = read_image(arguments.image)
     with open_device(arguments.device) as session:
-        artifact = Artifact(arguments.artifact, session)
+        artifact = Artifact(arguments.artifact, session, arguments.force_device)
         if not arguments.no_people:  # times are to be had of any network
             check_pose(artifact.manifest)
         run = run_photograph(artifact, image, not arguments.no_people, arguments.repeats, arguments.layers)
@@ -74,7 +74,7 @@ def _follow(arguments: argparse.Namespace) -> int:
     _check_video_flags(arguments)
     out, smooth = arguments.out, not arguments.no_smooth
     with VideoReader(arguments.video) as video, open_device(arguments.device) as session:
-        artifact = Artifact(arguments.artifact, session)
+        artifact = Artifact(arguments.artifact, session, arguments.force_device)
         check_pose(artifact.manifest)
         with status(video.source) as progress:
             settings = FollowSettings(smooth, arguments.max_frames, arguments.json, arguments.names)
@@ -97,7 +97,7 @@ def _check_image_flags(arguments: argparse.Namespace) -> None:
     if arguments.out and arguments.no_people:
         raise UsageError("--no-people draws nothing; leave out -o")
     if arguments.out:
-        check_writable(arguments.out, force=arguments.force)
+        _check_files(arguments)
         if arguments.out.suffix.lower() not in PICTURES:
             raise UsageError(f"{arguments.out.name}: pictures are written as {', '.join(PICTURES)}")
 
@@ -111,9 +111,13 @@ def _check_video_flags(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--max-frames {arguments.max_frames} is not positive")
     if arguments.out:
         check_suffix(arguments.out)
-        if arguments.out.exists() and arguments.out.resolve() == Path(arguments.video).resolve():
-            raise UsageError(f"-o {arguments.out} is the video itself; give another name")
-        check_writable(arguments.out, force=arguments.force)
+        _check_files(arguments)
+
+
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for an output that cannot be written, or would replace what is read or exists."""
+    inputs = {"--image": arguments.image, "--video": arguments.video}
+    check_outputs({"-o": arguments.out}, inputs, force=arguments.force)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,11 @@ from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
 from fleetpose.options import add_flags, from_arguments
+from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
 from models.plans.sparsity import parse_variant
-from models.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_files, model_spec
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -58,14 +59,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     check_runs_kernels(arguments.device)
+    inputs = {"--model": [path for name in arguments.model for path in model_files(name)],
+              "--profile": arguments.profile}  # fmt: skip
+    check_outputs({}, inputs, kept={"--out": arguments.out})
     settings = from_arguments(TuneSettings, arguments)
     sparsities = [parse_variant(text) for text in arguments.sparsity]
     if settings.tuner == METASCHEDULE and any(sparsities):
         raise UsageError("--tuner metaschedule knows dense convolutions only; leave --sparsity out")
     for model in arguments.model:
         check_sizes(model_spec(model), arguments.size)
-    if arguments.out:
-        check_writable(arguments.out, force=True)
     with status("tuning") as progress, open_device(arguments.device, arguments.profile) as session:
         profile, out = session.profile, arguments.out or tuned_path(session.profile.name)
         check_writable(out, force=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.artifact.device_fit import add_artifact
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.manifest import Manifest
 from codegen.artifact.pose import check_pose, decode_maps, prepare
@@ -203,8 +204,7 @@ def verify(
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("codegen.verify", "Compare an artifact with its network in float64 PyTorch.")
-    parser.add_argument("--artifact", type=Path, required=True, help="the .so written by codegen.build")
-    parser.add_argument("--device", default="host", help="host or rpc:KEY")
+    add_artifact(parser)
     parser.add_argument("--weights", type=Path, help="the file the artifact was built from")
     parser.add_argument("--data", type=Path, help="COCO folder (default: random inputs)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random inputs")
@@ -222,7 +222,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     with status("verifying") as progress, open_device(arguments.device) as session:
         result = verify(
-            Artifact(arguments.artifact, session),
+            Artifact(arguments.artifact, session, arguments.force_device),
             arguments.weights,
             arguments.data,
             arguments.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -48,11 +49,38 @@ class DeviceInfo:
         return decode(cls, {**known, "kind": str(listed.get("type", "")).lower()}, "what the device says of itself")
 
 
+def kind_of(info: DeviceInfo) -> str:
+    """What kind of device describes itself so, as `Profile.gpu` has it; "" for another or none that can be told."""
+    if info.kind == "cpu":
+        return "cpu"
+    words = f"{info.name} {info.vendor} {info.platform}".lower()
+    return next((gpu for gpu in ("mali", "adreno") if gpu in words), "")
+
+
+def same_chip(one: DeviceInfo, other: DeviceInfo) -> bool:
+    """Whether two descriptions are of the same model of chip, whatever OpenCL and driver it is reached through.
+
+    Adreno has its number in OpenCL's version alone, Mali names a revision with some drivers, and for a CPU one runtime
+    puts words of its own before the processor's name ("pthread-" in PoCL).
+    """
+    first, second = _chip(one), _chip(other)
+    if "cpu" in (one.kind, other.kind) or not (one.kind and other.kind):
+        return first.endswith(second) or second.endswith(first)
+    return first == second
+
+
+def _chip(info: DeviceInfo) -> str:
+    name = " ".join(info.name.lower().split())
+    if "adreno" in name and (numbered := re.search(r"adreno.*", info.version.lower())):
+        return numbered[0]
+    return re.sub(r"^(mali-\w+) r\d+p\d+$", r"\1", name)
+
+
 def profile_for(info: DeviceInfo) -> Profile:
     """The profile that comes with the package for a device that describes itself so. Raises UsageError if none does."""
-    words = f"{info.name} {info.vendor} {info.platform}".lower()
-    name = next((f"generic_{gpu}" for gpu in ("mali", "adreno") if gpu in words), "")
-    if info.kind == "cpu":
+    kind = kind_of(info)
+    name = f"generic_{kind}"
+    if kind == "cpu":
         name = "host-avx2" if 0 < info.vector_width <= 8 else "host"
     if name not in profile_names():
         raise UsageError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from fleetpose.codec import decode
 from fleetpose.codec.text import check_values
@@ -28,6 +28,9 @@ PROFILE_DIR = Path(__file__).parent / "profiles"
 PROFILE_BYTES = 1 << 20
 VECTOR_WIDTHS = (2, 4, 8, 16)
 VectorWidth = Annotated[int, Bound("that is a width of OpenCL's vectors (2, 4, 8 or 16)", VECTOR_WIDTHS.__contains__)]
+GpuKind = Literal["adreno", "cpu", "mali"]
+#: kinds of devices that kernels are written for
+GPUS: tuple[str, ...] = get_args(GpuKind)
 #: bytes of an element, by the element types that networks are computed in
 ITEM_BYTES = {"float32": 4, "float16": 2}
 
@@ -69,7 +72,7 @@ class Profile:
 
     name: str
     description: str
-    gpu: Literal["adreno", "cpu", "mali"]
+    gpu: GpuKind
     max_threads_per_block: PositiveInt
     max_shared_memory_per_block: PositiveInt
     thread_warp_size: PositiveInt

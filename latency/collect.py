@@ -22,7 +22,7 @@ from devices.session import Session
 from devices.timing.measure import device_of
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
-from fleetpose.files import check_writable
+from fleetpose.outputs import check_outputs
 from fleetpose.progress import Report, status
 from fleetpose.trust import add_trust_flag
 from latency.cost_model.predictor import Predictor
@@ -38,7 +38,7 @@ from latency.records.journal import Journal
 from models.graph.network import Graph
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity, parse_variant
-from models.resolve import MODEL_HELP, model_spec
+from models.resolve import MODEL_HELP, model_files, model_spec
 
 #: of --active: how many times as many sampled layers as --around are candidates
 CANDIDATES = 8
@@ -82,10 +82,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    check_files(arguments)
     check_flags(arguments)
     sparsities = [parse_variant(text) for text in arguments.sparsity]
     plans = [Plan.load(path) for path in arguments.plan]
-    check_writable(arguments.out, force=True)
     with (
         status("collecting") as progress,
         Journal(arguments.out) as journal,
@@ -122,6 +122,15 @@ def check_flags(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--workers needs several devices behind rpc:KEY; {arguments.device} is one device")
     if arguments.networks:
         check_runs_kernels(arguments.device)
+
+
+def check_files(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for records that cannot be written, would not be read as such, or are a file that is read."""
+    if arguments.out.suffix == ".csv":
+        raise UsageError(f"records are JSON lines, and {arguments.out.name} would be read as a table; name it *.jsonl")
+    inputs = {"--model": [path for name in arguments.model for path in model_files(name)], "--plan": arguments.plan,
+              "--profile": arguments.profile, "--tuned": arguments.tuned, "--active": arguments.active}  # fmt: skip
+    check_outputs({}, inputs, kept={"-o": arguments.out})
 
 
 def make_groups(

@@ -15,8 +15,8 @@ from codegen.tuning.database import load_tuned
 from devices import open_device
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable
 from fleetpose.options import add_flags, from_arguments
+from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from latency.cost_model.predictor import Predictor
 from latency.flags import add_network, add_sparsities
@@ -30,7 +30,7 @@ from latency.profiling.interleaved_run import RunSettings
 from models.graph.network import Graph
 from models.plans.explain import explain
 from models.plans.plan import Plan
-from models.resolve import model_spec
+from models.resolve import model_files, model_spec
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -62,7 +62,10 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     goal, sparsities = goal_of(arguments), read_sparsities(arguments.sparsity)
     check_measuring(arguments)
-    check_writable(arguments.out, force=arguments.force)
+    inputs = {"--model": model_files(arguments.model), "--predictor": arguments.predictor,
+              "--sensitivity": arguments.sensitivity, "--profile": arguments.profile,
+              "--tuned": arguments.tuned}  # fmt: skip
+    check_outputs({"-o": arguments.out}, inputs, force=arguments.force)
     spec = model_spec(arguments.model)
     predictor = Predictor.load(arguments.predictor)
     profile = profile_of(predictor, arguments.profile)

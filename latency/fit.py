@@ -11,8 +11,8 @@ import numpy as np
 
 from fleetpose import cli
 from fleetpose.codec import encode
-from fleetpose.files import check_writable
 from fleetpose.options import from_arguments
+from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
 from latency.cost_model.fitting import FitOptions, Fitted
@@ -46,7 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     picture, options = picture_of(out), from_arguments(FitOptions, arguments, by=arguments.split or "")
-    check_writable(out, picture, force=arguments.force)
+    outputs, inputs = {"-o": out, "its plot": picture}, {"--data": arguments.data, "--base": arguments.base}
+    check_outputs(outputs, inputs, force=arguments.force)
     with status("fitting") as progress:
         progress("reading, then trying settings on held-out groups")
         dataset, bases = Dataset.read(arguments.data, arguments.where), load_bases(arguments.base)

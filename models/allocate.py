@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable
+from fleetpose.outputs import check_outputs
 from fleetpose.trust import add_trust_flag
 from models.graph.network import Graph
 from models.graph.tied import macs_of_uses
@@ -25,7 +25,7 @@ from models.plans.explain import explain
 from models.plans.plan import Plan
 from models.prune.masks.families import parse_family
 from models.prune.response.curves import Curves, read_divergence
-from models.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP, model_files
 
 
 def make_allocated_plan(graph: Graph, families: Mapping[str, Curves], ratio: float, counted: str = "params") -> Plan:
@@ -114,7 +114,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    check_writable(arguments.out, force=arguments.force)
+    inputs = {"--model": model_files(arguments.model), "--sensitivity": arguments.sensitivity}
+    check_outputs({"-o": arguments.out}, inputs, force=arguments.force)
     if not (arguments.sensitivity or arguments.family):
         raise UsageError("give --sensitivity FILE, or --family such as columns:4x1 for the same zeros in every layer")
     families: dict[str, Curves] = {}

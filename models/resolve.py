@@ -86,6 +86,12 @@ def check_named_by_file(name: str, file: str | Path) -> None:
         raise untrusted(f"{file} is of the network {quoted(name, 200)}, which is code that would run")
 
 
+def model_files(name: str) -> list[Path]:
+    """The file that the model `name` is read from, in a list; [] of a registered name or a module that Python finds."""
+    path = Path(name.rpartition(":")[0] if ".py:" in name else name)
+    return [path] if path.suffix in (".json", ".onnx", ".pt2", ".py") else []
+
+
 def check_weights_known(name: str, weights: str | Path | None) -> None:
     """Raises UsageError where the model `name` would have random weights, because no file of them is given."""
     if weights is None and not model_spec(name).own_weights:

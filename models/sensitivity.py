@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable, sha256, write_json
+from fleetpose.files import sha256, write_json
+from fleetpose.outputs import check_outputs, lies_in
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
 from models.plans.sparsity import Sparsity
 from models.prune.masks.families import parse_family
 from models.prune.response.curves import Curves, FamilyCurves, to_json
 from models.prune.response.journal import ResponseJournal
-from models.resolve import MODEL_HELP, WEIGHTS_HELP, check_weights_known
+from models.resolve import MODEL_HELP, WEIGHTS_HELP, check_weights_known, model_files
 
 if TYPE_CHECKING:
     from models.prune.response.measure import Subject
@@ -71,7 +72,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
 
 def _check(arguments: argparse.Namespace) -> list[Sparsity]:
     """The families. Raises UsageError for flags that make no sense."""
-    check_writable(arguments.out, *([arguments.plot] if arguments.plot else []), force=arguments.force)
+    _check_files(arguments)
     for zeros in (*arguments.zeros, *arguments.block_zeros):
         if not 0 < zeros < 1:
             raise UsageError(f"fractions of zeros are above 0 and below 1, got {zeros:g}")
@@ -79,9 +80,24 @@ def _check(arguments: argparse.Namespace) -> list[Sparsity]:
     return [parse_family(text) for text in arguments.family]
 
 
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for outputs that cannot be written, or would replace what is read or exists."""
+    for folder in (*arguments.data, *([arguments.annotated] if arguments.annotated else [])):
+        if arguments.plot and lies_in(arguments.plot, folder):
+            raise UsageError(f"--plot {arguments.plot} lies in {folder}, among the photographs; give another folder")
+    outputs, kept = {"-o": arguments.out, "--plot": arguments.plot}, {"the journal": journal_of(arguments.out)}
+    inputs = {"--model": model_files(arguments.model), "--weights": arguments.weights}
+    check_outputs(outputs, inputs, force=arguments.force, kept=kept)
+
+
+def journal_of(out: Path) -> Path:
+    """Where what was measured so far is kept, while the measuring lasts."""
+    return out.with_suffix(".journal")
+
+
 def main(arguments: argparse.Namespace) -> int:
     families = _check(arguments)
-    journal_path = arguments.out.with_suffix(".journal")
+    journal_path = journal_of(arguments.out)
     if arguments.restart:
         journal_path.unlink(missing_ok=True)
     subject = _subject(arguments)

@@ -123,7 +123,7 @@ class PruningStudy:
             files=files,
         )  # fmt: skip
         save_weights(network, weights)
-        files.remove()
+        files.remove(settings, bool(photographs))
         return weights
 
     def evaluate(self, weights: Path) -> Evaluation:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codegen.artifact.manifest import Entry, LayerCode, Manifest, read_manifest
+from codegen.artifact.device_fit import check_device
+from codegen.artifact.manifest import Entry, LayerCode, Manifest
+from codegen.artifact.reading import read_manifest
 from devices.timing.measure import measure
-from fleetpose.errors import FleetposeError, UsageError
+from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, first_line, reason
 from models.graph.answer import apply_view
 
 if TYPE_CHECKING:
@@ -64,23 +67,50 @@ def read_log(codes: Sequence[LayerCode], launches: Sequence[Mapping[str, Any]], 
     return KernelLog(layers, span, wall_secs)
 
 
+class ArtifactError(FleetposeError):
+    """The code of an artifact fails, or is not what its manifest says."""
+
+    exit_status = 1
+
+
 class Artifact:
     """A built network, loaded on a device.
 
     Args:
         path: the shared object; its manifest stands beside it.
         session: an open device session; must outlive the artifact.
+        force_device: load it although it was built for another device or host.
 
     Raises:
-        UsageError: a missing or damaged file.
+        UsageError: a missing or damaged file, or another device or host than it was built for.
+        ArtifactError: the device refuses to load it, or it is not what its manifest says.
+        DeviceUnreachable: the device went away.
     """
 
-    def __init__(self, path: Path | str, session: Session) -> None:
+    def __init__(self, path: Path | str, session: Session, force_device: bool = False) -> None:
         self.path, self.session = Path(path), session
         self.manifest: Manifest = read_manifest(self.path)
-        with session.guard(f"loading {self.path.name}"):
+        check_device(self.path, self.manifest, session, force_device)
+        built_for = f"; it was built for host {self.manifest.host} ({self.manifest.elf['machine']})"
+        with self._at_work("loading", built_for):
             self._module = session.load(self.path)
         self._load()
+
+    @contextmanager
+    def _at_work(self, doing: str, hint: str = "") -> Iterator[None]:
+        """Whatever the code makes TVM raise is an ArtifactError, or DeviceUnreachable where the device is gone."""
+        try:
+            with self.session.guard(f"{doing} {self.path.name}"):
+                yield
+        except FleetposeError:
+            raise
+        except Exception as error:
+            said = f"{reason(error, 1)[:300]}{hint}"
+            if not self.session.alive():
+                raise DeviceUnreachable(
+                    f"device {self.session.spec!r} went away while {doing} {self.path.name}: {said}"
+                ) from error
+            raise ArtifactError(f"{doing} {self.path} failed: {said}") from error
 
     def reload(self) -> Artifact:
         """The artifact once more, in other memory of the device; its code is not sent again."""
@@ -91,18 +121,32 @@ class Artifact:
     def _load(self) -> None:
         from tvm.runtime.vm import VirtualMachine
 
-        with self.session.guard(f"loading {self.path.name}"):
+        parameters = self._read_parameters()
+        with self._at_work("loading"):
             memory = "naive" if self.manifest.textures else None  # TVM's pooled memory knows no images
             self._machine = VirtualMachine(self._module, self.session.device, memory)
-            self._parameters = [self._upload(array) for array in self._read_parameters()]
+            for entry in self.manifest.entries:
+                self._check_entry(entry, 1 + len(parameters))
+            self._parameters = [self._upload(array) for array in parameters]
+
+    def _check_entry(self, entry: Entry, arguments: int) -> None:
+        """Raise ArtifactError unless the code has an entry's function, of so many arguments."""
+        takes = self._machine.module["get_function_arity"](entry.name)
+        if takes != arguments:
+            raise ArtifactError(f"{self.path}: {entry.name} takes {takes} arguments, its manifest says {arguments}")
 
     def _read_parameters(self) -> Sequence[np.ndarray]:
         if not self.manifest.parameters:
             return ()
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        stored = load_file(self.path.parent / self.manifest.parameters_file["file"])
-        return [stored[name] for name in self.manifest.parameters]
+        path = self.path.parent / self.manifest.parameters_file["file"]
+        try:
+            stored = load_file(path)
+            return [stored[name] for name in self.manifest.parameters]
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            raise UsageError(f"{path} does not hold the parameters of {self.path.name}: {first_line(error)}") from error
 
     def _upload(self, array: np.ndarray) -> Any:
         import tvm
@@ -126,7 +170,7 @@ class Artifact:
         if tensor.ndim == 4 and len(tensor) > 1:
             return self._run_batch(tensor)
         entry = self._prepare(tensor)
-        with self.session.guard("running the network"):
+        with self._at_work("running"):
             self._machine.invoke_stateful(entry.name)
             return self._outputs(entry)
 
@@ -149,13 +193,19 @@ class Artifact:
         entry = self.manifest.entry((tensor.shape[2], tensor.shape[3]))
         if tensor.shape != entry.input.shape:
             raise UsageError(f"expected {entry.input.shape}, got {tensor.shape}")
-        with self.session.guard("sending the input"):
+        with self._at_work("sending the input to"):
             self._machine.set_input(entry.name, self._upload(tensor.astype(np.float32)), *self._parameters)
         return entry
 
     def _outputs(self, entry: Entry) -> dict[str, np.ndarray]:
         outputs = self._machine.get_outputs(entry.name)
-        tensors = [outputs] if len(entry.outputs) == 1 else list(outputs)
+        tensors = list(outputs) if isinstance(outputs, tuple) else [outputs]
+        given = [f"{'x'.join(map(str, tensor.shape))} {tensor.dtype}" for tensor in tensors]
+        wanted = [f"{'x'.join(map(str, spec.shape))} {spec.dtype}" for spec in entry.outputs]
+        if given != wanted:
+            raise ArtifactError(
+                f"{self.path}: {entry.name} gives {_listed(given)}, its manifest says {_listed(wanted)}"
+            )
         maps = {
             spec.name: apply_view(tensor.numpy(), spec.view)
             for spec, tensor in zip(entry.outputs, tensors, strict=True)
@@ -168,7 +218,7 @@ class Artifact:
         The input stays on the device: sending it and fetching the outputs are not timed.
         """
         entry = self._prepare(tensor)
-        with self.session.guard("preparing to measure"):
+        with self._at_work("preparing to measure"):
             name, arguments = f"timed_{entry.name}", [self._upload(tensor.astype(np.float32)), *self._parameters]
             self._machine.save_function(entry.name, name, *arguments, include_return=False)
         return {"function": self._machine, "entry": name}
@@ -194,3 +244,7 @@ class Artifact:
         if timing.wall_median_secs is None:
             raise FleetposeError(f"timing {self.path} failed: {timing.error}")
         return read_log(self.manifest.entry(size).layers, launches, timing.wall_median_secs)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(texts)[:200] or "nothing"

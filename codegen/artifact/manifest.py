@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
-from fleetpose.codec import decode, encode
-from fleetpose.errors import UsageError
-from fleetpose.files import read_json, sha256
+from fleetpose.codec import encode
+from fleetpose.errors import UsageError, unknown_name
 from fleetpose.json_fields import in_json
-from models.graph.answer import Cut, View
+from models.graph.answer import Cut, View, view_shape
+from models.plans.sparsity import parse_variant
 from models.pose.decoding.decoders import Decoding
 
-FORMAT = 2
+#: 3: the shared object bears a stamp, which ties it to its manifest (`codegen.artifact.seal`)
+FORMAT = 3
+#: packages whose versions a manifest has
+DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
+#: elements of a tensor, at most: what is beyond is a damaged file
+MOST_ELEMENTS = 1 << 31
+#: element types of outputs that no kernel computes
+FIXED_DTYPES = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,14 @@ class TensorSpec:
     dtype: str = "float32"
     view: View = field(default=(), metadata=in_json(omit=True))
 
+    def __post_init__(self) -> None:
+        if len(self.shape) != 4 or self.shape[0] != 1:
+            raise UsageError(f"a tensor of an entry is (1, C, H, W), not {self.shape}")
+        _check_shape(self.shape)
+        if self.dtype != "float32":
+            raise UsageError(f"what an entry takes and gives is float32, not {self.dtype!r}")
+        view_shape(self.shape, self.view)
+
 
 @dataclass(frozen=True)
 class FixedTensor:
@@ -41,6 +57,15 @@ class FixedTensor:
     shape: tuple[int, ...]
     dtype: str
     values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _check_shape(self.shape, least=0)
+        if self.dtype not in FIXED_DTYPES:
+            raise unknown_name("dtype", self.dtype, FIXED_DTYPES)
+        if len(self.values) != prod(self.shape):
+            raise UsageError(f"{len(self.values)} values are not of the shape {self.shape}")
+        if not all(map(isfinite, self.values)):
+            raise UsageError(f"the output {self.name!r} is constant and not finite, which a manifest cannot hold")
 
 
 @dataclass(frozen=True)
@@ -65,6 +90,12 @@ class LayerCode:
     out_shape: tuple[int, int, int]
     variant: str = "dense"
 
+    def __post_init__(self) -> None:
+        _check_shape(self.out_shape)
+        if self.macs < 0:
+            raise UsageError(f"{self.macs} multiply-adds are fewer than none")
+        parse_variant(self.variant)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -79,6 +110,17 @@ class Entry:
     layers: tuple[LayerCode, ...]
     fixed: tuple[FixedTensor, ...] = field(default=(), metadata=in_json(omit=True))
 
+    def __post_init__(self) -> None:
+        if self.name != entry_name(*self.size):
+            raise UsageError(f"the entry for {self.input.shape} is called {entry_name(*self.size)}, not {self.name!r}")
+        if not self.output_names or not self.layers:
+            raise UsageError(f"{self.name} has no {'layers' if self.output_names else 'outputs'}")
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Of all outputs, those that no kernel computes after the others."""
+        return tuple(output.name for output in (*self.outputs, *self.fixed))
+
     @property
     def size(self) -> tuple[int, int]:
         """Input (height, width)."""
@@ -88,6 +130,9 @@ class Entry:
 @dataclass(frozen=True)
 class Manifest:
     """What an artifact is and what it was made from.
+
+    A manifest that was read is whole and consistent (`codegen.artifact.reading`); one that is being made may lack what
+    only linking tells.
 
     Attributes:
         model: the network's name.
@@ -99,13 +144,14 @@ class Manifest:
             digest of those that the network brought, from outside the registry.
         parameters: names of the packed constants in `parameters_file`, in argument order; empty where they are inside.
         parameters_file: {"file", "sha256"} of the safetensors beside the artifact, or empty.
-        device, profile, host: what it was built for: its description, the profile's name, the host.
-        versions: of fleetpose, apache-tvm and apache-tvm-ffi.
+        device: what it was built for, as it described itself (devices.info.DeviceInfo); empty where it was built by a
+            profile alone.
+        profile, gpu, host: the profile's name and kind of device ("cpu", "mali", "adreno"), and the host.
+        versions: of DISTRIBUTIONS.
         textures: names of the constants inside that are images on the device, not buffers.
         dtype: element type of activations and weights on the device; inputs and outputs are float32 whatever it is.
         plan: {"file", "sha256", "zeros": "given" or "one-shot"} of the plan it was built by; empty without one.
-        elf: what the shared object is and needs (codegen.linking.elf.ElfReport); empty in manifests from before it was
-            checked.
+        elf: what the shared object is and needs (codegen.linking.elf.ElfReport).
         decoding: what the outputs do not say of how people are decoded from them.
         cuts: where the network ends before its torch module does, because what follows depends on the data.
     """
@@ -120,6 +166,7 @@ class Manifest:
     parameters_file: dict[str, str] = field(default_factory=dict)
     device: dict[str, Any] = field(default_factory=dict)
     profile: str = ""
+    gpu: str = ""
     host: str = "native"
     versions: dict[str, str] = field(default_factory=dict)
     elf: dict[str, Any] = field(default_factory=dict)
@@ -144,7 +191,7 @@ class Manifest:
         raise UsageError(f"built for input {known}, not {size[0]}x{size[1]}; rebuild with --size {size[0]}x{size[1]}")
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(encode(self), indent=1) + "\n")
+        path.write_text(json.dumps(encode(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def manifest_path(artifact: Path) -> Path:
@@ -157,27 +204,11 @@ def parameters_path(artifact: Path) -> Path:
     return artifact.with_suffix(".weights.safetensors")
 
 
-def read_manifest(artifact: Path) -> Manifest:
-    """The manifest of the artifact at `artifact`, checked against the files it speaks of.
-
-    Raises:
-        UsageError: a file is missing or damaged, or of another format.
-    """
-    path = manifest_path(artifact)
-    if not artifact.is_file():
-        raise UsageError(f"no artifact at {artifact}; make one with python -m codegen.build -o {artifact}")
-    hint = "it is written beside the artifact and moves with it; where it is lost or of another version, rebuild both"
-    manifest = decode(Manifest, read_json(path, "manifest", FORMAT, hint), str(path))
-    _check_digest(artifact, manifest.sha256)
-    if manifest.parameters_file:
-        _check_digest(artifact.parent / manifest.parameters_file["file"], manifest.parameters_file["sha256"])
-    return manifest
+def entry_name(height: int, width: int) -> str:
+    """The function of the artifact for inputs of a size."""
+    return f"run_{height}x{width}"
 
 
-def _check_digest(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise UsageError(f"{path} is missing; it belongs to the artifact and moves with it")
-    if (digest := sha256(path)) != expected:
-        raise UsageError(
-            f"{path} is not the file its manifest describes (sha256 {digest[:12]}..., not {expected[:12]}...)"
-        )
+def _check_shape(shape: tuple[int, ...], least: int = 1) -> None:
+    if any(side < least for side in shape) or prod(shape) > MOST_ELEMENTS:
+        raise UsageError(f"{shape} is the shape of no tensor")

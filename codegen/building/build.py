@@ -7,7 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from codegen.artifact.manifest import Manifest, manifest_path, parameters_path
+from codegen.artifact.manifest import DISTRIBUTIONS, Manifest, manifest_path, parameters_path
+from codegen.artifact.reading import parameters_of
+from codegen.artifact.seal import seal
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork
 from codegen.linking.elf import check_artifact
@@ -21,7 +23,8 @@ from fleetpose.files import atomic_output, check_writable, sha256
 from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 
-DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
+#: what a folder of sources has: TIR, OpenCL, and the manifest beside them
+DUMPED = ("module.py", "kernels.cl", "manifest.json")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class BuiltNetwork:
 
         Args:
             out: path of the shared object, *.so; nothing is written there unless all succeeds.
-            force: replace existing files.
+            force: replace existing files, and with an artifact the file that has its weights.
 
         Raises:
             UsageError: another name, or a file that exists or cannot be written.
@@ -54,6 +57,7 @@ class BuiltNetwork:
 
         parameters = self.compiled.lowered.parameters
         check_output(out, weights_file=bool(parameters), force=force)
+        replaced = parameters_of(out)
         with ExitStack() as outputs:  # nothing is renamed into place before everything is written
             shared = outputs.enter_context(atomic_output(out, force=True))
             described = outputs.enter_context(atomic_output(manifest_path(out), force=True))
@@ -64,16 +68,17 @@ class BuiltNetwork:
                 packed = outputs.enter_context(atomic_output(parameters_path(out), force=True))
                 save_file(parameters, packed)
                 beside = {"file": parameters_path(out).name, "sha256": sha256(packed)}
-            manifest = replace(self.manifest, sha256=sha256(shared), parameters_file=beside, elf=encode(report))
+            manifest = seal(shared, replace(self.manifest, parameters_file=beside, elf=encode(report)))
             manifest.write(described)
-        if not parameters:
-            parameters_path(out).unlink(missing_ok=True)  # of an artifact that was replaced
+        if replaced is not None and not parameters:
+            replaced.unlink(missing_ok=True)
         return manifest
 
     def dump(self, folder: Path) -> None:
-        """Write the TIR and the OpenCL source into a folder that exists."""
-        (folder / "module.py").write_text(self.compiled.lowered.module.script())
-        (folder / "kernels.cl").write_text(opencl_source(self.compiled.executable.mod))
+        """Write the TIR and the OpenCL source into a folder that exists; DUMPED names them and the manifest."""
+        tir, source, _ = DUMPED
+        (folder / tir).write_text(self.compiled.lowered.module.script())
+        (folder / source).write_text(opencl_source(self.compiled.executable.mod))
 
 
 def build(
@@ -112,6 +117,7 @@ def build(
         parameters=tuple(compiled.lowered.parameters),
         device=dict(target.device),
         profile=target.profile.name,
+        gpu=target.profile.gpu,
         host=target.host,
         versions={name: importlib.metadata.version(name) for name in DISTRIBUTIONS},
         textures=compiled.lowered.textures,
@@ -123,8 +129,14 @@ def build(
     return BuiltNetwork(compiled, manifest, target.linker)
 
 
-def check_output(out: Path, weights_file: bool = False, force: bool = False) -> None:
-    """Raise UsageError unless an artifact can be written to `out` and beside it."""
+def output_files(out: Path, weights_file: bool = False) -> dict[str, Path]:
+    """The files of an artifact at `out`, by what they are. Raises UsageError for a name that is none of an artifact."""
     if out.suffix != ".so":
         raise UsageError(f"the artifact must be named *.so, not {out.name}")
-    check_writable(out, manifest_path(out), *([parameters_path(out)] if weights_file else []), force=force)
+    weights = {"its weights": parameters_path(out)} if weights_file else {}
+    return {"-o": out, "its manifest": manifest_path(out), **weights}
+
+
+def check_output(out: Path, weights_file: bool = False, force: bool = False) -> None:
+    """Raise UsageError unless an artifact can be written to `out` and beside it."""
+    check_writable(*output_files(out, weights_file).values(), force=force)

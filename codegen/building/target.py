@@ -19,7 +19,7 @@ class BuildTarget:
     Attributes:
         profile: the device's facts, which shape the kernels.
         device: the device's own description, {} when built from a profile alone.
-        host: the processor that will load it, a key of codegen.lowering.hosts.HOSTS.
+        host: the processor that will load it, a key of codegen.linking.hosts.HOSTS.
         linker: "lld" or "cc".
         dtype: element type of activations and weights on the device, "float32" or "float16".
     """

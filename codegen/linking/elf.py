@@ -57,17 +57,22 @@ class ElfReport:
         return f"{self.machine} shared object, {self.page // 1024} KiB pages, needs {libraries} and {symbols}"
 
 
+def native_machine() -> str:
+    """The processor of this machine, as `ElfReport.machine` has it."""
+    return _NATIVE.get(platform.machine().lower(), platform.machine())
+
+
 def check_artifact(path: Path, host: str = "native") -> ElfReport:
     """Read the shared object at `path` and check that `host` can load it.
 
     Args:
-        host: a key of codegen.lowering.hosts.HOSTS.
+        host: a key of codegen.linking.hosts.HOSTS.
 
     Raises:
         ElfError: no shared object, damaged, for another processor, pages too small, a library or symbol that nobody
             will provide, or no device code inside. The text names all that is wrong.
     """
-    machine = _NATIVE.get(platform.machine().lower(), platform.machine()) if host == "native" else "AArch64"
+    machine = native_machine() if host == "native" else "AArch64"
     report, defined = _read(path)
     wrong = []
     if report.machine != machine:
@@ -97,7 +102,7 @@ def _read(path: Path) -> tuple[ElfReport, set[str]]:
     except ElfError as error:
         raise ElfError(f"{path} {error}") from error
     except Exception as error:  # the reader's own errors and any other: it trusts offsets and sizes in the file
-        raise ElfError(f"{path} is not an ELF file, or damaged ({_plain(str(error))})") from error
+        raise ElfError(f"{path} is not an ELF file, or damaged ({plain(str(error))})") from error
 
 
 def _report(elf: ELFFile, size: int) -> tuple[ElfReport, set[str]]:
@@ -126,9 +131,9 @@ def _strong(symbol: Any) -> bool:
 
 
 def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(map(_plain, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(map(plain, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _plain(text: str, most: int = 80) -> str:
+def plain(text: str, most: int = 80) -> str:
     """Text out of a file, or about it, on one short line: in a damaged one a name may be any bytes."""
     return ascii(text)[1:-1][:most]

@@ -17,6 +17,7 @@ from typing import Any
 
 import tvm
 
+from codegen.linking.stamp import ROOM
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 
 LINKERS = ("lld", "cc")
@@ -36,7 +37,7 @@ def link_command(objects: Sequence[str], output: str, host: str = "native", link
     """The command that links `objects` into the shared object `output`.
 
     Args:
-        host: a key of codegen.lowering.hosts.HOSTS.
+        host: a key of codegen.linking.hosts.HOSTS.
         linker: "lld" (any host) or "cc" (this machine only).
 
     Raises:
@@ -51,7 +52,7 @@ def link_command(objects: Sequence[str], output: str, host: str = "native", link
         compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
         if compiler is None:
             raise LinkError("no C compiler found (cc, gcc, clang); use --linker lld, which needs none")
-        return [compiler, "-shared", "-o", output, *objects]
+        return [compiler, "-shared", f"-Wl,{ROOM}", "-o", output, *objects]
     machine = platform.machine().lower() if host == "native" else "aarch64"
     if machine not in _MACHINES:
         raise LinkError(f"lld is not set up for this machine ({machine}); use --linker cc")
@@ -65,6 +66,7 @@ def link_command(objects: Sequence[str], output: str, host: str = "native", link
         "-m",
         _MACHINES[machine],
         *page,
+        ROOM,
         "-o",
         output,
         *objects,

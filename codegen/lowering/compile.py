@@ -31,7 +31,7 @@ class CompiledNetwork:
 
     Attributes:
         lowered: the network's kernels and entries; `executable`: what TVM made of them.
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
     """
 
     lowered: NetworkModule
@@ -100,7 +100,7 @@ def compile_network(
 
     Args:
         graphs, profile, options, output_names: as for `codegen.lowering.network.lower_network`.
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
         report: told each layer that is scheduled, and when TVM starts to compile.
 
     Raises what `lower_network` and TVM raise.

@@ -1,18 +1,12 @@
-"""Hosts: the processors that load artifacts and launch their kernels. Imports no TVM."""
+"""Which host an artifact is for: the processor that loads it and launches its kernels. Imports no TVM."""
 
 from __future__ import annotations
 
 import argparse
 
+from codegen.linking.hosts import HOSTS
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
-
-#: LLVM triples of the hosts an artifact can be linked for; None is this machine
-HOSTS: dict[str, str | None] = {
-    "native": None,
-    "linux-arm64": "aarch64-linux-gnu",
-    "android-arm64": "aarch64-linux-android",
-}
 
 
 def host_for(profile: Profile, on_this_machine: bool, wanted: str | None = None) -> str:

@@ -14,7 +14,7 @@ import tvm
 from tvm import relax
 from tvm.relax import VDevice
 
-from codegen.artifact.manifest import Entry, LayerCode, TensorSpec
+from codegen.artifact.manifest import Entry, LayerCode, TensorSpec, entry_name
 from codegen.layout.assign import Layout, assign_layout
 from codegen.lowering.scheduling import LayerScheduler, Options
 from codegen.lowering.sharing import SharedCode
@@ -49,7 +49,8 @@ class NetworkModule:
 
 
 def function_name(shape: Shape) -> str:
-    return f"run_{shape[1]}x{shape[2]}"
+    """The Relax function of a network with inputs (C, H, W)."""
+    return entry_name(shape[1], shape[2])
 
 
 def lower_network(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tvm
 
-from codegen.lowering.hosts import HOSTS
+from codegen.linking.hosts import HOSTS
 from devices.profile import Profile
 from fleetpose.errors import unknown_name
 

@@ -48,7 +48,7 @@ class Search:
         session: where programs are measured; reconnected after one that broke it.
         layer: a dense "conv"; its epilogue is left out.
         weights, x: the layer's parameters, and an input (C, H, W).
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
         expired: whether no more programs are to be measured.
 
     Attributes:

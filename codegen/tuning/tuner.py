@@ -79,7 +79,7 @@ def tune(
         session: an open device session.
         tasks: see `codegen.tuning.tasks.tasks_of`.
         out: the tuned data, read and written.
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS.
+        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
         report: told what is being tried, the steps done and all steps.
 
     Raises:

@@ -11,8 +11,8 @@ import numpy as np
 
 from codegen.artifact.breakdown import break_down
 from codegen.artifact.loaded import Artifact, keeps_kernel_log
-from codegen.artifact.manifest import read_manifest
 from codegen.artifact.pose import check_pose, find_people, prepare
+from codegen.artifact.reading import read_manifest
 from codegen.verify import verify
 from devices.timers import TimedCall
 from devices.timing.interleaved import Interleaved, measure_reloaded

@@ -40,7 +40,7 @@ def prune_weights(job: Job, report: Report) -> str:
         report=report,
     )  # fmt: skip
     save_weights(network, job.path(PRUNED), force=True)
-    files.remove()
+    files.remove()  # the folder is its own: what a pruning for another goal left there goes, too
     graph = job.graph
     left = graph.params - plan.removed_weights(graph.layers)
     how = "reconstructed on photographs" if request.data else "the smallest weights removed"

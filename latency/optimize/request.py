@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codegen.lowering.hosts import HOSTS
+from codegen.linking.hosts import HOSTS
 from codegen.lowering.sizes import check_sizes
 from fleetpose.cli import image_size
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.options import option
+from fleetpose.outputs import lies_in
 from latency.optimize.frontier.speedups import check_speedups, parse_speedup
 from latency.planning.choosing import ANY_GAIN, Goal
 from latency.planning.losses import read_losses
@@ -49,7 +50,7 @@ class Request:
         sparsities: that layers may have; (): a set for each.
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
         train: after reconstruction, by what the budget has for it.
-        host: the processor that serves the device, a key of codegen.lowering.hosts.HOSTS; None: `host_for` the device.
+        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS; None: `host_for` the device.
         budget_minutes: cut by SHARES; None: until all is measured, no training.
     """
 
@@ -163,6 +164,7 @@ class Request:
         check_sizes(self.spec, [self.input_size])
         self._check_numbers()
         self._check_files()
+        self._check_folder()
         if self.plan is not None:
             Plan.load(self.plan, self.model)
             if self.goal != ANY_GAIN or self.sensitivity is not None:
@@ -191,6 +193,16 @@ class Request:
         for name, least in (("around", 0), ("rounds", 1), ("photographs", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name} is at least {least}, not {getattr(self, name)}")
+
+    def _check_folder(self) -> None:
+        """Nothing that is read lies where everything is written, nor the other way round."""
+        for flag, path in (("--weights", self.weights), ("--image", self.image), ("--network-plan", self.plan),
+                           ("--sensitivity", self.sensitivity_file)):  # fmt: skip
+            if path is not None and lies_in(path, self.folder):
+                raise UsageError(f"{flag} {path} lies in -o {self.folder}, whose files are replaced; copy it elsewhere")
+        for flag, folder in (*(("--data", folder) for folder in self.data), ("--val", self.val)):
+            if folder is not None and lies_in(self.folder, folder):
+                raise UsageError(f"-o {self.folder} lies in {flag} {folder}, which is read; give another folder")
 
     def _check_files(self) -> None:
         for name in ("weights", "image", "sensitivity", "plan"):

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
+
+from fleetpose.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,21 @@ def apply_view(array: np.ndarray, view: View) -> np.ndarray:
     for step in view:
         array = array.reshape(step.values) if step.kind == "reshape" else array.transpose(step.values)
     return array
+
+
+def view_shape(shape: tuple[int, ...], view: View) -> tuple[int, ...]:
+    """The shape that `apply_view` gives an array of `shape`. Raises UsageError for steps that do not fit."""
+    for step in view:
+        reshapes = step.kind == "reshape"
+        fits = (
+            all(side >= 0 for side in step.values) and prod(step.values) == prod(shape)
+            if reshapes
+            else sorted(step.values) == list(range(len(shape)))
+        )
+        if not fits:
+            raise UsageError(f"a view cannot {step.kind} {shape} to {step.values}")
+        shape = step.values if reshapes else tuple(shape[axis] for axis in step.values)
+    return shape
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ from typing import Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable
 from fleetpose.options import add_flags, from_arguments
+from fleetpose.outputs import check_outputs, check_weights_name
 from fleetpose.progress import status
 from fleetpose.terminal import tint
 from fleetpose.trust import add_trust_flag
@@ -42,8 +42,9 @@ from models.prune.settings import (
     Strength,
     recovery_settings,
 )
-from models.resolve import MODEL_HELP, WEIGHTS_HELP, check_weights_known
+from models.resolve import MODEL_HELP, WEIGHTS_HELP, check_weights_known, model_files
 from models.train.data.photographs import Photographs, read_photographs
+from models.train.running.log import may_go_on
 from models.train.settings import TrainSettings, check_teacher
 from models.zoo.spec import ModelSpec
 
@@ -109,16 +110,29 @@ def _check(arguments: argparse.Namespace) -> tuple[Plan, Photographs | None, Pru
         raise UsageError("a --teacher needs a training; give --minutes, --steps or --epochs")
     if arguments.agreement < 0:
         raise UsageError(f"--agreement must be 0 or more, got {arguments.agreement}")
-    check_writable(arguments.out, force=arguments.force)
+    # the steps of --epochs are known once the photographs are
+    settings = _settings(arguments, arguments.steps if arguments.epochs is None else 1)
+    _check_files(arguments, settings)
     check_weights_known(arguments.model, arguments.weights)
     plan = Plan.load(arguments.plan, arguments.model)
     if trains and not arguments.data:
         raise UsageError("a training needs photographs; give --data")
     data = read_photographs(arguments.data, arguments.annotations, unlabelled=True) if trains else None
-    steps = arguments.steps
     if arguments.epochs is not None and data is not None:
-        steps = math.ceil(arguments.epochs * len(data.items) / arguments.batch)
-    return plan, data, _settings(arguments, steps)
+        settings = _settings(arguments, math.ceil(arguments.epochs * len(data.items) / arguments.batch))
+    return plan, data, settings
+
+
+def _check_files(arguments: argparse.Namespace, settings: PruneSettings) -> None:
+    """Raise UsageError for outputs that cannot be written, or would replace what is read or exists."""
+    check_weights_name(arguments.out)
+    files, outputs = PruneFiles.beside(arguments.out), {"-o": arguments.out}
+    kept = files.kept_by(settings, bool(arguments.data))
+    if settings.training is not None:
+        (kept if may_go_on(files.log, files.checkpoint) else outputs)["the log"] = files.log
+    inputs = {"--model": model_files(arguments.model), "--weights": arguments.weights, "--plan": arguments.plan,
+              "--annotations": arguments.annotations, "--teacher-weights": arguments.teacher_weights}  # fmt: skip
+    check_outputs(outputs, inputs, force=arguments.force, kept=kept)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -156,7 +170,7 @@ def main(arguments: argparse.Namespace) -> int:
             report=progress,
         )
     save_weights(network, arguments.out, force=arguments.force)
-    files.remove()
+    files.remove(settings, bool(photographs))
     seen = len(photographs) if settings.recovery is not None else arguments.photographs
     agreement = _measure_agreement(arguments, spec, None if data is not None else seen)
     _print_result(arguments, graph, plan, agreement)

@@ -108,7 +108,11 @@ def load_or_make_start(network: nn.Module, path: Path, identity: Sequence[str], 
     """Run `make`, which changes `network`, unless its result is at `path` already, so that training can be resumed.
 
     Args:
-        path: safetensors, written here and read again where it says the same `identity`.
+        path: safetensors, written here and read again where it says the same `identity`; that of another pruning is
+            replaced, since it can be made again.
+
+    Raises:
+        UsageError: the file is none that was written here.
     """
     from safetensors.torch import save_file
 
@@ -131,9 +135,11 @@ def _load_start(network: nn.Module, path: Path, text: str) -> bool:
     try:
         check_safetensors(path)
         with safe_open(path, "pt") as stored:
-            if (stored.metadata() or {}).get("identity") != text:
+            if (theirs := (stored.metadata() or {}).get("identity")) is None:
+                raise ValueError("it does not say what pruning it is of")
+            if theirs != text:
                 return False
             network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{path} is not what this pruning began with ({first_line(error)}); remove it") from error
+        raise UsageError(f"{path} is not what this pruning began with ({first_line(error)}); move it away") from error
     return True

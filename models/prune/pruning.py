@@ -130,7 +130,7 @@ def _recovery(
 ) -> Callable[[Callable[[], Graph]], Graph] | None:
     """What wins accuracy back after reconstruction; None where nothing is asked to, or without photographs."""
     recovery = settings.recovery
-    if recovery is None or not recovery.anything or not subject.photographs:
+    if recovery is None or not settings.recovers(bool(subject.photographs)):
         return None
     reconstructed = {"reconstruction": settings.reconstruction, "reconstruction seed": settings.seed}
     checkpoint = files.recovery if files is not None else None

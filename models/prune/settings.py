@@ -9,6 +9,7 @@ from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.options import option
+from models.train.running.paths import checkpoint_path, log_path
 from models.train.settings import TrainSettings
 
 #: what a training may do besides learning; "oneshot" prunes before it and holds the masks
@@ -107,6 +108,10 @@ class PruneSettings:
     reconstruction: str = option("full", EFFORT, choices=RECONSTRUCTIONS)
     recovery: RecoverySettings | None = None
 
+    def recovers(self, photographs: bool) -> bool:
+        """Whether kept weights are moved after reconstruction, where there are photographs to do so or not."""
+        return self.method == "oneshot" and photographs and self.recovery is not None and self.recovery.anything
+
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise unknown_name("pruning method", self.method, METHODS)
@@ -133,15 +138,35 @@ class PruneFiles:
     @classmethod
     def beside(cls, out: Path) -> PruneFiles:
         """Files beside the weights that are to be written in the end."""
-        return cls(*(out.with_suffix(suffix) for suffix in (".start", ".checkpoint", ".csv", ".recovery")))
+        return cls(out.with_suffix(".start"), checkpoint_path(out), log_path(out), out.with_suffix(".recovery"))
 
-    def remove(self) -> None:
-        """Remove what a finished pruning needs no more."""
+    def kept_by(self, settings: PruneSettings, photographs: bool) -> dict[str, Path]:
+        """The files, in words, that a pruning keeps its state in; others of these names are not its own.
+
+        Args:
+            photographs: whether there are some to win accuracy back on.
+        """
+        kept = {}
+        if settings.training is not None:
+            kept["the checkpoint"] = self.checkpoint
+            if settings.method == "oneshot":
+                kept["the pruned start"] = self.start
+        if settings.recovers(photographs):
+            kept["the state of the recovery"] = self.recovery
+        return kept
+
+    def remove(self, settings: PruneSettings | None = None, photographs: bool = False) -> None:
+        """Remove what a finished pruning kept.
+
+        Args:
+            settings, photographs: as for `kept_by`; without settings all that bears these names goes, as in a folder
+                of the caller's own.
+        """
         from models.train.running.checkpoint import remove_checkpoint
 
-        remove_checkpoint(self.checkpoint)
-        remove_checkpoint(self.recovery)
-        self.start.unlink(missing_ok=True)
+        own = (self.checkpoint, self.start, self.recovery)
+        for path in own if settings is None else self.kept_by(settings, photographs).values():
+            remove_checkpoint(path)
 
 
 def recovery_settings(minutes: float, seed: int = 0) -> RecoverySettings | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
-from fleetpose.files import check_writable
+from fleetpose.outputs import check_outputs, check_weights_name
 from fleetpose.trust import add_trust_flag
 from models.graph.network import Graph
 from models.replace.advice import advise, compare, plan_of
@@ -16,7 +16,7 @@ from models.replace.apply import replace_operators
 from models.replace.files import description, save_replaced
 from models.replace.report import print_report, to_json
 from models.replace.values import ACTIVATIONS, KINDS
-from models.resolve import MODEL_HELP, create_model, model_spec
+from models.resolve import MODEL_HELP, create_model, model_files, model_spec
 
 
 def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
@@ -42,8 +42,8 @@ def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | None = None) -> None:
-    """The command: advise, replace, compare, print, write. `latency_of` as for `advise`."""
+def check(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for flags that do not go together, and outputs that would replace what is read or exists."""
     for kind in arguments.only:
         if kind not in KINDS:
             raise unknown_name("kind of replacement", kind, KINDS)
@@ -51,10 +51,19 @@ def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | N
         raise UsageError("nothing to do with the replaced network; give -o FILE.safetensors, or --dry-run")
     if arguments.out and arguments.dry_run:
         raise UsageError("--dry-run writes nothing; leave out one of -o and --dry-run")
-    if arguments.out:
-        check_writable(arguments.out, description(arguments.out), force=arguments.force)
     if arguments.model.endswith(".pt2"):
         raise UsageError("an exported program has no modules to replace; give its module as package.module:factory")
+    if arguments.out:
+        check_weights_name(arguments.out)
+        outputs = {"-o": arguments.out, "its description": description(arguments.out)}
+        inputs = {"--model": model_files(arguments.model), "--weights": arguments.weights,
+                  "--profile": getattr(arguments, "profile", None)}  # fmt: skip
+        check_outputs(outputs, inputs, force=arguments.force)
+
+
+def main(arguments: argparse.Namespace, latency_of: Callable[[Graph], float] | None = None) -> None:
+    """The command: advise, replace, compare, print, write. `latency_of` as for `advise`."""
+    check(arguments)
     spec = model_spec(arguments.model)
     shape = spec.input_shape(arguments.size)
     network = create_model(arguments.model, arguments.weights, arguments.seed)

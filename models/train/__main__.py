@@ -15,18 +15,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable
 from fleetpose.options import add_flags, from_arguments
+from fleetpose.outputs import check_outputs, check_weights_name
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
-from models.resolve import MODEL_HELP
+from models.resolve import MODEL_HELP, model_files
 from models.train.data.photographs import read_photographs
-from models.train.running.log import CsvLog
+from models.train.running.log import CsvLog, may_go_on
+from models.train.running.paths import checkpoint_path, log_path
 from models.train.settings import Augmentation, TrainSettings, check_teacher
 
 if TYPE_CHECKING:
@@ -87,21 +87,32 @@ def _halve(network: nn.Module) -> nn.Module:
 
 
 def _print_result(arguments: argparse.Namespace) -> None:
-    log = Path(arguments.out).with_suffix(".csv")
+    log = log_path(arguments.out)
     if arguments.json:
         cli.print_json({"model": arguments.model, "weights": arguments.out, "log": str(log)})
     else:
         print(f"written: {arguments.out}; its course: {log}")
 
 
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for outputs that cannot be written, or would replace what is read or exists."""
+    log, checkpoint = log_path(arguments.out), checkpoint_path(arguments.out)
+    check_weights_name(arguments.out)
+    outputs, kept = {"-o": arguments.out}, {"the checkpoint": checkpoint}
+    (kept if may_go_on(log, checkpoint) else outputs)["the log"] = log
+    inputs = {"--model": model_files(arguments.model), "--weights": arguments.weights,
+              "--teacher-weights": arguments.teacher_weights, "--annotations": arguments.annotations}  # fmt: skip
+    check_outputs(outputs, inputs, force=arguments.force, kept=kept)
+
+
 def main(arguments: argparse.Namespace) -> int:
-    check_writable(arguments.out, force=arguments.force)
+    _check_files(arguments)
     data = read_photographs(arguments.data, arguments.annotations, unlabelled=bool(arguments.teacher))
     settings = _settings(arguments, len(data.items))
     from models.resolve import create_model, model_spec
     from models.train.initial import calm
     from models.train.loop import train
-    from models.train.running.checkpoint import checkpoint_path, remove_checkpoint
+    from models.train.running.checkpoint import remove_checkpoint
     from models.train.running.processes import is_first
     from models.zoo.weights import save_weights
 
@@ -110,7 +121,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not arguments.weights:
         calm(network)
     teacher, checkpoint = _teacher(arguments), checkpoint_path(arguments.out)
-    with _reporting(CsvLog(Path(arguments.out).with_suffix(".csv"))) as report:
+    with _reporting(CsvLog(log_path(arguments.out))) as report:
         train(
             network,
             spec,

@@ -18,6 +18,7 @@ from torch import nn
 
 from fleetpose.errors import UsageError, first_line, quoted
 from fleetpose.files import atomic_output
+from fleetpose.outputs import CHECKPOINTS, check_weights_name
 from models.zoo.stored.checkpoint import read_checkpoint
 from models.zoo.stored.safetensors_header import check_safetensors
 
@@ -40,7 +41,6 @@ _WRAPPINGS = (
 )
 #: bytes that a tensor may have beyond those that are stored of it
 _MOST_EXPANDED = 1 << 28
-_CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 
 
 class WeightMismatch(UsageError):
@@ -88,8 +88,9 @@ def save_weights(module: nn.Module, path: Path | str, *, force: bool = False) ->
     """Write the module's parameters and buffers to a safetensors file, atomically, under its own names.
 
     Raises:
-        UsageError: `path` exists and `force` is false, or cannot be written.
+        UsageError: `path` exists and `force` is false, has the name of another kind of file, or cannot be written.
     """
+    check_weights_name(path)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in _weights_of(module).items()}
     with atomic_output(path, force=force) as temporary:
         save_file(tensors, temporary)
@@ -110,7 +111,7 @@ def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:
     if not path.is_file():
         reason = "it is a directory" if path.is_dir() else "no such file"
         raise UsageError(f"cannot read weights {path}: {reason}")
-    is_checkpoint = path.suffix.lower() in _CHECKPOINT_SUFFIXES
+    is_checkpoint = path.suffix.lower() in CHECKPOINTS
     tensors = _read_checkpoint(path) if is_checkpoint else _read_safetensors(path)
     if not tensors:
         raise UsageError(f"{path} holds no tensors")
@@ -139,7 +140,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         check_safetensors(path)
         return load_file(path)
     except (SafetensorError, OSError, ValueError, RuntimeError, AttributeError, KeyError) as error:
-        known = ", ".join(("*.safetensors", *(f"*{suffix}" for suffix in _CHECKPOINT_SUFFIXES)))
+        known = ", ".join(("*.safetensors", *(f"*{suffix}" for suffix in CHECKPOINTS)))
         raise UsageError(f"{path} is not a safetensors file ({first_line(error, 200)}); weights are {known}") from error
 
 

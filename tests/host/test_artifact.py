@@ -13,7 +13,8 @@ from torch import nn
 from codegen import build as build_command
 from codegen.artifact.breakdown import break_down
 from codegen.artifact.loaded import Artifact
-from codegen.artifact.manifest import manifest_path, parameters_path, read_manifest
+from codegen.artifact.manifest import manifest_path, parameters_path
+from codegen.artifact.reading import read_manifest
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
@@ -211,7 +212,7 @@ def test_artifact_refuses_damaged_files(host, small, tmp_path):
         read_manifest(copy)
     fields = json.loads(manifest_path(small).read_text())
     manifest_path(copy).write_text(json.dumps({**fields, "format": 99}))
-    with pytest.raises(UsageError, match=r"format is 99, not 2; .*rebuild"):
+    with pytest.raises(UsageError, match=r"format is 99, not 3; .*rebuild"):
         read_manifest(copy)
     manifest_path(copy).write_text(json.dumps(fields))
     assert read_manifest(copy).model == register_small()

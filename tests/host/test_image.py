@@ -1,15 +1,18 @@
 """Convolution with its weights in an image2d, on this machine's OpenCL, against float64; in a whole network too."""
 
 import dataclasses
+import importlib.metadata
 
 import numpy as np
 import pytest
 import tvm
 
 from codegen.artifact.loaded import Artifact
-from codegen.artifact.manifest import Manifest, manifest_path
+from codegen.artifact.manifest import DISTRIBUTIONS, Manifest, manifest_path
+from codegen.artifact.seal import seal
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights
+from codegen.linking.elf import check_artifact
 from codegen.linking.link import export_shared
 from codegen.lowering.layer import standalone_planes
 from codegen.lowering.network import Options, lower_network
@@ -18,7 +21,7 @@ from codegen.schedules import candidates
 from codegen.schedules.image import IMAGE, TEXEL, image_shape, pack
 from codegen.schedules.products import FilterBlocks
 from devices.profile import load_profile
-from fleetpose.files import sha256
+from fleetpose.codec import encode
 from models.graph.reference import run_graph
 from tests import sweep
 from tests.host.kernel_cases import CONVOLUTIONS, window
@@ -86,7 +89,12 @@ def test_image_kernels_work_in_a_network(host, tmp_path):
     lowered = lower_network([graph], ADRENOS[0], Options(choose=image_where_it_answers))
     assert [code.schedule for code in lowered.entries[0].layers].count("image") == len(lowered.textures) == 4
     export_shared(tvm.compile(lowered.module, make_target(ADRENOS[0])), path)
-    Manifest("small", sha256(path), tuple(lowered.entries), textures=lowered.textures).write(manifest_path(path))
+    versions = {name: importlib.metadata.version(name) for name in DISTRIBUTIONS}
+    manifest = Manifest(
+        "small", "", tuple(lowered.entries), weights={"seed": 0}, profile=ADRENOS[0].name, gpu="cpu",
+        versions=versions, elf=encode(check_artifact(path)), textures=lowered.textures,
+    )  # fmt: skip
+    seal(path, manifest).write(manifest_path(path))
     artifact = Artifact(path, host)
     for seed in (0, 1):
         tensor = np.random.default_rng(seed).standard_normal(graph.input_shape, np.float32)

@@ -34,7 +34,7 @@ ROOMS = {
         "commands errors interrupt json_fields native options outlook terminal",
         "codec progress trust",
         "cli files hiding",
-        "api",
+        "api outputs",
     ],
     "devices": [
         "conditions profile runtime timers",
@@ -55,7 +55,8 @@ ROOMS = {
         "allocate sensitivity",
     ],
     "codegen": [
-        "artifact layout linking",
+        "layout linking",
+        "artifact",
         "kernels run verify",
         "schedules",
         "lowering",

@@ -10,7 +10,7 @@ import pytest
 import tvm_ffi
 
 from codegen import build as command
-from codegen.artifact.manifest import Manifest, read_manifest
+from codegen.artifact.reading import read_manifest
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
@@ -129,7 +129,3 @@ def test_an_artifact_that_fails_the_check_is_not_left_behind(monkeypatch, tmp_pa
     with pytest.raises(ElfError, match="TVM's runtime does not provide TVMFFIErrorSetRaisedFromCStrParts"):
         built.write(tmp_path / "pose.so")
     assert not list(tmp_path.iterdir())
-
-
-def test_manifests_from_before_the_check_still_read():
-    assert Manifest("lwop", "", ()).elf == {}

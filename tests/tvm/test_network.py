@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from codegen.artifact.manifest import read_manifest
+from codegen.artifact.reading import read_manifest
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network

@@ -37,6 +37,8 @@ class ResponseJournal:
         complete = content[: content.rfind(b"\n") + 1]
         if complete:
             self._read(complete, json.loads(json.dumps(identity)))
+        elif content and not json.dumps(dict(identity)).encode().startswith(content):
+            raise UsageError(f"{path} is no journal that can be read; --restart begins anew")
         try:
             self._file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  closed by __exit__
         except OSError as error:

@@ -15,11 +15,6 @@ from models.zoo.stored.checkpoint import read_checkpoint
 FORMAT = "fleetpose.training/1"
 
 
-def checkpoint_path(out: Path | str) -> Path:
-    """Where the state of a training that will write `out` is kept."""
-    return Path(out).with_suffix(".checkpoint")
-
-
 def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Write a checkpoint in the last one's place: all of it or nothing. Raises UsageError where that cannot be."""
     part = _part(path)  # always the same: what a killed training leaves is written over, not left behind

@@ -33,6 +33,22 @@ class TrainStep:
 Report = Callable[[TrainStep], None]
 
 
+def may_go_on(path: Path, checkpoint: Path) -> bool:
+    """Whether a file is the log of a training that has not ended, so that the same command goes on in it.
+
+    Args:
+        checkpoint: the training's; where it is there, the training has not ended whatever the log says.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            columns, rows = tuple(reader.fieldnames or ()), list(reader)
+        ended = bool(rows) and float(rows[-1]["progress"] or 0) >= 1
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
+        return False
+    return columns == COLUMNS and (checkpoint.exists() or not ended)
+
+
 class CsvLog:
     """Appends means over `every` steps to a file.
 
