@@ -119,7 +119,7 @@ class Entry:
     @property
     def output_names(self) -> tuple[str, ...]:
         """Of all outputs, those that no kernel computes after the others."""
-        return tuple(output.name for output in (*self.outputs, *self.fixed))
+        return (*(output.name for output in self.outputs), *(output.name for output in self.fixed))
 
     @property
     def size(self) -> tuple[int, int]:

@@ -145,6 +145,11 @@ def _check_versions(manifest: Manifest) -> None:
         )
 
 
+def _check_optional(kind: type, values: Mapping[str, Any]) -> None:
+    if values:
+        decode(kind, values)
+
+
 def _check_named(text: str) -> None:
     if not text.strip():
         raise UsageError("it is empty")
@@ -160,11 +165,11 @@ _CHECKS: dict[str, Callable[[Manifest], object]] = {
     "model": lambda manifest: _check_named(manifest.model),
     "sha256": lambda manifest: _check_sha256(manifest.sha256),
     "entries": _check_entries,
-    "preprocessing": lambda manifest: manifest.preprocessing and decode(Preprocessing, manifest.preprocessing),
+    "preprocessing": lambda manifest: _check_optional(Preprocessing, manifest.preprocessing),
     "stride": _check_stride,
     "weights": _check_weights,
     "parameters": _check_parameters,
-    "device": lambda manifest: manifest.device and decode(DeviceInfo, manifest.device),
+    "device": lambda manifest: _check_optional(DeviceInfo, manifest.device),
     "profile": lambda manifest: _check_named(manifest.profile),
     "gpu": lambda manifest: _check_known("kind of device", manifest.gpu, GPUS),
     "host": lambda manifest: _check_known("host", manifest.host, HOSTS),
