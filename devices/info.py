@@ -57,14 +57,14 @@ def kind_of(info: DeviceInfo) -> str:
     return next((gpu for gpu in ("mali", "adreno") if gpu in words), "")
 
 
-def same_chip(one: DeviceInfo, other: DeviceInfo) -> bool:
+def same_chip(info: DeviceInfo, other: DeviceInfo) -> bool:
     """Whether two descriptions are of the same model of chip, whatever OpenCL and driver it is reached through.
 
     Adreno has its number in OpenCL's version alone, Mali names a revision with some drivers, and for a CPU one runtime
     puts words of its own before the processor's name ("pthread-" in PoCL).
     """
-    first, second = _chip(one), _chip(other)
-    if "cpu" in (one.kind, other.kind) or not (one.kind and other.kind):
+    first, second = _chip(info), _chip(other)
+    if "cpu" in (info.kind, other.kind) or not (info.kind and other.kind):
         return first.endswith(second) or second.endswith(first)
     return first == second
 

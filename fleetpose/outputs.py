@@ -54,14 +54,14 @@ def check_weights_name(path: Path | str) -> None:
         )
 
 
-def same_file(one: Path, other: Path) -> bool:
+def same_file(path: Path, other: Path) -> bool:
     """Whether two paths lead to one file, or would if it were there."""
     try:
-        if one.samefile(other):
+        if path.samefile(other):
             return True
     except OSError:  # one is not there, so that names alone tell
         pass
-    return os.path.realpath(one) == os.path.realpath(other)
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def lies_in(path: Path, folder: Path) -> bool:
