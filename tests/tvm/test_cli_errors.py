@@ -42,7 +42,7 @@ def test_build_refuses(capsys, out, tmp_path):
         (["--model", "lwop", "--profile", "host", "--size", "64x64", "--size", "64x64"], "the same input size"),
         (["--model", "lwop", "--profile", "host", "--size", "370x368"], "wants multiples of 8, such as 376x368"),
         (["--model", "lwop", "--profile", "host", "--weights", wrong], "model.0.conv.weight"),
-        (["--model", "lwop", "--profile", "host", "--dump", bad], "cannot make folder"),
+        (["--model", "lwop", "--profile", "host", "--dump", bad], "not a folder"),
         (["--model", "lwop", "--device", "nul"], "unknown device 'nul'; did you mean 'null'?"),
     ]
     for argv, text in cases:

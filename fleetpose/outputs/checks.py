@@ -1,4 +1,4 @@
-"""What a command writes, looked at before its work: nothing it reads is among it, and nothing that exists is lost.
+"""Outputs against inputs: nothing that a command reads is among what it writes, and nothing that exists is lost.
 
 A command names all its outputs, side files included, and all files that it reads. An output that is also an input is
 refused with --force, too: replacing it would lose the very thing that the output is made from.
