@@ -20,7 +20,7 @@ from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
-from models.pose.drawing.draw import draw_people, write_picture
+from models.pose.drawing.draw import check_picture, draw_people, write_picture
 from models.preprocess import read_image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -54,6 +54,8 @@ def main(arguments: argparse.Namespace) -> int:
         return _follow(arguments)
     _check_image_flags(arguments)
     image = read_image(arguments.image)
+    if arguments.out:
+        check_picture(arguments.out, image.shape[:2])
     with open_device(arguments.device) as session:
         artifact = Artifact(arguments.artifact, session, arguments.force_device)
         if not arguments.no_people:  # times are to be had of any network

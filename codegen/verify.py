@@ -25,6 +25,7 @@ from fleetpose.progress import Report, no_report, status
 from fleetpose.trust import add_trust_flag
 from models.accuracy.oks import evaluate_keypoints
 from models.accuracy.protocol import evaluate_network
+from models.annotations.reading import ANNOTATIONS
 from models.pose.person import Person
 from models.resolve import check_named_by_file, create_model, model_spec
 
@@ -137,7 +138,7 @@ def verify_photographs(
     check_pose(artifact.manifest)
     comparison = Comparison()
     expected: list[list[Person]] = []
-    annotations, images = data / "person_keypoints.json", data / "images"
+    annotations, images = data / ANNOTATIONS, data / "images"
 
     def ours(image: np.ndarray) -> list[Person]:
         tensor, placement = prepare(artifact.manifest, image)

@@ -13,14 +13,19 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from contextvars import ContextVar
+from typing import Any, NoReturn, TextIO
 
 from fleetpose.errors import FleetposeError, UsageError, reason
+from fleetpose.native import results_apart
 from fleetpose.progress import AboveProgress
 from fleetpose.terminal import verdict
 from fleetpose.trust import trusting
 
 log = logging.getLogger("fleetpose")
+
+#: where --json's object goes; None: sys.stdout
+_RESULTS: ContextVar[TextIO | None] = ContextVar("results", default=None)
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -77,7 +82,7 @@ def run(
     logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[AboveProgress(sys.stderr)])
     try:
         with trusting(getattr(arguments, "trust", False)):
-            return main(arguments) or 0
+            return _run_main(main, arguments) or 0
     except FleetposeError as error:
         if arguments.verbose >= 2:
             traceback.print_exc()
@@ -96,9 +101,21 @@ def run(
         return 1
 
 
+def _run_main(main: Callable[[argparse.Namespace], int | None], arguments: argparse.Namespace) -> int | None:
+    """`main`, with stdout for its one JSON object alone where --json asks for it."""
+    if not getattr(arguments, "json", False):
+        return main(arguments)
+    with results_apart() as results:
+        token = _RESULTS.set(results)
+        try:
+            return main(arguments)
+        finally:
+            _RESULTS.reset(token)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """Write one JSON object to stdout, whole or not at all. Raises ValueError for NaN or infinity: use None."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+    print(json.dumps(value, indent=2, allow_nan=False), file=_RESULTS.get(), flush=True)
 
 
 def print_table(

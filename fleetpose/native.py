@@ -1,4 +1,4 @@
-"""What native libraries do by themselves: print to stdout, which is for results, and read symbols for backtraces."""
+"""What other code does by itself: print to stdout, which is for results, and read symbols for backtraces."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 
 @contextlib.contextmanager
@@ -26,6 +27,50 @@ def without_native_output() -> Iterator[None]:
         os.dup2(kept, 1)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextlib.contextmanager
+def results_apart() -> Iterator[TextIO]:
+    """Send to stderr what is printed inside, by Python, native code or child processes; yield the stream for results.
+
+    That is the process's stdout. A network of a user's own may print as it is imported, made or run.
+    """
+    real = sys.stdout
+    sys.stdout = sys.stderr
+    try:
+        if _descriptor(real) == 1 and _descriptor(sys.stderr) == 2:
+            with _moved_stdout(real) as results:
+                yield results
+        else:
+            yield real
+    finally:
+        sys.stdout = real
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    """Of a stream that is a file's; None of others, such as a test's."""
+    try:
+        return None if stream is None else stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def _moved_stdout(real: TextIO) -> Iterator[TextIO]:
+    library = ctypes.CDLL(None)
+    real.flush()
+    library.fflush(None)
+    results = open(os.dup(1), "w", encoding=real.encoding, errors=real.errors)  # noqa: SIM115  closed below
+    try:
+        os.dup2(2, 1)
+        yield results
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            real.flush()
+        library.fflush(None)
+        os.dup2(results.fileno(), 1)
+        with contextlib.suppress(OSError):  # whoever wrote to it has been told
+            results.close()
 
 
 def read_symbols_before_torch() -> None:

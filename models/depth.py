@@ -94,8 +94,10 @@ def _accuracy_of_weights(weights: list[str], data: str | None) -> AccuracyOf | N
             raise UsageError(f"--weights {name}{file}: give NETWORK=FILE, such as resnet50_3=w.safetensors")
         if not Path(file).is_file():
             raise UsageError(f"--weights {name}={file}: no such file")
-    if data and not (Path(data) / "person_keypoints.json").is_file():
-        raise UsageError(f"--data {data}: there is no person_keypoints.json in it")
+    if data:
+        from models.accuracy.protocol import check_annotated
+
+        check_annotated(data)
 
     def accuracy_of(module: nn.Module, candidate: Candidate) -> float | None:
         from models.accuracy.protocol import evaluate_network

@@ -77,6 +77,10 @@ def _check(arguments: argparse.Namespace) -> list[Sparsity]:
         if not 0 < zeros < 1:
             raise UsageError(f"fractions of zeros are above 0 and below 1, got {zeros:g}")
     check_weights_known(arguments.model, arguments.weights)
+    if arguments.annotated is not None:
+        from models.accuracy.protocol import check_annotated
+
+        check_annotated(arguments.annotated)
     return [parse_family(text) for text in arguments.family]
 
 

@@ -21,6 +21,8 @@ log = logging.getLogger("fleetpose.video")
 
 #: Suffix of a video written -> the codecs that are tried, in turn. Without licences OpenCV's wheels write no H.264.
 CODECS = {".mp4": ("mp4v", "avc1"), ".mov": ("mp4v", "avc1"), ".mkv": ("mp4v", "MJPG"), ".avi": ("MJPG", "XVID")}
+#: Suffixes of pictures, which OpenCV would take for the first of a numbered sequence.
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".jp2", ".avif", ".ppm", ".pgm", ".exr", ".hdr")
 #: Frames per second of a source that does not say, or says what cannot be.
 _USUAL_FPS = 30.0
 #: Seconds for which a live picture is repeated in a video, at most, until the next one comes.
@@ -40,10 +42,11 @@ class Frame:
 
 
 class VideoReader:
-    """A video file, a stream's URL ("rtsp://...") or a camera's index ("0"); iterate over its frames, once.
+    """A video file, a URL ("rtsp://...") or a camera's index ("0"); iterate over its frames, once.
 
     Attributes:
-        live: the source goes on whether it is read or not, and has no end.
+        live: the source goes on whether it is read or not, and has no end: a camera, or a URL behind which there is no
+            recording, of which the number of frames would be known.
         fps: nominal frames per second. frames: how many there are, by the file's own account; 0 if it does not say.
         size: (height, width) of all frames: a later one of another size is scaled to the first.
 
@@ -54,28 +57,29 @@ class VideoReader:
     def __init__(self, source: str) -> None:
         _silence_opencv()
         self.source = source
-        camera = source.isdecimal() and not Path(source).exists()
-        self.live = camera or "://" in source
-        if not self.live:
+        camera, url = is_camera(source), "://" in source
+        if not (camera or url):
             _check_file(Path(source))
-        self._capture = cv2.VideoCapture(int(source) if camera else source)
-        opened, first = self._capture.read() if self._capture.isOpened() else (False, None)
+        self._capture = _open(source, camera)
+        opened, first = _read(self._capture) if self._capture.isOpened() else (False, None)
         if not opened or first is None:
             self.close()
-            raise UsageError(_no_camera(source) if camera else f"{source} is not a video that OpenCV can decode")
+            raise UsageError(_no_camera(source) if camera else f"{source:.200} is not a video that OpenCV can decode")
         self._first: np.ndarray = first
         self._started = time.monotonic()
         self._first_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         fps, frames = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.fps = fps if 0.5 <= fps <= 1000 else _USUAL_FPS
-        self.frames = int(frames) if not self.live and 0 < frames < 1e9 else 0
+        self.frames = int(frames) if 0 < frames < 1e9 else 0
+        self.live = camera or (url and not self.frames)
         self.size = (first.shape[0], first.shape[1])
 
     def __iter__(self) -> Iterator[Frame]:
-        image, number, secs = self._first, 0, 0.0
+        image: np.ndarray | None = self._first
+        number, secs = 0, 0.0
         while image is not None:
             yield Frame(number, secs, image)
-            read, image = self._capture.read()
+            read, image = _read(self._capture)
             if not read or image is None:
                 return
             if image.shape[:2] != self.size:
@@ -99,15 +103,43 @@ class VideoReader:
         self.close()
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise UsageError(f"{path} is a directory; give a video file")
+def is_camera(source: str) -> bool:
+    """Whether it is the index of a camera; a file of that name goes first."""
+    return source.isascii() and source.isdecimal() and len(source) <= 4 and not Path(source).exists()
+
+
+def _open(source: str, camera: bool) -> cv2.VideoCapture:
+    """OpenCV's reader. Raises UsageError for a picture: OpenCV would look for others that are numbered after it."""
     try:
+        capture = cv2.VideoCapture(int(source) if camera else source)
+        backend = capture.getBackendName() if capture.isOpened() else ""
+    except cv2.error as error:
+        raise UsageError(f"{source:.200} is not a video that OpenCV can decode") from error
+    if backend in ("CV_IMAGES", "IMAGES"):
+        capture.release()
+        raise UsageError(f"{source:.200} is a picture, or one of several; --video takes a video, --image a picture")
+    return capture
+
+
+def _read(capture: cv2.VideoCapture) -> tuple[bool, np.ndarray | None]:
+    """The next frame. OpenCV raises for some of what cannot be decoded, and answers False for the rest."""
+    try:
+        return capture.read()
+    except cv2.error:
+        return False, None
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a directory; give a video file")
         with path.open("rb"):
             pass
     except OSError as error:
         raise UsageError(f"cannot read video {path}: {error.strerror}") from error
-    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp"):
+    except ValueError as error:  # a NUL, of which no name has one
+        raise UsageError(f"--video {str(path)!r:.80} is no name of a file") from error
+    if path.suffix.lower() in PICTURES:
         raise UsageError(f"{path.name} is a picture; use --image")
 
 

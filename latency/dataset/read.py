@@ -11,8 +11,9 @@ from pathlib import Path
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
 from latency.dataset.observations import check_columns, layer_passes, network_passes, sample_of_record
+from latency.dataset.rows import LONGEST_LINE, TableRow, read_rows
 from latency.dataset.sample import OWN, Sample
-from latency.dataset.tables import REQUIRED, TableRow, read_rows, table_samples
+from latency.dataset.tables import REQUIRED, table_samples
 from latency.profiling.normalise import normalise_records, usual_reference
 from latency.records.read import read_records
 from latency.records.record import Record
@@ -102,7 +103,7 @@ class Dataset:
         devices = sorted({f"{sample.framework} on {sample.device}" for sample in samples})
         if len(devices) > 1:
             raise UsageError(
-                f"times of {len(devices)} devices ({', '.join(devices)}); choose one by --where, for instance"
+                f"times of {len(devices)} devices ({', '.join(devices):.240}); choose one by --where, for instance"
             )
         return samples
 
@@ -143,8 +144,9 @@ def parse_where(texts: Iterable[str]) -> dict[str, list[str]]:
 def is_table(path: Path) -> bool:
     """Whether a file is a table and not records. Raises UsageError where it cannot be read or is empty."""
     try:
-        with path.open(encoding="utf-8") as stream:
-            first = next((line for line in stream if line.strip()), "")
+        with path.open(encoding="utf-8-sig") as stream:
+            parts = iter(lambda: stream.readline(LONGEST_LINE), "")
+            first = next((part for part in parts if part.strip()), "")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

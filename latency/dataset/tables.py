@@ -11,19 +11,20 @@ only on devices whose runtime spells it out, so that it is gathered from all dev
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from fleetpose.errors import UsageError, unknown_name
+from latency.dataset.rows import TableRow
 from latency.dataset.runtimes import kernel_class
 from latency.dataset.sample import Sample
 from models.graph.layer import Layer, Step
 
 REQUIRED = ("framework", "device", "op", "cin", "cout", "h_in", "h_out", "k", "stride", "groups")
 TIMES = ("ms_median", "ms")
+
+#: multiply-adds of one layer; a thousand large networks have so many
+MOST_MACS = 10**15
 
 #: what precedes each fused step in the name of a kernel
 LINKED = "linked_:_"
@@ -46,76 +47,6 @@ OTHERS = {
     "aten::hardswish": "hardswish",
     "vulkan_prepack::run_batchnorm_context": "relu",
 }
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """One line of a table, with where it stands for errors."""
-
-    values: Mapping[str, str]
-    path: str
-    line: int
-
-    def number(self, name: str, default: int | None = None) -> int:
-        """A positive whole number. Raises UsageError; an empty cell is `default` if there is one."""
-        text = (self.values[name] or "").strip()
-        if not text and default is not None:
-            return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (value > 0 and value == int(value)):
-            raise UsageError(f"{self.path}, line {self.line}: {name} is {text!r}, not a whole number above zero")
-        return int(value)
-
-    def ms(self, name: str) -> float:
-        """Milliseconds. Raises UsageError for what is no time."""
-        text = (self.values[name] or "").strip()
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and value > 0):
-            raise UsageError(f"{self.path}, line {self.line}: {name} is {text!r}, not milliseconds above zero")
-        return value
-
-
-def read_rows(path: Path | str, required: Sequence[str], where: Mapping[str, Sequence[str]]) -> list[TableRow]:
-    """The lines of a CSV file.
-
-    Raises:
-        UsageError: no such file, no CSV, empty, a column missing, one of `where` unknown, or a line torn.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            columns = [name for name in reader.fieldnames or () if name]
-            _check_columns(path, columns, required, where)
-            rows = [TableRow(values, str(path), reader.line_num) for values in reader]
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} is no CSV table: {error}") from error
-    for row in rows:
-        if None in row.values or None in row.values.values():
-            raise UsageError(f"{path}, line {row.line}: not {len(columns)} cells, as the header has")
-    if not rows:
-        raise UsageError(f"{path} has no rows")
-    return rows
-
-
-def _check_columns(
-    path: Path | str, columns: Sequence[str], required: Sequence[str], where: Mapping[str, Sequence[str]]
-) -> None:
-    if not columns:
-        raise UsageError(f"{path} is empty")
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise UsageError(f"{path} has no column {missing[0]!r}; a table of latencies has {', '.join(required)}")
-    for name in where:
-        if name not in columns:
-            raise UsageError(f"{path}: --where: {unknown_name('column', name, columns)}")
 
 
 def table_samples(rows: Sequence[TableRow], where: Mapping[str, Sequence[str]], every_op: bool = False) -> list[Sample]:
@@ -161,7 +92,7 @@ def _samples(rows: Sequence[TableRow], fused: Mapping[tuple, tuple[str, ...]], e
     for row in rows:
         op = row.values["op"]
         if op not in CONVOLUTIONS and op not in OTHERS:
-            raise UsageError(f"{row.path}, line {row.line}: {unknown_name('op', op, [*CONVOLUTIONS, *OTHERS])}")
+            raise UsageError(f"{row.place}: {unknown_name('op', op[:80], [*CONVOLUTIONS, *OTHERS])}")
         if op in CONVOLUTIONS or every_op:
             yield sample_of(row, fused.get(_identity(row), ()))
 
@@ -176,8 +107,10 @@ def sample_of(row: TableRow, steps: Sequence[str] = ()) -> Sample:
     spread = (row.ms("ms_max") - row.ms("ms_min")) / ms if {"ms_min", "ms_max"} <= values.keys() else None
     try:
         layer = with_steps(layer_of(row), steps)
+        if layer.macs > MOST_MACS:
+            raise ValueError(f"a layer of {float(layer.macs):.0e} multiply-adds; is a column in another unit?")
     except ValueError as error:
-        raise UsageError(f"{row.path}, line {row.line}: {error}") from error
+        raise UsageError(f"{row.place}: {error}") from error
     framework, gpu = values["framework"], values.get("gpu", "")
     return Sample(
         layer,

@@ -19,9 +19,9 @@ from latency.cost_model.metrics import scores
 from latency.cost_model.model import Inputs, Model, measured_ms
 from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
+from latency.dataset.rows import read_rows
 from latency.dataset.sample import Sample, merge
 from latency.dataset.split import folds, groups_of
-from latency.dataset.tables import read_rows
 
 COLUMNS = ("framework", "device", "model", "family", "e2e_ms")
 

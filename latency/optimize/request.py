@@ -16,9 +16,13 @@ from fleetpose.outputs import lies_in
 from latency.optimize.frontier.speedups import check_speedups, parse_speedup
 from latency.planning.choosing import ANY_GAIN, Goal
 from latency.planning.losses import read_losses
+from models.accuracy.lost import annotations_of
+from models.accuracy.protocol import check_annotated
+from models.annotations.reading import ANNOTATIONS
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.pose.decoding.decoders import decoder_for
+from models.prune.reconstruction.calibration import find_photographs
 from models.prune.settings import EFFORT, RECONSTRUCTIONS, RECOVERY, RECOVERY_MINUTES
 from models.resolve import model_spec
 from models.zoo.spec import ModelSpec
@@ -214,5 +218,9 @@ class Request:
             for folder in folders:
                 if not folder.is_dir():
                     raise UsageError(f"--{name} {folder}: no such folder")
-        if self.val is not None and not (self.val / "person_keypoints.json").is_file():
-            raise UsageError(f"--val {self.val} has no person_keypoints.json; give a COCO folder")
+        if self.val is not None and not (self.val / ANNOTATIONS).is_file():
+            raise UsageError(f"--val {self.val} has no {ANNOTATIONS}; give a COCO folder")
+        if self.val is not None:
+            check_annotated(self.val)
+        for folder in self.data:
+            annotations_of(find_photographs([folder]))

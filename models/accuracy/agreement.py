@@ -6,8 +6,8 @@ photographs. 1 is the same people with the same keypoints, 0 is nobody found aga
 finds count as false. Where the dense network is wrong, agreement rewards the same mistake: it says what was lost by the
 change, not how good either network is.
 
-OKS wants a person's area. COCO's is that of the outline, which a decoder does not know: the area here is AREA_SHARE of
-the box of the person's keypoints, at least LEAST_AREA.
+OKS wants a person's area. COCO's is that of the outline, which a decoder does not know: the area here is a share of the
+box of the person's keypoints (`models.annotations.areas.extent_area`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from models.accuracy.bootstrap import bootstrap_ap
 from models.accuracy.divergence import OutputDivergence
 from models.accuracy.oks import Evaluation, judge_entries
 from models.accuracy.protocol import fit_free, maps_of
+from models.annotations.areas import extent_area
 from models.pose.decoding.decoders import NO_DECODER, Decoder, decoder_for
 from models.pose.person import Person
 from models.preprocess import fit, read_image
@@ -36,12 +37,6 @@ if TYPE_CHECKING:
 
 #: Input (1, 3, H, W) float32 -> a network's outputs in their order.
 MapsOf = Callable[[np.ndarray], Sequence[np.ndarray]]
-#: A person's area over that of the box of its keypoints, whose sides are at least a third of each other. Median of the
-#: 407 people of photos_val2 (COCO val2017) with 12 to 17 keypoints: 0.73; quartiles 0.60 and 0.89. Over the annotated
-#: box, which is larger, it is 0.52.
-AREA_SHARE = 0.73
-#: Square pixels; COCO annotates the keypoints of nobody smaller.
-LEAST_AREA = 32.0**2
 #: Whom the dense network has at least so many keypoints of, of 18, it is sure of; a head with shoulders has 8. Others
 #: are neither right nor wrong: decoders see people of few keypoints in shadows, now here, now there.
 LEAST_KEYPOINTS = 6
@@ -168,8 +163,7 @@ def agreement_facts(
 def person_area(person: Person) -> float:
     """Square pixels that OKS takes a decoded person to cover; see the module."""
     left, top, right, bottom = person.box
-    width, height = right - left, bottom - top
-    return max(LEAST_AREA, AREA_SHARE * max(width, height / 3) * max(height, width / 3))
+    return float(extent_area(np.array(right - left), np.array(bottom - top)))
 
 
 def _decoder_of(spec: ModelSpec) -> Decoder | None:

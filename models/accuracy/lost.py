@@ -8,16 +8,19 @@ that lists it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from models.accuracy.agreement import LEAST_FOR_INTERVAL, measure_agreement
 from models.accuracy.bootstrap import bootstrap_ap
-from models.accuracy.oks import Evaluation, judge_entries, read_coco
+from models.accuracy.oks import Evaluation, judge_people
 from models.accuracy.protocol import maps_of, people_finder
+from models.annotations.photograph import AnnotatedPhotograph
+from models.annotations.reading import ANNOTATIONS, read_coco
+from models.annotations.turning import as_shown
 from models.pose.decoding.decoders import decoder_for
 from models.preprocess import read_image
 from models.zoo.spec import ModelSpec
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 AP, AGREEMENT = "AP", "agreement"
-ANNOTATIONS = "person_keypoints.json"
 #: standard errors to either side of the middle of an interval of 95 %
 _Z = 1.96
 #: the least standard error that is believed
@@ -49,14 +51,14 @@ class LossJudge:
         network: the dense one, in eval mode on the CPU.
         spec: its preprocessing and outputs.
         photographs: files.
-        dataset: their annotations as COCO has them; None: agreement is judged.
+        annotations: of each of them; empty: agreement is judged.
         dense: the dense network's evaluation by these.
     """
 
     network: nn.Module
     spec: ModelSpec
     photographs: tuple[Path, ...]
-    dataset: dict[str, Any] | None = None
+    annotations: tuple[AnnotatedPhotograph, ...] = ()
     dense: Evaluation | None = None
 
     @classmethod
@@ -70,11 +72,11 @@ class LossJudge:
             UsageError: too few photographs, or outputs that no decoder takes.
         """
         decoder_for(spec.outputs, spec.decoding)
-        annotated, dataset = annotations_of(photographs)
+        annotated, annotations = annotations_of(photographs)
         if len(annotated) >= LEAST_FOR_INTERVAL:
-            dense = evaluate_photographs(network, spec, annotated, dataset, report)
+            dense = evaluate_photographs(network, spec, annotated, annotations, report)
             if sum(result.truths > 0 for result in dense.per_image) >= LEAST_FOR_INTERVAL and dense.ap:
-                return cls(network, spec, tuple(annotated), dataset, dense)
+                return cls(network, spec, tuple(annotated), tuple(annotations), dense)
         if len(photographs) < LEAST_FOR_INTERVAL:
             raise UsageError(f"{len(photographs)} photographs are too few to judge losses by")
         return cls(network, spec, tuple(photographs))
@@ -90,8 +92,8 @@ class LossJudge:
 
     def judge(self, changed: nn.Module, seed: int = 0, report: Report = no_report) -> MeasuredLoss | None:
         """What a changed network loses; None where the dense one is sure of too few people to say."""
-        if self.dense is not None and self.dataset is not None:
-            evaluation = evaluate_photographs(changed, self.spec, self.photographs, self.dataset, report)
+        if self.dense is not None:
+            evaluation = evaluate_photographs(changed, self.spec, self.photographs, self.annotations, report)
             low, high = bootstrap_ap(evaluation, self.dense, seed=seed)
             return _measured((self.dense.ap or 0.0) - (evaluation.ap or 0.0), high - low)
         maps = maps_of(self.network, self.spec), maps_of(changed, self.spec)
@@ -107,49 +109,42 @@ def _measured(lost: float, width: float) -> MeasuredLoss:
     return MeasuredLoss(lost, max(LEAST_ERROR, width / (2 * _Z)))
 
 
-def annotations_of(photographs: Sequence[Path]) -> tuple[list[Path], dict[str, Any]]:
-    """Those of the photographs that are annotated, and a COCO dataset of these alone, images numbered from 1 on.
+def annotations_of(photographs: Sequence[Path]) -> tuple[list[Path], list[AnnotatedPhotograph]]:
+    """Those of the photographs that are annotated, and what is annotated in each, numbered from 1 on.
 
-    Raises UsageError for annotations that are damaged.
+    Raises UsageError for annotations that are damaged, or do not belong to their photograph.
     """
-    contents: dict[Path, dict[str, Any]] = {}
+    listed: dict[Path, dict[str, AnnotatedPhotograph]] = {}
     annotated: list[Path] = []
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    annotations: list[AnnotatedPhotograph] = []
     for path in photographs:
         file = path.parent.parent / ANNOTATIONS
         if path.parent.name != "images" or not file.is_file():
             continue
-        content = contents.setdefault(file, contents.get(file) or read_coco(file))
-        image = next((image for image in content["images"] if image["file_name"] == path.name), None)
-        if image is None:
-            continue
-        annotated.append(path)
-        images.append({**image, "id": len(images) + 1})
-        annotations += [
-            {**entry, "id": len(annotations) + number, "image_id": len(images)}
-            for number, entry in enumerate(
-                (entry for entry in content["annotations"] if entry["image_id"] == image["id"]), 1
-            )
-        ]
-    return annotated, {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+        if file not in listed:
+            listed[file] = {photograph.name: photograph for photograph in read_coco(file)}
+        photograph = listed[file].get(path.name)
+        if photograph is not None:
+            annotated.append(path)
+            annotations.append(replace(as_shown(photograph, path), number=len(annotated)))
+    return annotated, annotations
 
 
 def evaluate_photographs(
     network: nn.Module,
     spec: ModelSpec,
     photographs: Sequence[Path],
-    dataset: dict[str, Any],
+    annotations: Sequence[AnnotatedPhotograph],
     report: Report = no_report,
 ) -> Evaluation:
-    """OKS metrics of a network by Lightweight OpenPose's protocol on photographs, in the order of the dataset's images.
+    """OKS metrics of a network by Lightweight OpenPose's protocol on photographs.
 
     Args:
         network: in eval mode, float32, on the CPU.
-        dataset: as `annotations_of` answers it.
+        annotations: of each photograph, as `annotations_of` answers it.
     """
     find, entries = people_finder(network, spec), []
     for number, path in enumerate(photographs, 1):
         entries += [person.to_coco(number) for person in find(read_image(path))]
         report("people on annotated photographs", number, len(photographs))
-    return judge_entries(dataset, entries)
+    return judge_people(annotations, entries)

@@ -18,9 +18,10 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fleetpose.errors import UsageError
-from fleetpose.files import read_json
 from models.accuracy.matches import OKS_50, OKS_75, SIZES, ImageResult, Matches, Ranking, average_precision
+from models.annotations.photograph import PERSON, AnnotatedPhotograph, coco_dataset
+from models.annotations.reading import counted_people, read_coco
+from models.annotations.turning import photographs_in
 from models.pose.person import Person
 from models.preprocess import read_image
 
@@ -67,25 +68,19 @@ def evaluate_keypoints(
         progress: called after each photograph.
 
     Raises:
-        UsageError: the annotations or a photograph are missing, unreadable, or do not belong together.
+        UsageError: the annotations or a photograph are missing, unreadable, or do not belong together; before
+            `people_of` is called.
     """
-    truth = _read_annotations(Path(annotations_path))
-    images = list(truth.dataset["images"])
-    paths = [Path(images_dir) / image["file_name"] for image in images]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise UsageError(f"{len(missing)} of {len(paths)} photographs are missing, the first is {missing[0]}")
+    listed = read_coco(annotations_path)
+    if not counted_people(listed):
+        log.warning("%s: nobody has a labelled keypoint, so that there is no AP", annotations_path)
+    photographs = photographs_in(listed, Path(images_dir), decode=True)
     entries = []
-    for done, (image, path) in enumerate(zip(images, paths, strict=True), 1):
-        pixels = read_image(path)
-        if pixels.shape[:2] != (image["height"], image["width"]):
-            raise UsageError(
-                f"{path} is {pixels.shape[1]} x {pixels.shape[0]} but annotated as {image['width']} x {image['height']}"
-            )
-        entries += [person.to_coco(image["id"]) for person in people_of(pixels)]
+    for done, (path, photograph) in enumerate(photographs, 1):
+        entries += [person.to_coco(photograph.number) for person in people_of(read_image(path))]
         if progress:
-            progress(done, len(images))
-    return _judge(truth, entries)
+            progress(done, len(photographs))
+    return judge_people([photograph for _, photograph in photographs], entries)
 
 
 def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
@@ -99,31 +94,6 @@ def pool(evaluations: Sequence[Evaluation]) -> Evaluation:
     return Evaluation(float(every.precision.mean()), ap_50, ap_75, medium, large, float(every.recall.mean()), results)
 
 
-def read_coco(path: Path | str) -> dict[str, Any]:
-    """A file's content: "images" with id, file_name, height and width, and "annotations", of which nothing is checked.
-
-    Raises UsageError for what is no such file.
-    """
-    dataset = read_json(path, "annotations")
-    try:
-        sound = all({"id", "file_name", "height", "width"} <= image.keys() for image in dataset["images"])
-        sound = sound and all(isinstance(entry, dict) for entry in dataset["annotations"])
-    except (KeyError, TypeError, AttributeError):
-        sound = False
-    if not sound:
-        raise UsageError(f"{path} holds no COCO annotations (images with id, file_name and size; annotations)")
-    return dataset
-
-
-def _read_annotations(path: Path) -> COCO:
-    """The annotations, indexed. Raises UsageError if they are not COCO keypoint annotations."""
-    dataset = read_coco(path)
-    complete = all({"keypoints", "bbox", "area"} <= entry.keys() for entry in dataset["annotations"])
-    if not (dataset["images"] and dataset.get("categories") and complete):
-        raise UsageError(f"{path} holds no COCO keypoint annotations (images, annotations with keypoints, categories)")
-    return _indexed(dataset)
-
-
 def _indexed(dataset: dict[str, Any]) -> COCO:
     """A COCO keypoint dataset as pycocotools reads it."""
     truth = COCO()
@@ -133,12 +103,20 @@ def _indexed(dataset: dict[str, Any]) -> COCO:
     return truth
 
 
+def judge_people(photographs: Sequence[AnnotatedPhotograph], entries: list[dict[str, Any]]) -> Evaluation:
+    """Judge detected people by those who are annotated, as `evaluate_keypoints` does.
+
+    Args:
+        entries: of COCO's result format, as `Person.to_coco` answers them for the photographs' numbers.
+    """
+    return judge_entries(coco_dataset(photographs), entries)
+
+
 def judge_entries(dataset: dict[str, Any], entries: list[dict[str, Any]]) -> Evaluation:
-    """Judge detected people by a COCO keypoint dataset, as `evaluate_keypoints` does.
+    """`judge_people` by a COCO keypoint dataset.
 
     Args:
         dataset: COCO's object: images, annotations whose ids begin at 1, categories of which 1 is the person.
-        entries: of COCO's result format, as `Person.to_coco` answers them.
     """
     return _judge(_indexed(dataset), entries)
 
@@ -147,7 +125,7 @@ def _judge(truth: COCO, entries: list[dict[str, Any]]) -> Evaluation:
     with _log_prints():
         judge = COCOeval(truth, _results(truth, entries), "keypoints")
         judge.params.imgIds = [image["id"] for image in truth.dataset["images"]]
-        judge.params.catIds = [1]
+        judge.params.catIds = [PERSON]
         order = list(judge.params.imgIds)
         judge.evaluate()
         judge.accumulate()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.accuracy.oks import Evaluation, PeopleOf, evaluate_keypoints
+from models.annotations.reading import ANNOTATIONS, read_coco
+from models.annotations.turning import photographs_in
 from models.pose.decoding.decoders import decoder_for
 from models.pose.person import Person
 from models.preprocess import Placement, fit, free_size
@@ -34,7 +36,16 @@ def evaluate_network(
     """
     folder = Path(data)
     find = people_finder(network, spec)
-    return evaluate_keypoints(folder / "person_keypoints.json", folder / "images", find, progress)
+    return evaluate_keypoints(folder / ANNOTATIONS, folder / "images", find, progress)
+
+
+def check_annotated(data: Path | str) -> None:
+    """Raise UsageError for what `evaluate_network` would refuse of a COCO folder, by a look at every photograph's head.
+
+    It costs little, and hours of other work may lie before the evaluation.
+    """
+    folder = Path(data)
+    photographs_in(read_coco(folder / ANNOTATIONS), folder / "images")
 
 
 def people_finder(network: nn.Module, spec: ModelSpec) -> PeopleOf:

@@ -10,6 +10,7 @@ import torch
 from models.accuracy.lost import AGREEMENT, AP, LossJudge, annotations_of
 from models.accuracy.oks import evaluate_keypoints
 from models.accuracy.protocol import fit_free, maps_of
+from models.annotations.photograph import coco_dataset
 from models.pose.decoding.decoders import decoder_for
 from models.prune.reconstruction.calibration import find_photographs
 from models.resolve import create_model, model_spec
@@ -29,7 +30,8 @@ def photographs(shared_dir):
 
 def test_annotations_of_some_photographs_are_theirs(shared_dir, photographs):
     told = json.loads((shared_dir / "data/photos_val/person_keypoints.json").read_text())
-    annotated, dataset = annotations_of([*photographs, shared_dir / "docs/README.md"])
+    annotated, annotations = annotations_of([*photographs, shared_dir / "docs/README.md"])
+    dataset = coco_dataset(annotations)
     assert annotated == list(photographs)
     names = {image["id"]: image["file_name"] for image in told["images"]}
     for image in dataset["images"]:

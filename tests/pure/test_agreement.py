@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks.synthetic_people import STANDING, crowd, render_fields
 from fleetpose.errors import UsageError
-from models.accuracy.agreement import LEAST_AREA, MOST_PEOPLE, Agreement, measure_agreement, person_area
+from models.accuracy.agreement import MOST_PEOPLE, Agreement, measure_agreement, person_area
 from models.accuracy.divergence import OutputDivergence, divergence
 from models.accuracy.grade import Grade, agreement_text, grade
+from models.annotations.areas import LEAST_AREA
 from models.pose.person import Person
 from models.preprocess import Preprocessing
 from models.zoo.spec import ModelSpec

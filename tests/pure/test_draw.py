@@ -1,11 +1,13 @@
 """People on a picture."""
 
+import cv2
 import numpy as np
 import pytest
 
 from benchmarks.synthetic_people import STANDING
 from fleetpose.errors import UsageError
 from models.pose.drawing.draw import draw_people as draw_all
+from models.pose.drawing.draw import write_picture
 from models.pose.person import Person
 from models.pose.skeleton import PARTS
 
@@ -27,6 +29,18 @@ def grey():
 
 def changed(before, after):
     return (before != after).any(axis=2)
+
+
+@pytest.mark.parametrize(("suffix", "most"), [(".webp", 16_383), (".jpg", 65_500), (".JPEG", 65_500)])
+def test_a_picture_too_large_for_its_format_is_refused_with_the_reason(tmp_path, suffix, most):
+    out = tmp_path / f"people{suffix}"
+    with pytest.raises(UsageError) as caught:
+        write_picture(out, np.zeros((1, most + 1, 3), np.uint8))
+    reason = f"a {suffix} has at most {most} pixels a side, and the picture is {most + 1} x 1; give a .png"
+    assert str(caught.value) == f"cannot write {out}: {reason}"
+    assert not list(tmp_path.iterdir())
+    write_picture(out, np.zeros((most, 1, 3), np.uint8))
+    assert cv2.imread(str(out)).shape == (most, 1, 3)
 
 
 def test_nobody_changes_nothing_and_the_image_is_a_copy(grey):

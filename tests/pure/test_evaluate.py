@@ -208,7 +208,7 @@ def test_evaluate_names_missing_files(coco):
     with pytest.raises(UsageError, match=r"cannot read the annotations .*nowhere\.json"):
         evaluate_keypoints(folder / "nowhere.json", folder, answers(truth))
     (folder / "003.png").unlink()
-    with pytest.raises(UsageError, match=r"1 of 6 photographs are missing, the first is .*003\.png"):
+    with pytest.raises(UsageError, match=r"1 of 6 photographs are missing in .*, the first is .*003\.png"):
         evaluate_keypoints(path, folder, answers(truth))
 
 

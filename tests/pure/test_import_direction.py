@@ -47,7 +47,7 @@ ROOMS = {
     "models": [
         "graph networks preprocess",
         "frontend pose",
-        "zoo",
+        "annotations zoo",
         "accuracy plans replace",
         "resolve",
         "check depth_search evaluate layers list train",

@@ -86,17 +86,13 @@ def test_annotations_hold_ignored_regions(tmp_path, segmentation, crowd):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda e: e.pop("keypoints"), r"annotation 7 has no keypoints; give COCO's person_keypoints"),
-        (lambda e: e.pop("bbox"), r"annotation 7 has no bbox"),
-        (lambda e: e.update(keypoints=[1, 2, 3]), r"annotation 7: keypoints is not 51 finite numbers but \[1, 2, 3\]"),
-        (lambda e: e.update(keypoints=["x"] * 51), "annotation 7: keypoints is not 51 finite numbers"),
-        (lambda e: e.update(bbox=[1, 2, 3, float("nan")]), "annotation 7: bbox is not 4 finite numbers"),
-        (lambda e: e.update(image_id=5), "annotation 7 is of image 5, which the file does not list"),
-        (lambda e: e.update(iscrowd=1, segmentation="no"), "annotation 7: its segmentation is none of COCO's kinds"),
-        (lambda e: e.update(iscrowd=1, segmentation={"counts": 3}), "annotation 7: its segmentation"),
+        (lambda e: e.update(keypoints=[1, 2, 3]), r"7 of a\.png: keypoints is not 51 finite numbers but \[1, 2, 3\]"),
+        (lambda e: e.update(bbox=[1, 2, 3, float("inf")]), r"7 of a\.png: bbox is no box in a picture"),
+        (lambda e: e.update(iscrowd=1, segmentation="no"), r"7 of a\.png: its segmentation is none of COCO's kinds"),
+        (lambda e: e.update(iscrowd=1, segmentation={"counts": 3}), r"7 of a\.png: its segmentation"),
         (
             lambda e: e.update(iscrowd=1, segmentation={"counts": [200], "size": [10, 20]}),
-            r"annotation 7: its segmentation is of a picture of \[10, 20\], not \[100, 140\]",
+            r"7 of a\.png: its segmentation is of a picture of \[10, 20\], not \[100, 140\]",
         ),
     ],
 )
@@ -106,6 +102,12 @@ def test_annotations_refuse_incomplete_entries(tmp_path, change, message):
     path = write(tmp_path, [entry(1), wrong])
     with pytest.raises(UsageError, match=message):
         read_annotations(path)
+
+
+def test_annotations_leave_out_what_is_of_no_listed_photograph(tmp_path, caplog):
+    (labels,) = read_annotations(write(tmp_path, [entry(1), entry(7, image_id=5)])).values()
+    assert len(labels.people) == 1
+    assert "1 annotations are left out: annotation 7 is of image 5, which the file does not list" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": [{"id": 1}], "annotations": []}', '{"images": 3}'])
@@ -147,6 +149,15 @@ def test_digest_knows_labels_and_files_but_not_folders(tmp_path):
         write(tmp_path / name, [entry(1, keypoints=(10.5 + (name == "z"), 20.5, 2) * 17)])
     x, y, z = (read_photographs([tmp_path / name]).digest() for name in "xyz")
     assert x == y != z
+
+
+def test_photographs_of_another_size_are_named_before_training(tmp_path):
+    path = write(tmp_path, [entry(1)])
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((9, 7, 3), np.uint8))
+    with pytest.raises(UsageError, match=r"a\.png is 7 x 9 but annotated as 140 x 100"):
+        read_photographs([tmp_path])
+    with pytest.raises(UsageError, match=r"a\.png is 7 x 9"):
+        read_photographs([tmp_path / "images"], [path])
 
 
 def test_photographs_name_a_missing_file(tmp_path):

@@ -1,7 +1,11 @@
 """Videos read and written: times, sizes, what is no video, what cannot be written."""
 
+import contextlib
 import errno
+import http.server
 import io
+import threading
+import time
 
 import cv2
 import numpy as np
@@ -105,6 +109,89 @@ def test_video_reader_keeps_opencv_and_ffmpeg_silent(video, tmp_path, capfd):
 def write_text(path):
     path.write_text("no video")
     return path
+
+
+@pytest.mark.parametrize(
+    "name", ["frames_001", "clip_%02d.mp4", "100%", "shots%d", "a_%d://x", "http://127.0.0.1:1/frames/", "x" * 300]
+)
+def test_video_reader_takes_no_name_for_a_numbered_sequence(tmp_path, monkeypatch, name):
+    """Of such names OpenCV wants the starting number of a sequence of pictures, in an error of its own."""
+    monkeypatch.chdir(tmp_path)
+    if "/" not in name and len(name) < 256:
+        (tmp_path / name).write_text("no video" * 20)
+    assert len(refused(name).splitlines()) == 1
+    assert "OpenCV(" not in refused(name)
+
+
+def test_video_reader_refuses_pictures_of_a_sequence(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f"shot_{number}.TIF").write_bytes(cv2.imencode(".tif", picture(1))[1].tobytes())
+    assert "shot_1.TIF is a picture; use --image" in refused(tmp_path / "shot_1.TIF")
+
+
+@contextlib.contextmanager
+def served(answer):
+    """A server on loopback that answers every GET by `answer(handler)`; its URL."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            with contextlib.suppress(OSError):  # the reader has gone
+                answer(self)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def send_file(path):
+    def answer(handler):
+        content = path.read_bytes()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def send_camera(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+    handler.end_headers()
+    jpeg = cv2.imencode(".jpg", picture(3))[1].tobytes()
+    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+    for _ in range(1000):
+        handler.wfile.write(head + jpeg + b"\r\n")
+        time.sleep(0.005)
+
+
+def test_recording_behind_a_url_keeps_its_own_times(video, tmp_path):
+    """It is read as fast as it can be, and what is written of it is as long as it is."""
+    with served(send_file(video)) as url, VideoReader(f"{url}/in.mp4") as reader:
+        assert (reader.live, reader.frames) == (False, 6)
+        with video_writer(tmp_path / "out.mp4", reader) as writer:
+            for frame in reader:
+                time.sleep(0.1)  # as a slow network would take
+                writer.write(frame.image, frame.secs)
+        assert writer.frames == 6
+    assert frame.secs == pytest.approx(5 / 25, abs=2e-3)
+
+
+def test_stream_behind_a_url_is_live():
+    with served(send_camera) as url, VideoReader(f"{url}/camera") as reader:
+        assert (reader.live, reader.frames) == (True, 0)
+        frames = iter(reader)
+        before, after = next(frames).secs, next(frames).secs
+        assert before < after
 
 
 def test_video_reader_reads_a_file_named_like_a_camera(video, tmp_path, monkeypatch):

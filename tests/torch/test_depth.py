@@ -19,6 +19,7 @@ from models.resolve import create_model, model_spec
 from models.zoo.count import count_model
 from models.zoo.weights import save_weights
 from tests import sweep
+from tests.tiny_pose import write_coco
 
 
 def run(*argv) -> int:
@@ -150,8 +151,8 @@ def test_depth_command_takes_weights_only_with_data(capsys):
 @pytest.mark.slow
 def test_weights_that_do_not_fit_their_row(capsys, tmp_path):
     save_weights(create_model("resnet50"), tmp_path / "w.safetensors")
-    (tmp_path / "person_keypoints.json").write_text("{}")
-    argv = ["--family", "resnet", "--gmacs", "16.4", "--blocks", "7", "--members", "--data", str(tmp_path)]
+    coco = write_coco(tmp_path / "coco", images=1)
+    argv = ["--family", "resnet", "--gmacs", "16.4", "--blocks", "7", "--members", "--data", str(coco)]
     assert run(*argv, "--weights", f"resnet50_3={tmp_path}/w.safetensors") == 2
     assert "does not fit" in capsys.readouterr().err
     assert run(*argv, "--weights", f"resnet50_3={tmp_path}/none.safetensors") == 2

@@ -302,3 +302,28 @@ def test_a_name_that_reads_as_a_factory_is_not_registered():
 
     with pytest.raises(UsageError, match="reads as a file or a factory"):
         register_model(replace(model_spec("lwop"), name="a:b"))
+
+
+def test_json_is_json_where_the_network_prints(tmp_path, capsys):
+    """As it is imported, made and run."""
+    (tmp_path / "talking.py").write_text(
+        textwrap.dedent("""
+            from torch import nn
+
+            print("imported")
+
+            class Net(nn.Conv2d):
+                def __init__(self):
+                    super().__init__(3, 8, 3)
+                    print("made")
+
+                def forward(self, x):
+                    print("run")
+                    return super().forward(x)
+        """)
+    )
+    parser, flags = layers_command.make_parser(), ["--model", f"{tmp_path / 'talking.py'}:Net"]
+    assert cli.run(layers_command.main, parser, [*flags, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["layers"]
+    assert {"imported", "made", "run"} <= set(captured.err.split())

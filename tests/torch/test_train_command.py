@@ -11,8 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -167,23 +165,19 @@ def test_train_command_refuses_weights_with_nan(coco, tmp_path, capsys, flag):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_train_command_names_a_photograph_that_breaks_later(tmp_path, capsys, workers):
-    """Whole enough for the first look, but not to be decoded; or of another size than was annotated."""
+    """Whole enough for the first look, but not to be decoded."""
     coco = write_coco(tmp_path / "coco")
     path = coco / "images" / "003.png"
-    for content, message in (
-        (path.read_bytes()[:60], "003.png is not an image"),
-        (
-            cv2.imencode(".png", np.zeros((9, 7, 3), np.uint8))[1].tobytes(),
-            "003.png is 7 x 9 but annotated as 160 x 120",
-        ),
-    ):
-        path.write_bytes(content)
-        out = tmp_path / "w.safetensors"
-        assert run(coco, out, "--steps", 4, "--workers", workers) == 2
-        errors = capsys.readouterr().err.strip().splitlines()
-        assert len(errors) == 1
-        assert message in errors[0]
-        assert not out.exists()
+    content = bytearray(path.read_bytes())
+    pixels = content.index(b"IDAT")
+    content[pixels + 60 : pixels + 200] = bytes(140)
+    path.write_bytes(content)
+    out = tmp_path / "w.safetensors"
+    assert run(coco, out, "--steps", 4, "--workers", workers) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert "003.png is not an image" in errors[0]
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,26 @@ _HALF_WIDTH, _THINNEST, _THICKEST = 0.0095, 0.0016, 0.0085
 _WITH_JOINTS, _WITH_FACE = 1.1, 1.3
 #: Keypoint score at which a limb is faintest, and from which it is opaque; then its opacity and relative width.
 _FAINT, _SURE, _LEAST_OPACITY, _LEAST_WIDTH = 0.1, 0.5, 0.4, 0.6
+#: Suffix -> the pixels of a side that its format, or the library behind it, takes.
+LONGEST_SIDES = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500, ".png": 1_000_000}
 _NECK, _NOSE = PARTS.index("neck"), PARTS.index("nose")
 _FACE = frozenset(map(PARTS.index, ("right_eye", "left_eye", "right_ear", "left_ear")))
 
 
+def check_picture(path: Path, size: Sequence[int]) -> None:
+    """Raise UsageError for a picture of (height, width) that is too large for the format of the path's suffix."""
+    most, height, width = LONGEST_SIDES.get(path.suffix.lower(), max(size)), size[0], size[1]
+    if max(size) > most:
+        other = "a .png" if max(size) <= LONGEST_SIDES[".png"] else "a smaller picture"
+        raise UsageError(
+            f"cannot write {path}: a {path.suffix} has at most {most} pixels a side, and the picture is "
+            f"{width} x {height}; give {other}"
+        )
+
+
 def write_picture(path: Path, picture: np.ndarray, force: bool = False) -> None:
     """Encode (H, W, 3) uint8 BGR by the path's suffix. Raises UsageError for one OpenCV does not write."""
+    check_picture(path, picture.shape[:2])
     with atomic_output(path, force=force) as temporary:
         if not cv2.imwrite(str(temporary), picture):
             raise UsageError(f"cannot write {path}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fleetpose.errors import UsageError
+from models.annotations.pictures import check_whole
 from models.preprocess import fit, read_image
 from models.train.data.photographs import SUFFIXES, images_below
 from models.zoo.spec import ModelSpec
@@ -44,9 +45,12 @@ def calibration_inputs(spec: ModelSpec, folders: Sequence[Path | str], count: in
 
 def learning_photographs(folders: Sequence[Path | str], reconstructed_on: int, seed: int = 0) -> list[Path]:
     """Photographs to win accuracy back on: those of `calibration_inputs(..., reconstructed_on, seed)` and more, but
-    HELD_OUT, which `judging_photographs` takes. Raises UsageError where there is none."""
+    HELD_OUT, which `judging_photographs` takes. Raises UsageError where there is none, or a file is damaged."""
     paths = _drawn_evenly(folders, np.random.default_rng(seed))
-    return paths[: max(reconstructed_on, min(MOST_LEARNT, len(paths) - HELD_OUT))]
+    learnt = paths[: max(reconstructed_on, min(MOST_LEARNT, len(paths) - HELD_OUT))]
+    for path in learnt:
+        check_whole(path)
+    return learnt
 
 
 def judging_photographs(

@@ -1,4 +1,4 @@
-"""COCO keypoint annotations as people to learn from, and regions to learn nothing from; torch-free.
+"""Annotated people as people to learn from, and regions to learn nothing from; torch-free.
 
 Learnt from: every person with a labelled keypoint. Ignored: crowds (`iscrowd`) and people without a labelled keypoint,
 whom a network should find but no annotation shows.
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from fleetpose.errors import UsageError
-from models.accuracy.oks import read_coco
+from models.annotations.photograph import AnnotatedPhotograph
+from models.annotations.reading import read_coco
+from models.annotations.regions import encode, parse_outline
 from models.pose.skeleton import FROM_COCO, PARTS
 
 _NECK = PARTS.index("neck")
@@ -49,74 +50,34 @@ def read_annotations(path: Path | str) -> dict[str, Labels]:
     """The labels of every image of a COCO keypoint annotation file, by its "file_name".
 
     Raises:
-        UsageError: no such file, no such format, or an annotation that is not complete.
+        UsageError: no such file, no such format, or an annotation that cannot be understood.
     """
-    path = Path(path)
-    dataset = read_coco(path)
-    images = {image["id"]: image for image in dataset["images"]}
-    entries: dict[Any, list[dict[str, Any]]] = {key: [] for key in images}
-    for entry in dataset["annotations"]:
-        title = f"{path}: annotation {entry.get('id', '?')}"
-        if entry.get("image_id") not in images:
-            raise UsageError(f"{title} is of image {entry.get('image_id')!r}, which the file does not list")
-        entries[entry["image_id"]].append(_check_entry(entry, title))
-    return {image["file_name"]: _labels(image, entries[key], str(path)) for key, image in images.items()}
+    return {photograph.name: labels_of(photograph) for photograph in read_coco(path)}
 
 
-def keypoints_from_coco(flat: list[float]) -> np.ndarray:
-    """(18, 2) of one annotation's 51 numbers x, y, visibility; NaN where the visibility is 0.
+def labels_of(photograph: AnnotatedPhotograph) -> Labels:
+    """What is learnt from a photograph. Raises UsageError for an ignored person with a damaged segmentation."""
+    counted = photograph.counted
+    ignored = tuple(_region(photograph, index) for index in np.flatnonzero(~counted).tolist())
+    people = keypoints_from_coco(photograph.keypoints[counted])
+    return Labels(people, photograph.boxes[counted], ignored, photograph.size)
+
+
+def keypoints_from_coco(keypoints: np.ndarray) -> np.ndarray:
+    """(P, 18, 2) of (P, 17, 3) x, y, visibility; NaN where the visibility is 0.
 
     The neck is halfway between the shoulders, or not there.
     """
-    coco = np.asarray(flat, float).reshape(len(FROM_COCO), 3)
-    people = np.full((len(PARTS), 2), np.nan)
-    people[list(FROM_COCO)] = np.where(coco[:, 2:] > 0, coco[:, :2] - _CORNER, np.nan)
-    people[_NECK] = people[list(_SHOULDERS)].mean(axis=0)
+    people = np.full((len(keypoints), len(PARTS), 2), np.nan)
+    people[:, FROM_COCO] = np.where(keypoints[:, :, 2:] > 0, keypoints[:, :, :2] - _CORNER, np.nan)
+    people[:, _NECK] = people[:, _SHOULDERS].mean(axis=1)
     return people
 
 
-def _check_entry(entry: dict[str, Any], title: str) -> dict[str, Any]:
-    missing = [name for name in ("keypoints", "bbox") if name not in entry]
-    if missing:
-        advice = "; give COCO's person_keypoints_*.json" if "keypoints" in missing else ""
-        raise UsageError(f"{title} has no {' and no '.join(missing)}{advice}")
-    for name, length in (("keypoints", 3 * len(FROM_COCO)), ("bbox", 4)):
-        try:
-            values = np.asarray(entry[name], float)
-        except (TypeError, ValueError):
-            values = np.zeros(0)
-        if values.shape != (length,) or not np.isfinite(values).all():
-            raise UsageError(f"{title}: {name} is not {length} finite numbers but {str(entry[name])[:60]}")
-    return entry
-
-
-def _labels(image: dict[str, Any], entries: list[dict[str, Any]], title: str) -> Labels:
-    size = (int(image["height"]), int(image["width"]))
-    people, boxes, ignored = [], [], []
-    for entry in entries:
-        keypoints = keypoints_from_coco(entry["keypoints"])
-        if entry.get("iscrowd") or np.isnan(keypoints).all():
-            ignored.append(_region(entry, size, title))
-        else:
-            people.append(keypoints)
-            boxes.append(np.asarray(entry["bbox"], float))
-    return Labels(np.array(people).reshape(-1, len(PARTS), 2), np.array(boxes).reshape(-1, 4), tuple(ignored), size)
-
-
-def _region(entry: dict[str, Any], size: tuple[int, int], title: str) -> dict[str, Any]:
-    """An annotation's segmentation (polygons, or run lengths of either kind), or else its box."""
-    segmentation = entry.get("segmentation")
-    title = f"{title}: annotation {entry.get('id', '?')}"
-    try:
-        if not segmentation:
-            return coco_mask.frPyObjects(np.array([entry["bbox"]], float), *size)[0]
-        if not isinstance(segmentation, dict):
-            return coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))
-        compressed = isinstance(segmentation["counts"], bytes | str)
-        region = segmentation if compressed else coco_mask.frPyObjects(segmentation, *size)
-        fits = tuple(region["size"]) == size
-    except Exception as error:  # pycocotools raises just that
-        raise UsageError(f"{title}: its segmentation is none of COCO's kinds") from error
-    if not fits:
-        raise UsageError(f"{title}: its segmentation is of a picture of {region['size']}, not {list(size)}")
-    return region
+def _region(photograph: AnnotatedPhotograph, index: int) -> dict[str, Any]:
+    """A person's segmentation, or else the box, as pycocotools' compressed run lengths."""
+    size = photograph.size
+    outline = parse_outline(photograph.segmentations[index], size, photograph.title(index))
+    if outline is not None:
+        return encode(outline, size)
+    return coco_mask.frPyObjects(photograph.boxes[index : index + 1], *size)[0]

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetpose.errors import UsageError
-from models.train.data.annotations import Labels, read_annotations
+from models.annotations.pictures import check_whole
+from models.annotations.reading import ANNOTATIONS, read_coco
+from models.annotations.turning import as_shown, is_file
+from models.train.data.annotations import Labels, labels_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-#: A JPEG ends with this marker; some cameras put a little more behind it.
-_JPEG_END, _TAIL_BYTES = b"\xff\xd9", 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def read_photographs(
     paths: dict[Path, None] = {}
     for folder in map(Path, folders):
         below = images_below(folder)
-        own = folder / "person_keypoints.json"
+        own = folder / ANNOTATIONS
         if own.is_file():
             labels.update(_locate(own, [folder]))
         paths.update(dict.fromkeys(below))
@@ -80,19 +81,24 @@ def read_photographs(
             f"no {what} in {', '.join(map(str, folders))}; --annotations, or a --teacher for those without"
         )
     for item in items:
-        _check_whole(item.path)
+        if item.labels is None:
+            check_whole(item.path)
     return Photographs(tuple(items))
 
 
 def _locate(annotations: Path, folders: Iterable[Path]) -> dict[Path, Labels]:
-    """The labels of an annotation file by the path of their photograph. Raises UsageError for a missing one."""
+    """The labels of an annotation file by the path of their photograph.
+
+    Raises UsageError for one that is missing, damaged or of another size.
+    """
     places = [place for folder in folders for place in (folder, folder / "images")]
     located = {}
-    for name, labels in read_annotations(annotations).items():
-        path = next((place / name for place in places if (place / name).is_file()), None)
+    for photograph in read_coco(annotations):
+        path = next((place / photograph.name for place in places if is_file(place / photograph.name)), None)
         if path is None:
-            raise UsageError(f"{annotations} lists {name}, which is not in {' or '.join(map(str, places))}")
-        located[path] = labels
+            where = " or ".join(map(str, places))
+            raise UsageError(f"{annotations} lists {photograph.name:.80}, which is not in {where}")
+        located[path] = labels_of(as_shown(photograph, path))
     return located
 
 
@@ -101,19 +107,3 @@ def images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(f"--data {folder}: {'not a folder' if folder.exists() else 'no such folder'}")
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-
-
-def _check_whole(path: Path) -> None:
-    """Raise UsageError for an empty file and for a JPEG whose end is missing, which OpenCV would fill with grey."""
-    try:
-        with open(path, "rb") as stream:
-            start = stream.read(2)
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - _TAIL_BYTES))
-            tail = stream.read()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    if not size:
-        raise UsageError(f"{path} is empty; remove it or fetch it again")
-    if start == b"\xff\xd8" and _JPEG_END not in tail:
-        raise UsageError(f"{path} is a truncated JPEG ({size} bytes); remove it or fetch it again")
