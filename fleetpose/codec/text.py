@@ -113,12 +113,7 @@ def _check_values(value: Any, limits: TextLimits) -> None:
     for _ in range(limits.depth + 1):
         below: list[Any] = []
         for container in level:
-            children: Iterable[Any] = container
-            if type(container) is dict:
-                children = container.values()
-                for key in container:
-                    _check_text(key)
-            for child in children:
+            for child in _unchecked(container):
                 if (check := checks.get(type(child))) is not None:
                     check(child)
                 elif type(child) is list or type(child) is dict:
@@ -126,6 +121,23 @@ def _check_values(value: Any, limits: TextLimits) -> None:
         level = below
     if level:
         raise _too_deep(limits)
+
+
+def _unchecked(container: Any) -> Iterable[Any]:
+    """The values in a list or an object that have to be looked at one by one; an object's keys are checked here."""
+    if type(container) is list:
+        return () if _are_plain_numbers(container) else container
+    for key in container:
+        _check_text(key)
+    return container.values()
+
+
+def _are_plain_numbers(values: list[Any]) -> bool:
+    """Whether there is nothing to check in a list, because it is of numbers of one kind; at the speed of C."""
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return min(values) >= -LARGEST_INT and max(values) <= LARGEST_INT
+    return kinds == {float} and all(map(math.isfinite, values))
 
 
 def _check_int(number: int) -> None:

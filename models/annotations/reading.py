@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fleetpose.codec.text import TextLimits
 from fleetpose.errors import UsageError
 from fleetpose.files import read_json
 from models.annotations.filling import PeopleColumns, PeopleRows, fill_columns
@@ -25,6 +26,8 @@ from models.annotations.photograph import AnnotatedPhotograph
 
 log = logging.getLogger("fleetpose.annotations")
 
+#: COCO's own file of 2017 has 228 MiB. Where nothing is labelled, some tools write NaN.
+_LIMITS = TextLimits(size=1 << 31, nan=True)
 #: of a COCO folder, beside images/
 ANNOTATIONS = "person_keypoints.json"
 
@@ -52,7 +55,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _read(path: Path | str) -> tuple[AnnotatedPhotograph, ...]:
-    content = read_json(path, "annotations")
+    content = read_json(path, "annotations", limits=_LIMITS)
     images, entries = (content.get(name) if isinstance(content, dict) else None for name in ("images", "annotations"))
     if not (isinstance(images, list) and images and isinstance(entries, list)):
         raise UsageError(f"{path} holds no COCO annotations (images with id, file_name and size; annotations)")
