@@ -21,7 +21,7 @@ from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
-from fleetpose.files import make_folder
+from fleetpose.files import make_folder, write_text
 from fleetpose.options import add_flags, from_arguments, option
 from fleetpose.outputs import check_outputs
 from fleetpose.trust import add_trust_flag
@@ -195,7 +195,7 @@ def main(arguments: argparse.Namespace) -> int:
     texts = [result.pop("source"), result.pop("tir"), json.dumps(result, indent=1)]
     if arguments.dump:
         for name, text in zip(DUMPED, texts, strict=True):
-            (arguments.dump / name).write_text(text)
+            write_text(arguments.dump / name, text, force=True)
     if arguments.json:
         cli.print_json(result)
     else:

@@ -6,6 +6,7 @@ Everything a session does can fail because the device is gone; that is always De
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import logging
 import shutil
@@ -21,6 +22,7 @@ from devices.rpc.loopback import Loopback
 from devices.timers import ModuleTimer, PythonTimer, TimedCall, Timer
 from fleetpose.codec import decode, parse_json
 from fleetpose.codec.text import ANSWER
+from fleetpose.disk.refusals import write_error
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
 
 log = logging.getLogger("devices.rpc_session")
@@ -153,9 +155,13 @@ class RpcSession:
         """Copy a file into the folder of a server on this machine, which is quicker than sending it."""
         if not self.on_this_machine:
             return False
+        there = self.remote.get_function("tvm.rpc.server.workpath")(name)
         try:
-            shutil.copyfile(path, self.remote.get_function("tvm.rpc.server.workpath")(name))
-        except OSError:  # a server that was started here sees the same files, but need not let us write
+            shutil.copyfile(path, there)
+        except OSError as error:  # a server that was started here sees the same files, but need not let us write
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # nor could it itself
+                error.filename = None
+                raise write_error(there, error) from error
             return False
         return True
 

@@ -4,9 +4,14 @@ This package is the floor of the project: it knows nothing of layers, kernels or
 standard library.
 """
 
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 __all__ = ["__version__"]
+
+if sys.flags.optimize > 1:
+    # Its interface to scikit-learn, which we do not use, edits docstrings as it is imported; with -OO there are none.
+    sys.modules.setdefault("xgboost.sklearn", None)  # type: ignore[arg-type]
 
 try:
     __version__ = version("fleetpose")

@@ -7,6 +7,7 @@ A command is `run(main, parser)` where `main(arguments)` returns an exit status 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, NoReturn, TextIO
 
+from fleetpose.disk.refusals import is_disk_error, reason_and_mend, shown
 from fleetpose.errors import FleetposeError, UsageError, reason
 from fleetpose.native import results_apart
 from fleetpose.progress import AboveProgress
@@ -73,6 +75,7 @@ def run(
     argv: Sequence[str] | None = None,
 ) -> int:
     """Parse `argv`, run `main`, and turn what happens into DESIGN's exit statuses (0, 1, 2, 3; 130 on Ctrl-C)."""
+    print_anything()
     try:
         arguments = command.parse_args(argv)
     except UsageError as error:
@@ -82,14 +85,11 @@ def run(
     logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[AboveProgress(sys.stderr)])
     try:
         with trusting(getattr(arguments, "trust", False)):
-            return _run_main(main, arguments) or 0
-    except FleetposeError as error:
-        if arguments.verbose >= 2:
-            traceback.print_exc()
-        print(f"{command.prog}: {error}", file=sys.stderr)
-        return error.exit_status
+            status = _run_main(main, arguments) or 0
+        sys.stdout.flush()  # so that what cannot be printed is an error, too
+        return status
     except BrokenPipeError:  # the reader, say `head`, has seen enough
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  so that the interpreter's last flush is quiet too
+        _drop_stdout()
         return 0
     except KeyboardInterrupt:
         print(f"{command.prog}: interrupted", file=sys.stderr)
@@ -97,8 +97,44 @@ def run(
     except Exception as error:
         if arguments.verbose >= 2:
             traceback.print_exc()
-        print(f"{command.prog}: {reason(error)}\n(not foreseen; -vv shows where it happened)", file=sys.stderr)
-        return 1
+        status, text = _explain(error)
+        print(f"{command.prog}: {text}", file=sys.stderr)
+        return status
+
+
+def print_anything() -> None:
+    r"""Print what a stream's encoding lacks as "\xb1", instead of failing after the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # a stream that is no file's, or closed
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """The exit status and the words for what ended a command."""
+    if isinstance(error, FleetposeError):
+        return error.exit_status, str(error)
+    if isinstance(error, OSError) and is_disk_error(error):
+        _check_stdout()
+        return UsageError.exit_status, f"cannot write {error.filename or 'the output'}: {reason_and_mend(error)}"
+    if isinstance(error, UnicodeEncodeError) and shown(error.object) != error.object:
+        return UsageError.exit_status, f"{shown(error.object)[:80]} is not UTF-8; rename the file, or its folder"
+    return 1, f"{reason(error)}\n(not foreseen; -vv shows where it happened)"
+
+
+def _check_stdout() -> None:
+    """Drop what is waiting to be printed, where it cannot be."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    """Send the rest of stdout nowhere, so that the interpreter's last flush is quiet."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _run_main(main: Callable[[argparse.Namespace], int | None], arguments: argparse.Namespace) -> int | None:

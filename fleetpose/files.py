@@ -2,33 +2,80 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fleetpose.codec.text import FILE, TextLimits, parse_json
+from fleetpose.disk.refusals import naming_output, reason_and_mend, shown, write_error
+from fleetpose.disk.temporaries import create_beside, remove_abandoned
 from fleetpose.errors import DataError, UsageError, quoted
+
+#: what a path may lead to besides a file, which is not written to: of most of them nobody could read it back
+_NO_FILES = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def check_writable(*paths: Path | str, force: bool = False) -> None:
     """Refuse early, before hours of work, outputs that exist (without `force`) or have no folder to stand in.
 
+    Links are followed. What is no file, such as a device, a FIFO or a folder, is refused with `force`, too.
+
     Raises:
         UsageError: naming the path and the flag that mends it.
     """
     for path in map(Path, paths):
-        if path.is_dir():
+        mode = _mode(path)
+        if mode is not None and stat.S_ISDIR(mode):
             raise UsageError(f"{path} is a directory; give a file name")
-        if path.exists() and not force:
+        if mode is not None and not stat.S_ISREG(mode):
+            kind = _NO_FILES.get(stat.S_IFMT(mode), "no file")
+            raise UsageError(f"{path} is {kind}, in which nothing can be kept; give the name of a file")
+        if mode is not None and not force:
             raise UsageError(f"{path} exists; add --force to replace it")
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-        if not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise UsageError(f"cannot write {path}: {folder} is not a folder that may be written to")
+        _check_folder(path)
+
+
+def _check_folder(path: Path) -> None:
+    """Raise UsageError unless a file may be made where `path` leads, with the folders that it lacks."""
+    target = target_of(path).absolute()
+    folder = next(parent for parent in target.parents if parent.exists())
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {path}: {folder} is a file, not a folder; give another name")
+    number = 0
+    if not os.access(folder, os.W_OK | os.X_OK):
+        number = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+    elif max(len(os.fsencode(part)) for part in target.relative_to(folder).parts) > os.pathconf(folder, "PC_NAME_MAX"):
+        number = errno.ENAMETOOLONG
+    if number:
+        raise write_error(path, OSError(number, os.strerror(number), str(folder)))
+
+
+def _mode(path: Path) -> int | None:
+    """What a path leads to, as in stat's st_mode; None where there is nothing. Raises UsageError."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise write_error(path, error) from error
+    except ValueError as error:  # a zero byte
+        raise UsageError(f"{str(path)[:80]!r} is no name of a file; give another") from error
+
+
+def target_of(path: Path) -> Path:
+    """Where a link leads, also to what is not there yet; any other path itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def make_folder(path: Path) -> Path:
@@ -36,7 +83,7 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make folder {path}: {error.strerror}") from error
+        raise UsageError(f"cannot make folder {path}: {reason_and_mend(error)}") from error
     return path
 
 
@@ -44,35 +91,89 @@ def make_folder(path: Path) -> Path:
 def atomic_output(path: Path | str, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on failure removed.
 
-    Parent folders are made. Raises UsageError if `path` exists and `force` is false.
+    What is written there inside is on the disk before the name is given. Parent folders are made, links followed. What
+    a killed process left of the same output is removed.
+
+    Raises:
+        UsageError: `path` exists and `force` is false; or the system refuses something inside, because the disk is full
+            or for another of its reasons.
     """
     path = Path(path)
     check_writable(path, force=force)
+    with naming_output(path):
+        target = target_of(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(target)
+        temporary, handle = create_beside(target)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # as open() would have made it
-        temporary.replace(path)
+        with naming_output(path, temporary):
+            yield temporary
+            os.fsync(handle)
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def text_bytes(text: str) -> bytes:
+    """A text as it is written: as UTF-8, with names that are not UTF-8 as they are `shown`."""
+    return shown(text).encode()
+
+
+def write_text(path: Path | str, text: str, *, force: bool = False) -> None:
+    """Write a text file by `write_bytes`. Raises UsageError as that does."""
+    write_bytes(path, text_bytes(text), force=force)
+
+
+def write_bytes(path: Path | str, content: bytes | memoryview, *, force: bool = False) -> None:
+    """Write a file by `atomic_output`. Raises UsageError as that does."""
+    with atomic_output(path, force=force) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_together(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
+    """Write several files by `atomic_output`; none has its name before all are on the disk. Raises UsageError."""
+    with ExitStack() as outputs:
+        for path, content in contents.items():
+            temporary = outputs.enter_context(atomic_output(path, force=force))
+            with naming_output(path, temporary):
+                temporary.write_bytes(content)
+
+
+def append(handle: int, path: Path, content: bytes) -> None:
+    """Append to an open file, onto the disk, by one write; where the system does not take it all, nothing of it stays.
+
+    Args:
+        handle: a descriptor, opened with O_APPEND. path: the file's name, for errors.
+
+    Raises UsageError.
+    """
+    before = os.fstat(handle).st_size
+    with naming_output(path):
+        try:
+            while content:  # a second write only says why the first did not take everything
+                content = content[os.write(handle, content) :]
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, before)
+            raise
+
+
+def remove_output(path: Path) -> None:
+    """Remove a file, and what killed processes left of it, where they are there. Raises UsageError."""
+    with naming_output(path):
+        path.unlink(missing_ok=True)
+        remove_abandoned(path)
+
+
+def json_bytes(value: Any, indent: int | None = 1) -> bytes:
+    """A value as a JSON file has it. Raises ValueError for numbers that JSON lacks."""
+    return text_bytes(json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def write_json(path: Path | str, value: Any, *, force: bool = False, indent: int | None = 1) -> None:
     """Write a JSON file by `atomic_output`. Raises UsageError as that does, and ValueError for numbers JSON lacks."""
-    with atomic_output(path, force=force) as temporary:
-        temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
+    write_bytes(path, json_bytes(value, indent), force=force)
 
 
 def read_json(

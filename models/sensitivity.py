@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.files import sha256, write_json
+from fleetpose.files import json_bytes, sha256, write_together
 from fleetpose.outputs import check_outputs, lies_in
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
@@ -118,11 +118,12 @@ def main(arguments: argparse.Namespace) -> int:
     with status("sensitivity") as progress, ResponseJournal(journal_path, identity) as journal:
         curves = measure_sensitivity(subject, families, arguments.zeros, arguments.block_zeros, journal, progress)
     content = to_json(arguments.model, curves, measured)
-    write_json(arguments.out, content, force=arguments.force)
+    outputs = {arguments.out: json_bytes(content)}
     if arguments.plot:
-        from models.prune.response.plots import plot_sensitivity
+        from models.prune.response.plots import draw_sensitivity
 
-        plot_sensitivity(arguments.plot, arguments.model, curves, content["relation"], force=arguments.force)
+        outputs[arguments.plot] = draw_sensitivity(arguments.model, curves, content["relation"])
+    write_together(outputs, force=arguments.force)
     journal_path.unlink(missing_ok=True)
     if arguments.json:
         cli.print_json(content)

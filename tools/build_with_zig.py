@@ -43,7 +43,7 @@ def system_library(name: str) -> str:
         ctypes.CDLL(name)
     except OSError as error:
         raise SystemExit(f"TVM needs {name}, which this system does not have ({error})") from error
-    paths = (line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines())
+    paths = (line.split()[-1] for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines())
     return next(path for path in paths if Path(path).name.startswith(name))
 
 
@@ -68,7 +68,7 @@ def build(output: Path) -> None:
             return compiled
 
         probe = Path(cache) / "probe.cc"
-        probe.write_text("int probe;\n")
+        probe.write_text("int probe;\n", encoding="utf-8")
         zig("-shared", "-o", probe.with_suffix(".so"), probe)  # makes zig compile libc++ into its cache
         libcxx = next(Path(cache).glob("o/*/libc++.a"))
         with ThreadPoolExecutor(os.cpu_count()) as pool:

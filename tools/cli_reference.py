@@ -33,7 +33,8 @@ def commands() -> list[str]:
     """Every command's name, as after `python -m`, by package and then by name."""
     names = []
     for package in PACKAGES:
-        paths = [path for path in (ROOT / package).rglob("*.py") if "\ndef make_parser(" in path.read_text()]
+        modules = (ROOT / package).rglob("*.py")
+        paths = [path for path in modules if "\ndef make_parser(" in path.read_text(encoding="utf-8")]
         names += sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
     return [name.removesuffix(".__main__") for name in names]
 
@@ -106,4 +107,4 @@ def _choices_between(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    (ROOT / "docs" / "cli.md").write_text(reference())
+    (ROOT / "docs" / "cli.md").write_text(reference(), encoding="utf-8")

@@ -46,7 +46,7 @@ Row = dict[str, str]
 
 def read_rows(path: Path = DOCS / "networks.csv") -> dict[tuple[str, str, str], Row]:
     """(network, plan, engine) -> its row."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return {(row["network"], row["plan"], row["engine"]): row for row in csv.DictReader(file)}
 
 
@@ -145,7 +145,7 @@ def with_table(text: str, table: str) -> str:
 
 
 def write_table() -> None:
-    README.write_text(with_table(README.read_text(), engine_table(read_rows())))
+    README.write_text(with_table(README.read_text(encoding="utf-8"), engine_table(read_rows())), encoding="utf-8")
 
 
 MAKERS = {"people": draw_astronaut, "tracking": draw_tracking, "latency": draw_bars, "table": write_table}

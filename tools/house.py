@@ -30,7 +30,7 @@ def read_modules(root: Path, packages: tuple[str, ...] = PACKAGES) -> dict[str, 
     for package in packages:
         for path in sorted((root / package).rglob("*.py")):
             name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-            trees[name] = ast.parse(path.read_text(), str(path))
+            trees[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
     return trees
 
 

@@ -46,13 +46,13 @@ def read_rows(path: Path | None) -> dict[tuple[str, str], DefinitionRow]:
     """The rows of a file by package and network; none where there is no file."""
     if path is None or not path.exists():
         return {}
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8") as stream:
         rows = [DefinitionRow(**entry) for entry in csv.DictReader(stream)]
     return {(row.package, row.network): row for row in rows}
 
 
 def write_rows(path: Path, rows: Iterable[DefinitionRow]) -> None:
-    with atomic_output(path, force=True) as temporary, open(temporary, "w", newline="") as stream:
+    with atomic_output(path, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, _FIELDS)
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)

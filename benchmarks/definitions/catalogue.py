@@ -214,7 +214,7 @@ def deeplabcut() -> Iterator[Definition]:
 
     folder = folder_of("deeplabcut") / "pose_estimation_pytorch" / "config"
     for path in sorted([*folder.glob("rtmpose/*.yaml"), *folder.glob("dekr/*.yaml"), *folder.glob("dlcrnet/*.yaml")]):
-        settings = fill(read(path.read_text())["model"])
+        settings = fill(read(path.read_text(encoding="utf-8"))["model"])
         height, width = settings["heads"]["bodypart"].get("input_size", (256, 256))
         yield Definition(path.stem, partial(networks.PoseModel.build, settings), (3, height, width))
     for name, kind in (

@@ -52,7 +52,7 @@ def _convert(job: EngineJob, folder: Path) -> tuple[Path, Path]:
         torch.jit.trace(job.network, torch.from_numpy(job.tensor)).save(str(path))
     shape = ",".join(map(str, job.tensor.shape))
     command = [pnnx.EXEC_PATH, path.name, f"inputshape=[{shape}]", "fp16=0"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=False)
     made = (folder / "network.ncnn.param", folder / "network.ncnn.bin")
     if done.returncode or not all(one.exists() for one in made):
         raise FleetposeError(f"pnnx failed ({done.returncode}): {(done.stderr or done.stdout).strip()[-500:]}")

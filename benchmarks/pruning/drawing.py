@@ -71,7 +71,7 @@ def plot(path: Path, rows: Sequence[dict[str, Any]], dense: float, title: str) -
 
 
 def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    with atomic_output(path, force=True) as temporary, open(temporary, "w", newline="") as stream:
+    with atomic_output(path, force=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)

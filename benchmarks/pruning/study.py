@@ -52,12 +52,12 @@ class StudyCell:
 
     def save(self, folder: Path) -> None:
         """Note that the cell is finished."""
-        (folder / f"{self.name}.cell.json").write_text(json.dumps(asdict(self)) + "\n")
+        (folder / f"{self.name}.cell.json").write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
 
 def finished_cells(folder: Path) -> list[StudyCell]:
     """Every finished cell, in the order of the table."""
-    cells = [StudyCell(**json.loads(path.read_text())) for path in folder.glob("*.cell.json")]
+    cells = [StudyCell(**json.loads(path.read_text(encoding="utf-8"))) for path in folder.glob("*.cell.json")]
     return sorted(cells, key=lambda c: (c.family, c.sharing, [*METHODS].index(c.method), c.minutes, c.ratio))
 
 

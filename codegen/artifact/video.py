@@ -14,8 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fleetpose.disk.refusals import check_text, reason_and_mend, refusal
 from fleetpose.errors import FleetposeError, UsageError
-from fleetpose.files import atomic_output
+from fleetpose.files import atomic_output, target_of
 
 log = logging.getLogger("fleetpose.video")
 
@@ -57,6 +58,7 @@ class VideoReader:
     def __init__(self, source: str) -> None:
         _silence_opencv()
         self.source = source
+        check_text(source, "the video")
         camera, url = is_camera(source), "://" in source
         if not (camera or url):
             _check_file(Path(source))
@@ -185,13 +187,16 @@ class VideoWriter:
         check.release()
         # Some containers tell their length only as a time, from which frames are guessed.
         if frames < 0.99 * self.frames - 1:
-            raise FleetposeError(f"only {frames} of {self.frames} frames could be written; is the disk full?")
+            refused = refusal(self.path.parent)
+            why = f": {reason_and_mend(refused)}" if refused is not None else "; is the disk full?"
+            raise FleetposeError(f"only {frames} of {self.frames} frames could be written{why}")
 
 
 def check_suffix(path: Path) -> None:
-    """Raises UsageError for a name whose suffix is none of `CODECS`."""
+    """Raises UsageError for a name whose suffix is none of `CODECS`, or in a folder that OpenCV cannot write to."""
     if path.suffix.lower() not in CODECS:
         raise UsageError(f"{path.name}: videos are written as {', '.join(CODECS)}")
+    check_text(target_of(path).parent, "the folder")  # the name itself may be anything
 
 
 @contextmanager

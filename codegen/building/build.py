@@ -18,8 +18,9 @@ from codegen.lowering.compile import CompiledNetwork, compile_network
 from codegen.lowering.network import Options
 from codegen.tuning.database import Tuned, load_tuned
 from fleetpose.codec import encode
+from fleetpose.disk.refusals import naming_output
 from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output, check_writable, sha256
+from fleetpose.files import atomic_output, check_writable, sha256, write_text
 from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 
@@ -53,7 +54,7 @@ class BuiltNetwork:
             UsageError: another name, or a file that exists or cannot be written.
             LinkError: the linker failed. ElfError: its output cannot run there.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         parameters = self.compiled.lowered.parameters
         check_output(out, weights_file=bool(parameters), force=force)
@@ -61,15 +62,18 @@ class BuiltNetwork:
         with ExitStack() as outputs:  # nothing is renamed into place before everything is written
             shared = outputs.enter_context(atomic_output(out, force=True))
             described = outputs.enter_context(atomic_output(manifest_path(out), force=True))
-            self.compiled.export(shared, self.linker)
+            with naming_output(out, shared):
+                self.compiled.export(shared, self.linker)
             report = check_artifact(shared, self.compiled.host)
             beside = {}
             if parameters:
                 packed = outputs.enter_context(atomic_output(parameters_path(out), force=True))
-                save_file(parameters, packed)
+                with naming_output(parameters_path(out), packed):
+                    packed.write_bytes(save(parameters))
                 beside = {"file": parameters_path(out).name, "sha256": sha256(packed)}
             manifest = seal(shared, replace(self.manifest, parameters_file=beside, elf=encode(report)))
-            manifest.write(described)
+            with naming_output(manifest_path(out), described):
+                manifest.write(described)
         if replaced is not None and not parameters:
             replaced.unlink(missing_ok=True)
         return manifest
@@ -77,8 +81,8 @@ class BuiltNetwork:
     def dump(self, folder: Path) -> None:
         """Write the TIR and the OpenCL source into a folder that exists; DUMPED names them and the manifest."""
         tir, source, _ = DUMPED
-        (folder / tir).write_text(self.compiled.lowered.module.script())
-        (folder / source).write_text(opencl_source(self.compiled.executable.mod))
+        write_text(folder / tir, self.compiled.lowered.module.script(), force=True)
+        write_text(folder / source, opencl_source(self.compiled.executable.mod), force=True)
 
 
 def build(

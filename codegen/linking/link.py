@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import platform
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from typing import Any
 import tvm
 
 from codegen.linking.stamp import ROOM
+from fleetpose.disk.memory_files import MemoryFiles
+from fleetpose.disk.refusals import full_disk_in, write_error
+from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 
 LINKERS = ("lld", "cc")
@@ -25,6 +28,8 @@ LINKERS = ("lld", "cc")
 _MACHINES = {"x86_64": "elf_x86_64", "amd64": "elf_x86_64", "aarch64": "aarch64linux", "arm64": "aarch64linux"}
 #: Android 15 and later map pages of 16 KiB
 _ARM_PAGE = ["-z", "max-page-size=16384"]
+#: what TVM writes to be linked: the host's code, and the device's with the constants
+OBJECTS = ("lib0.o", "devc.o")
 
 
 class LinkError(FleetposeError):
@@ -74,28 +79,41 @@ def link_command(objects: Sequence[str], output: str, host: str = "native", link
 
 
 def link_shared(objects: Sequence[str], output: str, host: str = "native", linker: str = "lld") -> None:
-    """Link object files into a shared object. Raises LinkError with what the linker printed."""
+    """Link object files into a shared object.
+
+    Raises:
+        LinkError: with what the linker printed. UsageError: the disk is full.
+    """
     command = link_command(objects, output, host, linker)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        mend = (
-            "pip install ziglang"
-            if "No module named ziglang" in done.stderr
-            else f"the command was: {' '.join(command)}"
-        )
-        raise LinkError(f"linking failed: {done.stderr.strip()[-2000:]}\n{mend}")
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    if done.returncode == 0:
+        return
+    if full := full_disk_in(done.stderr):
+        raise write_error(output, full)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise LinkError(f"the linker was ended by {name}; is there space in {Path(output).parent}, and memory?")
+    mend = (
+        "pip install ziglang" if "No module named ziglang" in done.stderr else f"the command was: {' '.join(command)}"
+    )
+    raise LinkError(f"linking failed: {done.stderr.strip()[-2000:]}\n{mend}")
 
 
 def export_shared(
     executable: tvm.runtime.Executable | tvm.runtime.Module, path: Path, host: str = "native", linker: str = "lld"
 ) -> None:
-    """Write a compiled module, device code and constants included, as one shared object."""
-    with tempfile.TemporaryDirectory(prefix="fleetpose-link-") as workspace:
-        executable.export_library(
-            str(path),
-            workspace_dir=workspace,
-            fcompile=lambda output, objects, **_: link_shared(objects, output, host, linker),
-        )
+    """Write a compiled module, device code and constants included, as one shared object.
+
+    Raises:
+        LinkError: as `link_shared` does. UsageError: the disk is full.
+    """
+    with WorkFolder() as workspace, MemoryFiles(workspace, OBJECTS) as written:
+
+        def link(output: str, objects: Sequence[str], **_: Any) -> None:
+            written.store()
+            link_shared(objects, output, host, linker)
+
+        executable.export_library(str(path), workspace_dir=str(workspace), fcompile=link)
 
 
 def opencl_source(module: Any) -> str:

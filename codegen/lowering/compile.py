@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from codegen.lowering.target import make_target
 from devices.profile import Profile
 from devices.session import Session
 from devices.timers import TimedCall
+from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
@@ -44,22 +44,24 @@ class CompiledNetwork:
         return sum(len(code.kernels) for code in self.lowered.entries[0].layers)
 
     def export(self, path: Path, linker: str = "lld") -> None:
-        """Write the network as a shared object. Raises LinkError."""
+        """Write the network as a shared object. Raises LinkError, OSError, and UsageError for a full disk."""
         if linker == "lld":
             shutil.copyfile(self._linked, path)
-        else:
-            export_shared(self.executable, path, self.host, linker)
+            return
+        with WorkFolder() as folder:  # linkers have hidden files of their own
+            export_shared(self.executable, folder / path.name, self.host, linker)
+            shutil.copyfile(folder / path.name, path)
 
     @property
     def _linked(self) -> Path:
         """The shared object, which is linked once, however often the network is sent or written."""
-        return Path(self._folder.name) / "network.so"
+        return self._folder.path / "network.so"
 
     @cached_property
-    def _folder(self) -> tempfile.TemporaryDirectory:
+    def _folder(self) -> WorkFolder:
         """Has the shared object, as long as there is the network."""
-        folder = tempfile.TemporaryDirectory(prefix="fleetpose-network-")
-        export_shared(self.executable, Path(folder.name) / "network.so", self.host)
+        folder = WorkFolder()
+        export_shared(self.executable, folder.path / "network.so", self.host)
         return folder
 
     def load(self, session: Session) -> TimedCall:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from codegen.lowering.target import make_target
 from codegen.schedules import schedule
 from devices.profile import Profile
 from devices.session import Session
+from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import UsageError
 from models.graph.layer import Layer
 from models.plans.sparsity import Sparsity
@@ -108,8 +108,8 @@ class LoadedLayer:
 
     def __init__(self, compiled: CompiledLayer, session: Session) -> None:
         self.compiled, self.session = compiled, session
-        with tempfile.TemporaryDirectory(prefix="fleetpose-layer-") as folder:
-            path = Path(folder) / "layer.so"
+        with WorkFolder() as folder:
+            path = folder / "layer.so"
             compiled.export(path)
             self.module = session.load(path)
         kernel = compiled.kernel

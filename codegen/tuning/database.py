@@ -21,7 +21,7 @@ from codegen.tuning.key import Key
 from devices.profile import Profile
 from fleetpose.codec import decode, encode, parse_json
 from fleetpose.codec.text import LINE, NotJson
-from fleetpose.files import atomic_output, read_bounded
+from fleetpose.files import read_bounded, write_text
 
 log = logging.getLogger("codegen.tuning.database")
 
@@ -191,6 +191,5 @@ def update(path: Path, rows: Iterable[TunedRow]) -> None:
     kept = {(row.workload, row.tuner): row for row in (read_rows(path) if path.exists() else [])}
     kept.update({(row.workload, row.tuner): row for row in rows})
     ordered = sorted(kept.values(), key=lambda row: (row.workload.order(), row.tuner))
-    with atomic_output(path, force=True) as temporary:
-        lines = [json.dumps(encode(row), allow_nan=False) + "\n" for row in ordered]
-        temporary.write_text("".join(lines), encoding="utf-8")
+    lines = [json.dumps(encode(row), allow_nan=False) + "\n" for row in ordered]
+    write_text(path, "".join(lines), force=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from codegen.lowering.target import make_target
 from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.measure import measure
+from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import FleetposeError, reason
 from models.graph.layer import Layer
 
@@ -87,14 +87,14 @@ class Search:
         module = tvm.IRModule({ENTRY: convolution(self.layer).with_attr("global_symbol", ENTRY)})
         logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
         cores = os.cpu_count() or 1
-        with _no_intrinsics(), tempfile.TemporaryDirectory(prefix="fleetpose-metaschedule-") as folder:
+        with _no_intrinsics(), WorkFolder() as folder:
             database = ms.tir_integration.tune_tir(
                 module,
                 self.target,
-                folder,
+                str(folder),
                 trials,
                 num_trials_per_iter=min(TRIALS_PER_STEP, trials),
-                builder=_Builder(self, Path(folder)),
+                builder=_Builder(self, folder),
                 runner=_Runner(self),
                 cost_model=ms.cost_model.XGBModel(num_warmup_samples=WARMUP_TRIALS, num_tuning_cores=cores),
                 num_tuning_cores=cores,
@@ -104,7 +104,7 @@ class Search:
             schedule = ms.tir_integration.compile_tir(database, module, self.target)
             if schedule is None:
                 return None
-            path = Path(folder) / "best.so"
+            path = folder / "best.so"
             self.build(schedule.mod, path)
             return self.load(path)
 

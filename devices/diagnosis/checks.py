@@ -22,6 +22,7 @@ from typing import Any
 from devices.diagnosis.patient import Check, Missing, Patient, Skipped
 from devices.opening import open_device
 from devices.rpc import tracker
+from fleetpose.disk.temporaries import WorkFolder
 
 PING_RUNS = 50
 TOLERANCE = 1e-5
@@ -77,7 +78,7 @@ def linker(_: Patient) -> str:
     if importlib.util.find_spec("ziglang") is None:
         raise Missing("pip's ziglang is not installed")
     command = [sys.executable, "-m", "ziglang", "ld.lld", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=60)
     if done.returncode:
         raise RuntimeError(done.stderr.strip()[-200:])
     return done.stdout.strip().splitlines()[0]
@@ -143,8 +144,8 @@ def kernel(patient: Patient) -> str:
         raise Skipped("no OpenCL device")
     from devices.diagnosis import small_kernel
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = small_kernel.build(Path(folder) / "small.so", machine=small_kernel.machine_of(session))
+    with WorkFolder() as folder:
+        path = small_kernel.build(folder / "small.so", machine=small_kernel.machine_of(session))
         module = session.load(path)
         with session.guard("running a small kernel"):
             error = small_kernel.error_on(session, module)
@@ -181,7 +182,7 @@ def adb(_: Patient) -> str:
     path = shutil.which("adb")
     if path is None:
         raise Missing("not on PATH; only phones need it")
-    done = subprocess.run([path, "devices"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([path, "devices"], capture_output=True, encoding="utf-8", errors="replace", timeout=20)
     phones = [line.split()[0] for line in done.stdout.splitlines() if line.endswith("\tdevice")]
     return f"{path}; phones: {', '.join(phones) or 'none'}"
 

@@ -18,12 +18,17 @@ import tvm
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
+from fleetpose.disk.memory_files import MemoryFiles
+from fleetpose.disk.refusals import full_disk_in, write_error
+from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import unknown_name
 
 LENGTH = 1000
 LANES = 64
 TRIPLES = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
 EMULATIONS = {"x86_64": "elf_x86_64", "aarch64": "aarch64linux"}
+#: what TVM writes to be linked
+OBJECTS = ("lib0.o", "devc.o")
 
 
 def build(path: Path, steps: int = 1, machine: str | None = None) -> Path:
@@ -62,7 +67,14 @@ def build(path: Path, steps: int = 1, machine: str | None = None) -> Path:
         {"kind": "opencl", "max_threads_per_block": LANES}, host={"kind": "llvm", "mtriple": TRIPLES[machine]}
     )
     module = tvm.tirx.build(Small, target=target)
-    module.export_library(str(path), fcompile=linker(machine))
+    link = linker(machine)
+    with WorkFolder() as workspace, MemoryFiles(workspace, OBJECTS) as written:
+
+        def store_and_link(output: str, files: list[str], **_: Any) -> None:
+            written.store()
+            link(output, files)
+
+        module.export_library(str(path), workspace_dir=str(workspace), fcompile=store_and_link)
     return path
 
 
@@ -72,7 +84,9 @@ def linker(machine: str | None = None) -> Any:
 
     def link(output: str, files: list[str], **_: Any) -> None:
         command = [sys.executable, "-m", "ziglang", "ld.lld", "-shared", "-m", emulation, "-o", output, *files]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+        if full := full_disk_in(done.stderr):
+            raise write_error(output, full)
         if done.returncode:
             raise RuntimeError(f"ld.lld failed: {done.stderr.strip()[-500:]}")
 

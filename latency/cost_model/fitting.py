@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -115,7 +114,6 @@ def _metadata(rows: Sequence[Sample], validation: CrossValidation, options: FitO
             **versions(),
             **{name: _version(name) for name in ("xgboost-cpu", "scikit-learn", "scipy", "numpy")},
         },
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
 
 

@@ -17,7 +17,7 @@ import xgboost
 
 from fleetpose.codec import check_entries, decode, encode
 from fleetpose.errors import DataError, UsageError, first_line
-from fleetpose.files import read_json, write_json
+from fleetpose.files import json_bytes, read_json, write_bytes
 from fleetpose.json_fields import Positive
 from latency.cost_model.calibration import Calibration
 from latency.cost_model.conformal import Conformal
@@ -70,8 +70,8 @@ class Predictor:
         conformal: the intervals of its answers.
         ranges: of the inputs it was fitted on.
         hardware: facts about the device that features are made with.
-        metadata: "device", "gpu", "framework", "driver", "data" (hash), "shapes" (keys fitted on), "metrics",
-            "settings", "seed", "versions", "date".
+        metadata: "device", "gpu", "framework", "driver", "data" (hash), "date" (of the newest measurement), "shapes"
+            (keys fitted on), "metrics", "settings", "seed", "versions".
         bases: predictors of other devices whose answers are inputs.
         calibration: from kernels to whole networks; None where no network was measured.
     """
@@ -158,9 +158,13 @@ class Predictor:
             decode(Calibration, content["calibration"], "calibration") if "calibration" in content else None,
         )
 
+    def to_bytes(self) -> bytes:
+        """The content of the file."""
+        return json_bytes(self.to_json(), indent=None)
+
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the file. Raises UsageError where it exists and `force` is false, or cannot be written."""
-        write_json(path, self.to_json(), force=force, indent=None)
+        write_bytes(path, self.to_bytes(), force=force)
 
     @classmethod
     def load(cls, path: Path | str) -> Predictor:

@@ -75,6 +75,11 @@ class Dataset:
         """SHA-256 of the files' own, sorted."""
         return hashlib.sha256("".join(sorted(map(sha256, self.paths))).encode()).hexdigest()
 
+    @property
+    def date(self) -> str:
+        """When the newest of the records was measured; "" of tables, which do not say."""
+        return max((record.date for records in self.records for record in records), default="")
+
     def samples(self, clock: str = "auto", every_op: bool = False, reference_ms: float | None = None) -> list[Sample]:
         """The samples with a time, those of tables first, not merged.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fleetpose.files import atomic_output
+from fleetpose.files import write_together
 from latency.cost_model.fitting import Fitted
 from latency.cost_model.model import measured_ms
 
@@ -16,23 +17,18 @@ COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8
 REST = "#999999"
 
 
-def plot_fit(
-    path: Path | str,
+def draw_fit(
     measured: np.ndarray,
     predicted: np.ndarray,
     kernels: Sequence[str],
     title: str,
     level: float = 0.9,
     factors: np.ndarray | None = None,
-    force: bool = False,
-) -> None:
-    """Write a PNG: milliseconds (n) on both axes, logarithmic; below them the errors in per cent.
+) -> bytes:
+    """A PNG: milliseconds (n) on both axes, logarithmic; below them the errors in per cent.
 
     Args:
         factors: (n) by which an interval reaches up and down; drawn in pale behind the points.
-
-    Raises:
-        UsageError: the file exists and `force` is false, or cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -59,8 +55,9 @@ def plot_fit(
     upper.legend(fontsize=8, loc="upper left")
     lower.axhspan(-10, 10, color="black", alpha=0.1)
     lower.set(xscale="log", ylim=(-60, 60), xlabel="measured ms", ylabel="error, %")
-    with atomic_output(path, force=force) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
+    return picture.getvalue()
 
 
 def _colours(kernels: Sequence[str]) -> list[tuple[str, str]]:
@@ -79,9 +76,9 @@ def save_fitted(fitted: Fitted, out: Path, *, force: bool = False) -> None:
     """Write a predictor, and its held-out predictions as a plot beside it. Raises UsageError for existing files."""
     predictor, validation = fitted.predictor, fitted.best
     kernels, about = [sample.kernel for sample in validation.samples], predictor.metadata
-    predictor.save(out, force=force)
     title = f"{about['gpu'] or about['device']}, {about['framework']}: {validation.split} held out"
-    plot_fit(
-        picture_of(out), measured_ms(validation.samples), validation.predicted, kernels, title,
-        predictor.conformal.level, predictor.conformal.factors(kernels), force=force,
+    picture = draw_fit(
+        measured_ms(validation.samples), validation.predicted, kernels, title,
+        predictor.conformal.level, predictor.conformal.factors(kernels),
     )  # fmt: skip
+    write_together({out: predictor.to_bytes(), picture_of(out): picture}, force=force)

@@ -56,6 +56,7 @@ def fit_dataset(
     about = {
         **dataset.device(samples[0]),
         "data": dataset.hash,
+        "date": dataset.date,  # not that of the fit, so that equal measurements make equal files
         "where": list(dataset.where),
         "clock": clock,
         "reference_ms": reference_ms,

@@ -154,7 +154,7 @@ def environment(job: Job) -> dict[str, str]:
 def _cpu() -> str:
     """This machine's processor as it calls itself, as far as it does."""
     path = Path("/proc/cpuinfo")
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     return named or platform.processor() or platform.machine()
 

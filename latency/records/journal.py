@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from fleetpose.disk.refusals import naming_output
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable, make_folder, read_bounded
+from fleetpose.files import append, check_writable, make_folder, read_bounded
 from latency.records.read import FILE_BYTES, parse, to_line
 from latency.records.record import Record
 
@@ -41,10 +42,8 @@ class Journal:
         check_writable(path, force=True)
         make_folder(path.absolute().parent)
         self.path = path
-        try:
+        with naming_output(path):
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from error
         try:
             self._lock()
             self.records = self._repair()
@@ -66,15 +65,7 @@ class Journal:
         for record in records:
             if record.id not in self._known:
                 new.setdefault(record.id, record)
-        content = "".join(map(to_line, new.values())).encode()
-        before = os.fstat(self._file).st_size
-        try:
-            if content and os.write(self._file, content) != len(content):
-                raise OSError(0, "the disk is full")
-            os.fsync(self._file)
-        except OSError as error:
-            os.ftruncate(self._file, before)
-            raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
+        append(self._file, self.path, "".join(map(to_line, new.values())).encode())
         self.records += new.values()
         self._known |= new.keys()
         return list(new.values())
@@ -108,5 +99,5 @@ class Journal:
         if whole < len(content):
             os.ftruncate(self._file, whole)
         elif content and not content.endswith(b"\n"):
-            os.write(self._file, b"\n")
+            append(self._file, self.path, b"\n")
         return records

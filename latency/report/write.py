@@ -8,7 +8,7 @@ from typing import Any
 
 from fleetpose.codec.checks import REFUSALS
 from fleetpose.errors import QUOTED, DataError, first_line
-from fleetpose.files import atomic_output
+from fleetpose.files import text_bytes, write_together
 from latency.report.rendering.document import Document
 from latency.report.rendering.markdown import as_markdown
 from latency.report.rendering.page import as_html
@@ -43,9 +43,8 @@ def write_report(result: dict[str, Any], folder: Path) -> Path:
     except REFUSALS as error:  # of the hundreds of entries that a report looks at
         said = f"{type(error).__name__}: {first_line(error, QUOTED)}"
         raise DataError(f"an entry of {folder / NAME} is not as latency.optimize writes it ({said})") from error
-    for name, text in ((MARKDOWN, as_markdown(document)), (HTML, as_html(document))):
-        with atomic_output(folder / name, force=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    texts = {MARKDOWN: as_markdown(document), HTML: as_html(document)}
+    write_together({folder / name: text_bytes(text) for name, text in texts.items()}, force=True)
     return folder / HTML
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fleetpose.errors import UsageError, first_line, unknown_name
+from fleetpose.files import write_bytes
 from fleetpose.progress import Report, no_report
 from models.graph.network import Graph
 from models.plans.plan import Plan
@@ -114,18 +115,14 @@ def load_or_make_start(network: nn.Module, path: Path, identity: Sequence[str], 
     Raises:
         UsageError: the file is none that was written here.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     text = "\n".join(identity)
     if path.is_file() and _load_start(network, path, text):
         return
     make()
-    part = path.with_name(f"{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}, part, {"identity": text}
-    )
-    part.replace(path)
+    tensors = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
+    write_bytes(path, save(tensors, {"identity": text}), force=True)
 
 
 def _load_start(network: nn.Module, path: Path, text: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.files import remove_output
 from fleetpose.options import option
 from models.train.running.paths import checkpoint_path, log_path
 from models.train.settings import TrainSettings
@@ -162,11 +163,9 @@ class PruneFiles:
             settings, photographs: as for `kept_by`; without settings all that bears these names goes, as in a folder
                 of the caller's own.
         """
-        from models.train.running.checkpoint import remove_checkpoint
-
         own = (self.checkpoint, self.start, self.recovery)
         for path in own if settings is None else self.kept_by(settings, photographs).values():
-            remove_checkpoint(path)
+            remove_output(path)
 
 
 def recovery_settings(minutes: float, seed: int = 0) -> RecoverySettings | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from torch import nn
 
 from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
-from fleetpose.files import check_writable, read_json, sha256, write_json
+from fleetpose.files import check_writable, json_bytes, read_json, write_together
 from fleetpose.json_fields import in_json
 from models.replace.apply import replace_operators
 from models.replace.values import OperatorCost, Replacement
 from models.zoo.spec import ModelSpec
-from models.zoo.weights import save_weights
+from models.zoo.weights import weights_bytes
 
 FORMAT = "fleetpose.replaced/1"
 
@@ -71,14 +72,14 @@ def save_replaced(
     if path.suffix == ".json":
         raise UsageError(f"{path} is where the description goes; give the weights another suffix, e.g. .safetensors")
     check_writable(path, description(path), force=force)
-    save_weights(network, path, force=force)
+    weights = weights_bytes(network)
     plan = tuple(plan)
     if name.endswith(".json"):  # a replaced network replaced again: one plan on the registered original
         name, earlier = read_plan(name)
         plan = (*earlier, *plan)
     cost = {} if costs is None else {"before": encode(costs[0]), "after": encode(costs[1])}
-    content = _Description(FORMAT, name, {"file": path.name, "sha256": sha256(path)}, plan, cost)
-    write_json(description(path), encode(content), force=force, indent=2)
+    content = _Description(FORMAT, name, {"file": path.name, "sha256": sha256(weights).hexdigest()}, plan, cost)
+    write_together({path: weights, description(path): json_bytes(encode(content), indent=2)}, force=force)
 
 
 def read_plan(path: Path | str) -> tuple[str, tuple[Replacement, ...]]:

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from fleetpose.errors import UsageError, first_line, quoted
-from fleetpose.files import atomic_output
+from fleetpose.files import write_bytes
 from fleetpose.outputs import CHECKPOINTS, check_weights_name
 from models.zoo.stored.checkpoint import read_checkpoint
 from models.zoo.stored.safetensors_header import check_safetensors
@@ -84,16 +84,19 @@ def fits(module: nn.Module, stored: Tensors) -> bool:
     return not _mismatch(_weights_of(module), _in_our_names(module, stored))
 
 
+def weights_bytes(module: nn.Module) -> bytes:
+    """The module's parameters and buffers under its own names, as a safetensors file has them."""
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in _weights_of(module).items()})
+
+
 def save_weights(module: nn.Module, path: Path | str, *, force: bool = False) -> None:
-    """Write the module's parameters and buffers to a safetensors file, atomically, under its own names.
+    """Write the module's parameters and buffers to a safetensors file, atomically.
 
     Raises:
         UsageError: `path` exists and `force` is false, has the name of another kind of file, or cannot be written.
     """
     check_weights_name(path)
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in _weights_of(module).items()}
-    with atomic_output(path, force=force) as temporary:
-        save_file(tensors, temporary)
+    write_bytes(path, weights_bytes(module), force=force)
 
 
 def weights_digest(module: nn.Module) -> str:

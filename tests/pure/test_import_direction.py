@@ -32,7 +32,7 @@ MAY_IMPORT = {
 ROOMS = {
     "fleetpose": [
         "commands errors interrupt json_fields native options outlook terminal",
-        "codec progress trust",
+        "codec disk progress trust",
         "cli files hiding",
         "api outputs",
     ],

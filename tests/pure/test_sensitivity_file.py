@@ -14,6 +14,7 @@ from models.graph.layer import Layer
 from models.plans.sparsity import Sparsity
 from models.prune.response.curves import FamilyCurves, read_divergence, relation, to_json
 from models.prune.response.journal import ResponseJournal
+from tests.small_disk import file_limit
 
 LAYER = Layer("head.0", "conv", ("x",), ((8, 8, 8),), (8, 8, 8), (3, 3), padding=(1, 1), module="head.0")
 HALF = Sparsity.parse("columns:0.5:4x1")
@@ -123,6 +124,15 @@ def test_response_journal_goes_on_after_a_torn_line(tmp_path):
         ["b", None],
         ["c", 2],
     ]
+
+
+def test_response_journal_leaves_whole_lines_on_a_full_disk(tmp_path):
+    path = tmp_path / "s.journal"
+    with ResponseJournal(path, {"seed": 0}) as journal:
+        with file_limit(path.stat().st_size + 5), pytest.raises(UsageError, match=f"cannot write {path}: File too"):
+            journal.add("a", 1)
+        journal.add("b", 2)
+    assert path.read_text() == '{"seed": 0}\n["b", 2]\n'
 
 
 def test_response_journal_of_another_measurement_stays_as_it_is(tmp_path):

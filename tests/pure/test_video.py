@@ -4,6 +4,7 @@ import contextlib
 import errno
 import http.server
 import io
+import os
 import threading
 import time
 
@@ -235,6 +236,17 @@ def test_video_writer_refuses_what_it_cannot_write(video, tmp_path):
         check_suffix(tmp_path / "x.gif")
     with pytest.raises(UsageError, match=r"OpenCV writes no .mp4 of 1x1 pixels here; give -o NAME.avi"):
         VideoWriter(tmp_path / "x.mp4", (1, 1), 25.0, follow_clock=False)
+
+
+def test_names_that_are_not_utf_8_are_written_and_refused_where_opencv_would_crash(video, tmp_path):
+    bad = os.fsdecode(b"n\xe9e")
+    with VideoReader(str(video)) as like, video_writer(tmp_path / f"{bad}.avi", like) as writer:
+        writer.write(picture(1), 0.0)
+    assert (tmp_path / f"{bad}.avi").stat().st_size > 1000
+    with pytest.raises(UsageError, match=r"the video .*n\\udce9e.avi has a name that is not UTF-8; rename it"):
+        VideoReader(str(tmp_path / f"{bad}.avi"))
+    with pytest.raises(UsageError, match=r"the folder .*n\\udce9e has a name that is not UTF-8"):
+        check_suffix(tmp_path / bad / "out.avi")
 
 
 def test_video_writer_notices_a_full_disk(video, tmp_path):

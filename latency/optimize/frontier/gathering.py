@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetpose.codec import encode
-from fleetpose.files import atomic_output, read_json, write_json
+from fleetpose.files import read_json, write_json, write_text
 from latency.optimize.frontier.curve import FrontierPoint, dense_point, knee, point_of, unit_of
 from latency.optimize.frontier.picture import plot_frontier
 from latency.optimize.job import DENSE_SO, RESULT, SPARSE_SO, Job
@@ -72,8 +72,7 @@ def write_table(path: Path, content: Mapping[str, Any], points: Sequence[Frontie
         f"\n![Time against what is kept]({PICTURE})",
         "\nEach network's folder has its artifact, plan, weights and report.",
     ]
-    with atomic_output(path, force=True) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n", force=True)
 
 
 def _row(point: FrontierPoint, dense: FrontierPoint, best: str | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output
+from fleetpose.files import write_bytes
 from models.pose.drawing.labels import draw_labels
 from models.pose.drawing.names import draw_names
 from models.pose.drawing.shapes import Overlay, bgr, capsule
@@ -57,9 +57,13 @@ def check_picture(path: Path, size: Sequence[int]) -> None:
 def write_picture(path: Path, picture: np.ndarray, force: bool = False) -> None:
     """Encode (H, W, 3) uint8 BGR by the path's suffix. Raises UsageError for one OpenCV does not write."""
     check_picture(path, picture.shape[:2])
-    with atomic_output(path, force=force) as temporary:
-        if not cv2.imwrite(str(temporary), picture):
-            raise UsageError(f"cannot write {path}")
+    try:
+        encoded, content = cv2.imencode(path.suffix, picture)  # into memory: of a full disk it says nothing
+    except cv2.error as error:
+        raise UsageError(f"cannot write {path}: {error.err or error}") from error
+    if not encoded:
+        raise UsageError(f"cannot write {path}")
+    write_bytes(path, content.tobytes(), force=force)
 
 
 def draw_people(image: np.ndarray, people: Sequence[Person], labels: bool = True, names: bool = False) -> np.ndarray:

@@ -11,8 +11,9 @@ from typing import Any
 
 from fleetpose.codec import decode, parse_json
 from fleetpose.codec.text import LINE
+from fleetpose.disk.refusals import naming_output
 from fleetpose.errors import DataError, UsageError
-from fleetpose.files import make_folder, read_bounded
+from fleetpose.files import append, check_writable, make_folder, read_bounded
 
 
 class ResponseJournal:
@@ -26,12 +27,13 @@ class ResponseJournal:
         values: by key, those of earlier runs included; `read` checks one.
 
     Raises:
-        UsageError: the file is of another measurement or no journal; it stays as it is then.
+        UsageError: the file is of another measurement or no journal, and stays as it is then; or it cannot be written.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self.path = path
         self.values: dict[str, Any] = {}
+        check_writable(path, force=True)
         make_folder(path.absolute().parent)
         content = read_bounded(path, "the journal") if path.exists() else b""
         complete = content[: content.rfind(b"\n") + 1]
@@ -39,12 +41,9 @@ class ResponseJournal:
             self._read(complete, json.loads(json.dumps(identity)))
         elif content and not json.dumps(dict(identity)).encode().startswith(content):
             raise UsageError(f"{path} is no journal that can be read; --restart begins anew")
-        try:
-            self._file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  closed by __exit__
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from error
-        self._file.truncate(len(complete))
-        self._file.seek(len(complete))
+        with naming_output(path):
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            os.ftruncate(self._file, len(complete))
         if not complete:
             self._write(dict(identity))
 
@@ -66,14 +65,12 @@ class ResponseJournal:
         return decode(dict[str, kind], {key: self.values[key]}, f"{self.path}")[key]
 
     def add(self, key: str, value: Any) -> None:
-        """Keep a JSON-ready value; it is on the disk when this returns."""
+        """Keep a JSON-ready value; it is on the disk when this returns. Raises UsageError where the disk is full."""
         self.values[key] = value
         self._write([key, value])
 
     def _write(self, row: Any) -> None:
-        self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        append(self._file, self.path, json.dumps(row, allow_nan=False).encode() + b"\n")
 
     def __enter__(self) -> ResponseJournal:
         return self
@@ -81,4 +78,4 @@ class ResponseJournal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        os.close(self._file)

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from pathlib import Path
 
-from fleetpose.files import atomic_output
 from models.prune.response.curves import FamilyCurves
 
 
-def plot_sensitivity(
-    path: Path | str,
-    model: str,
-    families: Mapping[str, FamilyCurves],
-    relation: Mapping[str, float] | None,
-    force: bool = False,
-) -> None:
-    """Write a PNG: by block, divergence and AP against zeros, and the one against the other.
-
-    Raises:
-        UsageError: the file exists and `force` is false, or cannot be written.
-    """
+def draw_sensitivity(model: str, families: Mapping[str, FamilyCurves], relation: Mapping[str, float] | None) -> bytes:
+    """A PNG: by block, divergence and AP against zeros, and the one against the other."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -45,5 +34,6 @@ def plot_sensitivity(
     middle.set(xlabel="zeros in the block", ylabel="OKS AP")
     text = f"Spearman {relation['spearman']:.2f}, {relation['points']} points" if relation else ""
     right.set(xscale="log", xlabel="output divergence", ylabel="AP lost", title=text)
-    with atomic_output(path, force=force) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=130, format="png")
+    return picture.getvalue()

@@ -42,7 +42,7 @@ class Photographs:
         """Hex digest of names, sizes in bytes and labels: equal for what trains equally."""
         state = hashlib.sha256()
         for item in self.items:
-            state.update(f"{item.path.name} {item.path.stat().st_size}\n".encode())
+            state.update(f"{item.path.name} {item.path.stat().st_size}\n".encode(errors="surrogateescape"))
             if item.labels is not None:
                 state.update(item.labels.people.tobytes())
                 state.update(repr(item.labels.ignored).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from fleetpose.errors import UsageError
+from fleetpose.files import remove_output, write_bytes
 from models.zoo.stored.checkpoint import read_checkpoint
 
 FORMAT = "fleetpose.training/1"
@@ -17,23 +19,14 @@ FORMAT = "fleetpose.training/1"
 
 def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Write a checkpoint in the last one's place: all of it or nothing. Raises UsageError where that cannot be."""
-    part = _part(path)  # always the same: what a killed training leaves is written over, not left behind
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"format": FORMAT, "identity": dict(identity), "state": dict(state)}, part)
-        part.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise UsageError(f"cannot write the checkpoint {path}: {error}") from error
+    content = io.BytesIO()  # of a full disk torch says "unexpected pos"
+    torch.save({"format": FORMAT, "identity": dict(identity), "state": dict(state)}, content)
+    write_bytes(path, content.getbuffer(), force=True)
 
 
 def remove_checkpoint(path: Path) -> None:
     """Remove a checkpoint and what a killed training wrote of the next one, where they are there."""
-    for file in (path, _part(path)):
-        file.unlink(missing_ok=True)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
+    remove_output(path)
 
 
 def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output
+from fleetpose.disk.refusals import naming_output
+from fleetpose.files import append, write_text
 
 COLUMNS = ("step", "progress", "secs", "views_per_sec", "lr", "loss", "labels", "soft", "hints", "penalty")
 
@@ -72,12 +74,9 @@ class CsvLog:
     def _begin(self, first: int) -> None:
         rows: list[dict[str, Any]] = []
         if self.path.exists() and first > 1:
-            with open(self.path, newline="") as stream:
+            with open(self.path, newline="", encoding="utf-8") as stream:
                 rows = [row for row in csv.DictReader(stream) if int(row.get("step") or 0) < first]
-        with atomic_output(self.path, force=True) as temporary, open(temporary, "w", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_text(self.path, _csv(rows, header=True), force=True)
 
     def _write(self) -> None:
         last, number = self.pending[-1], len(self.pending)
@@ -93,9 +92,19 @@ class CsvLog:
             "lr": f"{last.lr:.3g}",
             **{name: f"{value:.5g}" for name, value in means.items()},
         }
+        with naming_output(self.path):
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            with open(self.path, "a", newline="") as stream:
-                csv.DictWriter(stream, COLUMNS).writerow(row)
-        except OSError as error:
-            raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
+            append(handle, self.path, _csv([row]).encode())
+        finally:
+            os.close(handle)
         self.pending, self.last_secs = [], last.secs
+
+
+def _csv(rows: list[dict[str, Any]], header: bool = False) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
