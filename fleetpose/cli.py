@@ -86,7 +86,8 @@ def run(
     try:
         with trusting(getattr(arguments, "trust", False)):
             status = _run_main(main, arguments) or 0
-        sys.stdout.flush()  # so that what cannot be printed is an error, too
+        if sys.stdout is not None:  # None: it was closed before the process began
+            sys.stdout.flush()  # so that what cannot be printed is an error, too
         return status
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         _drop_stdout()

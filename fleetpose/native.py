@@ -41,6 +41,9 @@ def results_apart() -> Iterator[TextIO]:
         if _descriptor(real) == 1 and _descriptor(sys.stderr) == 2:
             with _moved_stdout(real) as results:
                 yield results
+        elif real is None:  # it was closed before the process began
+            with open(os.devnull, "w", encoding="utf-8") as nowhere:
+                yield nowhere
         else:
             yield real
     finally:

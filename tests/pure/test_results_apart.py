@@ -50,6 +50,16 @@ def test_without_json_everything_is_printed():
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_closed_stdout_is_no_fault(flags):
+    """As a service or a shell's `>&-` leaves it; results have nowhere to go, and the status is the work's."""
+    own = COMMAND.replace('os.write(1, b"by its number\\n")', "pass")
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", own, *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "42" not in done.stderr
+
+
 def test_json_reaches_a_test_that_captures(capsys):
     import argparse
 
