@@ -89,6 +89,8 @@ def _check_files(arguments: argparse.Namespace) -> None:
     for folder in (*arguments.data, *([arguments.annotated] if arguments.annotated else [])):
         if arguments.plot and lies_in(arguments.plot, folder):
             raise UsageError(f"--plot {arguments.plot} lies in {folder}, among the photographs; give another folder")
+    if arguments.plot and arguments.plot.suffix != ".png":
+        raise UsageError(f"--plot {arguments.plot.name}: curves are drawn as .png; give {arguments.plot.stem}.png")
     outputs, kept = {"-o": arguments.out, "--plot": arguments.plot}, {"the journal": journal_of(arguments.out)}
     inputs = {"--model": model_files(arguments.model), "--weights": arguments.weights}
     check_outputs(outputs, inputs, force=arguments.force, kept=kept)

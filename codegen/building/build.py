@@ -71,7 +71,8 @@ class BuiltNetwork:
                 with naming_output(parameters_path(out), packed):
                     packed.write_bytes(save(parameters))
                 beside = {"file": parameters_path(out).name, "sha256": sha256(packed)}
-            manifest = seal(shared, replace(self.manifest, parameters_file=beside, elf=encode(report)))
+            with naming_output(out, shared):
+                manifest = seal(shared, replace(self.manifest, parameters_file=beside, elf=encode(report)))
             with naming_output(manifest_path(out), described):
                 manifest.write(described)
         if replaced is not None and not parameters:

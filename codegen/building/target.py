@@ -34,7 +34,8 @@ class BuildTarget:
     def of(session: Session, host: str | None = None, linker: str = "lld", dtype: str = "float32") -> BuildTarget:
         """The device of an open session; `host` is None for the processor that `host_for` names."""
         host = host_for(session.profile, session.on_this_machine, host)
-        return BuildTarget(session.profile, encode(session.info), host, linker, dtype)
+        device = encode(session.info) if session.runs_kernels else {}
+        return BuildTarget(session.profile, device, host, linker, dtype)
 
     def check(self) -> None:
         """Refuse what cannot be built, before any work.

@@ -1,5 +1,7 @@
 """Outputs against inputs, against each other, and against what exists."""
 
+from pathlib import Path
+
 import pytest
 
 from fleetpose.errors import UsageError
@@ -45,6 +47,14 @@ def test_output_that_exists_needs_force(here):
         check_outputs({"-o": "new.so", "its manifest": "plan.json"}, {"--weights": None})
     check_outputs({"-o": "new.so", "its manifest": "plan.json"}, {"--weights": None}, force=True)
     check_outputs({"-o": "new.so"}, {}, kept={"the checkpoint": "plan.json"})
+
+
+def test_output_is_a_file_with_force_too(here):
+    """A device is not replaced by a file, whatever user this is."""
+    for kept in (False, True):
+        with pytest.raises(UsageError, match="is a character device"):
+            check_outputs({} if kept else {"-o": "/dev/null"}, {}, force=True, kept={"-o": "/dev/null"} if kept else {})
+    assert Path("/dev/null").is_char_device()
 
 
 def test_output_cannot_be_a_folder_or_stand_in_a_file(here):

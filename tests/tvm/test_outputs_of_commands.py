@@ -52,7 +52,8 @@ COLLISIONS = [
     ("models.replace", f"{SMALL} -o new.ckpt", "weights are written as safetensors; give -o new.safetensors"),
     ("models.sensitivity", f"{SENSITIVITY} --weights net.json -o net.json", "--weights"),
     ("models.sensitivity", f"{SENSITIVITY} --weights net.journal -o net.x", "the journal"),
-    ("models.sensitivity", f"{SENSITIVITY} --plot new.x -o new.x", "are one file"),
+    ("models.sensitivity", f"{SENSITIVITY} --plot new.png -o new.png", "are one file"),
+    ("models.sensitivity", f"{SENSITIVITY} --plot new.jpg -o new.json", "curves are drawn as .png; give new.png"),
     (
         "models.sensitivity",
         f"{SENSITIVITY} --plot photographs/net.png -o new.json",
