@@ -1,4 +1,4 @@
-"""Readers that are attacked with damaged files; see tests/fuzzing.py."""
+"""Readers that are attacked with damaged files; see tests/fuzzing.py. Each imports what it needs, as it runs alone."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from latency.dataset.read import Dataset
-from latency.network_model.foreign_networks import read_networks
-from models.accuracy.oks import evaluate_keypoints
-from models.pose.person import Person
-from models.pose.skeleton import COCO_PARTS
-from models.train.data.photographs import read_photographs
-from tests.mutations import damaged_json, damaged_table
+from tests.mutations import damaged_bytes, damaged_json, damaged_table
 
 SIZE = (24, 32)
 
@@ -22,6 +16,8 @@ class Coco:
     """A folder of photographs with annotations, as evaluation and training read it."""
 
     def __init__(self, folder: Path) -> None:
+        from models.pose.skeleton import COCO_PARTS
+
         self.folder = folder
         (folder / "images").mkdir(exist_ok=True)
         for name in ("a.png", "b.png"):
@@ -51,6 +47,10 @@ class Coco:
         return path
 
     def read(self, path: Path) -> None:
+        from models.accuracy.oks import evaluate_keypoints
+        from models.pose.person import Person
+        from models.train.data.photographs import read_photographs
+
         found = [Person(np.tile([8.0, 9.0, 1.0], (18, 1)), 3.0), Person(np.tile([20.0, 9.0, 1.0], (18, 1)), 2.0)]
         evaluate_keypoints(path, self.folder / "images", lambda _: found)
         for item in read_photographs([self.folder], unlabelled=True).items:
@@ -82,7 +82,68 @@ class Table:
         return path
 
     def read(self, path: Path) -> None:
+        from latency.dataset.read import Dataset
+        from latency.network_model.foreign_networks import read_networks
+
         if path.stem == "networks":
             read_networks(path, {"device": ["s10"]})
         else:
             Dataset.read([path], ["framework=tflite"]).samples(every_op=True)
+
+
+class Picture:
+    """A photograph in each of the formats that are common, as every command reads it."""
+
+    suffixes = ("jpg", "png", "webp", "tif", "bmp", "gif")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shades = np.add.outer(np.arange(60), np.arange(80)).astype(np.uint8)
+        picture = np.dstack([shades, 2 * shades, 255 - shades])
+        self.whole = {suffix: cv2.imencode(f".{suffix}", picture)[1].tobytes() for suffix in self.suffixes}
+
+    def write(self, seed: int) -> Path:
+        suffix = self.suffixes[seed % len(self.suffixes)]
+        path = self.folder / f"picture.{suffix}"
+        path.write_bytes(damaged_bytes(self.whole[suffix], seed))
+        return path
+
+    def read(self, path: Path) -> None:
+        from models.annotations.pictures import check_whole, read_head
+        from models.preprocess import read_image
+
+        check_whole(path)
+        read_head(path)
+        assert read_image(path).dtype == np.uint8
+
+
+class Video:
+    """A short video in each container that is written, as codegen.run reads it."""
+
+    suffixes = ("mp4", "mkv", "avi")
+
+    def __init__(self, folder: Path) -> None:
+        from codegen.artifact.video import VideoWriter
+
+        self.folder = folder
+        self.whole = {}
+        for suffix in self.suffixes:
+            path = folder / f"whole.{suffix}"
+            writer = VideoWriter(path, (48, 64), 25.0, follow_clock=False)
+            for number in range(8):
+                writer.write(np.full((48, 64, 3), 20 * number, np.uint8), number / 25)
+            writer.finish()
+            self.whole[suffix] = path.read_bytes()
+
+    def write(self, seed: int) -> Path:
+        suffix = self.suffixes[seed % len(self.suffixes)]
+        path = self.folder / f"video.{suffix}"
+        path.write_bytes(damaged_bytes(self.whole[suffix], seed))
+        return path
+
+    def read(self, path: Path) -> None:
+        from codegen.artifact.video import VideoReader
+
+        with VideoReader(str(path)) as video:
+            for _, frame in zip(range(30), video, strict=False):
+                assert frame.image.shape[:2] == video.size
