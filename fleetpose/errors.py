@@ -12,12 +12,19 @@ from typing import Any
 
 #: letters of an input that an error quotes, letters of all names that one lists, and names that it is compared with
 QUOTED, LISTED, COMPARED = 80, 4_000, 1_000
+#: letters of an error
+PAGE = 6_000
 
 
 class FleetposeError(Exception):
     """Base of every error a user can meet; its text is shown without a traceback."""
 
     exit_status = 2
+
+    def __str__(self) -> str:
+        """What was wrong; whatever it quotes, no more than a page."""
+        text = super().__str__()
+        return text if len(text) <= PAGE else f"{text[:PAGE]}..."
 
 
 class UsageError(FleetposeError):

@@ -17,6 +17,7 @@ from codegen.artifact.reading import read_manifest
 from devices.timing.measure import measure
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, first_line, reason
 from models.graph.answer import apply_view
+from models.zoo.stored.safetensors_header import check_safetensors
 
 if TYPE_CHECKING:
     from devices.session import Session
@@ -143,9 +144,10 @@ class Artifact:
 
         path = self.path.parent / self.manifest.parameters_file["file"]
         try:
+            check_safetensors(path)
             stored = load_file(path)
             return [stored[name] for name in self.manifest.parameters]
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
+        except (SafetensorError, OSError, ValueError, LookupError, AttributeError) as error:
             raise UsageError(f"{path} does not hold the parameters of {self.path.name}: {first_line(error)}") from error
 
     def _upload(self, array: np.ndarray) -> Any:

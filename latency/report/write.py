@@ -40,10 +40,10 @@ def write_report(result: dict[str, Any], folder: Path) -> Path:
     check_result(result)
     try:
         document = document_of(result, folder)
+        texts = {MARKDOWN: as_markdown(document), HTML: as_html(document)}
     except REFUSALS as error:  # of the hundreds of entries that a report looks at
         said = f"{type(error).__name__}: {first_line(error, QUOTED)}"
         raise DataError(f"an entry of {folder / NAME} is not as latency.optimize writes it ({said})") from error
-    texts = {MARKDOWN: as_markdown(document), HTML: as_html(document)}
     write_together({folder / name: text_bytes(text) for name, text in texts.items()}, force=True)
     return folder / HTML
 

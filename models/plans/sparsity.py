@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from math import ceil, prod
 
-from fleetpose.errors import UsageError, unknown_name
+from fleetpose.errors import UsageError, quoted, unknown_name
 from models.graph.layer import Layer
 
 WeightShape = tuple[int, int, int, int]
@@ -106,7 +106,7 @@ class Sparsity:
                 return Sparsity(name, float(zeros), (int(match[1]), int(match[2])), balanced=not free)
         except ValueError:
             pass  # not numbers: the same error as for missing ones
-        raise UsageError(f"{text!r} is no sparsity: after {name} come the fraction of zeros and {PATTERNS[name]}")
+        raise UsageError(f"{quoted(text)} is no sparsity: after {name} come the fraction of zeros and {PATTERNS[name]}")
 
     def groups(self, shape: WeightShape) -> int:
         """Filter groups of a weight (out, in, kernel height, kernel width)."""

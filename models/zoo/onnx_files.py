@@ -6,7 +6,6 @@ What the file's metadata says under "fleetpose" (models.zoo.described) is read a
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 import types
 import warnings
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from fleetpose.codec import parse_json
 from fleetpose.errors import UsageError, first_line
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, complete, described_size
 from models.zoo.input_sizes import with_sides
@@ -75,12 +75,12 @@ def _convert(path: str) -> tuple[nn.Module, Any]:
             network = onnx2torch.convert(model)
     except NotImplementedError as error:
         raise UsageError(
-            f"onnx2torch cannot convert {path}: {first_line(error, 200)}\n"
+            f"onnx2torch cannot convert {path}: {first_line(error, 200)}; "
             f"give the network as a PyTorch module or program (.pt2), or simplify the file (onnxsim)"
         ) from error
     except Exception as error:  # protobuf's and onnx2torch's own have no common base
         raise UsageError(
-            f"{path} is not a file that onnx2torch can read: {first_line(error, 200)}\nexport it anew"
+            f"{path} is not a file that onnx2torch can read: {first_line(error, 200)}; export it anew"
         ) from error
     if isinstance(network, fx.GraphModule):
         _know_shapes(network)
@@ -196,7 +196,4 @@ def _input_of(model: Any, path: str) -> tuple[int, tuple[int, int] | None]:
 
 def _description(model: Any, path: str) -> Any:
     texts = [entry.value for entry in model.metadata_props if entry.key == ATTRIBUTE]
-    try:
-        return json.loads(texts[0]) if texts else {}
-    except ValueError as error:
-        raise UsageError(f"{ATTRIBUTE} in the metadata of {path} is not JSON: {error}") from error
+    return parse_json(texts[0], subject=f"{ATTRIBUTE} in the metadata of {path}") if texts else {}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,9 +14,32 @@ from devices import open_device
 from devices.diagnosis import small_kernel
 from devices.rpc import tracker
 from fleetpose.errors import DeviceUnreachable
-from tests.serving import WAIT_SECS, Serving
 
 pytestmark = pytest.mark.system_opencl
+
+WAIT_SECS = 300.0
+
+
+class Serving:
+    """`python -m devices.serve` with `flags`, up and announced."""
+
+    def __init__(self, *flags):
+        command = [sys.executable, "-m", "devices.serve", *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.lines = []
+        while not self.lines or self.lines[-1]:
+            self.lines.append(self.process.stdout.readline().rstrip("\n"))
+            if self.lines[-1].startswith("Ctrl-C"):
+                break
+
+    def interrupt(self):
+        """Ctrl-C; the exit status and what it left on stderr."""
+        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        self.process.send_signal(signal.SIGINT)
+        _, error = self.process.communicate(timeout=WAIT_SECS)
+        _, alive = psutil.wait_procs(family, timeout=WAIT_SECS)
+        assert alive == []
+        return self.process.returncode, error
 
 
 @pytest.fixture
@@ -41,7 +65,8 @@ def started():
 
     yield start
     for one in running:
-        one.kill()
+        one.process.kill()
+        one.process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +90,7 @@ def test_serve_takes_two_servers_under_one_key(started, environment, kernel_path
     started("--with-tracker", "--tracker", environment, "--key", "bench")
     started("--tracker", environment, "--key", "bench")
     deadline = time.monotonic() + WAIT_SECS
-    while tracker.summary(tracker.Address.parse(environment)).get("bench", {"free": 0})["free"] < 2:
+    while tracker.summary(tracker.Address.parse(environment))["bench"]["free"] < 2:
         assert time.monotonic() < deadline, "the second server never registered"
         time.sleep(0.05)
     with open_device("rpc:bench") as one, open_device("rpc:bench") as two:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, quoted
 from models.plans.sparsity import Sparsity
 
 
@@ -12,7 +12,9 @@ def parse_family(text: str) -> Sparsity:
     try:
         return Sparsity.parse(":".join([name, "0.75", *block]))
     except UsageError as error:
-        raise UsageError(f"{text!r} is no family of sparsities, such as columns:4x1 or pattern: {error}") from error
+        raise UsageError(
+            f"{quoted(text)} is no family of sparsities, such as columns:4x1 or pattern: {error}"
+        ) from error
 
 
 def family_text(sparsity: Sparsity) -> str:

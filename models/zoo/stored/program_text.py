@@ -62,7 +62,7 @@ def checked_program(content: bytes, where: str) -> bytes:
 
 def _value(value: Any, key: str) -> Any:
     if isinstance(value, dict):
-        return _metadata(value) if key == "metadata" else _entries(value)
+        return _metadata(value) if key == "metadata" else _entries(value, key)
     if isinstance(value, list):
         return [] if key == "guards_code" else [_value(entry, key) for entry in value]
     if isinstance(value, str):
@@ -70,9 +70,10 @@ def _value(value: Any, key: str) -> Any:
     return value
 
 
-def _entries(values: dict[str, Any]) -> dict[str, Any]:
+def _entries(values: dict[str, Any], of: str = "") -> dict[str, Any]:
+    check = check_expression if of == "range_constraints" else _check_path
     for key in values:
-        _check_path(key)
+        check(key)
     return {key: _value(value, key) for key, value in values.items()}
 
 

@@ -1,0 +1,49 @@
+"""Readers of files that need no torch, on damaged and malicious files: an answer, or a refusal in one line."""
+
+import pytest
+
+from tests.fuzz.readers import READERS
+from tests.fuzz.running import FAULTS, Reader, fuzz
+from tests.sweep import EVERYTHING
+
+#: files for each reader
+COUNT = 10_000 if EVERYTHING else 40
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_answers_or_refuses_whatever_it_is_given(name):
+    tally = fuzz(READERS[name], COUNT)
+    assert (tally.tried, tally.held) == (COUNT, COUNT), tally.faults
+    assert tally.outcomes["refused"] > COUNT / 5, "the files are hardly damaged"
+
+
+def test_whole_files_are_read():
+    for name, reader in READERS.items():
+        untouched = Reader(reader.suffix, reader.samples, lambda content, _rng: content, reader.read)
+        assert fuzz(untouched, 2).outcomes == {"read": 2}, name
+
+
+def loop(_path):
+    while True:
+        pass
+
+
+def crash(_path):
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@pytest.mark.parametrize(
+    ("read", "kind"),
+    [
+        (lambda path: {}["key"], "tracebacks"),
+        (crash, "crashes"),
+        pytest.param(loop, "hangs", marks=pytest.mark.long),
+    ],
+)
+def test_the_fuzzer_finds_faults(read, kind):
+    tally = fuzz(Reader(".x", lambda: [b"a"], lambda content, _rng: content, read), 2)
+    assert (tally.tried, tally.held) == (2, 0)
+    assert [len(tally.faults[each]) for each in FAULTS] == [2 * (each == kind) for each in FAULTS]
