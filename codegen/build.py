@@ -17,6 +17,7 @@ from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import make_folder
+from fleetpose.options import SEED
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import Progress, status
 from fleetpose.trust import add_trust_flag
@@ -51,6 +52,7 @@ def check_files(arguments: argparse.Namespace) -> None:
 def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     """Load what the flags name, build it, and write it. Everything is checked before the work."""
     from codegen.building.build import DUMPED, build
+    from codegen.building.checking import can_check, check_network
     from codegen.tuning.database import load_tuned
 
     check_files(arguments)
@@ -66,6 +68,10 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     if plan:
         network = network.under(plan, arguments.prune, arguments.plan)
     built = build(network, target, tuned, not arguments.weights_file, progress)
+    if arguments.device is not None and arguments.check:
+        with open_device(arguments.device, target.profile) as session:
+            if can_check(built, session):
+                check_network(built, network, session, arguments.seed, progress)
     progress("linking")
     manifest = built.write(arguments.out, arguments.force)
     if arguments.dump:
@@ -80,7 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_trust_flag(parser)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--weights", type=Path, help="safetensors or published checkpoint (default: random weights)")
-    source.add_argument("--seed", type=int, default=0, help="seed of the random weights")
+    source.add_argument("--seed", type=SEED, default=0, help="seed of the random weights")
     parser.add_argument("--device", help="host or rpc:KEY: build for this device")
     parser.add_argument("--profile", help="profile name or TOML file; with --device, instead of the device's own")
     add_target_host(parser)
@@ -108,6 +114,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the .so to write; its .json goes beside it")
     parser.add_argument("--force", action="store_true", help="replace existing files")
+    parser.add_argument(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="do not run it on --device and compare it with float64 before it is written",
+    )
     parser.add_argument("--dump", type=Path, metavar="DIR", help="also write TIR, OpenCL source and manifest here")
     return parser
 

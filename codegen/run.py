@@ -18,6 +18,7 @@ from devices.opening import check_runs_kernels
 from devices.rpc import lean
 from fleetpose import cli
 from fleetpose.errors import UsageError
+from fleetpose.options import COUNT, whole
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from models.pose.drawing.draw import check_picture, draw_people, write_picture
@@ -40,10 +41,10 @@ def make_parser() -> argparse.ArgumentParser:
     image = parser.add_argument_group("with --image")
     image.add_argument("--no-people", action="store_true", help="times only: do not decode or draw (random weights)")
     image.add_argument("--layers", action="store_true", help="print a table of the time of every layer")
-    image.add_argument("--repeats", type=int, default=10, help="how many runs are timed; 0 for none")
+    image.add_argument("--repeats", type=whole(), default=10, help="how many runs are timed; 0 for none")
     video = parser.add_argument_group("with --video")
     video.add_argument("--no-smooth", action="store_true", help="draw keypoints as found, not steadied over frames")
-    video.add_argument("--max-frames", type=int, help="stop after this many frames (default: at the end)")
+    video.add_argument("--max-frames", type=COUNT, help="stop after this many frames (default: at the end)")
     return parser
 
 
@@ -94,8 +95,6 @@ def _check_image_flags(arguments: argparse.Namespace) -> None:
     """Raise UsageError for flags that do not fit a photograph, before anything is opened."""
     if arguments.no_smooth or arguments.max_frames is not None:
         raise UsageError("--no-smooth and --max-frames go with --video, not with --image")
-    if arguments.repeats < 0:
-        raise UsageError(f"--repeats {arguments.repeats} is negative")
     if arguments.out and arguments.no_people:
         raise UsageError("--no-people draws nothing; leave out -o")
     if arguments.out:
@@ -109,8 +108,6 @@ def _check_video_flags(arguments: argparse.Namespace) -> None:
     for flag in ("layers", "no_people"):
         if getattr(arguments, flag):
             raise UsageError(f"--{flag.replace('_', '-')} goes with --image, not with --video")
-    if arguments.max_frames is not None and arguments.max_frames < 1:
-        raise UsageError(f"--max-frames {arguments.max_frames} is not positive")
     if arguments.out:
         check_suffix(arguments.out)
         _check_files(arguments)

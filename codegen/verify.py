@@ -21,6 +21,7 @@ from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
+from fleetpose.options import SEED, real
 from fleetpose.progress import Report, no_report, status
 from fleetpose.trust import add_trust_flag
 from models.accuracy.oks import evaluate_keypoints
@@ -30,6 +31,9 @@ from models.pose.person import Person
 from models.resolve import check_named_by_file, create_model, model_spec
 
 Maps = dict[str, np.ndarray]
+
+#: differences that are put down to rounding, over an output's largest magnitude, by the artifact's type
+MAX_ERRORS = {"float32": 1e-3, "float16": 5e-2}
 
 
 @dataclass
@@ -162,7 +166,7 @@ def verify(
     weights: Path | None,
     data: Path | None = None,
     seed: int = 0,
-    max_error: float = 1e-3,
+    max_error: float | None = None,
     max_ap_loss: float = 0.002,
     report: Report = no_report,
 ) -> dict[str, Any]:
@@ -173,10 +177,11 @@ def verify(
         weights: the file it was built from, None if built from random weights.
         data: COCO folder; None: random inputs and no AP.
         seed: of the random inputs.
-        max_error: difference allowed in any output, over the output's largest magnitude.
+        max_error: difference allowed in any output, over the output's largest magnitude; None: MAX_ERRORS.
         max_ap_loss: difference allowed between the two APs on the same inputs.
         report: told what is being done.
     """
+    max_error = MAX_ERRORS[artifact.manifest.dtype] if max_error is None else max_error
     reference = Reference(artifact.manifest, weights)
     aps: dict[str, float | None] = {}
     if data is None:
@@ -208,14 +213,14 @@ def make_parser() -> argparse.ArgumentParser:
     add_artifact(parser)
     parser.add_argument("--weights", type=Path, help="the file the artifact was built from")
     parser.add_argument("--data", type=Path, help="COCO folder (default: random inputs)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random inputs")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the random inputs")
     parser.add_argument(
         "--max-error",
-        type=float,
-        default=1e-3,
-        help="largest difference of any output from float64 PyTorch, over the largest magnitude of that output",
+        type=real(),
+        help="largest difference of any output from float64 PyTorch, over the largest magnitude of that output "
+        f"(default: {', '.join(f'{error:g} of {dtype}' for dtype, error in MAX_ERRORS.items())})",
     )
-    parser.add_argument("--max-ap-loss", type=float, default=0.002, help="largest difference in AP")
+    parser.add_argument("--max-ap-loss", type=real(), default=0.002, help="largest difference in AP")
     add_trust_flag(parser)
     return parser
 

@@ -16,6 +16,7 @@ from devices.rpc.loopback import KEY
 from devices.rpc.tracker import Address, bind, connect, serve_tracker
 from fleetpose.cli import parser, run
 from fleetpose.errors import UsageError
+from fleetpose.options import whole
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")
@@ -33,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     flags.add_argument("--tracker", default="127.0.0.1:9190", metavar="HOST:PORT", help="the tracker to offer it at")
     flags.add_argument("--with-tracker", action="store_true", help="be that tracker too")
     flags.add_argument("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 is every network of this machine")
-    flags.add_argument("--port", type=int, help="TCP port to listen on (default: a free one)")
+    flags.add_argument("--port", type=whole(0, 65535), help="TCP port to listen on (default: a free one)")
     flags.add_argument(
         "--advertise", metavar="HOST", help="the name clients reach this machine by, where it differs from --host"
     )

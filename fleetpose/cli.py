@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,8 @@ log = logging.getLogger("fleetpose")
 
 #: where --json's object goes; None: sys.stdout
 _RESULTS: ContextVar[TextIO | None] = ContextVar("results", default=None)
+#: what an error says again of the input, where that is more than a line
+LONG = re.compile(r"('[^']{80})[^']+'")
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -45,6 +48,7 @@ class _Parser(argparse.ArgumentParser):
     """Wrong flags are errors like all others: one line, and no exit from within."""
 
     def error(self, message: str) -> NoReturn:
+        message = LONG.sub(r"\1...'", " ".join(message.split()))
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
@@ -64,8 +68,8 @@ def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.A
 def image_size(text: str) -> tuple[int, int]:
     """ "368x656" -> (368, 656), height and width; for argparse's `type`. Raises UsageError."""
     sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 1 << 14 for side in sides):
-        raise UsageError(f"size {text!r} is not HEIGHTxWIDTH in pixels, such as 368x496")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side[:9]) <= 1 << 14 for side in sides):
+        raise UsageError(f"size {text[:80]!r} is not HEIGHTxWIDTH in pixels, such as 368x496")
     return int(sides[0]), int(sides[1])
 
 

@@ -35,6 +35,12 @@ class DataError(UsageError, ValueError):
     """A value that was read is not what its type says; the text names its place: "plan.json: layers.a.ms is 0, ..."."""
 
 
+class WrongResult(FleetposeError):
+    """What runs on a device gives other numbers than float64 does, by more than rounding explains."""
+
+    exit_status = 1
+
+
 class DeviceUnreachable(FleetposeError):
     """No device answers, or it went away."""
 

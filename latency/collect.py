@@ -22,6 +22,7 @@ from devices.session import Session
 from devices.timing.measure import device_of
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
+from fleetpose.options import COUNT, SEED, real, whole
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import Report, status
 from fleetpose.trust import add_trust_flag
@@ -56,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
         "(default: a set that covers blocks and zeros)",
     )  # fmt: skip
     parser.add_argument("--layer", nargs="+", default=[], help="only layers of these names (default: all)")
-    parser.add_argument("--around", type=int, default=0, metavar="N",
+    parser.add_argument("--around", type=whole(), default=0, metavar="N",
                         help="also time N layers between and around those of the networks")  # fmt: skip
     parser.add_argument("--networks", action="store_true", help="also time the whole networks")
     parser.add_argument("--plan", type=Path, nargs="+", default=[], metavar="FILE",
@@ -64,19 +65,19 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="host", help="host, rpc:KEY, or null for pseudo times")
     parser.add_argument("--profile", help="profile name or TOML file, instead of the device's own")
     add_target_host(parser)
-    parser.add_argument("--workers", type=int, default=1, metavar="N",
+    parser.add_argument("--workers", type=whole(1, 1024), default=1, metavar="N",
                         help="devices behind rpc:KEY that share the work")  # fmt: skip
     parser.add_argument("--dtype", nargs="+", choices=tuple(ITEM_BYTES), default=["float32"], help="element types")
     parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
-    parser.add_argument("--budget-secs", type=float, metavar="S", help="begin no run after so many seconds")
-    parser.add_argument("--rounds", type=int, default=15, metavar="N",
+    parser.add_argument("--budget-secs", type=real(), metavar="S", help="begin no run after so many seconds")
+    parser.add_argument("--rounds", type=COUNT, default=15, metavar="N",
                         help=f"samples of each variant; up to {Patience.extend}N where they scatter")  # fmt: skip
-    parser.add_argument("--wait-secs", type=float, default=20.0, metavar="S",
+    parser.add_argument("--wait-secs", type=real(), default=20.0, metavar="S",
                         help="how long to wait for a device that has slowed down")  # fmt: skip
     parser.add_argument("--active", metavar="PREDICTOR",
                         help="begin where this predictor (latency.fit) is least sure of the decision; with "
                         "--budget-secs, the time is spent there")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="seed of operands and of --around")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of operands and of --around")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="records (.jsonl) to extend")
     return parser
 
@@ -113,11 +114,6 @@ def check_flags(arguments: argparse.Namespace) -> None:
     """Raise UsageError for flags that do not go together, before any work."""
     for model in arguments.model:
         check_sizes(model_spec(model), arguments.size)
-    for flag in ("rounds", "workers"):
-        if getattr(arguments, flag) < 1:
-            raise UsageError(f"--{flag} is at least 1, not {getattr(arguments, flag)}")
-    if arguments.around < 0:
-        raise UsageError(f"--around is a number of layers, not {arguments.around}")
     if arguments.workers > 1 and not arguments.device.startswith("rpc:"):
         raise UsageError(f"--workers needs several devices behind rpc:KEY; {arguments.device} is one device")
     if arguments.networks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,7 @@ from codegen.tuning.database import load_tuned
 from devices import open_device
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.options import add_flags, from_arguments
+from fleetpose.options import COUNT, add_flags, from_arguments, real
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from latency.cost_model.predictor import Predictor
@@ -40,7 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy (default: a rule)"
     )
-    parser.add_argument("--margin", type=float, default=0.0, metavar="SHARE",
+    parser.add_argument("--margin", type=real(0, below=1), default=0.0, metavar="SHARE",
                         help="share of the dense time that a gain must exceed, e.g. 0.05")  # fmt: skip
     add_sparsities(parser)
     parser.add_argument(
@@ -50,9 +49,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", help="with --measure: host, rpc:KEY, or null (default: host)")
     add_target_host(parser, "with --measure: ")
-    parser.add_argument("--rounds", type=int, help="with --measure: samples of each variant (default: 15)")
+    parser.add_argument("--rounds", type=COUNT, help="with --measure: samples of each variant (default: 15)")
     parser.add_argument(
-        "--budget-secs", type=float, metavar="S", help="with --measure: begin no layer after so many seconds"
+        "--budget-secs", type=real(), metavar="S", help="with --measure: begin no layer after so many seconds"
     )
     parser.add_argument("--force", action="store_true", help="replace the plan")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="plan to write (.json)")
@@ -93,12 +92,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 def goal_of(arguments: argparse.Namespace) -> Goal:
     """The goal that the flags say. Raises UsageError for values that are none."""
-    goal, margin = from_arguments(Goal, arguments), arguments.margin
+    goal = from_arguments(Goal, arguments)
     goal.check()
-    if not (math.isfinite(margin) and margin >= 0):
-        raise UsageError(f"--margin {margin:g}: it must be a number of at least 0")
-    if margin >= 1:
-        raise UsageError(f"--margin {margin:g}: it must be a share of the dense time, below 1, such as 0.05")
     return goal
 
 
@@ -107,8 +102,6 @@ def check_measuring(arguments: argparse.Namespace) -> None:
     for name in ("device", "host", "rounds", "budget_secs"):
         if getattr(arguments, name) is not None and not arguments.measure:
             raise UsageError(f"--{name.replace('_', '-')} is of --measure, which is not given")
-    if arguments.rounds is not None and arguments.rounds < 1:
-        raise UsageError(f"--rounds is at least 1, not {arguments.rounds}")
 
 
 def summary(arguments: argparse.Namespace, graph: Graph, plan: Plan) -> dict[str, Any]:

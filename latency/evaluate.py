@@ -10,7 +10,7 @@ from typing import Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.options import from_arguments
+from fleetpose.options import COUNT, from_arguments, whole
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
 from latency.cost_model.fitting import FitOptions
@@ -75,24 +75,20 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_data(parser)
     parser.add_argument("--split", choices=SPLITS, default="shape", help="what is held out together")
-    parser.add_argument("--folds", type=int, default=5, metavar="K", help="parts that are held out in turn")
+    parser.add_argument("--folds", type=whole(2), default=5, metavar="K", help="parts that are held out in turn")
     parser.add_argument(
         "--predictor", metavar="FILE", help="judge this predictor on shapes it was not fitted on, and fit none"
     )
     parser.add_argument(
-        "--train-size", type=int, metavar="N", help="fit on N shapes only, drawn at random in each fold"
+        "--train-size", type=COUNT, metavar="N", help="fit on N shapes only, drawn at random in each fold"
     )
-    parser.add_argument("--repeats", type=int, default=1, help="how often --train-size shapes are drawn in each fold")
+    parser.add_argument("--repeats", type=COUNT, default=1, help="how often --train-size shapes are drawn in each fold")
     parser.add_argument("--networks", metavar="CSV", help="also predict whole networks, whose latencies this table has")
     add_trust_flag(parser)
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
-    for name in ("train_size", "repeats"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {value}")
     if arguments.predictor and (arguments.base or arguments.train_size):
         raise UsageError("--predictor fits nothing, so that --base and --train-size mean nothing with it")
     if arguments.networks and (arguments.predictor or arguments.base or arguments.train_size):

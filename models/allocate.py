@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
+from fleetpose.options import real
 from fleetpose.outputs import check_outputs
 from fleetpose.trust import add_trust_flag
 from models.graph.network import Graph
@@ -86,11 +87,8 @@ def _plan(graph: Graph, chosen: Mapping[str, PruningOption], reasons: Mapping[st
 
 
 def parse_ratio(text: str) -> float:
-    """ "1.8x" or "1.8" -> 1.8; for argparse's `type`. Raises UsageError."""
-    try:
-        return float(text.strip().removesuffix("x"))
-    except ValueError:
-        raise UsageError(f"ratio {text!r} is not dense / left, such as 1.8x") from None
+    """ "1.8x" or "1.8" -> 1.8; for argparse's `type`, whose errors it raises."""
+    return real(1)(text.strip().removesuffix("x"))
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.options import COUNT, POSITIVE, SHARE
 from fleetpose.progress import status
 from models.depth_search.candidates import AccuracyOf, Candidate, determine_depth, family_members
 from models.depth_search.families import FAMILIES
@@ -59,12 +60,12 @@ def make_parser(command: str = "models.depth") -> argparse.ArgumentParser:
     """The flags; `codegen.depth` adds a device to them."""
     parser = cli.parser(command, "List networks of one family and one budget, from shallow and wide to deep.")
     parser.add_argument("--family", required=True, help=f"one of {', '.join(FAMILIES)}")
-    parser.add_argument("--gmacs", type=float, required=True, help="the budget: GMACs with biases and batch norm")
-    parser.add_argument("--tolerance", type=float, default=0.02, help="fraction a network may be off the budget")
-    parser.add_argument("--step", type=int, default=8, help="widths are multiples of this")
+    parser.add_argument("--gmacs", type=POSITIVE, required=True, help="the budget: GMACs with biases and batch norm")
+    parser.add_argument("--tolerance", type=SHARE, default=0.02, help="fraction a network may be off the budget")
+    parser.add_argument("--step", type=COUNT, default=8, help="widths are multiples of this")
     parser.add_argument(
         "--blocks",
-        type=int,
+        type=COUNT,
         nargs="+",
         default=[],
         metavar="N",

@@ -18,6 +18,7 @@ from typing import Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
+from fleetpose.options import SEED, SHARE, whole
 from fleetpose.progress import Report, status
 from fleetpose.trust import add_trust_flag
 from models.accuracy.bootstrap import draw_ap, gain
@@ -99,19 +100,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--against", metavar="FILE", help="other weights to compare with, on the same photographs")
     parser.add_argument("--against-model", metavar="MODEL", help="the network of --against (default: --model)")
-    parser.add_argument("--draws", type=int, default=1000, help="how often photographs are drawn for the intervals")
-    parser.add_argument("--coverage", type=float, default=0.95, help="probability that an interval holds the truth")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
+    parser.add_argument(
+        "--draws", type=whole(10), default=1000, help="how often photographs are drawn for the intervals"
+    )
+    parser.add_argument("--coverage", type=SHARE, default=0.95, help="probability that an interval holds the truth")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the draws")
     return parser
 
 
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.against_model and not arguments.against:
         raise UsageError("--against-model needs --against, the weights of that network")
-    if not 0 < arguments.coverage < 1:
-        raise UsageError(f"--coverage is a fraction between 0 and 1, got {arguments.coverage:g}")
-    if arguments.draws < 10:
-        raise UsageError(f"--draws must be 10 or more for an interval, got {arguments.draws}")
 
 
 def main(arguments: argparse.Namespace) -> int:

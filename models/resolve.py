@@ -108,7 +108,7 @@ def create_model(name: str, weights: str | Path | None = None, seed: int = 0) ->
         seed: of the random weights; torch's global random state is left alone.
 
     Raises:
-        UsageError: an unknown name, or weights that do not fit.
+        UsageError: an unknown name, weights that do not fit, or a network's own that are not finite.
     """
     network = build_model(model_spec(name), weights, seed)
     network.__dict__[_NAME] = name
@@ -131,7 +131,7 @@ def build_model(spec: ModelSpec, weights: str | Path | None = None, seed: int = 
     import torch
 
     from models.networks.units import initialise
-    from models.zoo.weights import WeightMismatch, load_weights
+    from models.zoo.weights import WeightMismatch, check_finite, load_weights
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -139,6 +139,8 @@ def build_model(spec: ModelSpec, weights: str | Path | None = None, seed: int = 
         network.eval()
     if not spec.own_weights:
         initialise(network, seed)
+    elif weights is None:
+        check_finite(network, spec.name)
     if weights is not None:
         try:
             load_weights(network, weights, spec.name)

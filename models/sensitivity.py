@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fleetpose import cli
 from fleetpose.errors import UsageError
 from fleetpose.files import json_bytes, sha256, write_together
+from fleetpose.options import COUNT, SEED, SHARE
 from fleetpose.outputs import check_outputs, lies_in
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
@@ -44,12 +45,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--annotated", type=Path, metavar="DIR", help="COCO folder to measure AP of blocks on (default: no AP)"
     )
     parser.add_argument("--family", nargs="+", default=["columns:4x1"], help="of sparsities, such as block_punched:8x4")
-    parser.add_argument("--zeros", type=float, nargs="+", default=list(ZEROS), help="fractions, of single layers")
+    parser.add_argument("--zeros", type=SHARE, nargs="+", default=list(ZEROS), help="fractions, of single layers")
     parser.add_argument(
-        "--block-zeros", type=float, nargs="+", default=list(BLOCK_ZEROS), help="fractions, of whole blocks"
+        "--block-zeros", type=SHARE, nargs="+", default=list(BLOCK_ZEROS), help="fractions, of whole blocks"
     )
-    parser.add_argument("--photographs", type=int, default=16, help="how many are used; a quarter of them judges")
-    parser.add_argument("--seed", type=int, default=0, help="seed of what is drawn from the photographs")
+    parser.add_argument("--photographs", type=COUNT, default=16, help="how many are used; a quarter of them judges")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of what is drawn from the photographs")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the curves (.png)")
     parser.add_argument("--restart", action="store_true", help="begin anew even where a journal exists")
     parser.add_argument("-o", "--out", type=Path, required=True, help="file to write (.json); a journal is kept beside")
@@ -73,9 +74,6 @@ def _subject(arguments: argparse.Namespace) -> Subject:
 def _check(arguments: argparse.Namespace) -> list[Sparsity]:
     """The families. Raises UsageError for flags that make no sense."""
     _check_files(arguments)
-    for zeros in (*arguments.zeros, *arguments.block_zeros):
-        if not 0 < zeros < 1:
-            raise UsageError(f"fractions of zeros are above 0 and below 1, got {zeros:g}")
     check_weights_known(arguments.model, arguments.weights)
     if arguments.annotated is not None:
         from models.accuracy.protocol import check_annotated

@@ -64,6 +64,34 @@ class CompiledNetwork:
         export_shared(self.executable, folder.path / "network.so", self.host)
         return folder
 
+    def answers(self, session: Session, inputs: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """The outputs of one inference at each input size, in order: (1, C, H, W) float32.
+
+        Args:
+            inputs: (1, C, H, W) float32, one for each input size.
+
+        Raises DeviceUnreachable where the device goes away.
+        """
+        module = session.load(self._linked)
+        with session.guard("running the network"):
+            machine = self._machine(module, session)
+            constants = [self._upload(array, session) for array in self.lowered.parameters.values()]
+            answers = []
+            for entry, tensor in zip(self.lowered.entries, inputs, strict=True):
+                machine.set_input(entry.name, self._upload(tensor, session), *constants)
+                machine.invoke_stateful(entry.name)
+                outputs = machine.get_outputs(entry.name)
+                tensors = [outputs] if len(entry.outputs) == 1 else list(outputs)
+                answers.append([output.numpy() for output in tensors])
+            return answers
+
+    def _machine(self, module: Any, session: Session) -> VirtualMachine:
+        return VirtualMachine(module, session.device, "naive" if self.lowered.textures else None)
+
+    @staticmethod
+    def _upload(array: np.ndarray, session: Session) -> Any:
+        return tvm.runtime.tensor(np.ascontiguousarray(array), session.device)
+
     def load(self, session: Session) -> TimedCall:
         """The network on the session's device, its first input size ready to be timed on an input of zeros.
 
@@ -81,8 +109,8 @@ class CompiledNetwork:
 
         def load() -> TimedCall:
             with session.guard("preparing the network"):
-                machine = VirtualMachine(module, session.device, "naive" if self.lowered.textures else None)
-                tensor = tvm.runtime.tensor(np.zeros(entry.input.shape, np.float32), session.device)
+                machine = self._machine(module, session)
+                tensor = self._upload(np.zeros(entry.input.shape, np.float32), session)
                 machine.save_function(entry.name, "timed", tensor, include_return=False)
             return TimedCall(machine, (), "timed")
 

@@ -15,6 +15,7 @@ from tvm import relax
 from tvm.relax import VDevice
 
 from codegen.artifact.manifest import Entry, LayerCode, TensorSpec, entry_name
+from codegen.kernels.choice import ScheduleChoice
 from codegen.layout.assign import Layout, assign_layout
 from codegen.lowering.scheduling import LayerScheduler, Options
 from codegen.lowering.sharing import SharedCode
@@ -46,6 +47,8 @@ class NetworkModule:
     entries: list[Entry]
     parameters: dict[str, np.ndarray] = field(default_factory=dict)
     textures: tuple[str, ...] = ()
+    dtype: str = "float32"
+    choices: Mapping[str, ScheduleChoice] = field(default_factory=dict)
 
 
 def function_name(shape: Shape) -> str:
@@ -107,7 +110,9 @@ class _Lowering:
             # the first is where everything lies that names no memory
             module.update_global_info("vdevice", [VDevice(self.target, 0, "global"), self.shared.texture_memory])
         parameters = {} if self.options.weights_inside else self.shared.packed
-        return NetworkModule(module, functions, parameters, tuple(sorted(self.shared.textures)))
+        choices = {item.layer.name: item.kernel.choice for size in scheduled for item in size if item.kernel.choice}
+        textures = tuple(sorted(self.shared.textures))
+        return NetworkModule(module, functions, parameters, textures, self.options.dtype, choices)
 
     def _function(
         self, graph: Graph, layout: Layout, scheduled: list[ScheduledLayer], values: Mapping[str, str]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleetpose.errors import UsageError
-from models.graph.network import Graph
+from models.graph.network import Graph, check_finite_weights
 from models.resolve import create_model, model_spec
 from models.zoo.input_sizes import check_input_size
 from models.zoo.spec import ModelSpec
@@ -49,9 +49,12 @@ def trace_sizes(model: str, weights: Path | None, seed: int, sizes: Sequence[tup
     """The model's graph at each input (height, width).
 
     Raises:
-        UsageError: an unknown model, weights that do not fit, or a size the network cannot take.
+        UsageError: an unknown model, weights that do not fit or are not finite, a size the network cannot take.
     """
     from models.frontend.trace import trace
 
     network, spec = create_model(model, weights, seed), model_spec(model)
-    return [trace(network, spec.input_shape(size), model) for size in sizes]
+    graphs = [trace(network, spec.input_shape(size), model) for size in sizes]
+    for graph in graphs:
+        check_finite_weights(graph)
+    return graphs

@@ -33,6 +33,8 @@ class Rule:
         make: the kernel for one of them; raises ValueError where it is not legal after all.
         prefers: whether the rule is to be taken where nothing was tuned; rules that merely compete say no.
         reads_sparsity: a sparse schedule, which answers only workloads with a sparsity.
+        amplifies: by how much a configuration errs more than sums of products in their order do, for its rounding; see
+            `codegen.judging.rounding`.
     """
 
     name: str
@@ -41,3 +43,4 @@ class Rule:
     make: Callable[[Workload, Weights, Profile, Any], Kernel]
     prefers: Callable[[Workload, Profile], bool] = lambda *_: True
     reads_sparsity: bool = False
+    amplifies: Callable[[Any], float] = lambda _: 1.0

@@ -13,7 +13,7 @@ from codegen.kernels.builder import put, registers
 from codegen.kernels.pack import PackedColumns, pack_columns
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.rule import Rule
-from codegen.schedules.winograd import UNROLL, WinogradTile, space, tiling_of, work_per_product, write
+from codegen.schedules.winograd import UNROLL, WinogradTile, amplifies, space, tiling_of, work_per_product, write
 from codegen.schedules.winograd_grids import Tiling
 from codegen.schedules.winograd_transforms import transform_filters
 from devices.profile import Profile
@@ -94,4 +94,4 @@ def _pack(packed: PackedColumns, weight: np.ndarray, tile: WinogradTile) -> np.n
     return np.ascontiguousarray(transformed[:, rows, packed.channel[:, None]], np.float32).ravel()
 
 
-WINOGRAD_SPARSE = Rule("winograd_sparse", WinogradTile, sparse_space, make, reads_sparsity=True)
+WINOGRAD_SPARSE = Rule("winograd_sparse", WinogradTile, sparse_space, make, reads_sparsity=True, amplifies=amplifies)

@@ -1,8 +1,8 @@
 """All candidates of one workload against each other on a device.
 
-Each is compiled, its result compared with that of the first which works (the default), and timed by a few samples; the
-best few then run interleaved with the default. A candidate that fails stays on record with its reason, and what it did
-to the session is mended.
+Each is compiled, its result judged by float64 (`codegen.judging`), and timed by a few samples; the best few then run
+interleaved with the default, which is judged like all others. A candidate that fails stays on record with its reason,
+and what it did to the session is mended.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from codegen.judging.layers import RightResult
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights, Workload
 from codegen.lowering.layer import ENTRY, CompiledLayer, LoadedLayer, compile_layer
@@ -30,8 +32,6 @@ log = logging.getLogger("codegen.tuning.contest")
 FINALISTS = 4
 SCREENING_SAMPLES = 3
 TIMEOUT_SECS = 60.0
-#: differences from the default's result that rounding explains, relative to its largest magnitude
-TOLERANCES = {"float32": 1e-3, "float16": 5e-2}
 
 
 @dataclass(eq=False)
@@ -82,7 +82,11 @@ class Contest:
     ) -> None:
         self.session, self.workload, self.weights, self.inputs, self.host = session, workload, weights, inputs, host
         self.trials: list[Trial] = []
-        self.expected: np.ndarray | None = None
+
+    @cached_property
+    def right(self) -> RightResult:
+        """What all of them should make of the operands."""
+        return RightResult(self.workload.layer, self.workload.dtype, self.inputs, self.weights)
 
     @hold_interrupt()
     def enter(self, choice: ScheduleChoice) -> Trial:
@@ -92,7 +96,7 @@ class Contest:
         try:
             trial.compiled = compile_layer(self.workload, self.weights, self.session.profile, self.host, choice)
             trial.call = self._load(trial.compiled)
-            trial.failure = self._check(trial.call)
+            trial.failure = self._check(trial.call, choice)
             if trial.failure is None:
                 timing = measure(
                     self.session,
@@ -145,7 +149,7 @@ class Contest:
             self._clean_up()
         return trial.call
 
-    def _check(self, call: TimedCall) -> str | None:
+    def _check(self, call: TimedCall, choice: ScheduleChoice) -> str | None:
         """Run once, OpenCL's compiling included; what is wrong with the result, None where nothing is."""
 
         def run() -> np.ndarray:
@@ -158,17 +162,7 @@ class Contest:
         except TimeoutError as error:
             self.session.abort(f"{error}; the session was cut to stop what ran")
             return str(error)
-        output = self.workload.output.unpack(flat).astype(np.float64)
-        if self.expected is None:
-            if not np.isfinite(output).all():
-                return "its result is not finite"
-            self.expected = output
-        difference = relative_difference(output, self.expected)
-        if not difference <= TOLERANCES[self.workload.dtype]:
-            return (
-                f"wrong: its result differs from {self.trials[0].choice} by {difference:.2g} of the largest magnitude"
-            )
-        return None
+        return self.right.fault(self.workload.output.unpack(flat), choice)
 
     def _clean_up(self) -> None:
         """Free what is no longer among the best; reconnect where the session is lost, which voids all loaded code."""
@@ -200,11 +194,6 @@ class Contest:
         assert chosen is not None
         verdict = Verdict(finalists[int(best)].choice, chosen, secs["0"], ratio, low, high, len(self.trials), failures)
         return verdict if default_works else replace(verdict, default_secs=None, ratio=None, low=None, high=None)
-
-
-def relative_difference(result: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference of two arrays over the largest magnitude of `expected`."""
-    return float(np.abs(result - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
 def brief(error: str | None) -> str:

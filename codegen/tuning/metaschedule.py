@@ -117,6 +117,12 @@ class Search:
         module = self.session.load(path)
         return TimedCall(module, [tvm.runtime.tensor(array, self.session.device) for array in self.operands], ENTRY)
 
+    def answer(self, call: TimedCall) -> np.ndarray:
+        """What a loaded program makes of the operands, run once: (C, H, W)."""
+        with self.session.guard("running MetaSchedule's best program"):
+            call.function[ENTRY](*call.args)
+            return call.args[-1].numpy()[0]
+
     def time(self, path: Path) -> tuple[list[float] | None, str | None]:
         """(wall seconds, None) of a built program, or (None, why there are none)."""
         if self.expired():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from codegen.judging.layers import RightResult
 from codegen.lowering.layer import LoadedLayer, compile_layer
 from codegen.tuning.contest import TIMEOUT_SECS, Contest
 from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, update
@@ -18,8 +19,7 @@ from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measurement import versions
-from fleetpose.errors import UsageError
-from fleetpose.options import option
+from fleetpose.options import COUNT, SEED, check_numbers, option, real
 from fleetpose.progress import Report, no_report
 
 log = logging.getLogger("codegen.tuning.tuner")
@@ -34,16 +34,15 @@ class TuneSettings:
         budget_secs: counted from the start; None: no end.
     """
 
-    rounds: int = option(11, "rounds of the interleaved run that decides")
+    rounds: int = option(11, "rounds of the interleaved run that decides", type=COUNT)
     tuner: str = option(CANDIDATES, "what is tried", choices=(CANDIDATES, METASCHEDULE))
-    trials: int = option(64, "programs per layer of --tuner metaschedule")
-    budget_secs: float | None = option(None, "begin no candidate after so many seconds", metavar="N")
-    seed: int = option(0, "seed of the random operands")
+    trials: int = option(64, "programs per layer of --tuner metaschedule", type=COUNT)
+    budget_secs: float | None = option(None, "begin no candidate after so many seconds", type=real(), metavar="N")
+    seed: int = option(0, "seed of the random operands", type=SEED)
     force: bool = option(False, "measure again what the file has")
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.trials < 1:
-            raise UsageError("--rounds and --trials are at least 1")
+        check_numbers(self)
 
 
 @dataclass(frozen=True)
@@ -185,6 +184,10 @@ class Tuner:
         )
         best = search.best(self.settings.trials, self.settings.seed)
         if best is None:
+            return None
+        right = RightResult(replace(task.workload.layer, epilogue=()), "float32", inputs[:1], weights)
+        if (fault := right.fault(search.answer(best))) is not None:
+            log.warning("%s: MetaSchedule's best program: %s", task.workload.label, fault)
             return None
         loaded = LoadedLayer(compile_layer(task.workload, weights, self.session.profile), self.session)
         calls = {"default": TimedCall(**loaded.call_arguments(inputs)), METASCHEDULE: best}

@@ -13,7 +13,7 @@ from typing import Any
 from devices.timing.measurement import versions
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
-from fleetpose.options import option
+from fleetpose.options import SEED, check_numbers, option
 from latency.cost_model.conformal import Conformal
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import Inputs, Model, measured_ms
@@ -39,14 +39,13 @@ class FitOptions:
     """
 
     monotone: bool = option(False, "let what the trees add only rise with work and memory traffic")
-    seed: int = option(0, "seed of folds and trees")
+    seed: int = option(0, "seed of folds and trees", type=SEED)
     by: str = ""
     wide: bool = option(True, "search for the number of trees only, which is faster", flag="--no-search")
     level: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed}: a seed is 0 or more")
+        check_numbers(self)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codegen.building.build import build
+from codegen.building.checking import can_check, check_network
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork, trace_network, weights_facts
 from codegen.lowering.compile import CompiledNetwork
@@ -73,6 +74,9 @@ def _build(job: Job, name: str, network: TracedNetwork, report: Report, compiled
     about = {name: job.device[name] for name in encode(DeviceInfo(""))}
     tuned = Tuned.load(job.path(TUNED).absolute())
     built = build(network, BuildTarget(job.profile, about, job.host), tuned, report=report, compiled=compiled)
+    session = job.lease.session
+    if can_check(built, session):
+        check_network(built, network, session, job.request.seed, lambda what, *_: report(f"{name}: {what}"))
     report(f"{name}: linking")
     built.write(job.path(name), force=True)
     return f"{name} {job.path(name).stat().st_size / 1e6:.1f} MB"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from codegen.linking.hosts import HOSTS
 from codegen.lowering.sizes import check_sizes
 from fleetpose.cli import image_size
 from fleetpose.errors import UsageError, unknown_name
-from fleetpose.options import option
+from fleetpose.options import COUNT, POSITIVE, SEED, check_numbers, option
 from fleetpose.outputs import lies_in
 from latency.optimize.frontier.speedups import check_speedups, parse_speedup
 from latency.planning.choosing import ANY_GAIN, Goal
@@ -84,12 +83,13 @@ class Request:
     sensitivity_minutes: float = option(
         5.0,
         "minutes on this machine for measuring what zeros do to the outputs, and as many for plans that are evaluated",
+        type=POSITIVE,
         metavar="N",
     )
     data: tuple[Path, ...] = option(
         (), "photographs to prune and train on (default: none; the smallest weights are removed)", metavar="DIR"
     )
-    photographs: int = option(32, "of --data that layers are reconstructed on")
+    photographs: int = option(32, "of --data that layers are reconstructed on", type=COUNT)
     reconstruction: str = option("full", EFFORT, choices=RECONSTRUCTIONS)
     recovery_minutes: float = option(RECOVERY_MINUTES, RECOVERY, metavar="N")
     val: Path | None = option(None, "COCO folder that accuracy is judged on; not of --data", metavar="DIR")
@@ -98,12 +98,15 @@ class Request:
     train: bool = option(True, "only reconstruct layers on --data, do not train")
     host: str | None = None
     around: int = option(40, "how many layers like the network's are timed, too")
-    rounds: int = option(15, "samples of each variant, and of both networks")
+    rounds: int = option(15, "samples of each variant, and of both networks", type=COUNT)
     wait_secs: float = option(20.0, "how long to wait for a device that has slowed down")
     budget_minutes: float | None = option(
-        60.0, "minutes for tuning, timing and training together; other stages have no limit", metavar="N"
+        60.0,
+        "minutes for tuning, timing and training together; other stages have no limit",
+        type=POSITIVE,
+        metavar="N",
     )
-    seed: int = option(0, "seed of all that is drawn")
+    seed: int = option(0, "seed of all that is drawn", type=SEED)
 
     @property
     def spec(self) -> ModelSpec:
@@ -185,18 +188,7 @@ class Request:
         check_speedups(self.frontier)
         if self.frontier and (self.goal != ANY_GAIN or self.plan is not None):
             raise UsageError("--frontier is of goals of its own; leave out other goals and --network-plan")
-        if self.budget_minutes is not None and not (math.isfinite(self.budget_minutes) and self.budget_minutes > 0):
-            raise UsageError(f"--budget-minutes {self.budget_minutes:g}: it must be a number above 0")
-        if not (math.isfinite(self.sensitivity_minutes) and self.sensitivity_minutes > 0):
-            raise UsageError(
-                f"--sensitivity-minutes {self.sensitivity_minutes:g}: it must be a number above 0; "
-                f"--sensitivity rule measures nothing"
-            )
-        if not 0 <= self.recovery_minutes < math.inf:
-            raise UsageError(f"--recovery-minutes is 0 or more, not {self.recovery_minutes:g}")
-        for name, least in (("around", 0), ("rounds", 1), ("photographs", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"--{name} is at least {least}, not {getattr(self, name)}")
+        check_numbers(self)
 
     def _check_folder(self) -> None:
         """Nothing that is read lies where everything is written, nor the other way round."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fleetpose.errors import UsageError
-from fleetpose.options import option
+from fleetpose.options import POSITIVE, check_numbers, option, real
 from latency.planning.assignment import (
     KernelOption,
     LayerOptions,
@@ -25,22 +23,21 @@ from latency.planning.tied_options import spread_choices
 class Goal:
     """What is to be reached; at most one is set. With none, each layer is decided for itself."""
 
-    speedup: float | None = option(None, "dense time / planned time, at the least loss", metavar="X")
-    target_ms: float | None = option(None, "milliseconds of the whole network, at the least loss", metavar="T")
+    speedup: float | None = option(None, "dense time / planned time, at the least loss", type=POSITIVE, metavar="X")
+    target_ms: float | None = option(
+        None, "milliseconds of the whole network, at the least loss", type=POSITIVE, metavar="T"
+    )
     max_loss: float | None = option(
         None,
         "least time within this loss: AP or agreement where latency.optimize has evaluated plans, else the sum of the "
         "layers' losses",
+        type=real(),
         metavar="L",
     )
 
     def check(self) -> None:
         """Raise UsageError for values that are none, by the flags they come from."""
-        for flag, value in (("--target-ms", self.target_ms), ("--speedup", self.speedup)):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{flag} {value:g}: it must be a number above 0")
-        if self.max_loss is not None and not (math.isfinite(self.max_loss) and self.max_loss >= 0):
-            raise UsageError(f"--max-loss {self.max_loss:g}: it must be a number of at least 0")
+        check_numbers(self)
 
 
 #: without a goal every layer is decided for itself

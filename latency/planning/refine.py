@@ -21,7 +21,14 @@ from fleetpose.progress import Report, no_report
 from latency.planning.choosing import Goal, target_of
 from latency.planning.options import NetworkOptions
 from latency.profiling.interleaved_run import RunSettings
-from latency.profiling.network_timing import EXTEND, LOADS, SAMPLES_PER_ROUND, NetworkVariant, compile_variant
+from latency.profiling.network_timing import (
+    EXTEND,
+    LOADS,
+    SAMPLES_PER_ROUND,
+    NetworkVariant,
+    compile_variant,
+    judge_variant,
+)
 from latency.profiling.prepare import Recipe
 from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
@@ -187,13 +194,17 @@ class Stand:
         return self._send(None)
 
     def _send(self, plan: Plan | None) -> Callable[[], TimedCall]:
-        return compile_variant(NetworkVariant(self.graph, plan, self.dtype), self.recipe).send(self.session)
+        variant = NetworkVariant(self.graph, plan, self.dtype)
+        compiled = compile_variant(variant, self.recipe)
+        if (failure := judge_variant(variant, compiled, self.session, self.settings)) is not None:
+            raise UsageError(f"the {'planned' if plan else 'dense'} network is wrong on the device: {failure.reason}")
+        return compiled.send(self.session)
 
     def time(self, plan: Plan) -> Ratio:
         """Dense time / planned time, by wall clock.
 
         Raises:
-            UsageError: a network failed. DeviceUnreachable: the device is gone.
+            UsageError: a network failed, or is wrong. DeviceUnreachable: the device is gone.
         """
         settings, rounds = self.settings, SAMPLES_PER_ROUND * self.settings.rounds
         self.report("the whole network, planned and dense in turn")

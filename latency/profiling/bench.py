@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from codegen.lowering.layer import ENTRY, LoadedLayer
-from codegen.tuning.contest import TOLERANCES, brief, relative_difference
+from codegen.tuning.contest import brief
 from devices.rpc.connection import run_within
 from devices.session import Session
 from devices.timers import TimedCall
@@ -154,7 +154,7 @@ class LayerBench:
             if not self.session.alive():
                 raise Broken(number, Failure("device", reason(error))) from error
             return None, Failure("error", f"{type(error).__name__}: {reason(error)}")
-        wrong = departure(result, variant.expected, TOLERANCES[group.workload.dtype])
+        wrong = variant.bounds.fault(result) if variant.bounds is not None else None
         return (call, None) if wrong is None else (None, Failure("wrong", wrong))
 
     def _outcome(
@@ -167,13 +167,3 @@ class LayerBench:
         if failure is not None:
             return Outcome(prepared, measured, failure=failure)
         return Outcome(prepared, measured, ratio)
-
-
-def departure(result: np.ndarray, expected: np.ndarray | None, tolerance: float) -> str | None:
-    """What is wrong with a result, in words; None where rounding explains all differences."""
-    if expected is None:
-        return None
-    if not np.isfinite(result).all():
-        return "its result is not finite"
-    difference = relative_difference(result, expected)
-    return f"its result is off by {difference:.2g} of the largest magnitude" if difference > tolerance else None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from codegen.judging.networks import judge_network
 from codegen.lowering.compile import CompiledNetwork, compile_network
 from codegen.lowering.network import Options
 from codegen.tuning.contest import brief
@@ -50,6 +52,11 @@ class NetworkVariant:
     plan: Plan | None = None
     dtype: str = "float32"
 
+    @cached_property
+    def network(self) -> Graph:
+        """The graph with zeros wherever the plan asks for some, whatever its weights."""
+        return self.graph if self.plan is None else prune_graph(self.graph, self.plan)
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the input."""
@@ -68,11 +75,10 @@ class NetworkVariant:
 def compile_variant(variant: NetworkVariant, recipe: Recipe) -> CompiledNetwork:
     """Compile it by the schedules that its layers are timed with. Raises what lowering or TVM raises.
 
-    The network has zeros wherever its plan asks for some, whatever its weights. A dense one is compiled once a recipe.
+    A dense one is compiled once a recipe.
     """
     if variant.plan is not None:
-        graph = prune_graph(variant.graph, variant.plan)
-        return _compile(graph, Options(variant.dtype, variant.plan.sparsities, recipe.choose), recipe)
+        return _compile(variant.network, Options(variant.dtype, variant.plan.sparsities, recipe.choose), recipe)
     key = (id(variant.graph), variant.dtype, recipe.host)
     if key not in recipe.networks:
         options = Options(variant.dtype, choose=recipe.choose)
@@ -104,7 +110,7 @@ def network_variants(graphs: Sequence[Graph], plans: Sequence[Plan], dtypes: Seq
 def network_record(
     session: Session, variant: NetworkVariant, recipe: Recipe, settings: RunSettings, reference: ReferenceKernel
 ) -> Record:
-    """Compile, time, tell. What fails is the record's failure; DeviceUnreachable where the device is gone."""
+    """Compile, judge, time, tell. What fails is the record's failure; DeviceUnreachable where the device is gone."""
     device = device_of(session)
     record = Record(
         id=variant.identity(session), kind="network", dtype=variant.dtype, network=variant.graph.name,
@@ -117,7 +123,8 @@ def network_record(
         return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
     record = replace(record, grids=compiled.launches, drift=round_to_digits(reference.settle()))
     try:
-        timing = _time(session, compiled.load(session), settings, reference)
+        wrong = judge_variant(variant, compiled, session, settings)
+        timing = wrong or _time(session, compiled.load(session), settings, reference)
     except DeviceUnreachable as error:
         failure = Failure("device", reason(error))
     except Exception as error:  # whatever it is, it is this network's result
@@ -130,6 +137,17 @@ def network_record(
         session.reconnect()
         reference.forget()
     return replace(record, failure=failure)
+
+
+def judge_variant(
+    variant: NetworkVariant, compiled: CompiledNetwork, session: Session, settings: RunSettings
+) -> Failure | None:
+    """The failure of a network whose outputs are not float64's, or do not come. DeviceUnreachable is raised."""
+    try:
+        fault = judge_network(compiled, [variant.network], session, settings.network_timeout_secs, settings.seed)
+    except TimeoutError as error:
+        return Failure("timeout", str(error))
+    return None if fault is None else Failure("wrong", fault)
 
 
 def _time(

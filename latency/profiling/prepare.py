@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 
+from codegen.judging.layers import ResultBounds, RightResult
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Weights, Workload
 from codegen.lowering.compile import CompiledNetwork
@@ -22,9 +22,7 @@ from fleetpose.errors import reason
 from fleetpose.interrupt import hold_interrupt
 from latency.profiling.space import Group
 from latency.records.record import Failure
-from models.graph.layer import Layer
 from models.graph.network import Graph
-from models.graph.reference import run_layer
 from models.plans.sparsity import Sparsity
 
 log = logging.getLogger("latency.profiling.prepare")
@@ -41,7 +39,7 @@ class Prepared:
         choice: the schedule; None where none was found.
         compiled: None where it failed, and on the null device.
         inputs: (C, H, W) arrays, shared by the variants of a layer.
-        expected: the right result, (C, H, W) float32.
+        bounds: what its result may be, by float64.
         failure: why there is no `compiled`.
     """
 
@@ -49,7 +47,7 @@ class Prepared:
     choice: ScheduleChoice | None = None
     compiled: CompiledLayer | None = None
     inputs: tuple[np.ndarray, ...] = ()
-    expected: np.ndarray | None = None
+    bounds: ResultBounds | None = None
     failure: Failure | None = None
 
 
@@ -110,13 +108,5 @@ class Recipe:
             why = Failure("compile", f"{type(error).__name__}: {reason(error)}")
             log.info("%s %s: %s", workload.label, chosen.choice, why.reason)
             return replace(chosen, failure=why)
-        expected = right_result(workload.layer, inputs, weights)
-        return replace(chosen, compiled=compiled, inputs=tuple(inputs), expected=expected)
-
-
-def right_result(layer: Layer, inputs: list[np.ndarray], weights: Weights) -> np.ndarray:
-    """What a layer computes, by torch in float32, which is quick: (C, H, W)."""
-    arrays = {f"{layer.name}.weight": weights.weight, f"{layer.name}.bias": weights.bias}
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
-    with torch.no_grad():
-        return run_layer(layer, [torch.from_numpy(operand[None]) for operand in inputs], tensors)[0].numpy()
+        right = RightResult(workload.layer, workload.dtype, inputs, weights)
+        return replace(chosen, compiled=compiled, inputs=tuple(inputs), bounds=right.bounds(chosen.choice))

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fleetpose.errors import unknown_name
+from fleetpose.errors import UsageError, unknown_name
 from models.graph.answer import Answer
 from models.graph.layer import Layer, Shape
 from models.graph.tied import counted_params
@@ -67,6 +67,16 @@ class Graph:
     def params(self) -> int:
         """Weights and biases after folding; those that several layers share are counted once."""
         return sum(counted_params(self.layers).values())
+
+
+def check_finite_weights(graph: Graph) -> None:
+    """Raise UsageError for the first layer whose weights or bias, batch norms folded in, are not finite."""
+    for name, value in graph.weights.items():
+        bad = 0 if name.endswith(".value") else int((~np.isfinite(value)).sum())
+        if bad:
+            raise UsageError(
+                f"{graph.name}: {name} has {bad} NaN or infinite values of {value.size} once batch norms are folded in"
+            )
 
 
 def check_layer_names(names: Iterable[str], *graphs: Graph) -> None:

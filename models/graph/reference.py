@@ -52,7 +52,7 @@ def run_graph(graph: Graph, x: np.ndarray, dtype: Any = np.float64) -> list[np.n
 
 def run_layer(layer: Layer, inputs: list[torch.Tensor], weights: dict[str, torch.Tensor]) -> torch.Tensor:
     """One layer: its op and bias, then its epilogue. `inputs` as in Layer.inputs; `weights` as in Graph.weights."""
-    return run_epilogue(layer, _run_op(layer, inputs[: layer.operands], weights), inputs[layer.operands :])
+    return run_epilogue(layer, run_op(layer, inputs[: layer.operands], weights), inputs[layer.operands :])
 
 
 def run_epilogue(layer: Layer, x: torch.Tensor, tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -63,7 +63,8 @@ def run_epilogue(layer: Layer, x: torch.Tensor, tensors: list[torch.Tensor]) -> 
     return x
 
 
-def _run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch.Tensor]) -> torch.Tensor:
+def run_op(layer: Layer, operands: list[torch.Tensor], weights: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A layer's op and bias on its operands, without its epilogue."""
     if layer.op == "constant":
         return weights[f"{layer.name}.value"][None]
     x = operands[0]

@@ -21,7 +21,7 @@ from typing import Any
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.options import add_flags, from_arguments
+from fleetpose.options import COUNT, POSITIVE, add_flags, from_arguments, real, whole
 from fleetpose.outputs import check_outputs, check_weights_name
 from fleetpose.progress import status
 from fleetpose.terminal import tint
@@ -63,23 +63,23 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=float, help="length of the training: how often every photograph is seen")
-    length.add_argument("--steps", type=int, help="length of the training")
-    length.add_argument("--minutes", type=float, help="length of the training")
+    length.add_argument("--epochs", type=POSITIVE, help="length of the training: how often every photograph is seen")
+    length.add_argument("--steps", type=COUNT, help="length of the training")
+    length.add_argument("--minutes", type=POSITIVE, help="length of the training")
     parser.add_argument("--method", choices=METHODS, default="oneshot", help="how zeros are chosen and learnt")
     add = parser.add_argument
-    add("--photographs", type=int, default=32, help="how many of --data layers are reconstructed on")
+    add("--photographs", type=COUNT, default=32, help="how many of --data layers are reconstructed on")
     add("--annotations", nargs="+", default=[], metavar="FILE", help="COCO keypoints of files in --data")
     add_flags(parser, TrainSettings, TRAINING, recipe=RECIPE, lr=LR, ema=EMA)
     add_flags(parser, Strength)
     add_flags(parser, PruneSettings, ("reconstruction",))
-    add("--recovery-minutes", type=float, metavar="N", default=RECOVERY_MINUTES, help=RECOVERY)
+    add("--recovery-minutes", type=real(), metavar="N", default=RECOVERY_MINUTES, help=RECOVERY)
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     parser.add_argument("--teacher", help="a registered network to learn from (default: the dense network itself)")
     parser.add_argument("--teacher-weights", metavar="FILE", help="weights of --teacher")
     parser.add_argument(
         "--agreement",
-        type=int,
+        type=whole(),
         default=PHOTOGRAPHS,
         metavar="N",
         help="photographs of --data that people of the dense and the pruned network are compared on (0: none)",
@@ -90,8 +90,6 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _settings(arguments: argparse.Namespace, steps: int | None) -> PruneSettings:
     """The flags as settings, with a training of so many steps, or of --minutes. Raises UsageError for bad values."""
-    if arguments.photographs < 1:
-        raise UsageError(f"--photographs must be 1 or more, got {arguments.photographs}")
     training = None
     if steps is not None or arguments.minutes is not None:
         training = from_arguments(TrainSettings, arguments, steps=steps, minutes=arguments.minutes)
@@ -108,8 +106,6 @@ def _check(arguments: argparse.Namespace) -> tuple[Plan, Photographs | None, Pru
     trains = any(value is not None for value in (arguments.minutes, arguments.steps, arguments.epochs))
     if arguments.teacher and not trains:
         raise UsageError("a --teacher needs a training; give --minutes, --steps or --epochs")
-    if arguments.agreement < 0:
-        raise UsageError(f"--agreement must be 0 or more, got {arguments.agreement}")
     # the steps of --epochs are known once the photographs are
     settings = _settings(arguments, arguments.steps if arguments.epochs is None else 1)
     _check_files(arguments, settings)

@@ -13,7 +13,7 @@ from torch import nn
 from fleetpose.errors import UsageError, first_line, unknown_name
 from fleetpose.files import write_bytes
 from fleetpose.progress import Report, no_report
-from models.graph.network import Graph
+from models.graph.network import Graph, check_finite_weights
 from models.plans.plan import Plan
 from models.prune.constraints import Admm, HardMasks, IterativeMagnitude, Reweighted
 from models.prune.masks.binding import adopt
@@ -49,9 +49,7 @@ def prune_at_once(
         UsageError: the plan does not fit; weights that are not finite; the network is left as it was.
     """
     plan.check(graph.layers)
-    bad = [name for name, value in graph.weights.items() if not np.isfinite(value).all()]
-    if bad:
-        raise UsageError(f"{bad[0]} has values that are not finite, so nothing can be pruned by them")
+    check_finite_weights(graph)
     if inputs is None:
         adopt(network, graph, prune_graph(graph, plan))
         return

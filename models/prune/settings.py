@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.files import remove_output
-from fleetpose.options import option
+from fleetpose.options import POSITIVE, option, real
 from models.train.running.paths import checkpoint_path, log_path
 from models.train.settings import TrainSettings
 
@@ -38,8 +38,10 @@ EFFORT = "how thoroughly layers are reconstructed; quick takes half the time and
 class Strength:
     """How methods that find masks while training go about it."""
 
-    share: float = option(0.5, "share of the training in which zeros are found; in the rest they are held")
-    rho: float = option(1e-4, "penalty of --method admm at first; it rises 1000-fold")
+    share: float = option(
+        0.5, "share of the training in which zeros are found; in the rest they are held", type=real(0, 1)
+    )
+    rho: float = option(1e-4, "penalty of --method admm at first; it rises 1000-fold", type=POSITIVE)
     lasso: float = option(0.1, "strength of --method reweighted")
 
 

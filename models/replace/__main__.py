@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from fleetpose import cli
 from fleetpose.errors import UsageError, unknown_name
+from fleetpose.options import SEED
 from fleetpose.outputs import check_outputs, check_weights_name
 from fleetpose.trust import add_trust_flag
 from models.graph.network import Graph
@@ -38,7 +39,7 @@ def make_parser(command: str = "models.replace") -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="advise only; write nothing")
     parser.add_argument("-o", "--out", help="weights of the replaced network; the .json beside them describes it")
     parser.add_argument("--force", action="store_true", help="replace existing files")
-    parser.add_argument("--seed", type=int, default=0, help="seed of random weights")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of random weights")
     return parser
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.options import add_flags, from_arguments
+from fleetpose.options import COUNT, POSITIVE, add_flags, from_arguments
 from fleetpose.outputs import check_outputs, check_weights_name
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
@@ -54,9 +54,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--half", action="store_true", help="write float16 weights")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what trains")
     length = parser.add_mutually_exclusive_group(required=True)
-    length.add_argument("--epochs", type=float, help="how often every photograph is seen")
-    length.add_argument("--steps", type=int, help="length of the training in updates of the weights")
-    length.add_argument("--minutes", type=float, help="length of the training")
+    length.add_argument("--epochs", type=POSITIVE, help="how often every photograph is seen")
+    length.add_argument("--steps", type=COUNT, help="length of the training in updates of the weights")
+    length.add_argument("--minutes", type=POSITIVE, help="length of the training")
     add_flags(parser, TrainSettings)
     add_flags(parser, Augmentation)
     return parser

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fleetpose.errors import UsageError, unknown_name
-from fleetpose.options import option
+from fleetpose.options import COUNT, POSITIVE, option, real
 
 RECIPES = ("muon", "adamw", "lwop")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -19,15 +19,17 @@ class Augmentation:
     """How views of photographs differ; the defaults are Lightweight OpenPose's, colour apart."""
 
     scale: tuple[float, float] = option(
-        (0.5, 1.1), "an annotated person becomes 0.6 x 368 x this high: lowest, highest", nargs=2
+        (0.5, 1.1), "an annotated person becomes 0.6 x 368 x this high: lowest, highest", type=POSITIVE, nargs=2
     )
     photograph_scale: tuple[float, float] = option(
-        (0.5, 1.1), "a photograph without annotations becomes 368 x this high: lowest, highest", nargs=2
+        (0.5, 1.1), "a photograph without annotations becomes 368 x this high: lowest, highest", type=POSITIVE, nargs=2
     )
     rotation: float = option(40.0, "most degrees that a view is turned either way")
     shift: float = option(40.0, "pixels that a crop's centre is off the person's at most, on each axis")
-    flip: float = option(0.5, "probability of a mirrored view")
-    colour: float = option(0.2, "strength of changes of brightness, contrast and colour balance; 0 for none")
+    flip: float = option(0.5, "probability of a mirrored view", type=real(0, 1))
+    colour: float = option(
+        0.2, "strength of changes of brightness, contrast and colour balance; 0 for none", type=real(below=1)
+    )
 
     def __post_init__(self) -> None:
         for name in ("scale", "photograph_scale"):
@@ -61,18 +63,18 @@ class TrainSettings:
 
     steps: int | None = None
     minutes: float | None = None
-    crop: int = option(256, "side of a view in pixels")
-    first_crop: int | None = option(None, "side at the beginning, from where views grow (default: --crop)")
-    growth: float = option(0.7, "fraction of the training in which views grow")
-    batch: int = option(8, "views per step, of all processes together")
+    crop: int = option(256, "side of a view in pixels", type=COUNT)
+    first_crop: int | None = option(None, "side at the beginning, from where views grow (default: --crop)", type=COUNT)
+    growth: float = option(0.7, "fraction of the training in which views grow", type=real(0, 1))
+    batch: int = option(8, "views per step, of all processes together", type=COUNT)
     recipe: str = option("adamw", "optimizer and learning rates", choices=RECIPES)
-    lr: float | None = option(None, "highest learning rate (default: the recipe's)")
+    lr: float | None = option(None, "highest learning rate (default: the recipe's)", type=POSITIVE)
     weight_decay: float | None = option(None, "weight decay, of weights alone (default: the recipe's)")
-    warmup: float = option(0.03, "fraction in which the rate rises")
+    warmup: float = option(0.03, "fraction in which the rate rises", type=real(0, 1))
     label_weight: float = option(1.0, "weight of the loss against annotations")
     soft_weight: float = option(1.0, "weight of the loss against the teacher's maps")
     hint_weight: float = option(0.5, "weight of the loss against the teacher's features")
-    ema: float = option(0.999, "decay of the averaged weights")
+    ema: float = option(0.999, "decay of the averaged weights", type=real(below=1))
     precision: str = option("auto", "numbers that the training computes with", choices=PRECISIONS)
     seed: int = option(0, "seed of random weights, views and their order")
     workers: int | None = option(None, "processes that prepare views (default: by the device)")

@@ -20,7 +20,7 @@ from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, com
 from models.zoo.input_sizes import with_sides
 from models.zoo.outputs import input_channels, look_at_outputs
 from models.zoo.spec import ModelSpec
-from models.zoo.user_modules import import_user_module
+from models.zoo.user_modules import as_its_own_program, import_user_module
 
 
 @lru_cache
@@ -65,8 +65,10 @@ def _factory(target: Any, name: str) -> Callable[..., nn.Module]:
 
     def make(**_parameters: Any) -> nn.Module:
         try:
-            with torch.device("cpu"):
+            with torch.device("cpu"), as_its_own_program(name.rpartition(":")[0], f"{name}()"):
                 network = target()
+        except UsageError:
+            raise
         except Exception as error:
             raise UsageError(f"{name}() failed: {type(error).__name__}: {error}") from error
         if not isinstance(network, nn.Module):

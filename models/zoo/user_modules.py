@@ -7,6 +7,8 @@ import importlib.util
 import pkgutil
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -26,9 +28,11 @@ def import_user_module(module: str, name: str) -> ModuleType:
         UsageError: a module that is not there, or that fails when it is imported.
     """
     try:
-        return _load_file(module, name) if module.endswith(".py") else _import_by_name(module, name)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"importing {module} for --model {name} failed: {error}{_hidden_by_us(error)}") from error
+        with as_its_own_program(module, f"importing {module} for --model {name}"):
+            return _load_file(module, name) if module.endswith(".py") else _import_by_name(module, name)
+    except ImportError as error:
+        said = first_line(error)
+        raise UsageError(f"importing {module} for --model {name} failed: {said}{_hidden_by_us(error)}") from error
     except UsageError:
         raise
     except Exception as error:
@@ -36,7 +40,26 @@ def import_user_module(module: str, name: str) -> ModuleType:
         raise UsageError(f"importing {module} for --model {name} failed: {said}") from error
 
 
+@contextmanager
+def as_its_own_program(name: str, doing: str) -> Iterator[None]:
+    """Run a user's code with no flags but its own name, for flags are this project's.
+
+    Raises UsageError where the code ends the process, as argparse does at flags that it misses.
+    """
+    argv, sys.argv = sys.argv, [name]
+    try:
+        yield
+    except SystemExit as error:
+        raise UsageError(
+            f"{doing} ends the process (exit status {error.code}): it is a script, or wants flags, and has none here; "
+            'put that behind if __name__ == "__main__"'
+        ) from error
+    finally:
+        sys.argv = argv
+
+
 def _import_by_name(module: str, name: str) -> ModuleType:
+    _check_not_ours(module, name)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     importlib.invalidate_caches()
@@ -91,9 +114,26 @@ def _key(file: Path) -> str:
     return key
 
 
-def _hidden_by_us(error: ModuleNotFoundError) -> str:
+def _check_not_ours(module: str, name: str) -> None:
+    """Raise UsageError where a module lies in a package of the current folder that one of this project's hides."""
+    package = module.partition(".")[0]
+    if package not in OURS:
+        return
+    ours = Path(importlib.import_module(package).__path__[0]).resolve()
+    places = [place for place in (Path.cwd() / package, Path.cwd() / f"{package}.py") if place.exists()]
+    if not places or places[0].resolve() == ours:
+        return
+    file = f"{module.replace('.', '/')}.py:{name.rpartition(':')[2]}"
+    raise UsageError(
+        f"--model {name} means {places[0]}, but this project's own package {package!r} ({ours}) stands before it; name "
+        f"the file, {file}, or give your package another name"
+    )
+
+
+def _hidden_by_us(error: ImportError) -> str:
     """The mend where a user's package has the name of one of this project's, as the tail of an error; else nothing."""
     package = (error.name or "").partition(".")[0]
     if package not in OURS:
         return ""
-    return f"; this project has a package called {package}, so give your own another name"
+    place = importlib.import_module(package).__path__[0]
+    return f"; this project has a package called {package}, too ({place}), so give your own another name"

@@ -26,6 +26,8 @@ Tensors = Mapping[str, torch.Tensor]
 
 #: Entries that are bookkeeping, not weights: neither required nor refused.
 _IGNORED = ("num_batches_tracked",)
+#: what batch norms divide and subtract by
+_STATISTICS = ("running_mean", "running_var")
 _SHOWN = 3
 #: names under which checkpoints hold the state dict of a network, the first that is there
 _WRAPPINGS = (
@@ -77,6 +79,22 @@ def load_weights(module: nn.Module, path: Path | str, title: str = "") -> None:
             bad = int((~torch.isfinite(tensors[name])).sum())
             raise UsageError(f"{path}: tensor {name} has {bad} NaN or infinite values of {tensors[name].numel()}")
     module.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
+
+
+def check_finite(module: nn.Module, title: str) -> None:
+    """Raise UsageError, by the tensor's name, for a parameter, or a batch norm's statistic, that is not finite, and for
+    any other buffer that has a NaN; an infinity there may be meant, as in a mask of attention.
+
+    title: what the error calls the module.
+    """
+    parameters = dict(module.named_parameters())
+    for name, tensor in module.state_dict().items():
+        if tensor.is_meta or not tensor.is_floating_point():
+            continue
+        strict = name in parameters or name.endswith(_STATISTICS)
+        bad = int((~torch.isfinite(tensor) if strict else torch.isnan(tensor)).sum())
+        if bad:
+            raise UsageError(f"{title}: tensor {name} has {bad} NaN or infinite values of {tensor.numel()}")
 
 
 def fits(module: nn.Module, stored: Tensors) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codegen.judging.layers import RightResult
 from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from models.graph.layer import Layer, Step
@@ -50,6 +51,8 @@ def check(
     what = f"seed {seed}\n{layer}\nplane {workload.output}\n{compiled.kernel.schedule} {compiled.kernel.note}"
     tolerance = WINOGRAD_TOLERANCE if compiled.kernel.schedule.startswith("winograd") else TOLERANCE
     assert error <= tolerance, f"relative error {error}\n{what}"
+    fault = RightResult(layer, "float32", inputs, weights).fault(found, compiled.kernel.choice)
+    assert fault is None, f"{fault}\n{what}"
     if border != (0, 0):
         assert_borders_are_zero(workload.output, flat, what)
 

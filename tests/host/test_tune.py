@@ -119,7 +119,7 @@ def test_tune_records_failures_and_goes_on(capsys, tmp_path):
         reasons = {failure["choice"]: failure["reason"] for failure in row["failures"]}
         assert reasons.keys() == {"faulty refuses", "faulty errs", "faulty crashes"}
         assert "such a tile does not exist" in reasons["faulty refuses"]
-        assert "differs from" in reasons["faulty errs"]
+        assert "is wrong in" in reasons["faulty errs"]
         assert "went away" in reasons["faulty crashes"]
         assert row["best"]["schedule"] != "faulty"
 

@@ -31,7 +31,8 @@ MAY_IMPORT = {
 #: the rooms of each package from the lowest floor up; a room imports from its own and from lower floors only
 ROOMS = {
     "fleetpose": [
-        "commands errors interrupt json_fields native options outlook terminal",
+        "commands errors interrupt json_fields native outlook terminal",
+        "options",
         "codec disk progress trust",
         "cli files hiding",
         "api outputs",
@@ -60,6 +61,7 @@ ROOMS = {
         "kernels run verify",
         "schedules",
         "lowering",
+        "judging",
         "tuning",
         "building graph_latency layer tune",
         "build depth replace",

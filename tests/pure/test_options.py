@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fleetpose import cli
-from fleetpose.options import add_flags, from_arguments, option
+from fleetpose.errors import UsageError
+from fleetpose.options import add_flags, check_numbers, from_arguments, option, real, whole
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,44 @@ def test_named_options_only_and_other_defaults():
     assert "--stove" not in text
 
 
-def test_a_value_of_another_kind_is_refused():
-    with pytest.raises(Exception, match="invalid int value"):
-        parse("--portions", "some")
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--portions", "some"), "argument --portions: 'some' is not a whole number of at least 0"),
+        (("--portions", "1.5"), "argument --portions: '1.5' is not a whole number"),
+        (("--portions=-1",), "argument --portions: '-1' is not a whole number of at least 0"),
+        (("--portions", "3000000000"), "'3000000000' is above 2147483647, which is the most"),
+        (("--salt", "nan"), "argument --salt: 'nan' is not a number of at least 0"),
+        (("--salt", "1e400"), "argument --salt: '1e400' is not a number"),
+        (("--salt", "1e10"), "'1e10' is above 1000000000, which is the most"),
+        (("--portions", "9" * 5000), "999... is not a whole number of at least 0"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused_by_flag(argv, said):
+    with pytest.raises(UsageError) as refused:
+        parse(*argv)
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("numbers", "taken", "refused"),
+    [
+        (whole(1, 3), ("1", "3"), ("0", "4", "2.0", "")),
+        (real(), ("0", "1e3"), ("-1e-9", "nan", "inf", "-inf")),
+        (real(above=0, below=1), ("0.5",), ("0", "1", "1.5")),
+        (real(0, 1), ("0", "1"), ("1.01",)),
+    ],
+)
+def test_number_takes_what_is_within_its_bounds(numbers, taken, refused):
+    assert [numbers(text) for text in taken] == [float(text) for text in taken]
+    for text in refused:
+        with pytest.raises(argparse.ArgumentTypeError):
+            numbers(text)
+
+
+def test_values_from_python_are_held_to_the_same_bounds():
+    check_numbers(Cooking(4))
+    for wrong, said in ((Cooking(4, portions=-1), "--portions -1 is not"), (Cooking(4, salt=math.nan), "--salt nan")):
+        with pytest.raises(UsageError, match=said):
+            check_numbers(wrong)

@@ -129,7 +129,7 @@ def test_depth_command_prints_what_it_found(capsys):
     [
         (["--family", "resnt"], "did you mean 'resnet'?"),
         (["--family", "resnet", "--blocks", "1"], "1 blocks cannot fill 2 stages"),
-        (["--family", "resnet", "--blocks", "-3"], "cannot fill 2 stages"),
+        (["--family", "resnet", "--blocks", "-3"], "'-3' is not a whole number of at least 1"),
         (["--family", "efficientnet", "--blocks", "5000"], "in too many ways"),
     ],
 )

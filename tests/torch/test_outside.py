@@ -199,7 +199,7 @@ def test_model_spec_reads_a_description_and_keys_of_the_outputs(folder, caplog):
         ("own_nat.py:net", "did you mean 'own_net.py'?"),
         ("no_folder/own_net.py:net", "there is no file no_folder/own_net.py"),
         ("own_broken.py:net", "a_package_that_is_not_installed"),
-        ("own_hidden.py:net", "this project has a package called models, so give your own another name"),
+        ("own_hidden.py:net", "so give your own another name"),
         ("weights.pth", "reads as weights; name the network they are of, and give them as --weights"),
         ("own_net:number", "is a int; name a function that returns a torch.nn.Module"),
         ("own_net:instance", "is a Net; name a function that returns a torch.nn.Module"),

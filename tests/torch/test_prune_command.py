@@ -181,8 +181,8 @@ def test_prune_command_leaves_no_file_where_it_refuses(place, tmp_path, capsys):
         (["--method", "admm"], "give --minutes, --steps or --epochs"),
         (["--steps", 3], "give --data"),
         (["--data", place / "nowhere"], "no such folder"),
-        (["--agreement", -1], "--agreement must be 0 or more"),
-        (["--data", place / "coco", "--photographs", 0], "--photographs must be 1 or more"),
+        (["--agreement", -1], "--agreement: '-1' is not a whole number of at least 0"),
+        (["--data", place / "coco", "--photographs", 0], "--photographs: '0' is not a whole number of at least 1"),
     ]
     for more, message in cases:
         assert run(place, out, *more) == 2, message

@@ -155,8 +155,8 @@ def test_allocate_json_holds_nothing_that_the_solver_prints(capfd, monkeypatch, 
 def test_allocate_refuses_plans_that_cannot_be(place, tmp_path, capsys):
     cases = [
         (["--ratio", "9x"], "the most by these curves is"),
-        (["--ratio", "0.5"], "1 or more"),
-        (["--ratio", "much"], "such as 1.8x"),
+        (["--ratio", "0.5"], "at least 1"),
+        (["--ratio", "much"], "'much' is not a number of at least 1"),
         (["--ratio", "1.2", "--family", "columns:8x1"], "did you mean 'columns:4x1'"),
     ]
     for more, message in cases:
@@ -198,8 +198,8 @@ def test_evaluate_compares_two_weight_files(place, capsys):
 def test_evaluate_refuses_files_and_flags_that_do_not_fit(place, capsys):
     for more, message in (
         (["--against-model", NAME], "needs --against"),
-        (["--coverage", "1"], "between 0 and 1"),
-        (["--draws", "2"], "10 or more"),
+        (["--coverage", "1"], "above 0 and below 1"),
+        (["--draws", "2"], "at least 10"),
         (["--data", place / "none"], "cannot read the annotations"),
     ):
         assert judge(place, *more) == 2

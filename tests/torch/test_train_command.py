@@ -183,11 +183,11 @@ def test_train_command_names_a_photograph_that_breaks_later(tmp_path, capsys, wo
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--steps", 0], "steps must be a positive number, got 0"),
+        (["--steps", 0], "--steps: '0' is not a whole number of at least 1"),
         (["--steps", 1, "--crop", 60], "--crop 60 is no multiple of 8"),
         (["--steps", 1, "--teacher", "lwop"], "--teacher NAME and --teacher-weights FILE go together"),
         (["--steps", 1, "--scale", 2, 1], "scale must be two positive numbers"),
-        (["--steps", 1, "--ema", 1], "ema must be below 1"),
+        (["--steps", 1, "--ema", 1], "--ema: '1' is not a number of at least 0 and below 1"),
         (["--steps", 1, "--model", "resnet5"], "did you mean"),
         ([], "one of the arguments --epochs --steps --minutes is required"),
     ],

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from fleetpose.errors import UsageError
+from fleetpose.options import real
 from latency.planning.choosing import choose_fastest
 from latency.planning.options import NetworkOptions
 
@@ -17,13 +18,10 @@ POINTS, LEAST, STEP = 4, 1.15, 0.05
 
 
 def parse_speedup(text: str) -> float:
-    """ "1.5" -> 1.5, and "auto" -> AUTO's; for argparse's `type`. Raises UsageError."""
+    """ "1.5" -> 1.5, and "auto" -> AUTO's; for argparse's `type`, whose errors it raises."""
     if text.strip() == "auto":
         return AUTO[0]
-    try:
-        return float(text.strip().removesuffix("x"))
-    except ValueError:
-        raise UsageError(f"--frontier {text}: give speed-ups such as 1.25 1.5 2, or auto") from None
+    return real(above=1)(text.strip().removesuffix("x"))
 
 
 def check_speedups(speedups: tuple[float, ...]) -> None:
