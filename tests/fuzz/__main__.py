@@ -7,28 +7,17 @@ import signal
 import sys
 import time
 
+from tests.fuzz.data_readers import DATA_READERS
 from tests.fuzz.readers import READERS
 from tests.fuzz.running import FAULTS, Tally, fuzz
 from tests.fuzz.torch_readers import TORCH_READERS
-from tests.fuzzing import CRASH, HANG, LONG, READ, REFUSED, TRACEBACK, attack
 
-#: what tests/fuzz_targets.py attacks, by names of classes
-TARGETS = dict.fromkeys(("Coco", "Table", "Picture", "Video"))
 #: files after which what was counted is kept
 PART = 250
 
 
-def attacked(target: str, count: int, first: int) -> Tally:
-    """The same of one of tests/fuzz_targets.py."""
-    result, tally = attack(f"tests.fuzz_targets:{target}", count, first), Tally(count)
-    tally.outcomes.update({name: result.counts[name] for name in (READ, REFUSED)})
-    for kind, word in zip(FAULTS, (TRACEBACK, LONG, CRASH, HANG), strict=True):
-        tally.faults[kind] += [said for said in result.faults if f": {word}: " in said]
-    return tally
-
-
 def main() -> int:
-    known = {**READERS, **TORCH_READERS, **TARGETS}
+    known = {**READERS, **DATA_READERS, **TORCH_READERS}
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("readers", nargs="*", metavar="READER", help=f"of {', '.join(known)} (default: all)")
     parser.add_argument("--count", type=int, default=10_000, help="files for each reader (default: %(default)s)")
@@ -42,11 +31,8 @@ def main() -> int:
     for name in arguments.readers or known:
         began, tally, end = time.monotonic(), Tally(), arguments.start + arguments.count
         try:
-            for start in range(arguments.start, end, arguments.count if name in TARGETS else PART):
-                if name in TARGETS:
-                    tally.add(attacked(name, arguments.count, start))
-                else:
-                    tally.add(fuzz(known[name], min(PART, end - start), arguments.seed, start))
+            for start in range(arguments.start, end, PART):
+                tally.add(fuzz(known[name], min(PART, end - start), arguments.seed, start))
         except KeyboardInterrupt:  # what was counted is shown
             end = 0
         counts = [len(tally.faults[kind]) for kind in FAULTS]

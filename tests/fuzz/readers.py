@@ -1,6 +1,6 @@
 """Readers of files from elsewhere that need no torch: whole samples, how they are changed, and the reading.
 
-Annotations, tables, pictures and videos are in tests/fuzz_targets.py.
+Annotations, tables, pictures and videos are in tests/fuzz/data_readers.py.
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 import pytest
 
-from tests.fuzz.readers import READERS
+from tests.fuzz.data_readers import DATA_READERS
+from tests.fuzz.readers import READERS as OUR_READERS
 from tests.fuzz.running import FAULTS, Reader, fuzz
 from tests.sweep import EVERYTHING
 
+READERS = {**OUR_READERS, **DATA_READERS}
 #: files for each reader
 COUNT = 10_000 if EVERYTHING else 40
 
