@@ -1,4 +1,4 @@
-"""Mutations of annotations and tables: beside damage of any kind, what people's tools write where it is not expected."""
+"""Mutations of annotations and tables: beside damage of any kind, what people's tools write unexpectedly."""
 
 from __future__ import annotations
 
