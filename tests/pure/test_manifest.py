@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from codegen.artifact.manifest import Entry, FixedTensor, Manifest, TensorSpec
+from codegen.artifact.pose import check_pose
 from codegen.artifact.reading import check_consistency
 from fleetpose.codec import decode, encode
 from fleetpose.errors import DataError, UsageError
@@ -90,10 +91,13 @@ def test_view_of_no_such_kind_is_none():
 
 
 def refused_or_read(values, done: str) -> bool:
-    """Whether a manifest is refused, in one line that is not long; any other exception is the test's failure."""
+    """Whether a manifest is refused, in one line that is not long; any other exception is the test's failure.
+
+    What is read is also asked whether people are found by it, as running it does first.
+    """
     said = ""
     try:
-        read(values)
+        check_pose(read(values))
     except UsageError as error:
         said = str(error)
     assert "\n" not in said, done
