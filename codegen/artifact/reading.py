@@ -31,9 +31,9 @@ def read_manifest(artifact: Path) -> Manifest:
         UsageError: a file is missing, damaged, of another build or of another format, or the manifest is not
             consistent.
     """
-    path = manifest_path(artifact)
-    if not artifact.is_file():
+    if not _is_file(artifact):
         raise UsageError(f"no artifact at {artifact}; make one with python -m codegen.build -o {artifact}")
+    path = manifest_path(artifact)
     entries = read_json(path, "manifest", FORMAT, _HINT)
     manifest = decode(Manifest, entries, str(path))
     check_consistency(manifest, str(path))
@@ -181,10 +181,21 @@ _CHECKS: dict[str, Callable[[Manifest], object]] = {
 }
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # of a folder that may not be looked into, or a name that is too long
+        raise UsageError(f"cannot read {str(path)[-200:]}: {error.strerror}") from error
+
+
 def _check_digest(path: Path, expected: str) -> None:
-    if not path.is_file():
+    if not _is_file(path):
         raise UsageError(f"{path} is missing; it belongs to the artifact and moves with it")
-    if (digest := sha256(path)) != expected:
+    try:
+        digest = sha256(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if digest != expected:
         raise UsageError(
             f"{path} is not the file its manifest describes (sha256 {digest[:12]}..., not {expected[:12]}...)"
         )

@@ -23,6 +23,8 @@ from fleetpose.errors import UsageError
 
 #: the entry of a manifest that depends on the stamp
 DIGEST = "sha256"
+#: of a shared object, at most
+MOST_BYTES = 1 << 31
 
 
 def seal(shared: Path, manifest: Manifest) -> Manifest:
@@ -50,7 +52,7 @@ def check_seal(path: Path, entries: Mapping[str, Any]) -> None:
     Raises:
         UsageError: either is not what the other says.
     """
-    content = path.read_bytes()
+    content = _read(path)
     expected, digest = entries[DIGEST], hashlib.sha256(content).hexdigest()
     if digest != expected:
         raise UsageError(
@@ -66,6 +68,18 @@ def check_seal(path: Path, entries: Mapping[str, Any]) -> None:
             f"{path} was not built with this manifest, or one of the two was changed since; "
             "copy both again, or rebuild them"
         )
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a shared object. Raises UsageError where they cannot be read, or are more than those of any."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{path} has more than {MOST_BYTES >> 30} GiB, which no artifact has")
+    return content
 
 
 def _stamp_of(content: bytes, entries: Mapping[str, Any]) -> bytes:

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import random
 import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -139,6 +142,42 @@ def test_shared_object_without_room_for_a_stamp_is_refused(copied):
     rewrite(copied, {**entries_of(copied), "sha256": hashlib.sha256(copied.read_bytes()).hexdigest()})
     with pytest.raises(UsageError, match=r"is not an ELF file, or damaged .*; rebuild it"):
         read_manifest(copied)
+
+
+def test_shared_object_that_is_too_large_is_refused(copied, monkeypatch):
+    monkeypatch.setattr("codegen.artifact.seal.MOST_BYTES", 1000)
+    with pytest.raises(UsageError, match="which no artifact has"):
+        read_manifest(copied)
+
+
+@contextmanager
+def as_nobody():
+    """Another user than root, who reads everything."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("which", ["pose.so", "pose.json", "."])
+def test_artifact_that_cannot_be_read_is_refused(artifact, which):
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        path = copy_of(artifact, Path(name))
+        (Path(name) / which).chmod(0)
+        with as_nobody(), pytest.raises(UsageError, match=rf"{path.stem}.*: Permission denied") as caught:
+            read_manifest(path)
+        assert "\n" not in str(caught.value)
+        Path(name).chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".so", "a\0b.so", "pose.so/pose.so", ""])
+def test_name_that_is_of_no_file_is_no_artifact(copied, name):
+    with pytest.raises(UsageError, match=r"no artifact at|cannot read"):
+        read_manifest(copied.parent / name)
 
 
 def test_seal_needs_room(tmp_path, artifact):
