@@ -129,7 +129,7 @@ class NullSession:
     def abort(self, why: str) -> None:
         """Nothing to do."""
 
-    def guard(self, doing: str) -> contextlib.AbstractContextManager[None]:
+    def guard(self, doing: str, secs: float | None = None) -> contextlib.AbstractContextManager[None]:
         """Nothing to do: no connection is lost."""
         return contextlib.nullcontext()
 

@@ -27,8 +27,6 @@ from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reas
 
 log = logging.getLogger("devices.rpc_session")
 
-CLOSE_SECS = 2.0
-
 
 class RpcSession:
     """A Session with one OpenCL device behind an RPC connection.
@@ -55,6 +53,7 @@ class RpcSession:
         self._require_opencl = require_opencl
         self._names = itertools.count()
         self._why_aborted: str | None = None
+        self._warned = False
         self._connection = connect()
         try:
             self._introduce()
@@ -99,7 +98,7 @@ class RpcSession:
     def _introduce(self) -> None:
         """Learn what the device is, over a fresh connection."""
         self.remote = self._connection.remote
-        with self.guard("asking the device its name"):
+        with self.guard("asking the device its name", self._connection.limits.load):
             listed = self._list_devices()
             self.device = self.remote.device("opencl", 0)
             if listed:
@@ -113,6 +112,19 @@ class RpcSession:
                 )
             else:
                 self.info = DeviceInfo(name="")
+        self._say_where_programs_are_kept()
+
+    def _say_where_programs_are_kept(self) -> None:
+        """Warn, once, where the usual folder on the device's machine cannot be written to."""
+        stats = self.ask("fleetpose.opencl.cache_stats") or {}
+        if stats.get("unwritable") and not self._warned:
+            self._warned = True
+            log.warning(
+                "%s cannot be written to; compiled kernels are kept in %s (to keep them elsewhere, set "
+                "FLEETPOSE_CACHE_DIR and, for PoCL, POCL_CACHE_DIR)",
+                stats["unwritable"],
+                stats["directory"] or "no folder",
+            )
 
     def _list_devices(self) -> Any:
         """The backend's list of OpenCL devices; None where the server has none of ours, [] where OpenCL fails there."""
@@ -144,9 +156,11 @@ class RpcSession:
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from error
         name = f"{path.stem}-{next(self._names)}{path.suffix}"  # a name loaded before would be the old library
-        with self.guard(f"sending {path.name}"):
+        limits = self._connection.limits
+        with self.guard(f"sending {path.name}", limits.load):
             if not self._copied_here(path, name):
                 self.remote.upload(bytearray(path.read_bytes()), name)
+        with self.guard(f"loading {path.name}", limits.load):
             module = self.remote.load_module(name)
             self.remote.remove(name)  # it stays mapped; thousands of kernels would fill the folder
             return module
@@ -190,7 +204,7 @@ class RpcSession:
         function = self.function(name)
         if function is None:
             return None
-        with self.guard(f"calling {name}"):
+        with self.guard(f"calling {name}", self._connection.limits.load):
             return parse_json(function(*arguments), ANSWER, f"what {name} answers")
 
     def alive(self) -> bool:
@@ -203,10 +217,17 @@ class RpcSession:
         self._connection.abort()
 
     @contextlib.contextmanager
-    def guard(self, doing: str) -> Iterator[None]:
-        """Turn errors inside that come from a lost connection into DeviceUnreachable; let others through."""
+    def guard(self, doing: str, secs: float | None = None) -> Iterator[None]:
+        """Turn errors inside that come from a lost connection into DeviceUnreachable; let others through.
+
+        Args:
+            doing: the step, for the error.
+            secs: how long each call inside may take; None: as long as `devices.rpc.limits` says.
+        """
+        connection = self._connection
         try:
-            yield
+            with connection.calls_within(secs) if secs is not None else contextlib.nullcontext():
+                yield
         except Exception as error:
             if self._is_lost(error):
                 raise self._unreachable(doing) from error
@@ -216,7 +237,7 @@ class RpcSession:
         """End the session and whatever was started for it. Safe to call again."""
         if self.alive():
             with contextlib.suppress(Exception):
-                run_within(self._connection.close, CLOSE_SECS, "closing the session")
+                run_within(self._connection.close, self._connection.limits.close, "closing the session")
         self._connection.abort()
         if self._loopback is not None:
             self._loopback.close()
@@ -241,7 +262,8 @@ class RpcSession:
     def _unreachable(self, doing: str) -> DeviceUnreachable:
         if self._why_aborted:
             return DeviceUnreachable(f"device {self.spec!r}: {self._why_aborted}")
-        text = f"device {self.spec!r} went away while {doing}; its process ended or the connection broke"
+        why = self._connection.why() or "its process ended or the connection broke"
+        text = f"device {self.spec!r} went away while {doing}: {why}"
         if self._loopback is not None:
             return DeviceUnreachable(f"{text}\nits log ends:\n{self._loopback.log_tail()}")
         return DeviceUnreachable(f"{text}\nsee: python -m devices.doctor --device {self.spec}")

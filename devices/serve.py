@@ -9,14 +9,17 @@ import os
 import signal
 import socket
 import sys
-import threading
 
 from devices.rpc.lean import without_compiler
 from devices.rpc.loopback import KEY
-from devices.rpc.tracker import Address, bind, connect, serve_tracker
+from devices.rpc.session_process import close_sockets_but, kill
+from devices.rpc.tracker import Address, bind, connect
+from devices.rpc.tracker_service import serve_tracker
 from fleetpose.cli import parser, run
 from fleetpose.errors import UsageError
 from fleetpose.options import whole
+
+log = logging.getLogger("devices.serve")
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")
@@ -32,7 +35,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--key", default=KEY, help="the name the device is offered under")
     flags.add_argument("--tracker", default="127.0.0.1:9190", metavar="HOST:PORT", help="the tracker to offer it at")
-    flags.add_argument("--with-tracker", action="store_true", help="be that tracker too")
+    flags.add_argument(
+        "--with-tracker", action="store_true", help="be that tracker too (one that ends is started again)"
+    )
     flags.add_argument("--host", default="127.0.0.1", help="where to listen; 0.0.0.0 is every network of this machine")
     flags.add_argument("--port", type=whole(0, 65535), help="TCP port to listen on (default: a free one)")
     flags.add_argument(
@@ -70,39 +75,48 @@ def serve(
         raise UsageError(f"key {key!r} must be one word without ':'")
     listening = bind(host, port)
     tracking = bind(host, tracker.port, "--tracker HOST:PORT") if with_tracker else None
-    helper = None
+    keeper = None
     try:
         if tracking is not None:
-            helper = _fork_tracker(tracking, listening)
-            tracking.close()
+            keeper = TrackerKeeper(tracking)
         with connect(tracker, 5.0):
             pass
         _announce(tracker, key, listening)
-        Server(listening, tracker, key, advertise or _own_address(host, tracker)).run()
+        look_after = keeper.look_after if keeper else lambda: None
+        Server(listening, tracker, key, advertise or _own_address(host, tracker), look_after=look_after).run()
     finally:
-        if helper is not None:
-            os.kill(helper, signal.SIGKILL)
-            os.waitpid(helper, 0)
+        if keeper is not None:
+            kill(keeper.process)
 
 
-def _fork_tracker(tracking: socket.socket, listening: socket.socket) -> int:
-    """The tracker as a process of its own, ending with this one; its id."""
-    import tvm.rpc.tracker  # noqa: F401  (before the fork, so that it is loaded once)
+class TrackerKeeper:
+    """A tracker as a process of its own: it ends with this process, and is started again where it ends before.
 
-    parent = os.getpid()
-    child = os.fork()
-    if child:
-        return child
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        listening.close()
-        threading.Thread(target=serve_tracker, args=(tracking,), daemon=True).start()
-        while os.getppid() == parent:
-            with contextlib.suppress(InterruptedError):
-                threading.Event().wait(0.5)
-    finally:
-        os._exit(0)
+    The listening socket stays open here, so whoever calls meanwhile waits for the new one.
+    """
+
+    def __init__(self, tracking: socket.socket) -> None:
+        self._tracking = tracking
+        self.process = self._start()
+
+    def look_after(self) -> None:
+        """Start it again where it has ended."""
+        if os.waitpid(self.process, os.WNOHANG) != (0, 0):
+            log.warning("the tracker ended; starting it again")
+            self.process = self._start()
+
+    def _start(self) -> int:
+        parent = os.getpid()
+        child = os.fork()
+        if child:
+            return child
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            close_sockets_but(self._tracking.fileno())
+            serve_tracker(self._tracking, parent)
+        finally:
+            os._exit(0)
 
 
 def _own_address(host: str, tracker: Address) -> str | None:

@@ -81,8 +81,13 @@ class Session(Protocol):
     def reconnect(self) -> None:
         """Leave the connection and make a new one; tensors, modules and functions of the old one are void."""
 
-    def guard(self, doing: str) -> AbstractContextManager[None]:
-        """Turn errors inside that come from a lost connection into DeviceUnreachable; let others through."""
+    def guard(self, doing: str, secs: float | None = None) -> AbstractContextManager[None]:
+        """Turn errors inside that come from a lost connection into DeviceUnreachable; let others through.
+
+        Args:
+            doing: the step, for the error.
+            secs: how long each call inside may take; None: as long as `devices.rpc.limits` says.
+        """
 
     def close(self) -> None:
         """End the session and whatever was started for it. Safe to call again."""

@@ -160,13 +160,14 @@ def program_cache(patient: Patient) -> str:
     if stats is None:
         raise Missing("the server has no fleetpose backend")
     if not stats["directory"]:
-        raise Missing("switched off (FLEETPOSE_CACHE=0, or no HOME)")
+        raise Missing("switched off (FLEETPOSE_CACHE=0), or neither HOME nor TMPDIR can be written to")
     if patient.spec == "host":
         folder = Path(stats["directory"])
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    return f"{stats['directory']} ({stats['hits']} hits, {stats['misses']} misses in this session)"
+    moved = f", since {stats['unwritable']} cannot be written to" if stats.get("unwritable") else ""
+    return f"{stats['directory']}{moved} ({stats['hits']} hits, {stats['misses']} misses in this session)"
 
 
 def environment_tracker(_: Patient) -> str:
@@ -198,6 +199,11 @@ def ndk(_: Patient) -> str:
 
 PIP = "python -m pip install"
 APT = "sudo apt-get install -y"
+WRITABLE = "/a/writable/folder"
+DEVICES = (
+    f"{APT} pocl-opencl-icd; or unset FLEETPOSE_OPENCL_DEVICE; or, for PoCL where neither HOME nor TMPDIR can be "
+    f"written to: export POCL_CACHE_DIR={WRITABLE}"
+)
 INTEL = f"{PIP} intel-opencl-rt intel-cmplr-lib-rt"
 
 CHECKS = (
@@ -210,9 +216,9 @@ CHECKS = (
     Check("RPC session", True, rpc, "python -m devices.doctor -vv (shows where it stops)"),
     Check("RPC round trip", True, round_trip, "mend the RPC session first"),
     Check("libOpenCL", True, libopencl, f"{APT} ocl-icd-libopencl1 pocl-opencl-icd; without root, x86-64: {INTEL}"),
-    Check("OpenCL devices", True, opencl_devices, f"{APT} pocl-opencl-icd; or unset FLEETPOSE_OPENCL_DEVICE"),
+    Check("OpenCL devices", True, opencl_devices, DEVICES),
     Check("small kernel", True, kernel, "FLEETPOSE_CACHE=0 python -m devices.doctor (then without the program cache)"),
-    Check("program cache", False, program_cache, "export FLEETPOSE_CACHE_DIR=/a/writable/folder"),
+    Check("program cache", False, program_cache, f"export FLEETPOSE_CACHE_DIR={WRITABLE}/fleetpose"),
     Check("tracker", False, environment_tracker, "export TVM_TRACKER_HOST=... TVM_TRACKER_PORT=9190"),
     Check("adb", False, adb, f"{APT} adb"),
     Check("Android NDK", False, ndk, "export ANDROID_NDK_HOME=/path/to/ndk"),

@@ -1,7 +1,7 @@
-"""One RPC connection whose every wait can be ended: TVM's C++ client has no time limits of its own.
+"""One RPC connection whose every wait has an end, and in which nothing harmful arrives.
 
-TVM waits in recv() for ever when a kernel hangs or a phone loses its network. This module finds the socket TVM opened,
-so that another thread can shut it down (the waiting call then fails at once) and see whether the far end is there.
+TVM's C++ client has no time limits and believes whatever it reads. It is therefore connected to a `Relay` of this
+process, and the relay to the server. Steps that are none of TVM's (reaching the server, greeting it) are done here.
 """
 
 from __future__ import annotations
@@ -9,15 +9,50 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
+import struct
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 from devices.rpc import tracker
 from devices.rpc.lean import import_rpc
+from devices.rpc.limits import Limits
+from devices.rpc.relay import Relay
+from devices.rpc.wire import CHUNKED, MOST_NAME_BYTES, RPC_MAGIC, RPC_MISMATCH, pack_name, receive, tune
 from fleetpose.errors import DeviceUnreachable, reason
 
 Value = TypeVar("Value")
+
+LOCAL = "127.0.0.1"
+STRANGER_SECS = 1.0  # for whoever connects to the relay and is not TVM
+
+
+class BackgroundCall(Generic[Value]):
+    """A call in a thread of its own, which is left behind when nobody waits for it any more."""
+
+    def __init__(self, call: Callable[[], Value], doing: str) -> None:
+        self._doing = doing
+        self._outcome: list[tuple[Any, BaseException | None]] = []
+        self._thread = threading.Thread(target=self._work, args=(call,), daemon=True, name=doing)
+        self._thread.start()
+
+    def _work(self, call: Callable[[], Value]) -> None:
+        try:
+            self._outcome.append((call(), None))
+        except BaseException as error:
+            self._outcome.append((None, error))
+
+    def result(self, timeout_secs: float) -> Value:
+        """The call's result or its exception. Raises TimeoutError, "DOING took more than N s", when time is up."""
+        self._thread.join(timeout_secs)
+        if not self._outcome:
+            raise TimeoutError(f"{self._doing} took more than {timeout_secs:g} s")
+        value, error = self._outcome[0]
+        if error is not None:
+            raise error
+        return value
 
 
 def run_within(call: Callable[[], Value], timeout_secs: float, doing: str) -> Value:
@@ -28,42 +63,32 @@ def run_within(call: Callable[[], Value], timeout_secs: float, doing: str) -> Va
     Raises:
         TimeoutError: "DOING took more than N s".
     """
-    outcome: list[tuple[Any, BaseException | None]] = []
-
-    def work() -> None:
-        try:
-            outcome.append((call(), None))
-        except BaseException as error:
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=work, daemon=True, name=doing)
-    thread.start()
-    thread.join(timeout_secs)
-    if not outcome:
-        raise TimeoutError(f"{doing} took more than {timeout_secs:g} s")
-    value, error = outcome[0]
-    if error is not None:
-        raise error
-    return value
+    return BackgroundCall(call, doing).result(timeout_secs)
 
 
 class RpcConnection:
-    """A connected `tvm.rpc.RPCSession` (`remote`) and its socket."""
+    """A connected `tvm.rpc.RPCSession` (`remote`) and the relay that it goes through.
+
+    Attributes:
+        remote: TVM's session.
+        limits: how long steps may take.
+    """
 
     def __init__(self, address: tracker.Address, match_key: str, timeout_secs: float) -> None:
         """Connect to a server that a tracker named. Raises DeviceUnreachable."""
-        rpc = import_rpc()
-        before = _open_files()
+        self.limits = Limits.from_environment()
+        self._call_secs = self.limits.call
+        self._relay: Relay | None = None
+        deadline = time.monotonic() + timeout_secs
         try:
-            self.remote = run_within(
-                lambda: rpc.connect(address.host, address.port, match_key), timeout_secs, "connecting"
-            )
-        except (RuntimeError, OSError) as error:
+            far, chunked = _reach(address, match_key, self.limits, deadline)
+            self.remote = self._attach(far, match_key, chunked, deadline)
+        except (RuntimeError, OSError, ValueError) as error:
+            self.abort()
             raise DeviceUnreachable(
-                f"the tracker named the server at {address}, which does not answer: {reason(error)}\n"
+                f"the tracker named the server at {address}, which does not answer: {self.why() or reason(error)}\n"
                 f"is that address reachable from here? try: nc -vz {address.host} {address.port}"
             ) from error
-        self._socket = _find_socket(before, address.port)
 
     @classmethod
     def request(cls, address: tracker.Address, key: str, timeout_secs: float) -> RpcConnection:
@@ -71,51 +96,106 @@ class RpcConnection:
         server, match_key = tracker.request(address, key, timeout_secs)
         return cls(server, match_key, timeout_secs)
 
+    def _attach(self, far: socket.socket, match_key: str, chunked: bool, deadline: float) -> Any:
+        """TVM's session with the server that `far` leads to, through a relay."""
+        rpc = import_rpc()
+        with far, tracker.bind(LOCAL, None) as listening:
+            port = listening.getsockname()[1]
+            connecting = BackgroundCall(lambda: rpc.connect(LOCAL, port, match_key), "starting the session")
+            with _meet(listening, match_key, deadline) as near, _other_end(near) as tvm:
+                self._relay = Relay(near, far, tvm, self.limits, chunked=chunked)
+            return connecting.result(_left(deadline))
+
     def alive(self) -> bool:
-        """Whether the far end still holds the connection, as far as this end's kernel knows."""
-        if self._socket.fileno() < 0:
-            return False
+        """Whether the far end still holds the connection, as far as this end's system knows."""
+        return self._relay is not None and self._relay.alive()
+
+    def why(self) -> str:
+        """What ended the connection, in words; "" where nothing is known to be wrong."""
+        return self._relay.why() if self._relay is not None else ""
+
+    @contextlib.contextmanager
+    def calls_within(self, secs: float) -> Iterator[None]:
+        """Inside, each call may take so long; else as long as the table says."""
+        before = self._call_secs
+        self._limit_calls(secs)
         try:
-            return self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+            yield
+        finally:
+            self._limit_calls(before)
+
+    def _limit_calls(self, secs: float) -> None:
+        self._call_secs = secs
+        if self._relay is not None:
+            self._relay.limit_calls(secs)
 
     def close(self) -> None:
-        """Say goodbye, as TVM does it. May hang with a hung device: bound it."""
+        """Say goodbye, as TVM does it."""
         self.remote.get_function("CloseRPCConnection")()
 
     def abort(self) -> None:
         """Cut the connection, from any thread; waiting calls fail. Safe to call again."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        if self._relay is not None:
+            self._relay.close()
 
 
-def _open_files() -> set[tuple[int, int]]:
-    """(number, inode) of this process's open files, without the one that the listing itself takes for a moment.
-
-    The number alone says too little: one that an aborted connection frees in its own thread is soon another's.
-    """
-    listed = [int(name) for name in os.listdir("/dev/fd") if name.isdigit()]
-    still = set()
-    for number in listed:
-        with contextlib.suppress(OSError):
-            still.add((number, os.fstat(number).st_ino))
-    return still
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.01)
 
 
-def _find_socket(before: set[tuple[int, int]], port: int) -> socket.socket:
-    """A duplicate of the TCP socket connected to `port` that was not open `before`."""
-    for number, _ in sorted(_open_files() - before):
+def _reach(address: tracker.Address, match_key: str, limits: Limits, deadline: float) -> tuple[socket.socket, bool]:
+    """A socket to the server that has greeted, and whether it speaks in chunks. Raises OSError, ValueError."""
+    for option in (f" {CHUNKED}", ""):  # TVM's servers leave options out that they do not know; if one does not, again
+        far = socket.create_connection(address, timeout=min(limits.connect, _left(deadline)))
         try:
+            tune(far)
+            answer = _greet(far, f"client:{match_key}{option}", min(deadline, time.monotonic() + limits.handshake))
+            if answer is not None:
+                return far, bool(option) and CHUNKED in answer.split()
+        except BaseException:
+            far.close()
+            raise
+        far.close()
+    raise ConnectionError("it does not know the match key; it may have given the device to another client")
+
+
+def _greet(far: socket.socket, name: str, deadline: float) -> str | None:
+    """The server's name and options; None where it does not know our key."""
+    far.sendall(pack_name(name))
+    (magic,) = struct.unpack("<i", receive(far, 4, deadline))
+    if magic == RPC_MISMATCH:
+        return None
+    (length,) = struct.unpack("<i", receive(far, 4, deadline))
+    if magic != RPC_MAGIC or not 0 <= length <= MOST_NAME_BYTES:
+        raise ConnectionError("what answers there is no RPC server of TVM's")
+    return receive(far, length, deadline).decode()
+
+
+def _meet(listening: socket.socket, match_key: str, deadline: float) -> socket.socket:
+    """Accept TVM's client, which knows the key, and greet it as a server does. Raises OSError."""
+    expected = pack_name(f"client:{match_key}")
+    while True:
+        listening.settimeout(_left(deadline))
+        near, _ = listening.accept()
+        with contextlib.suppress(OSError):
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if receive(near, len(expected), min(deadline, time.monotonic() + STRANGER_SECS)) == expected:
+                near.sendall(pack_name("server:relay"))
+                return near
+        near.close()
+
+
+def _other_end(near: socket.socket) -> socket.socket:
+    """A duplicate of the other end of `near`, which TVM opened in this process and does not show; it sends at once."""
+    for number in [int(name) for name in os.listdir("/dev/fd") if name.isdigit()]:
+        with contextlib.suppress(OSError):
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
             candidate = socket.socket(fileno=os.dup(number))
-        except OSError:
-            continue
-        with contextlib.suppress(OSError, IndexError):
-            if candidate.type == socket.SOCK_STREAM and candidate.getpeername()[1] == port:
-                candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return candidate
-        candidate.close()
-    raise DeviceUnreachable("the RPC connection closed at once")
+            try:
+                if candidate.getsockname() == near.getpeername() and candidate.getpeername() == near.getsockname():
+                    candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    return candidate.dup()
+            finally:
+                candidate.close()
+    raise ConnectionError("TVM closed the connection at once")

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from devices.rpc.lean import import_rpc, without_compiler
-from devices.rpc.tracker import Address, bind, serve_tracker
+from devices.rpc.tracker import Address, bind
+from devices.rpc.tracker_service import serve_tracker
 from fleetpose.codec import decode, parse_json
 from fleetpose.errors import DeviceUnreachable
 
@@ -118,17 +119,16 @@ def child() -> None:
     folder, parent = Path(sys.argv[1]), os.getppid()
     tracker, listening = bind(HOST, None), bind(HOST, None)
     address = Address(HOST, tracker.getsockname()[1])
-    import tvm.rpc.tracker  # noqa: F401  (before the fork, so that it is loaded once)
-
     server = os.fork()
     if server == 0:
         tracker.close()
         _serve(listening, address, folder)
     listening.close()
-    threading.Thread(target=serve_tracker, args=(tracker,), daemon=True).start()
+    tracking = threading.Thread(target=serve_tracker, args=(tracker,), daemon=True)
+    tracking.start()
     print(json.dumps({"port": address.port}), flush=True)
     try:
-        while os.getppid() == parent and os.waitpid(server, os.WNOHANG) == (0, 0):
+        while os.getppid() == parent and os.waitpid(server, os.WNOHANG) == (0, 0) and tracking.is_alive():
             if select.select([sys.stdin], [], [], 0.5)[0]:  # nothing is ever written, so this is the end of the pipe
                 break
     finally:

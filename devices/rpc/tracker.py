@@ -1,4 +1,4 @@
-"""TVM's tracker: the process that knows which devices are free. Asking one, and being one.
+"""TVM's tracker, the process that knows which devices are free: asking one. Being one is `tracker_service`.
 
 The client here differs from `tvm.rpc.connect_tracker` in one point: every step has a time limit. TVM's own retries a
 closed port for a minute and waits for a busy device for ever.
@@ -6,10 +6,7 @@ closed port for a minute and waits for a busy device for ever.
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import json
-import logging
 import os
 import socket
 import struct
@@ -19,12 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fleetpose.codec import decode, parse_json
-from fleetpose.codec.text import ANSWER
+from devices.rpc.wire import (
+    REQUEST,
+    SUMMARY,
+    TRACKER_MAGIC,
+    message_size,
+    pack_message,
+    receive,
+    tune,
+    unpack_message,
+)
+from fleetpose.codec import decode
 from fleetpose.errors import DeviceUnreachable, UsageError, quoted
 
-TRACKER_MAGIC = 0x2F271
-SUCCESS, PUT, REQUEST, UPDATE_INFO, SUMMARY, PENDING_MATCHKEYS = 0, 3, 4, 5, 6, 7
+BACKLOG = 128  # connections that nobody has accepted yet
 
 
 class Address(NamedTuple):
@@ -63,7 +68,7 @@ def bind(host: str, port: int | None, what: str = "--port") -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port or 0))
-        listening.listen(16)
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
@@ -74,50 +79,33 @@ def bind(host: str, port: int | None, what: str = "--port") -> socket.socket:
     return listening
 
 
-def serve_tracker(listening: socket.socket) -> None:
-    """Be a tracker on `listening` until the process ends. Needs TVM's Python and tornado, not its libraries' state."""
-    import tvm.rpc.tracker
-
-    tvm.rpc.tracker.logger.setLevel(logging.WARNING)
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    tvm.rpc.tracker.TrackerServerHandler(listening, stop_key="").run()
-
-
-def receive(connection: socket.socket, count: int) -> bytes:
-    """Exactly `count` bytes; ConnectionError where the other end closes first."""
-    data = b""
-    while len(data) < count:
-        part = connection.recv(count - len(data))
-        if not part:
-            raise ConnectionError("the other end closed the connection")
-        data += part
-    return data
-
-
 class Connection:
-    """One conversation with a tracker: JSON messages, each preceded by its length."""
+    """A conversation with a tracker: JSON messages, each preceded by its length."""
 
     def __init__(self, address: Address, timeout_secs: float) -> None:
         """Connect and shake hands; OSError where nothing answers, or something else than a tracker does."""
+        deadline = time.monotonic() + timeout_secs
         self.socket = socket.create_connection(address, timeout=timeout_secs)
         try:
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tune(self.socket)
             self.socket.sendall(struct.pack("<i", TRACKER_MAGIC))
-            if receive(self.socket, 4) != struct.pack("<i", TRACKER_MAGIC):
+            if receive(self.socket, 4, deadline) != struct.pack("<i", TRACKER_MAGIC):
                 raise ConnectionError("what listens there is not a TVM tracker")
         except BaseException:
             self.socket.close()
             raise
 
     def ask(self, *message: Any, timeout_secs: float) -> Any:
-        """Send one message, give the decoded answer; OSError (TimeoutError among them) when none comes."""
+        """Send one message, give the decoded answer.
+
+        Raises:
+            TimeoutError: none comes, or none ends, in time. OSError: the connection ends. ValueError: it is no message.
+        """
+        deadline = time.monotonic() + timeout_secs
         self.socket.settimeout(timeout_secs)
-        data = json.dumps(message).encode()
-        self.socket.sendall(struct.pack("<i", len(data)) + data)
-        (size,) = struct.unpack("<i", receive(self.socket, 4))
-        if not 0 <= size <= ANSWER.size:
-            raise ConnectionError(f"it announces an answer of {size} bytes")
-        return parse_json(receive(self.socket, size), ANSWER, "its answer")
+        self.socket.sendall(pack_message(message))
+        size = message_size(receive(self.socket, 4, deadline))
+        return unpack_message(receive(self.socket, size, deadline))
 
     def close(self) -> None:
         """End the conversation; a tracker forgets what this end had offered."""
@@ -151,14 +139,14 @@ class _Summary:
 def summary(address: Address, timeout_secs: float = 5.0) -> dict[str, dict[str, int]]:
     """What a tracker offers: {key: {"servers": all of them, "free": idle now, "pending": clients waiting}}.
 
-    Raises DeviceUnreachable where it does not answer.
+    Raises DeviceUnreachable where it does not answer, or not as a tracker does.
     """
     with connect(address, timeout_secs) as connection:
         try:
             answer = connection.ask(SUMMARY, timeout_secs=timeout_secs)
             state = decode(_Summary, decode(tuple[int, Any], answer, "its answer")[1], "its answer")
         except (OSError, ValueError) as error:
-            raise DeviceUnreachable(f"the tracker at {address} does not answer: {error}") from error
+            raise _no_answer(address, error) from error
     offered: dict[str, dict[str, int]] = {}
     for server in state.server_info:
         key = str(server.get("key", "")).partition(":")[2]
@@ -167,6 +155,10 @@ def summary(address: Address, timeout_secs: float = 5.0) -> dict[str, dict[str, 
         if key in offered or queue.get("pending"):
             offered.setdefault(key, {"servers": 0, "free": 0, "pending": 0}).update(queue)
     return offered
+
+
+def _no_answer(address: Address, error: Exception) -> DeviceUnreachable:
+    return DeviceUnreachable(f"the tracker at {address} does not answer: {error}\nsee: {_diagnose(address)}")
 
 
 def request(address: Address, key: str, timeout_secs: float) -> tuple[Address, str]:
@@ -185,14 +177,14 @@ def request(address: Address, key: str, timeout_secs: float) -> tuple[Address, s
         except TimeoutError:
             answer = None
         except (OSError, ValueError) as error:
-            raise DeviceUnreachable(f"the tracker at {address} does not answer: {error}") from error
+            raise _no_answer(address, error) from error
     if answer is None:
         raise DeviceUnreachable(_why_none(address, key, timeout_secs))
     try:
         host, port, match_key = decode(tuple[str, int, str], answer[1])
-    except (TypeError, ValueError, LookupError):
+        return Address.parse(f"{host}:{port}"), match_key
+    except (TypeError, ValueError, LookupError, UsageError):
         raise DeviceUnreachable(f"the tracker at {address} refuses the request: {quoted(answer)}") from None
-    return Address(host, port), match_key
 
 
 def _diagnose(address: Address) -> str:

@@ -24,6 +24,7 @@ log = logging.getLogger("devices.timing.measure")
 
 MAX_NUMBER = 10_000
 CONDITIONS_SECS = 5.0
+GRACE_SECS = 5.0  # for this process to act before the connection's own limit does
 
 
 def measure(  # noqa: PLR0913  options with defaults
@@ -138,7 +139,7 @@ class Probe:
             return None
         limit = f"the limit of {self.timeout_secs:g} s passed"
         try:
-            with self.session.guard("measuring"):
+            with self.session.guard("measuring", self.timeout_secs + GRACE_SECS):
                 return run_within(work, self.timeout_secs, "measuring")
         except TimeoutError:
             self.session.abort(f"{limit}; the session was cut to stop what ran")

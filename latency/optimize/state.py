@@ -6,7 +6,6 @@ file is written whole after each change, so that whatever kills the process, the
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from fleetpose.codec import decode, encode
 from fleetpose.errors import DataError, UsageError, quoted
 from fleetpose.files import make_folder, read_json, sha256, write_json
 from fleetpose.json_fields import NotNegative
+from fleetpose.locks import FileLock
 
 FORMAT = "fleetpose.optimize/1"
 NAME = "state.json"
@@ -113,14 +113,15 @@ def lock(folder: Path) -> Iterator[None]:
     """Hold a folder, which is made, for this process alone. Raises UsageError where another one has it."""
     handle = os.open(make_folder(folder), os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        held = FileLock(handle, folder)
+    except BlockingIOError as error:
         os.close(handle)
         raise UsageError(f"{folder} is being worked on by another latency.optimize; give another -o") from error
     try:
         yield
     finally:
         os.close(handle)
+        held.release()
 
 
 def _digest_of(path: Path) -> str | None:

@@ -19,6 +19,7 @@ from codegen.tuning.contest import brief
 from devices.rpc.connection import run_within
 from devices.session import Session
 from devices.timers import TimedCall
+from devices.timing.measure import GRACE_SECS
 from devices.timing.measurement import Measurement
 from fleetpose.errors import DeviceUnreachable, reason
 from fleetpose.progress import Report, no_report
@@ -137,7 +138,8 @@ class LayerBench:
 
         def first_run() -> tuple[TimedCall, np.ndarray]:
             assert variant.compiled is not None
-            with self.session.guard(f"running {variant_text(variant.sparsity)}"):
+            limit_secs = self.settings.timeout_secs + GRACE_SECS
+            with self.session.guard(f"running {variant_text(variant.sparsity)}", limit_secs):
                 loaded = LoadedLayer(variant.compiled, self.session)
                 call = TimedCall(loaded.module, loaded.arguments(variant.inputs), ENTRY)
                 call.function[ENTRY](*call.args)

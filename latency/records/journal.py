@@ -6,7 +6,6 @@ open, so that two collections never measure into it at once; the lock ends with 
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from types import TracebackType
 from fleetpose.disk.refusals import naming_output
 from fleetpose.errors import UsageError
 from fleetpose.files import append, check_writable, make_folder, read_bounded
+from fleetpose.locks import FileLock
 from latency.records.read import FILE_BYTES, parse, to_line
 from latency.records.record import Record
 
@@ -44,8 +44,9 @@ class Journal:
         self.path = path
         with naming_output(path):
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        self._lock: FileLock | None = None
         try:
-            self._lock()
+            self._lock = self._take_lock()
             self.records = self._repair()
         except BaseException:
             self.close()
@@ -75,6 +76,8 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> Journal:
         return self
@@ -84,10 +87,10 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _lock(self) -> None:
+    def _take_lock(self) -> FileLock:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            return FileLock(self._file, self.path)
+        except BlockingIOError as error:
             raise UsageError(
                 f"{self.path} is being written to by another latency.collect; give this one a file of its own (-o)"
             ) from error

@@ -56,16 +56,47 @@ void Files(const std::string& folder) {
   CHECK(ReadEntry("", key, &payload) == CacheRead::kMiss);
 }
 
-void Directory() {
-  for (const char* name : {"FLEETPOSE_CACHE", "FLEETPOSE_CACHE_DIR", "XDG_CACHE_HOME", "HOME"}) unsetenv(name);
-  CHECK(CacheDirectory().empty());
-  setenv("HOME", "/h", 1);
-  CHECK(CacheDirectory() == "/h/.cache/fleetpose");
-  setenv("XDG_CACHE_HOME", "/x", 1);
-  CHECK(CacheDirectory() == "/x/fleetpose");
+void Directory(const std::string& folder) {
+  for (const char* name : {"FLEETPOSE_CACHE", "FLEETPOSE_CACHE_DIR", "XDG_CACHE_HOME", "HOME", "POCL_CACHE_DIR"}) {
+    unsetenv(name);
+  }
+  const std::string home = folder + "/home", own = folder + "/fleetpose-cache-" + std::to_string(getuid());
+  setenv("TMPDIR", folder.c_str(), 1);
+  setenv("HOME", home.c_str(), 1);
+  CHECK(CacheDirectory() == home + "/.cache/fleetpose");
+  CHECK(UnwritableCacheDirectory().empty());
+  CHECK(PoclCacheDirectory().empty());
+  setenv("XDG_CACHE_HOME", (folder + "/x").c_str(), 1);
+  CHECK(CacheDirectory() == folder + "/x/fleetpose");
   setenv("FLEETPOSE_CACHE_DIR", "/c", 1);
   CHECK(CacheDirectory() == "/c");
+  CHECK(UnwritableCacheDirectory().empty());
   setenv("FLEETPOSE_CACHE", "0", 1);
+  CHECK(CacheDirectory().empty());
+  CHECK(!fs::exists(own));
+}
+
+// As in a container whose home is read-only, or where there is none.
+void UnwritableHome(const std::string& folder) {
+  for (const char* name : {"FLEETPOSE_CACHE", "FLEETPOSE_CACHE_DIR", "XDG_CACHE_HOME"}) unsetenv(name);
+  const std::string own = folder + "/fleetpose-cache-" + std::to_string(getuid());
+  setenv("HOME", "/dev/null/home", 1);
+  CHECK(CacheDirectory() == own + "/fleetpose");
+  CHECK(UnwritableCacheDirectory() == "/dev/null/home/.cache/fleetpose");
+  CHECK(PoclCacheDirectory() == own + "/pocl");
+  setenv("POCL_CACHE_DIR", "/p", 1);
+  CHECK(PoclCacheDirectory().empty());
+  unsetenv("HOME");
+  CHECK(CacheDirectory() == own + "/fleetpose");
+  CHECK(UnwritableCacheDirectory().empty());
+
+  // What another user could have put there is not trusted.
+  fs::permissions(own, fs::perms::all);
+  CHECK(CacheDirectory().empty());
+  fs::remove_all(own);
+  fs::create_directory_symlink(folder, own);
+  CHECK(CacheDirectory().empty());
+  setenv("TMPDIR", "/dev/null", 1);
   CHECK(CacheDirectory().empty());
 }
 
@@ -77,7 +108,8 @@ int main() {
   Keys();
   Entries();
   Files(folder);
-  Directory();
+  Directory(folder);
+  UnwritableHome(folder);
   fs::remove_all(folder);
   return check::Finish();
 }

@@ -30,7 +30,7 @@ def built(tmp_path_factory) -> Path:
     return folder / "tests"
 
 
-@pytest.mark.parametrize("part", ["cache", "select", "serialize", "sha256"])
+@pytest.mark.parametrize("part", ["cache", "rpc_chunks", "rpc_frames", "rpc_relay", "select", "serialize", "sha256"])
 def test_cpp(built, part):
     ran = subprocess.run([str(built / f"test_{part}")], capture_output=True, text=True, timeout=900)
     assert ran.returncode == 0, ran.stdout + ran.stderr

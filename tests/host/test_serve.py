@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -14,32 +13,9 @@ from devices import open_device
 from devices.diagnosis import small_kernel
 from devices.rpc import tracker
 from fleetpose.errors import DeviceUnreachable
+from tests.serving import WAIT_SECS, Serving
 
 pytestmark = pytest.mark.system_opencl
-
-WAIT_SECS = 300.0
-
-
-class Serving:
-    """`python -m devices.serve` with `flags`, up and announced."""
-
-    def __init__(self, *flags):
-        command = [sys.executable, "-m", "devices.serve", *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.lines = []
-        while not self.lines or self.lines[-1]:
-            self.lines.append(self.process.stdout.readline().rstrip("\n"))
-            if self.lines[-1].startswith("Ctrl-C"):
-                break
-
-    def interrupt(self):
-        """Ctrl-C; the exit status and what it left on stderr."""
-        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-        self.process.send_signal(signal.SIGINT)
-        _, error = self.process.communicate(timeout=WAIT_SECS)
-        _, alive = psutil.wait_procs(family, timeout=WAIT_SECS)
-        assert alive == []
-        return self.process.returncode, error
 
 
 @pytest.fixture
@@ -65,8 +41,7 @@ def started():
 
     yield start
     for one in running:
-        one.process.kill()
-        one.process.communicate()
+        one.kill()
 
 
 @pytest.fixture(scope="module")

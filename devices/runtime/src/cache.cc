@@ -1,5 +1,6 @@
 #include "cache.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -28,6 +29,35 @@ std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
 }
+
+// XDG_CACHE_HOME/name, else HOME/.cache/name; "" where neither is set.
+std::string UsualDirectory(const std::string& name) {
+  if (std::string xdg = Environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/" + name;
+  if (std::string home = Environment("HOME"); !home.empty()) return home + "/.cache/" + name;
+  return "";
+}
+
+// Whether files can be made in `folder`, which need not be there yet.
+bool Writable(const std::string& folder) {
+  std::error_code error;
+  fs::path existing = fs::absolute(folder, error);
+  while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
+  return fs::is_directory(existing, error) && access(existing.c_str(), W_OK | X_OK) == 0;
+}
+
+// A folder below TMPDIR that nobody but this user can write to; "" where there can be none.
+std::string TemporaryDirectory() {
+  std::string parent = Environment("TMPDIR");
+  if (parent.empty()) parent = "/tmp";
+  const std::string folder = parent + "/fleetpose-cache-" + std::to_string(getuid());
+  mkdir(folder.c_str(), 0700);
+  struct stat facts {};
+  if (lstat(folder.c_str(), &facts) != 0) return "";
+  const bool ours = S_ISDIR(facts.st_mode) && facts.st_uid == getuid() && (facts.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  return ours && Writable(folder) ? folder : "";
+}
+
+std::string Below(const std::string& folder, const char* name) { return folder.empty() ? "" : folder + "/" + name; }
 
 }  // namespace
 
@@ -61,9 +91,19 @@ std::optional<std::string> DecodeEntry(const Digest& key, std::string_view bytes
 std::string CacheDirectory() {
   if (Environment("FLEETPOSE_CACHE") == "0") return "";
   if (std::string given = Environment("FLEETPOSE_CACHE_DIR"); !given.empty()) return given;
-  if (std::string xdg = Environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/fleetpose";
-  if (std::string home = Environment("HOME"); !home.empty()) return home + "/.cache/fleetpose";
-  return "";
+  const std::string usual = UsualDirectory("fleetpose");
+  return !usual.empty() && Writable(usual) ? usual : Below(TemporaryDirectory(), "fleetpose");
+}
+
+std::string UnwritableCacheDirectory() {
+  const std::string usual = UsualDirectory("fleetpose");
+  return usual == CacheDirectory() || !Environment("FLEETPOSE_CACHE_DIR").empty() ? "" : usual;
+}
+
+std::string PoclCacheDirectory() {
+  const std::string usual = UsualDirectory("pocl");
+  if (!Environment("POCL_CACHE_DIR").empty() || usual.empty() || Writable(usual)) return "";
+  return Below(TemporaryDirectory(), "pocl");
 }
 
 std::string EntryPath(const std::string& directory, const Digest& key) {

@@ -19,9 +19,17 @@ std::string EncodeEntry(const Digest& key, std::string_view payload);
 // The payload, or nothing unless the bytes are exactly an entry for `key`.
 std::optional<std::string> DecodeEntry(const Digest& key, std::string_view bytes);
 
-// FLEETPOSE_CACHE_DIR, else XDG_CACHE_HOME/fleetpose, else HOME/.cache/fleetpose; read at each call.
-// "" (no cache) with FLEETPOSE_CACHE=0 or when none of them is set.
+// FLEETPOSE_CACHE_DIR, else XDG_CACHE_HOME/fleetpose, else HOME/.cache/fleetpose; where that cannot be written, as in
+// containers whose file system is read-only, a folder of this user's in TMPDIR. Read at each call.
+// "" (no cache) with FLEETPOSE_CACHE=0, or where nothing can be written.
 std::string CacheDirectory();
+
+// The folder that would have been taken, had it been writable; "" where it was.
+std::string UnwritableCacheDirectory();
+
+// Where PoCL is to keep its own cache: it offers no device where it cannot write to it. "" where it can, or has been
+// told where (POCL_CACHE_DIR).
+std::string PoclCacheDirectory();
 
 enum class CacheRead { kHit, kMiss, kRejected };
 

@@ -75,6 +75,7 @@ ffi::String CacheStats() {
   number("not_stored", stats.not_stored);
   one.Set("build_secs", stats.build_secs);
   one.Set("directory", ffi::String(CacheDirectory()));
+  one.Set("unwritable", ffi::String(UnwritableCacheDirectory()));
   return json::Stringify(one);
 }
 

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "cache.h"
 #include "error.h"
 
 namespace fleetpose::opencl {
@@ -116,6 +117,7 @@ bool Open(const Candidate& candidate, Library* library, std::string* reason) {
 
 Library Search() {
   std::string tried;
+  if (const std::string folder = PoclCacheDirectory(); !folder.empty()) setenv("POCL_CACHE_DIR", folder.c_str(), 0);
   for (const Candidate& candidate : Candidates()) {
     Library library;
     std::string reason;
