@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 
-from devices.rpc.lean import without_compiler
+from devices.rpc.lean import import_rpc, without_compiler
 from devices.rpc.loopback import KEY
 from devices.rpc.session_process import close_sockets_but, kill
 from devices.rpc.tracker import Address, bind, connect
@@ -73,6 +73,7 @@ def serve(
 
     if not key or any(mark.isspace() or mark == ":" for mark in key):
         raise UsageError(f"key {key!r} must be one word without ':'")
+    import_rpc()
     listening = bind(host, port)
     tracking = bind(host, tracker.port, "--tracker HOST:PORT") if with_tracker else None
     keeper = None

@@ -119,6 +119,7 @@ def child() -> None:
     folder, parent = Path(sys.argv[1]), os.getppid()
     tracker, listening = bind(HOST, None), bind(HOST, None)
     address = Address(HOST, tracker.getsockname()[1])
+    import_rpc()  # before the fork, so that it is loaded once, and before anybody relies on the port
     server = os.fork()
     if server == 0:
         tracker.close()
