@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from fleetpose.codec import decode, encode
+from fleetpose.disk.locks import FileLock
 from fleetpose.errors import DataError, UsageError, quoted
 from fleetpose.files import make_folder, read_json, sha256, write_json
 from fleetpose.json_fields import NotNegative
-from fleetpose.locks import FileLock
 
 FORMAT = "fleetpose.optimize/1"
 NAME = "state.json"

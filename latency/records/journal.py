@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from fleetpose.disk.locks import FileLock
 from fleetpose.disk.refusals import naming_output
 from fleetpose.errors import UsageError
 from fleetpose.files import append, check_writable, make_folder, read_bounded
-from fleetpose.locks import FileLock
 from latency.records.read import FILE_BYTES, parse, to_line
 from latency.records.record import Record
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from fleetpose.disk.locks import FileLock
 from fleetpose.errors import UsageError
-from fleetpose.locks import FileLock
 from latency.optimize.state import lock
 from latency.records.journal import Journal
 

@@ -10,7 +10,7 @@ import os
 import socket
 from pathlib import Path
 
-log = logging.getLogger("fleetpose.locks")
+log = logging.getLogger("fleetpose.disk.locks")
 
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
