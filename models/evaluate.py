@@ -113,9 +113,18 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("--against-model needs --against, the weights of that network")
 
 
+def _check_data(folders: Sequence[Path]) -> None:
+    """Raise UsageError for a damaged set before any network runs, not when it is the set's turn."""
+    from models.accuracy.protocol import check_annotated
+
+    for folder in folders:
+        check_annotated(folder, decode=True)
+
+
 def main(arguments: argparse.Namespace) -> int:
     _check(arguments)
     check_weights_known(arguments.model, arguments.weights)
+    _check_data(arguments.data)
     with status("evaluating") as progress:
         mine = _evaluate(arguments.model, arguments.weights, arguments.data, progress)
         other_model = arguments.against_model or arguments.model

@@ -39,13 +39,14 @@ def evaluate_network(
     return evaluate_keypoints(folder / ANNOTATIONS, folder / "images", find, progress)
 
 
-def check_annotated(data: Path | str) -> None:
-    """Raise UsageError for what `evaluate_network` would refuse of a COCO folder, by a look at every photograph's head.
+def check_annotated(data: Path | str, decode: bool = False) -> None:
+    """Raise UsageError for what `evaluate_network` would refuse of a COCO folder; hours of work may lie before it.
 
-    It costs little, and hours of other work may lie before the evaluation.
+    Args:
+        decode: decode every photograph, which is little beside a network's run; else only its head is looked at.
     """
     folder = Path(data)
-    photographs_in(read_coco(folder / ANNOTATIONS), folder / "images")
+    photographs_in(read_coco(folder / ANNOTATIONS), folder / "images", decode)
 
 
 def people_finder(network: nn.Module, spec: ModelSpec) -> PeopleOf:

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.synthetic_people import STANDING
+from fleetpose import cli
 from fleetpose.errors import UsageError
+from models import evaluate
 from models.accuracy.oks import evaluate_keypoints
 from models.annotations.areas import BOX_SHARE
 from models.annotations.reading import read_coco
@@ -363,6 +365,19 @@ def test_a_damaged_photograph_is_named_before_any_network_runs(tmp_path, content
         (tmp_path / name).write_bytes(damaged)
         with pytest.raises(UsageError, match=rf"{name} {message}"):
             evaluate_keypoints(path, tmp_path, lambda _: pytest.fail("it ran"))
+
+
+def test_evaluate_command_looks_at_all_sets_before_it_makes_a_network(tmp_path, content, capsys):
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        (folder / "images").mkdir(parents=True)
+        for name in NAMES:
+            cv2.imwrite(str(folder / "images" / name), np.zeros((*SIZE, 3), np.uint8))
+        (folder / "person_keypoints.json").write_text(json.dumps(content))
+    (folders[1] / "images" / "b.png").write_bytes(b"no picture")
+    flags = ["--model", "resnet50", "--weights", str(tmp_path / "none.pth"), "--data", *map(str, folders)]
+    assert cli.run(evaluate.main, evaluate.make_parser(), flags) == 2
+    assert "second/images/b.png is not an image" in capsys.readouterr().err
 
 
 def test_photographs_in_which_nobody_counts_are_said(tmp_path, content, truth, caplog):
