@@ -116,7 +116,7 @@ def _tree(tree: Mapping[str, Any], number: int, columns: int) -> dict[str, Any]:
     sizes = {len(array) for array in arrays.values()}
     if len(sizes) != 1:
         raise DataError(f"tree {number}: the arrays of its nodes have different lengths")
-    if len(tree.get("categories") or ()) or np.any(_array(tree.get("split_type", []), "split_type")):
+    if tree.get("categories") or np.any(_array(tree.get("split_type", []), "split_type")):
         raise DataError(f"tree {number} splits by categories, as no tree of ours does")
     left, right = (arrays[name].astype(np.int64) for name in NODE_ARRAYS[:2])
     nodes, parents = _reached(left, right, f"tree {number}")

@@ -124,6 +124,7 @@ def learner(values: dict) -> dict:
         (lambda values: first_tree(values)["split_conditions"].__setitem__(0, 1e300), "a number that no tree has"),
         (lambda values: first_tree(values)["split_conditions"].__setitem__(0, "1"), "not a list of numbers"),
         (lambda values: first_tree(values).update(split_type=[1]), "splits by categories"),
+        (lambda values: first_tree(values).update(categories=7), "splits by categories"),
         (lambda values: learner(values)["learner_model_param"].update(num_feature="2"), "of '2' columns"),
         (lambda values: learner(values)["learner_model_param"].update(base_score="[]"), "base_score is .*not a number"),
         (lambda values: learner(values)["objective"].update(name="multi:softmax"), "its objective is"),

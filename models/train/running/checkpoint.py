@@ -47,9 +47,13 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] |
     if not isinstance(content, dict) or content.get("format") != FORMAT or not {"identity", "state"} <= content.keys():
         raise UsageError(f"{path} is not a checkpoint of this program; move it away, or give --restart to begin anew")
     theirs = content["identity"]
+    if not isinstance(theirs, dict):
+        raise UsageError(f"{path} is no checkpoint that can be read; --restart begins anew")
     differing = [name for name in identity.keys() | theirs.keys() if identity.get(name) != theirs.get(name)]
     if differing:
-        said = ", ".join(f"{n} was {theirs.get(n)}, is {identity.get(n)}" for n in sorted(differing)[:3])
+        said = ", ".join(
+            f"{n!s:.80} was {theirs.get(n)!s:.80}, is {identity.get(n)}" for n in sorted(differing, key=str)[:3]
+        )
         raise UsageError(f"{path} is of another training ({said}); give --restart to begin anew, or another -o")
     return content["state"]
 
