@@ -65,7 +65,7 @@ def run_video(monkeypatch, artifact, video):
     """The command on the video, with what stands in for a device and an artifact; its exit status."""
     monkeypatch.setattr(run.lean, "without_compiler", lambda: None)
     monkeypatch.setattr(run, "open_device", contextlib.nullcontext)
-    monkeypatch.setattr(run, "Artifact", lambda path, session: artifact)
+    monkeypatch.setattr(run, "Artifact", lambda path, session, _force: artifact)
     monkeypatch.setattr(run, "check_pose", lambda manifest: None)
     argv = ["--artifact", "a.so", "--video", str(video)]
     return lambda *flags: cli.run(run.main, run.make_parser(), [*argv, *map(str, flags)])
@@ -165,7 +165,7 @@ def test_run_video_keeps_what_there_is_at_ctrl_c(walking, run_video, capsys, tmp
     [
         (["--video", "v.mp4", "--layers"], "--layers goes with --image"),
         (["--video", "v.mp4", "--no-people"], "--no-people goes with --image"),
-        (["--video", "v.mp4", "--max-frames", "0"], "--max-frames 0 is not positive"),
+        (["--video", "v.mp4", "--max-frames", "0"], "argument --max-frames: '0' is not a whole number of at least 1"),
         (["--video", "v.mp4", "-o", "x.png"], "videos are written as"),
         (["--image", "v.png", "-o", "x.mp4"], "pictures are written as"),
         (["--image", "v.png", "--no-smooth"], "go with --video"),
