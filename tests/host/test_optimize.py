@@ -245,8 +245,8 @@ def test_optimize_runs_from_python_with_photographs(host, given, whole, tmp_path
     [
         (("--speedup", "-1"), "above 0"),
         (("--speedup", "2", "--target-ms", "3"), "not allowed with"),
-        (("--budget-minutes", "0"), "--budget-minutes 0"),
-        (("--rounds", "0"), "--rounds is at least 1"),
+        (("--budget-minutes", "0"), "--budget-minutes: '0' is not a number above 0"),
+        (("--rounds", "0"), "--rounds: '0' is not a whole number of at least 1"),
         (("--weights", "nowhere.safetensors"), "--weights nowhere.safetensors: no such file"),
         (("--data", "nowhere"), "--data nowhere: no such folder"),
         (("--val", "."), "no person_keypoints.json"),
