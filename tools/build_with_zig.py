@@ -77,7 +77,7 @@ def build(output: Path) -> None:
         zig(
             "-shared", "-nostdlib++", "-Wl,--gc-sections", "-Wl,-rpath,$ORIGIN/../../tvm/lib:$ORIGIN/../../tvm_ffi/lib",
             "-o", output, *objects, libcxx, tvm / "lib" / "libtvm_runtime.so", ffi / "lib" / "libtvm_ffi.so",
-            system_library("libstdc++.so.6"), system_library("libgcc_s.so.1"), "-ldl",
+            system_library("libstdc++.so.6"), system_library("libgcc_s.so.1"), "-ldl", "-lpthread",
         )  # fmt: skip
 
 

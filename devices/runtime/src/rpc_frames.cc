@@ -233,6 +233,7 @@ void AnswerReader::CheckSize(const Request& request) {
 void AnswerReader::CheckCode(const Request& request) {
   const auto code = ReadAt<std::int32_t>(held_, kSizeBytes);
   const bool fetches = request.code == kCopyFromRemote;
+  if (code == kShutdown) throw Broken("the server ended the session");  // as it does where bytes of a request are wrong
   if (code != kException && code != (fetches ? kCopyAck : kReturn)) {
     Malformed("code " + std::to_string(code) + " while " + request.Doing());
   }
