@@ -18,7 +18,7 @@ import numpy as np
 from fleetpose.codec import check_entries, decode, encode
 from fleetpose.errors import UsageError, first_line
 from fleetpose.files import read_json, write_json
-from fleetpose.json_fields import NotNegative, PositiveInt
+from fleetpose.json_fields import NotNegative, NotNegativeInt
 from fleetpose.progress import Report
 from latency.optimize.job import LOSSES, Job
 from latency.optimize.sensing import goals_of, known_options, losses_for
@@ -98,7 +98,7 @@ def calibrate_losses(job: Job, report: Report) -> str:
 def loss_map_for(job: Job, losses: MeasuredLosses) -> LossMap | None:
     """The map that the stage's file makes with what is known of losses; None where there is none."""
     path = job.path(LOSSES)
-    kinds = {"unit": str | None, "ceiling": NotNegative, "plans": list[EvaluatedPlan], "photographs": PositiveInt}
+    kinds = {"unit": str | None, "ceiling": NotNegative, "plans": list[EvaluatedPlan], "photographs": NotNegativeInt}
     content = check_entries(read_json(path, "losses", FORMAT), kinds, str(path), needed=("unit",))
     if content["unit"] is None:
         return None
