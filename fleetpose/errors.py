@@ -71,6 +71,12 @@ def quoted(value: Any, letters: int = QUOTED) -> str:
     return text if len(text) <= letters else f"{text[: letters - 3]}..."
 
 
+def one_line(value: Any, letters: int = QUOTED) -> str:
+    """A value of an input as words of an error: its text on one line, cut to so many letters."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= letters else f"{text[: letters - 3]}..."
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that is not among `known`: with a "did you mean" where one is close.
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from fleetpose.codec import decode, encode
 from fleetpose.disk.locks import FileLock
-from fleetpose.errors import QUOTED, DataError, UsageError, quoted
+from fleetpose.errors import DataError, UsageError, one_line, quoted
 from fleetpose.files import make_folder, read_json, sha256, write_json
 from fleetpose.json_fields import NotNegative
 
@@ -67,7 +67,7 @@ class State:
         if owner == self.about:
             self.entries = entries
         elif not force:
-            said = ", ".join(f"{name[:QUOTED]} {quoted(value)}" for name, value in list(owner.items())[:4])
+            said = ", ".join(f"{one_line(name)} {quoted(value)}" for name, value in list(owner.items())[:4])
             raise UsageError(f"{folder} is of {said}; give another -o, or --force to begin anew there")
 
     def done(self, stage: str, digest: str) -> StageEntry | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetpose.codec import decode, encode
-from fleetpose.errors import QUOTED, UsageError, quoted, unknown_name
+from fleetpose.errors import UsageError, one_line, quoted, unknown_name
 from fleetpose.files import read_json, write_json
 from fleetpose.json_fields import NotNegative, in_json
 from models.graph.layer import Layer
@@ -72,7 +72,7 @@ class Plan:
         if len(self._by_layer) != len(self.choices):
             names = [choice.layer for choice in self.choices]
             twice = next(name for name in names if names.count(name) > 1)
-            raise UsageError(f"the plan of {self.model[:QUOTED]} has two choices for layer {quoted(twice)}")
+            raise UsageError(f"the plan of {one_line(self.model)} has two choices for layer {quoted(twice)}")
 
     @staticmethod
     def of(
@@ -105,7 +105,7 @@ class Plan:
     def __getitem__(self, layer: str) -> LayerChoice:
         """The choice for a layer, by its name. Raises UsageError, with "did you mean"."""
         if layer not in self._by_layer:
-            raise unknown_name(f"layer in the plan of {self.model[:QUOTED]}", layer, self._by_layer)
+            raise unknown_name(f"layer in the plan of {one_line(self.model)}", layer, self._by_layer)
         return self._by_layer[layer]
 
     @property
@@ -119,7 +119,7 @@ class Plan:
         convs = {layer.name: layer for layer in layers if layer.op == "conv"}
         for choice in self.choices:
             if choice.layer not in convs:
-                raise unknown_name(f"convolution of {self.model[:QUOTED]}", choice.layer, convs)
+                raise unknown_name(f"convolution of {one_line(self.model)}", choice.layer, convs)
             refusal = choice.sparsity.applies_to(convs[choice.layer]) if choice.sparsity else None
             if refusal:
                 raise UsageError(f"layer {quoted(choice.layer)} cannot be {choice.sparsity}: {refusal}")
@@ -127,7 +127,7 @@ class Plan:
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UsageError(
-                f'the plan of {self.model[:QUOTED]} lacks layer {missing[0]!r}{more}; give it the variant "dense"'
+                f'the plan of {one_line(self.model)} lacks layer {missing[0]!r}{more}; give it the variant "dense"'
             )
         for name, first in first_uses(convs.values()).items():
             if self[name].sparsity != self[first].sparsity:
@@ -179,7 +179,7 @@ class Plan:
         """
         plan = Plan.from_json(read_json(path, "plan", FORMAT), str(path))
         if model and plan.model != model:
-            raise UsageError(f"{path} is a plan of {plan.model[:QUOTED]}, not of {model}")
+            raise UsageError(f"{path} is a plan of {one_line(plan.model)}, not of {model}")
         return plan
 
 

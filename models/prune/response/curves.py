@@ -22,7 +22,7 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
 from fleetpose.codec import check_entries, decode
-from fleetpose.errors import QUOTED, UsageError, unknown_name
+from fleetpose.errors import UsageError, one_line, unknown_name
 from fleetpose.files import read_json
 
 FORMAT = "fleetpose.sensitivity/1"
@@ -141,7 +141,7 @@ def read_sensitivity(path: Path | str, model: str) -> dict[str, Any]:
     """
     content = check_entries(read_json(path, "sensitivity", FORMAT), KINDS, str(path))
     if content.get("model") != model:
-        raise UsageError(f"{path} is the sensitivity of {str(content.get('model'))[:QUOTED]}, not of {model}")
+        raise UsageError(f"{path} is the sensitivity of {one_line(content.get('model'))}, not of {model}")
     return content
 
 

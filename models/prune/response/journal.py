@@ -12,7 +12,7 @@ from typing import Any
 from fleetpose.codec import decode, parse_json
 from fleetpose.codec.text import LINE
 from fleetpose.disk.refusals import naming_output
-from fleetpose.errors import QUOTED, DataError, UsageError
+from fleetpose.errors import DataError, UsageError, one_line
 from fleetpose.files import append, check_writable, make_folder, read_bounded
 
 
@@ -55,7 +55,7 @@ class ResponseJournal:
         except DataError as error:
             raise DataError(f"{self.path} is no journal that can be read: {error}; --restart begins anew") from error
         if header != identity:
-            names = sorted(name[:QUOTED] for name in {*header, *identity} if header.get(name) != identity.get(name))
+            names = sorted(one_line(name) for name in {*header, *identity} if header.get(name) != identity.get(name))
             raise UsageError(
                 f"{self.path} is of another measurement ({', '.join(names[:12])} differ); --restart begins anew"
             )

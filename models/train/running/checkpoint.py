@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fleetpose.errors import UsageError
+from fleetpose.errors import UsageError, one_line
 from fleetpose.files import remove_output, write_bytes
 from models.zoo.stored.checkpoint import read_checkpoint
 
@@ -52,7 +52,7 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] |
     differing = [name for name in identity.keys() | theirs.keys() if identity.get(name) != theirs.get(name)]
     if differing:
         said = ", ".join(
-            f"{n!s:.80} was {theirs.get(n)!s:.80}, is {identity.get(n)}" for n in sorted(differing, key=str)[:3]
+            f"{one_line(n)} was {one_line(theirs.get(n))}, is {identity.get(n)}" for n in sorted(differing, key=str)[:3]
         )
         raise UsageError(f"{path} is of another training ({said}); give --restart to begin anew, or another -o")
     return content["state"]
