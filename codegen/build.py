@@ -51,7 +51,7 @@ def check_files(arguments: argparse.Namespace) -> None:
 
 def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     """Load what the flags name, build it, and write it. Everything is checked before the work."""
-    from codegen.building.build import DUMPED, build
+    from codegen.building.build import build
     from codegen.building.checking import can_check, check_network
     from codegen.tuning.database import load_tuned
 
@@ -73,11 +73,7 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
             if can_check(built, session):
                 check_network(built, network, session, arguments.seed, progress)
     progress("linking")
-    manifest = built.write(arguments.out, arguments.force)
-    if arguments.dump:
-        built.dump(arguments.dump)
-        manifest.write(arguments.dump / DUMPED[-1])
-    return manifest
+    return built.write(arguments.out, arguments.force, arguments.dump)
 
 
 def make_parser() -> argparse.ArgumentParser:

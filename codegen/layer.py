@@ -23,7 +23,7 @@ from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
-from fleetpose.files import make_folder, write_text
+from fleetpose.files import make_folder, text_bytes, write_together
 from fleetpose.options import COUNT, SEED, add_flags, from_arguments, option, real, whole
 from fleetpose.outputs import check_outputs
 from fleetpose.trust import add_trust_flag
@@ -202,8 +202,8 @@ def main(arguments: argparse.Namespace) -> int:
         )
     texts = [result.pop("source"), result.pop("tir"), json.dumps(result, indent=1)]
     if arguments.dump:
-        for name, text in zip(DUMPED, texts, strict=True):
-            write_text(arguments.dump / name, text, force=True)
+        files = zip((arguments.dump / name for name in DUMPED), map(text_bytes, texts), strict=True)
+        write_together(dict(files), force=True)
     if arguments.json:
         cli.print_json(result)
     else:

@@ -22,7 +22,7 @@ from devices.rpc.loopback import Loopback
 from devices.timers import ModuleTimer, PythonTimer, TimedCall, Timer
 from fleetpose.codec import decode, parse_json
 from fleetpose.codec.text import ANSWER
-from fleetpose.disk.refusals import write_error
+from fleetpose.disk.refusals import is_text, write_error
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
 
 log = logging.getLogger("devices.rpc_session")
@@ -155,7 +155,8 @@ class RpcSession:
             path.open("rb").close()
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from error
-        name = f"{path.stem}-{next(self._names)}{path.suffix}"  # a name loaded before would be the old library
+        stem = path.stem if is_text(path.stem) else "module"
+        name = f"{stem}-{next(self._names)}{path.suffix}"  # a name loaded before would be the old library
         limits = self._connection.limits
         with self.guard(f"sending {path.name}", limits.load):
             if not self._copied_here(path, name):

@@ -131,13 +131,24 @@ def write_bytes(path: Path | str, content: bytes | memoryview, *, force: bool = 
         temporary.write_bytes(content)
 
 
-def write_together(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
-    """Write several files by `atomic_output`; none has its name before all are on the disk. Raises UsageError."""
+@contextmanager
+def files_together(contents: Mapping[Path, bytes], *, force: bool = False) -> Iterator[None]:
+    """Write files by `atomic_output`; none has its name before all are on the disk, and what is done inside too.
+
+    Raises UsageError.
+    """
     with ExitStack() as outputs:
         for path, content in contents.items():
             temporary = outputs.enter_context(atomic_output(path, force=force))
             with naming_output(path, temporary):
                 temporary.write_bytes(content)
+        yield
+
+
+def write_together(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
+    """Write several files, which appear together or not at all. Raises UsageError."""
+    with files_together(contents, force=force):
+        pass
 
 
 def append(handle: int, path: Path, content: bytes) -> None:

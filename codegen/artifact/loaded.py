@@ -15,6 +15,7 @@ from codegen.artifact.device_fit import check_device
 from codegen.artifact.manifest import Entry, LayerCode, Manifest
 from codegen.artifact.reading import read_manifest
 from devices.timing.measure import measure
+from fleetpose.disk.refusals import text_name
 from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, first_line, reason
 from models.graph.answer import apply_view
 from models.zoo.stored.safetensors_header import check_safetensors
@@ -145,8 +146,9 @@ class Artifact:
         path = self.path.parent / self.manifest.parameters_file["file"]
         try:
             check_safetensors(path)
-            stored = load_file(path)
-            return [stored[name] for name in self.manifest.parameters]
+            with text_name(path) as name:
+                stored = load_file(name)
+            return [stored[parameter] for parameter in self.manifest.parameters]
         except (SafetensorError, OSError, ValueError, LookupError, AttributeError) as error:
             raise UsageError(f"{path} does not hold the parameters of {self.path.name}: {first_line(error)}") from error
 

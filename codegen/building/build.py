@@ -20,7 +20,7 @@ from codegen.tuning.database import Tuned, load_tuned
 from fleetpose.codec import encode
 from fleetpose.disk.refusals import naming_output
 from fleetpose.errors import UsageError
-from fleetpose.files import atomic_output, check_writable, sha256, write_text
+from fleetpose.files import atomic_output, check_writable, files_together, sha256, text_bytes
 from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 
@@ -43,12 +43,14 @@ class BuiltNetwork:
     linker: str = "lld"
 
     @hold_interrupt()
-    def write(self, out: Path, force: bool = False) -> Manifest:
+    def write(self, out: Path, force: bool = False, dump: Path | None = None) -> Manifest:
         """Write the shared object, its manifest beside it (.json), and its weights too where they are not inside.
 
         Args:
-            out: path of the shared object, *.so; nothing is written there unless all succeeds.
+            out: path of the shared object, *.so; nothing is written anywhere unless all succeeds.
             force: replace existing files, and with an artifact the file that has its weights.
+            dump: folder for the TIR, the OpenCL source and the manifest once more, by the names DUMPED; files there are
+                replaced.
 
         Raises:
             UsageError: another name, or a file that exists or cannot be written.
@@ -75,15 +77,15 @@ class BuiltNetwork:
                 manifest = seal(shared, replace(self.manifest, parameters_file=beside, elf=encode(report)))
             with naming_output(manifest_path(out), described):
                 manifest.write(described)
+            if dump is not None:
+                outputs.enter_context(files_together(self._dumped(dump, described.read_bytes()), force=True))
         if replaced is not None and not parameters:
             replaced.unlink(missing_ok=True)
         return manifest
 
-    def dump(self, folder: Path) -> None:
-        """Write the TIR and the OpenCL source into a folder that exists; DUMPED names them and the manifest."""
-        tir, source, _ = DUMPED
-        write_text(folder / tir, self.compiled.lowered.module.script(), force=True)
-        write_text(folder / source, opencl_source(self.compiled.executable.mod), force=True)
+    def _dumped(self, folder: Path, manifest: bytes) -> dict[Path, bytes]:
+        texts = self.compiled.lowered.module.script(), opencl_source(self.compiled.executable.mod)
+        return dict(zip((folder / name for name in DUMPED), (*map(text_bytes, texts), manifest), strict=True))
 
 
 def build(

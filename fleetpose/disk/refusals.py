@@ -101,6 +101,19 @@ def is_text(name: Path | str) -> bool:
     return True
 
 
+@contextmanager
+def text_name(path: Path) -> Iterator[Path]:
+    """Yield a name that is UTF-8 for a file to be read: its own, or that of a descriptor. Raises OSError."""
+    if is_text(path):
+        yield path
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield Path(f"/proc/self/fd/{handle}")
+    finally:
+        os.close(handle)
+
+
 def check_text(name: Path | str, what: str) -> None:
     """Raise UsageError for a name that is not UTF-8, where `what` is read or written by a library that takes no other.
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fleetpose.disk.refusals import text_name
 from fleetpose.errors import UsageError, first_line, unknown_name
 from fleetpose.files import write_bytes
 from fleetpose.progress import Report, no_report
@@ -129,7 +130,7 @@ def _load_start(network: nn.Module, path: Path, text: str) -> bool:
 
     try:
         check_safetensors(path)
-        with safe_open(path, "pt") as stored:
+        with text_name(path) as name, safe_open(name, "pt") as stored:
             if (theirs := (stored.metadata() or {}).get("identity")) is None:
                 raise ValueError("it does not say what pruning it is of")
             if theirs != text:

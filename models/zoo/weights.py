@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from fleetpose.disk.refusals import text_name
 from fleetpose.errors import UsageError, first_line, quoted
 from fleetpose.files import write_bytes
 from fleetpose.outputs import CHECKPOINTS, check_weights_name
@@ -159,7 +160,8 @@ def _check_plain(path: Path, name: str, tensor: torch.Tensor) -> None:
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         check_safetensors(path)
-        return load_file(path)
+        with text_name(path) as name:
+            return load_file(name)
     except (SafetensorError, OSError, ValueError, RuntimeError, AttributeError, KeyError) as error:
         known = ", ".join(("*.safetensors", *(f"*{suffix}" for suffix in CHECKPOINTS)))
         raise UsageError(f"{path} is not a safetensors file ({first_line(error, 200)}); weights are {known}") from error

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -44,6 +46,18 @@ void Files(const std::string& folder) {
   CHECK(ReadEntry(nested, key, &payload) == CacheRead::kHit);
   CHECK(payload == "second");
   CHECK(std::distance(fs::directory_iterator(nested), fs::directory_iterator()) == 1);
+
+  const std::string abandoned = EntryPath(nested, key) + ".aaaaaa", held = EntryPath(nested, key) + ".bbbbbb";
+  std::ofstream(abandoned) << "of a killed process";
+  std::ofstream(EntryPath(nested, key) + ".other") << "of somebody else";  // five letters, not six
+  std::ofstream(held) << "of a running process";
+  const int handle = open(held.c_str(), O_RDWR);
+  CHECK(flock(handle, LOCK_EX) == 0);
+  CHECK(WriteEntry(nested, key, "second"));
+  CHECK(!fs::exists(abandoned));
+  CHECK(fs::exists(held));
+  CHECK(fs::exists(EntryPath(nested, key) + ".other"));
+  close(handle);
 
   std::ofstream(EntryPath(nested, key), std::ios::binary) << "something else";
   CHECK(ReadEntry(nested, key, &payload) == CacheRead::kRejected);

@@ -238,13 +238,15 @@ def prepare(given: Path, device: bool) -> Report:
 
     report, words, temporary = Report(), given / "words", given / "tmp"
     temporary.mkdir()
+    register_networks()
     write_coco(given / "coco")
     pid = os.fork()
     if pid == 0:
         _save_weights_and_plan(given)
         sys.exit(0)
-    os.waitpid(pid, 0)
-    register_networks()
+    if os.waitpid(pid, 0)[1]:
+        report.problems.append("no weights, plan or video")
+        return report
     for name, out in (("collect", "t.jsonl"), ("fit", "m.predictor"), ("sensitivity", "s.json")):
         begin(CASES[name], given / name)
         report.whole(CASES[name], Run(CASES[name], given, given / name, words, temporary), given / name, None)

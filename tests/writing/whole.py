@@ -61,4 +61,4 @@ def _read(path: Path) -> None:
     elif path.suffix == ".so":
         assert json.loads(path.with_suffix(".json").read_bytes())["sha256"] == sha256(path)
     else:
-        assert content.endswith(b"\n"), "no end"
+        assert content, "it is empty"

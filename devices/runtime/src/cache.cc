@@ -1,5 +1,7 @@
 #include "cache.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,6 +60,20 @@ std::string TemporaryDirectory() {
 }
 
 std::string Below(const std::string& folder, const char* name) { return folder.empty() ? "" : folder + "/" + name; }
+
+// Removes what killed processes left beside an entry: nobody holds the lock of a dead process's file.
+void RemoveAbandoned(const fs::path& entry) {
+  std::error_code error;
+  const std::string prefix = entry.filename().string() + ".";
+  for (fs::directory_iterator file(entry.parent_path(), error), end; !error && file != end; file.increment(error)) {
+    const std::string name = file->path().filename().string();
+    if (name.size() != prefix.size() + 6 || name.compare(0, prefix.size(), prefix) != 0) continue;
+    const int handle = open(file->path().c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (handle < 0) continue;
+    if (flock(handle, LOCK_EX | LOCK_NB) == 0) unlink(file->path().c_str());
+    close(handle);
+  }
+}
 
 }  // namespace
 
@@ -125,9 +141,11 @@ bool WriteEntry(const std::string& directory, const Digest& key, std::string_vie
   if (directory.empty()) return false;
   std::error_code error;
   fs::create_directories(directory, error);
+  RemoveAbandoned(EntryPath(directory, key));
   std::string temporary = EntryPath(directory, key) + ".XXXXXX";
   const int handle = mkstemp(temporary.data());
   if (handle < 0) return false;
+  (void)flock(handle, LOCK_EX | LOCK_NB);  // until it is closed, so that it is not taken for an abandoned one
   const std::string entry = EncodeEntry(key, payload);
   std::FILE* file = fdopen(handle, "wb");
   if (file == nullptr) close(handle);

@@ -36,7 +36,8 @@ enum class CacheRead { kHit, kMiss, kRejected };
 // Reads the entry of `key` into `payload`. kRejected: a file is there but is not that entry.
 CacheRead ReadEntry(const std::string& directory, const Digest& key, std::string* payload);
 
-// Writes beside and renames, so that a reader sees the old entry or the new one. False when it cannot be written.
+// Writes beside and renames, so that a reader sees the old entry or the new one; removes what a killed process left of
+// the same entry. False when it cannot be written.
 bool WriteEntry(const std::string& directory, const Digest& key, std::string_view payload);
 
 std::string EntryPath(const std::string& directory, const Digest& key);
