@@ -23,6 +23,7 @@ from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.interleaved import Interleaved, measure_interleaved
 from devices.timing.measure import measure
+from fleetpose.disk.refusals import CannotWrite
 from fleetpose.errors import reason
 from fleetpose.interrupt import hold_interrupt
 
@@ -108,6 +109,8 @@ class Contest:
                     timeout_secs=TIMEOUT_SECS,
                 )
                 trial.secs, trial.failure = (min(timing.wall_secs), None) if timing.ok else (None, brief(timing.error))
+        except CannotWrite:
+            raise
         except Exception as error:  # whatever a candidate does is its own failure
             trial.failure = f"{type(error).__name__}: {reason(error)}"
         self._clean_up()
@@ -144,6 +147,8 @@ class Contest:
         try:
             assert trial.compiled is not None
             trial.call = trial.call or self._load(trial.compiled)
+        except CannotWrite:
+            raise
         except Exception as error:
             trial.failure = f"{type(error).__name__}: {reason(error)}"
             self._clean_up()

@@ -27,6 +27,7 @@ from codegen.lowering.target import make_target
 from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.measure import measure
+from fleetpose.disk.refusals import CannotWrite
 from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import FleetposeError, reason
 from models.graph.layer import Layer
@@ -141,6 +142,8 @@ class Search:
                 timeout_secs=TIMEOUT_SECS,
             )
             secs, error = (list(timing.wall_secs), None) if timing.ok else (None, timing.error)
+        except CannotWrite:
+            raise
         except (RuntimeError, OSError, ValueError, FleetposeError) as failed:
             secs, error = None, reason(failed)
         if not self.session.alive():
@@ -210,6 +213,8 @@ class _Builder(ms.builder.PyBuilder):
         path.parent.mkdir()
         try:
             self.search.build(module, path)
+        except CannotWrite:
+            raise
         except Exception as error:  # TVM's builder reports, and goes on
             self.search.measured += 1
             return ms.builder.BuilderResult(None, self.search.count_failure(f"not built: {reason(error)}"))

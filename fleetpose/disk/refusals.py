@@ -34,6 +34,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 WORK_FOLDER = "fleetpose-work-"
 
 
+class CannotWrite(UsageError):
+    """The system refuses a file. It is never the fault of a kernel that was to be compiled, timed or sent."""
+
+
 def is_disk_error(error: BaseException) -> bool:
     """Whether an error is the disk's, or that of a name, and not a fault of the program or of a connection."""
     return isinstance(error, OSError) and error.errno in _MENDS and not isinstance(error, ConnectionError)
@@ -46,18 +50,18 @@ def reason_and_mend(error: OSError) -> str:
     return f"{words}; {mend}" if mend else words
 
 
-def write_error(path: Path | str, error: OSError) -> UsageError:
+def write_error(path: Path | str, error: OSError) -> CannotWrite:
     """The error for an output that cannot be written. It names the file that failed, where that is another one."""
     culprit = f"{error.filename}: " if error.filename is not None and str(error.filename) != str(path) else ""
     temporary = any(part.startswith("fleetpose-") for part in Path(path).parent.parts)
     mend = "; TMPDIR says where temporary files go" if temporary else ""
     named = f"{str(path)[:60]}..." if error.errno == errno.ENAMETOOLONG else path
-    return UsageError(f"cannot write {named}: {culprit}{reason_and_mend(error)}{mend}")
+    return CannotWrite(f"cannot write {named}: {culprit}{reason_and_mend(error)}{mend}")
 
 
 @contextmanager
 def naming_output(path: Path | str, written: Path | None = None) -> Iterator[None]:
-    """Turn the system's errors inside into a UsageError that names an output; those of connections pass.
+    """Turn the system's errors inside into a CannotWrite that names an output; those of connections pass.
 
     Args:
         path: the output, as the user calls it.

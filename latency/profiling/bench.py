@@ -21,6 +21,7 @@ from devices.session import Session
 from devices.timers import TimedCall
 from devices.timing.measure import GRACE_SECS
 from devices.timing.measurement import Measurement
+from fleetpose.disk.refusals import CannotWrite
 from fleetpose.errors import DeviceUnreachable, reason
 from fleetpose.progress import Report, no_report
 from latency.profiling.interleaved_run import Broken, InterleavedRuns, RunSettings, RunTimes, roughness
@@ -152,6 +153,8 @@ class LayerBench:
             raise Broken(number, Failure("timeout", str(error))) from error
         except DeviceUnreachable as error:
             raise Broken(number, Failure("device", reason(error))) from error
+        except CannotWrite:
+            raise
         except Exception as error:  # whatever it is, it is this variant's result
             if not self.session.alive():
                 raise Broken(number, Failure("device", reason(error))) from error

@@ -21,6 +21,7 @@ from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import device_of, measure
 from devices.timing.measurement import versions
+from fleetpose.disk.refusals import CannotWrite
 from fleetpose.errors import DeviceUnreachable, UsageError, reason
 from fleetpose.interrupt import hold_interrupt
 from latency.profiling.interleaved_run import RunSettings
@@ -119,6 +120,8 @@ def network_record(
     )  # fmt: skip
     try:
         compiled = compile_variant(variant, recipe)
+    except CannotWrite:
+        raise
     except Exception as error:
         return replace(record, failure=Failure("compile", f"{type(error).__name__}: {reason(error)}"))
     record = replace(record, grids=compiled.launches, drift=round_to_digits(reference.settle()))
@@ -127,6 +130,8 @@ def network_record(
         timing = wrong or _time(session, compiled.load(session), settings, reference)
     except DeviceUnreachable as error:
         failure = Failure("device", reason(error))
+    except CannotWrite:
+        raise
     except Exception as error:  # whatever it is, it is this network's result
         failure = Failure("error", f"{type(error).__name__}: {reason(error)}")
     else:

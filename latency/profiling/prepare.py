@@ -18,6 +18,7 @@ from codegen.lowering.compile import CompiledNetwork
 from codegen.lowering.layer import CompiledLayer, compile_layer, random_operands
 from codegen.schedules import default_choice
 from devices.profile import Profile
+from fleetpose.disk.refusals import CannotWrite
 from fleetpose.errors import reason
 from fleetpose.interrupt import hold_interrupt
 from latency.profiling.space import Group
@@ -104,6 +105,8 @@ class Recipe:
         weights = weights.pruned(sparsity)
         try:
             compiled = compile_layer(workload, weights, self.profile, self.host, chosen.choice)
+        except CannotWrite:
+            raise
         except Exception as error:  # whatever compiling does is the variant's own failure
             why = Failure("compile", f"{type(error).__name__}: {reason(error)}")
             log.info("%s %s: %s", workload.label, chosen.choice, why.reason)
