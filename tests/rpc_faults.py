@@ -33,7 +33,7 @@ from tests.faulty_network import DOWN, KINDS, UP, Fault, FaultyNetwork
 STEPS = ("connect", "upload", "load", "run", "fetch")
 HANG_SECS = 60.0
 OPEN_SECS = 20.0
-SHORT_LIMITS = "connect=2,handshake=2,answer=1,load=4,call=4,close=1"
+SHORT_LIMITS = "connect=2,handshake=2,answer=1,load=2,call=2,close=1"
 TENSOR_BYTES = 1 << 18
 
 
