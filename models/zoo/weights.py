@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from fleetpose.disk.refusals import text_name
-from fleetpose.errors import UsageError, first_line, quoted
+from fleetpose.errors import UsageError, first_line, one_line, quoted
 from fleetpose.files import write_bytes
 from fleetpose.outputs import CHECKPOINTS, check_weights_name
 from models.zoo.stored.checkpoint import read_checkpoint
@@ -234,4 +234,4 @@ def _count_names(names: list[str]) -> str:
 
 
 def _some(names: list[str], separator: str = ", ") -> str:
-    return separator.join([*names[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
+    return separator.join([*map(one_line, names[:_SHOWN]), *(["..."] if len(names) > _SHOWN else [])])

@@ -111,6 +111,14 @@ def test_usual_wrappings_are_understood(tmp_path, wrapping):
     assert read_tensors(nested).keys() == network.state_dict().keys()
 
 
+def test_names_of_tensors_stay_on_one_line(tmp_path):
+    state = small().state_dict()
+    path = saved(tmp_path / "w.pth", {"a\nb": state.pop("0.bias"), "c" * 10_000: torch.zeros(1), **state})
+    with pytest.raises(UsageError, match=r"unexpected \(a b, c+\.\.\.\)") as caught:
+        load_weights(small(), path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_storage_that_is_not_all_there_is_refused_before_torch_reads_it(tmp_path):
     path = saved(tmp_path / "w.pth", {"a": torch.zeros(4)})
     members = read_members(path)
