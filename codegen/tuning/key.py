@@ -56,6 +56,8 @@ class Key:
     def __post_init__(self) -> None:
         if not (self.inputs and self.kind):  # the kind parses the sparsity
             raise UsageError("a workload has inputs")
+        if min(side for shape in (*self.inputs, self.output) for side in shape) < 1 or self.groups < 1:
+            raise UsageError("a workload has shapes and groups of 1 or more")
 
     @classmethod
     def of(cls, workload: Workload) -> Key:

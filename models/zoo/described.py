@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetpose.codec import decode
-from fleetpose.errors import UsageError, unknown_name
+from fleetpose.errors import UsageError, quoted, unknown_name
 from models.graph.layer import Shape
 from models.pose.decoding.decoders import Decoding
 from models.preprocess import Preprocessing
@@ -32,6 +32,8 @@ log = logging.getLogger("fleetpose.models")
 ATTRIBUTE = "fleetpose"
 FIELDS = ("size", "channels", "stride", "multiple", "outputs", "preprocessing", "blocks", "decoding")
 DEFAULT_SIZE = (368, 368)
+#: of a side of an input
+MOST_PIXELS = 1 << 14
 #: channels of (heatmaps, pafs) on COCO's 17 keypoints and the neck: 18 parts and the background, 19 limbs of (x, y)
 POSE_CHANNELS = (19, 38)
 
@@ -72,8 +74,9 @@ def described_size(said: Mapping[str, Any], whose: str) -> tuple[int, int] | Non
     if "size" not in said:
         return None
     size = said["size"]
-    if not isinstance(size, Sequence) or len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise UsageError(f"size {size!r} of {whose} is not (height, width) in pixels")
+    sides = size if isinstance(size, Sequence) and len(size) == 2 else ()
+    if not sides or not all(isinstance(side, int) and 0 < side <= MOST_PIXELS for side in sides):
+        raise UsageError(f"size {quoted(size)} of {whose} is not (height, width) in pixels, {MOST_PIXELS} at most")
     return int(size[0]), int(size[1])
 
 
@@ -110,13 +113,13 @@ def complete(
         )
     channels = more.get("channels", 3)
     if not isinstance(channels, int) or channels < 1:
-        raise UsageError(f"channels {channels!r} of {name} is not a number of input channels, 1 or more")
+        raise UsageError(f"channels {quoted(channels)} of {name} is not a number of input channels, 1 or more")
     rows = [output.shape[1] for output in outputs.entries if output.shape and output.shape[1] > 1]
     stride = said.get("stride", max((-(-size[0] // count) for count in rows), default=1))
     multiple = said.get("multiple", 1)
     for field, pixels in (("stride", stride), ("multiple", multiple)):
         if not isinstance(pixels, int) or pixels < 1:
-            raise UsageError(f"{field} {pixels!r} of {name} is not a number of pixels, 1 or more")
+            raise UsageError(f"{field} {quoted(pixels)} of {name} is not a number of pixels, 1 or more")
     return ModelSpec(
         name,
         factory,
@@ -141,7 +144,7 @@ def _names(name: str, said: Any, outputs: Sequence[Output]) -> tuple[str, ...]:
         channels = tuple(output.shape[0] if output.shape else 0 for output in outputs)
         return ("heatmaps", "pafs") if channels == POSE_CHANNELS and keys == ("output_0", "output_1") else keys
     if isinstance(said, str) or not isinstance(said, Sequence) or not all(isinstance(entry, str) for entry in said):
-        raise UsageError(f"outputs {said!r} of {name} is not a list of names")
+        raise UsageError(f"outputs {quoted(said)} of {name} is not a list of names")
     if len(said) != len(outputs) or len(set(said)) != len(said):
         raise UsageError(f"outputs of {name}: {len(outputs)} different names are wanted, got {', '.join(said)}")
     return tuple(said)

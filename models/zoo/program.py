@@ -22,7 +22,7 @@ from fleetpose.codec import parse_json
 from fleetpose.codec.text import FILE
 from fleetpose.errors import DataError, UsageError, first_line
 from fleetpose.trust import trusted, untrusted
-from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE
+from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, MOST_PIXELS
 from models.zoo.stored.exported import checked_archive
 from models.zoo.stored.pickles import MayRunCode
 
@@ -124,6 +124,8 @@ def _described(program: ExportedProgram, said: Any, path: str) -> Program:
         raise UsageError(f"{path} takes {tuple(map(str, shape))}, not (1, C, H, W){mend}")
     sides = shape[2:]
     fixed = all(isinstance(side, int) for side in sides)
+    if fixed and max(sides) > MOST_PIXELS:
+        raise UsageError(f"{path} takes {sides[0]}x{sides[1]} pixels; {MOST_PIXELS} are the most of a side")
     return Program(program, _example_size(program, sides), fixed, said, shape[1])
 
 
