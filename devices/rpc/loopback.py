@@ -19,7 +19,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +27,7 @@ from devices.rpc.lean import import_rpc, without_compiler
 from devices.rpc.tracker import Address, bind
 from devices.rpc.tracker_service import serve_tracker
 from fleetpose.codec import decode, parse_json
+from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import DeviceUnreachable
 
 HOST = "127.0.0.1"
@@ -49,7 +49,8 @@ class Loopback:
     """
 
     def __init__(self, opencl_device: str | None = None, timeout_secs: float = 30.0) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="fleetpose-"))
+        self._work_folder = WorkFolder()
+        self.folder = self._work_folder.path
         self.log = self.folder / "server.log"
         environment = {**os.environ, "TVM_USE_RUNTIME_LIB": "1"}
         if opencl_device:
@@ -101,7 +102,7 @@ class Loopback:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._work_folder.remove()
 
 
 def _kill_group(leader: int) -> None:

@@ -92,13 +92,17 @@ class WorkFolder:
             raise write_error(base / WORK_FOLDER, error) from error
         self._remove = weakref.finalize(self, _remove_folder, self.path, handle)
 
+    def remove(self) -> None:
+        """Remove it now. Safe to call again."""
+        self._remove()
+
     def __enter__(self) -> Path:
         return self.path
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._remove()
+        self.remove()
 
 
 @functools.cache

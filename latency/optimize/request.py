@@ -34,7 +34,7 @@ SHARES = {"tune": 0.3, "collect": 0.4, "decide": 0.1, "prune": 0.2}
 #: stages that take what they are given
 BUDGETED = (*SHARES, "sensitivity", "losses")
 #: in place of a sensitivity file: nothing is measured, a hand rule decides
-RULE = Path("rule")
+BY_RULE = Path("rule")
 #: a training shorter than this is not begun
 LEAST_MINUTES = 0.1
 
@@ -125,7 +125,7 @@ class Request:
     @property
     def by_rule(self) -> bool:
         """Whether a hand rule is to say what zeros cost."""
-        return self.sensitivity == RULE
+        return self.sensitivity == BY_RULE
 
     @property
     def sensitivity_file(self) -> Path | None:

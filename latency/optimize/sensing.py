@@ -46,7 +46,7 @@ COARSE_ZEROS = 0.67
 #: rounds of measuring what the decision hangs on
 ROUNDS = 4
 #: what a sensitivity is in
-DIVERGENCE, RULE = "output divergence", "hand rule"
+DIVERGENCE, HAND_RULE = "output divergence", "hand rule"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def measure_sensitivity(job: Job, report: Report) -> str:
     request, path = job.request, job.path(SENSITIVITY)
     content: dict[str, Any] = {"format": FORMAT, "model": job.graph.name}
     if request.plan is not None:
-        write_json(path, {**content, "measure": RULE}, force=True)
+        write_json(path, {**content, "measure": HAND_RULE}, force=True)
         return "not needed: the plan is given"
     if request.sensitivity_file is not None:
         write_json(path, read_sensitivity(request.sensitivity_file, job.graph.name), force=True)
@@ -81,7 +81,7 @@ def measure_sensitivity(job: Job, report: Report) -> str:
         pictures = pictures_of(job)
         why = "" if pictures is not None else "there are no photographs: give --data, or install scikit-image"
     if pictures is None:
-        write_json(path, {**content, "measure": RULE}, force=True)
+        write_json(path, {**content, "measure": HAND_RULE}, force=True)
         return f"a hand rule decides, the last resort: {why}"
     if pictures.worth:
         report(pictures.worth)
@@ -95,7 +95,7 @@ def losses_for(job: Job) -> LossModel:
     """What the stage has left for the decision."""
     path, table = job.path(SENSITIVITY), job.request.spec.blocks
     content = read_sensitivity(path, job.graph.name)
-    if content.get("measure") == RULE:
+    if content.get("measure") == HAND_RULE:
         return losses_of(job.graph, table, None)
     if "points" not in content:
         losses = read_losses(path, job.graph.name, _convolutions(job), table)

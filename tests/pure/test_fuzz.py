@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fuzz.__main__ import run_apart
 from tests.fuzz.data_readers import DATA_READERS
 from tests.fuzz.readers import READERS as OUR_READERS
 from tests.fuzz.running import FAULTS, Reader, fuzz
@@ -9,20 +10,24 @@ from tests.sweep import EVERYTHING
 
 READERS = {**OUR_READERS, **DATA_READERS}
 #: files for each reader
-COUNT = 10_000 if EVERYTHING else 40
+COUNT = 10_000 if EVERYTHING else 30
+
+
+@pytest.fixture(scope="module")
+def tallies():
+    return run_apart(READERS, "--count", str(COUNT))
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_reader_answers_or_refuses_whatever_it_is_given(name):
-    tally = fuzz(READERS[name], COUNT)
-    assert (tally.tried, tally.held) == (COUNT, COUNT), tally.faults
-    assert tally.outcomes["refused"] > COUNT / 5, "the files are hardly damaged"
+def test_a_reader_answers_or_refuses_whatever_it_is_given(tallies, name):
+    tally = tallies[name]
+    assert (tally["tried"], tally["held"]) == (COUNT, COUNT), tally["faults"]
+    assert tally["refused"] > COUNT / 5, "the files are hardly damaged"
 
 
 def test_whole_files_are_read():
-    for name, reader in READERS.items():
-        untouched = Reader(reader.suffix, reader.samples, lambda content, _rng: content, reader.read)
-        assert fuzz(untouched, 2).outcomes == {"read": 2}, name
+    for name, tally in run_apart(READERS, "--whole", "--count", "2").items():
+        assert tally["read"] == 2, name
 
 
 def loop(_path):
