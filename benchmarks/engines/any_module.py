@@ -13,7 +13,7 @@ from benchmarks.engines.job import EngineJob, PreparedEngine
 from codegen.artifact.loaded import Artifact
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
-from codegen.building.traced import TracedNetwork
+from codegen.building.traced import TracedNetwork, weights_facts
 from devices.session import Session
 from devices.timers import TimedCall
 from models.frontend.trace import trace
@@ -27,7 +27,7 @@ def traced_module(name: str, module: nn.Module, shape: tuple[int, int, int]) -> 
     said = {"preprocessing": Preprocessing((0.0, 0.0, 0.0), 1.0)}
     outputs = look_at_outputs(module, shape[1:], name, shape[0])
     spec = replace(complete(name, lambda: module, said, shape[1:], outputs), channels=shape[0])
-    return TracedNetwork(spec, [trace(module, shape, name)], {})
+    return TracedNetwork(spec, [trace(module, shape, name)], weights_facts(spec, None, 0))
 
 
 def load_network(network: TracedNetwork, session: Session) -> Artifact:
