@@ -31,6 +31,8 @@ _IGNORED = ("num_batches_tracked",)
 _STATISTICS = ("running_mean", "running_var")
 _SHOWN = 3
 #: names under which checkpoints hold the state dict of a network, the first that is there
+#: dicts in one another that a state dict is looked for in
+_MOST_WRAPPINGS = 16
 _WRAPPINGS = (
     "state_dict",
     "model_state_dict",
@@ -177,12 +179,21 @@ def _read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
 
 def _state_dict(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
     """The state dict in a checkpoint: itself, or what it has under one of the usual names, or under the only one."""
-    if _has_tensors(content):
-        return content
-    held = {name: value for name, value in content.items() if isinstance(value, Mapping)}
-    usual = next((name for name in _WRAPPINGS if name in held), None)
-    if usual is not None:
-        return _state_dict(held[usual], path)
+    for _ in range(_MOST_WRAPPINGS):  # a pickle may hold a dict that holds itself
+        if _has_tensors(content):
+            return content
+        held = {name: value for name, value in content.items() if isinstance(value, Mapping)}
+        usual = next((name for name in _WRAPPINGS if name in held), None)
+        if usual is None:
+            return _only_state_dict(content, held, path)
+        content = held[usual]
+    raise UsageError(f"{path} holds more than {_MOST_WRAPPINGS} dicts in one another; save the state dict alone")
+
+
+def _only_state_dict(
+    content: Mapping[Any, Any], held: Mapping[Any, Mapping[Any, Any]], path: Path
+) -> Mapping[Any, Any]:
+    """The one mapping in `content` that has tensors; `content` where none has. Raises UsageError for several."""
     states = [name for name, value in held.items() if _has_tensors(value)]
     if len(states) > 1:
         raise UsageError(f"{path} holds several state dicts ({_some([str(name)[:40] for name in states])}); save one")

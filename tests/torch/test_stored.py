@@ -111,6 +111,13 @@ def test_usual_wrappings_are_understood(tmp_path, wrapping):
     assert read_tensors(nested).keys() == network.state_dict().keys()
 
 
+def test_a_checkpoint_that_holds_itself_is_refused(tmp_path):
+    content: dict = {"epoch": 3}
+    content["state_dict"] = content
+    with pytest.raises(UsageError, match="dicts in one another; save the state dict alone"):
+        load_weights(small(), saved(tmp_path / "w.pth", content))
+
+
 def test_names_of_tensors_stay_on_one_line(tmp_path):
     state = small().state_dict()
     path = saved(tmp_path / "w.pth", {"a\nb": state.pop("0.bias"), "c" * 10_000: torch.zeros(1), **state})
