@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Collection
@@ -70,12 +69,6 @@ def show(name: str, tally: Tally, secs: float) -> None:
 
 def as_json(tally: Tally) -> dict[str, Any]:
     return {"tried": tally.tried, "held": tally.held, "faults": tally.faults, **tally.outcomes}
-
-
-def run_apart(names: Collection[str], *flags: str) -> dict[str, Any]:
-    """What `python -m tests.fuzz --json` counts of these readers, by name."""
-    command = [sys.executable, "-m", "tests.fuzz", *names, "--json", *flags]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout)
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz.__main__ import run_apart
+from tests.fuzz.apart import check_damaged, check_whole, run_apart
 from tests.fuzz.torch_readers import TORCH_READERS
 from tests.sweep import EVERYTHING
 
@@ -17,11 +17,8 @@ def tallies():
 
 @pytest.mark.parametrize("name", TORCH_READERS)
 def test_a_reader_of_networks_or_weights_answers_or_refuses(tallies, name):
-    tally = tallies[name]
-    assert (tally["tried"], tally["held"]) == (COUNT, COUNT), tally["faults"]
-    assert tally["refused"] > COUNT / 5, "the files are hardly damaged"
+    check_damaged(tallies[name], COUNT)
 
 
 def test_whole_networks_and_weights_are_read():
-    for name, tally in run_apart(TORCH_READERS, "--whole", "--count", "2").items():
-        assert tally["read"] == 2, name
+    check_whole(TORCH_READERS)
