@@ -82,7 +82,8 @@ def op_error(
         left, right = operands
         return unit * layer.product.depth * abs(layer.product.scale) * _rms(left) * _rms(right)
     if layer.op == "avg_pool":
-        return unit * _rms(operands[0])
+        window = layer.kernel[0] * layer.kernel[1]
+        return unit * _rms(operands[0]) * (window / layer.divisor if layer.divisor else 1.0)
     if layer.op == "resize":
         return unit * operands[0].abs().max()
     if layer.reduction is not None:
