@@ -27,7 +27,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=10_000, help="files for each reader (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0, help="number of the first file")
-    parser.add_argument("--whole", action="store_true", help="leave the files as they are")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end, no table")
     return parser
 
@@ -47,14 +46,18 @@ def known_readers(names: Collection[str]) -> dict[str, Reader]:
 def attack(reader: Reader, arguments: argparse.Namespace) -> tuple[Tally, bool]:
     """What a reader does with the files that are asked for, and whether it was let finish."""
     tally, end = Tally(), arguments.start + arguments.count
-    if arguments.whole:
-        reader = Reader(reader.suffix, reader.samples, lambda content, _rng: content, reader.read)
     try:
         for start in range(arguments.start, end, PART):
             tally.add(fuzz(reader, min(PART, end - start), arguments.seed, start))
     except KeyboardInterrupt:  # what was counted is shown
         return tally, False
     return tally, True
+
+
+def whole_read(reader: Reader) -> bool:
+    """Whether a reader takes its first two samples as they are."""
+    unchanged = Reader(reader.suffix, reader.samples, lambda content, _rng: content, reader.read)
+    return fuzz(unchanged, 2).outcomes["read"] == 2
 
 
 def show(name: str, tally: Tally, secs: float) -> None:
@@ -67,8 +70,9 @@ def show(name: str, tally: Tally, secs: float) -> None:
             print(f"    {kind}: {said}", flush=True)
 
 
-def as_json(tally: Tally) -> dict[str, Any]:
-    return {"tried": tally.tried, "held": tally.held, "faults": tally.faults, **tally.outcomes}
+def as_json(tally: Tally, reader: Reader) -> dict[str, Any]:
+    counts = {"tried": tally.tried, "held": tally.held, "faults": tally.faults, **tally.outcomes}
+    return {**counts, "whole_read": whole_read(reader)}
 
 
 def main() -> int:
@@ -87,7 +91,7 @@ def main() -> int:
         if not finished:
             break
     if arguments.json:
-        print(json.dumps({name: as_json(tally) for name, tally in tallies.items()}))
+        print(json.dumps({name: as_json(tally, known[name]) for name, tally in tallies.items()}))
     return 1 if any(tally.held < tally.tried for tally in tallies.values()) else 0
 
 

@@ -16,12 +16,7 @@ def run_apart(names: Iterable[str], *flags: str) -> dict[str, dict[str, Any]]:
 
 
 def check_damaged(tally: dict[str, Any], count: int) -> None:
-    """Assert that a reader answered or refused all of `count` damaged files, and refused some."""
+    """Assert that a reader takes whole files, answered or refused all of `count` damaged ones, and refused some."""
+    assert tally["whole_read"], "it does not read its samples as they are"
     assert (tally["tried"], tally["held"]) == (count, count), tally["faults"]
     assert tally["refused"] > count / 5, "the files are hardly damaged"
-
-
-def check_whole(names: Iterable[str]) -> None:
-    """Assert that the samples are read as they are."""
-    for name, tally in run_apart(names, "--whole", "--count", "2").items():
-        assert tally["read"] == 2, name

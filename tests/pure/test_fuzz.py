@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz.apart import check_damaged, check_whole, run_apart
+from tests.fuzz.apart import check_damaged, run_apart
 from tests.fuzz.data_readers import DATA_READERS
 from tests.fuzz.readers import READERS as OUR_READERS
 from tests.fuzz.running import FAULTS, Reader, fuzz
@@ -21,10 +21,6 @@ def tallies():
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_answers_or_refuses_whatever_it_is_given(tallies, name):
     check_damaged(tallies[name], COUNT)
-
-
-def test_whole_files_are_read():
-    check_whole(READERS)
 
 
 def loop(_path):

@@ -26,11 +26,11 @@ def flags_of(command: str) -> list[argparse.Action]:
 
 @pytest.mark.parametrize("command", TOOL["commands"]())
 def test_no_flag_takes_a_senseless_number(command, capsys):
+    parser = TOOL["parser_of"](command)
     for action in flags_of(command):
         assert action.type not in (int, float), f"{command} {action.option_strings[-1]} has no bounds"
         flag, count = action.option_strings[-1], action.nargs if isinstance(action.nargs, int) else 1
         for text in SENSELESS:
-            parser = TOOL["parser_of"](command)
             argv = [f"{flag}={text}"] if count == 1 else [flag, *[text] * count]
             status = cli.run(lambda _: pytest.fail("it was taken"), parser, argv)
             said = capsys.readouterr().err
