@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,13 @@ from models.train.data.photographs import Photographs
 from models.train.data.samples import Batch, Views, batches, normalise, padding_colour
 from models.train.optimiser.average import Average
 from models.train.optimiser.groups import make_optimizers, set_rate
-from models.train.running.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint, tensors_digest
+from models.train.running.checkpoint import (
+    load_checkpoint,
+    remove_checkpoint,
+    restoring,
+    save_checkpoint,
+    tensors_digest,
+)
 from models.train.running.device import arithmetic, device_of_name, place_on
 from models.train.running.log import Report, TrainStep
 from models.train.running.memory import keep_freed_memory
@@ -197,8 +203,11 @@ class _Training:
             remove_checkpoint(checkpoint)
         self.processes.wait()
         state = load_checkpoint(checkpoint, self.identity) if checkpoint is not None else None
-        if state is None:
-            return
+        if state is not None:
+            with restoring(checkpoint):
+                self._restore(state)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.step, self.secs = state["step"], state["secs"]
         self.pupil.load_state_dict(state["pupil"])
         self.average.network.load_state_dict(state["average"])

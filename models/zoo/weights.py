@@ -30,9 +30,9 @@ _IGNORED = ("num_batches_tracked",)
 #: what batch norms divide and subtract by
 _STATISTICS = ("running_mean", "running_var")
 _SHOWN = 3
-#: names under which checkpoints hold the state dict of a network, the first that is there
 #: dicts in one another that a state dict is looked for in
 _MOST_WRAPPINGS = 16
+#: names under which checkpoints hold the state dict of a network, the first that is there
 _WRAPPINGS = (
     "state_dict",
     "model_state_dict",
@@ -179,7 +179,7 @@ def _read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
 
 def _state_dict(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
     """The state dict in a checkpoint: itself, or what it has under one of the usual names, or under the only one."""
-    for _ in range(_MOST_WRAPPINGS):  # a pickle may hold a dict that holds itself
+    for _ in range(_MOST_WRAPPINGS):
         if _has_tensors(content):
             return content
         held = {name: value for name, value in content.items() if isinstance(value, Mapping)}

@@ -21,6 +21,7 @@ from models.resolve import create_model, model_spec
 from models.train.running.checkpoint import load_checkpoint, save_checkpoint
 from models.zoo.weights import load_weights
 from tests.fuzz.mutations import mutate_archive, mutate_bytes, mutate_json, mutate_safetensors
+from tests.fuzz.pickle_mutations import mutate_saved
 from tests.fuzz.running import Reader
 
 IDENTITY = {"seed": 0, "model": "net"}
@@ -139,6 +140,11 @@ TORCH_READERS = {
     ),
     "training": Reader(".checkpoint", training_samples, mutate_archive, lambda path: load_checkpoint(path, IDENTITY)),
     "exported program": Reader(".pt2", program_samples, mutate_archive, read_program_file),
+    "checkpoint's pickle": Reader(".pth", checkpoint_samples, mutate_saved, lambda path: load_weights(net(), path)),
+    "training's pickle": Reader(
+        ".checkpoint", training_samples, mutate_saved, lambda path: load_checkpoint(path, IDENTITY)
+    ),
+    "program's pickle": Reader(".pt2", program_samples, mutate_saved, read_program_file),
     "replaced": Reader(".json", replaced_samples, mutate_json, read_plan),
 }
 if find_spec("onnx") and find_spec("onnx2torch"):

@@ -225,6 +225,12 @@ def test_an_interrupted_recovery_ends_as_an_uninterrupted_one(
     other = replace(settings, seed=1)
     with pytest.raises(UsageError, match="another"):
         run(network, graph, plan, photographs, other, tmp_path / "c.recovery")
+    content = torch.load(tmp_path / "c.recovery")
+    for entry in ("secs", "start", "learnt"):
+        kept = {name: value for name, value in content["state"].items() if name != entry}
+        torch.save({**content, "state": kept}, tmp_path / "c.recovery")
+        with pytest.raises(UsageError, match=r"c.recovery holds no state of this training \(.*\); --restart"):
+            run(network, graph, plan, photographs, settings, tmp_path / "c.recovery")
 
 
 def test_views_are_functions_of_their_position(network, photographs):

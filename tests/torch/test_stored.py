@@ -114,6 +114,14 @@ def test_usual_wrappings_are_understood(tmp_path, wrapping):
 def test_a_checkpoint_that_holds_itself_is_refused(tmp_path):
     content: dict = {"epoch": 3}
     content["state_dict"] = content
+    with pytest.raises(UsageError, match="it holds a container that holds itself"):
+        load_weights(small(), saved(tmp_path / "w.pth", content))
+
+
+def test_a_state_dict_in_twenty_dicts_is_refused(tmp_path):
+    content: dict = small().state_dict()
+    for _ in range(20):
+        content = {"state_dict": content}
     with pytest.raises(UsageError, match="dicts in one another; save the state dict alone"):
         load_weights(small(), saved(tmp_path / "w.pth", content))
 

@@ -80,6 +80,27 @@ def test_train_refuses_the_checkpoint_of_another_training(data, tmp_path):
     assert checkpoint.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("pupil"),
+        lambda state: state["pupil"].popitem(),
+        lambda state: state["optimizers"].clear(),
+        lambda state: state["optimizers"][0]["param_groups"].clear(),
+        lambda state: state.update(average=3),
+    ],
+)
+def test_train_refuses_a_state_that_is_not_its_own_in_a_line(data, tmp_path, change):
+    checkpoint = tmp_path / "w.checkpoint"
+    fit(data, checkpoint=checkpoint)
+    content = torch.load(checkpoint)
+    change(content["state"])
+    torch.save(content, checkpoint)
+    with pytest.raises(UsageError, match=r"w.checkpoint holds no state of this training \(.*\); --restart") as caught:
+        fit(data, checkpoint=checkpoint)
+    assert "\n" not in str(caught.value)
+
+
 def test_teacher_is_imitated_without_labels(data, tmp_path):
     """A pupil that is its teacher with noise gets closer to it on photographs nobody annotated."""
     teacher = tiny(seed=3)

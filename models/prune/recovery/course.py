@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.prune.settings import RecoverySettings
-from models.train.running.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
+from models.train.running.checkpoint import load_checkpoint, remove_checkpoint, restoring, save_checkpoint
 
 
 class RecoveryCourse:
@@ -48,7 +48,8 @@ class RecoveryCourse:
         state = load_checkpoint(self.checkpoint, self.identity)
         self._begun = self._saved = self._clock()
         if state is not None:
-            self._begun -= state["secs"]
+            with restoring(self.checkpoint):
+                self._begun -= state["secs"]
         return state
 
     def begin(self) -> None:

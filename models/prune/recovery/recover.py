@@ -30,7 +30,7 @@ from models.prune.recovery.distilling import Distillation, distil
 from models.prune.recovery.free_weights import FreeWeights
 from models.prune.recovery.views import RecoveryViews
 from models.prune.settings import RecoverySettings
-from models.train.running.checkpoint import tensors_digest
+from models.train.running.checkpoint import restoring, tensors_digest
 from models.train.running.memory import keep_freed_memory
 from models.zoo.spec import ModelSpec
 
@@ -96,9 +96,10 @@ def recover(
             course.begin()
             start = {name: torch.tensor(pruned.weights[name]) for name in pruned.weights}
         else:
-            start = state["start"]
-            weights = {name: value.numpy() for name, value in start.items()}
-            pruned = replace(subject.graph, weights={**subject.graph.weights, **weights})
+            with restoring(checkpoint):
+                start = state["start"]
+                weights = {name: value.numpy() for name, value in start.items()}
+                pruned = replace(subject.graph, weights={**subject.graph.weights, **weights})
         dense = learning_graph(subject.network, subject.spec, subject.graph, settings.side)
         return _Recovery(subject, dense, pruned, settings, course, start, report).run(state)
 
@@ -165,8 +166,9 @@ class _Recovery:
         """All of it, from a checkpoint's state on."""
         done, step = 0, 0
         if state is not None:
-            done, step = state["blocks"], state["step"]
-            self.distillation.restore(state["learnt"])
+            with restoring(self.course.checkpoint):
+                done, step = state["blocks"], state["step"]
+                self.distillation.restore(state["learnt"])
         else:
             self.course.save(self._state(0, 0))
         if self.settings.blocks and done < len(self.blocks) and not step:

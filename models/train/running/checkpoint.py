@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fleetpose.errors import UsageError, one_line
+from fleetpose.errors import UsageError, first_line, one_line
 from fleetpose.files import remove_output, write_bytes
 from models.zoo.stored.checkpoint import read_checkpoint
 
@@ -56,6 +57,16 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] |
         )
         raise UsageError(f"{path} is of another training ({said}); give --restart to begin anew, or another -o")
     return content["state"]
+
+
+@contextmanager
+def restoring(path: Path | None) -> Iterator[None]:
+    """Make one UsageError of whatever a state that is none of this training's makes fail inside."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        said = first_line(error, 100)
+        raise UsageError(f"{path} holds no state of this training ({said}); --restart begins anew") from error
 
 
 def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:

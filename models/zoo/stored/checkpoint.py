@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,6 @@ def _checked_pickles(path: Path) -> Path:
     """A file as torch before 1.6 wrote it, which torch reads from the file itself."""
     size = path.stat().st_size
     with path.open("rb") as stream:
-        contents = contents_of(stream, _OLD_PICKLES)
+        contents = contents_of(io.BytesIO(stream.read(MOST_BYTES)), _OLD_PICKLES)
     check_storages(contents, lambda _key: size)
     return path

@@ -12,64 +12,25 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from fleetpose.errors import DataError, first_line, quoted
+from models.zoo.stored.calls import CheckedDict, StoredNumbers, check_key, stand_in_for
+from models.zoo.stored.names import ITEM_BYTES, OTHERS, PLAIN
+from models.zoo.stored.nesting import check_nesting
 
-#: bytes of an element, by the name of the storage that holds it
-ITEM_BYTES = {
-    **dict.fromkeys(("ByteStorage", "CharStorage", "BoolStorage", "UntypedStorage"), 1),
-    **dict.fromkeys(("QInt8Storage", "QUInt8Storage"), 1),
-    **dict.fromkeys(("ShortStorage", "HalfStorage", "BFloat16Storage"), 2),
-    **dict.fromkeys(("IntStorage", "FloatStorage", "QInt32Storage"), 4),
-    **dict.fromkeys(("LongStorage", "DoubleStorage", "ComplexFloatStorage"), 8),
-    "ComplexDoubleStorage": 16,
-}
-#: what plain tensors, and containers of them, are made of
-PLAIN = frozenset(
-    (
-        "collections.OrderedDict",
-        "collections.Counter",
-        "collections.defaultdict",
-        *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("set", "complex", "bytearray")),
-        "_codecs.encode",
-        "torch.Size",
-        "torch.device",
-        "torch._utils._rebuild_tensor",
-        "torch._utils._rebuild_tensor_v2",
-        "torch._utils._rebuild_tensor_v3",
-        "torch._utils._rebuild_parameter",
-        "torch._tensor._rebuild_from_type_v2",
-        "torch.Tensor",
-        "torch.nn.parameter.Parameter",
-        "torch.nn.parameter.Buffer",
-        "torch.serialization._get_layout",
-        *(f"torch.{name}" for name in ITEM_BYTES),
-        *(f"torch.storage.{name}" for name in ("TypedStorage", "UntypedStorage")),
-        *(f"torch.{name}" for name in ("float16", "bfloat16", "float32", "float64", "half", "float", "double")),
-        *(f"torch.{name}" for name in ("uint8", "int8", "int16", "int32", "int64", "bool", "complex64", "complex128")),
-        *(f"torch.float8_{name}" for name in ("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e8m0fnu")),
-    )
-)
-#: kinds of tensors that have no place here, by what makes them
-OTHERS = {
-    "torch._utils._rebuild_sparse_tensor": "sparse tensors; save them dense, by .to_dense()",
-    "torch._utils._rebuild_sparse_csr_tensor": "sparse tensors; save them dense, by .to_dense()",
-    "torch._utils._rebuild_meta_tensor_no_storage": "meta tensors, which have no numbers; save real ones",
-    "torch._utils._rebuild_qtensor": "quantised tensors; save them as floats, by .dequantize()",
-    "torch._utils._rebuild_nested_tensor": "nested tensors, which are no weights",
-}
 #: bytes of a pickle, in which tensors' numbers are not
-MOST_BYTES = 256 << 20
+MOST_BYTES = 64 << 20
+#: the operations that torch's loader knows
+OPERATIONS = (
+    *(pickle.PROTO, pickle.STOP, pickle.MARK, pickle.GLOBAL, pickle.REDUCE, pickle.NEWOBJ, pickle.BUILD),
+    *(pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.EMPTY_TUPLE, pickle.EMPTY_LIST),
+    *(pickle.EMPTY_DICT, pickle.EMPTY_SET, pickle.APPEND, pickle.APPENDS, pickle.SETITEM, pickle.SETITEMS),
+    *(pickle.NONE, pickle.NEWFALSE, pickle.NEWTRUE, pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.BINFLOAT),
+    *(pickle.LONG1, pickle.BINUNICODE, pickle.SHORT_BINSTRING, pickle.BINPERSID),
+    *(pickle.BINGET, pickle.LONG_BINGET, pickle.BINPUT, pickle.LONG_BINPUT),
+)
 
 
 class MayRunCode(DataError):
     """A file holds what its loader would run, or may run; the text begins with a verb."""
-
-
-@dataclass(frozen=True)
-class StoredNumbers:
-    """A storage that a pickle reads: the key of its bytes, and how many it is to have."""
-
-    key: str
-    size: int
 
 
 @dataclass
@@ -85,52 +46,54 @@ class Contents:
     storages: list[StoredNumbers] = field(default_factory=list)
 
 
-class _StandIn:
-    """Takes the place of everything imported: may be called, filled and have a state, and does nothing."""
+class _Operations(dict[int, Callable[[Any], None]]):
+    """Python's functions for the operations that torch's loader knows."""
 
-    storage = ""
-
-    def __new__(cls, *_arguments: Any, **_named: Any) -> _StandIn:
-        return object.__new__(cls)
-
-    def __init__(self, *_arguments: Any, **_named: Any) -> None:
-        pass
-
-    def _ignore(self, *_arguments: Any) -> None:
-        """Do nothing with what is put in."""
-
-    __setitem__ = __setstate__ = append = extend = add = update = _ignore
+    def __missing__(self, code: int) -> Callable[[Any], None]:
+        raise DataError(f"has the operation {code} in a pickle, as torch.save by its own protocol, 2, writes none")
 
 
 class _Reader(pickle._Unpickler):  # Python's own, whose memory grows with the file only
+    dispatch = _Operations((code, pickle._Unpickler.dispatch[code]) for (code, *_) in OPERATIONS)
+
     def __init__(self, stream: IO[bytes], contents: Contents) -> None:
         super().__init__(stream, encoding="utf-8")
         self._contents = contents
 
     def find_class(self, module: str, name: str) -> type:
         self._contents.names.add(f"{module}.{name}")
-        return type("_StandIn", (_StandIn,), {"storage": name if module.startswith("torch") else ""})
+        return stand_in_for(f"{module}.{name}")
 
     def persistent_load(self, pid: Any) -> Any:
-        kind, storage, key, _location, count, *_view = pid
-        name = getattr(storage, "storage", "")
+        kind, storage, *facts = pid
+        for fact in facts:
+            check_key(fact)
+        key, _location, count, *_view = facts
+        name = getattr(storage, "name", "").rpartition(".")[2]
         if kind != "storage" or name not in ITEM_BYTES or type(count) is not int or count < 0:
             raise pickle.UnpicklingError(f"a storage of {quoted(name)}")
         self._contents.storages.append(StoredNumbers(str(key), count * ITEM_BYTES[name]))
-        return _StandIn()
+        return self._contents.storages[-1]
+
+    def load_empty_dict(self) -> None:
+        self.append(CheckedDict())  # type: ignore[attr-defined]
+
+    dispatch[pickle.EMPTY_DICT[0]] = load_empty_dict
 
 
 def contents_of(stream: IO[bytes] | bytes, pickles: int = 1) -> Contents:
     """What pickles, one after the other, ask for. Nothing is imported or called.
 
     Raises:
-        DataError: what is no pickle; names that plain tensors have no need of.
+        DataError: what is no pickle; names, calls and containers that plain tensors have no need of.
     """
     contents = Contents()
     opened = io.BytesIO(stream) if isinstance(stream, bytes) else stream
     try:
         for _ in range(pickles):
-            _Reader(opened, contents).load()
+            check_nesting(_Reader(opened, contents).load())
+    except DataError:
+        raise
     except Exception as error:  # a damaged pickle makes its reader raise whatever there is
         raise DataError(f"is cut off or damaged ({type(error).__name__}: {first_line(error, 80)})") from error
     _check_names(contents.names)
