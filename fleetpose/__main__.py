@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from fleetpose import __version__
-from fleetpose.cli import run
+from fleetpose.cli import run, say
 from fleetpose.commands import GROUPS, VERBS, Verb
 from fleetpose.errors import FleetposeError, UsageError, unknown_name
 from fleetpose.hiding import check_not_hidden
@@ -27,11 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         complete()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
-        print(overview())
-        return 0 if words else UsageError.exit_status
+        return say("fleetpose", overview()) or (0 if words else UsageError.exit_status)
     if words[0] == "--version":
-        print(f"fleetpose {__version__}")
-        return 0
+        return say("fleetpose", f"fleetpose {__version__}")
     try:
         if words[0] not in VERBS:
             raise UsageError(f"{unknown_name('command', words[0], VERBS)}; see fleetpose --help")

@@ -51,6 +51,10 @@ class _Parser(argparse.ArgumentParser):
         message = LONG.sub(r"\1...'", " ".join(message.split()))
         raise UsageError(f"{message}; see {self.prog} --help")
 
+    def print_help(self, file: Any = None) -> None:
+        """Print the help at once, so that what keeps it from being printed is an error here."""
+        print(self.format_help(), end="", file=file, flush=True)
+
 
 def parser(prog: str, description: str, *, json_flag: bool = True) -> argparse.ArgumentParser:
     """A parser with the common flags: -v (repeatable), and --json unless `json_flag` is false."""
@@ -82,9 +86,8 @@ def run(
     print_anything()
     try:
         arguments = command.parse_args(argv)
-    except UsageError as error:
-        print(f"{command.prog}: {error}", file=sys.stderr)
-        return error.exit_status
+    except (UsageError, OSError) as error:  # wrong flags, or help that cannot be printed
+        return _end(command.prog, error)
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)]
     logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[AboveProgress(sys.stderr)])
     try:
@@ -93,18 +96,32 @@ def run(
         if sys.stdout is not None:  # None: it was closed before the process began
             sys.stdout.flush()  # so that what cannot be printed is an error, too
         return status
-    except BrokenPipeError:  # the reader, say `head`, has seen enough
-        _drop_stdout()
-        return 0
     except KeyboardInterrupt:
         print(f"{command.prog}: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        if arguments.verbose >= 2:
+        if arguments.verbose >= 2 and not isinstance(error, BrokenPipeError):
             traceback.print_exc()
-        status, text = _explain(error)
-        print(f"{command.prog}: {text}", file=sys.stderr)
-        return status
+        return _end(command.prog, error)
+
+
+def say(prog: str, text: str) -> int:
+    """Print what a program says of itself; gives the exit status, of stdout that takes it and of one that does not."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        return _end(prog, error)
+    return 0
+
+
+def _end(prog: str, error: Exception) -> int:
+    """Say what ended a command; gives its exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader, say `head`, has seen enough
+        _drop_stdout()
+        return 0
+    status, text = _explain(error)
+    print(f"{prog}: {text}", file=sys.stderr)
+    return status
 
 
 def print_anything() -> None:

@@ -13,17 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from fleetpose.codec.text import FILE, TextLimits, parse_json
+from fleetpose.disk.reading import kind_of, only_files
 from fleetpose.disk.refusals import naming_output, reason_and_mend, shown, write_error
 from fleetpose.disk.temporaries import create_beside, remove_abandoned
 from fleetpose.errors import DataError, UsageError, quoted
-
-#: what a path may lead to besides a file, which is not written to: of most of them nobody could read it back
-_NO_FILES = {
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFCHR: "a character device",
-    stat.S_IFBLK: "a block device",
-    stat.S_IFSOCK: "a socket",
-}
 
 
 def check_writable(*paths: Path | str, force: bool = False) -> None:
@@ -38,8 +31,7 @@ def check_writable(*paths: Path | str, force: bool = False) -> None:
         mode = _mode(path)
         if mode is not None and stat.S_ISDIR(mode):
             raise UsageError(f"{path} is a directory; give a file name")
-        if mode is not None and not stat.S_ISREG(mode):
-            kind = _NO_FILES.get(stat.S_IFMT(mode), "no file")
+        if mode is not None and (kind := kind_of(mode)):  # of most of them nobody could read it back
             raise UsageError(f"{path} is {kind}, in which nothing can be kept; give the name of a file")
         if mode is not None and not force:
             raise UsageError(f"{path} exists; add --force to replace it")
@@ -216,7 +208,7 @@ def read_json(
 def read_bounded(path: Path | str, what: str, size: int = FILE.size) -> bytes:
     """The bytes of a file. Raises UsageError, with `what` it is, where it cannot be read or has more than `size`."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=only_files) as stream:
             content = stream.read(size + 1)
     except OSError as error:
         raise UsageError(f"cannot read {what} {path}: {error.strerror}") from error
@@ -230,7 +222,7 @@ def read_bounded(path: Path | str, what: str, size: int = FILE.size) -> bytes:
 def sha256(path: Path | str) -> str:
     """Hex digest of a file's bytes."""
     state = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=only_files) as stream:
         while block := stream.read(1 << 20):
             state.update(block)
     return state.hexdigest()

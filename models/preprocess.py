@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fleetpose.disk.reading import read_whole
 from fleetpose.errors import UsageError
 
 Size = tuple[int, int]
@@ -82,7 +83,7 @@ def read_image(path: Path | str) -> np.ndarray:
         UsageError: the file is missing, unreadable or not an image.
     """
     try:
-        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        data = np.frombuffer(read_whole(path), np.uint8)
     except OSError as error:
         raise UsageError(f"cannot read image {path}: {error.strerror}") from error
     try:

@@ -19,6 +19,7 @@ from codegen.artifact.manifest import Manifest
 from codegen.linking.elf import ElfError
 from codegen.linking.stamp import digest_without_stamp, read_stamp, with_stamp
 from fleetpose.codec import encode
+from fleetpose.disk.reading import only_files
 from fleetpose.errors import UsageError
 
 #: the entry of a manifest that depends on the stamp
@@ -73,7 +74,7 @@ def check_seal(path: Path, entries: Mapping[str, Any]) -> None:
 def _read(path: Path) -> bytes:
     """The bytes of a shared object. Raises UsageError where they cannot be read, or are more than those of any."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=only_files) as stream:
             content = stream.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fleetpose.disk.reading import check_file
 from fleetpose.disk.refusals import check_text, reason_and_mend, refusal
 from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.files import atomic_output, target_of
@@ -135,8 +136,7 @@ def _check_file(path: Path) -> None:
     try:
         if path.is_dir():
             raise UsageError(f"{path} is a directory; give a video file")
-        with path.open("rb"):
-            pass
+        check_file(path)
     except OSError as error:
         raise UsageError(f"cannot read video {path}: {error.strerror}") from error
     except ValueError as error:  # a NUL, of which no name has one

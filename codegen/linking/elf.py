@@ -15,6 +15,7 @@ from typing import Any
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
+from fleetpose.disk.reading import read_whole
 from fleetpose.errors import FleetposeError
 
 #: what a symbol may begin with that is left for TVM's runtime to provide (libtvm_ffi, libtvm_runtime)
@@ -94,7 +95,7 @@ def check_artifact(path: Path, host: str = "native") -> ElfReport:
 def _read(path: Path) -> tuple[ElfReport, set[str]]:
     """The report on a file, and the dynamic symbols it defines."""
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
     except OSError as error:
         raise ElfError(f"cannot read {path}: {error.strerror}") from error
     try:

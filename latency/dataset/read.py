@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleetpose.disk.reading import only_files
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
 from latency.dataset.observations import check_columns, layer_passes, network_passes, sample_of_record
@@ -149,7 +150,7 @@ def parse_where(texts: Iterable[str]) -> dict[str, list[str]]:
 def is_table(path: Path) -> bool:
     """Whether a file is a table and not records. Raises UsageError where it cannot be read or is empty."""
     try:
-        with path.open(encoding="utf-8-sig") as stream:
+        with open(path, encoding="utf-8-sig", opener=only_files) as stream:
             parts = iter(lambda: stream.readline(LONGEST_LINE), "")
             first = next((part for part in parts if part.strip()), "")
     except OSError as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from fleetpose.disk.reading import only_files
 from fleetpose.errors import UsageError, unknown_name
 
 #: letters
@@ -72,7 +73,7 @@ def read_rows(path: Path | str, required: Sequence[str], where: Mapping[str, Seq
         UsageError: no such file, no CSV, empty, a column missing, one of `where` unknown, or a line torn.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
+        with open(path, newline="", encoding="utf-8-sig", opener=only_files) as stream:
             lines = _cells(_lines(stream, path), path)
             _, columns = next(lines, (1, []))
             _check_columns(path, columns, required, where)

@@ -28,7 +28,7 @@ class Journal:
     A torn last line is cut off when the file is opened.
 
     Args:
-        path: made, with its folder, where it is not there.
+        path: made, with its folder, where it is not there; removed where an error ends it without a record.
 
     Attributes:
         records: those of the file, and those appended since.
@@ -41,7 +41,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         check_writable(path, force=True)
         make_folder(path.absolute().parent)
-        self.path = path
+        self.path, self._is_new = path, not path.exists()
         with naming_output(path):
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         self._lock: FileLock | None = None
@@ -85,6 +85,8 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and self._is_new and not os.fstat(self._file).st_size:
+            self.path.unlink(missing_ok=True)  # while it is locked
         self.close()
 
     def _take_lock(self) -> FileLock:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from fleetpose.disk.reading import only_files
 from fleetpose.errors import UsageError
 
 #: EXIF's tag that says how a picture has to be turned to be upright
@@ -50,7 +51,7 @@ def check_whole(path: Path) -> None:
     OpenCV would fill what is missing with grey.
     """
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=only_files) as stream:
             start = stream.read(8)
             size = stream.seek(0, 2)
             stream.seek(max(0, size - _TAIL_BYTES))

@@ -19,6 +19,7 @@ import torch
 from torch import fx, nn
 
 from fleetpose.codec import parse_json
+from fleetpose.disk.reading import check_file
 from fleetpose.errors import UsageError, first_line
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, complete, described_size
 from models.zoo.input_sizes import with_sides
@@ -39,6 +40,7 @@ def onnx_spec(path: str) -> ModelSpec:
         UsageError: no such file, one that onnx2torch cannot convert, or no onnx2torch.
     """
     try:
+        check_file(path)
         changed = Path(path).stat().st_mtime_ns
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error

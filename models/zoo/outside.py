@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fleetpose.disk.reading import check_file
 from fleetpose.errors import UsageError, unknown_name
 from models.zoo.described import ATTRIBUTE, DEFAULT_SIZE, check_description, complete, described_size
 from models.zoo.input_sizes import with_sides
@@ -81,6 +82,7 @@ def _factory(target: Any, name: str) -> Callable[..., nn.Module]:
 def program_spec(path: str) -> ModelSpec:
     """The spec of an exported program. Raises UsageError for a file that holds none, or one of another form."""
     try:
+        check_file(path)
         changed = Path(path).stat().st_mtime_ns
     except OSError as error:
         raise UsageError(f"cannot read the exported program {path}: {error.strerror}") from error

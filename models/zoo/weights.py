@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from fleetpose.disk.reading import why_no_file
 from fleetpose.disk.refusals import text_name
 from fleetpose.errors import UsageError, first_line, one_line, quoted
 from fleetpose.files import write_bytes
@@ -132,8 +133,7 @@ def weights_digest(module: nn.Module) -> str:
 def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:
     """Every tensor of a weight file by its name in the file. Raises UsageError if there is none to read."""
     path = Path(path)
-    if not path.is_file():
-        reason = "it is a directory" if path.is_dir() else "no such file"
+    if reason := why_no_file(path):
         raise UsageError(f"cannot read weights {path}: {reason}")
     is_checkpoint = path.suffix.lower() in CHECKPOINTS
     tensors = _read_checkpoint(path) if is_checkpoint else _read_safetensors(path)

@@ -1,5 +1,6 @@
 """The command `fleetpose`: every verb once, the frame of `python -m`, and one line for what goes wrong."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,6 +42,19 @@ def test_version(capsys):
 def test_no_verb_shows_the_overview(capsys):
     assert main([]) == 2
     assert "usage: fleetpose VERB" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_help_that_cannot_be_printed_is_an_error_in_a_line():
+    script = ROOT / "tests" / "tvm" / "help_on_full_disk.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    ends = json.loads(done.stdout)
+    assert len(ends) == 2 * (len(VERBS) + 3)
+    for words, (status, said) in ends.items():
+        name = words.partition(" --help")[0] if words.partition(" ")[0] in VERBS else ""
+        assert (status, said.count("\n")) == (2, 1), (words, said)
+        assert said.startswith(f"fleetpose {name}".strip() + ": cannot write the output: No space left on device"), said
 
 
 def test_unknown_verb_suggests(capsys):

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from fleetpose.disk.reading import only_files
 from fleetpose.errors import DataError, UsageError, first_line, quoted
 
 #: what `zipfile` raises for damaged archives
@@ -33,7 +34,7 @@ def is_archive(path: Path) -> bool:
 def beginning(path: Path, count: int) -> bytes:
     """The first bytes of a file. Raises UsageError where it cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=only_files) as stream:
             return stream.read(count)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fleetpose.disk.reading import only_files
 from fleetpose.errors import DataError, first_line, quoted
 from models.zoo.stored.archive import beginning, is_archive, make_archive, read_members
 from models.zoo.stored.pickles import MOST_BYTES, check_storages, contents_of
@@ -63,7 +64,7 @@ def _checked_archive(path: Path) -> Any:
 def _checked_pickles(path: Path) -> Path:
     """A file as torch before 1.6 wrote it, which torch reads from the file itself."""
     size = path.stat().st_size
-    with path.open("rb") as stream:
+    with open(path, "rb", opener=only_files) as stream:
         contents = contents_of(io.BytesIO(stream.read(MOST_BYTES)), _OLD_PICKLES)
     check_storages(contents, lambda _key: size)
     return path

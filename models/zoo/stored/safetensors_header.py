@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from fleetpose.codec import decode, parse_json
 from fleetpose.codec.text import TextLimits
+from fleetpose.disk.reading import only_files
 from fleetpose.errors import DataError, UsageError, quoted
 from fleetpose.json_fields import AT_LEAST_ZERO
 
@@ -33,7 +34,7 @@ _Count = Annotated[int, AT_LEAST_ZERO]
 def check_safetensors(path: Path | str) -> None:
     """Raise DataError, without the path, unless a file's header is sound and its tensors fill the file."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=only_files) as stream:
             size = os.fstat(stream.fileno()).st_size
             start = stream.read(8)
             (length,) = struct.unpack("<Q", start) if len(start) == 8 else (None,)
