@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from devices.profile import PROFILE_DIR, Profile, load_profile, profile_names
@@ -88,3 +88,8 @@ def profile_for(info: DeviceInfo) -> Profile:
             f"and give it with --profile FILE"
         )
     return load_profile(name)
+
+
+def narrowed(profile: Profile, info: DeviceInfo) -> Profile:
+    """A profile without half precision where the device says that it has none, as CPUs do with PoCL 3.1."""
+    return replace(profile, fp16=profile.fp16 and info.fp16 is not False)

@@ -102,7 +102,9 @@ class Profile:
         if dtype not in ITEM_BYTES:
             raise unknown_name("dtype", dtype, ITEM_BYTES)
         if dtype == "float16" and not self.fp16:
-            raise UsageError(f"{self.name} does not compute in float16 (fp16 = false in its profile); use float32")
+            raise UsageError(
+                f"{self.name} does not compute in float16 (its profile or its OpenCL has no fp16); use float32"
+            )
         return min(self.lanes * ITEM_BYTES["float32"] // ITEM_BYTES[dtype], max(VECTOR_WIDTHS))
 
 

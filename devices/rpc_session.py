@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from devices.info import DeviceInfo, profile_for
+from devices.info import DeviceInfo, narrowed, profile_for
 from devices.profile import Profile
 from devices.rpc.connection import RpcConnection, run_within
 from devices.rpc.loopback import Loopback
@@ -57,7 +57,7 @@ class RpcSession:
         self._connection = connect()
         try:
             self._introduce()
-            self._profile = profile
+            self._profile = profile and narrowed(profile, self.info)
         except BaseException:
             self._connection.abort()
             raise
@@ -72,7 +72,7 @@ class RpcSession:
             UsageError: none was given and none suits the device.
         """
         if self._profile is None:
-            self._profile = profile_for(self.info)
+            self._profile = narrowed(profile_for(self.info), self.info)
         return self._profile
 
     @property

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from codegen.building.traced import trace_network
     from codegen.tuning.tasks import tasks_of
     from codegen.tuning.tuner import tune
-    from codegen.verify import verify
+    from codegen.verifying.verify import verify
     from devices.opening import open_device
     from latency.cost_model.predictor import Predictor
     from latency.dataset.read import Dataset
@@ -64,7 +64,7 @@ HOMES = {
     "trace_network": "codegen.building.traced",
     "train": "models.train.loop",
     "tune": "codegen.tuning.tuner",
-    "verify": "codegen.verify",
+    "verify": "codegen.verifying.verify",
 }
 
 __all__ = [

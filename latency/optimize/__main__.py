@@ -36,7 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.optimize", DESCRIPTION)
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     add_trust_flag(parser)
-    add_flags(parser, Request, ("weights", "size"))
+    add_flags(parser, Request, ("weights", "size", "dtype"))
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of all that is written")
     parser.add_argument("--force", action="store_true", help="take over a folder of something else")
     device = parser.add_argument_group("the device")

@@ -13,7 +13,7 @@ from codegen.artifact.breakdown import break_down
 from codegen.artifact.loaded import Artifact, keeps_kernel_log
 from codegen.artifact.pose import check_pose, find_people, prepare
 from codegen.artifact.reading import read_manifest
-from codegen.verify import verify
+from codegen.verifying.verify import verify
 from devices.timers import TimedCall
 from devices.timing.interleaved import Interleaved, measure_reloaded
 from devices.timing.measure import measure

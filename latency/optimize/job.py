@@ -172,4 +172,10 @@ class Job:
         request, device = self.request, self.device
         named = {name: device.get(name, "") for name in ("profile", "name", "driver")}
         network = {"model": request.model, "structure": self.graph.structure, "own_weights": self.own_weights}
-        return {**network, "size": list(request.input_size), "host": self.host, "device": named}
+        return {
+            **network,
+            "size": list(request.input_size),
+            "dtype": request.dtype,
+            "host": self.host,
+            "device": named,
+        }

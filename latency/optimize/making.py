@@ -59,7 +59,7 @@ def build_dense(job: Job, report: Report) -> str:
     request = job.request
     facts = weights_facts(request.spec, request.weights, request.seed)
     report("dense: compiling, unless a trial of the plan has done so")
-    compiled = compile_variant(NetworkVariant(job.graph), job.recipe())
+    compiled = compile_variant(NetworkVariant(job.graph, dtype=request.dtype), job.recipe())
     return _build(job, DENSE_SO, TracedNetwork(request.spec, [job.graph], facts), report, compiled)
 
 
@@ -73,7 +73,13 @@ def build_planned(job: Job, report: Report) -> str:
 def _build(job: Job, name: str, network: TracedNetwork, report: Report, compiled: CompiledNetwork | None = None) -> str:
     about = {name: job.device[name] for name in encode(DeviceInfo(""))}
     tuned = Tuned.load(job.path(TUNED).absolute())
-    built = build(network, BuildTarget(job.profile, about, job.host), tuned, report=report, compiled=compiled)
+    built = build(
+        network,
+        BuildTarget(job.profile, about, job.host, dtype=job.request.dtype),
+        tuned,
+        report=report,
+        compiled=compiled,
+    )
     session = job.lease.session
     if can_check(built, session):
         check_network(built, network, session, job.request.seed, lambda what, *_: report(f"{name}: {what}"))

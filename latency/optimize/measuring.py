@@ -21,7 +21,6 @@ from latency.records.journal import Journal
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 
-DTYPES = ("float32",)
 #: times of layers that are collected whatever the budget: a little more than a predictor needs, since some are of
 #: operations that it is not fitted to
 ENOUGH_TIMES = 3 * LEAST_SAMPLES // 2
@@ -47,13 +46,13 @@ def tune(job: Job, report: Report) -> str:
 
 def tasks_for(job: Job) -> list[Task]:
     """The network's workloads: dense ones, those of the plan that is given, then one of each sparse family."""
-    graphs, dense = [job.graph], tasks_of([job.graph], job.profile)
+    graphs, dense = [job.graph], tasks_of([job.graph], job.profile, dtype=job.request.dtype)
     if job.request.plan is not None:
         sparse: list[Sparsity] = list(dict.fromkeys(Plan.load(job.request.plan).sparsities.values()))
     else:
         sparse = _families(job)
     known = {task.key for task in dense}
-    return dense + [task for task in tasks_of(graphs, job.profile, sparse) if task.key not in known]
+    return dense + [task for task in tasks_of(graphs, job.profile, sparse, job.request.dtype) if task.key not in known]
 
 
 def _families(job: Job) -> list[Sparsity]:
@@ -70,7 +69,7 @@ def collect(job: Job, report: Report) -> str:
     session, request = job.lease.session, job.request
     groups = groups_of(job)
     plans = [Plan.load(request.plan)] if request.plan is not None else []
-    networks = network_variants([job.graph], plans, DTYPES)
+    networks = network_variants([job.graph], plans, [request.dtype])
     with Journal(job.path(RECORDS)) as journal:
         collector = Collector(journal, job.recipe(), job.settings, report, job.secs_left(), least=ENOUGH_TIMES)
         collection = collect_records(collector, session, groups, networks)
@@ -85,8 +84,8 @@ def collect(job: Job, report: Report) -> str:
 
 def groups_of(job: Job) -> list[Group]:
     """What is to be timed: the network's layers, those of a given plan with its zeros first, then layers around."""
-    request = job.request
-    own = network_groups([job.graph], job.profile, request.sparsities, DTYPES)
+    request, dtypes = job.request, [job.request.dtype]
+    own = network_groups([job.graph], job.profile, request.sparsities, dtypes)
     if request.plan is not None:
-        own = with_plans(own, [job.graph], [Plan.load(request.plan)], job.profile, DTYPES)
-    return own + sample_around(own, request.around, job.profile, DTYPES, request.seed)
+        own = with_plans(own, [job.graph], [Plan.load(request.plan)], job.profile, dtypes)
+    return own + sample_around(own, request.around, job.profile, dtypes, request.seed)

@@ -74,7 +74,7 @@ def decide_plan(job: Job, report: Report) -> str:
 
 def forecaster_of(job: Job, predictor: Predictor) -> Forecaster:
     """A forecaster that knows schedules from the folder's tuned data."""
-    return Forecaster(predictor, job.profile, job.recipe().choose)
+    return Forecaster(predictor, job.profile, job.recipe().choose, job.request.dtype)
 
 
 def _count_text(plan: Plan) -> str:

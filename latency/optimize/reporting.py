@@ -62,6 +62,7 @@ def gather_result(job: Job) -> dict[str, Any]:
         "weights": None if request.weights is None else str(request.weights),
         "own_weights": request.weights is None and request.spec.own_weights,
         "size": list(request.input_size),
+        "dtype": request.dtype,
         "device": device_facts(job),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "goal": goal_facts(request.goal),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from codegen.linking.hosts import HOSTS
 from codegen.lowering.sizes import check_sizes
+from devices.profile import ITEM_BYTES
 from fleetpose.cli import image_size
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.options import COUNT, POSITIVE, SEED, check_numbers, option
@@ -50,6 +51,7 @@ class Request:
         goal: of the plan; an empty one decides every layer for itself.
         frontier: speed-ups of several plans in place of a goal; `speedups.AUTO` chooses them; (): one plan.
         size: height and width.
+        dtype: what the network computes in on the device.
         sparsities: that layers may have; (): a set for each.
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
         train: after reconstruction, by what the budget has for it.
@@ -72,6 +74,7 @@ class Request:
     size: tuple[int, int] | None = option(
         None, "input to serve (default: the model's own)", type=image_size, metavar="HxW"
     )
+    dtype: str = option("float32", "of activations and weights on the device", choices=tuple(ITEM_BYTES))
     plan: Path | None = option(None, "take this plan instead of deciding", flag="--network-plan", metavar="FILE")
     sparsities: tuple[Sparsity, ...] = ()
     sensitivity: Path | None = option(
@@ -184,6 +187,8 @@ class Request:
     def _check_numbers(self) -> None:
         if self.host is not None and self.host not in HOSTS:
             raise unknown_name("host", self.host, HOSTS)
+        if self.dtype not in ITEM_BYTES:
+            raise unknown_name("dtype", self.dtype, ITEM_BYTES)
         self.goal.check()
         check_speedups(self.frontier)
         if self.frontier and (self.goal != ANY_GAIN or self.plan is not None):

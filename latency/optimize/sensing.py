@@ -203,7 +203,7 @@ def known_options(job: Job) -> NetworkOptions:
     """What may be chosen, with the times that are known so far."""
     predictor, recipe = Predictor.load(job.path(PREDICTOR)), job.recipe()
     nothing = MeasuredLosses(_convolutions(job), job.request.spec.blocks, {}, "")
-    forecaster = Forecaster(predictor, job.profile, recipe.choose)
+    forecaster = Forecaster(predictor, job.profile, recipe.choose, job.request.dtype)
     network = predict_options(job.graph, forecaster, nothing, job.request.sparsities)
     about = predictor.metadata
     known = KnownTimes(read_records(job.path(RECORDS)), about.get("clock", "auto"), about.get("reference_ms"))

@@ -42,6 +42,8 @@ def check_result(content: Any, where: str = "the result") -> None:
 
 
 def device_label(result: Values) -> str:
-    """What a device is called beside a number: its profile where it has one, else its name."""
-    device = result["device"]
-    return str(device.get("profile") or device.get("name") or "an unnamed device")
+    """What a device is called beside a number: its profile where it has one, else its name; and in what it computed
+    where that is not float32."""
+    device, dtype = result["device"], result.get("dtype", "float32")
+    label = str(device.get("profile") or device.get("name") or "an unnamed device")
+    return label if dtype == "float32" else f"{label}, {dtype}"

@@ -8,7 +8,7 @@ from codegen.artifact.loaded import Artifact
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
-from codegen.verify import verify
+from codegen.verifying.verify import verify
 from devices import open_device
 
 

@@ -18,7 +18,8 @@ from codegen.artifact.reading import read_manifest
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
-from codegen.verify import Comparison, verify
+from codegen.verifying.comparison import Comparison
+from codegen.verifying.verify import verify
 from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.errors import UsageError

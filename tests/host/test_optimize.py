@@ -135,6 +135,24 @@ def test_optimize_writes_every_file(whole, given):
     assert {"report.html", "report.md"} <= {path.name for path in whole.iterdir()}
 
 
+@pytest.mark.long
+def test_optimize_makes_a_network_that_computes_in_half_precision(host, given, tmp_path):
+    out = tmp_path / "half"
+    status, said = Optimization(
+        out, "--weights", str(given[0]), "--network-plan", str(given[1]), "--dtype", "float16"
+    ).end()
+    if not host.profile.fp16:
+        assert (status, said.count("\n")) == (2, 1)
+        assert "does not compute in float16" in said
+        return
+    assert status == 0, said
+    result = json.loads((out / "result.json").read_text())
+    assert (result["dtype"], result["verify"]["ok"]) == ("float16", True)
+    assert all(json.loads((out / f"{name}.json").read_text())["dtype"] == "float16" for name in ("dense", "pose"))
+    assert {record.dtype for record in read_records(out / "timings.jsonl")} == {"float16"}
+    assert result["headline"]["speedup"] > 0
+
+
 @pytest.mark.slow
 def test_optimize_prints_what_came_of_each_stage(whole):
     printed = whole.with_suffix(".out").read_text()
@@ -253,6 +271,7 @@ def test_optimize_runs_from_python_with_photographs(host, given, whole, tmp_path
         (("--size", "65x64"), "multiples of 8"),
         (("--sparsity", "dense"), "leaves nothing to decide"),
         (("--target-host", "androids"), "unknown host"),
+        (("--dtype", "float8"), "--dtype: invalid choice"),
         (("--device", "null"), "null"),
         (("--model", "resnet"), "did you mean"),
     ],

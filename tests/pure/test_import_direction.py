@@ -58,8 +58,8 @@ ROOMS = {
     "codegen": [
         "layout linking",
         "artifact",
-        "kernels run verify",
-        "schedules",
+        "kernels run verifying",
+        "schedules verify",
         "lowering",
         "judging",
         "tuning",

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from codegen.verify import Reference
+from codegen.verifying.reference import Reference
 from devices.profile import load_profile
 from fleetpose import cli
 from fleetpose.errors import UsageError

@@ -173,6 +173,6 @@ def test_vectors_of_half_are_as_wide_as_those_of_float():
 
 def test_half_precision_is_refused_where_there_is_none():
     with pytest.raises(UsageError, match="host does not compute in float16"):
-        lower_network([small_graph(20, 34)], load_profile("host"), Options(dtype="float16"))
+        lower_network([small_graph(20, 34)], replace(load_profile("host"), fp16=False), Options(dtype="float16"))
     with pytest.raises(UsageError, match=r"'float61'.*did you mean 'float16'"):
         load_profile("mali-g76").lanes_of("float61")
