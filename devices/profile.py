@@ -93,6 +93,20 @@ class Profile:
     peak_gflops_fp32: Positive | None = None
     peak_gbytes_per_sec: Positive | None = None
 
+    @property
+    def streams(self) -> bool:
+        """Whether kernels read their operands by pointers that advance in the loop, and weights by whole vectors.
+
+        Compilers of GPUs make five to ten instructions of a 64-bit address that is an index from the buffer's start;
+        those of CPUs make none.
+        """
+        return self.gpu != "cpu"
+
+    @property
+    def vector_registers(self) -> int | None:
+        """Vectors of `lanes` fp32, or as many bytes, that `registers_per_thread` hold; None where not known."""
+        return None if self.registers_per_thread is None else self.registers_per_thread // self.lanes
+
     def lanes_of(self, dtype: str) -> int:
         """Elements of `dtype` in the widest vector load worth making: as many bytes as `lanes` of fp32, at most 16.
 

@@ -36,9 +36,15 @@ class FunctionFrame:
         self.axes: tuple = ()
         self.grids = 0
         self.func: object = None
+        self._names = 0
 
     def __getitem__(self, name: str):
         return self.buffers[name]
+
+    def new_name(self, stem: str) -> str:
+        """A name for a variable of OpenCL C that no other of the function has."""
+        self._names += 1
+        return f"{stem}{self._names}"
 
     def scratch(self, name: str, elements: int, dtype: str) -> None:
         """A device buffer of the function's own, that one grid writes and a later one reads; before the first grid."""

@@ -31,14 +31,21 @@ def load_columns(buffer, workload: Workload, vector: Vector, rows: RowTiles, cha
     """
     layer, source = workload.layer, workload.inputs[0]
     x = rows.column(across, number) * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1]
-    furthest = (rows.across * rows.width * source.lanes) * layer.stride[1] - 1
-    furthest += (layer.kernel[1] - 1) * layer.dilation[1] - layer.padding[1]
-    size = None if furthest < source.pitch + SLACK_VECTORS * source.lanes else source.size
+    size = held_size(workload, rows)
     odd = isinstance(kx, int) and (kx * layer.dilation[1] - layer.padding[1]) % 2
     if layer.stride[1] == 2 and odd and size is None:  # the loads of the even position before it serve it too
         index = source.index(channel, y, x - 1)
         return vector.deinterleave(vector.load(buffer, index), vector.load(buffer, index + vector.lanes), 1)
     return vector.load_strided(buffer, source.index(channel, y, x), layer.stride[1], size)
+
+
+def held_size(workload: Workload, rows: RowTiles) -> int | None:
+    """Elements of the input's buffer where lanes beyond the output's width, of a long stride, would leave it and are to
+    be held back at its end; None where they end within the slack."""
+    layer, source = workload.layer, workload.inputs[0]
+    furthest = rows.across * rows.width * source.lanes * layer.stride[1] - 1
+    furthest += (layer.kernel[1] - 1) * layer.dilation[1] - layer.padding[1]
+    return None if furthest < source.pitch + SLACK_VECTORS * source.lanes else source.size
 
 
 class RowTiles:

@@ -8,15 +8,15 @@ of them into one load per lane.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from tvm.tirx.script import builder as T
 
+from codegen.kernels.pointers import OPENCL_TYPES, address
 from devices.profile import Profile
 
-OPENCL_TYPES = {"float32": "float", "float16": "half"}
 #: per dtype: integers as wide as an element, and unsigned ones as wide as two, as TVM and as OpenCL call them
 INTEGERS = {"float32": ("int32", "int"), "float16": ("int16", "short")}
 NARROW = {"float32": ("uint32", "uint"), "float16": ("uint16", "ushort")}
@@ -48,7 +48,7 @@ class Vector:
         return cls(lanes, dtype, clang=profile.gpu == "cpu", polynomials=polynomials)
 
     def __post_init__(self) -> None:
-        if self.lanes not in WIDTHS or self.dtype not in OPENCL_TYPES:
+        if self.lanes not in WIDTHS or self.dtype not in INTEGERS:
             raise ValueError(f"no OpenCL vector of {self.lanes} x {self.dtype}")
 
     @property
@@ -61,8 +61,8 @@ class Vector:
         return f"{OPENCL_TYPES[self.dtype]}{self.lanes}"
 
     def load(self, buffer, index):
-        """The vector at buffer[index : index + lanes]; any alignment."""
-        return T.call_pure_extern(self.type, f"vload{self.lanes}", 0, T.address_of(buffer[index]))
+        """The vector at buffer[index : index + lanes], of a buffer or from a pointer; any alignment."""
+        return T.call_pure_extern(self.type, f"vload{self.lanes}", 0, address(buffer, index))
 
     def load_strided(self, buffer, index, step: int, size: int | None = None):
         """The vector of buffer[index], buffer[index + step], ...; a plain load where step is 1.
@@ -175,3 +175,12 @@ class Vector:
     def keep_below(self, value, first, limit):
         """`value` in the lanes whose number first + lane is below `limit`, zero in the others (NaNs included)."""
         return self.choose(self.integers(first - limit), value, self.splat(0))
+
+
+def pieces(count: int, widest: int) -> Iterator[tuple[int, int]]:
+    """(start, lanes) of the vectors up to `widest` lanes, and of single elements at last, that make up `count`."""
+    start = 0
+    for lanes in (*sorted((width for width in WIDTHS if width <= widest), reverse=True), 1):
+        while count - start >= lanes:
+            yield start, lanes
+            start += lanes

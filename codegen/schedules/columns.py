@@ -15,28 +15,26 @@ from math import ceil, prod
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import function, put, registers
+from codegen.kernels.rows import held_size
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules import phases
 from codegen.schedules.column_lists import ColumnLists, filters_of_group
+from codegen.schedules.column_tiles import column_shapes
 from codegen.schedules.order import CACHE_BYTES, TileOrder, band_in_cache
 from codegen.schedules.packing.copied_window import CopiedWindow, copies
-from codegen.schedules.products import MOST_VECTORS, padding
 from codegen.schedules.rule import Rule
 from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window
+from codegen.schedules.streaming.lists import ListStream
 from devices.profile import Profile
 from models.plans.sparsity import Sparsity
 
-#: tiles of more estimated work than this many times the least are not worth timing
-WORTH_TIMING = 1.3
 #: weights of so many times the cache are read anew for every tile: they stream from the next cache, ahead of their use
 WEIGHTS_OF_CACHE = 2
-#: cost of one deinterleaved load, in multiply-adds
-STRIDED_LOAD = 3.0
-#: cost of a tile's row beside its vectors, in loads: its ends share their cache lines with other tiles
-ROW_START = 0.5
 #: vector multiply-adds that make launching a work-item negligible, and the most tiles it is given for that
 ENOUGH_PRODUCTS, MOST_TILES_OF_ITEM = 2000, 8
+#: of the list, in a turn of a GPU's loop
+ENTRIES_OF_TURN = 4
 #: of stride 2, configurations worth timing of the way that is not preferred
 SECOND_CHOICES = 3
 
@@ -105,12 +103,13 @@ def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
 
 
 def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int) -> list[ColumnTile]:
-    layer, shapes = workload.layer, _shapes(workload, profile, sparsity.block[0], split)
+    layer, shapes = workload.layer, column_shapes(workload, profile, sparsity.block[0], split)
+    turn = ENTRIES_OF_TURN if profile.streams else 1
 
     def place(shape: tuple[int, int, int], band: int) -> ColumnTile:
         """`band` in rows."""
         tiles = _tiles(workload, sparsity, shape) if band else 1
-        return ColumnTile(*shape, -(-band // shape[2]), tiles, split=split)
+        return ColumnTile(*shape, -(-band // shape[2]), tiles, unroll=turn, split=split)
 
     band, height = _band(workload, profile, sparsity), workload.output.height
     choices = [place(shapes[0], rows) for rows in (band, 0, height)]
@@ -122,7 +121,7 @@ def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int)
     if 1 < sparsity.block[1] <= layer.weight_shape[1]:
         choices.append(replace(first, channels=sparsity.block[1]))
     if layer.kernel == (1, 1):
-        choices.append(replace(first, unroll=3 - first.unroll))
+        choices.append(replace(first, unroll=2 * turn if profile.streams else 3 - first.unroll))
     else:
         choices.append(replace(first, order="channel"))
     if not sparsity.balanced:
@@ -130,42 +129,6 @@ def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int)
     for shape in shapes[1:]:
         choices += [place(shape, band), place(shape, 0)]
     return list(dict.fromkeys(choices))
-
-
-def _shapes(workload: Workload, profile: Profile, block: int, split: int) -> list[tuple[int, int, int]]:
-    """(filters, vectors, rows) that fill the registers, of least estimated work first; one for each number of filters.
-
-    Filters divide the sparsity's `block`: a group of more would hold columns that only some of its filters have.
-    """
-    plane, budget = workload.output, profile.accumulators
-    load = STRIDED_LOAD if workload.layer.stride[1] > 1 and not split else 1.0
-    best = []
-    for filters in (f for f in range(1, min(block, budget) + 1) if block % f == 0):
-        widest = min(plane.vectors, MOST_VECTORS, budget // filters)
-        shapes = [
-            (filters, v, r)
-            for v in range(1, widest + 1)
-            for r in range(1, min(budget // (filters * v), plane.height) + 1)
-            if not spills(profile, filters, v, r)
-        ]
-        best.append(min(shapes, key=lambda shape: _cost(workload, load, *shape)))
-    best.sort(key=lambda shape: _cost(workload, load, *shape))
-    return [s for s in best if _cost(workload, load, *s) < WORTH_TIMING * _cost(workload, load, *best[0])]
-
-
-def spills(profile: Profile, filters: int, vectors: int, rows: int) -> bool:
-    """Whether a CPU's registers, a third more than its accumulators, are too few for a tile's sums, the input vectors
-    that they are made of and a weight. Measured with AVX2: 2 filters x 3 vectors x 2 rows, which spill, take twice the
-    time per multiply-add of 2 x 2 x 2, which do not."""
-    live = filters * vectors * rows + vectors * rows + 1
-    return profile.gpu == "cpu" and live > profile.accumulators * 4 // 3
-
-
-def _cost(workload: Workload, load: float, filters: int, vectors: int, rows: int) -> float:
-    """Instructions per useful multiply-add: loads, splats (partly free), the loop; and what tiles pad."""
-    products = filters * vectors * rows
-    padded = padding(workload.output.vectors, vectors) * padding(workload.output.height, rows)
-    return padded * (products + load * rows * (vectors + ROW_START) + 0.35 * filters + 2) / products
 
 
 def _streams_weights(workload: Workload, profile: Profile, sparsity: Sparsity) -> bool:
@@ -205,6 +168,9 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTil
     constants = lists.constants(
         workload, weights, tile.filters, halves, (rows.width, rows.height) if tile.copy else None
     )
+    streams = profile.streams and not tile.copy and held_size(workload, rows) is None
+    if streams:
+        constants["offset"] *= workload.inputs[0].item_bytes
     order = TileOrder(len(lists.packed.groups), rows, tile.band, tile.tiles)
     sizes = {
         name: array.size if array.dtype.kind == "f" else (array.size, "int32") for name, array in constants.items()
@@ -222,7 +188,8 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTil
                     item.make(place, block, across)
         else:
             with frame.grid(order.extents):
-                item = _Item(frame, workload, lists, tile, rows, Window(frame, workload, vector, rows, halves))
+                window = Window(frame, workload, vector, rows, halves)
+                item = _Item(frame, workload, lists, tile, rows, window, streams)
                 place = order.block(frame.axes)
                 with order.tile(frame.axes) as (block, across):
                     item.make(place, block, across)
@@ -240,10 +207,16 @@ class _Item:
         tile: ColumnTile,
         rows: TallTiles,
         window: Window | CopiedWindow,
+        streams: bool = False,
     ) -> None:
         self.frame, self.lists, self.tile, self.rows, self.window = frame, lists, tile, rows, window
         self.out, vector = workload.layer.out_shape[0], window.vector
         self.sums = TallAccumulators(frame, workload, vector, rows, tile.filters)
+        self.stream: ListStream | None = None
+        if streams:
+            assert isinstance(window, Window)
+            self.stream = ListStream(frame, window, self.sums, tile.channels)
+            return
         self.loaded = registers(rows.height * rows.width, vector.type, "loaded")
         self.at = registers(1, "int32", "at")
 
@@ -272,8 +245,14 @@ class _Item:
             bounds = registers(2, "int32", "bounds")
             for end in (0, 1):
                 put(bounds, end, self.frame["starts"][place + end])
+            if self.stream is not None:
+                self.stream.add(bounds[0], bounds[1] - bounds[0], base, self.tile.unroll)
+                return
             with T.serial(0, bounds[1] - bounds[0]) as number:
                 self._add(bounds[0] + number, base)
+            return
+        if self.stream is not None:
+            self.stream.add(place * count, count, base, self.tile.unroll)
             return
         unroll = min(self.tile.unroll, count)
         with T.serial(0, count // unroll) as turn:
@@ -292,7 +271,8 @@ class _Item:
                 [self.loaded[row * self.rows.width + v] for v in range(self.rows.width)]
                 for row in range(self.rows.height)
             ]
-            self.sums.multiply((entry * self.tile.channels + channel) * self.tile.filters, vectors)
+            first = (entry * self.tile.channels + channel) * self.tile.filters
+            self.sums.multiply([self.frame["weight"][first + f] for f in range(self.tile.filters)], vectors)
 
 
 COLUMNS = Rule("columns", ColumnTile, space, make, reads_sparsity=True)

@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.kernels.builder import kernel
-from codegen.kernels.rows import RowTiles, load_window
+from codegen.kernels.rows import RowTiles
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import TileOrder, band_in_cache
-from codegen.schedules.products import (
-    Accumulators,
-    FilterBlocks,
-    choose_filters_and_vectors,
-    filling_tiles,
-    tall_tile,
-)
+from codegen.schedules.products import FilterBlocks
 from codegen.schedules.rule import Rule
+from codegen.schedules.streaming.dense import make_accumulators
+from codegen.schedules.tile_choice import choose_filters_and_vectors, filling_tiles, tall_tile
 from devices.profile import Profile
 
 #: configurations worth timing
@@ -43,7 +39,7 @@ def space(workload: Workload, profile: Profile) -> list[Tile]:
         return []
     band = band_in_cache(workload, profile)
     wide, tall = choose_filters_and_vectors(workload, profile), tall_tile(workload, profile)
-    first, second = (wide, tall) if layer.stride[1] == 1 else (tall, wide)
+    first, second = (wide, tall) if layer.stride[1] == 1 or profile.streams else (tall, wide)
     tiles = [Tile(*first, order) for order in (band, 0, workload.output.height)]
     tiles += [Tile(*shape, band) for shape in (second, *filling_tiles(workload, profile)[:MOST_TILES])]
     return list(dict.fromkeys(tiles))
@@ -55,11 +51,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
     rows = RowTiles(workload.output, vector, tile.vectors)
     order = TileOrder(blocks.count, rows, tile.band)
     with kernel(workload.arguments(**blocks.constants), order.extents, profile) as frame:
-
-        def load(*where):
-            return load_window(frame["in0"], workload, vector, rows, *where)
-
-        Accumulators(frame, workload, blocks, rows, vector).run(order, load)
+        make_accumulators(frame, workload, blocks, rows, vector).run(order)
     return Kernel(frame.func, blocks.pack(weights), channels=blocks.row_channels)
 
 

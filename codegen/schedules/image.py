@@ -13,13 +13,14 @@ from tvm.tirx import IntImm, Shuffle
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import kernel, put, registers
-from codegen.kernels.rows import RowTiles, load_window
+from codegen.kernels.rows import RowTiles
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from codegen.schedules.direct import Tile
 from codegen.schedules.order import TileOrder, band_in_cache
-from codegen.schedules.products import MOST_VECTORS, Accumulators, FilterBlocks, Load, padding, positions_of
+from codegen.schedules.products import Accumulators, FilterBlocks, positions_of
 from codegen.schedules.rule import Rule
+from codegen.schedules.tile_choice import MOST_VECTORS, padding
 from devices.profile import ITEM_BYTES, Profile
 
 TEXEL = 4
@@ -35,19 +36,17 @@ class ImageAccumulators(Accumulators):
         super().__init__(frame, workload, blocks, rows, vector)
         self.texels = registers(blocks.filters // TEXEL, f"{workload.dtype}x{TEXEL}", "texels")
 
-    def _add_channel(self, block, channel, row, across, load: Load) -> None:
+    def _add_channel(self, block, channel, row, across) -> None:
         blocks, width, quads = self.blocks, self.rows.width, self.blocks.filters // TEXEL
         for position, ky, kx in positions_of(self.workload.layer):
             for quad in range(quads):
                 column = channel * blocks.positions + position
                 put(self.texels, quad, _read(self.frame["weight"], self.workload.dtype, column, block * quads + quad))
             for v in range(width):
-                put(self.loaded, v, load(channel, row, across, v, (ky, kx)))
-            for f in range(blocks.filters):
-                weight = Shuffle([self.texels[f // TEXEL]], [IntImm("int32", f % TEXEL)])
-                put(self.factor, 0, self.vector.splat(weight))
-                for v in range(width):
-                    put(self.sums, f * width + v, self.sums[f * width + v] + self.loaded[v] * self.factor[0])
+                put(self.loaded, v, self._load(channel, row, across, v, (ky, kx)))
+            self.multiply(
+                Shuffle([self.texels[f // TEXEL]], [IntImm("int32", f % TEXEL)]) for f in range(blocks.filters)
+            )
 
 
 def _read(image, dtype: str, column, row):
@@ -94,12 +93,8 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
     image = (image_shape(blocks), workload.dtype, TEXTURE_SCOPE)
     arguments = workload.arguments(weight=image, bias=blocks.constants["bias"])
     with kernel(arguments, order.extents, profile) as frame:
-
-        def load(*where):
-            return load_window(frame["in0"], workload, vector, rows, *where)
-
         unroll = POINTWISE_UNROLL if blocks.positions == 1 else 1
-        ImageAccumulators(frame, workload, blocks, rows, vector).run(order, load, unroll)
+        ImageAccumulators(frame, workload, blocks, rows, vector).run(order, unroll)
     return Kernel(frame.func, pack(blocks, weights), textures=frozenset({"weight"}))
 
 

@@ -18,14 +18,16 @@ from codegen.kernels.pack import PackedPatterns, pack_patterns
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import TileOrder
-from codegen.schedules.products import MOST_VECTORS, padding
 from codegen.schedules.rule import Rule
 from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window, plane_offsets
+from codegen.schedules.tile_choice import MOST_VECTORS, padding
 from devices.profile import Profile
 from models.plans.sparsity import PATTERN_ENTRIES
 
 #: configurations worth timing
 MOST_TILES = 4
+#: accumulators of a GPU's work-item: with 16, whose input rows are loaded together, an Adreno 730's compiler spills
+MOST_SUMS_OF_GPU = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def space(workload: Workload, profile: Profile) -> list[PatternTile]:
         return []
     if sparsity is None or sparsity.pattern != "pattern":
         return []
-    plane, budget = workload.output, profile.accumulators
+    plane = workload.output
+    budget = min(profile.accumulators, MOST_SUMS_OF_GPU) if profile.streams else profile.accumulators
     fitting = [
         (v, min(max(budget // v, 1), plane.height)) for v in range(1, min(plane.vectors, budget, MOST_VECTORS) + 1)
     ]

@@ -19,8 +19,9 @@ from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.layout.plane import BAD_PITCH_BYTES, round_up
 from codegen.schedules.direct import Tile
 from codegen.schedules.order import TileOrder, band_in_cache
-from codegen.schedules.products import Accumulators, FilterBlocks, choose_filters_and_vectors, filling_tiles
+from codegen.schedules.products import Accumulators, FilterBlocks
 from codegen.schedules.rule import Rule
+from codegen.schedules.tile_choice import choose_filters_and_vectors, filling_tiles
 from devices.profile import Profile
 
 #: configurations worth timing besides the default tile's orders
@@ -142,7 +143,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
                 line = row * (2 // phases.row_step) + ky * workload.layer.dilation[0]
                 return vector.load(frame["phases"], phases.index(phase, channel, line, at))
 
-            Accumulators(frame, workload, blocks, rows, vector).run(order, load)
+            Accumulators(frame, workload, blocks, rows, vector, load).run(order)
     return Kernel(frame.func, blocks.pack(weights), frame.grids)
 
 

@@ -12,22 +12,21 @@ from dataclasses import dataclass
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import kernel
-from codegen.kernels.rows import load_window
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.layout.plane import Plane
 from codegen.schedules.order import TileOrder, band_in_cache
 from codegen.schedules.packing.copied_window import CopiedWindow, copies
-from codegen.schedules.products import (
+from codegen.schedules.products import Accumulators, FilterBlocks
+from codegen.schedules.rule import Rule
+from codegen.schedules.sparse_tiles import TallTiles
+from codegen.schedules.streaming.dense import make_accumulators
+from codegen.schedules.tile_choice import (
     MANY_ACCUMULATORS,
-    Accumulators,
-    FilterBlocks,
     choose_filters_and_vectors,
     filling_tiles,
     tall_tile,
 )
-from codegen.schedules.rule import Rule
-from codegen.schedules.sparse_tiles import TallTiles
 from devices.profile import Profile
 
 #: tile shapes of least estimated work that are worth timing
@@ -113,11 +112,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Pointwise
         return Kernel(func, blocks.pack(weights), channels=blocks.row_channels)
     order = TileOrder(blocks.count, rows, tile.band, tile.tiles)
     with kernel(workload.arguments(**blocks.constants), order.extents, profile) as frame:
-
-        def load(*where):
-            return load_window(frame["in0"], workload, vector, rows, *where)
-
-        Accumulators(frame, workload, blocks, rows, vector).run(order, load, tile.unroll, bool(tile.late))
+        make_accumulators(frame, workload, blocks, rows, vector).run(order, tile.unroll, bool(tile.late))
     return Kernel(frame.func, blocks.pack(weights), channels=blocks.row_channels)
 
 
@@ -132,9 +127,9 @@ def _make_copying(
         def load(channel, _row, _across, number, _position):
             return copied.load(channel * copied.channel, 0, number)
 
-        sums = Accumulators(frame, workload, blocks, rows, vector)
+        sums = Accumulators(frame, workload, blocks, rows, vector, load)
         with T.serial(0, blocks.count) as block:
-            sums.make(block, row, across, load, tile.unroll, bool(tile.late))
+            sums.make(block, row, across, tile.unroll, bool(tile.late))
     return frame.func
 
 

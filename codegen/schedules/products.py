@@ -7,7 +7,7 @@ uniform over the work-item. Weights lie [group][filter block][channel][ky][kx][f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,25 +15,14 @@ from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import put, registers
 from codegen.kernels.epilogue import finish, initial_addend
-from codegen.kernels.rows import RowTiles
+from codegen.kernels.rows import RowTiles, load_window
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Weights, Workload
 from codegen.schedules.order import TileOrder
-from devices.profile import Profile
 from models.graph.layer import Layer
 
 #: kernels with more positions than this loop over their rows: unrolled, they take the OpenCL compiler seconds
 UNROLLED_POSITIONS = 25
-#: wider tiles gain nothing more, and pad more
-MOST_VECTORS = 4
-#: tiles that pad the work by more than this are not worth timing
-WORTH_PADDING = 1.2
-
-#: from so many on, a CPU's tall tiles leave some for operands
-MANY_ACCUMULATORS = 16
-#: what a filter more or less than the best tall tile has costs, as a share of the work
-TALL_DISTANCE = 0.004
-
 #: (channel, row, tile along the row, vector of the tile, (ky, kx)) -> the input vector a multiply-add needs
 Load = Callable[..., object]
 
@@ -111,32 +100,45 @@ class FilterBlocks:
 
 
 class Accumulators:
-    """The registers of one work-item, [filter][vector], and what is done to them."""
+    """The registers of one work-item, [filter][vector], and what is done to them.
 
-    def __init__(self, frame, workload: Workload, blocks: FilterBlocks, rows: RowTiles, vector: Vector) -> None:
+    Args:
+        load: how an input vector is read (default: from the layer's input).
+    """
+
+    def __init__(
+        self,
+        frame,
+        workload: Workload,
+        blocks: FilterBlocks,
+        rows: RowTiles,
+        vector: Vector,
+        load: Load | None = None,
+    ) -> None:
         self.frame, self.workload, self.blocks, self.rows, self.vector = frame, workload, blocks, rows, vector
+        self._load = load or self._load_window
         self.sums = registers(blocks.filters * rows.width, vector.type, "sums")
         self.loaded = registers(rows.width, vector.type, "loaded")
         self.factor = registers(1, vector.type, "factor")
 
-    def run(self, order: TileOrder, load: Load, unroll: int = 1, late: bool = False) -> None:
+    def run(self, order: TileOrder, unroll: int = 1, late: bool = False) -> None:
         """Every tile of the work-item: products, epilogue, and the zeros around it.
 
         Args:
             order: of the grid that is open.
-            load, unroll: see `add_products`.
+            unroll: see `add_products`.
             late: a leading addend is added after the products.
         """
         axes = self.frame.axes
         block = order.block(axes)
         with order.tile(axes) as (row, across):
-            self.make(block, row, across, load, unroll, late)
+            self.make(block, row, across, unroll, late)
 
-    def make(self, block, row, across, load: Load, unroll: int = 1, late: bool = False) -> None:
+    def make(self, block, row, across, unroll: int = 1, late: bool = False) -> None:
         """One tile of one filter block; arguments as for `run`."""
         owned = self.blocks.owned(block)
         self.start(block, row, across, addend=not late)
-        self.add_products(block, row, across, load, unroll)
+        self.add_products(block, row, across, unroll)
         finish(self.frame, self.workload, self.vector, self.rows, owned, self.sums, row, across, started=not late)
         self.rows.zero_borders(self.frame["out"], owned, row, across)
 
@@ -153,29 +155,33 @@ class Accumulators:
                     start = start if first is None else start + first
                 put(self.sums, f * self.rows.width + v, start)
 
-    def add_products(self, block, row, across, load: Load, unroll: int = 1) -> None:
+    def add_products(self, block, row, across, unroll: int = 1) -> None:
         """The loop over input channels, `unroll` at a time, and kernel positions."""
         whole = self.blocks.channels // unroll * unroll
         if whole:
             with T.serial(0, whole // unroll) as step:
                 for number in range(unroll):
-                    self._add_channel(block, step * unroll + number, row, across, load)
+                    self._add_channel(block, step * unroll + number, row, across)
         for channel in range(whole, self.blocks.channels):
-            self._add_channel(block, channel, row, across, load)
+            self._add_channel(block, channel, row, across)
 
-    def _add_channel(self, block, channel, row, across, load: Load) -> None:
+    def _load_window(self, *place):
+        return load_window(self.frame["in0"], self.workload, self.vector, self.rows, *place)
+
+    def _add_channel(self, block, channel, row, across) -> None:
         blocks, first = self.blocks, self.blocks.first_channel(block)
         for position, ky, kx in positions_of(self.workload.layer):
             for v in range(self.rows.width):
-                put(self.loaded, v, load(first + channel, row, across, v, (ky, kx)))
-            self._multiply(((block * blocks.channels + channel) * blocks.positions + position) * blocks.filters)
+                put(self.loaded, v, self._load(first + channel, row, across, v, (ky, kx)))
+            start = ((block * blocks.channels + channel) * blocks.positions + position) * blocks.filters
+            self.multiply(self.frame["weight"][start + f] for f in range(blocks.filters))
 
-    def _multiply(self, start) -> None:
-        """Every accumulator gains its filter's weight times its vector. The splat goes through a register: used
-        inline, the OpenCL compiler folds it into each product and loses a quarter of the speed."""
+    def multiply(self, weights: Iterable) -> None:
+        """Every accumulator gains its filter's weight, of `weights`, times its vector. The splat goes through a
+        register: used inline, the OpenCL compiler folds it into each product and loses a quarter of the speed."""
         width = self.rows.width
-        for f in range(self.blocks.filters):
-            put(self.factor, 0, self.vector.splat(self.frame["weight"][start + f]))
+        for f, weight in enumerate(weights):
+            put(self.factor, 0, self.vector.splat(weight))
             for v in range(width):
                 put(self.sums, f * width + v, self.sums[f * width + v] + self.loaded[v] * self.factor[0])
 
@@ -188,61 +194,3 @@ def positions_of(layer: Layer) -> Iterator[tuple]:
             yield from ((ky * width + kx, ky, kx) for kx in range(width))
     else:
         yield from ((ky * width + kx, ky, kx) for ky in range(height) for kx in range(width))
-
-
-def choose_filters_and_vectors(workload: Workload, profile: Profile) -> tuple[int, int]:
-    """The tile with the least work per useful output: padding of both axes, and loads against multiply-adds.
-
-    Filters are chosen first, from the layer alone: weights are packed by them, so that a network built for several
-    input sizes packs each layer's weights once. Vectors follow from the width of the image.
-    """
-    filters, vectors = workload.layer.out_shape[0] // workload.layer.groups, workload.output.vectors
-    budget = profile.accumulators
-    widest = [(f, min(budget // f, MOST_VECTORS)) for f in range(1, min(filters, budget) + 1)]
-    chosen = min(widest, key=lambda tile: padding(filters, tile[0]) * _overhead(*tile))[0]
-    fitting = [(chosen, v) for v in range(1, min(vectors, budget // chosen, MOST_VECTORS) + 1)]
-    return min(fitting, key=lambda tile: padding(vectors, tile[1]) * _overhead(*tile))
-
-
-def tall_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
-    """(filters, vectors) of a tile one vector wide: two thirds of the accumulators or near, padding the filters little;
-    on a CPU of few accumulators all of them, since fewer leave its multiply-add units waiting for their own results.
-
-    It makes most of each input vector, which matters where vectors are dear: of stride 2, or many planes. Where there
-    are too few filters for it, the tile of least estimated work.
-    """
-    filters, budget = workload.layer.out_shape[0] // workload.layer.groups, profile.accumulators
-    few = profile.gpu == "cpu" and budget < MANY_ACCUMULATORS
-    best, most = (budget, budget) if few else (budget * 2 // 3, budget - 2)
-    choice = range(budget // 2, min(filters, most) + 1)
-    if not choice:
-        return choose_filters_and_vectors(workload, profile)
-    return min(choice, key=lambda f: padding(filters, f) * (1 + TALL_DISTANCE * abs(f - best))), 1
-
-
-def filling_tiles(workload: Workload, profile: Profile) -> list[tuple[int, int]]:
-    """(filters, vectors) that fill the registers well and pad little; the least padded first."""
-    filters, vectors = workload.layer.out_shape[0] // workload.layer.groups, workload.output.vectors
-    tiles = [
-        (f, v)
-        for f in range(1, min(filters, profile.accumulators) + 1)
-        for v in range(1, min(vectors, MOST_VECTORS, profile.accumulators // f) + 1)
-        if f * v * 3 >= profile.accumulators * 2 and padding(filters, f) * padding(vectors, v) < WORTH_PADDING
-    ]
-    return sorted(tiles, key=lambda tile: padded_work(filters, vectors, tile))
-
-
-def padded_work(filters: int, vectors: int, tile: tuple[int, int]) -> float:
-    """Instructions per useful multiply-add where `filters` x `vectors` are covered by tiles of (filters, vectors)."""
-    return padding(filters, tile[0]) * padding(vectors, tile[1]) * _overhead(*tile)
-
-
-def padding(extent: int, step: int) -> float:
-    """Work done over work wanted when `extent` is covered in whole steps."""
-    return -(-extent // step) * step / extent
-
-
-def _overhead(filters: int, vectors: int) -> float:
-    """Instructions per multiply-add: one load per vector, a splat per filter (partly free), the loop."""
-    products = filters * vectors
-    return (products + vectors + 0.35 * filters + 1) / products

@@ -13,10 +13,11 @@ from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import put, registers
 from codegen.kernels.epilogue import finish, initial_addend
-from codegen.kernels.rows import RowTiles
+from codegen.kernels.pointers import Pointer
+from codegen.kernels.rows import RowTiles, held_size
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Workload
-from codegen.layout.plane import SLACK_VECTORS, Plane
+from codegen.layout.plane import Plane
 from codegen.schedules.phases import Phases
 
 
@@ -53,7 +54,8 @@ class Window:
     ) -> None:
         self.workload, self.vector, self.rows = workload, vector, rows
         layer, source = workload.layer, workload.inputs[0]
-        self.buffer = frame["in0" if phases is None else "phases"]
+        self.name = "in0" if phases is None else "phases"
+        self.buffer = frame[self.name]
         #: elements from one channel, one output row and one output column to the next
         self.channel, self.row, self.column = source.stride, layer.stride[0] * source.pitch, layer.stride[1]
         #: long strides may carry lanes beyond the slack: they are held back at the end of the buffer
@@ -61,9 +63,7 @@ class Window:
         if phases is not None:
             self.channel, self.row, self.column = phases.stride, 2 // phases.row_step * phases.pitch, 1
             return
-        furthest = rows.across * rows.width * source.lanes * layer.stride[1] - 1
-        furthest += (layer.kernel[1] - 1) * layer.dilation[1] - layer.padding[1]
-        self.size = None if furthest < source.pitch + SLACK_VECTORS * source.lanes else source.size
+        self.size = held_size(workload, rows)
 
     def base(self, block, across):
         """What is to be added to an offset for the tile's first pixel."""
@@ -73,6 +73,11 @@ class Window:
         """Vector `number` of the tile's row `row`; `index` is offset + base, `further` elements on."""
         step = row * self.row + number * self.vector.lanes * self.column + further
         return self.vector.load_strided(self.buffer, index + step, self.column, self.size)
+
+    def load_from(self, pointer: Pointer, row: int, number: int, further: int = 0):
+        """As `load`, from a pointer to offset + base; no lanes are held back."""
+        step = row * self.row + number * self.vector.lanes * self.column + further
+        return self.vector.load_strided(pointer, step, self.column)
 
 
 def plane_offsets(
@@ -108,10 +113,10 @@ class TallAccumulators:
                     first = initial_addend(self.frame, self.workload, self.vector, *place, self.rows.column(across, v))
                     put(sums, f * self.rows.width + v, value if first is None else value + first)
 
-    def multiply(self, weight, vectors) -> None:
-        """Every accumulator gains weight[weight + filter] times vectors[row][vector], given as expressions."""
-        for f in range(self.filters):
-            put(self.factor, 0, self.vector.splat(self.frame["weight"][weight + f]))
+    def multiply(self, weights: Sequence, vectors) -> None:
+        """Every accumulator gains weights[filter] times vectors[row][vector], given as expressions."""
+        for f, weight in enumerate(weights):
+            put(self.factor, 0, self.vector.splat(weight))
             for row, sums in enumerate(self.sums):
                 for v in range(self.rows.width):
                     at = f * self.rows.width + v

@@ -20,8 +20,8 @@ from tvm.tirx.script import builder as T
 from codegen.kernels.builder import emit, function, put, registers, when
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
-from codegen.schedules.products import padding
 from codegen.schedules.rule import Rule
+from codegen.schedules.tile_choice import padding
 from codegen.schedules.winograd_grids import Tiling, write_input_grid, write_output_grid
 from codegen.schedules.winograd_transforms import transform_filters
 from devices.profile import Profile

@@ -20,8 +20,8 @@ from codegen.kernels.rows import RowTiles
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.layout.plane import Plane
-from codegen.schedules.products import MOST_VECTORS, padded_work
 from codegen.schedules.rule import Rule
+from codegen.schedules.tile_choice import MOST_VECTORS, padded_work
 from devices.profile import Profile
 from models.graph.product import Product, Walk
 

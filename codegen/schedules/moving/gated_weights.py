@@ -6,7 +6,6 @@ and short (one weight for each filter of a block), so a work-item makes one on a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import emit, kernel, put, registers, when
 from codegen.kernels.choice import ScheduleChoice
-from codegen.kernels.vectors import WIDTHS, Vector
+from codegen.kernels.vectors import Vector, pieces
 from codegen.kernels.workload import Kernel, Workload
 from codegen.layout.plane import Plane
 from codegen.schedules.rule import Unconfigured
@@ -54,22 +53,13 @@ def make_gated_weights(reader: Kernel, gate: Plane, profile: Profile, dtype: str
 
 def _multiply(frame, first, count: int, factor, profile: Profile, dtype: str) -> None:
     """out[first : first + count] = weight[the same] x factor, in the widest vectors that fit."""
-    for start, lanes in _pieces(count, profile.lanes_of(dtype)):
+    for start, lanes in pieces(count, profile.lanes_of(dtype)):
         at = first + start
         if lanes == 1:
             put(frame["out"], at, frame["weight"][at] * factor)
         else:
             vector = Vector.on(profile, lanes, dtype)
             emit(vector.store(vector.load(frame["weight"], at) * vector.splat(factor), frame["out"], at))
-
-
-def _pieces(count: int, widest: int) -> Iterator[tuple[int, int]]:
-    """(start, length) of vectors, and of single elements at last, that make up `count` elements."""
-    start = 0
-    for lanes in (*sorted((width for width in WIDTHS if width <= widest), reverse=True), 1):
-        while count - start >= lanes:
-            yield start, lanes
-            start += lanes
 
 
 def stand_in(product: Layer, reader: Layer, gate: Plane, dtype: str) -> Workload:

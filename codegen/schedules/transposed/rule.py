@@ -7,8 +7,8 @@ from math import prod
 
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import CACHE_BYTES, band_in_cache
-from codegen.schedules.products import MOST_VECTORS, padding
 from codegen.schedules.rule import Rule
+from codegen.schedules.tile_choice import MOST_VECTORS, padding
 from codegen.schedules.transposed.flat import MOST_WOVEN, FlatMap, make_flat
 from codegen.schedules.transposed.fused import make_fused
 from devices.profile import Profile

@@ -1,0 +1,170 @@
+"""Which tiles of filters x vectors are worth making: what they pad, and what their instructions cost.
+
+The costs of an operand, in vector multiply-adds, are a CPU's as measured on one, and for GPUs what is left of the
+instructions that Mesa's compiler for an Adreno 730 makes of loops of 4 to 16 filters and 1 to 4 vectors, once the
+multiply-adds are taken away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.kernels.workload import Workload
+from devices.profile import Profile
+
+#: wider tiles gain nothing more, and pad more
+MOST_VECTORS = 4
+#: tiles that pad the work by more than this are not worth timing
+WORTH_PADDING = 1.2
+#: filters whose weights a GPU loads at once
+FILTERS_OF_LOAD = 4
+#: from so many accumulators on, a CPU's tall tiles leave some for operands
+MANY_ACCUMULATORS = 16
+#: what a filter more or less than the best tall tile has costs, as a share of the work
+TALL_DISTANCE = 0.004
+
+
+@dataclass(frozen=True)
+class OperandCosts:
+    """What a turn of a loop of multiply-adds takes besides these, in vector multiply-adds.
+
+    Attributes:
+        load: an input vector. strided: one of every second element.
+        filter: a weight and its splat.
+        turn: the loop, or what it moves along.
+    """
+
+    load: float
+    strided: float
+    filter: float
+    turn: float
+
+    @classmethod
+    def of(cls, profile: Profile, dtype: str) -> OperandCosts:
+        if not profile.streams:
+            return BY_INDEX
+        if dtype == "float16":
+            return cls(load=1.4, strided=3.0, filter=0.24, turn=0.0)
+        return cls(load=1.1, strided=2.0, filter=0.39, turn=1.3)
+
+
+#: of operands that are read by indices, each weight alone
+BY_INDEX = OperandCosts(load=1.0, strided=1.0, filter=0.35, turn=1.0)
+
+
+@dataclass(frozen=True)
+class TileWork:
+    """What tiles of a convolution's filters and vectors cost.
+
+    Attributes:
+        filters, vectors: of the convolution: of a group, and of a row.
+        budget: accumulators of a work-item.
+        costs: of operands.
+        strided: input vectors are of every second element, or of a longer stride.
+        registers: vectors that a work-item's registers hold; None where that is not known or no bound.
+        whole_loads: weights are loaded by the vector.
+    """
+
+    filters: int
+    vectors: int
+    budget: int
+    costs: OperandCosts
+    strided: bool = False
+    registers: int | None = None
+    whole_loads: bool = False
+
+    @classmethod
+    def of(cls, workload: Workload, profile: Profile) -> TileWork:
+        layer = workload.layer
+        return cls(
+            filters=layer.out_shape[0] // layer.groups,
+            vectors=workload.output.vectors,
+            budget=profile.accumulators,
+            costs=OperandCosts.of(profile, workload.dtype),
+            strided=layer.stride[1] > 1,
+            registers=profile.vector_registers if profile.streams else None,
+            whole_loads=profile.streams,
+        )
+
+    @property
+    def filter_counts(self) -> list[int]:
+        """Filters that a tile may have. A GPU loads the weights of four at once: more are whole loads, or all."""
+        most = min(self.filters, self.budget)
+        whole = FILTERS_OF_LOAD if self.whole_loads else 1
+        return [f for f in range(1, most + 1) if f < whole or f % whole == 0 or f == self.filters]
+
+    def vector_counts(self, filters: int) -> range:
+        """Vectors beside so many filters, as far as the registers go."""
+        return range(1, min(self.budget // filters, MOST_VECTORS) + 1)
+
+    def fits(self, filters: int, vectors: int) -> bool:
+        """Whether registers hold a tile's sums, and the input of two steps of its loop."""
+        operands = 2 * vectors * (2 if self.strided else 1)
+        return self.registers is None or vectors == 1 or filters * vectors + operands < self.registers
+
+    def overhead(self, filters: int, vectors: int) -> float:
+        """Instructions per multiply-add: loads, weights (partly free), the loop."""
+        products, costs = filters * vectors, self.costs
+        load = costs.strided if self.strided else costs.load
+        return (products + load * vectors + costs.filter * filters + costs.turn) / products
+
+    def padded(self, tile: tuple[int, int]) -> float:
+        """Instructions per useful multiply-add of tiles of (filters, vectors)."""
+        return padding(self.filters, tile[0]) * padding(self.vectors, tile[1]) * self.overhead(*tile)
+
+
+def choose_filters_and_vectors(workload: Workload, profile: Profile) -> tuple[int, int]:
+    """The tile with the least work per useful output: padding of both axes, and loads against multiply-adds.
+
+    Filters are chosen first, from the layer alone: weights are packed by them, so that a network built for several
+    input sizes packs each layer's weights once. Vectors follow from the width of the image.
+    """
+    work = TileWork.of(workload, profile)
+    widest = [(f, max(v for v in work.vector_counts(f) if work.fits(f, v))) for f in work.filter_counts]
+    chosen = min(widest, key=lambda tile: padding(work.filters, tile[0]) * work.overhead(*tile))[0]
+    fitting = [(chosen, v) for v in work.vector_counts(chosen) if v <= work.vectors and work.fits(chosen, v)]
+    return min(fitting, key=lambda tile: padding(work.vectors, tile[1]) * work.overhead(*tile))
+
+
+def tall_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
+    """(filters, vectors) of a tile one vector wide: two thirds of the accumulators or near, padding the filters little;
+    on a CPU of few accumulators all of them, since fewer leave its multiply-add units waiting for their own results.
+
+    It makes most of each input vector, which matters where vectors are dear: of stride 2, or many planes. Where there
+    are too few filters for it, the tile of least estimated work.
+    """
+    work, budget = TileWork.of(workload, profile), profile.accumulators
+    few = profile.gpu == "cpu" and budget < MANY_ACCUMULATORS
+    best, most = (budget, budget) if few else (budget * 2 // 3, budget - 2)
+    if work.whole_loads:
+        best = most = budget
+    choice = [f for f in work.filter_counts if budget // 2 <= f <= most]
+    if not choice:
+        return choose_filters_and_vectors(workload, profile)
+    return min(choice, key=lambda f: padding(work.filters, f) * (1 + TALL_DISTANCE * abs(f - best))), 1
+
+
+def filling_tiles(workload: Workload, profile: Profile) -> list[tuple[int, int]]:
+    """(filters, vectors) that fill the registers well and pad little; the least padded first."""
+    work = TileWork.of(workload, profile)
+    tiles = [
+        (f, v)
+        for f in work.filter_counts
+        for v in work.vector_counts(f)
+        if v <= work.vectors
+        and work.fits(f, v)
+        and f * v * 3 >= work.budget * 2
+        and padding(work.filters, f) * padding(work.vectors, v) < WORTH_PADDING
+    ]
+    return sorted(tiles, key=work.padded)
+
+
+def padded_work(filters: int, vectors: int, tile: tuple[int, int]) -> float:
+    """Instructions per useful multiply-add, by indices, where `filters` x `vectors` are covered by tiles of (filters,
+    vectors)."""
+    return TileWork(filters, vectors, 0, BY_INDEX).padded(tile)
+
+
+def padding(extent: int, step: int) -> float:
+    """Work done over work wanted when `extent` is covered in whole steps."""
+    return -(-extent // step) * step / extent
