@@ -55,6 +55,7 @@ class Search:
     Attributes:
         measured: programs built and timed, or failed, so far.
         failures: how many of them failed, by reason.
+        refusal: why no more can be written, where that ended it.
     """
 
     def __init__(
@@ -82,32 +83,52 @@ class Search:
         ]
         self.measured = 0
         self.failures: dict[str, int] = {}
+        self.refusal: CannotWrite | None = None
 
     def best(self, trials: int, seed: int = 0) -> TimedCall | None:
         """The fastest of `trials` programs, loaded and ready to time; None where none ran."""
-        module = tvm.IRModule({ENTRY: convolution(self.layer).with_attr("global_symbol", ENTRY)})
+        function = convolution(self.layer).with_attr("global_symbol", ENTRY)
+        module = tvm.IRModule({ENTRY: function})
         logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)
-        cores = os.cpu_count() or 1
         with _no_intrinsics(), WorkFolder() as folder:
-            database = ms.tir_integration.tune_tir(
-                module,
-                self.target,
-                str(folder),
-                trials,
-                num_trials_per_iter=min(TRIALS_PER_STEP, trials),
-                builder=_Builder(self, folder),
-                runner=_Runner(self),
-                cost_model=ms.cost_model.XGBModel(num_warmup_samples=WARMUP_TRIALS, num_tuning_cores=cores),
-                num_tuning_cores=cores,
-                strategy=_strategy(trials),
-                seed=seed + 1,  # TVM's 0 is "whatever"
-            )
+            database = self._tune(function, trials, seed, folder)
             schedule = ms.tir_integration.compile_tir(database, module, self.target)
             if schedule is None:
                 return None
             path = folder / "best.so"
             self.build(schedule.mod, path)
             return self.load(path)
+
+    def _tune(self, function: tvm.tirx.PrimFunc, trials: int, seed: int, folder: Path) -> ms.database.Database:
+        """The records of a search. Nothing of it but programs is written: TVM's own database and log files do not say
+        that a disk is full, or say it in a traceback for every line. Raises CannotWrite where a program cannot be."""
+        cores = os.cpu_count() or 1
+        context = ms.TuneContext(
+            mod=function,
+            target=self.target,
+            space_generator="post-order-apply",
+            search_strategy=_strategy(trials),
+            task_name=ENTRY,
+            rand_state=ms.utils.fork_seed(seed + 1, n=1)[0],  # TVM's 0 is "whatever"
+            num_threads=cores,
+            logger=logging.getLogger("tvm.s_tir.meta_schedule.search"),
+        )
+        try:
+            return ms.tune.tune_tasks(
+                tasks=[context.clone()],
+                task_weights=[1.0],
+                work_dir=str(folder),
+                max_trials_global=trials,
+                num_trials_per_iter=min(TRIALS_PER_STEP, trials),
+                builder=_Builder(self, folder),
+                runner=_Runner(self),
+                database="memory",
+                cost_model=ms.cost_model.XGBModel(num_warmup_samples=WARMUP_TRIALS, num_tuning_cores=cores),
+            )
+        except Exception as error:
+            if self.refusal is not None:  # TVM makes another error of it
+                raise self.refusal from error
+            raise
 
     def build(self, module: tvm.IRModule, path: Path) -> None:
         """Compile a scheduled program into a shared object."""
@@ -142,7 +163,8 @@ class Search:
                 timeout_secs=TIMEOUT_SECS,
             )
             secs, error = (list(timing.wall_secs), None) if timing.ok else (None, timing.error)
-        except CannotWrite:
+        except CannotWrite as refusal:
+            self.refusal = refusal
             raise
         except (RuntimeError, OSError, ValueError, FleetposeError) as failed:
             secs, error = None, reason(failed)
@@ -213,7 +235,8 @@ class _Builder(ms.builder.PyBuilder):
         path.parent.mkdir()
         try:
             self.search.build(module, path)
-        except CannotWrite:
+        except CannotWrite as refusal:
+            self.search.refusal = refusal
             raise
         except Exception as error:  # TVM's builder reports, and goes on
             self.search.measured += 1

@@ -81,6 +81,11 @@ def _tune(given: Path, out: Path) -> tuple[object, ...]:
     return "--model", SMALL, "--rounds", 3, "--layer", "one", "--budget-secs", 5, "--out", out / "tuned.jsonl"
 
 
+def _metaschedule(given: Path, out: Path) -> tuple[object, ...]:
+    return ("--model", SMALL, "--rounds", 3, "--layer", "one", "--tuner", "metaschedule", "--trials", 4,
+            "--out", out / "tuned.jsonl")  # fmt: skip
+
+
 def _layer(given: Path, out: Path) -> tuple[object, ...]:
     return "--conv", 8, 8, 16, 16, "--repeats", 2, "--dump", out / "code"
 
@@ -131,9 +136,10 @@ CASES = {
     "prune": Case("models.prune.__main__", _prune, ("p.safetensors", "p.csv"), ("p.safetensors",)),
     "sensitivity": Case("models.sensitivity", _sensitivity, ("s.json", "s.png"), ("s.json", "s.png")),
     "tune": Case("codegen.tune", _tune, ("tuned.jsonl",)),
+    "metaschedule": Case("codegen.tune", _metaschedule, ("tuned.jsonl",)),
     "optimize": Case(
         "latency.optimize.__main__", _optimize, ("all/result.json", "all/report.html", "all/pose.so", "all/pose.json")
     ),
 }  # fmt: skip
 #: those that need this machine's OpenCL
-ON_DEVICE = ("layer", "picture", "video", "tune", "optimize")
+ON_DEVICE = ("layer", "picture", "video", "tune", "metaschedule", "optimize")
