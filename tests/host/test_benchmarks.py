@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import costs, networks, rows_out
+from benchmarks import costs, networks, rows_out, zoo_layers
 from benchmarks.engines import ENGINES, engine, job
 from benchmarks.engines.pytorch import onednn_conv
 from benchmarks.engines.stock_tvm import stock_conv
@@ -19,6 +19,7 @@ from codegen.lowering.layer import random_operands
 from devices.timing.measure import measure
 from fleetpose import cli
 from fleetpose.errors import FleetposeError, UsageError
+from latency.records.read import read_records
 from models.frontend.trace import trace
 from models.graph.reference import run_single
 from models.plans.plan import LayerChoice, Plan
@@ -184,3 +185,18 @@ def test_costs_of_a_transposed_convolution(host, monkeypatch, capsys):
     assert row["over"] in costs.PEERS
     assert min(row["ms"], row["over_ms"]) > 0
     assert row["low"] <= row["ratio"] <= row["high"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("host")
+def test_layers_of_the_zoo_are_records_that_can_be_learnt_from(capsys, tmp_path):
+    """The layers of one network that multiply nothing, at its own size."""
+    path = tmp_path / "zoo.jsonl"
+    flags = ["--network", "U-Net", "--moving", "--scale", "1", "--rounds", "3", "-o", str(path), "--json"]
+    assert cli.run(zoo_layers.main, zoo_layers.make_parser(), flags) == 0
+    said = json.loads(capsys.readouterr().out)
+    records = read_records(path)
+    assert len(records) == said["records"] == said["measured"] > 0
+    assert set(said["failed"]) <= {"noise"}, "as on a machine that is busy"
+    assert {record.networks for record in records} == {("U-Net",)}
+    assert all(record.layer is not None and record.layer.macs == 0 for record in records)
