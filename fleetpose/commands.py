@@ -65,6 +65,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("verify", "codegen.verify", "compare an artifact on a device with the network it was built from"),
         Verb("run", "codegen.run", "find people with an artifact in a photograph or a video, or time it"),
         Verb("layer", "codegen.layer", "build, check and time a single layer"),
+        Verb("inspect", "codegen.inspect", "show what compilers for phone GPUs make of kernels, without a phone"),
     ),
 }
 VERBS: dict[str, Verb] = {verb.name: verb for verbs in GROUPS.values() for verb in verbs}

@@ -63,8 +63,8 @@ ROOMS = {
         "lowering",
         "judging",
         "tuning",
-        "building graph_latency layer tune",
-        "build depth replace",
+        "building graph_latency inspection layer tune",
+        "build depth inspect replace",
     ],
     "latency": [
         "records report",
