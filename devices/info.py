@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,6 +11,11 @@ from typing import Any
 from devices.profile import PROFILE_DIR, Profile, load_profile, profile_names
 from fleetpose.codec import decode
 from fleetpose.errors import UsageError
+
+log = logging.getLogger("devices.info")
+
+#: what names a GPU's kind in the names of devices, vendors and platforms
+_MAKERS = {"mali": "mali", "immortalis": "mali", "adreno": "adreno", "qualcomm": "adreno"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,22 @@ def kind_of(info: DeviceInfo) -> str:
     if info.kind == "cpu":
         return "cpu"
     words = f"{info.name} {info.vendor} {info.platform}".lower()
-    return next((gpu for gpu in ("mali", "adreno") if gpu in words), "")
+    return next((kind for word, kind in _MAKERS.items() if word in words), "")
+
+
+def model_of(info: DeviceInfo) -> str:
+    """The GPU's model, as profiles are named: "mali-g76", "adreno-740"; "" where no name has it.
+
+    Arm's drivers have it in the device's name, among cores and revision: "Mali-G610 MC6 r0p0",
+    "Mali-G715-Immortalis MC11". Qualcomm's older ones have it in OpenCL's version alone: "QUALCOMM Adreno(TM)",
+    "OpenCL 2.0 Adreno(TM) 640". Mesa's call an Adreno 730 "FD730" or "Adreno (TM) 730".
+    """
+    if mali := re.search(r"\b(?:mali|immortalis)[- ]([gt]\d+)", info.name.lower()):
+        return f"mali-{mali[1]}"
+    for words in (info.name.lower(), info.version.lower()):
+        if adreno := re.search(r"adreno\s*(?:\(tm\))?\s*(\d{3})\b|^fd(\d{3})\b", words):
+            return f"adreno-{adreno[1] or adreno[2]}"
+    return ""
 
 
 def same_chip(info: DeviceInfo, other: DeviceInfo) -> bool:
@@ -77,11 +98,18 @@ def _chip(info: DeviceInfo) -> str:
 
 
 def profile_for(info: DeviceInfo) -> Profile:
-    """The profile that comes with the package for a device that describes itself so. Raises UsageError if none does."""
+    """The profile that comes with the package for a device that describes itself so.
+
+    That of its model, else, with a warning, that of its maker's GPUs. Raises UsageError where none suits.
+    """
     kind = kind_of(info)
     name = f"generic_{kind}"
     if kind == "cpu":
         name = "host-avx2" if 0 < info.vector_width <= 8 else "host"
+    elif (model := model_of(info)) in profile_names():
+        name = model
+    elif name in profile_names():
+        log.warning("no profile is of %s; %s is taken (--profile FILE takes another)", model or info.name, name)
     if name not in profile_names():
         raise UsageError(
             f"no profile suits device {info.name!r}; write one like {PROFILE_DIR / 'host.toml'}\n"

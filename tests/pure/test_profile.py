@@ -8,7 +8,10 @@ from devices.profile import PROFILE_DIR, Profile, load_profile, profile_names
 from fleetpose.codec import decode, encode
 from fleetpose.errors import UsageError
 
-PHONES = ("adreno-640", "adreno-730", "generic_adreno", "generic_mali", "mali-g76", "mali-g78")
+PHONES = (
+    "adreno-640", "adreno-730", "adreno-740", "adreno-830", "generic_adreno",
+    "generic_mali", "mali-g57", "mali-g610", "mali-g715", "mali-g720", "mali-g76", "mali-g78",
+)  # fmt: skip
 HOST = (PROFILE_DIR / "host.toml").read_text()
 
 
@@ -22,7 +25,7 @@ def test_profile_files_of_the_package_are_all_read(name):
 def test_host_profile_has_the_facts_of_avx512():
     host = load_profile("host")
     assert (host.gpu, host.lanes, host.accumulators, host.work_group) == ("cpu", 16, 24, 1)
-    assert not host.fp16
+    assert host.fp16
     assert host.image2d
 
 
@@ -95,7 +98,7 @@ def test_profile_load_reads_a_users_file(tmp_path):
         ("lanes = 16", "lanes = true", "lanes is True, not a whole number"),
         ("lanes = 16", "", "has no 'lanes'"),
         ("lanes = 16", "lanes = 16\nlane = 16", "unknown key 'lane'; did you mean 'lanes'?"),
-        ("fp16 = false", "fp16 = 0", "fp16 is 0, not true or false"),
+        ("fp16 = true", "fp16 = 0", "fp16 is 0, not true or false"),
         ('gpu = "cpu"', 'gpu = "maly"', "gpu: unknown value 'maly'; did you mean 'mali'?"),
         ('gpu = "cpu"', "gpu = ", "is not TOML"),
     ],
