@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -120,10 +121,14 @@ def _complete(tree: Path) -> None:
     for name in MERGED:
         if (tree / "usr" / name).is_dir() and not (tree / name).exists():
             (tree / name).symlink_to(f"usr/{name}")
-    make_folder(tree / "tmp")
+    make_folder(tree / "tmp").chmod(0o1777)
     nothing = make_folder(tree / "dev") / "null"
     if not nothing.exists():
-        nothing.touch()  # an empty file does: a device takes root
+        try:
+            os.mknod(nothing, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        except OSError:
+            nothing.touch()  # a device takes root; an empty file does, too
+    nothing.chmod(0o666)  # others than whoever sets the compilers up may use them
 
 
 def _compile_builder(output: Path, target: str) -> None:

@@ -24,6 +24,7 @@ from codegen.inspection.results import ResultCache
 from codegen.inspection.sources import KERNEL_NAME, KernelSource, split_kernels
 from devices.profile import load_profile, profile_names
 from fleetpose.errors import UsageError
+from models.graph.layer import Layer
 
 RECORDED = Path(__file__).parents[1] / "compiler_output"
 SOURCE = (RECORDED / "kernel.cl").read_text()
@@ -250,8 +251,6 @@ def test_faults_of_a_kernel_are_said_once():
 
 
 def test_kind_names_the_window_of_a_convolution():
-    from models.graph.layer import Layer
-
     shape = (8, 4, 4)
     conv = Layer("c", "conv", ("x",), (shape,), shape, (3, 3), (1, 1), (1, 1), (1, 1), 1, True, ())
     assert kind_of(conv, "direct") == "direct 3x3"

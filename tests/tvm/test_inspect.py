@@ -1,6 +1,7 @@
 """`codegen.inspect`: what it refuses, what it gathers, and, where they are set up, what the real compilers say."""
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from codegen.inspection.chips import CHIPS
 from codegen.inspection.compilers import load_compilers
 from codegen.inspection.gathering import launches_of_layer, launches_of_network
 from codegen.inspection.launches import ENDS
+from codegen.inspection.machine_code.reading import read_said
+from codegen.inspection.results import inspect_sources
+from codegen.inspection.sources import KernelSource
 from codegen.layer import ConvOptions, make_conv
-from codegen.lowering.layer import standalone_planes
+from codegen.lowering.layer import compile_layer, random_operands, standalone_planes
 from codegen.lowering.network import Options
 from codegen.schedules import candidates
 from devices.profile import load_profile
@@ -53,6 +57,14 @@ def test_wrong_use_is_refused_in_a_line(words, says, capsys):
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the compilers run on x86-64 alone")
+def test_setup_without_its_programs_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run("--setup", tmp_path / "compilers") == 2
+    assert "apt-get is missing, with which the GPU compilers are fetched: install apt" in capsys.readouterr().err
+    assert not (tmp_path / "compilers").exists()
+
+
 @pytest.mark.parametrize(("name", "dtype"), [("mali-g76", "float16"), ("adreno-730", "float32")])
 def test_every_launch_of_a_network_has_its_source_and_its_grid(name, dtype):
     profile = load_profile(name)
@@ -69,8 +81,6 @@ def test_grids_of_a_layer_are_those_of_its_function():
     workload = standalone_planes(layer, profile.lanes)
     choices = [choice for choice in candidates(workload, profile) if choice.schedule in ("winograd", "direct")]
     for choice in (choices[0], choices[-1]):
-        from codegen.lowering.layer import compile_layer, random_operands
-
         func = compile_layer(workload, random_operands(layer, 0)[1], profile, choice=choice).kernel.func
         launches = launches_of_layer(workload, profile, choice).launches
         assert [launch.group for launch in launches] == work_groups(func)
@@ -114,10 +124,6 @@ def test_real_compiler_counts_the_multiply_adds_of_a_tile(name, lanes, compilers
 
 @pytest.mark.slow
 def test_kernel_that_does_not_build_and_one_that_does_are_told_apart(compilers, monkeypatch, tmp_path):
-    from codegen.inspection.machine_code.reading import read_said
-    from codegen.inspection.results import inspect_sources
-    from codegen.inspection.sources import KernelSource
-
     monkeypatch.setenv("FLEETPOSE_CACHE_DIR", str(tmp_path))
     chip = CHIPS["adreno-730"]
     good = KernelSource((Path(__file__).parents[1] / "compiler_output" / "kernel.cl").read_text())
