@@ -17,10 +17,11 @@ from math import ceil
 import numpy as np
 from tvm.tirx.script import builder as T
 
-from codegen.kernels.builder import emit, function, put, registers, when
+from codegen.kernels.builder import emit, function, when
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.rule import Rule
+from codegen.schedules.streaming.matrix import ProductSums
 from codegen.schedules.tile_choice import padding
 from codegen.schedules.winograd_grids import Tiling, write_input_grid, write_output_grid
 from codegen.schedules.winograd_transforms import transform_filters
@@ -121,8 +122,12 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradT
     transformed = transform_filters(padded, tile.m).reshape(-1, blocks, tile.filters, channels)
     packed = np.ascontiguousarray(transformed.transpose(0, 1, 3, 2), np.float32).ravel()
 
-    def products(_frame, tiling: Tiling, position, block, add: Callable) -> None:
+    def products(frame, tiling: Tiling, position, block, add: ProductSums) -> None:
         start = (position * blocks + block) * channels
+        if frame.profile.streams:
+            place = tiling.v(channels, position, 0, 0)
+            add.stream(place, start * tile.filters).add_rows(channels, tiling.pitch, UNROLL)
+            return
         whole = channels // UNROLL
         if whole:
             with T.serial(0, whole) as step:
@@ -139,8 +144,9 @@ def write(
     workload: Workload, weights: Weights, profile: Profile, tile: WinogradTile, constants: dict, products: Callable
 ) -> Kernel:
     """The three grids around `products(frame, tiling, position, block, add)`, which calls add(place of the channel's
-    first tile in V, place of its weights) for every channel that filter block `block` reads. `constants` are what it
-    reads, "weight" first."""
+    first tile in V, place of its weights) for every channel that filter block `block` reads, or, on a GPU, takes a
+    `ProductStream` for all of them by add.stream(the same places of the first). `constants` are what it reads, "weight"
+    first."""
     tiling = tiling_of(workload, profile, tile.m)
     channels, filters = workload.inputs[0].channels, workload.output.channels
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
@@ -165,21 +171,9 @@ def _write_products(frame, tiling: Tiling, tile: WinogradTile, vector: Vector, f
     grid = (tiling.positions, parts, blocks) if tile.filters_first else (tiling.positions, blocks, parts)
     with frame.grid(grid) as axes:
         position, part, block = (axes[0], axes[1], axes[2]) if tile.filters_first else (axes[0], axes[2], axes[1])
-        sums = registers(tile.filters * tile.vectors, vector.type, "sums")
-        loaded, factor = registers(tile.vectors, vector.type, "loaded"), registers(1, vector.type, "factor")
         first = part * tile.vectors * vector.lanes
-        for at in range(tile.filters * tile.vectors):
-            put(sums, at, vector.splat(frame["zero"][0]))
-
-        def add(row, weight) -> None:
-            for v in range(tile.vectors):
-                put(loaded, v, vector.load(frame["v"], row + first + v * vector.lanes))
-            for f in range(tile.filters):
-                put(factor, 0, vector.splat(frame["weight"][weight + f]))
-                for v in range(tile.vectors):
-                    at = f * tile.vectors + v
-                    put(sums, at, sums[at] + loaded[v] * factor[0])
-
+        add = ProductSums(frame, vector, tile.filters, tile.vectors, first)
+        sums = add.sums
         products(frame, tiling, position, block, add)
         for f in range(tile.filters):
             channel = block * tile.filters + f

@@ -6,7 +6,7 @@ first, on plain pieces of its rows: taking rows apart into the columns of tiles 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -45,6 +45,16 @@ class Tiling:
     def n(self) -> int:
         """Inputs of a tile along each axis."""
         return self.m + 2
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether a transform makes one row of its result at a time, and reads its input anew for each.
+
+        A work-item of a GPU has no registers for the 30 vectors that F(4 x 4) otherwise keeps between its two halves:
+        compilers for a Mali-G76 and an Adreno 730 moved 60 to 200 of them to memory and back. A row of a transform
+        needs three or four rows of the six, so loads are not even four times as many, and are cached.
+        """
+        return self.m > 2 and not self.dense
 
     @property
     def positions(self) -> int:
@@ -133,23 +143,44 @@ def _turns(count: int, unrolled: bool) -> Iterator:
 
 def _transform_in(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, part) -> None:
     """B' d B of one vector of tiles."""
-    m, n, lanes = tiling.m, tiling.n, vector.lanes
+    m, n = tiling.m, tiling.n
     # the last tile of a vector ends in the piece after it
-    pieces = m if tiling.vectors_of_row == 1 and tiling.of_row < lanes else m + 1
-    along = registers(n * pieces, vector.type, "along")
-    for piece in range(pieces):
+    pieces = m if tiling.vectors_of_row == 1 and tiling.of_row < vector.lanes else m + 1
+
+    def down(piece: int) -> list:
+        """The n rows of a piece, transformed along the image's columns."""
         keep = Registers(n + 4, vector, "loaded").keep
         loaded = [keep(_load(frame, workload, tiling, vector, channel, row, r, part, piece)) for r in range(n)]
-        for i, value in enumerate(transform_input(loaded, m, vector.splat, keep)):
+        return transform_input(loaded, m, vector.splat, keep)
+
+    place = (channel, row * tiling.across + part * vector.lanes)
+    if tiling.by_rows:
+        for i in range(n):
+            line = registers(pieces, vector.type, "line")
+            for piece in range(pieces):
+                put(line, piece, down(piece)[i])
+            _transform_row_in(frame, workload, tiling, vector, i, [line[piece] for piece in range(pieces)], place)
+        return
+    along = registers(n * pieces, vector.type, "along")
+    for piece in range(pieces):
+        for i, value in enumerate(down(piece)):
             put(along, i * pieces + piece, value)
-    first, channels = row * tiling.across + part * lanes, workload.inputs[0].channels
     for i in _turns(n, unrolled=not tiling.dense):
-        keep = Registers(m * m + n + 4, vector, "across").keep
-        columns = take_apart([along[i * pieces + piece] for piece in range(m)], vector, keep)
-        after = along[i * pieces + pieces - 1]
-        columns += [keep(vector.shuffle(columns[j], after, [*range(1, lanes), lanes + j])) for j in (0, 1)]
-        for j, value in enumerate(transform_input(columns, m, vector.splat, keep)):
-            emit(vector.store(value, frame["v"], tiling.v(channels, i * n + j, channel, first)))
+        line = [along[i * pieces + piece] for piece in range(pieces)]
+        _transform_row_in(frame, workload, tiling, vector, i, line, place)
+
+
+def _transform_row_in(
+    frame, workload: Workload, tiling: Tiling, vector: Vector, i, line: Sequence, place: tuple
+) -> None:
+    """Transform row i along the image's rows and write it to V; `line` are its pieces, `place` is (channel, tile)."""
+    m, n, lanes = tiling.m, tiling.n, vector.lanes
+    channel, first = place
+    keep = Registers(m * m + n + 4, vector, "across").keep
+    columns = take_apart(line[:m], vector, keep)
+    columns += [keep(vector.shuffle(columns[j], line[-1], [*range(1, lanes), lanes + j])) for j in (0, 1)]
+    for j, value in enumerate(transform_input(columns, m, vector.splat, keep)):
+        emit(vector.store(value, frame["v"], tiling.v(workload.inputs[0].channels, i * n + j, channel, first)))
 
 
 def _load(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, r: int, part, piece: int):
@@ -173,17 +204,28 @@ def _transform_out(frame, workload: Workload, tiling: Tiling, vector: Vector, ch
     plane, m, n = workload.output, tiling.m, tiling.n
     rows, unrolled = RowTiles(plane, vector, m), not tiling.dense
     first, bias = row * tiling.across + part * vector.lanes, registers(1, vector.type, "bias_vector")
-    along, sums = registers(m * n, vector.type, "along"), registers(m, vector.type, "sums")
+    along = registers(n if tiling.by_rows else m * n, vector.type, "along")
+    sums = registers(m, vector.type, "sums")
     put(bias, 0, vector.splat(frame["bias"][channel]))
-    for j in _turns(n, unrolled):
+
+    def down(j) -> list:
+        """Column j of a tile, transformed."""
         keep = Registers(n + 4, vector, "column").keep
         places = [tiling.m_index(i * n + j, channel, first) for i in range(n)]
         column = [keep(vector.load(frame["m"], place)) for place in places]
-        for i, value in enumerate(transform_output(column, m, vector.splat, keep)):
-            put(along, i * n + j, value)
+        return transform_output(column, m, vector.splat, keep)
+
+    if not tiling.by_rows:
+        for j in _turns(n, unrolled):
+            for i, value in enumerate(down(j)):
+                put(along, i * n + j, value)
     for i in _turns(m, unrolled):
+        start = 0 if tiling.by_rows else i * n
+        if tiling.by_rows:
+            for j in range(n):
+                put(along, j, down(j)[i])
         keep = Registers(m + 4 + m * m, vector, "outputs").keep
-        columns = transform_output([along[i * n + j] for j in range(n)], m, vector.splat, keep)
+        columns = transform_output([along[start + j] for j in range(n)], m, vector.splat, keep)
         pieces = put_together([keep(value + bias[0]) for value in columns], vector, keep)
         for number, value in enumerate(pieces):
             put(sums, number, value)

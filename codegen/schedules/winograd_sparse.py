@@ -6,6 +6,8 @@ keeps, the same at all n * n positions. Other patterns lose their zeros in the t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from tvm.tirx.script import builder as T
 
@@ -13,6 +15,7 @@ from codegen.kernels.builder import put, registers
 from codegen.kernels.pack import PackedColumns, pack_columns
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.rule import Rule
+from codegen.schedules.streaming.matrix import ProductSums
 from codegen.schedules.winograd import UNROLL, WinogradTile, amplifies, space, tiling_of, work_per_product, write
 from codegen.schedules.winograd_grids import Tiling
 from codegen.schedules.winograd_transforms import transform_filters
@@ -57,30 +60,55 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradT
     constants = {"weight": _pack(packed, weights.weight, tile), "channels": packed.channel.astype(np.int32)}
     if packed.common_length is None:
         constants["starts"] = packed.starts
+    if profile.streams:  # as distances in bytes
+        tiling = tiling_of(workload, profile, tile.m)
+        constants["channels"] *= tiling.pitch * workload.output.item_bytes
     constants = {name: array if array.size else np.zeros(1, array.dtype) for name, array in constants.items()}
     columns, channels = len(packed.channel), workload.inputs[0].channels
 
-    def products(frame, tiling: Tiling, position, block, add) -> None:
-        def step(number) -> None:
-            channel = frame["channels"][number]
-            add(tiling.v(channels, position, channel, 0), (position * columns + number) * tile.filters)
-
+    def products(frame, tiling: Tiling, position, block, add: ProductSums) -> None:
         length = packed.common_length
-        if length is None:
-            bounds = registers(2, "int32", "bounds")
-            for end in (0, 1):
-                put(bounds, end, frame["starts"][block + end])
-            with T.serial(0, bounds[1] - bounds[0]) as number:
-                step(bounds[0] + number)
+        first, count = (block * (length or 0), length) if length is not None else _bounds(frame, block)
+        if frame.profile.streams:
+            stream = add.stream(tiling.v(channels, position, 0, 0), (position * columns + first) * tile.filters)
+            stream.add_listed(first, count, UNROLL)
             return
-        if length >= UNROLL:
-            with T.serial(0, length // UNROLL) as turn:
-                for number in range(UNROLL):
-                    step(block * length + turn * UNROLL + number)
-        for number in range(length // UNROLL * UNROLL, length):
-            step(block * length + number)
+        _add_by_index(
+            frame,
+            first,
+            count,
+            lambda channel, number: add(
+                tiling.v(channels, position, channel, 0), (position * columns + number) * tile.filters
+            ),
+        )
 
     return write(workload, weights, profile, tile, constants, products)
+
+
+def _bounds(frame, block) -> tuple:
+    """The first entry of a block's list, and how many there are."""
+    bounds = registers(2, "int32", "bounds")
+    for end in (0, 1):
+        put(bounds, end, frame["starts"][block + end])
+    return bounds[0], bounds[1] - bounds[0]
+
+
+def _add_by_index(frame, first, count, add: Callable) -> None:
+    """add(channel, number of the entry) for every entry of a list; several in a turn where their number is known."""
+
+    def step(number) -> None:
+        add(frame["channels"][number], number)
+
+    if not isinstance(count, int):
+        with T.serial(0, count) as number:
+            step(first + number)
+        return
+    if count >= UNROLL:
+        with T.serial(0, count // UNROLL) as turn:
+            for number in range(UNROLL):
+                step(first + turn * UNROLL + number)
+    for number in range(count // UNROLL * UNROLL, count):
+        step(first + number)
 
 
 def _pack(packed: PackedColumns, weight: np.ndarray, tile: WinogradTile) -> np.ndarray:
