@@ -25,6 +25,7 @@ from tests.writing.cases import CASES, SPARSITIES, TINY, Case
 from tests.writing.whole import hidden_files, torn_files
 
 KILLS, PLACES = 20, 10
+PAGE = 4096
 SIGNS = ("Traceback", "not foreseen", "LLVM ERROR", "enforce fail", "Exception ignored")
 FULL = "No space left on device"
 #: torch's folder among temporary files, which it keeps
@@ -152,7 +153,7 @@ def _force(case: Case) -> tuple[str, ...]:
 
 def size_of(folder: Path) -> int:
     """Bytes of the pages of all files below a folder."""
-    return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*") if path.is_file())
+    return sum(-(-path.stat().st_size // PAGE) * PAGE for path in folder.rglob("*") if path.is_file())
 
 
 def leftovers(temporary: Path) -> list[str]:
@@ -177,7 +178,8 @@ def fill_disk(case: Case, given: Path, folder: Path, places: int) -> Report:
     for place in range(places):
         mount(disk, 64 << 20)
         begin(case, out)
-        mount(disk, before + max(needed * place // places, 4096), again=True)
+        (disk / "filler").write_bytes(bytes(PAGE))  # a tmpfs has one page at least, in which small outputs would fit
+        mount(disk, before + needed * place // places // PAGE * PAGE + PAGE, again=True)
         report_of_full(report, case, Run(case, given, out, words, temporary), out)
         mount(disk, before + 4 * needed + (16 << 20), again=True)
         if not all((out / name).is_file() for name in case.outputs):
