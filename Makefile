@@ -40,7 +40,7 @@ demo: $(READY) ## the main job on this machine, small: measured, decided, pruned
 test-quick: dev ## tests that need no device, four cases of each, the slow ones left out; no lint: three minutes on two cores
 	@FLEETPOSE_SWEEP=quick $(PYTEST) tests/pure tests/torch -m "not slow and not long"
 
-test: dev ## what CI checks: lint and all tests side by side, of sweeps and soaks a part: 12 to 16 minutes on two cores
+test: dev ## what CI checks: lint and all tests side by side, of sweeps and soaks a part: 12 to 18 minutes on two cores
 	@{ $(LINT); } >$(LINTED) 2>&1 || { cat $(LINTED); exit 1; } & lint=$$!; \
 	$(PYTEST); tested=$$?; wait $$lint && tail -n 1 $(LINTED) && exit $$tested
 

@@ -48,6 +48,7 @@ def test_views_of_real_photographs_hold_their_people(data):
         assert 0 <= weight.min() <= weight.max() == 1
 
 
+@pytest.mark.long
 def test_distillation_of_the_papers_network(data, tmp_path):
     out = tmp_path / "w.safetensors"
     flags = [

@@ -44,7 +44,7 @@ def result_of(session, profile, workload, operands, choice):
     return workload.output.unpack(flat)
 
 
-@sweep.part(12)
+@sweep.part(4)
 @pytest.mark.parametrize("kind", ["cpu", "mali", "adreno"])
 @pytest.mark.parametrize("name", HALF_CASES)
 def test_right_kernels_are_not_refused(half, name, kind):

@@ -41,21 +41,8 @@ def make(host, folder: Path, model: str = "", sizes=SIZES, linker: str = "lld", 
 
 
 @pytest.fixture(scope="module")
-def artifact(host, tmp_path_factory):
-    """Lightweight OpenPose itself."""
-    return make(host, tmp_path_factory.mktemp("artifact"), "lwop", SIZES[:1])
-
-
-@pytest.fixture(scope="module")
 def small(host, tmp_path_factory):
     return make(host, tmp_path_factory.mktemp("small"))
-
-
-def test_artifact_outputs_of_lwop_equal_float64_pytorch(host, artifact):
-    found = verify(Artifact(artifact, host), None)
-    assert found["ok"]
-    assert found["max_abs_error"] < 1e-4
-    assert found["input_sizes"] == {"64x96": 1}
 
 
 def test_artifact_outputs_equal_float64_pytorch_at_every_size(host, small):

@@ -98,6 +98,7 @@ def test_a_tuned_configuration_comes_first(graph, host):
     assert [one.choice for one in contenders_of(case.workload, host.profile, selection)[0]] == [last]
 
 
+@pytest.mark.long
 def test_kernels_command_prints_a_json_object(host, capsys):
     few = () if sweep.EVERYTHING else ("--family", "columns:4x1", "pattern")
     assert run_command("--rounds", "2", "--ratio", "2", "4", "--tuned", "none", "--json", *few) == 0

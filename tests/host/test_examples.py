@@ -21,8 +21,8 @@ RUNS = {
     "layer_break_even.py": (["32", "16", "3"], "zeros pay "),
     "decide.py": (["kept", "30"], "of 7 convolutions become sparse: "),
 }
-#: examples that take half a minute and more
-LONG = {"decide.py", "photo.py"}
+#: examples that take a quarter of a minute and more
+LONG = {"decide.py", "photo.py", "layer_break_even.py"}
 
 
 def test_examples_are_all_run():
