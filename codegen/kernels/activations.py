@@ -118,6 +118,14 @@ _FUNCTIONS = {
     "round": "rint",
 }
 
+#: steps that call a function such as exp, for which a GPU may need dozens of instructions and registers a vector
+FUNCTION_STEPS = frozenset(
+    (
+        *("elu", "sigmoid", "silu", "gelu", "gelu_tanh", "mish", "tanh", "softplus", "pow", "exp", "exp2", "expm1"),
+        *("log", "log2", "log10", "log1p", "sin", "cos", "atan", "erf"),
+    )
+)
+
 _BINARY: dict[str, Callable] = {
     "add": lambda x, y: x + y,
     "sub": lambda x, y: x - y,

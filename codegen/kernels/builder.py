@@ -6,6 +6,8 @@ function may hold several grids: each becomes an OpenCL kernel of its own, launc
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +18,8 @@ from tvm.tirx.script import builder as T
 from devices.profile import Profile
 
 AXIS_LETTERS = "zyx"
+#: lanes that may idle so that more of a warp's work-items read neighbouring addresses
+IDLE = 0.1
 #: name -> (elements of a flat buffer, or a shape; dtype; the memory scope where it is not a buffer), in order
 Arguments = Mapping[str, tuple[int | Sequence[int], str] | tuple[int | Sequence[int], str, str]]
 
@@ -59,7 +63,7 @@ class FunctionFrame:
         Args:
             extents: work-items along each of at most three axes; the last runs fastest.
             group: shape of a work-group, aligned to the last axes; one number is along the last axis alone. Without,
-                `profile.work_group` along the last axis. Work-items beyond `extents` do nothing.
+                that of `work_group_shape`. Work-items beyond `extents` do nothing.
 
         Raises:
             ValueError: a work-group larger than the profile allows.
@@ -70,14 +74,41 @@ class FunctionFrame:
             self.grids += 1
             yield self.axes
 
-    def _group(self, extents: Sequence[int], group: Sequence[int] | int | None) -> list[int]:
-        wanted = [self.profile.work_group if group is None else group] if not isinstance(group, Sequence) else [*group]
+    def _group(self, extents: Sequence[int], group: Sequence[int] | int | None) -> Sequence[int]:
+        if group is None:
+            return work_group_shape(tuple(extents), self.profile.work_group, self.profile.thread_warp_size)
+        wanted = [*group] if isinstance(group, Sequence) else [group]
         wanted = [1] * (len(extents) - len(wanted)) + wanted
         shape = [min(size, extent) for size, extent in zip(wanted, extents, strict=True)]
         if math.prod(shape) > self.profile.max_threads_per_block:
             limit = self.profile.max_threads_per_block
             raise ValueError(f"a work-group of {shape} work-items, but {self.profile.name} allows {limit}")
         return shape
+
+
+@functools.cache
+def work_group_shape(extents: tuple[int, ...], most: int, warp: int) -> tuple[int, ...]:
+    """The shape of work-groups of at most `most` work-items that cover a grid with few idle lanes.
+
+    A warp has all its lanes, whether work-items fill them or not: a row of three tiles is no group for a GPU, but
+    several such rows are. Of shapes that take at most IDLE more lanes than need be the one is taken that is longest
+    along the last axis, whose work-items read neighbouring addresses, then the one of fewest lanes and most work-items.
+    """
+    lanes = {}
+    for shape in itertools.product(*(_group_sizes(extent, most) for extent in extents)):
+        if (items := math.prod(shape)) <= most:
+            groups = math.prod(-(-extent // size) for extent, size in zip(extents, shape, strict=True))
+            lanes[shape] = groups * -(-items // warp) * warp
+    enough = (1 + IDLE) * min(lanes.values())
+    few = [shape for shape, count in lanes.items() if count <= enough]
+    return min(few, key=lambda shape: (-shape[-1], lanes[shape], -math.prod(shape)))
+
+
+def _group_sizes(extent: int, most: int) -> list[int]:
+    """Along one axis: powers of two, the whole axis, and its equal parts."""
+    powers = [1 << power for power in range(most.bit_length())]
+    parts = [-(-extent // count) for count in range(1, extent + 1)]
+    return sorted({size for size in (*powers, *parts) if size <= min(extent, most)})
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.kernels.workload import Workload
-from codegen.schedules.tile_choice import MOST_VECTORS, OperandCosts, padding
+from codegen.schedules.tile_choice import MOST_VECTORS, OperandCosts, most_sums, padding
 from devices.profile import Profile
 
 #: tiles of more estimated work than this many times the least are not worth timing
@@ -58,7 +58,7 @@ def column_shapes(workload: Workload, profile: Profile, block: int, split: int) 
     Args:
         split: 1: the input's columns are split into even and odd ones first.
     """
-    plane, budget, costs = workload.output, profile.accumulators, EntryCosts.of(workload, profile, split)
+    plane, budget, costs = workload.output, most_sums(workload, profile), EntryCosts.of(workload, profile, split)
     strided = workload.layer.stride[1] > 1 and not split
 
     def work(shape: tuple[int, int, int]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from codegen.kernels.activations import FUNCTION_STEPS
 from codegen.kernels.workload import Workload
 from devices.profile import Profile
 
@@ -20,8 +21,21 @@ WORTH_PADDING = 1.2
 FILTERS_OF_LOAD = 4
 #: from so many accumulators on, a CPU's tall tiles leave some for operands
 MANY_ACCUMULATORS = 16
+#: accumulators of a GPU's work-item whose half-precision sums go through a function
+SUMS_WITH_FUNCTIONS = 8
 #: what a filter more or less than the best tall tile has costs, as a share of the work
 TALL_DISTANCE = 0.004
+
+
+def most_sums(workload: Workload, profile: Profile) -> int:
+    """Accumulators of a work-item. In half, a GPU whose sums all go through a function needs registers for that, and
+    more where they meet another tensor: with 16 and an ELU, Mesa's compiler for an Adreno 730, which then has half as
+    many registers, spills 1,208 times; with 8, an ELU and a sum 420 times; with 8 and 4 not at all."""
+    steps = workload.layer.epilogue
+    if not profile.streams or workload.dtype != "float16" or not any(step.kind in FUNCTION_STEPS for step in steps):
+        return profile.accumulators
+    few = SUMS_WITH_FUNCTIONS // 2 if any(step.reads for step in steps) else SUMS_WITH_FUNCTIONS
+    return min(profile.accumulators, few)
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,7 @@ class TileWork:
         return cls(
             filters=layer.out_shape[0] // layer.groups,
             vectors=workload.output.vectors,
-            budget=profile.accumulators,
+            budget=most_sums(workload, profile),
             costs=OperandCosts.of(profile, workload.dtype),
             strided=layer.stride[1] > 1,
             registers=profile.vector_registers if profile.streams else None,
@@ -133,7 +147,7 @@ def tall_tile(workload: Workload, profile: Profile) -> tuple[int, int]:
     It makes most of each input vector, which matters where vectors are dear: of stride 2, or many planes. Where there
     are too few filters for it, the tile of least estimated work.
     """
-    work, budget = TileWork.of(workload, profile), profile.accumulators
+    work, budget = TileWork.of(workload, profile), most_sums(workload, profile)
     few = profile.gpu == "cpu" and budget < MANY_ACCUMULATORS
     best, most = (budget, budget) if few else (budget * 2 // 3, budget - 2)
     if work.whole_loads:
