@@ -7,8 +7,13 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import opencl, sweep
+
+# No test has a time limit: on a busy machine hypothesis takes a second for what is otherwise instant.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # One thread for each process's matrix arithmetic: the tests run in as many processes as there are cores, whose threads
 # would wait for each other by spinning; and a child process then rounds as its parent does, so bits can be compared.
