@@ -111,18 +111,22 @@ def right_outputs(
     noisy = _run(graph, x, weights, _Noise(UNITS[dtype], choices or {}, seed))
     outliers = OUTLIERS if any(map(jumps, graph.layers)) else 0.0
     return [
-        RightOutput(value.numpy(), _tolerance(value, erring, UNITS[dtype]), int(outliers * value.numel()))
+        RightOutput(value.numpy(), _tolerance(value, erring, UNITS[dtype], outliers), int(outliers * value.numel()))
         for value, erring in zip(exact, noisy, strict=True)
     ]
 
 
-def _tolerance(value: torch.Tensor, erring: torch.Tensor, unit: float) -> float:
-    """From the largest difference of the two runs, leaving out what a jump of few elements did."""
+def _tolerance(value: torch.Tensor, erring: torch.Tensor, unit: float, outliers: float) -> float:
+    """From the largest difference of the two runs, leaving out what jumps did to so many elements.
+
+    Where nothing jumps none is left out: of a map that is one number but for a few elements, since all before it is cut
+    off at zero, these few are all that errs.
+    """
     off = (erring.double() - value).abs().flatten()
     off = off[off.isfinite()]
     if not len(off):
         return 0.0
-    usual = off.max() if len(off) * OUTLIERS < 1 else off.kthvalue(max(int(len(off) * (1 - OUTLIERS)), 1)).values
+    usual = off.max() if len(off) * outliers < 1 else off.kthvalue(max(int(len(off) * (1 - outliers)), 1)).values
     largest = float(value[value.isfinite()].abs().max())
     return NETWORK_SAFETY * (float(usual) + unit * largest)
 
