@@ -72,15 +72,12 @@ def _run_once(compilers: Compilers, chip: Chip, sources: Sequence[KernelSource])
 
 def _write_programs(compilers: Compilers, chip: Chip, folder: Path, sources: Sequence[KernelSource]) -> list[str]:
     """Programs where the compiler can read them, and the paths under which it does."""
-    if chip.is_mali:
-        paths = [folder / f"{number}.cl" for number in range(len(sources))]
-    else:  # the root of its process is another
-        paths = [
-            compilers.folder / ADRENO_TREE / "tmp" / f"{folder.name}-{number}.cl" for number in range(len(sources))
-        ]
+    tree = compilers.folder / ADRENO_TREE  # the root of Adreno's process
+    root, place = (Path("/"), folder) if chip.is_mali else (tree, tree / "tmp")
+    paths = [place / f"{folder.name}-{number}.cl" for number in range(len(sources))]
     for path, source in zip(paths, sources, strict=True):
         path.write_text(source.program, encoding="utf-8")
-    return [str(path) if chip.is_mali else f"/tmp/{path.name}" for path in paths]
+    return [f"/{path.relative_to(root)}" for path in paths]
 
 
 def _remove_programs(compilers: Compilers, chip: Chip, names: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -10,6 +10,7 @@ import tvm
 
 from codegen.inspection.launches import Launch, LayerLaunches, kept_macs, kind_of
 from codegen.inspection.sources import KernelSource, split_kernels
+from codegen.kernels.builder import grid_statements
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
 from codegen.linking.link import opencl_source
@@ -91,23 +92,11 @@ def _images(function: Any) -> tuple[tuple[int, int], ...]:
 def grid_sizes(function: Any) -> list[tuple[int, int]]:
     """(work-items of a group, groups) of each grid of a scheduled function."""
     sizes = []
-    for statement in _grids(function.body):
+    for statement in grid_statements(function):
         extents = dict(_bound_loops(statement))
         items = prod(extent for tag, extent in extents.items() if tag.startswith("threadIdx"))
         sizes.append((items, prod(extent for tag, extent in extents.items() if tag.startswith("blockIdx"))))
     return sizes
-
-
-def _grids(body: Any) -> Sequence[Any]:
-    """The statements of a function that are kernels."""
-    while not isinstance(body, tvm.tirx.SeqStmt):
-        if isinstance(body, tvm.s_tir.SBlockRealize):
-            body = body.block.body
-        elif isinstance(body, tvm.s_tir.SBlock | tvm.tirx.AttrStmt):
-            body = body.body
-        else:
-            return [body]
-    return [*body]
 
 
 def _bound_loops(statement: Any) -> Iterator[tuple[str, int]]:

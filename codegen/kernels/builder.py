@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
+import tvm
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
@@ -106,9 +107,21 @@ def work_group_shape(extents: tuple[int, ...], most: int, warp: int) -> tuple[in
 
 def _group_sizes(extent: int, most: int) -> list[int]:
     """Along one axis: powers of two, the whole axis, and its equal parts."""
-    powers = [1 << power for power in range(most.bit_length())]
-    parts = [-(-extent // count) for count in range(1, extent + 1)]
-    return sorted({size for size in (*powers, *parts) if size <= min(extent, most)})
+    sizes = range(1, min(extent, most) + 1)
+    return sorted({size for size in sizes if size & (size - 1) == 0 or size == -(-extent // -(-extent // size))})
+
+
+def grid_statements(func) -> list:
+    """The statements of a scheduled function that are its grids: each is one OpenCL kernel."""
+    body = func.body
+    while not isinstance(body, tvm.tirx.SeqStmt):
+        if isinstance(body, tvm.s_tir.SBlockRealize):
+            body = body.block.body
+        elif isinstance(body, tvm.s_tir.SBlock | tvm.tirx.AttrStmt):
+            body = body.body
+        else:
+            return [body]
+    return [*body]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from functools import lru_cache
 import tvm
 from tvm import relax
 
+from codegen.kernels.builder import grid_statements
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.foreign.borders import DENSE, pack_function, unpack_function
 from codegen.schedules.foreign.translate import WHOLE, ForeignKernels, foreign_kernels, merge
@@ -32,7 +33,7 @@ def _kernel(workload: Workload, profile: Profile) -> Kernel:
     assert foreign is not None
     kernels = foreign_kernels(foreign, device_target(profile))
     func = merge(_between_borders(workload, kernels, profile)).with_attr("tirx.is_scheduled", True)
-    return Kernel(func, kernels.constants, grids_of(func), borders=(len(workload.inputs), 1))
+    return Kernel(func, kernels.constants, len(grid_statements(func)), borders=(len(workload.inputs), 1))
 
 
 def make(workload: Workload, _weights: Weights, profile: Profile, _config: Unconfigured) -> Kernel:
@@ -77,19 +78,6 @@ def _between_borders(workload: Workload, kernels: ForeignKernels, profile: Profi
             planes = builder.emit_output(planes)
         builder.emit_func_output(planes)
     return builder.get()
-
-
-def grids_of(func: tvm.tirx.PrimFunc) -> int:
-    """How many OpenCL kernels a scheduled function launches: each statement of its body is one."""
-    body = func.body
-    while not isinstance(body, tvm.tirx.SeqStmt):
-        if isinstance(body, tvm.s_tir.SBlockRealize):
-            body = body.block.body
-        elif isinstance(body, tvm.s_tir.SBlock | tvm.tirx.AttrStmt):
-            body = body.body
-        else:
-            return 1
-    return len(body)
 
 
 FALLBACK = Rule("fallback", Unconfigured, space, make)
