@@ -98,7 +98,10 @@ class Job:
 
     @cached_property
     def profile(self) -> Profile:
-        return self.lease.session.profile
+        """The device's profile. Raises UsageError where the device does not compute in what is asked for."""
+        profile = self.lease.session.profile
+        profile.lanes_of(self.request.dtype)
+        return profile
 
     @cached_property
     def host(self) -> str:
