@@ -90,6 +90,10 @@ def verify(
             (`codegen.verifying.verdict`).
         max_ap_loss: difference allowed between the two APs on the same inputs; None likewise.
         report: told what is being done.
+
+    Raises:
+        UsageError: weights that are not the artifact's; annotations or photographs that are missing; photographs for a
+            network that gives no people.
     """
     reference = Reference(artifact.manifest, weights)
     people: dict[str, float | None] = {}

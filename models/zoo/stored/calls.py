@@ -87,7 +87,7 @@ def check_key(key: Any) -> None:
 
 def _may_call(name: str, arguments: tuple[Any, ...]) -> bool:
     """Whether torch may call what has this name with these arguments."""
-    return name in _CALLS and _CALLS[name](*arguments) if len(arguments) <= 16 else False
+    return name in _CALLS and _CALLS[name](*arguments)
 
 
 def _hides(state: Any, kind: type) -> bool:
@@ -154,7 +154,7 @@ _CALLS: dict[str, Callable[..., bool]] = {
     **dict.fromkeys(("builtins.complex", "__builtin__.complex", "torch.device"), _are_scalars),
     **dict.fromkeys(("builtins.bytearray", "__builtin__.bytearray"), _are_bytes),
     "_codecs.encode": _is_encoded,
-    "torch.Size": lambda sides=(): isinstance(sides, list | tuple) and _are_scalars(*sides),
+    "torch.Size": lambda sides=(), *others: not others and isinstance(sides, list | tuple) and _are_scalars(*sides),
     "torch.serialization._get_layout": _are_scalars,
     **dict.fromkeys((f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3")), _is_tensor),
     "torch._utils._rebuild_parameter": _is_parameter,
