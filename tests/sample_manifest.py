@@ -27,6 +27,7 @@ def entry(height: int, width: int) -> Entry:
     layers = (
         LayerCode("input", "import", "import", "", ("import_kernel",), 0, (3, height, width)),
         LayerCode("stem", "conv", "direct", "F8V3", ("a", "b"), 1000, (8, *cells), "columns:0.5:4x1"),
+        LayerCode("twin", "conv", "direct", "F8V3", ("a", "b"), 500, (8, *cells), with_previous=True),
     )
     view = (ViewStep("reshape", (1, 2, 4, *cells)), ViewStep("transpose", (0, 1, 3, 4, 2)))
     outputs = (TensorSpec("heatmaps", (1, 19, *cells)), TensorSpec("pafs", (1, 8, *cells), view=view))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codegen.artifact.loaded import Artifact, KernelLog
+from codegen.artifact.kernel_log import KernelLog
+from codegen.artifact.loaded import Artifact
 from codegen.artifact.manifest import LayerCode
 
 #: rounds that are not looked at: the first inferences find cold caches

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codegen.artifact.device_fit import check_device
-from codegen.artifact.manifest import Entry, LayerCode, Manifest
+from codegen.artifact.kernel_log import PROFILE_START, PROFILE_STOP, KernelLog, keeps_kernel_log, read_log
+from codegen.artifact.manifest import Entry, Manifest
 from codegen.artifact.reading import read_manifest
 from devices.timing.measure import measure
 from fleetpose.disk.refusals import text_name
@@ -22,51 +22,6 @@ from models.zoo.stored.safetensors_header import check_safetensors
 
 if TYPE_CHECKING:
     from devices.session import Session
-
-
-PROFILE_START, PROFILE_STOP = "fleetpose.opencl.profile_start", "fleetpose.opencl.profile_stop"
-
-
-def keeps_kernel_log(session: Session) -> bool:
-    """Whether the server of a device tells when each kernel began and ended."""
-    return session.function(PROFILE_START) is not None
-
-
-@dataclass(frozen=True)
-class KernelLog:
-    """An inference by the device's event clock.
-
-    Attributes:
-        layer_secs: of each layer's kernels, in launch order.
-        span_secs: from the first kernel's start to the last one's end.
-        wall_secs: of the same inference, from an idle device to an idle device.
-    """
-
-    layer_secs: tuple[float, ...]
-    span_secs: float
-    wall_secs: float
-
-
-def read_log(codes: Sequence[LayerCode], launches: Sequence[Mapping[str, Any]], wall_secs: float) -> KernelLog:
-    """The log of the last inference among launches; the timer runs others before it, to warm up.
-
-    Args:
-        codes: the network's layers, in launch order.
-        launches: as the device's server lists them: "kernel", "start_secs" and "end_secs".
-        wall_secs: see KernelLog.
-
-    Raises:
-        FleetposeError: the device ran other kernels than the layers'.
-    """
-    expected = [kernel for code in codes for kernel in code.kernels]
-    last = launches[len(launches) - len(expected) :] if len(launches) >= len(expected) else launches
-    names = [launch["kernel"] for launch in last]
-    if names != expected:
-        raise FleetposeError(f"the device ran {len(names)} kernels, the manifest lists {len(expected)}: {names}")
-    secs = iter(launch["end_secs"] - launch["start_secs"] for launch in last)
-    layers = tuple(sum(next(secs) for _ in code.kernels) for code in codes)
-    span = max(launch["end_secs"] for launch in last) - min(launch["start_secs"] for launch in last)
-    return KernelLog(layers, span, wall_secs)
 
 
 class ArtifactError(FleetposeError):

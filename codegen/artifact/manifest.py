@@ -6,6 +6,7 @@ Plain values only; knows neither torch nor TVM.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
@@ -79,6 +80,7 @@ class LayerCode:
         macs: multiply-adds of the layer.
         out_shape: (C, H, W) of its result.
         variant: "dense", or the sparsity its weights have, as in a plan.
+        with_previous: its kernels run in the launches of the layer before it in the list, and have their names.
     """
 
     layer: str
@@ -89,12 +91,29 @@ class LayerCode:
     macs: int
     out_shape: tuple[int, int, int]
     variant: str = "dense"
+    with_previous: bool = field(default=False, metadata=in_json(omit=True))
 
     def __post_init__(self) -> None:
         _check_shape(self.out_shape)
         if self.macs < 0:
             raise UsageError(f"{self.macs} multiply-adds are fewer than none")
         parse_variant(self.variant)
+
+    @property
+    def work(self) -> float:
+        """By what its share of a launch goes: multiply-adds that its zeros leave, or elements of its result."""
+        sparsity = parse_variant(self.variant)
+        return self.macs * (1 - (sparsity.zeros if sparsity else 0.0)) if self.macs else float(prod(self.out_shape))
+
+
+def launched_together(codes: Sequence[LayerCode]) -> list[list[LayerCode]]:
+    """Layers in launch order, those of one launch together."""
+    launches: list[list[LayerCode]] = []
+    for code in codes:
+        if not code.with_previous:
+            launches.append([])
+        launches[-1].append(code)
+    return launches
 
 
 @dataclass(frozen=True)
@@ -115,11 +134,19 @@ class Entry:
             raise UsageError(f"the entry for {self.input.shape} is called {entry_name(*self.size)}, not {self.name!r}")
         if not self.output_names or not self.layers:
             raise UsageError(f"{self.name} has no {'layers' if self.output_names else 'outputs'}")
+        for previous, code in zip((None, *self.layers), self.layers, strict=False):
+            if code.with_previous and (previous is None or previous.kernels != code.kernels):
+                raise UsageError(f"{code.layer!r} is not launched with the layer before it, whose kernels are others")
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """Of all outputs, those that no kernel computes after the others."""
         return (*(output.name for output in self.outputs), *(output.name for output in self.fixed))
+
+    @property
+    def launches(self) -> int:
+        """Kernels launched for an inference."""
+        return sum(len(layers[0].kernels) for layers in launched_together(self.layers))
 
     @property
     def size(self) -> tuple[int, int]:

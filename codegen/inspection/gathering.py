@@ -49,6 +49,7 @@ def launches_of_network(
             code.variant,
             kept_macs(layers.get(code.layer), code.macs, code.variant),
             tuple(known[name] for name in code.kernels),
+            code.with_previous,
         )
         for code in lowered.entries[0].layers
     ]

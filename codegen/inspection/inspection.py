@@ -47,6 +47,7 @@ class InspectedLayer:
     variant: str
     macs: int
     kernels: tuple[InspectedKernel, ...]
+    with_previous: bool = False
 
     @property
     def utilisation(self) -> float | None:
@@ -95,7 +96,7 @@ class KindSummary:
         return KindSummary(
             kind,
             len(layers),
-            len(kernels),
+            sum(len(layer.kernels) for layer in layers if not layer.with_previous),
             len({kernel.digest for kernel in kernels}),
             sum(layer.macs for layer in layers),
             _weighted_mean((layer.macs, layer.utilisation) for layer in layers),
@@ -186,7 +187,14 @@ def inspect(
             )
         inspected.append(
             InspectedLayer(
-                layer.layer, layer.kind, layer.schedule, layer.tile, layer.variant, layer.macs, tuple(kernels)
+                layer.layer,
+                layer.kind,
+                layer.schedule,
+                layer.tile,
+                layer.variant,
+                layer.macs,
+                tuple(kernels),
+                layer.with_previous,
             )
         )
     compiler = f"Mesa {compilers.version(chip)}"

@@ -39,6 +39,7 @@ class LayerLaunches:
         kind: what people call the kernel: the schedule, and of a convolution the extents of its window.
         schedule, tile, variant: as in a manifest.
         macs: multiply-adds that the variant leaves, 0 for what multiplies nothing.
+        with_previous: the launches are those of the layer before it, which has others of its kind beside it.
     """
 
     layer: str
@@ -48,6 +49,7 @@ class LayerLaunches:
     variant: str
     macs: int
     launches: tuple[Launch, ...]
+    with_previous: bool = False
 
 
 def kind_of(layer: Layer | None, schedule: str) -> str:

@@ -62,7 +62,8 @@ def _kernel_rows(inspection: Inspection) -> tuple[list[list[str]], list[bool | N
         place = layer.kernels.index(kernel) + 1
         number = f" ({place} of {len(layer.kernels)})" if len(layer.kernels) > 1 else ""
         name = layer.layer + (f" +{others}" if others else "")
-        cells = [name, layer.kind + number, layer.tile, kernel.kernel, str(len(same)), str(kernel.group)]
+        launched = sum(not other.with_previous for other, _ in same)
+        cells = [name, layer.kind + number, layer.tile, kernel.kernel, str(launched), str(kernel.group)]
         rows.append(cells + _figures(kernel, CHIPS[inspection.gpu].is_mali))
         verdicts.append(False if kernel.faults else None)
     return rows, verdicts

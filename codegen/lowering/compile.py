@@ -41,7 +41,7 @@ class CompiledNetwork:
     @property
     def launches(self) -> int:
         """Kernels launched for an inference at the first input size."""
-        return sum(len(code.kernels) for code in self.lowered.entries[0].layers)
+        return self.lowered.entries[0].launches
 
     def export(self, path: Path, linker: str = "lld") -> None:
         """Write the network as a shared object. Raises LinkError, OSError, and UsageError for a full disk."""

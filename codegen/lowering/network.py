@@ -18,9 +18,10 @@ from codegen.artifact.manifest import Entry, LayerCode, TensorSpec, entry_name
 from codegen.kernels.choice import ScheduleChoice
 from codegen.layout.assign import Layout, assign_layout
 from codegen.lowering.scheduling import LayerScheduler, Options
+from codegen.lowering.shared_launches import MOST_TOGETHER, share_launches
 from codegen.lowering.sharing import SharedCode
 from codegen.lowering.target import make_target
-from codegen.lowering.writing import FunctionWriter, ScheduledLayer, fixed_tensors, kernel_names
+from codegen.lowering.writing import Destination, FunctionWriter, KernelCall, ScheduledLayer, fixed_tensors
 from codegen.schedules.move import export_kernel, import_kernel
 from devices.profile import Profile
 from fleetpose.errors import UsageError, unknown_name
@@ -125,22 +126,15 @@ class _Lowering:
             for number, (stored, array) in enumerate(outside.items())
         }
         parameters = [constants[stored] for stored in outside]
-        writer = FunctionWriter(builder, layout, self.options.dtype)
-        codes: list[LayerCode] = []
+        writer = FunctionWriter(self.shared, layout, self.options.dtype)
         with builder.function(name, [source, *parameters], attrs={"num_input": 1}):
             copy_in = import_kernel(layout.planes[graph.input], self.profile, self.options.dtype)
-            variable = self.shared.share(f"import_{_by(graph.input_shape)}{self._suffix}", copy_in.func)
-            writer.write(graph.input, variable, [source])
-            codes.append(LayerCode("input", "import", "import", "", kernel_names(variable, 1), 0, graph.input_shape))
+            kernels = writer.write(graph.input, f"import_{_by(graph.input_shape)}{self._suffix}", copy_in, [source])
+            codes = [LayerCode("input", "import", "import", "", kernels, 0, graph.input_shape)]
             writer.latest |= {layout.buffers[name]: constants[stored] for name, stored in values.items()}
-            for item in scheduled:
-                arguments = [writer.read(name) for name in item.layer.inputs] + [constants[c] for c in item.constants]
-                if item.weights:
-                    constants[item.layer.name] = writer.make(item.variable, arguments, item.weights)
-                else:
-                    writer.write(item.layer.name, item.variable, arguments)
-                codes += item.codes()
-            outputs = [self._output(number, tensor, writer, codes) for number, tensor in enumerate(graph.outputs)]
+            for items in self._launches(scheduled, graph, layout):
+                codes += writer.launch(items, constants)
+            outputs, copies = self._outputs(graph.outputs, writer)
             builder.emit_func_output(outputs[0] if len(outputs) == 1 else relax.Tuple(outputs))
         names = self.output_names or graph.outputs
         views = graph.answer.views or ((),) * len(graph.outputs)
@@ -149,22 +143,44 @@ class _Lowering:
             for called, tensor, view in zip(names, graph.outputs, views, strict=True)
         )
         source_spec = TensorSpec(graph.input, (1, *graph.input_shape))
-        return Entry(name, source_spec, results, tuple(codes), fixed_tensors(graph))
+        return Entry(name, source_spec, results, (*codes, *copies), fixed_tensors(graph))
+
+    @property
+    def _shares_launches(self) -> bool:
+        """A CPU starts a kernel in a few microseconds, and one layer keeps its cores busy."""
+        return self.options.share_launches and self.profile.gpu != "cpu"
 
     @property
     def _suffix(self) -> str:
         return "_half" if self.options.dtype == "float16" else ""
 
-    def _output(self, number: int, tensor: str, writer: FunctionWriter, codes: list[LayerCode]) -> relax.Var:
-        """An output of the network brought out of its plane."""
+    def _launches(
+        self, scheduled: list[ScheduledLayer], graph: Graph, layout: Layout
+    ) -> Sequence[tuple[ScheduledLayer, ...]]:
+        """The layers of each launch, in order."""
+        return share_launches(scheduled, graph, layout) if self._shares_launches else [(item,) for item in scheduled]
+
+    def _outputs(self, tensors: Sequence[str], writer: FunctionWriter) -> tuple[list[relax.Expr], list[LayerCode]]:
+        """The outputs of the network brought out of their planes, and the copies that do."""
+        together = MOST_TOGETHER if self._shares_launches else 1
+        outputs: list[relax.Expr] = []
+        codes: list[LayerCode] = []
+        for first in range(0, len(tensors), together):
+            part = tensors[first : first + together]
+            results, kernels = writer.call([self._copy_out(tensor, writer) for tensor in part])
+            outputs += results
+            shapes = [writer.layout.planes[tensor].shape for tensor in part]
+            codes += [
+                LayerCode(f"output {first + at}", "export", "export", "", kernels, 0, shape, with_previous=at > 0)
+                for at, shape in enumerate(shapes)
+            ]
+        return outputs, codes
+
+    def _copy_out(self, tensor: str, writer: FunctionWriter) -> KernelCall:
         plane = writer.layout.planes[tensor]
-        variable = self.shared.share(
-            f"export_{_by(plane.shape)}{self._suffix}", export_kernel(plane, self.profile, self.options.dtype).func
-        )
-        names = kernel_names(variable, 1)
-        codes.append(LayerCode(f"output {number}", "export", "export", "", names, 0, plane.shape))
-        result = relax.TensorType((1, *plane.shape), "float32")
-        return self.builder.emit(relax.call_tir(variable, [writer.read(tensor)], result))
+        kernel = export_kernel(plane, self.profile, self.options.dtype)
+        result = Destination(relax.TensorType((1, *plane.shape), "float32"))
+        return KernelCall(f"export_{_by(plane.shape)}{self._suffix}", kernel.func, 1, [writer.read(tensor)], result)
 
 
 def _by(shape: Shape) -> str:

@@ -34,12 +34,14 @@ class Options:
         sparsity: the pattern of the zeros of each pruned layer, by layer name; the weights must have them.
         choose: the schedule of a workload, such as `codegen.tuning.database.Tuned.choice`; None for the default one.
         weights_inside: False makes packed weights arguments, to be stored beside the artifact.
+        share_launches: layers alike that do not wait for each other run in one launch, where the device is a GPU.
     """
 
     dtype: str = "float32"
     sparsity: Mapping[str, Sparsity] = field(default_factory=dict)
     choose: Callable[[Workload, Profile], ScheduleChoice | None] = lambda *_: None
     weights_inside: bool = True
+    share_launches: bool = True
 
 
 class LayerScheduler:
@@ -79,8 +81,7 @@ class LayerScheduler:
         constants = [self.shared.store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
         names = zip(constants, kernel.constants, strict=True)
         self.shared.textures |= {stored for stored, name in names if name in kernel.textures}
-        variable = self.shared.share(workload.label, kernel.func)
-        return ScheduledLayer(layer, kernel, variable, constants, sparsity)
+        return ScheduledLayer(layer, kernel, workload.label, constants, sparsity)
 
     def _gated(self, product: Layer, graph: Graph, layout: Layout) -> tuple[ScheduledLayer, ScheduledLayer]:
         """A product that is done on weights, and the convolution that reads these in place of its own."""
@@ -89,9 +90,9 @@ class LayerScheduler:
         kernel = make_gated_weights(reader.kernel, layout.planes[fold.gate], self.profile, self.options.dtype)
         at = [*reader.kernel.constants].index("weight")
         constants = [reader.constants[at], self.shared.store(f"{product.name}.place", kernel.constants["place"])]
-        variable = self.shared.share(f"gate_{reader.variable.name_hint}", kernel.func)
         layer = replace(product, inputs=(fold.gate,), in_shapes=(graph.shape(fold.gate),), epilogue=())
-        item = ScheduledLayer(layer, kernel, variable, constants, weights=reader.kernel.constants["weight"].size)
+        elements = reader.kernel.constants["weight"].size
+        item = ScheduledLayer(layer, kernel, f"gate_{reader.label}", constants, weights=elements)
         read = [*reader.constants[:at], product.name, *reader.constants[at + 1 :]]
         return item, replace(reader, constants=read)
 
@@ -132,4 +133,4 @@ class LayerScheduler:
         for layer, planes in join_copies(concat, layout):
             workload = Workload.of(layer, planes, self.options.dtype)
             kernel = self._kernel(workload, Weights(), concat.name)
-            yield ScheduledLayer(layer, kernel, self.shared.share(workload.label, kernel.func), [])
+            yield ScheduledLayer(layer, kernel, workload.label, [])

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from codegen.artifact.breakdown import break_down
-from codegen.artifact.loaded import Artifact, keeps_kernel_log
+from codegen.artifact.kernel_log import keeps_kernel_log
+from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import check_pose, find_people, prepare
 from codegen.artifact.reading import read_manifest
 from codegen.verifying.verify import verify

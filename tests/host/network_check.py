@@ -12,6 +12,7 @@ from tvm.runtime.vm import VirtualMachine
 from codegen.linking.link import export_shared
 from codegen.lowering.network import Options, lower_network
 from codegen.lowering.target import make_target
+from devices.profile import Profile
 from models.frontend.trace import trace
 from models.graph.answer import apply_view
 from models.graph.network import Graph
@@ -19,11 +20,14 @@ from models.graph.network import Graph
 TOLERANCE = 1e-4
 
 
-def run_network(session, graph: Graph, x: np.ndarray, folder: Path, options: Options | None = None) -> list[np.ndarray]:
-    """The outputs of a graph on the session's device, from the second of two runs, whose buffers are used again."""
-    lowered = lower_network([graph], session.profile, options or Options())
+def run_network(
+    session, graph: Graph, x: np.ndarray, folder: Path, options: Options | None = None, profile: Profile | None = None
+) -> list[np.ndarray]:
+    """The outputs of a graph on the session's device, from the second of two runs, whose buffers are used again; with
+    kernels for another `profile` where that is given."""
+    lowered = lower_network([graph], profile or session.profile, options or Options())
     path = folder / "checked.so"
-    export_shared(tvm.compile(lowered.module, make_target(session.profile)), path)
+    export_shared(tvm.compile(lowered.module, make_target(profile or session.profile)), path)
     machine, name = VirtualMachine(session.load(path), session.device), lowered.entries[0].name
     machine.set_input(name, tvm.runtime.tensor(x.astype(np.float32), session.device))
     for _ in range(2):

@@ -1,10 +1,12 @@
 """The parts of an inference's wall time, from logs that are made up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from codegen.artifact.breakdown import combine
-from codegen.artifact.loaded import KernelLog, read_log
+from codegen.artifact.kernel_log import KernelLog, read_log
 from codegen.artifact.manifest import LayerCode
 from fleetpose.errors import FleetposeError
 
@@ -54,3 +56,10 @@ def test_the_log_is_that_of_the_last_inference():
 def test_a_log_of_other_kernels_is_refused(launched):
     with pytest.raises(FleetposeError, match="the manifest lists 2"):
         read_log((code("a"), code("b")), [launch(kernel, 0.0, 1.0) for kernel in launched], 1.0)
+
+
+def test_a_shared_launch_is_divided_by_multiply_adds():
+    first, second = replace(code("a"), kernels=("k",), macs=300), replace(code("b"), kernels=("k",), macs=200)
+    second = replace(second, variant="columns:0.5:4x1", with_previous=True)
+    log = read_log((code("x"), first, second), [launch("x", 0.0, 1.0), launch("k", 1.0, 5.0)], 6.0)
+    assert log.layer_secs == pytest.approx((1.0, 3.0, 1.0))

@@ -272,3 +272,9 @@ def test_cache_gives_back_what_was_said_and_nothing_of_what_is_damaged(tmp_path)
     (path,) = tmp_path.rglob("*.gz")
     path.write_bytes(path.read_bytes()[1:])
     assert cache.read(source) is None
+
+
+def test_a_shared_launch_counts_once():
+    layer = inspected(100, [0.5, 0.9])
+    summary = KindSummary.of("kind", [layer, replace(layer, with_previous=True)])
+    assert (summary.layers, summary.launches, summary.kernels, summary.macs) == (2, 2, 2, 200)

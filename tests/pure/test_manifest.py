@@ -45,6 +45,8 @@ def test_manifest_is_read_as_it_was_written():
         (("entries", 0, "fixed", 0, "shape"), [3], "4 values are not of the shape (3,)"),
         (("entries", 0, "layers", 1, "variant"), "colums:0.5:4x1", "did you mean 'columns'"),
         (("entries", 0, "layers", 1, "macs"), -1, "-1 multiply-adds are fewer than none"),
+        (("entries", 0, "layers", 2, "kernels"), ["a"], "'twin' is not launched with the layer before it"),
+        (("entries", 0, "layers", 0, "with_previous"), True, "'input' is not launched with the layer before it"),
         (("preprocessing", "channels"), "RBG", "preprocessing: preprocessing channels must be"),
         (("sha256",), "AB", "sha256: 'AB' is no SHA-256"),
         (("weights",), {}, "weights: they are a file and its sha256, or a seed, not nothing"),
