@@ -11,6 +11,9 @@ from tvm import s_tir, tirx
 
 from codegen.kernels.builder import grid_statements
 
+#: along an axis of a grid: the loop over work-groups, and over the items of one, None where it has but one
+Axis = tuple[tirx.For, tirx.For | None]
+
 
 @dataclass(frozen=True)
 class BoundGrid:
@@ -47,6 +50,13 @@ class BoundGrid:
     def item_tags(self) -> tuple[str, ...]:
         """What the axes of a work-group are called: "threadIdx.x"."""
         return tuple(_tag(loop) for loop in self.items)
+
+    @property
+    def axes(self) -> list[Axis]:
+        """The loops over the work-groups along each axis of the grid, outermost first, and over a group's items along
+        it, if there are several."""
+        of_axis = {_tag(loop)[-1]: loop for loop in self.items}
+        return [(loop, of_axis.get(_tag(loop)[-1])) for loop in self.groups]
 
 
 def grids_of(function: tirx.PrimFunc) -> list[BoundGrid]:

@@ -15,22 +15,24 @@ from tvm import tirx
 from codegen.lowering.bound_grid import BoundGrid, bind, grids_of, make_function, make_grid, places, scratch_of
 
 
-def merge_functions(functions: Sequence[tirx.PrimFunc], outputs: Sequence[int]) -> tirx.PrimFunc:
+def merge_functions(functions: Sequence[tirx.PrimFunc], written: int, order: Sequence[int]) -> tirx.PrimFunc:
     """One function of several that have equally many grids.
 
     Args:
-        functions: each with buffers as parameters, the last of which it writes; no two are one object.
-        outputs: the numbers of all functions, in the order in which what they write stands at the end of the merged
-            function's parameters; before that stand their other parameters, function by function.
+        functions: each with buffers as parameters; no two are one object.
+        written: how many of each function's parameters, the last ones, it writes.
+        order: of what they write, function by function, the numbers in the order in which they stand at the end of the
+            merged function's parameters; before that stand the other parameters, function by function.
 
     Raises:
         ValueError: another number of grids.
     """
     grids = [_merge_grids(beside) for beside in zip(*map(grids_of, functions), strict=True)]
     scratch = [buffer for function in functions for buffer in scratch_of(function)]
-    read = [parameter for function in functions for parameter in [*function.params][:-1]]
-    written = [functions[number].params[-1] for number in outputs]
-    return make_function([*read, *written], grids, scratch, functions[0].attrs)
+    parameters = [[*function.params] for function in functions]
+    read = [parameter for own in parameters for parameter in own[:-written]]
+    outputs = [parameter for own in parameters for parameter in own[-written:]]
+    return make_function([*read, *(outputs[number] for number in order)], grids, scratch, functions[0].attrs)
 
 
 def _merge_grids(grids: Sequence[BoundGrid]) -> tirx.For:

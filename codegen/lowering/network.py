@@ -17,6 +17,7 @@ from tvm.relax import VDevice
 from codegen.artifact.manifest import Entry, LayerCode, TensorSpec, entry_name
 from codegen.kernels.choice import ScheduleChoice
 from codegen.layout.assign import Layout, assign_layout
+from codegen.lowering.chained_layers import chain_layers
 from codegen.lowering.scheduling import LayerScheduler, Options
 from codegen.lowering.shared_launches import MOST_TOGETHER, share_launches
 from codegen.lowering.sharing import SharedCode
@@ -158,7 +159,9 @@ class _Lowering:
         self, scheduled: list[ScheduledLayer], graph: Graph, layout: Layout
     ) -> Sequence[tuple[ScheduledLayer, ...]]:
         """The layers of each launch, in order."""
-        return share_launches(scheduled, graph, layout) if self._shares_launches else [(item,) for item in scheduled]
+        if not self._shares_launches:
+            return [(item,) for item in scheduled]
+        return share_launches(chain_layers(scheduled, self.profile), graph, layout)
 
     def _outputs(self, tensors: Sequence[str], writer: FunctionWriter) -> tuple[list[relax.Expr], list[LayerCode]]:
         """The outputs of the network brought out of their planes, and the copies that do."""
@@ -180,7 +183,7 @@ class _Lowering:
         plane = writer.layout.planes[tensor]
         kernel = export_kernel(plane, self.profile, self.options.dtype)
         result = Destination(relax.TensorType((1, *plane.shape), "float32"))
-        return KernelCall(f"export_{_by(plane.shape)}{self._suffix}", kernel.func, 1, [writer.read(tensor)], result)
+        return KernelCall(f"export_{_by(plane.shape)}{self._suffix}", kernel.func, 1, [writer.read(tensor)], [result])
 
 
 def _by(shape: Shape) -> str:

@@ -81,7 +81,7 @@ class LayerScheduler:
         constants = [self.shared.store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
         names = zip(constants, kernel.constants, strict=True)
         self.shared.textures |= {stored for stored, name in names if name in kernel.textures}
-        return ScheduledLayer(layer, kernel, workload.label, constants, sparsity)
+        return ScheduledLayer.of(layer, kernel, workload.label, constants, sparsity)
 
     def _gated(self, product: Layer, graph: Graph, layout: Layout) -> tuple[ScheduledLayer, ScheduledLayer]:
         """A product that is done on weights, and the convolution that reads these in place of its own."""
@@ -92,7 +92,7 @@ class LayerScheduler:
         constants = [reader.constants[at], self.shared.store(f"{product.name}.place", kernel.constants["place"])]
         layer = replace(product, inputs=(fold.gate,), in_shapes=(graph.shape(fold.gate),), epilogue=())
         elements = reader.kernel.constants["weight"].size
-        item = ScheduledLayer(layer, kernel, f"gate_{reader.label}", constants, weights=elements)
+        item = ScheduledLayer.of(layer, kernel, f"gate_{reader.label}", constants, weights=elements)
         read = [*reader.constants[:at], product.name, *reader.constants[at + 1 :]]
         return item, replace(reader, constants=read)
 
@@ -133,4 +133,4 @@ class LayerScheduler:
         for layer, planes in join_copies(concat, layout):
             workload = Workload.of(layer, planes, self.options.dtype)
             kernel = self._kernel(workload, Weights(), concat.name)
-            yield ScheduledLayer(layer, kernel, workload.label, [])
+            yield ScheduledLayer.of(layer, kernel, workload.label)

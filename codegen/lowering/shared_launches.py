@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.layout.assign import Layout
+from codegen.lowering.bound_grid import grids_of
 from codegen.lowering.writing import ScheduledLayer
 from models.graph.network import Graph
 
@@ -42,7 +43,15 @@ def _fits(item: ScheduledLayer, others: Sequence[ScheduledLayer]) -> bool:
     first = others[0]
     if len(others) == MOST_TOGETHER or item.weights or first.weights or item.kernel.schedule in ALONE:
         return False
-    return (item.kernel.schedule, item.kernel.grids) == (first.kernel.schedule, first.kernel.grids)
+    if (item.kernel.schedule, item.grids) != (first.kernel.schedule, first.grids):
+        return False
+    # a barrier is met by whole work-groups
+    return _barrier_group(item) == _barrier_group(first)
+
+
+def _barrier_group(item: ScheduledLayer) -> tuple[int, ...] | None:
+    """The work-groups of a kernel with a barrier; None of a layer without one."""
+    return grids_of(item.func)[-1].group_shape if item.gives is not None else None
 
 
 def wait_for(scheduled: Sequence[ScheduledLayer], graph: Graph, layout: Layout) -> list[set[int]]:

@@ -19,24 +19,60 @@ from models.plans.sparsity import Sparsity, variant_text
 
 
 @dataclass(frozen=True)
-class ScheduledLayer:
-    """A layer with its kernel, what the kernel's function is to be called, and the names of its packed constants.
+class Tiles:
+    """The transformed tiles of a tensor, which one layer's kernel hands to others.
 
-    A product that is done on weights makes so many `weights`; its reader names them among its constants as the product.
+    Attributes:
+        name: among the network's tensors; elements: how many; cut: what else tells them from others of the tensor.
+    """
+
+    name: str
+    elements: int
+    cut: tuple
+
+
+@dataclass(frozen=True)
+class ScheduledLayer:
+    """A layer with its kernel.
+
+    Attributes:
+        label: what the function is to be called.
+        constants: names of its packed constants; a product that is done on weights is named by its reader.
+        weights: how many a product that is done on weights makes.
+        func, grids: the function that is called, and the kernels it launches: the kernel's own, unless others do a part
+            of its work, or it one of theirs.
+        gives: what it writes behind its tensor. takes: what it reads in place of its first input.
     """
 
     layer: Layer
     kernel: Kernel
     label: str
     constants: list[str]
-    sparsity: Sparsity | None = None
-    weights: int = 0
+    sparsity: Sparsity | None
+    weights: int
+    func: Any
+    grids: int
+    gives: Tiles | None = None
+    takes: Tiles | None = None
+
+    @classmethod
+    def of(
+        cls,
+        layer: Layer,
+        kernel: Kernel,
+        label: str,
+        constants: Sequence[str] = (),
+        sparsity: Sparsity | None = None,
+        weights: int = 0,
+    ) -> ScheduledLayer:
+        """A layer whose kernel does its work and no other."""
+        return cls(layer, kernel, label, [*constants], sparsity, weights, kernel.func, kernel.grids)
 
     def codes(self, names: tuple[str, ...], with_previous: bool = False) -> list[LayerCode]:
         """What the manifest says of the layer, whose kernels are called `names`; of those that only take its tensors
         out of planes, and back, for themselves."""
         layer, kernel = self.layer, self.kernel
-        first, last = kernel.borders[0], kernel.grids - kernel.borders[1]
+        first, last = kernel.borders[0], len(names) - kernel.borders[1]
         variant = variant_text(self.sparsity)
         code = LayerCode(
             layer.name, layer.op, kernel.schedule, kernel.note, names[first:last], layer.macs, layer.out_shape, variant,
@@ -64,14 +100,14 @@ class KernelCall:
 
     Attributes:
         label: what the function is to be called; func: the function; grids: how many kernels it launches.
-        arguments: what it reads; destination: what it writes.
+        arguments: what it reads; destinations: what it writes.
     """
 
     label: str
     func: Any
     grids: int
     arguments: Sequence[relax.Expr]
-    destination: Destination
+    destinations: Sequence[Destination]
 
 
 class FunctionWriter:
@@ -85,13 +121,14 @@ class FunctionWriter:
     def __init__(self, shared: SharedCode, layout: Layout, dtype: str) -> None:
         self.shared, self.layout, self.dtype = shared, layout, dtype
         self.latest: dict[str, relax.Expr] = {}
+        self.tiles: dict[str, relax.Expr] = {}
 
     def read(self, tensor: str) -> relax.Expr:
         return self.latest[self.layout.buffers[tensor]]
 
     def write(self, tensor: str, label: str, kernel: Kernel, arguments: Sequence[relax.Expr]) -> tuple[str, ...]:
         """Call one kernel that writes `tensor`; the names of what it launches."""
-        call = KernelCall(label, kernel.func, kernel.grids, arguments, self._destination(tensor))
+        call = KernelCall(label, kernel.func, kernel.grids, arguments, [self._destination(tensor)])
         (self.latest[self.layout.buffers[tensor]],), names = self.call([call])
         return names
 
@@ -104,18 +141,28 @@ class FunctionWriter:
         if len(set(fresh)) < len(fresh):
             return [code for item in items for code in self.launch([item], constants)]
         results, names = self.call([self._call_of(item, constants) for item in items])
-        for item, result in zip(items, results, strict=True):
+        remaining = iter(results)
+        for item in items:
             if item.weights:
-                constants[item.layer.name] = result
+                constants[item.layer.name] = next(remaining)
             else:
-                self.latest[self.layout.buffers[item.layer.name]] = result
+                self.latest[self.layout.buffers[item.layer.name]] = next(remaining)
+            if item.gives is not None:
+                self.tiles[item.gives.name] = next(remaining)
         return [code for number, item in enumerate(items) for code in item.codes(names, with_previous=number > 0)]
 
     def _call_of(self, item: ScheduledLayer, constants: Mapping[str, relax.Expr]) -> KernelCall:
-        arguments = [self.read(name) for name in item.layer.inputs] + [constants[name] for name in item.constants]
-        weights = Destination(relax.TensorType((item.weights,), self.dtype))
-        destination = weights if item.weights else self._destination(item.layer.name)
-        return KernelCall(item.label, item.kernel.func, item.kernel.grids, arguments, destination)
+        inputs = [self.read(name) for name in item.layer.inputs]
+        if item.takes is not None:
+            inputs[0] = self.tiles[item.takes.name]
+        destinations = [self._new(item.weights) if item.weights else self._destination(item.layer.name)]
+        if item.gives is not None:
+            destinations.append(self._new(item.gives.elements))
+        arguments = [*inputs, *(constants[name] for name in item.constants)]
+        return KernelCall(item.label, item.func, item.grids, arguments, destinations)
+
+    def _new(self, elements: int) -> Destination:
+        return Destination(relax.TensorType((elements,), self.dtype))
 
     def _destination(self, tensor: str) -> Destination:
         """A tensor's planes: of a new buffer, or of one that others have begun."""
@@ -124,10 +171,11 @@ class FunctionWriter:
 
     def call(self, calls: Sequence[KernelCall]) -> tuple[list[relax.Expr], tuple[str, ...]]:
         """Call functions of equally many grids side by side; what each wrote, and the names of what is launched."""
-        destinations = [call.destination for call in calls]
+        destinations = [destination for call in calls for destination in call.destinations]
         # parameters that exist stand before new ones
-        order = sorted(range(len(calls)), key=lambda number: destinations[number].into is None)
-        func = calls[0].func if len(calls) == 1 else merge_functions([call.func for call in calls], order)
+        order = sorted(range(len(destinations)), key=lambda number: destinations[number].into is None)
+        written = len(calls[0].destinations)
+        func = calls[0].func if len(calls) == 1 else merge_functions([call.func for call in calls], written, order)
         variable = self.shared.share(_merged_label([call.label for call in calls]), func)
         arguments = [argument for call in calls for argument in call.arguments]
         results = self._emit(variable, arguments, destinations)

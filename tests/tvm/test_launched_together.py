@@ -8,6 +8,7 @@ from tvm import relax
 from codegen.artifact.manifest import launched_together
 from codegen.layer import ConvOptions, make_conv
 from codegen.layout.assign import assign_layout
+from codegen.lowering.chained_functions import ChannelGroups
 from codegen.lowering.layer import random_operands, standalone_planes
 from codegen.lowering.merged_function import merge_functions
 from codegen.lowering.network import Options, lower_network
@@ -90,20 +91,38 @@ def test_functions_of_unlike_grids_are_not_merged():
     choices = {choice.schedule: choice for choice in candidates(workload, PHONE)}
     functions = [schedule(workload, weights, PHONE, choices[name]).func for name in ("winograd", "direct")]
     with pytest.raises(ValueError, match="shorter"):
-        merge_functions(functions, [0, 1])
+        merge_functions(functions, 1, [0, 1])
 
 
-#: kernels of an inference on an Adreno 730: each layer's own, and launched
+#: kernels launched for an inference on an Adreno 730: layer by layer, and with shared launches
 COUNTS = {
-    ("lwop", "float16"): (78, 73),
-    ("resnet50_3", "float16"): (242, 183),
+    ("lwop", "float16"): (78, 70),
+    ("resnet50_3", "float16"): (242, 165),
     ("resnet50_3", "float32"): (124, 101),
-    ("efficientnet", "float16"): (163, 104),
+    ("efficientnet", "float16"): (163, 86),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "dtype"), COUNTS, ids=str)
 def test_launches_of_a_network(model, dtype):
-    entry = lower_network([trace_model(model)], ADRENO, Options(dtype=dtype)).entries[0]
-    assert (sum(len(code.kernels) for code in entry.layers), entry.launches) == COUNTS[model, dtype]
+    graph = trace_model(model)
+    counts = (
+        lower_network([graph], ADRENO, Options(dtype=dtype, share_launches=share)).entries[0].launches
+        for share in (False, True)
+    )
+    assert (*counts,) == COUNTS[model, dtype]
+
+
+@pytest.mark.parametrize(
+    ("channels", "tasks", "groups"),
+    [
+        (128, 36, ChannelGroups(128, 3, 108)),
+        (88, 69, ChannelGroups(88, 1, 69)),
+        (88, 200, ChannelGroups(88, 1, 200)),
+        (88, 300, None),
+        (12, 64, None),
+    ],
+)
+def test_groups_hold_whole_channels_and_are_many(channels, tasks, groups):
+    assert ChannelGroups.of(channels, tasks, ADRENO) == groups
