@@ -8,9 +8,10 @@ from pathlib import Path
 
 from codegen.artifact.manifest import Manifest
 from codegen.building.target import BuildTarget
-from codegen.building.traced import trace_network
+from codegen.building.traced import TracedNetwork, trace_network
 from codegen.linking.elf import ElfReport
 from codegen.lowering.hosts import add_target_host, host_for
+from codegen.precision.choice import WIDEN_HELP, Widening, widen, widening_file
 from devices import open_device
 from devices.profile import ITEM_BYTES, load_profile
 from fleetpose import cli
@@ -45,7 +46,9 @@ def check_files(arguments: argparse.Namespace) -> None:
     if arguments.dump:
         outputs["--dump"] = [arguments.dump / name for name in DUMPED]
     inputs = {"--model": model_files(arguments.model), "--weights": arguments.weights, "--plan": arguments.plan,
-              "--tuned": arguments.tuned, "--profile": arguments.profile}  # fmt: skip
+              "--tuned": arguments.tuned, "--profile": arguments.profile,
+              "--widen": widening_file(arguments.widen),
+              }  # fmt: skip
     check_outputs(outputs, inputs, force=arguments.force)
 
 
@@ -60,6 +63,7 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     target = target_of(arguments)
     target.check()
     plan = Plan.load(arguments.plan, arguments.model) if arguments.plan else None
+    check_widening(arguments)
     tuned = load_tuned(target.profile, arguments.tuned)
     if arguments.dump:
         make_folder(arguments.dump)
@@ -67,6 +71,7 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     network = trace_network(arguments.model, arguments.weights, arguments.seed, arguments.size)
     if plan:
         network = network.under(plan, arguments.prune, arguments.plan)
+    network = widen_network(network, arguments, progress)
     built = build(network, target, tuned, not arguments.weights_file, progress)
     if arguments.device is not None and arguments.check:
         with open_device(arguments.device, target.profile) as session:
@@ -74,6 +79,28 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
                 check_network(built, network, session, arguments.seed, progress)
     progress("linking")
     return built.write(arguments.out, arguments.force, arguments.dump)
+
+
+def check_widening(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for a file of --widen that is none of the model, or folders of --data without photographs."""
+    if (file := widening_file(arguments.widen)) is not None:
+        Widening.load(file, arguments.model)
+    if arguments.data:
+        from models.prune.reconstruction.calibration import find_photographs
+
+        find_photographs(arguments.data)
+
+
+def widen_network(network: TracedNetwork, arguments: argparse.Namespace, progress: Progress) -> TracedNetwork:
+    """The network with float32 where --widen or --data say so."""
+    if arguments.widen is not None:
+        file, widened = widening_file(arguments.widen), widen(network.graphs[0], arguments.widen).widened
+        return network.with_widened(widened or {}, "photographs" if file else "flag", file)
+    if arguments.data:
+        from codegen.building.widened import widen_by_photographs
+
+        return widen_by_photographs(network, arguments.data, seed=arguments.seed, report=progress)
+    return network
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -101,6 +128,12 @@ def make_parser() -> argparse.ArgumentParser:
         default="float32",
         help="element type (default: %(default)s)",
     )
+    widening = parser.add_mutually_exclusive_group()
+    widening.add_argument("--widen", metavar="FILE", help=WIDEN_HELP)
+    widening.add_argument(
+        "--data", nargs="+", type=Path, metavar="DIR",
+        help="photographs, by which the layers that half precision does not suffice for are found (default: none)",
+    )  # fmt: skip
     parser.add_argument("--plan", type=Path, metavar="FILE", help="which layers are sparse, and how (default: none)")
     parser.add_argument(
         "--prune",
@@ -123,6 +156,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     if arguments.prune and not arguments.plan:
         raise UsageError("--prune needs --plan, which says what to prune")
+    if arguments.dtype != "float16" and (arguments.widen or arguments.data):
+        raise UsageError("--widen and --data are about half precision; give --dtype float16 with them")
     with status("building") as progress:
         manifest = build_files(arguments, progress)
     if arguments.json:

@@ -18,6 +18,7 @@ from codegen.layer import ConvOptions, layer_of_model, make_conv
 from codegen.lowering.layer import standalone_planes
 from codegen.lowering.network import Options
 from codegen.lowering.sizes import trace_model
+from codegen.precision.choice import OF_ALL, WIDEN_HELP, widen, widening_file
 from codegen.tuning.database import Tuned, load_tuned
 from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose import cli
@@ -56,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--gpu", choices=tuple(CHIPS), help="chip to build for (default: the one that suits the profile)"
     )
     parser.add_argument("--dtype", choices=tuple(ITEM_BYTES), default="float32", help="of activations and weights")
+    parser.add_argument("--widen", metavar="FILE", help=WIDEN_HELP)
     zeros = parser.add_mutually_exclusive_group()
     zeros.add_argument("--plan", type=Path, metavar="FILE", help="which layers of --model are sparse (default: none)")
     zeros.add_argument(
@@ -100,6 +102,8 @@ def check_flags(arguments: argparse.Namespace) -> None:
         raise UsageError("--layer needs --model, whose layer it is")
     if arguments.plan and (arguments.layer or not arguments.model):
         raise UsageError("--plan is of a whole network; give --sparsity for a layer")
+    if widening_file(arguments.widen) and (arguments.layer or not arguments.model):
+        raise UsageError("a file of --widen is of a whole network; give --widen sums for a layer")
 
 
 def print_faults(inspection: Inspection) -> int:
@@ -134,6 +138,8 @@ def _launches(
     plan = Plan.load(arguments.plan, arguments.model) if arguments.plan else None
     progress("tracing the network")
     graph = trace_model(arguments.model, arguments.size)
+    if arguments.widen is not None:
+        graph = widen(graph, arguments.widen)
     if arguments.sparsity is not None:
         plan = uniform_plan(graph, arguments.sparsity)
     if plan is None:
@@ -162,9 +168,9 @@ def _layer_launches(arguments: argparse.Namespace, layer: Layer, profile: Profil
     sparsity = arguments.sparsity
     if sparsity is not None and (refusal := sparsity.applies_to(layer)):
         raise UsageError(f"{sparsity}: {refusal}")
-    workload = standalone_planes(
-        layer, profile.lanes_of(arguments.dtype), dtype=arguments.dtype, sparsity=arguments.sparsity
-    )
+    widened = OF_ALL[arguments.widen or "nothing"] if arguments.dtype == "float16" else ""
+    lanes = profile.lanes_of(arguments.dtype)
+    workload = standalone_planes(layer, lanes, dtype=arguments.dtype, sparsity=sparsity, widened=widened)
     return launches_of_layer(workload, profile, tuned.choice(workload, profile), layer.name)
 
 

@@ -64,6 +64,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("build", "codegen.build", "compile a network into one shared object"),
         Verb("verify", "codegen.verify", "compare an artifact on a device with the network it was built from"),
         Verb("run", "codegen.run", "find people with an artifact in a photograph or a video, or time it"),
+        Verb("widen", "codegen.widen", "find the layers that half precision does not suffice for"),
         Verb("layer", "codegen.layer", "build, check and time a single layer"),
         Verb("inspect", "codegen.inspect", "show what compilers for phone GPUs make of kernels, without a phone"),
     ),

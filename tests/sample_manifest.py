@@ -26,7 +26,7 @@ def entry(height: int, width: int) -> Entry:
     cells = (height // 8, width // 8)
     layers = (
         LayerCode("input", "import", "import", "", ("import_kernel",), 0, (3, height, width)),
-        LayerCode("stem", "conv", "direct", "F8V3", ("a", "b"), 1000, (8, *cells), "columns:0.5:4x1"),
+        LayerCode("stem", "conv", "direct", "F8V3", ("a", "b"), 1000, (8, *cells), "columns:0.5:4x1", widened="sums"),
         LayerCode("twin", "conv", "direct", "F8V3", ("a", "b"), 500, (8, *cells), with_previous=True),
     )
     view = (ViewStep("reshape", (1, 2, 4, *cells)), ViewStep("transpose", (0, 1, 3, 4, 2)))
@@ -45,6 +45,7 @@ def sample_manifest() -> Manifest:
         {"machine": "AArch64", "page": 16384, "needed": [], "undefined": ["TVMFFI"]}, ("t0",), "float16",
         {"file": "plan.json", "sha256": digest, "zeros": "given"}, Decoding("paf"),
         (Cut("topk", "head", "net.py:3", ("boxes",), ("maps",)),),
+        {"by": "photographs", "file": "w.json", "sha256": digest},
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from fleetpose.codec import encode
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.json_fields import in_json
 from models.graph.answer import Cut, View, view_shape
+from models.graph.network import Widened
 from models.plans.sparsity import parse_variant
 from models.pose.decoding.decoders import Decoding
 
@@ -23,6 +24,8 @@ from models.pose.decoding.decoders import Decoding
 FORMAT = 3
 #: packages whose versions a manifest has
 DISTRIBUTIONS = ("fleetpose", "apache-tvm", "apache-tvm-ffi")
+#: what may say which layers of a network in half precision compute in float32
+WIDENED_BY = ("length", "photographs", "flag")
 #: elements of a tensor, at most: what is beyond is a damaged file
 MOST_ELEMENTS = 1 << 31
 #: element types of outputs that no kernel computes
@@ -81,6 +84,7 @@ class LayerCode:
         out_shape: (C, H, W) of its result.
         variant: "dense", or the sparsity its weights have, as in a plan.
         with_previous: its kernels run in the launches of the layer before it in the list, and have their names.
+        widened: what of its arithmetic is float32 in a float16 network: "sums", or "products" too; "" is nothing.
     """
 
     layer: str
@@ -92,6 +96,7 @@ class LayerCode:
     out_shape: tuple[int, int, int]
     variant: str = "dense"
     with_previous: bool = field(default=False, metadata=in_json(omit=True))
+    widened: Widened = field(default="", metadata=in_json(omit=True))
 
     def __post_init__(self) -> None:
         _check_shape(self.out_shape)
@@ -181,6 +186,8 @@ class Manifest:
         elf: what the shared object is and needs (codegen.linking.elf.ElfReport).
         decoding: what the outputs do not say of how people are decoded from them.
         cuts: where the network ends before its torch module does, because what follows depends on the data.
+        widened: of a float16 network, what said which layers compute in float32: {"by": "length" of sums, "photographs"
+            or "flag"}, with the "file" and "sha256" of a file that says it; empty in float32.
     """
 
     model: str
@@ -202,6 +209,7 @@ class Manifest:
     plan: dict[str, str] = field(default_factory=dict)
     decoding: Decoding = field(default_factory=Decoding, metadata=in_json(omit=True))
     cuts: tuple[Cut, ...] = field(default=(), metadata=in_json(omit=True))
+    widened: dict[str, str] = field(default_factory=dict, metadata=in_json(omit=True))
     format: int = FORMAT
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from codegen.artifact.manifest import DISTRIBUTIONS, FORMAT, Manifest, manifest_path, parameters_path
+from codegen.artifact.manifest import DISTRIBUTIONS, FORMAT, WIDENED_BY, Manifest, manifest_path, parameters_path
 from codegen.artifact.seal import check_seal
 from codegen.linking.elf import ElfReport
 from codegen.linking.hosts import HOSTS
@@ -112,6 +112,15 @@ def _check_plan(manifest: Manifest) -> None:
             _check_file(origin)
 
 
+def _check_widened(manifest: Manifest) -> None:
+    facts = manifest.widened
+    if facts:
+        _check_known("way to widen layers", facts.get("by", ""), WIDENED_BY)
+        origin = {name: value for name, value in facts.items() if name != "by"}
+        if origin:
+            _check_file(origin)
+
+
 def _check_file(facts: Mapping[str, Any]) -> None:
     """Of a file its bare name, and its digest."""
     if set(facts) != {"file", "sha256"}:
@@ -178,6 +187,7 @@ _CHECKS: dict[str, Callable[[Manifest], object]] = {
     "textures": lambda manifest: _check_unique(manifest.textures, "textures"),
     "dtype": lambda manifest: _check_known("dtype", manifest.dtype, ITEM_BYTES),
     "plan": _check_plan,
+    "widened": _check_widened,
 }
 
 

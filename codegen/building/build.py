@@ -130,6 +130,7 @@ def build(
         textures=compiled.lowered.textures,
         dtype=target.dtype,
         plan=dict(network.plan),
+        widened=dict(network.widened or {"by": "length"}) if target.dtype == "float16" else {},
         decoding=spec.decoding,
         cuts=network.cuts,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from codegen.lowering.sizes import check_sizes, default_sizes, trace_sizes
 from fleetpose.files import sha256
 from models.graph.answer import Cut
-from models.graph.network import Graph
+from models.graph.network import Graph, Widened
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.resolve import build_model, model_spec
@@ -27,6 +27,7 @@ class TracedNetwork:
         weights: what the manifest says of the weights; see `weights_facts`.
         sparsities: the pattern of the zeros of each pruned layer, by layer name.
         plan: what the manifest says of the plan; empty where every layer is dense.
+        widened: what the manifest says of why layers compute in float32; empty: the length of their sums decides.
     """
 
     spec: ModelSpec
@@ -34,6 +35,7 @@ class TracedNetwork:
     weights: Mapping[str, Any]
     sparsities: Mapping[str, Sparsity] = field(default_factory=dict)
     plan: Mapping[str, str] = field(default_factory=dict)
+    widened: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
@@ -58,6 +60,16 @@ class TracedNetwork:
         origin = file_facts(file) if file else {}
         facts = {**origin, "zeros": "one-shot" if pruned else "given"}
         return replace(self, graphs=graphs, sparsities=plan.sparsities, plan=facts)
+
+    def with_widened(self, widened: Mapping[str, Widened], by: str, file: Path | None = None) -> TracedNetwork:
+        """The network in which that of these layers, and of no others, is float32 where it is built in half precision.
+
+        Args:
+            by: "photographs" or "flag", for the manifest.
+            file: that says so, likewise.
+        """
+        graphs = [replace(graph, widened=widened) for graph in self.graphs]
+        return replace(self, graphs=graphs, widened={"by": by, **(file_facts(file) if file else {})})
 
 
 def trace_network(

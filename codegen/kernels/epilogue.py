@@ -31,11 +31,13 @@ def _load_addend(frame, workload, vector, number: int, channel, row, column):
 
 
 def load_broadcast(buffer, plane: Plane, shape: Shape, vector, channel, row, column):
-    """The vector at (channel, row, column) of a tensor in `plane` as broadcast to `shape`, which it divides."""
+    """The vector at (channel, row, column) of a tensor in `plane` as broadcast to `shape`, which it divides; converted
+    to the type of `vector` where the buffer has another."""
     places = zip((channel, row, column), plane.shape, shape, strict=True)
     channel, row, column = (place if extent == whole else 0 for place, extent, whole in places)
-    index = plane.index(channel, row, column)
-    return vector.load(buffer, index) if plane.width == shape[2] else vector.splat(buffer[index])
+    index, stored = plane.index(channel, row, column), vector.of(str(buffer.dtype))
+    value = stored.load(buffer, index) if plane.width == shape[2] else stored.splat(buffer[index])
+    return vector.convert(value, stored.dtype)
 
 
 def finish(frame, workload, vector, rows, owned: Sequence, sums, row, across, started: bool = True) -> None:
@@ -43,6 +45,7 @@ def finish(frame, workload, vector, rows, owned: Sequence, sums, row, across, st
 
     Args:
         owned: (output channel, whether it exists) of each filter.
+        vector: the type of the accumulators.
         started: the accumulators already hold a leading addend (`initial_addend`).
     """
     for f, (channel, exists) in enumerate(owned):

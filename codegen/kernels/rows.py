@@ -68,16 +68,17 @@ class RowTiles:
         return (tile * self.width + number) * self.plane.lanes
 
     def store(self, registers, first: int, buffer, channel, row, tile) -> None:
-        """Write registers[first : first + width] to a row, masking what lies beyond the image."""
-        plane, vector = self.plane, self.vector
+        """Write registers[first : first + width], of any type, to a row, masking what lies beyond the image."""
+        plane, held = self.plane, self.vector.of(str(registers.dtype).partition("x")[0])
         for number in range(self.width):
             column = self.column(tile, number)
             last_tile_only = (plane.vectors - 1) % self.width == number
             if plane.border != (0, 0) and last_tile_only and plane.width % plane.lanes:
-                put(registers, first + number, vector.keep_below(registers[first + number], column, plane.width))
+                put(registers, first + number, held.keep_below(registers[first + number], column, plane.width))
             in_every_tile = plane.vectors % self.width == 0 or number < plane.vectors % self.width
             with when(True if in_every_tile else tile < self.across - 1):
-                emit(vector.store(registers[first + number], buffer, plane.index(channel, row, column)))
+                value = self.vector.convert(registers[first + number], held.dtype)
+                emit(self.vector.store(value, buffer, plane.index(channel, row, column)))
         if plane.pitch > plane.vectors * plane.lanes:
             with when(True if self.across == 1 else tile == self.across - 1):
                 self._zero(buffer, channel, row, range(plane.vectors, plane.pitch // plane.lanes))

@@ -131,6 +131,10 @@ class Vector:
         """Statement: buffer[index : index + lanes] = value; any alignment."""
         return T.call_extern("int32", f"vstore{self.lanes}", value, 0, T.address_of(buffer[index]))
 
+    def of(self, dtype: str) -> Vector:
+        """The type of as many elements of `dtype`."""
+        return self if dtype == self.dtype else Vector(self.lanes, dtype, self.clang)
+
     def convert(self, value, dtype: str):
         """A vector of `dtype` with as many lanes, in this vector's type."""
         return value if dtype == self.dtype else T.call_pure_extern(self.type, f"convert_{self.opencl}", value)

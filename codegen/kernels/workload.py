@@ -11,6 +11,7 @@ import numpy as np
 
 from codegen.layout.plane import Plane
 from models.graph.layer import Layer
+from models.graph.network import Widened
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
 
@@ -31,6 +32,8 @@ class Workload:
         output: the plane of the result.
         dtype: element type of activations and weights.
         sparsity: the pattern the layer's zeros follow; None is dense.
+        widened: what of the arithmetic is float32 although `dtype` is float16: its sums, or its products too; results
+            are rounded at the end.
     """
 
     layer: Layer
@@ -38,6 +41,11 @@ class Workload:
     output: Plane
     dtype: str = "float32"
     sparsity: Sparsity | None = None
+    widened: Widened = ""
+
+    def __post_init__(self) -> None:
+        if self.widened and self.dtype != "float16":
+            raise ValueError(f"the {self.widened} of a layer in {self.dtype} cannot be wider than it")
 
     @classmethod
     def of(
@@ -46,9 +54,21 @@ class Workload:
         planes: Mapping[str, Plane],
         dtype: str = "float32",
         sparsity: Sparsity | None = None,
+        widened: Widened = "",
     ) -> Workload:
         """The workload of `layer` in a graph whose tensors lie in `planes`."""
-        return cls(layer.blank, tuple(planes[name] for name in layer.inputs), planes[layer.name], dtype, sparsity)
+        inputs = tuple(planes[name] for name in layer.inputs)
+        return cls(layer.blank, inputs, planes[layer.name], dtype, sparsity, widened)
+
+    @property
+    def sum_dtype(self) -> str:
+        """The type that sums of products have."""
+        return "float32" if self.widened else self.dtype
+
+    @property
+    def product_dtype(self) -> str:
+        """The type that products have."""
+        return "float32" if self.widened == "products" else self.dtype
 
     @property
     def operands(self) -> tuple[Plane, ...]:
@@ -89,7 +109,7 @@ class Workload:
         if layer.foreign is not None:
             parts = [str(layer.foreign)]
         sparse = [] if self.sparsity is None else [re.sub(r"\W", "_", str(self.sparsity))]
-        half = ["half"] if self.dtype == "float16" else []
+        half = (["half"] if self.dtype == "float16" else []) + ([f"wide_{self.widened}"] if self.widened else [])
         op = "deconv" if layer.transposed else layer.op
         return "_".join([op, *parts, *(step.kind for step in layer.epilogue), *sparse, *half])
 

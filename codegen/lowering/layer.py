@@ -22,6 +22,7 @@ from devices.session import Session
 from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import UsageError
 from models.graph.layer import Layer
+from models.graph.network import Widened
 from models.plans.sparsity import Sparsity
 
 ENTRY = "layer"
@@ -47,6 +48,7 @@ def standalone_planes(
     border: tuple[int, int] = (0, 0),
     dtype: str = "float32",
     sparsity: Sparsity | None = None,
+    widened: Widened = "",
 ) -> Workload:
     """The workload of a layer outside any network: inputs with the borders it reads, an output with `border`."""
     item_bytes = np.dtype(dtype).itemsize
@@ -57,7 +59,7 @@ def standalone_planes(
     if layer.op == "concat":
         planes = {name: replace(plane, border=border) for name, plane in planes.items()}
     planes[layer.name] = Plane(*layer.out_shape, border=border, lanes=lanes, item_bytes=item_bytes)
-    return Workload.of(layer, planes, dtype, sparsity)
+    return Workload.of(layer, planes, dtype, sparsity, widened)
 
 
 def random_operands(layer: Layer, seed: int) -> tuple[list[np.ndarray], Weights]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from codegen.kernels.choice import ScheduleChoice
+from codegen.kernels.widening import widened_part
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.layout.assign import Layout, join_copies
 from codegen.lowering.sharing import SharedCode
@@ -76,12 +77,13 @@ class LayerScheduler:
         """A layer with its own kernel; `gated`: one whose weights can be multiplied by a gate."""
         weights = Weights(graph.weights.get(f"{layer.name}.weight"), graph.weights.get(f"{layer.name}.bias"))
         sparsity = self.options.sparsity.get(layer.name)
-        workload = Workload.of(layer, layout.planes, self.options.dtype, sparsity)
+        widened = widened_part(graph, layer, self.options.dtype)
+        workload = Workload.of(layer, layout.planes, self.options.dtype, sparsity, widened)
         kernel = self._kernel(workload, weights, layer.name, gated)
         constants = [self.shared.store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
         names = zip(constants, kernel.constants, strict=True)
         self.shared.textures |= {stored for stored, name in names if name in kernel.textures}
-        return ScheduledLayer.of(layer, kernel, workload.label, constants, sparsity)
+        return ScheduledLayer.of(layer, kernel, workload.label, constants, sparsity, widened=workload.widened)
 
     def _gated(self, product: Layer, graph: Graph, layout: Layout) -> tuple[ScheduledLayer, ScheduledLayer]:
         """A product that is done on weights, and the convolution that reads these in place of its own."""

@@ -14,7 +14,7 @@ from codegen.layout.assign import Layout
 from codegen.lowering.merged_function import merge_functions
 from codegen.lowering.sharing import SharedCode
 from models.graph.layer import Layer
-from models.graph.network import Graph
+from models.graph.network import Graph, Widened
 from models.plans.sparsity import Sparsity, variant_text
 
 
@@ -42,6 +42,7 @@ class ScheduledLayer:
         func, grids: the function that is called, and the kernels it launches: the kernel's own, unless others do a part
             of its work, or it one of theirs.
         gives: what it writes behind its tensor. takes: what it reads in place of its first input.
+        widened: as in the manifest.
     """
 
     layer: Layer
@@ -54,6 +55,7 @@ class ScheduledLayer:
     grids: int
     gives: Tiles | None = None
     takes: Tiles | None = None
+    widened: Widened = ""
 
     @classmethod
     def of(
@@ -64,9 +66,10 @@ class ScheduledLayer:
         constants: Sequence[str] = (),
         sparsity: Sparsity | None = None,
         weights: int = 0,
+        widened: Widened = "",
     ) -> ScheduledLayer:
         """A layer whose kernel does its work and no other."""
-        return cls(layer, kernel, label, [*constants], sparsity, weights, kernel.func, kernel.grids)
+        return cls(layer, kernel, label, [*constants], sparsity, weights, kernel.func, kernel.grids, widened=widened)
 
     def codes(self, names: tuple[str, ...], with_previous: bool = False) -> list[LayerCode]:
         """What the manifest says of the layer, whose kernels are called `names`; of those that only take its tensors
@@ -76,7 +79,7 @@ class ScheduledLayer:
         variant = variant_text(self.sparsity)
         code = LayerCode(
             layer.name, layer.op, kernel.schedule, kernel.note, names[first:last], layer.macs, layer.out_shape, variant,
-            with_previous,
+            with_previous, self.widened,
         )  # fmt: skip
         borders = {"unpack": names[:first], "pack": names[last:]}
         unpack, pack = (

@@ -61,14 +61,14 @@ RULES: tuple[Rule, ...] = (
 def candidates(workload: Workload, profile: Profile) -> Iterator[ScheduleChoice]:
     """Every choice there is for a workload; dense schedules run sparse workloads too, zeros and all."""
     for rule in RULES:
-        if workload.sparsity is not None or not rule.reads_sparsity:
+        if rule.answers(workload):
             yield from (ScheduleChoice(rule.name, config) for config in rule.space(workload, profile))
 
 
 def default_choice(workload: Workload, profile: Profile) -> ScheduleChoice:
     """The default configuration of the first rule that answers and is preferred. Raises LookupError where none does."""
     for rule in RULES:
-        if (workload.sparsity is None and rule.reads_sparsity) or not rule.prefers(workload, profile):
+        if not rule.answers(workload) or not rule.prefers(workload, profile):
             continue
         for config in rule.space(workload, profile):
             return ScheduleChoice(rule.name, config)
@@ -85,6 +85,8 @@ def schedule(workload: Workload, weights: Weights, profile: Profile, choice: Sch
     choice = choice or default_choice(workload, profile)
     for rule in RULES:
         if rule.name == choice.schedule:
+            if workload.widened and not rule.widens:
+                raise ValueError(f"schedule {rule.name} computes no {workload.widened} in float32")
             kernel = rule.make(workload, weights, profile, choice.config)
             return replace(kernel, choice=choice, constants=_convert_constants(kernel, workload.dtype))
     raise LookupError(f"no schedule is called {choice.schedule!r}; known: {', '.join(rule.name for rule in RULES)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.kernels.workload import Workload
-from codegen.schedules.tile_choice import MOST_VECTORS, OperandCosts, most_sums, padding
+from codegen.schedules.tile_choice import MOST_VECTORS, OperandCosts, most_sums, padding, registers_of_sum
 from devices.profile import Profile
 
 #: tiles of more estimated work than this many times the least are not worth timing
@@ -71,7 +71,7 @@ def column_shapes(workload: Workload, profile: Profile, block: int, split: int) 
             (filters, v, r)
             for v in range(1, widest + 1)
             for r in range(1, min(budget // (filters * v), plane.height) + 1)
-            if not spills(profile, filters, v, r, strided)
+            if not spills(workload, profile, (filters, v, r), strided)
         ]
         if shapes:
             best.append(min(shapes, key=work))
@@ -79,15 +79,16 @@ def column_shapes(workload: Workload, profile: Profile, block: int, split: int) 
     return [shape for shape in best if work(shape) < WORTH_TIMING * work(best[0])]
 
 
-def spills(profile: Profile, filters: int, vectors: int, rows: int, strided: bool) -> bool:
-    """Whether registers are too few for a tile's sums, the input vectors that they are made of, two of memory for one
-    that is strided, and a weight.
+def spills(workload: Workload, profile: Profile, shape: tuple[int, int, int], strided: bool) -> bool:
+    """Whether registers are too few for the sums of a tile of (filters, vectors, rows), the input vectors that they are
+    made of, two of memory for one that is strided, and a weight.
 
     A CPU has a third more than its accumulators. Measured with AVX2: 2 filters x 3 vectors x 2 rows, which spill, take
     twice the time per multiply-add of 2 x 2 x 2, which do not.
     """
-    tile = vectors * rows
+    filters, vectors, rows = shape
+    tile, of_sum = vectors * rows, registers_of_sum(workload)
     if profile.streams:
-        live, most = filters * tile + tile * (2 if strided else 1), profile.vector_registers
+        live, most = of_sum * filters * tile + tile * (2 if strided else 1), profile.vector_registers
         return tile > 1 and most is not None and live >= most
-    return filters * tile + tile + 1 > profile.accumulators * 4 // 3
+    return of_sum * (filters * tile + tile + 1) > profile.accumulators * 4 // 3

@@ -16,6 +16,7 @@ from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import function, put, registers
 from codegen.kernels.rows import held_size
+from codegen.kernels.sums import PRODUCTS_OF_TURN
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules import phases
@@ -104,7 +105,7 @@ def space(workload: Workload, profile: Profile) -> list[ColumnTile]:
 
 def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int) -> list[ColumnTile]:
     layer, shapes = workload.layer, column_shapes(workload, profile, sparsity.block[0], split)
-    turn = ENTRIES_OF_TURN if profile.streams else 1
+    turn = entries_of_turn(workload) if profile.streams else 1
 
     def place(shape: tuple[int, int, int], band: int) -> ColumnTile:
         """`band` in rows."""
@@ -129,6 +130,11 @@ def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int)
     for shape in shapes[1:]:
         choices += [place(shape, band), place(shape, 0)]
     return list(dict.fromkeys(choices))
+
+
+def entries_of_turn(workload: Workload) -> int:
+    """Of the list, in a turn of a GPU's loop."""
+    return PRODUCTS_OF_TURN if workload.widened == "sums" else ENTRIES_OF_TURN
 
 
 def _streams_weights(workload: Workload, profile: Profile, sparsity: Sparsity) -> bool:
@@ -217,7 +223,7 @@ class _Item:
             assert isinstance(window, Window)
             self.stream = ListStream(frame, window, self.sums, tile.channels)
             return
-        self.loaded = registers(rows.height * rows.width, vector.type, "loaded")
+        self.loaded = registers(rows.height * rows.width, self.sums.products.type, "loaded")
         self.at = registers(1, "int32", "at")
 
     def make(self, place, block, across) -> None:
@@ -266,13 +272,15 @@ class _Item:
         places = [(row, v) for row in range(self.rows.height) for v in range(self.rows.width)]
         for channel in range(self.tile.channels):
             for number, (row, v) in enumerate(places):
-                put(self.loaded, number, self.window.load(self.at[0], row, v, channel * self.window.channel))
+                value = self.window.load(self.at[0], row, v, channel * self.window.channel)
+                put(self.loaded, number, self.sums.operand(value))
             vectors = [
                 [self.loaded[row * self.rows.width + v] for v in range(self.rows.width)]
                 for row in range(self.rows.height)
             ]
             first = (entry * self.tile.channels + channel) * self.tile.filters
             self.sums.multiply([self.frame["weight"][first + f] for f in range(self.tile.filters)], vectors)
+            self.sums.settle()
 
 
-COLUMNS = Rule("columns", ColumnTile, space, make, reads_sparsity=True)
+COLUMNS = Rule("columns", ColumnTile, space, make, reads_sparsity=True, widens=True)

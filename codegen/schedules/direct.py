@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from codegen.kernels.builder import kernel
 from codegen.kernels.rows import RowTiles
+from codegen.kernels.sums import PRODUCTS_OF_TURN
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import TileOrder, band_in_cache
@@ -51,8 +52,9 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
     rows = RowTiles(workload.output, vector, tile.vectors)
     order = TileOrder(blocks.count, rows, tile.band)
     with kernel(workload.arguments(**blocks.constants), order.extents, profile) as frame:
-        make_accumulators(frame, workload, blocks, rows, vector).run(order)
+        unroll = -(-PRODUCTS_OF_TURN // blocks.positions) if workload.widened == "sums" else 1
+        make_accumulators(frame, workload, blocks, rows, vector).run(order, unroll)
     return Kernel(frame.func, blocks.pack(weights), channels=blocks.row_channels)
 
 
-DIRECT = Rule("direct", Tile, space, make)
+DIRECT = Rule("direct", Tile, space, make, widens=True)

@@ -20,7 +20,7 @@ from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import TileOrder
 from codegen.schedules.rule import Rule
 from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window, plane_offsets
-from codegen.schedules.tile_choice import MOST_VECTORS, padding
+from codegen.schedules.tile_choice import MOST_VECTORS, padding, register_sums
 from devices.profile import Profile
 from models.plans.sparsity import PATTERN_ENTRIES
 
@@ -58,7 +58,8 @@ def space(workload: Workload, profile: Profile) -> list[PatternTile]:
     if sparsity is None or sparsity.pattern != "pattern":
         return []
     plane = workload.output
-    budget = min(profile.accumulators, MOST_SUMS_OF_GPU) if profile.streams else profile.accumulators
+    budget = register_sums(workload, profile)
+    budget = min(budget, MOST_SUMS_OF_GPU) if profile.streams else budget
     fitting = [
         (v, min(max(budget // v, 1), plane.height)) for v in range(1, min(plane.vectors, budget, MOST_VECTORS) + 1)
     ]
@@ -123,13 +124,14 @@ def _add_pattern(frame, window: Window, sums: TallAccumulators, run, taps: Seque
 
     Four weights stay in registers while the input passes by, each vector used for all (row, tap) that need it.
     """
-    layer, source, rows, vector = window.workload.layer, window.workload.inputs[0], window.rows, window.vector
+    layer, source, rows = window.workload.layer, window.workload.inputs[0], window.rows
     (height, width), stride = layer.dilation, layer.stride[0]
     users: dict[tuple[int, int], list[tuple[int, int]]] = {}  # (kernel column, input row of the tile) -> (row, tap)
     for row in range(rows.height):
         for number, tap in enumerate(taps):
             users.setdefault((tap % 3, row * stride + tap // 3 * height), []).append((row, number))
-    loaded, factors = registers(rows.width, vector.type, "loaded"), registers(len(taps), vector.type, "factors")
+    kind = sums.products.type
+    loaded, factors = registers(rows.width, kind, "loaded"), registers(len(taps), kind, "factors")
     bounds, at = registers(2, "int32", "bounds"), registers(1, "int32", "at")
     for end in (0, 1):
         put(bounds, end, frame["starts"][run + end])
@@ -137,13 +139,14 @@ def _add_pattern(frame, window: Window, sums: TallAccumulators, run, taps: Seque
         kernel_number = bounds[0] + number
         put(at, 0, frame["offset"][kernel_number] + window.base(*place))
         for tap in range(len(taps)):
-            put(factors, tap, vector.splat(frame["weight"][kernel_number * PATTERN_ENTRIES + tap]))
+            put(factors, tap, sums.splat(frame["weight"][kernel_number * PATTERN_ENTRIES + tap]))
         for (kx, y), uses in sorted(users.items()):
             for v in range(rows.width):
-                put(loaded, v, window.load(at[0], 0, v, y * source.pitch + kx * width))
+                put(loaded, v, sums.operand(window.load(at[0], 0, v, y * source.pitch + kx * width)))
             for row, tap in uses:
                 for v in range(rows.width):
-                    put(sums.sums[row], v, sums.sums[row][v] + loaded[v] * factors[tap])
+                    sums.sums[row].add(v, loaded[v] * factors[tap])
+        sums.settle()
 
 
-PATTERN = Rule("pattern", PatternTile, space, make, reads_sparsity=True)
+PATTERN = Rule("pattern", PatternTile, space, make, reads_sparsity=True, widens=True)

@@ -162,4 +162,4 @@ def write_split(frame, workload: Workload, phases: Phases, vector: Vector) -> No
                 emit(vector.store(vector.deinterleave(low, high, phase), frame["phases"], target))
 
 
-PHASES = Rule("phases", Tile, space, make, prefers)
+PHASES = Rule("phases", Tile, space, make, prefers, widens=True)

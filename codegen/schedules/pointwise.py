@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import kernel
+from codegen.kernels.sums import PRODUCTS_OF_TURN
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.layout.plane import Plane
@@ -82,7 +83,8 @@ def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
     wide = choose_filters_and_vectors(workload, profile)
     others = [shape for shape in filling_tiles(workload, profile) if shape != wide][:MOST_TILES]
     if profile.gpu != "cpu":
-        return [PointwiseTile(*shape, band, late=late) for shape in (wide, *others)]
+        unroll = PRODUCTS_OF_TURN if workload.widened == "sums" else UNROLL
+        return [PointwiseTile(*shape, band, unroll=unroll, late=late) for shape in (wide, *others)]
     tall = tall_tile(workload, profile) if profile.accumulators >= MANY_ACCUMULATORS else wide
     row = _tiles_per_item(output, *tall)
     tiles = [PointwiseTile(*tall, order, row, late=late) for order in dict.fromkeys((0, band, output.height))]
@@ -133,4 +135,4 @@ def _make_copying(
     return frame.func
 
 
-POINTWISE = Rule("pointwise", PointwiseTile, space, make)
+POINTWISE = Rule("pointwise", PointwiseTile, space, make, widens=True)

@@ -16,6 +16,7 @@ from tvm.tirx.script import builder as T
 from codegen.kernels.builder import put, registers
 from codegen.kernels.epilogue import finish, initial_addend
 from codegen.kernels.rows import RowTiles, load_window
+from codegen.kernels.sums import Sums
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Weights, Workload
 from codegen.schedules.order import TileOrder
@@ -117,9 +118,9 @@ class Accumulators:
     ) -> None:
         self.frame, self.workload, self.blocks, self.rows, self.vector = frame, workload, blocks, rows, vector
         self._load = load or self._load_window
-        self.sums = registers(blocks.filters * rows.width, vector.type, "sums")
-        self.loaded = registers(rows.width, vector.type, "loaded")
-        self.factor = registers(1, vector.type, "factor")
+        self.sums = Sums(frame.profile, workload, vector, blocks.filters * rows.width)
+        self.loaded = registers(rows.width, self.sums.products.type, "loaded")
+        self.factor = registers(1, self.sums.products.type, "factor")
 
     def run(self, order: TileOrder, unroll: int = 1, late: bool = False) -> None:
         """Every tile of the work-item: products, epilogue, and the zeros around it.
@@ -136,10 +137,11 @@ class Accumulators:
 
     def make(self, block, row, across, unroll: int = 1, late: bool = False) -> None:
         """One tile of one filter block; arguments as for `run`."""
-        owned = self.blocks.owned(block)
+        owned, sums = self.blocks.owned(block), self.sums
         self.start(block, row, across, addend=not late)
         self.add_products(block, row, across, unroll)
-        finish(self.frame, self.workload, self.vector, self.rows, owned, self.sums, row, across, started=not late)
+        sums.finish()
+        finish(self.frame, self.workload, sums.vector, self.rows, owned, sums.held, row, across, started=not late)
         self.rows.zero_borders(self.frame["out"], owned, row, across)
 
     def start(self, block, row, across, addend: bool = True) -> None:
@@ -147,13 +149,13 @@ class Accumulators:
         last = self.workload.layer.out_shape[0] - 1
         for f, (channel, _) in enumerate(self.blocks.owned(block)):
             for v in range(self.rows.width):
-                start = self.vector.splat(self.frame["bias"][block * self.blocks.filters + f])
+                start = self.sums.number(self.frame["bias"][block * self.blocks.filters + f])
                 if addend:
                     # a part empty block's surplus filters read the last channel's addend; their sums are never stored
                     place = (T.min(channel, last), row, self.rows.column(across, v))
-                    first = initial_addend(self.frame, self.workload, self.vector, *place)
+                    first = initial_addend(self.frame, self.workload, self.sums.vector, *place)
                     start = start if first is None else start + first
-                put(self.sums, f * self.rows.width + v, start)
+                self.sums.start(f * self.rows.width + v, start)
 
     def add_products(self, block, row, across, unroll: int = 1) -> None:
         """The loop over input channels, `unroll` at a time, and kernel positions."""
@@ -172,18 +174,19 @@ class Accumulators:
         blocks, first = self.blocks, self.blocks.first_channel(block)
         for position, ky, kx in positions_of(self.workload.layer):
             for v in range(self.rows.width):
-                put(self.loaded, v, self._load(first + channel, row, across, v, (ky, kx)))
+                put(self.loaded, v, self.sums.operand(self._load(first + channel, row, across, v, (ky, kx))))
             start = ((block * blocks.channels + channel) * blocks.positions + position) * blocks.filters
             self.multiply(self.frame["weight"][start + f] for f in range(blocks.filters))
+            self.sums.settle()
 
     def multiply(self, weights: Iterable) -> None:
         """Every accumulator gains its filter's weight, of `weights`, times its vector. The splat goes through a
         register: used inline, the OpenCL compiler folds it into each product and loses a quarter of the speed."""
         width = self.rows.width
         for f, weight in enumerate(weights):
-            put(self.factor, 0, self.vector.splat(weight))
+            put(self.factor, 0, self.sums.splat(weight))
             for v in range(width):
-                put(self.sums, f * width + v, self.sums[f * width + v] + self.loaded[v] * self.factor[0])
+                self.sums.add(f * width + v, self.loaded[v] * self.factor[0])
 
 
 def positions_of(layer: Layer) -> Iterator[tuple]:

@@ -33,6 +33,7 @@ class Rule:
         make: the kernel for one of them; raises ValueError where it is not legal after all.
         prefers: whether the rule is to be taken where nothing was tuned; rules that merely compete say no.
         reads_sparsity: a sparse schedule, which answers only workloads with a sparsity.
+        widens: its kernels compute in float32 where a workload asks for that (`Workload.widened`).
         amplifies: by how much a configuration errs more than sums of products in their order do, for its rounding; see
             `codegen.judging.rounding`.
     """
@@ -43,4 +44,10 @@ class Rule:
     make: Callable[[Workload, Weights, Profile, Any], Kernel]
     prefers: Callable[[Workload, Profile], bool] = lambda *_: True
     reads_sparsity: bool = False
+    widens: bool = False
     amplifies: Callable[[Any], float] = lambda _: 1.0
+
+    def answers(self, workload: Workload) -> bool:
+        """Whether it is for workloads of this kind at all, whatever their shapes."""
+        sparse = workload.sparsity is not None or not self.reads_sparsity
+        return sparse and (self.widens or not workload.widened)

@@ -15,6 +15,7 @@ from codegen.kernels.builder import put, registers
 from codegen.kernels.epilogue import finish, initial_addend
 from codegen.kernels.pointers import Pointer
 from codegen.kernels.rows import RowTiles, held_size
+from codegen.kernels.sums import Sums
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Workload
 from codegen.layout.plane import Plane
@@ -98,8 +99,15 @@ class TallAccumulators:
 
     def __init__(self, frame, workload: Workload, vector: Vector, rows: TallTiles, filters: int) -> None:
         self.frame, self.workload, self.vector, self.rows, self.filters = frame, workload, vector, rows, filters
-        self.sums = [registers(filters * rows.width, vector.type, f"sums{row}") for row in range(rows.height)]
-        self.factor = registers(1, vector.type, "factor")
+        self.sums = [
+            Sums(frame.profile, workload, vector, filters * rows.width, f"sums{row}") for row in range(rows.height)
+        ]
+        self.factor = registers(1, self.products.type, "factor")
+
+    @property
+    def products(self) -> Vector:
+        """The type of the factors of a product."""
+        return self.sums[0].products
 
     def start(self, owned: Sequence[tuple], bias: int, block, across) -> None:
         """Accumulators start from bias[bias : bias + filters], and from the addend where the epilogue begins so."""
@@ -107,31 +115,45 @@ class TallAccumulators:
         for f, (channel, _) in enumerate(owned):
             for row, sums in enumerate(self.sums):
                 for v in range(self.rows.width):
-                    value = self.vector.splat(self.frame["bias"][bias + f])
+                    value = sums.number(self.frame["bias"][bias + f])
                     # surplus filters of a part empty group read the last channel's addend; they are never stored
                     place = (channel if sure else T.min(channel, last), self.rows.first_row(block) + row)
-                    first = initial_addend(self.frame, self.workload, self.vector, *place, self.rows.column(across, v))
-                    put(sums, f * self.rows.width + v, value if first is None else value + first)
+                    column = self.rows.column(across, v)
+                    first = initial_addend(self.frame, self.workload, sums.vector, *place, column)
+                    sums.start(f * self.rows.width + v, value if first is None else value + first)
 
     def multiply(self, weights: Sequence, vectors) -> None:
         """Every accumulator gains weights[filter] times vectors[row][vector], given as expressions."""
         for f, weight in enumerate(weights):
-            put(self.factor, 0, self.vector.splat(weight))
+            put(self.factor, 0, self.splat(weight))
             for row, sums in enumerate(self.sums):
                 for v in range(self.rows.width):
-                    at = f * self.rows.width + v
-                    put(sums, at, sums[at] + vectors[row][v] * self.factor[0])
+                    sums.add(f * self.rows.width + v, vectors[row][v] * self.factor[0])
+
+    def operand(self, value):
+        """A loaded vector as a factor."""
+        return self.sums[0].operand(value)
+
+    def splat(self, weight):
+        """A loaded number as a factor."""
+        return self.sums[0].splat(weight)
+
+    def settle(self) -> None:
+        """As `Sums.settle`."""
+        for sums in self.sums:
+            sums.settle()
 
     def finish(self, owned: Sequence[tuple], block, across) -> None:
         """Run the epilogue and write the tile with the zeros around it."""
         for row, sums in enumerate(self.sums):
+            sums.finish()
             finish(
                 self.frame,
                 self.workload,
-                self.vector,
+                sums.vector,
                 self.rows,
                 owned,
-                sums,
+                sums.held,
                 self.rows.first_row(block) + row,
                 across,
             )

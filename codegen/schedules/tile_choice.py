@@ -23,19 +23,31 @@ FILTERS_OF_LOAD = 4
 MANY_ACCUMULATORS = 16
 #: accumulators of a GPU's work-item whose sums go through a function
 SUMS_WITH_FUNCTIONS = 8
+#: registers of a float32 sum of halves, in vectors of these
+WIDE_SUM = 2
 #: what a filter more or less than the best tall tile has costs, as a share of the work
 TALL_DISTANCE = 0.004
+
+
+def register_sums(workload: Workload, profile: Profile) -> int:
+    """Sums that fit the registers of a work-item beside operands."""
+    return profile.accumulators // (WIDE_SUM if workload.widened else 1)
+
+
+def registers_of_sum(workload: Workload) -> int:
+    """Vectors of registers that a sum takes: two for float32 of halves, one for what a turn of the loop adds up."""
+    return 1 + 2 * (workload.widened == "sums") + (workload.widened == "products")
 
 
 def most_sums(workload: Workload, profile: Profile) -> int:
     """Accumulators of a work-item. A GPU whose sums all go through a function needs registers for that, and in half
     more where they meet another tensor. Mesa's compiler for an Adreno 730 spills 1,208 times with 16 and an ELU in
     half, 502 times in float32 under columns, 420 times with 8, an ELU and a sum in half; so it does not spill."""
-    steps = workload.layer.epilogue
+    steps, most = workload.layer.epilogue, register_sums(workload, profile)
     if not profile.streams or not any(step.kind in FUNCTION_STEPS for step in steps):
-        return profile.accumulators
+        return most
     meets = workload.dtype == "float16" and any(step.reads for step in steps)
-    return min(profile.accumulators, SUMS_WITH_FUNCTIONS // 2 if meets else SUMS_WITH_FUNCTIONS)
+    return min(most, SUMS_WITH_FUNCTIONS // 2 if meets else SUMS_WITH_FUNCTIONS)
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ class TileWork:
         strided: input vectors are of every second element, or of a longer stride.
         registers: vectors that a work-item's registers hold; None where that is not known or no bound.
         whole_loads: weights are loaded by the vector.
+        sum_registers: vectors of registers that a sum takes, with what its turn adds up.
     """
 
     filters: int
@@ -86,6 +99,7 @@ class TileWork:
     strided: bool = False
     registers: int | None = None
     whole_loads: bool = False
+    sum_registers: int = 1
 
     @classmethod
     def of(cls, workload: Workload, profile: Profile) -> TileWork:
@@ -98,6 +112,7 @@ class TileWork:
             strided=layer.stride[1] > 1,
             registers=profile.vector_registers if profile.streams else None,
             whole_loads=profile.streams,
+            sum_registers=registers_of_sum(workload),
         )
 
     @property
@@ -114,7 +129,8 @@ class TileWork:
     def fits(self, filters: int, vectors: int) -> bool:
         """Whether registers hold a tile's sums, and the input of two steps of its loop."""
         operands = 2 * vectors * (2 if self.strided else 1)
-        return self.registers is None or vectors == 1 or filters * vectors + operands < self.registers
+        held = self.sum_registers * filters * vectors + operands
+        return self.registers is None or vectors == 1 or held < self.registers
 
     def overhead(self, filters: int, vectors: int) -> float:
         """Instructions per multiply-add: loads, weights (partly free), the loop."""

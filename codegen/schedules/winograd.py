@@ -18,11 +18,13 @@ import numpy as np
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import emit, function, when
+from codegen.kernels.sums import PRODUCTS_OF_TURN
 from codegen.kernels.vectors import Vector
+from codegen.kernels.widening import WINOGRAD_CHANNELS
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.rule import Rule
 from codegen.schedules.streaming.matrix import ProductSums
-from codegen.schedules.tile_choice import padding
+from codegen.schedules.tile_choice import padding, register_sums
 from codegen.schedules.winograd_grids import Tiling, write_input_grid, write_output_grid
 from codegen.schedules.winograd_transforms import transform_filters
 from devices.profile import Profile
@@ -53,6 +55,11 @@ class WinogradTile:
         return f"m{self.m} F{self.filters}V{self.vectors}{' f' if self.filters_first else ' t'}"
 
 
+def turn_of(workload: Workload) -> int:
+    """Channels per turn of a GPU's loop."""
+    return PRODUCTS_OF_TURN if workload.widened == "sums" else UNROLL
+
+
 def tiling_of(workload: Workload, profile: Profile, m: int) -> Tiling:
     """The tiles of a workload; see Tiling for when they lie densely."""
     return Tiling(workload.output, m, dense=profile.gpu == "cpu")
@@ -72,7 +79,7 @@ def space(workload: Workload, profile: Profile) -> list[WinogradTile]:
     tiles = []
     for m in sizes:
         tiling = tiling_of(workload, profile, m)
-        shapes = _shapes(workload.layer.out_shape[0], tiling.vectors, profile.accumulators)
+        shapes = _shapes(workload.layer.out_shape[0], tiling.vectors, register_sums(workload, profile))
         tiles += [WinogradTile(m, *shape) for shape in shapes[: 3 if m == 4 else 1]]
         tiles += [WinogradTile(m, *shapes[0], filters_first=0)]
     return tiles
@@ -105,7 +112,7 @@ def prefers(workload: Workload, profile: Profile) -> bool:
     """
     channels, filters = workload.inputs[0].channels, workload.output.channels
     if profile.gpu == "cpu" or workload.dtype == "float16":
-        return min(channels, filters) >= 32
+        return min(channels, filters) >= WINOGRAD_CHANNELS
     least = 32 if profile.gpu == "adreno" else 16
     tiles = ceil(workload.output.height / 4) * ceil(workload.output.width / 4)
     enough = (128 if "6" in profile.name.partition("-")[2][:1] else 64) if profile.gpu == "adreno" else 32
@@ -126,7 +133,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradT
         start = (position * blocks + block) * channels
         if frame.profile.streams:
             place = tiling.v(channels, position, 0, 0)
-            add.stream(place, start * tile.filters).add_rows(channels, tiling.pitch, UNROLL)
+            add.stream(place, start * tile.filters).add_rows(channels, tiling.pitch, turn_of(workload))
             return
         whole = channels // UNROLL
         if whole:
@@ -158,21 +165,24 @@ def write(
     overrun = (tile.vectors + 1) * vector.lanes
     with function(workload.arguments(**sizes), profile) as frame:
         frame.scratch("v", tiling.v(channels, tiling.positions, 0, overrun), workload.dtype)
-        frame.scratch("m", tiling.m_index(0, filters, overrun), workload.dtype)
+        frame.scratch("m", tiling.m_index(0, filters, overrun), workload.sum_dtype)
         write_input_grid(frame, workload, tiling, vector)
-        _write_products(frame, tiling, tile, vector, filters, products)
+        _write_products(frame, workload, tiling, tile, vector, products)
         write_output_grid(frame, workload, tiling, vector)
     return Kernel(frame.func, constants, frame.grids)
 
 
-def _write_products(frame, tiling: Tiling, tile: WinogradTile, vector: Vector, filters: int, products) -> None:
+def _write_products(
+    frame, workload: Workload, tiling: Tiling, tile: WinogradTile, vector: Vector, products: Callable
+) -> None:
     """The matrix products: a work-item has `filters` x `vectors` accumulators at one position."""
+    filters = workload.output.channels
     blocks, parts = ceil(filters / tile.filters), ceil(tiling.vectors / tile.vectors)
     grid = (tiling.positions, parts, blocks) if tile.filters_first else (tiling.positions, blocks, parts)
     with frame.grid(grid) as axes:
         position, part, block = (axes[0], axes[1], axes[2]) if tile.filters_first else (axes[0], axes[2], axes[1])
         first = part * tile.vectors * vector.lanes
-        add = ProductSums(frame, vector, tile.filters, tile.vectors, first)
+        add = ProductSums(frame, workload, vector, tile.filters, tile.vectors, first)
         sums = add.sums
         products(frame, tiling, position, block, add)
         for f in range(tile.filters):
@@ -182,7 +192,7 @@ def _write_products(frame, tiling: Tiling, tile: WinogradTile, vector: Vector, f
                     inside = tiling.vectors % tile.vectors == 0 or v < tiling.vectors % tile.vectors
                     with when(True if inside else part < parts - 1):
                         index = tiling.m_index(position, channel, first + v * vector.lanes)
-                        emit(vector.store(sums[f * tile.vectors + v], frame["m"], index))
+                        emit(sums.vector.store(sums.held[f * tile.vectors + v], frame["m"], index))
 
 
-WINOGRAD = Rule("winograd", WinogradTile, space, make, prefers, amplifies=amplifies)
+WINOGRAD = Rule("winograd", WinogradTile, space, make, prefers, widens=True, amplifies=amplifies)

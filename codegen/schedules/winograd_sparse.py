@@ -16,7 +16,17 @@ from codegen.kernels.pack import PackedColumns, pack_columns
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.rule import Rule
 from codegen.schedules.streaming.matrix import ProductSums
-from codegen.schedules.winograd import UNROLL, WinogradTile, amplifies, space, tiling_of, work_per_product, write
+from codegen.schedules.tile_choice import register_sums
+from codegen.schedules.winograd import (
+    UNROLL,
+    WinogradTile,
+    amplifies,
+    space,
+    tiling_of,
+    turn_of,
+    work_per_product,
+    write,
+)
 from codegen.schedules.winograd_grids import Tiling
 from codegen.schedules.winograd_transforms import transform_filters
 from devices.profile import Profile
@@ -31,7 +41,7 @@ def sparse_space(workload: Workload, profile: Profile) -> list[WinogradTile]:
     tiles = []
     for tile in space(workload, profile):
         vectors = tiling_of(workload, profile, tile.m).vectors
-        shapes = _shapes(workload.output.channels, vectors, sparsity, profile.accumulators)
+        shapes = _shapes(workload.output.channels, vectors, sparsity, register_sums(workload, profile))
         tiles += [WinogradTile(tile.m, *shape, tile.filters_first) for shape in shapes[:2]]
     return list(dict.fromkeys(tiles))
 
@@ -71,7 +81,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: WinogradT
         first, count = (block * (length or 0), length) if length is not None else _bounds(frame, block)
         if frame.profile.streams:
             stream = add.stream(tiling.v(channels, position, 0, 0), (position * columns + first) * tile.filters)
-            stream.add_listed(first, count, UNROLL)
+            stream.add_listed(first, count, turn_of(workload))
             return
         _add_by_index(
             frame,
@@ -122,4 +132,6 @@ def _pack(packed: PackedColumns, weight: np.ndarray, tile: WinogradTile) -> np.n
     return np.ascontiguousarray(transformed[:, rows, packed.channel[:, None]], np.float32).ravel()
 
 
-WINOGRAD_SPARSE = Rule("winograd_sparse", WinogradTile, sparse_space, make, reads_sparsity=True, amplifies=amplifies)
+WINOGRAD_SPARSE = Rule(
+    "winograd_sparse", WinogradTile, sparse_space, make, reads_sparsity=True, widens=True, amplifies=amplifies
+)

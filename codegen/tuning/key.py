@@ -8,13 +8,15 @@ best. Some change which are legal, so legality is asked of each workload itself.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from codegen.kernels.workload import Workload
 from fleetpose.errors import UsageError
+from fleetpose.json_fields import in_json
 from models.graph.layer import Layer, Shape
+from models.graph.network import Widened
 from models.plans.sparsity import Sparsity
 
 #: fractions of zeros further apart than this may have different best schedules
@@ -37,6 +39,7 @@ class Key:
         dtype: element type of activations and weights.
         sparsity: the sparsity's text, None for dense.
         pitches: elements from row to row in the planes of the operands, then of the result.
+        widened: as `Workload.widened`.
     """
 
     op: str
@@ -52,6 +55,7 @@ class Key:
     sparsity: str | None
     pitches: tuple[int, ...]
     mode: str = ""
+    widened: Widened = field(default="", metadata=in_json(omit=True))
 
     def __post_init__(self) -> None:
         if not (self.inputs and self.kind):  # the kind parses the sparsity
@@ -77,11 +81,12 @@ class Key:
             None if workload.sparsity is None else str(workload.sparsity),
             tuple(plane.pitch for plane in (*workload.operands, workload.output)),
             _mode(layer),
+            workload.widened,
         )
 
     def order(self) -> tuple:
         """What rows are sorted by: numbers as numbers, kinds of layers together."""
-        return tuple(_sortable(getattr(self, field.name)) for field in fields(self))
+        return tuple(_sortable(getattr(self, entry.name)) for entry in fields(self))
 
     @cached_property
     def kind(self) -> tuple:
@@ -90,7 +95,8 @@ class Key:
         grouping = "dense" if self.groups == 1 else "depthwise" if self.groups == channels else str(self.groups)
         sparsity = self._sparsity
         blocks = (sparsity.pattern, sparsity.block, sparsity.patterns, sparsity.balanced) if sparsity else None
-        return (self.op, self.mode, self.kernel, self.stride, self.dilation, grouping, self.dtype, blocks)
+        types = (self.dtype, self.widened)
+        return (self.op, self.mode, self.kernel, self.stride, self.dilation, grouping, types, blocks)
 
     def distance(self, other: Key) -> float | None:
         """How unlike two workloads are: Euclidean in log(channels in, channels out, pixels); None: not comparable.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from codegen.kernels.choice import ScheduleChoice
+from codegen.kernels.widening import widened_part
 from codegen.kernels.workload import Weights, Workload
 from codegen.layout.assign import assign_layout
 from codegen.lowering.layer import random_operands
@@ -86,7 +87,7 @@ def _tasks(graph: Graph, profile: Profile, sparsities: Sequence[Sparsity | None]
         in_place = layer.name in layout.slices or (layer.name in layout.copied and not layer.epilogue)
         if layer.op == "constant" or in_place or layer.name in layout.gates:
             continue  # no kernel: given, or a join whose members lie in place or are copied one by one; or a short one
-        dense = Workload.of(layer, layout.planes, dtype)
+        dense = Workload.of(layer, layout.planes, dtype, widened=widened_part(graph, layer, dtype))
         total += estimated_secs(dense, profile)
         for sparsity in sparsities:
             if sparsity is not None and sparsity.applies_to(layer) is not None:

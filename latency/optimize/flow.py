@@ -50,10 +50,11 @@ class FlowStage:
 
 
 STAGES = (
-    FlowStage("tune", measuring.tune, (), (files.TUNED,), ("plan", "sparsities", "tune", "rounds", "seed", "budget"),
-          usual_secs=300),
+    FlowStage("widen", measuring.widen, (), (files.WIDENING,), ("weights", "data", "seed"), usual_secs=30),
+    FlowStage("tune", measuring.tune, (files.WIDENING,), (files.TUNED,),
+          ("plan", "sparsities", "tune", "rounds", "seed", "budget"), usual_secs=300),
     FlowStage(
-        "collect", measuring.collect, (files.TUNED,), (files.RECORDS,),
+        "collect", measuring.collect, (files.TUNED, files.WIDENING), (files.RECORDS,),
         ("plan", "sparsities", "around", "rounds", "seed", "budget"), usual_secs=600,
     ),
     FlowStage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",), usual_secs=15),
@@ -76,7 +77,7 @@ STAGES = (
     FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
           ("weights", "data", "photographs", "reconstruction", "recovery_minutes", "training_minutes", "seed"),
           usual_secs=40),
-    FlowStage("build", making.build_artifacts, (files.PLAN, files.PRUNED, files.TUNED),
+    FlowStage("build", making.build_artifacts, (files.PLAN, files.PRUNED, files.TUNED, files.WIDENING),
           (files.DENSE_SO, files.SPARSE_SO),
           ("weights", "seed"), usual_secs=60),
     FlowStage("verify", checking.verify_artifacts, (files.DENSE_SO, files.SPARSE_SO), (files.VERIFIED,), ("seed",),

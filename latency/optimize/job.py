@@ -12,6 +12,7 @@ from typing import Any
 from codegen.artifact.loaded import Artifact
 from codegen.lowering.hosts import host_for
 from codegen.lowering.sizes import trace_sizes
+from codegen.precision.choice import Widening
 from codegen.tuning.database import Tuned
 from devices.profile import Profile
 from devices.session import Session
@@ -28,12 +29,13 @@ from models.zoo.weights import weights_digest
 
 #: told what is being done, and how much of how much is done where that is known
 
-TUNED, RECORDS, PREDICTOR, FITTED, PLAN = "tuned.jsonl", "timings.jsonl", "model.predictor", "fit.json", "plan.json"
+WIDENING, TUNED, RECORDS = "widening.json", "tuned.jsonl", "timings.jsonl"
+PREDICTOR, FITTED, PLAN = "model.predictor", "fit.json", "plan.json"
 PRUNED, DENSE_SO, SPARSE_SO = "pruned.safetensors", "dense.so", "pose.so"
 VERIFIED, PEOPLE, RUN, COMPARED, ACCURACY = "verify.json", "people.png", "run.json", "compare.json", "accuracy.json"
 RESULT, SENSITIVITY, LOSSES = "result.json", "sensitivity.json", "losses.json"
 #: files of the folder of a frontier that its points share
-SHARED = (TUNED, RECORDS, PREDICTOR, FITTED, SENSITIVITY, LOSSES, DENSE_SO)
+SHARED = (WIDENING, TUNED, RECORDS, PREDICTOR, FITTED, SENSITIVITY, LOSSES, DENSE_SO)
 
 
 class Lease:
@@ -84,6 +86,7 @@ class Job:
     shared: Path | None = None
     dense_evaluations: dict[Path, Any] = field(default_factory=dict)
     _recipe: tuple[str, Recipe] | None = None
+    _graph: tuple[str, Graph] | None = None
     _loaded: dict[Path, tuple[tuple[Any, ...], Artifact]] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
@@ -108,8 +111,19 @@ class Job:
         """The processor that serves the device."""
         return host_for(self.profile, self.lease.session.on_this_machine, self.request.host)
 
-    @cached_property
+    @property
     def graph(self) -> Graph:
+        """The traced network, and what of its layers is float32, once that is known; one value while it stays so."""
+        if not self.path(WIDENING).exists():
+            return self.traced
+        digest = sha256(self.path(WIDENING))
+        if self._graph is None or self._graph[0] != digest:
+            choice = Widening.load(self.path(WIDENING), self.traced.name)
+            self._graph = digest, choice.on(self.traced)
+        return self._graph[1]
+
+    @cached_property
+    def traced(self) -> Graph:
         """The network at the input size that is served, with the weights it is given."""
         request = self.request
         return trace_sizes(request.model, request.weights, request.seed, [request.input_size])[0]
@@ -174,7 +188,7 @@ class Job:
         """What every stage on the device depends on."""
         request, device = self.request, self.device
         named = {name: device.get(name, "") for name in ("profile", "name", "driver")}
-        network = {"model": request.model, "structure": self.graph.structure, "own_weights": self.own_weights}
+        network = {"model": request.model, "structure": self.traced.structure, "own_weights": self.own_weights}
         return {
             **network,
             "size": list(request.input_size),

@@ -6,12 +6,14 @@ from codegen.building.build import build
 from codegen.building.checking import can_check, check_network
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork, trace_network, weights_facts
+from codegen.building.widened import widen_by_photographs
 from codegen.lowering.compile import CompiledNetwork
 from codegen.tuning.database import Tuned
 from devices.info import DeviceInfo
 from fleetpose.codec import encode
 from fleetpose.progress import Report
-from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, Job
+from latency.optimize.job import DENSE_SO, PLAN, PRUNED, SPARSE_SO, TUNED, WIDENING, Job
+from latency.optimize.measuring import looks_at_photographs
 from latency.profiling.network_timing import NetworkVariant, compile_variant
 from models.prune.pruning import prune
 from models.prune.reconstruction.calibration import calibration_inputs, learning_photographs
@@ -60,14 +62,20 @@ def build_dense(job: Job, report: Report) -> str:
     facts = weights_facts(request.spec, request.weights, request.seed)
     report("dense: compiling, unless a trial of the plan has done so")
     compiled = compile_variant(NetworkVariant(job.graph, dtype=request.dtype), job.recipe())
-    return _build(job, DENSE_SO, TracedNetwork(request.spec, [job.graph], facts), report, compiled)
+    network = TracedNetwork(request.spec, [job.graph], facts)
+    if job.graph.widened is not None:
+        network = network.with_widened(job.graph.widened, "photographs", job.path(WIDENING))
+    return _build(job, DENSE_SO, network, report, compiled)
 
 
 def build_planned(job: Job, report: Report) -> str:
     """The planned network for the device."""
     request = job.request
     pruned = trace_network(request.model, job.path(PRUNED), request.seed, [request.input_size])
-    return _build(job, SPARSE_SO, pruned.under(job.plan, file=job.path(PLAN)), report)
+    network = pruned.under(job.plan, file=job.path(PLAN))
+    if looks_at_photographs(job):
+        network = widen_by_photographs(network, request.data, seed=request.seed, report=report)
+    return _build(job, SPARSE_SO, network, report)
 
 
 def _build(job: Job, name: str, network: TracedNetwork, report: Report, compiled: CompiledNetwork | None = None) -> str:

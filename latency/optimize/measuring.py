@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from codegen.building.widened import PHOTOGRAPHS
+from codegen.kernels.widening import widened_part
+from codegen.precision.choice import Widening
+from codegen.precision.measuring import measure_widening
 from codegen.tuning.database import Tuned, read_rows, tuned_path, update
 from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import TuneSettings
 from codegen.tuning.tuner import tune as tune_tasks
 from fleetpose.progress import Report
 from latency.cost_model.fitting import LEAST_SAMPLES
-from latency.optimize.job import RECORDS, TUNED, Job
+from latency.optimize.job import RECORDS, TUNED, WIDENING, Job
 from latency.profiling.around import sample_around
 from latency.profiling.collector import Collector
 from latency.profiling.collector import collect as collect_records
@@ -20,12 +24,33 @@ from latency.profiling.space import Group, default_sparsities, network_groups, w
 from latency.records.journal import Journal
 from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
+from models.prune.reconstruction.calibration import calibration_inputs
 
 #: times of layers that are collected whatever the budget: a little more than a predictor needs, since some are of
 #: operations that it is not fitted to
 ENOUGH_TIMES = 3 * LEAST_SAMPLES // 2
 #: zeros that one variant of each family is tuned under; others take what is most similar
 TUNED_ZEROS = 0.75
+
+
+def looks_at_photographs(job: Job) -> bool:
+    """Whether photographs say what is float32 in half precision; without them the length of sums does."""
+    return job.request.dtype == "float16" and bool(job.request.data)
+
+
+def widen(job: Job, report: Report) -> str:
+    """What of the dense network's layers is float32, by photographs of --data; what is timed and built follows it."""
+    request, graph = job.request, job.traced
+    choice = Widening(graph.name, {})
+    if looks_at_photographs(job):
+        inputs = calibration_inputs(request.served, request.data, PHOTOGRAPHS, request.seed)
+        choice = measure_widening(graph, inputs, seed=request.seed, report=report)
+    choice.save(job.path(WIDENING), force=True)
+    if request.dtype != "float16":
+        return f"all in {request.dtype}"
+    widened = [layer.name for layer in graph.layers if widened_part(choice.on(graph), layer, request.dtype)]
+    by = f"{choice.photographs} photographs" if choice.photographs else "the length of sums"
+    return f"float32 in {len(widened)} layers, by {by}"
 
 
 def tune(job: Job, report: Report) -> str:

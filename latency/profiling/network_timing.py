@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from codegen.judging.networks import judge_network
+from codegen.kernels.widening import widened_part
 from codegen.lowering.compile import CompiledNetwork, compile_network
 from codegen.lowering.network import Options
 from codegen.tuning.contest import brief
@@ -70,7 +71,10 @@ class NetworkVariant:
 
     def identity(self, session: Session) -> str:
         """The id of its record."""
-        return network_id(device_of(session), self.graph.name, self.size, self.variants, self.dtype)
+        graph = self.graph
+        parts = {layer.name: widened_part(graph, layer, self.dtype) for layer in graph.layers}
+        widened = {name: part for name, part in parts.items() if part}
+        return network_id(device_of(session), graph.name, self.size, self.variants, self.dtype, widened)
 
 
 def compile_variant(variant: NetworkVariant, recipe: Recipe) -> CompiledNetwork:

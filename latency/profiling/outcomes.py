@@ -33,6 +33,7 @@ def layer_records(group: Group, outcomes: Sequence[Outcome], pace: Pace, session
                 layer=group.workload.layer,
                 pitches=group.pitches,
                 sparsity=variant_text(prepared.sparsity),
+                widened=group.workload.widened,
                 schedule=prepared.choice.to_dict() if prepared.choice else {},
                 grids=prepared.compiled.kernel.grids if prepared.compiled else int(outcome.failure is None),
                 networks=group.networks,

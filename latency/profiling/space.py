@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codegen.kernels.widening import widened_part
 from codegen.kernels.workload import Workload
 from codegen.layout.assign import assign_layout, join_copies
 from codegen.schedules.moving.gated_weights import stand_in
@@ -56,12 +57,12 @@ class Group:
     @property
     def key(self) -> tuple:
         """What makes two groups the same."""
-        return (self.workload.layer, self.pitches, self.workload.dtype)
+        return (self.workload.layer, self.pitches, self.workload.dtype, self.workload.widened)
 
     def identity(self, sparsity: Sparsity | None, device: Mapping[str, object]) -> str:
         """The id of the record of one variant on a device."""
         layer, dtype = self.workload.layer, self.workload.dtype
-        return layer_id(device, layer, self.pitches, variant_text(sparsity), dtype)
+        return layer_id(device, layer, self.pitches, variant_text(sparsity), dtype, self.workload.widened)
 
 
 def network_workloads(graph: Graph, profile: Profile, dtype: str = "float32") -> list[tuple[str, Workload]]:
@@ -82,7 +83,8 @@ def network_workloads(graph: Graph, profile: Profile, dtype: str = "float32") ->
         elif layer.name in layout.copied and not layer.epilogue:
             workloads += [(layer.name, Workload.of(copy, planes, dtype)) for copy, planes in join_copies(layer, layout)]
         else:
-            workloads.append((layer.name, Workload.of(layer, layout.planes, dtype)))
+            widened = widened_part(graph, layer, dtype)
+            workloads.append((layer.name, Workload.of(layer, layout.planes, dtype, widened=widened)))
     return workloads
 
 

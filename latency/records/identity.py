@@ -61,16 +61,25 @@ def record_id(device: Mapping[str, Any], **measured: Any) -> str:
     return hashlib.sha256(canonical(named).encode()).hexdigest()[:16]
 
 
-def layer_id(device: Mapping[str, Any], layer: Layer, pitches: tuple[int, ...], sparsity: str, dtype: str) -> str:
-    """The `id` of a record of kind "layer"."""
-    return record_id(device, layer=layer_to_dict(layer), pitches=list(pitches), sparsity=sparsity, dtype=dtype)
+def layer_id(
+    device: Mapping[str, Any], layer: Layer, pitches: tuple[int, ...], sparsity: str, dtype: str, widened: str = ""
+) -> str:
+    """The `id` of a record of kind "layer"; `widened` as in a record."""
+    later = {"widened": widened} if widened else {}
+    return record_id(device, layer=layer_to_dict(layer), pitches=list(pitches), sparsity=sparsity, dtype=dtype, **later)
 
 
 def network_id(
-    device: Mapping[str, Any], network: str, size: tuple[int, int], plan: Mapping[str, str], dtype: str
+    device: Mapping[str, Any],
+    network: str,
+    size: tuple[int, int],
+    plan: Mapping[str, str],
+    dtype: str,
+    widened: Mapping[str, str] = {},
 ) -> str:
-    """The `id` of a record of kind "network"."""
-    return record_id(device, network=network, size=list(size), plan=dict(plan), dtype=dtype)
+    """The `id` of a record of kind "network"; `widened` has those of its layers that are."""
+    later = {"widened": dict(widened)} if widened else {}
+    return record_id(device, network=network, size=list(size), plan=dict(plan), dtype=dtype, **later)
 
 
 def layer_to_dict(layer: Layer) -> dict[str, Any]:

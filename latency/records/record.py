@@ -14,6 +14,7 @@ from typing import Any
 from fleetpose.json_fields import in_json
 from latency.records.identity import layer_from_dict, layer_to_dict
 from models.graph.layer import Layer
+from models.graph.network import Widened
 from models.plans.sparsity import DENSE, Sparsity, parse_variant
 
 FORMAT = "fleetpose.record/1"
@@ -56,6 +57,7 @@ class Record:
         pitches: elements from row to row in the planes of its inputs, then of its output; () for a network.
         sparsity: "dense", or the text of a Sparsity; of a network "dense" too, its plan says more.
         dtype: element type of activations and weights on the device.
+        widened: of a layer, what of its arithmetic is float32 although `dtype` is float16: "sums", or "products" too.
         schedule: `ScheduleChoice.to_dict` of what ran: {"schedule": "columns", "filters": 8, ...};
             {} where none was chosen, and for a network.
         grids: OpenCL kernels launched in one run.
@@ -94,6 +96,7 @@ class Record:
     )
     pitches: tuple[int, ...] = ()
     sparsity: str = DENSE
+    widened: Widened = field(default="", metadata=in_json(omit=True))
     schedule: Mapping[str, Any] = field(default_factory=dict)
     grids: int = 0
     networks: tuple[str, ...] = ()

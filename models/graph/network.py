@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from fleetpose.errors import UsageError, unknown_name
 from models.graph.answer import Answer
 from models.graph.layer import Layer, Shape
 from models.graph.tied import counted_params
+
+#: what of a layer's arithmetic is wider than the network's type: nothing, its sums, or its products and sums
+Widened = Literal["", "sums", "products"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Graph:
             "normalise" both have its reduction's `affine_shape`, if it has any. Of a "constant" "<layer>.value",
             (C, H, W).
         answer: how what the module returns comes from the outputs.
+        widened: of convolutions that half precision does not suffice for, as photographs showed, what is float32; None:
+            none were looked at.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Graph:
     layers: tuple[Layer, ...]
     weights: Mapping[str, np.ndarray]
     answer: Answer = field(default_factory=Answer)
+    widened: Mapping[str, Widened] | None = None
 
     def layer(self, name: str) -> Layer:
         """The layer called `name`. Raises KeyError."""

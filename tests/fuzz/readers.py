@@ -17,6 +17,7 @@ import numpy as np
 from codegen.artifact.manifest import FORMAT as MANIFEST
 from codegen.artifact.manifest import Manifest
 from codegen.artifact.reading import check_consistency
+from codegen.precision.choice import LayerPrecision, Widening, widen
 from codegen.tuning.database import Tuned, tuned_path
 from devices.profile import PROFILE_DIR, load_profile
 from fleetpose.codec import decode, encode, parse_json
@@ -41,6 +42,7 @@ from latency.report.result import read_result
 from latency.report.write import write_report
 from models.graph.foreign.call import ForeignCall, ForeignTensor
 from models.graph.layer import Layer, Step
+from models.graph.network import Graph
 from models.plans.cost import Cost, Outlook
 from models.plans.explain import explain
 from models.plans.plan import LayerChoice, Plan
@@ -82,6 +84,15 @@ def read_plan_file(path: Path) -> object:
     plan = Plan.load(path, "net")
     plan.check(LAYERS)
     return explain(plan, LAYERS)
+
+
+def widening_samples() -> list[bytes]:
+    layers = {"a": LayerPrecision("sums", 4608, 31.5, 0.02), "b": LayerPrecision("", 16)}
+    return [json_bytes({"format": "fleetpose.widening/1", **encode(Widening("net", layers, 8))})]
+
+
+def read_widening(path: Path) -> object:
+    return widen(Graph("net", "x", LAYERS[0].in_shapes[0], ("b",), LAYERS, {}), str(path)).widened
 
 
 def record_samples() -> list[bytes]:
@@ -248,6 +259,7 @@ def in_folder(read: Callable[[Path], object]) -> Callable[[Path], object]:
 READERS = {
     "JSON": Reader(".json", json_samples, mutate_json, lambda path: parse_json(path.read_bytes())),
     "plan": Reader(".json", plan_samples, mutate_json, read_plan_file),
+    "widening": Reader(".json", widening_samples, mutate_json, read_widening),
     "records": Reader(".jsonl", record_samples, mutate_records, read_dataset),
     "predictor": Reader(".predictor", predictor_samples, mutate_json, read_predictor),
     "sensitivity": Reader(".json", sensitivity_samples, mutate_json, read_sensitivity_file),

@@ -61,10 +61,10 @@ ROOMS = {
         "kernels run verifying",
         "schedules verify",
         "lowering",
-        "judging",
+        "judging precision",
         "tuning",
         "building graph_latency inspection layer tune",
-        "build depth inspect replace",
+        "build depth inspect replace widen",
     ],
     "latency": [
         "records report",

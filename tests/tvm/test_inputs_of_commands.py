@@ -25,6 +25,7 @@ COMMANDS = [
     ("codegen.build", f"{SMALL} --profile host --weights pipe.safetensors -o new.so"),
     ("codegen.build", f"{SMALL} --profile host --weights pipe.pth -o new.so"),
     ("codegen.build", f"{SMALL} --profile pipe.toml -o new.so"),
+    ("codegen.build", f"{SMALL} --profile mali-g76 --dtype float16 --widen pipe.json -o new.so"),
     ("codegen.layer", f"{SMALL} --layer one --tuned pipe.jsonl"),
     ("codegen.layer", f"{SMALL} --layer one --profile pipe.toml"),
     ("codegen.run", "--artifact pipe.so --image net.png"),

@@ -60,6 +60,11 @@ def _replace(given: Path, out: Path) -> tuple[object, ...]:
     return "--model", "lwop", "--size", "64x64", "-o", out / "r.safetensors"
 
 
+def _widen(given: Path, out: Path) -> tuple[object, ...]:
+    return ("--model", TINY, "--weights", given / "w.safetensors", "--data", given / "coco", "--photographs", 2,
+            "-o", out / "widening.json")  # fmt: skip
+
+
 def _collect(given: Path, out: Path) -> tuple[object, ...]:
     return "--model", SMALL, "--around", 40, "--sparsity", *SPARSITIES, *MALI, "-o", out / "t.jsonl"
 
@@ -116,6 +121,7 @@ _REPORTS = ("report.html", "report.md")
 #: by name, quick ones first
 CASES = {
     "report": Case("latency.report.__main__", _report, _REPORTS, _REPORTS, _begin_report, networks=False),
+    "widen": Case("codegen.widen", _widen, ("widening.json",), ("widening.json",)),
     "allocate": Case("models.allocate", _allocate, ("plan.json",), ("plan.json",)),
     "decide": Case("latency.decide", _decide, ("plan.json",), ("plan.json",)),
     "fit": Case("latency.fit", _fit, ("m.predictor", "m.predictor.png"), ("m.predictor", "m.predictor.png")),

@@ -88,8 +88,9 @@ class StreamingAccumulators(Accumulators):
         strip = ConstantStrip(self.weights, len(positions) * filters, self.vector.lanes)
         for number, (channel, ky, kx) in enumerate(positions):
             for v in range(width):
-                put(self.loaded, v, self.window.load(channel, ky, kx, v))
+                put(self.loaded, v, self.sums.operand(self.window.load(channel, ky, kx, v)))
             self.multiply([strip[number * filters + f] for f in range(filters)])
+        self.sums.settle()
         self.weights.advance(len(positions) * filters)
 
 

@@ -30,7 +30,7 @@ class ListStream:
 
     def __init__(self, frame, window: Window, sums: TallAccumulators, channels: int = 1) -> None:
         self.frame, self.window, self.sums, self.channels = frame, window, sums, channels
-        self.loaded = registers(sums.rows.height * sums.rows.width, window.vector.type, "loaded")
+        self.loaded = registers(sums.rows.height * sums.rows.width, sums.products.type, "loaded")
 
     def add(self, first, count, base, turn: int) -> None:
         """The products of `count` entries (a number, or an expression) from entry `first` on.
@@ -65,9 +65,10 @@ class ListStream:
                 for row in range(height):
                     for v in range(width):
                         value = self.window.load_from(source, row, v, channel * self.window.channel)
-                        put(self.loaded, row * width + v, value)
+                        put(self.loaded, row * width + v, self.sums.operand(value))
                 vectors = [[self.loaded[row * width + v] for v in range(width)] for row in range(height)]
                 first = (entry * self.channels + channel) * filters
                 self.sums.multiply([weights[first + f] for f in range(filters)], vectors)
+        self.sums.settle()
         self.offsets.advance(count)
         self.weights.advance(count * self.channels * filters)

@@ -8,7 +8,9 @@ from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import put, registers
 from codegen.kernels.pointers import BYTES, Pointer
+from codegen.kernels.sums import Sums
 from codegen.kernels.vectors import Vector
+from codegen.kernels.workload import Workload
 from codegen.schedules.streaming.strip import ConstantStrip
 
 #: distances of one load
@@ -18,13 +20,13 @@ DISTANCES = 4
 class ProductSums:
     """`filters` x `vectors` accumulators that start from zero, of tiles from number `first` of a row of V on."""
 
-    def __init__(self, frame, vector: Vector, filters: int, vectors: int, first) -> None:
+    def __init__(self, frame, workload: Workload, vector: Vector, filters: int, vectors: int, first) -> None:
         self.frame, self.vector, self.filters, self.vectors, self.first = frame, vector, filters, vectors, first
-        self.sums = registers(filters * vectors, vector.type, "sums")
-        self.loaded = registers(vectors, vector.type, "loaded")
-        self.factor = registers(1, vector.type, "factor")
+        self.sums = Sums(frame.profile, workload, vector, filters * vectors)
+        self.loaded = registers(vectors, self.sums.products.type, "loaded")
+        self.factor = registers(1, self.sums.products.type, "factor")
         for at in range(filters * vectors):
-            put(self.sums, at, vector.splat(frame["zero"][0]))
+            put(self.sums.held, at, self.sums.number(frame["zero"][0]))
 
     def __call__(self, row, weight) -> None:
         """Add a channel, whose tiles begin at `row` in V and whose weights at `weight`, by indices."""
@@ -32,16 +34,16 @@ class ProductSums:
             lambda v: self.vector.load(self.frame["v"], row + self.first + v * self.vector.lanes),
             (self.frame["weight"][weight + f] for f in range(self.filters)),
         )
+        self.sums.settle()
 
     def multiply(self, load: Callable[[int], object], weights: Iterable) -> None:
         """Every accumulator gains its filter's weight times load(its vector)."""
         for v in range(self.vectors):
-            put(self.loaded, v, load(v))
+            put(self.loaded, v, self.sums.operand(load(v)))
         for f, weight in enumerate(weights):
-            put(self.factor, 0, self.vector.splat(weight))
+            put(self.factor, 0, self.sums.splat(weight))
             for v in range(self.vectors):
-                at = f * self.vectors + v
-                put(self.sums, at, self.sums[at] + self.loaded[v] * self.factor[0])
+                self.sums.add(f * self.vectors + v, self.loaded[v] * self.factor[0])
 
     def stream(self, row, weight) -> ProductStream:
         """The channels from those at `row` in V and `weight` on, by pointers."""
@@ -95,6 +97,7 @@ class ProductStream:
                 return product.vector.load(rows, start + v * product.vector.lanes)
 
             product.multiply(load, (strip[channel * product.filters + f] for f in range(product.filters)))
+        product.sums.settle()
         self.weights.advance(number * product.filters)
 
     @staticmethod

@@ -24,9 +24,9 @@ from latency.planning.choosing import Goal
 
 BY_NAME = {stage.name: stage for stage in STAGES}
 #: what all plans share
-SHARED_STAGES = tuple(BY_NAME[name] for name in ("tune", "collect", "fit", "sensitivity", "losses"))
+SHARED_STAGES = tuple(BY_NAME[name] for name in ("widen", "tune", "collect", "fit", "sensitivity", "losses"))
 DENSE_STAGES = (
-    replace(BY_NAME["build"], work=making.build_dense, reads=(files.TUNED,), writes=(files.DENSE_SO,)),
+    replace(BY_NAME["build"], work=making.build_dense, reads=(files.TUNED, files.WIDENING), writes=(files.DENSE_SO,)),
     replace(BY_NAME["verify"], work=checking.verify_dense, reads=(files.DENSE_SO,)),
 )
 #: what each plan goes through before all are compared, and after it

@@ -1,0 +1,1 @@
+"""Which layers half precision does not suffice for, as photographs show."""
