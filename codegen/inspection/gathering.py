@@ -50,6 +50,7 @@ def launches_of_network(
             kept_macs(layers.get(code.layer), code.macs, code.variant),
             tuple(known[name] for name in code.kernels),
             code.with_previous,
+            code.widened,
         )
         for code in lowered.entries[0].layers
     ]
@@ -70,7 +71,10 @@ def launches_of_layer(
     variant = variant_text(workload.sparsity)
     macs = kept_macs(layer, layer.macs, variant)
     kind = kind_of(layer, kernel.schedule)
-    return LayerLaunches(name, kind, kernel.schedule, kernel.note, variant, macs, tuple(known.values()))
+    launches = tuple(known.values())
+    return LayerLaunches(
+        name, kind, kernel.schedule, kernel.note, variant, macs, launches, widened=workload.widened
+    )  # fmt: skip
 
 
 def _known_launches(functions: Mapping[str, Any], sources: Mapping[str, KernelSource]) -> dict[str, Launch]:

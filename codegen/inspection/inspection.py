@@ -14,6 +14,7 @@ from codegen.inspection.machine_code.reading import read_said
 from codegen.inspection.results import inspect_sources
 from devices.profile import Profile
 from fleetpose.progress import Report, no_report
+from models.graph.network import Widened
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,15 @@ class InspectedLayer:
     macs: int
     kernels: tuple[InspectedKernel, ...]
     with_previous: bool = False
+    widened: Widened = ""
 
     @property
     def utilisation(self) -> float | None:
-        """That of the kernel whose hot loop has most multiply-adds: of Winograd the products, not the transforms."""
+        """That of the kernel whose hot loop has most multiply-adds: of Winograd the products, not the transforms. Of
+        half precision's peak products in float32 reach half."""
         figures = self._main.figures if self._main else None
-        return figures.hot.utilisation if figures else None
+        utilisation = figures.hot.utilisation if figures else None
+        return utilisation and utilisation / (2 if self.widened == "products" else 1)
 
     @property
     def filled_utilisation(self) -> float | None:
@@ -195,6 +199,7 @@ def inspect(
                 layer.macs,
                 tuple(kernels),
                 layer.with_previous,
+                layer.widened,
             )
         )
     compiler = f"Mesa {compilers.version(chip)}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from codegen.inspection.sources import KernelSource
 from models.graph.layer import Layer
+from models.graph.network import Widened
 from models.plans.sparsity import parse_variant
 
 #: kinds of the copies at a network's ends
@@ -37,7 +38,7 @@ class LayerLaunches:
     Attributes:
         layer: its name; "input" and "output N" are the copies at a network's ends.
         kind: what people call the kernel: the schedule, and of a convolution the extents of its window.
-        schedule, tile, variant: as in a manifest.
+        schedule, tile, variant, widened: as in a manifest.
         macs: multiply-adds that the variant leaves, 0 for what multiplies nothing.
         with_previous: the launches are those of the layer before it, which has others of its kind beside it.
     """
@@ -50,6 +51,7 @@ class LayerLaunches:
     macs: int
     launches: tuple[Launch, ...]
     with_previous: bool = False
+    widened: Widened = ""
 
 
 def kind_of(layer: Layer | None, schedule: str) -> str:

@@ -38,12 +38,13 @@ def share_launches(
 
 
 def _fits(item: ScheduledLayer, others: Sequence[ScheduledLayer]) -> bool:
-    """Whether a layer may be launched with others: by the same schedule, so that it needs about the registers they do,
-    of which a kernel has as many as its most needy part."""
+    """Whether a layer may be launched with others: by the same schedule in the same types, so that it needs about the
+    registers they do, of which a kernel has as many as its most needy part."""
     first = others[0]
     if len(others) == MOST_TOGETHER or item.weights or first.weights or item.kernel.schedule in ALONE:
         return False
-    if (item.kernel.schedule, item.grids) != (first.kernel.schedule, first.grids):
+    alike = ((layer.kernel.schedule, layer.grids, layer.widened) for layer in (item, first))
+    if next(alike) != next(alike):
         return False
     # a barrier is met by whole work-groups
     return _barrier_group(item) == _barrier_group(first)

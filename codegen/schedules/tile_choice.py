@@ -25,13 +25,21 @@ MANY_ACCUMULATORS = 16
 SUMS_WITH_FUNCTIONS = 8
 #: registers of a float32 sum of halves, in vectors of these
 WIDE_SUM = 2
+#: vectors of registers of a Mali that sums leave to operands, addresses and the loop, by what its compiler spills
+OPERANDS = 6
 #: what a filter more or less than the best tall tile has costs, as a share of the work
 TALL_DISTANCE = 0.004
 
 
 def register_sums(workload: Workload, profile: Profile) -> int:
-    """Sums that fit the registers of a work-item beside operands."""
-    return profile.accumulators // (WIDE_SUM if workload.widened else 1)
+    """Sums that fit the registers of a work-item beside operands. A Mali has none beyond `registers_per_thread`, and
+    OPERANDS of them for what is no sum; an Adreno has as many again, at fewer waves."""
+    if not workload.widened:
+        return profile.accumulators
+    half, registers = max(profile.accumulators // WIDE_SUM, 1), profile.vector_registers
+    if profile.gpu != "mali" or registers is None:
+        return half
+    return max(min(half, (registers - OPERANDS) // registers_of_sum(workload)), 1)
 
 
 def registers_of_sum(workload: Workload) -> int:

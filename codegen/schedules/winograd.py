@@ -66,8 +66,11 @@ def tiling_of(workload: Workload, profile: Profile, m: int) -> Tiling:
 
 
 def legal(workload: Workload) -> bool:
-    """What Winograd can compute (`Layer.winograd_legal`), on an input whose zero border is as wide as the padding."""
+    """What Winograd can compute (`Layer.winograd_legal`), on an input whose zero border is as wide as the padding.
+    Where products may leave half's range, so may what its transforms make of operands and sums, which stay halves."""
     layer, border = workload.layer, workload.inputs[0].border
+    if workload.widened == "products":
+        return False
     return layer.winograd_legal and all(wanted <= zeros for wanted, zeros in zip(layer.padding, border, strict=True))
 
 
@@ -165,7 +168,7 @@ def write(
     overrun = (tile.vectors + 1) * vector.lanes
     with function(workload.arguments(**sizes), profile) as frame:
         frame.scratch("v", tiling.v(channels, tiling.positions, 0, overrun), workload.dtype)
-        frame.scratch("m", tiling.m_index(0, filters, overrun), workload.sum_dtype)
+        frame.scratch("m", tiling.m_index(0, filters, overrun), workload.dtype)
         write_input_grid(frame, workload, tiling, vector)
         _write_products(frame, workload, tiling, tile, vector, products)
         write_output_grid(frame, workload, tiling, vector)
@@ -185,6 +188,7 @@ def _write_products(
         add = ProductSums(frame, workload, vector, tile.filters, tile.vectors, first)
         sums = add.sums
         products(frame, tiling, position, block, add)
+        sums.finish()
         for f in range(tile.filters):
             channel = block * tile.filters + f
             with when(True if filters % tile.filters == 0 else channel < filters):
@@ -192,7 +196,8 @@ def _write_products(
                     inside = tiling.vectors % tile.vectors == 0 or v < tiling.vectors % tile.vectors
                     with when(True if inside else part < parts - 1):
                         index = tiling.m_index(position, channel, first + v * vector.lanes)
-                        emit(sums.vector.store(sums.held[f * tile.vectors + v], frame["m"], index))
+                        value = vector.convert(sums.held[f * tile.vectors + v], sums.vector.dtype)
+                        emit(vector.store(value, frame["m"], index))
 
 
 WINOGRAD = Rule("winograd", WinogradTile, space, make, prefers, widens=True, amplifies=amplifies)

@@ -199,15 +199,14 @@ def _load(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, ro
     return vector.keep_below(value, column, limit) if last + vector.lanes > limit else value
 
 
-def _transform_out(frame, workload: Workload, tiling: Tiling, stored: Vector, channel, row, part) -> None:
-    """A' t A of one vector of tiles, in the type of sums."""
+def _transform_out(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, part) -> None:
+    """A' t A of one vector of tiles."""
     plane, m, n = workload.output, tiling.m, tiling.n
-    rows, unrolled = RowTiles(plane, stored, m), not tiling.dense
-    vector = Vector.on(frame.profile, stored.lanes, workload.sum_dtype)
+    rows, unrolled = RowTiles(plane, vector, m), not tiling.dense
     first, bias = row * tiling.across + part * vector.lanes, registers(1, vector.type, "bias_vector")
     along = registers(n if tiling.by_rows else m * n, vector.type, "along")
     sums = registers(m, vector.type, "sums")
-    put(bias, 0, vector.convert(stored.splat(frame["bias"][channel]), stored.dtype))
+    put(bias, 0, vector.splat(frame["bias"][channel]))
 
     def down(j) -> list:
         """Column j of a tile, transformed."""

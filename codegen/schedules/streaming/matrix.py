@@ -26,7 +26,7 @@ class ProductSums:
         self.loaded = registers(vectors, self.sums.products.type, "loaded")
         self.factor = registers(1, self.sums.products.type, "factor")
         for at in range(filters * vectors):
-            put(self.sums.held, at, self.sums.number(frame["zero"][0]))
+            self.sums.start(at, self.sums.number(frame["zero"][0]))
 
     def __call__(self, row, weight) -> None:
         """Add a channel, whose tiles begin at `row` in V and whose weights at `weight`, by indices."""
