@@ -16,6 +16,7 @@ from codegen.artifact.manifest import DISTRIBUTIONS, Manifest, manifest_path
 from codegen.artifact.seal import seal
 from codegen.linking.elf import check_artifact
 from codegen.linking.link import export_shared
+from codegen.lowering.compile import compile_network
 from codegen.lowering.network import Options, lower_network
 from codegen.lowering.target import make_target
 from fleetpose.codec import encode
@@ -24,6 +25,7 @@ from models.plans.plan import Plan
 from models.plans.sparsity import Sparsity
 from models.prune.oneshot import prune_graph
 from tests.host.network_check import run_network
+from tests.host.test_image import ADRENOS, image_where_it_answers
 from tests.small_network import Fn
 from tests.zoo.checking import as_module_returns, exact_outputs, largest_error
 
@@ -139,3 +141,16 @@ def test_layers_of_a_shared_launch_have_times_of_their_own(host, tmp_path):
     assert {"a", "b", "heatmaps", "fields", "output 0", "output 1"} <= secs.keys()
     assert secs["fields"] == pytest.approx(2 * secs["heatmaps"])
     assert sum(secs.values()) == pytest.approx(part.kernel_share * part.wall_secs)
+
+
+@pytest.mark.slow
+def test_layers_of_a_shared_launch_may_read_images(host):
+    graph, x = trace(make_network(two_branches), (3, 20, 34), "branches"), picture((3, 20, 34))
+    options = Options(choose=image_where_it_answers)
+    together, apart = (
+        compile_network([graph], ADRENOS[0], replace(options, share_launches=share)) for share in (True, False)
+    )
+    codes = together.lowered.entries[0].layers
+    assert {code.layer for code in codes if code.with_previous and code.schedule == "image"} == {"b", "fields", "d"}
+    for ours, theirs in zip(together.answers(host, [x])[0], apart.answers(host, [x])[0], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
