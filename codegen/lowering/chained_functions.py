@@ -62,10 +62,13 @@ class ChannelGroups:
         return -(-self.channels // self.of_group)
 
 
-def hand_over(
-    first: tirx.PrimFunc, second: tirx.PrimFunc, channels: int, profile: Profile
-) -> tuple[tirx.PrimFunc, int] | None:
-    """The function `first`, which also does what the first grid of `second` does, and how many elements that writes.
+def count_tiles(function: tirx.PrimFunc) -> int:
+    """Elements of the transformed tiles of a Winograd convolution's input."""
+    return int(_tiles(function).shape[0])
+
+
+def hand_over(first: tirx.PrimFunc, second: tirx.PrimFunc, channels: int, profile: Profile) -> tirx.PrimFunc | None:
+    """The function `first`, which also does what the first grid of `second` does.
 
     Args:
         first, second: functions of Winograd convolutions, the second of which reads, as its first parameter, what the
@@ -85,8 +88,7 @@ def hand_over(
     if shape is None:
         return None
     statements = [*before, _by_channel(grids, shape)]
-    function = make_function([*first.params, tiles], statements, [*scratch_of(first)], first.attrs)
-    return function, int(tiles.shape[0])
+    return make_function([*first.params, tiles], statements, [*scratch_of(first)], first.attrs)
 
 
 def take_over(function: tirx.PrimFunc) -> tirx.PrimFunc:

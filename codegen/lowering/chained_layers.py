@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from codegen.lowering.chained_functions import hand_over, take_over
+from codegen.lowering.chained_functions import count_tiles, hand_over, take_over
 from codegen.lowering.writing import ScheduledLayer, Tiles
 from devices.profile import Profile
 
@@ -27,12 +27,11 @@ def chain_layers(scheduled: Sequence[ScheduledLayer], profile: Profile) -> list[
             continue
         giver = chained[before]
         if giver.gives is None:
-            handed = hand_over(giver.func, item.func, item.layer.in_shapes[0][0], profile)
-            if handed is None:
+            func = hand_over(giver.func, item.func, item.layer.in_shapes[0][0], profile)
+            if func is None:
                 continue
-            func, elements = handed
-            giver = replace(giver, func=func, gives=Tiles(f"{giver.layer.name} (tiles)", elements, _cut(item)))
-            chained[before] = giver
+            tiles = Tiles(f"{giver.layer.name} (tiles)", count_tiles(item.func), _cut(item))
+            chained[before] = giver = replace(giver, func=func, gives=tiles)
         if giver.gives is not None and giver.gives.cut == _cut(item):
             taking = chained[number]
             chained[number] = replace(taking, func=take_over(taking.func), grids=taking.grids - 1, takes=giver.gives)
@@ -42,4 +41,4 @@ def chain_layers(scheduled: Sequence[ScheduledLayer], profile: Profile) -> list[
 def _cut(item: ScheduledLayer) -> tuple:
     """What tiles depend on besides their tensor: outputs of a tile, where the first begins, and how many there are."""
     assert item.kernel.choice is not None
-    return (item.kernel.choice.config.m, item.layer.padding, item.layer.out_shape[1:])
+    return (item.kernel.choice.config.m, item.layer.padding, item.layer.out_shape[1:], count_tiles(item.func))

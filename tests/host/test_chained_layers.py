@@ -55,9 +55,9 @@ def twins(s, x):
 
 
 def other_readers(s, x):
-    """What is handed on is read by others too: a pool, a convolution of other padding, a slice."""
+    """What is handed on is read by others too: a pool, a slice, convolutions of other padding and of wider tiles."""
     x = s.a(x)
-    return s.b(x), nn.functional.max_pool2d(x, 2), s.unpadded(x), s.narrow(x[:, 2:8])
+    return s.b(x), nn.functional.max_pool2d(x, 2), s.unpadded(x), s.narrow(x[:, 2:8]), s.few(x)
 
 
 #: layers that take tiles
@@ -67,7 +67,7 @@ TAKERS = {row: 2, twins: 4}
 def make_network(forward) -> Fn:
     torch.manual_seed(0)
     parts = {name: conv(9, 9) for name in "bcd"} | {"a": conv(3, 9), "last": conv(27, 4)}
-    return Fn(forward, **parts, unpadded=nn.Conv2d(9, 9, 3), narrow=conv(6, 9)).eval()
+    return Fn(forward, **parts, unpadded=nn.Conv2d(9, 9, 3), narrow=conv(6, 9), few=conv(9, 2)).eval()
 
 
 def check_chained(host, graph, options: Options, expected, tmp_path, takers: int) -> None:
