@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from codegen.judging.layers import RightResult
 from codegen.kernels.workload import Weights
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
+from codegen.precision.emulation import Operands, direct_error, winograd_error
 from codegen.schedules import RULES, candidates
 from devices.profile import load_profile
+from models.graph.reference import run_single
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
 from tests import sweep
@@ -138,3 +141,21 @@ def test_long_sums_are_made_by_every_schedule_that_widens():
         for schedule in first_of_each_schedule(planes(layer, profile, sparsity, "sums"), profile)
     }
     assert tried == {rule.name for rule in RULES if rule.widens}
+
+
+@pytest.mark.parametrize("name", ["3x3", "1x1"])
+def test_emulated_half_sums_err_as_those_of_kernels_do(half, name):
+    """Everywhere in the image, by the direct kernel and by Winograd's."""
+    layer = window("conv", (512, 32), (5, 9), (3, 3)) if name == "3x3" else window("conv", (1024, 16), (5, 9))
+    profile, operands = profiles(half.profile)["adreno"], positive_operands(layer, None)
+    right, workload = RightResult(layer, DTYPE, *operands), planes(layer, profile, None, "")
+    inputs, weights = operands
+    tensors = (inputs[0][None], weights.weight, weights.bias)
+    given = Operands(layer, *map(torch.from_numpy, tensors))
+    largest = np.abs(run_single(layer, inputs, weights.weight, weights.bias)).max()
+    emulations = {"direct": direct_error} | ({"winograd": winograd_error} if name == "3x3" else {})
+    for schedule, emulate in emulations.items():
+        choice = first_of_each_schedule(workload, profile)[schedule][0]
+        error = right.relative_error(run(half, workload, operands, profile, choice))
+        emulated = emulate(given, 1000, np.random.default_rng(0)) / largest
+        assert emulated == pytest.approx(error, rel=0.2), schedule

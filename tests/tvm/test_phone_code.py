@@ -3,6 +3,7 @@
 The networks' layers are sampled; FLEETPOSE_SWEEP=all takes every layer of every registered network (minutes).
 """
 
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -143,6 +144,26 @@ def test_phone_code_of_every_schedule_compiles(name, dtype, tmp_path):
             for choice in few_candidates(workload, profile) if kind not in BY_ACTIVATION else (None,):
                 texts.update(generate(workload, weights, profile, choice))
     check_syntax(texts, tmp_path)
+
+
+@pytest.mark.parametrize("widened", ["sums", "products"])
+@pytest.mark.parametrize("name", ["mali-g76", "adreno-730"])
+def test_widened_phone_code_is_float32_in_registers_alone(name, widened):
+    profile = load_profile(name)
+    for kind in ("1x1", "3x3", "7x7 stride 2"):
+        layer = KINDS[kind]
+        for text in ("", *(SPARSITIES if kind == "3x3" else ())):
+            sparsity = Sparsity.parse(text) if text else None
+            weights = random_operands(layer, 0)[1].pruned(sparsity)
+            lanes = profile.lanes_of("float16")
+            workload = standalone_planes(layer, lanes, (1, 1), "float16", sparsity, widened)
+            compiled = compile_layer(workload, weights, profile)
+            sections = opencl_text.sections(opencl_source(compiled.module))
+            assert any("float" in opencl_text.body(code) for code in sections.values())
+            for kernel, code in sections.items():
+                opencl_text.assert_suits(f"{kind} {text} {kernel}", code, profile, "float16", float_sums=True)
+                assert not re.search(r"\bfloat\d*\s*\*", code), "nothing of float32 is stored"
+                assert opencl_text.accumulators(code) <= profile.accumulators // 2
 
 
 def gated_graph(height: int, width: int):
