@@ -27,6 +27,8 @@ SUMS_WITH_FUNCTIONS = 8
 WIDE_SUM = 2
 #: vectors of registers of a Mali that sums leave to operands, addresses and the loop, by what its compiler spills
 OPERANDS = 6
+#: as many more for strided operands in float32: two vectors of memory and two of float32, for one of halves
+STRIDED = 3
 #: what a filter more or less than the best tall tile has costs, as a share of the work
 TALL_DISTANCE = 0.004
 
@@ -39,7 +41,9 @@ def register_sums(workload: Workload, profile: Profile) -> int:
     half, registers = max(profile.accumulators // WIDE_SUM, 1), profile.vector_registers
     if profile.gpu != "mali" or registers is None:
         return half
-    return max(min(half, (registers - OPERANDS) // registers_of_sum(workload)), 1)
+    strided = workload.widened == "products" and workload.layer.stride[1] > 1
+    operands = OPERANDS + (STRIDED if strided else 0)
+    return max(min(half, (registers - operands) // registers_of_sum(workload)), 1)
 
 
 def registers_of_sum(workload: Workload) -> int:
