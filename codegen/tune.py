@@ -10,11 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from codegen.inspection.chips import chip_for
+from codegen.inspection.compilers import load_compilers
 from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import check_sizes, trace_models
 from codegen.schedules import RULES
 from codegen.tuning.database import METASCHEDULE, Tuned, TunedRow, tuned_path
+from codegen.tuning.prefilter import prefilter
 from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import TuneSettings, tune
 from devices import open_device
@@ -23,7 +26,7 @@ from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.files import check_writable
-from fleetpose.options import add_flags, from_arguments
+from fleetpose.options import add_flags, from_arguments, whole
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
@@ -53,6 +56,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of activations and weights")
     parser.add_argument("--layer", nargs="+", default=[], help="layers to tune (default: all)")
     add_flags(parser, TuneSettings)
+    parser.add_argument(
+        "--prefilter", type=whole(1), metavar="N",
+        help="time the default and the N other candidates that a phone GPU's compiler makes fewest cycles of, see "
+        "docs/inspect.md (default: time all)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="tuned data to extend (default: the profile's)")
     return parser
 
@@ -64,6 +72,8 @@ def main(arguments: argparse.Namespace) -> int:
     check_outputs({}, inputs, kept={"--out": arguments.out})
     settings = from_arguments(TuneSettings, arguments)
     sparsities = [parse_variant(text) for text in arguments.sparsity]
+    if settings.tuner == METASCHEDULE and arguments.prefilter:
+        raise UsageError("--tuner metaschedule has no candidates to choose from; leave --prefilter out")
     if settings.tuner == METASCHEDULE and any(sparsities):
         raise UsageError("--tuner metaschedule knows dense convolutions only; leave --sparsity out")
     for model in arguments.model:
@@ -76,6 +86,9 @@ def main(arguments: argparse.Namespace) -> int:
         tasks = tasks_of(graphs, profile, sparsities, arguments.dtype, arguments.layer)
         if settings.tuner == METASCHEDULE:
             tasks = [task for task in tasks if task.workload.layer.op == "conv"]
+        if arguments.prefilter:
+            chip, compilers = chip_for(profile), load_compilers()
+            tasks = prefilter(tasks, arguments.prefilter, profile, compilers, chip, progress)
         if not tasks:
             raise UsageError("nothing to tune: no layer has more than one candidate under these flags")
         host = host_for(profile, session.on_this_machine, arguments.host)

@@ -8,6 +8,7 @@ from typing import Any
 
 import tvm
 
+from codegen.inspection.counting import alternatives, multiply_adds
 from codegen.inspection.launches import Launch, LayerLaunches, kept_macs, kind_of
 from codegen.inspection.sources import KernelSource, split_kernels
 from codegen.kernels.builder import grid_statements
@@ -82,9 +83,10 @@ def _known_launches(functions: Mapping[str, Any], sources: Mapping[str, KernelSo
     launches = {}
     for name, function in functions.items():
         images = _images(function)
-        for number, (group, groups) in enumerate(grid_sizes(function)):
+        for number, statement in enumerate(grid_statements(function)):
             kernel = f"{name}_kernel" + (f"_{number}" if number else "")
-            launches[kernel] = Launch(kernel, sources[kernel], group, groups, images)
+            counts = multiply_adds(statement), alternatives(statement)
+            launches[kernel] = Launch(kernel, sources[kernel], *grid_size(statement), images, *counts)
     return launches
 
 
@@ -94,14 +96,13 @@ def _images(function: Any) -> tuple[tuple[int, int], ...]:
     return tuple((int(buffer.shape[1]), int(buffer.shape[0])) for buffer in textures)
 
 
-def grid_sizes(function: Any) -> list[tuple[int, int]]:
-    """(work-items of a group, groups) of each grid of a scheduled function."""
-    sizes = []
-    for statement in grid_statements(function):
-        extents = dict(_bound_loops(statement))
-        items = prod(extent for tag, extent in extents.items() if tag.startswith("threadIdx"))
-        sizes.append((items, prod(extent for tag, extent in extents.items() if tag.startswith("blockIdx"))))
-    return sizes
+def grid_size(statement: Any) -> tuple[int, int]:
+    """(work-items of a group, groups) of a grid of a scheduled function."""
+    extents = dict(_bound_loops(statement))
+    items, groups = (
+        prod(extent for tag, extent in extents.items() if tag.startswith(axis)) for axis in ("threadIdx", "blockIdx")
+    )
+    return items, groups
 
 
 def _bound_loops(statement: Any) -> Iterator[tuple[str, int]]:

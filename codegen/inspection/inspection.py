@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codegen.inspection.chips import Chip
 from codegen.inspection.compilers import Compilers
-from codegen.inspection.launches import LayerLaunches
+from codegen.inspection.launches import Launch, LayerLaunches
 from codegen.inspection.limits import faults_of
 from codegen.inspection.machine_code.figures import KernelFigures
 from codegen.inspection.machine_code.reading import read_said
 from codegen.inspection.results import inspect_sources
+from codegen.inspection.sources import KernelSource
 from devices.profile import Profile
 from fleetpose.progress import Report, no_report
 from models.graph.network import Widened
@@ -27,6 +28,7 @@ class InspectedKernel:
         group, groups: work-items of a work-group, and work-groups.
         figures: None where there are none.
         faults: what is wrong with it, each in words.
+        cycles: core cycles for which the busiest unit works for all its waves, at least; None without figures.
     """
 
     kernel: str
@@ -35,6 +37,7 @@ class InspectedKernel:
     groups: int
     figures: KernelFigures | None
     faults: tuple[str, ...]
+    cycles: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ class InspectedLayer:
         return utilisation * figures.filled(self._main.group)
 
     @property
+    def cycles(self) -> float | None:
+        """Those of all its kernels, 0 where they are those of the layer before; None where one's are not known."""
+        return 0.0 if self.with_previous else _sum_of_known(kernel.cycles for kernel in self.kernels)
+
+    @property
     def _main(self) -> InspectedKernel | None:
         """The kernel with the hot loop that has most multiply-adds; one without a loop where none has any."""
         known = [(kernel.figures.hot, kernel) for kernel in self.kernels if kernel.figures is not None]
@@ -84,6 +92,7 @@ class KindSummary:
         macs: multiply-adds.
         utilisation: mean of the layers', weighted by their multiply-adds; None where nothing is multiplied or known.
         filled_utilisation: likewise.
+        cycles: core cycles of all launches, see `InspectedKernel.cycles`; None where some are not known.
     """
 
     kind: str
@@ -93,6 +102,7 @@ class KindSummary:
     macs: int
     utilisation: float | None
     filled_utilisation: float | None
+    cycles: float | None
 
     @staticmethod
     def of(kind: str, layers: Sequence[InspectedLayer]) -> KindSummary:
@@ -105,6 +115,7 @@ class KindSummary:
             sum(layer.macs for layer in layers),
             _weighted_mean((layer.macs, layer.utilisation) for layer in layers),
             _weighted_mean((layer.macs, layer.filled_utilisation) for layer in layers),
+            _sum_of_known(layer.cycles for layer in layers),
         )
 
 
@@ -113,6 +124,13 @@ def _weighted_mean(values: Iterable[tuple[int, float | None]]) -> float | None:
     known = [(weight, value) for weight, value in values if weight and value is not None]
     total = sum(weight for weight, _ in known)
     return sum(weight * value for weight, value in known) / total if total else None
+
+
+def _sum_of_known(values: Iterable[float | None]) -> float | None:
+    """The sum; None where a value is not known."""
+    values = [*values]
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 @dataclass(frozen=True)
@@ -174,33 +192,44 @@ def inspect(
     layers = [*layers]
     said = inspect_sources(compilers, chip, [launch.source for layer in layers for launch in layer.launches], report)
     figures = {source: read_said(what, chip) for source, what in said.items()}
-    inspected = []
+    inspected = tuple(
+        _inspected_layer(layer, figures, profile, macs)
+        for layer, macs in zip(layers, _macs_of_launches(layers), strict=True)
+    )
+    return Inspection(profile.name, chip.name, f"Mesa {compilers.version(chip)}", dtype, inspected)
+
+
+def _macs_of_launches(layers: Sequence[LayerLaunches]) -> list[int]:
+    """Multiply-adds of the launches of each layer, those of the layers that run `with_previous` in them among them."""
+    macs: list[int] = []
     for layer in layers:
-        kernels = []
-        for launch in layer.launches:
-            known = figures[launch.source]
-            kernels.append(
-                InspectedKernel(
-                    launch.kernel,
-                    launch.source.digest,
-                    launch.group,
-                    launch.groups,
-                    None if isinstance(known, str) else known,
-                    faults_of(launch, known, profile),
-                )
-            )
-        inspected.append(
-            InspectedLayer(
-                layer.layer,
-                layer.kind,
-                layer.schedule,
-                layer.tile,
-                layer.variant,
-                layer.macs,
-                tuple(kernels),
-                layer.with_previous,
-                layer.widened,
-            )
-        )
-    compiler = f"Mesa {compilers.version(chip)}"
-    return Inspection(profile.name, chip.name, compiler, dtype, tuple(inspected))
+        if layer.with_previous:
+            first = max(number for number, _ in enumerate(macs) if not layers[number].with_previous)
+            macs[first] += layer.macs
+        macs.append(layer.macs)
+    return macs
+
+
+def _inspected_layer(
+    layer: LayerLaunches, figures: Mapping[KernelSource, KernelFigures | str], profile: Profile, macs: int
+) -> InspectedLayer:
+    """One layer; `macs` are of its launches."""
+    kernels = []
+    for launch in layer.launches:
+        said = figures[launch.source]
+        known = None if isinstance(said, str) else said
+        cycles = launch_cycles(launch, known, macs) if known else None
+        what = launch.kernel, launch.source.digest, launch.group, launch.groups
+        kernels.append(InspectedKernel(*what, known, faults_of(launch, said, profile), cycles))
+    names = layer.layer, layer.kind, layer.schedule, layer.tile, layer.variant
+    return InspectedLayer(*names, layer.macs, tuple(kernels), layer.with_previous, layer.widened)
+
+
+def launch_cycles(launch: Launch, figures: KernelFigures, all_macs: int) -> float:
+    """Core cycles for which a core's busiest unit works for all waves of a launch.
+
+    Args:
+        all_macs: multiply-adds of all work-items, shared out evenly where those of one are not known.
+    """
+    macs = all_macs / (launch.group * launch.groups) if launch.macs is None else launch.macs
+    return launch.groups * figures.waves(launch.group) * figures.item_cycles(macs, launch.alternatives)

@@ -22,6 +22,8 @@ class Launch:
         source: its text.
         group: work-items of a work-group; groups: work-groups.
         images: (width, height) of each image of the layer, in texels.
+        macs: multiply-adds of a work-item; None where their number is among the constants that it reads.
+        alternatives: parts of the text of which each work-item runs one.
     """
 
     kernel: str
@@ -29,6 +31,8 @@ class Launch:
     group: int
     groups: int
     images: tuple[tuple[int, int], ...] = ()
+    macs: int | None = 0
+    alternatives: int = 1
 
 
 @dataclass(frozen=True)

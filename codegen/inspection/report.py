@@ -18,7 +18,7 @@ _HEADER = [
     "layer", "kind", "tile", "kernel", "launches", "group", "filled", "regs", "held", "spills", "inst/MAC", "acc/MAC",
     "bound", "util",
 ]  # fmt: skip
-_KINDS_HEADER = ["kind", "layers", "launches", "kernels", "MMACs", "util", "util x filled"]
+_KINDS_HEADER = ["kind", "layers", "launches", "kernels", "MMACs", "util", "util x filled", "Mcycles", "share"]
 
 
 def to_json(inspection: Inspection) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def print_report(inspection: Inspection) -> None:
     cli.print_table(_HEADER, rows, verdicts)
     print()
     summaries = [*inspection.kinds, inspection.total]
-    cli.print_table(_KINDS_HEADER, [_kind_cells(summary) for summary in summaries])
+    whole = inspection.total.cycles
+    cli.print_table(_KINDS_HEADER, [_kind_cells(summary, whole) for summary in summaries])
     print(f"\n{inspection.gpu} by {inspection.compiler}, kernels for {inspection.profile} in {inspection.dtype}")
     for note in NOTES:
         print(f"- {note}")
@@ -82,10 +83,12 @@ def _figures(kernel: InspectedKernel, is_mali: bool) -> list[str]:
     return [filled, str(figures.registers), held, spills, *per_mac, bound, _number(hot.utilisation)]
 
 
-def _kind_cells(summary: KindSummary) -> list[str]:
+def _kind_cells(summary: KindSummary, whole: float | None) -> list[str]:
     counts = [str(summary.layers), str(summary.launches), str(summary.kernels)]
     utilisations = [_number(summary.utilisation), _number(summary.filled_utilisation)]
-    return [summary.kind, *counts, f"{summary.macs / 1e6:.1f}", *utilisations]
+    cycles = None if summary.cycles is None else summary.cycles / 1e6
+    share = "-" if summary.cycles is None or not whole else f"{summary.cycles / whole:.0%}"
+    return [summary.kind, *counts, f"{summary.macs / 1e6:.1f}", *utilisations, _number(cycles), share]
 
 
 def _number(value: float | None, digits: int = 2) -> str:
@@ -93,7 +96,7 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 
 def _encode_kind(summary: KindSummary) -> dict[str, Any]:
-    values = ("utilisation", summary.utilisation), ("filled_utilisation", summary.filled_utilisation)
+    values = [(name, getattr(summary, name)) for name in ("utilisation", "filled_utilisation", "cycles")]
     return {**encode(summary), **{name: _rounded(value) for name, value in values}}
 
 
@@ -102,12 +105,13 @@ def _encode_layer(layer: InspectedLayer) -> dict[str, Any]:
     values = {
         "utilisation": _rounded(layer.utilisation),
         "filled_utilisation": _rounded(layer.filled_utilisation),
+        "cycles": _rounded(layer.cycles),
     }
     return {**encode(layer), **values, "kernels": kernels}
 
 
 def _encode_kernel(kernel: InspectedKernel) -> dict[str, Any]:
-    content = encode(kernel)
+    content = {**encode(kernel), "cycles": _rounded(kernel.cycles)}
     if kernel.figures is not None:
         hot = kernel.figures.hot
         content["figures"]["hot"] |= {

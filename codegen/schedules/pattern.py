@@ -20,6 +20,7 @@ from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import TileOrder
 from codegen.schedules.rule import Rule
 from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window, plane_offsets
+from codegen.schedules.streaming.kernels import KernelIndices, KernelPointers, streams_kernels
 from codegen.schedules.tile_choice import MOST_VECTORS, padding, register_sums
 from devices.profile import Profile
 from models.plans.sparsity import PATTERN_ENTRIES
@@ -86,6 +87,8 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: PatternTi
     constants = _constants(workload, weights, packed)
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = TallTiles(workload.output, vector, tile.vectors, tile.rows)
+    if streams_kernels(workload, rows, profile):
+        constants["offset"] *= workload.inputs[0].item_bytes
     order = TileOrder(workload.layer.out_shape[0], rows, tile.band)
     sizes = {
         name: array.size if array.dtype.kind == "f" else (array.size, "int32") for name, array in constants.items()
@@ -132,21 +135,23 @@ def _add_pattern(frame, window: Window, sums: TallAccumulators, run, taps: Seque
             users.setdefault((tap % 3, row * stride + tap // 3 * height), []).append((row, number))
     kind = sums.products.type
     loaded, factors = registers(rows.width, kind, "loaded"), registers(len(taps), kind, "factors")
-    bounds, at = registers(2, "int32", "bounds"), registers(1, "int32", "at")
+    bounds = registers(2, "int32", "bounds")
     for end in (0, 1):
         put(bounds, end, frame["starts"][run + end])
+    reader = KernelPointers if streams_kernels(window.workload, rows, frame.profile) else KernelIndices
+    kernels = reader(frame, window, bounds[0], window.base(*place))
     with T.serial(0, bounds[1] - bounds[0]) as number:
-        kernel_number = bounds[0] + number
-        put(at, 0, frame["offset"][kernel_number] + window.base(*place))
+        weights, load = kernels.kernel(number)
         for tap in range(len(taps)):
-            put(factors, tap, sums.splat(frame["weight"][kernel_number * PATTERN_ENTRIES + tap]))
+            put(factors, tap, sums.splat(weights[tap]))
         for (kx, y), uses in sorted(users.items()):
             for v in range(rows.width):
-                put(loaded, v, sums.operand(window.load(at[0], 0, v, y * source.pitch + kx * width)))
+                put(loaded, v, sums.operand(load(v, y * source.pitch + kx * width)))
             for row, tap in uses:
                 for v in range(rows.width):
                     sums.sums[row].add(v, loaded[v] * factors[tap])
         sums.settle()
+        kernels.advance()
 
 
 PATTERN = Rule("pattern", PatternTile, space, make, reads_sparsity=True, widens=True)

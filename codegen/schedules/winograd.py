@@ -26,11 +26,15 @@ from codegen.schedules.rule import Rule
 from codegen.schedules.streaming.matrix import ProductSums
 from codegen.schedules.tile_choice import padding, register_sums
 from codegen.schedules.winograd_grids import Tiling, write_input_grid, write_output_grid
-from codegen.schedules.winograd_transforms import transform_filters
+from codegen.schedules.winograd_transforms import row_weights, transform_filters
 from devices.profile import Profile
 
 #: channels per turn of the products' loop
 UNROLL = 4
+#: vectors that registers must hold for a work-item to transform all rows of tiles of F(4 x 4). Mesa's compiler keeps
+#: what rows share, 30 vectors of input, wherever it lies in the text: with the 16 of a Mali-G76 it moved 29 to 186
+#: vectors to memory and back, with the 24 of an Adreno 730 none
+REGISTERS_OF_ROWS = 24
 #: of rounding, by outputs of a tile along each axis: the errors of 28 kernels of F(2 x 2) in float32 and 39 in half
 #: precision were up to twice what is usual of sums, as others' are, those of 20 of F(4 x 4) up to 24 times
 AMPLIFICATION = {2: 2.0, 4: 12.0}
@@ -62,7 +66,9 @@ def turn_of(workload: Workload) -> int:
 
 def tiling_of(workload: Workload, profile: Profile, m: int) -> Tiling:
     """The tiles of a workload; see Tiling for when they lie densely."""
-    return Tiling(workload.output, m, dense=profile.gpu == "cpu")
+    dense, registers = profile.gpu == "cpu", profile.vector_registers
+    row_items = m > 2 and not dense and registers is not None and registers < REGISTERS_OF_ROWS
+    return Tiling(workload.output, m, dense, row_items)
 
 
 def legal(workload: Workload) -> bool:
@@ -162,6 +168,8 @@ def write(
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     # accumulators start from a zero the compiler does not know: known ones made it spill
     constants |= {"zero": np.zeros(1, np.float32), "bias": weights.bias_or_zero(filters)}
+    if tiling.row_items:
+        constants |= row_weights(tile.m)
     sizes = {
         name: (array.size, workload.dtype if array.dtype.kind == "f" else "int32") for name, array in constants.items()
     }

@@ -6,9 +6,10 @@ first, on plain pieces of its rows: taking rows apart into the columns of tiles 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any, NamedTuple
 
 from tvm.tirx.script import builder as T
 
@@ -18,7 +19,16 @@ from codegen.kernels.rows import RowTiles
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Workload
 from codegen.layout.plane import BAD_PITCH_BYTES, Plane, round_up
-from codegen.schedules.winograd_transforms import Registers, put_together, take_apart, transform_input, transform_output
+from codegen.schedules.winograd_transforms import (
+    INPUT_ROWS,
+    OUTPUT_ROWS,
+    Registers,
+    add_rows,
+    put_together,
+    take_apart,
+    transform_input,
+    transform_output,
+)
 
 LINE_BYTES = 64
 
@@ -35,11 +45,14 @@ class Tiling:
         plane: the output.
         m: outputs of a tile along each axis.
         dense: lay tiles densely.
+        row_items: each row of a transform's result has work-items of its own: what rows share is loaded anew, as it
+            is from cache, instead of kept.
     """
 
     plane: Plane
     m: int
     dense: bool
+    row_items: bool = False
 
     @property
     def n(self) -> int:
@@ -108,25 +121,41 @@ class Tiling:
 
 def write_input_grid(frame, workload: Workload, tiling: Tiling, vector: Vector) -> None:
     """V of every tile."""
-    for channel, row, part in _vectors_of_tiles(frame, tiling, workload.inputs[0].channels):
-        _transform_in(frame, workload, tiling, vector, channel, row, part)
+    for place in _vectors_of_tiles(frame, tiling, workload.inputs[0].channels, tiling.n):
+        _transform_in(frame, workload, tiling, vector, place)
 
 
 def write_output_grid(frame, workload: Workload, tiling: Tiling, vector: Vector) -> None:
     """The m x m outputs of every tile, with bias and epilogue."""
-    for channel, row, part in _vectors_of_tiles(frame, tiling, workload.output.channels):
-        _transform_out(frame, workload, tiling, vector, channel, row, part)
+    for place in _vectors_of_tiles(frame, tiling, workload.output.channels, tiling.m):
+        _transform_out(frame, workload, tiling, vector, place)
 
 
-def _vectors_of_tiles(frame, tiling: Tiling, channels: int) -> Iterator[tuple]:
-    """The grid of a transform: (channel, row of tiles, vector along it) of a work-item, or of each turn of its loop."""
+class TilesPlace(NamedTuple):
+    """A vector of tiles that a work-item transforms, each a number or an expression.
+
+    Attributes:
+        channel, row, part: its channel, its row of tiles, and which vector along that row it is.
+        result_row: the one row of the transform's result that the work-item makes; None: it makes all.
+    """
+
+    channel: Any
+    row: Any
+    part: Any
+    result_row: Any = None
+
+
+def _vectors_of_tiles(frame, tiling: Tiling, channels: int, result_rows: int) -> Iterator[TilesPlace]:
+    """The grid of a transform whose result has so many rows: the place of a work-item, or of each turn of its loop."""
     if not tiling.dense:
-        with frame.grid((channels, tiling.down, tiling.vectors_of_row)) as axes:
-            yield axes
+        parts = result_rows if tiling.row_items else 1
+        with frame.grid((parts * channels, tiling.down, tiling.vectors_of_row)) as (first, row, part):
+            whole = TilesPlace(first, row, part)
+            yield whole if parts == 1 else TilesPlace(first % channels, row, part, first // channels)
         return
     with frame.grid((channels,)) as (channel,), T.serial(0, tiling.down) as row:
         for part in _turns(tiling.vectors_of_row, tiling.vectors_of_row == 1):
-            yield channel, row, part
+            yield TilesPlace(channel, row, part)
 
 
 def _turns(count: int, unrolled: bool) -> Iterator:
@@ -141,41 +170,60 @@ def _turns(count: int, unrolled: bool) -> Iterator:
         yield number
 
 
-def _transform_in(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, part) -> None:
+def _transform_in(frame, workload: Workload, tiling: Tiling, vector: Vector, place: TilesPlace) -> None:
     """B' d B of one vector of tiles."""
-    m, n = tiling.m, tiling.n
+    channel, row, part = place[:3]
     # the last tile of a vector ends in the piece after it
-    pieces = m if tiling.vectors_of_row == 1 and tiling.of_row < vector.lanes else m + 1
+    pieces = tiling.m if tiling.vectors_of_row == 1 and tiling.of_row < vector.lanes else tiling.m + 1
+    target = (channel, row * tiling.across + part * vector.lanes)
 
-    def down(piece: int) -> list:
-        """The n rows of a piece, transformed along the image's columns."""
-        keep = Registers(n + 4, vector, "loaded").keep
-        loaded = [keep(_load(frame, workload, tiling, vector, channel, row, r, part, piece)) for r in range(n)]
-        return transform_input(loaded, m, vector.splat, keep)
+    def load(r, piece):
+        return _load(frame, workload, tiling, vector, channel, row, r, part, piece)
 
-    place = (channel, row * tiling.across + part * vector.lanes)
-    if tiling.by_rows:
-        for i in range(n):
-            line = registers(pieces, vector.type, "line")
-            for piece in range(pieces):
-                put(line, piece, down(piece)[i])
-            _transform_row_in(frame, workload, tiling, vector, i, [line[piece] for piece in range(pieces)], place)
-        return
-    along = registers(n * pieces, vector.type, "along")
-    for piece in range(pieces):
-        for i, value in enumerate(down(piece)):
-            put(along, i * pieces + piece, value)
-    for i in _turns(n, unrolled=not tiling.dense):
-        line = [along[i * pieces + piece] for piece in range(pieces)]
-        _transform_row_in(frame, workload, tiling, vector, i, line, place)
+    if place.result_row is not None:
+        sums = add_rows(frame, vector, INPUT_ROWS, place.result_row, (tiling.n, pieces), load)
+        lines: Iterable[tuple] = [(place.result_row, [sums[piece] for piece in range(pieces)])]
+    else:
+        lines = _all_rows(tiling, vector, transform_input, pieces, tiling.n, load)
+    for i, line in lines:
+        _transform_row_in(frame, workload, tiling, vector, i, line, target)
+
+
+def _all_rows(
+    tiling: Tiling, vector: Vector, transform: Callable, columns: int, results: int, load: Callable
+) -> Iterator[tuple]:
+    """Every row of B' d or A' t: its number, and its columns as cheap expressions.
+
+    Args:
+        transform: `transform_input` or `transform_output`, which makes `results` values of n.
+        columns: of d or t.
+        load: (row, column) -> the value there.
+    """
+
+    def down(column) -> list:
+        keep = Registers(tiling.n + 4, vector, "loaded").keep
+        return transform([keep(load(r, column)) for r in range(tiling.n)], tiling.m, vector.splat, keep)
+
+    unrolled, whole = not tiling.dense, not tiling.by_rows
+    along = registers(columns * (results if whole else 1), vector.type, "along")
+    if whole:
+        for column in _turns(columns, unrolled or transform is transform_input):
+            for i, value in enumerate(down(column)):
+                put(along, i * columns + column, value)
+    for i in _turns(results, unrolled):
+        if not whole:
+            for column in range(columns):
+                put(along, column, down(column)[i])
+        start = i * columns if whole else 0
+        yield i, [along[start + column] for column in range(columns)]
 
 
 def _transform_row_in(
-    frame, workload: Workload, tiling: Tiling, vector: Vector, i, line: Sequence, place: tuple
+    frame, workload: Workload, tiling: Tiling, vector: Vector, i, line: Sequence, target: tuple
 ) -> None:
-    """Transform row i along the image's rows and write it to V; `line` are its pieces, `place` is (channel, tile)."""
+    """Transform row i along the image's rows and write it to V; `line` are its pieces, `target` is (channel, tile)."""
     m, n, lanes = tiling.m, tiling.n, vector.lanes
-    channel, first = place
+    channel, first = target
     keep = Registers(m * m + n + 4, vector, "across").keep
     columns = take_apart(line[:m], vector, keep)
     columns += [keep(vector.shuffle(columns[j], line[-1], [*range(1, lanes), lanes + j])) for j in (0, 1)]
@@ -199,37 +247,35 @@ def _load(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, ro
     return vector.keep_below(value, column, limit) if last + vector.lanes > limit else value
 
 
-def _transform_out(frame, workload: Workload, tiling: Tiling, vector: Vector, channel, row, part) -> None:
+def _transform_out(frame, workload: Workload, tiling: Tiling, vector: Vector, place: TilesPlace) -> None:
     """A' t A of one vector of tiles."""
-    plane, m, n = workload.output, tiling.m, tiling.n
-    rows, unrolled = RowTiles(plane, vector, m), not tiling.dense
+    m, n, (channel, row, part) = tiling.m, tiling.n, place[:3]
     first, bias = row * tiling.across + part * vector.lanes, registers(1, vector.type, "bias_vector")
-    along = registers(n if tiling.by_rows else m * n, vector.type, "along")
-    sums = registers(m, vector.type, "sums")
     put(bias, 0, vector.splat(frame["bias"][channel]))
 
-    def down(j) -> list:
-        """Column j of a tile, transformed."""
-        keep = Registers(n + 4, vector, "column").keep
-        places = [tiling.m_index(i * n + j, channel, first) for i in range(n)]
-        column = [keep(vector.load(frame["m"], place)) for place in places]
-        return transform_output(column, m, vector.splat, keep)
+    def load(i, j):
+        return vector.load(frame["m"], tiling.m_index(i * n + j, channel, first))
 
-    if not tiling.by_rows:
-        for j in _turns(n, unrolled):
-            for i, value in enumerate(down(j)):
-                put(along, i * n + j, value)
-    for i in _turns(m, unrolled):
-        start = 0 if tiling.by_rows else i * n
-        if tiling.by_rows:
-            for j in range(n):
-                put(along, j, down(j)[i])
-        keep = Registers(m + 4 + m * m, vector, "outputs").keep
-        columns = transform_output([along[start + j] for j in range(n)], m, vector.splat, keep)
-        pieces = put_together([keep(value + bias[0]) for value in columns], vector, keep)
-        for number, value in enumerate(pieces):
-            put(sums, number, value)
-        y = row * m + i
-        with when(True if plane.height % m == 0 else y < plane.height):
-            finish(frame, workload, vector, rows, [(channel, True)], sums, y, part, started=False)
-            rows.zero_borders(frame["out"], [(channel, True)], y, part)
+    if place.result_row is not None:
+        sums = add_rows(frame, vector, OUTPUT_ROWS, place.result_row, (n, n), load)
+        lines: Iterable[tuple] = [(place.result_row, [sums[j] for j in range(n)])]
+    else:
+        lines = _all_rows(tiling, vector, transform_output, n, m, load)
+    for i, line in lines:
+        _transform_row_out(frame, workload, tiling, vector, i, line, place, bias[0])
+
+
+def _transform_row_out(
+    frame, workload: Workload, tiling: Tiling, vector: Vector, i, line: Sequence, place: TilesPlace, bias
+) -> None:
+    """Transform row i along the image's rows, and write the outputs; `line` are the row's n columns."""
+    plane, m, (channel, row, part) = workload.output, tiling.m, place[:3]
+    rows, sums = RowTiles(plane, vector, m), registers(m, vector.type, "sums")
+    keep = Registers(m + 4 + m * m, vector, "outputs").keep
+    columns = transform_output(line, m, vector.splat, keep)
+    for number, value in enumerate(put_together([keep(value + bias) for value in columns], vector, keep)):
+        put(sums, number, value)
+    y = row * m + i
+    with when(True if plane.height % m == 0 else y < plane.height):
+        finish(frame, workload, vector, rows, [(channel, True)], sums, y, part, started=False)
+        rows.zero_borders(frame["out"], [(channel, True)], y, part)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import put, registers
 from codegen.kernels.vectors import Vector
@@ -33,6 +34,8 @@ FILTER = {
     ),
 }
 
+#: the constants with the rows of B' and of A'
+INPUT_ROWS, OUTPUT_ROWS = "input_rows", "output_rows"
 #: keeps an expression in a register and gives it back
 Keep = Callable[[object], Any]
 
@@ -79,6 +82,33 @@ def transform_output(t: Sequence, m: int, number, keep: Keep) -> list:
         plus + number(4) * plus2,
         minus + number(8) * minus2 + t[5],
     ]
+
+
+def row_weights(m: int) -> dict[str, np.ndarray]:
+    """The constants that `add_rows` reads: of every row of B' and of A' its n numbers, flat."""
+    units = [*np.eye(m + 2)]
+    results = {INPUT_ROWS: transform_input, OUTPUT_ROWS: transform_output}
+    return {
+        name: np.array(transform(units, m, float, lambda value: value), np.float32).ravel()
+        for name, transform in results.items()
+    }
+
+
+def add_rows(frame, vector: Vector, name: str, row, extents: tuple[int, int], load: Callable[[Any, int], Any]):
+    """Row `row` of B' d or A' t, `row` an expression, as registers: of (rows, columns) values load(row, column) each
+    column is a sum over the rows, weighted by the constant `name`.
+
+    The loop over rows stays one in the kernel: unrolled, compilers load all of them first, and spill.
+    """
+    rows, columns = extents
+    sums, factor = registers(columns, vector.type, "line"), registers(1, vector.type, "factor")
+    for column in range(columns):
+        put(sums, column, vector.splat(0))
+    with T.serial(0, rows) as number:
+        put(factor, 0, vector.splat(frame[name][row * rows + number]))
+        for column in range(columns):
+            put(sums, column, sums[column] + load(number, column) * factor[0])
+    return sums
 
 
 def take_apart(vectors: Sequence, vector: Vector, keep: Keep) -> list:

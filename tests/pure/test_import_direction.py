@@ -61,9 +61,9 @@ ROOMS = {
         "kernels run verifying",
         "schedules verify",
         "lowering",
-        "judging precision",
+        "inspection judging precision",
         "tuning",
-        "building graph_latency inspection layer tune",
+        "building graph_latency layer tune",
         "build depth inspect replace widen",
     ],
     "latency": [

@@ -13,7 +13,7 @@ import pytest
 from codegen.inspection.building import CompilerError, Said, read_parts
 from codegen.inspection.chips import CHIPS, chip_for, chips_for
 from codegen.inspection.compilers import Compilers
-from codegen.inspection.inspection import InspectedKernel, InspectedLayer, Inspection, KindSummary
+from codegen.inspection.inspection import InspectedKernel, InspectedLayer, Inspection, KindSummary, launch_cycles
 from codegen.inspection.launches import Launch, kept_macs, kind_of
 from codegen.inspection.limits import faults_of
 from codegen.inspection.machine_code import ir3, valhall
@@ -190,7 +190,8 @@ def test_chip_of_another_kind_is_refused():
         chip_for(load_profile("host"))
 
 
-FIGURES = KernelFigures(100, 16, 6, 64, 0, 0, 1, 256, 0, CodeCount(64, 128, 8, 128.0, 64.0, "arithmetic", True))
+HOT = CodeCount(64, 128, 8, 128.0, 64.0, "arithmetic", is_loop=True)
+FIGURES = KernelFigures(100, 16, 6, 64, 0, 0, 1, 256, 0, HOT, replace(HOT, busy_cycles=200.0, is_loop=False))
 LAUNCH = Launch("k", KernelSource(""), 64, 10)
 
 
@@ -217,6 +218,29 @@ def test_kernel_that_does_not_build_is_a_fault_in_the_compilers_words():
 @pytest.mark.parametrize(("group", "filled"), [(64, 1), (3, 3 / 64), (65, 65 / 128)])
 def test_filled_is_the_part_of_the_lanes_that_a_group_uses(group, filled):
     assert FIGURES.filled(group) == filled
+
+
+def test_cycles_of_a_work_item_count_the_hot_loops_turns():
+    assert FIGURES.item_cycles(3 * 64) == 200 + 2 * 128
+    assert FIGURES.item_cycles(10) == 200, "a loop's text is there once, however few its turns"
+    straight = replace(FIGURES, hot=FIGURES.whole)
+    assert straight.item_cycles(3 * 64) == 200
+    assert straight.item_cycles(3 * 64, alternatives=2) == 100
+
+
+@pytest.mark.parametrize(
+    ("macs", "cycles"), [(3 * 64, 10 * 2 * (200 + 2 * 128)), (None, 10 * 2 * (200 + 6 * 128))], ids=["known", "shared"]
+)
+def test_cycles_of_a_launch_are_those_of_all_its_waves(macs, cycles):
+    launch = replace(LAUNCH, group=65, macs=macs)
+    assert launch_cycles(launch, FIGURES, all_macs=7 * 64 * 65 * 10) == cycles
+
+
+def test_cycles_of_a_kind_are_not_known_where_a_kernels_are_not():
+    kernel = inspected(1, [0.5]).kernels[0]
+    known, unknown = (replace(inspected(1, [0.5]), kernels=(replace(kernel, cycles=c),)) for c in (3.0, None))
+    assert KindSummary.of("kind", [known, known]).cycles == 6
+    assert KindSummary.of("kind", [known, unknown]).cycles is None
 
 
 def inspected(macs: int, utilisations: list[float], group: int = 64, faults: tuple[str, ...] = ()) -> InspectedLayer:

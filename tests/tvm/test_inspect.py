@@ -9,13 +9,16 @@ import pytest
 from codegen import inspect
 from codegen.inspection.chips import CHIPS
 from codegen.inspection.compilers import load_compilers
+from codegen.inspection.counting import alternatives, multiply_adds
 from codegen.inspection.gathering import launches_of_layer, launches_of_network
 from codegen.inspection.launches import ENDS
 from codegen.inspection.machine_code.reading import read_said
 from codegen.inspection.results import inspect_sources
 from codegen.inspection.sources import KernelSource
+from codegen.kernels.builder import grid_statements
 from codegen.layer import ConvOptions, make_conv
 from codegen.lowering.layer import compile_layer, random_operands, standalone_planes
+from codegen.lowering.merged_function import merge_functions
 from codegen.lowering.network import Options
 from codegen.schedules import candidates
 from devices.profile import load_profile
@@ -84,6 +87,39 @@ def test_grids_of_a_layer_are_those_of_its_function():
         func = compile_layer(workload, random_operands(layer, 0)[1], profile, choice=choice).kernel.func
         launches = launches_of_layer(workload, profile, choice).launches
         assert [launch.group for launch in launches] == work_groups(func)
+
+
+@pytest.mark.parametrize("name", ["direct", "winograd", "columns"])
+def test_multiply_adds_of_work_items_are_those_of_the_layer(name):
+    """24 filters of 16 channels on 20 x 40 pixels, which every tile divides; F(2 x 2) multiplies 16 times for 4 pixels,
+    and its transforms never."""
+    profile, layer = load_profile("mali-g76"), make_conv((16, 24), (20, 40), ConvOptions())
+    sparsity = Sparsity.parse("columns:0.5:4x1") if name == "columns" else None
+    workload = standalone_planes(layer, profile.lanes, sparsity=sparsity)
+    choice = next(
+        choice
+        for choice in candidates(workload, profile)
+        if choice.schedule == name and not str(choice.config).startswith("m4")
+    )
+    launches = launches_of_layer(workload, profile, choice).launches
+    done = [launch.macs * launch.group * launch.groups for launch in launches if launch.macs]
+    wanted = {"direct": layer.macs, "winograd": layer.macs * 16 // 36, "columns": layer.macs // 2}[name]
+    assert done
+    assert wanted <= sum(done) < 1.3 * wanted
+
+
+def test_work_item_of_a_shared_launch_runs_one_layer():
+    profile = load_profile("adreno-730")
+    functions = []
+    for filters in (8, 24):
+        layer = make_conv((16, filters), (12, 16), ConvOptions())
+        workload, (_, weights) = standalone_planes(layer, profile.lanes), random_operands(layer, 0)
+        direct = next(choice for choice in candidates(workload, profile) if choice.schedule == "direct")
+        functions.append(compile_layer(workload, weights, profile, choice=direct).kernel.func)
+    (merged,) = grid_statements(merge_functions(functions, [0, 1]))
+    own = [multiply_adds(*grid_statements(function)) for function in functions]
+    assert multiply_adds(merged) == max(own)
+    assert [alternatives(grid) for grid in (merged, *grid_statements(functions[0]))] == [2, 1]
 
 
 def test_images_of_a_layer_are_told():

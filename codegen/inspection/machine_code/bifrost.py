@@ -42,13 +42,14 @@ def read_figures(said: str, chip: Chip, largest_group: int, local_bytes: int) ->
     ]
     whole = count_code(code, Span(0, len(code) - 1), chip)
     hot = hot_code(innermost_loops(jumps), lambda span: count_code(code, span, chip), whole)
-    return statistics_figures(statistics, chip, largest_group, local_bytes, hot)
+    return statistics_figures(statistics, chip, (largest_group, local_bytes), hot, whole)
 
 
 def statistics_figures(
-    statistics: re.Match[str], chip: Chip, largest_group: int, local_bytes: int, hot: CodeCount
+    statistics: re.Match[str], chip: Chip, limits: tuple[int, int], hot: CodeCount, whole: CodeCount
 ) -> KernelFigures:
-    """A kernel's figures, by the line of statistics that both of Mali's generations have."""
+    """A kernel's figures, by the line of statistics that both of Mali's generations have; `limits` are the largest
+    work-group and the bytes of local memory."""
     numbers = {name: int(value) for name, value in statistics.groupdict().items()}
     return KernelFigures(
         instructions=numbers["instructions"],
@@ -58,9 +59,10 @@ def statistics_figures(
         spills=numbers["spills"],
         fills=numbers["fills"],
         loops=numbers["loops"],
-        largest_group=largest_group,
-        local_bytes=local_bytes,
+        largest_group=limits[0],
+        local_bytes=limits[1],
         hot=hot,
+        whole=whole,
     )
 
 

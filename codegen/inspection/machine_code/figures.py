@@ -55,6 +55,7 @@ class KernelFigures:
         loops: of the whole kernel.
         largest_group: work-items of a work-group at most, as the driver says of this kernel; local_bytes likewise.
         hot: the loop with most multiply-adds, or, where none has any, the whole kernel.
+        whole: all of the kernel, each of its loops once.
     """
 
     instructions: int
@@ -67,14 +68,32 @@ class KernelFigures:
     largest_group: int
     local_bytes: int
     hot: CodeCount
+    whole: CodeCount
 
     @property
     def does_spill(self) -> bool:
         return self.spills + self.fills > 0
 
+    def item_cycles(self, macs: float, alternatives: int = 1) -> float:
+        """Cycles for which a core's busiest unit works for one warp or wave, at least: other loops than the hot one
+        count for one turn.
+
+        Args:
+            macs: multiply-adds of a work-item, by which the hot loop's turns are known.
+            alternatives: parts of the kernel of which each work-item runs one, taken to be equally long.
+        """
+        cycles = self.whole.busy_cycles / alternatives
+        if self.hot.is_loop and macs > self.hot.macs:
+            cycles += (macs / self.hot.macs - 1) * self.hot.busy_cycles
+        return cycles
+
+    def waves(self, group: int) -> int:
+        """The waves of a work-group of so many work-items."""
+        return -(-group // self.wave)
+
     def filled(self, group: int) -> float:
         """The part of the lanes of its waves that a work-group of so many work-items uses."""
-        return group / (-(-group // self.wave) * self.wave)
+        return group / (self.waves(group) * self.wave)
 
 
 @dataclass(frozen=True)

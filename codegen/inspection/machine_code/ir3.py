@@ -44,8 +44,8 @@ def read_figures(said: str, largest_group: int, local_bytes: int) -> KernelFigur
         if (match := _JUMP.search(line)) and match[1] in labels
     ]
     loops = innermost_loops(jumps)
-    whole = Span(0, len(code) - 1)
-    hot = hot_code(loops, lambda span: count_code(code, span), count_code(code, whole))
+    whole = count_code(code, Span(0, len(code) - 1))
+    hot = hot_code(loops, lambda span: count_code(code, span), whole)
     return KernelFigures(
         instructions=_number(r"(\d+) instr,", text, start),
         registers=_number(r"(\d+) full", text, start),
@@ -57,6 +57,7 @@ def read_figures(said: str, largest_group: int, local_bytes: int) -> KernelFigur
         largest_group=largest_group,
         local_bytes=local_bytes,
         hot=hot,
+        whole=whole,
     )
 
 

@@ -49,7 +49,7 @@ def read_figures(said: str, chip: Chip, largest_group: int, local_bytes: int) ->
     ]
     whole = count_code(code, Span(0, len(code) - 1), chip)
     hot = hot_code(innermost_loops(jumps), lambda span: count_code(code, span, chip), whole)
-    return statistics_figures(statistics, chip, largest_group, local_bytes, hot)
+    return statistics_figures(statistics, chip, (largest_group, local_bytes), hot, whole)
 
 
 def read_code(text: str) -> list[tuple[str, str]]:

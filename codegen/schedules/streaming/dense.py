@@ -22,13 +22,12 @@ class WindowPointer:
     """The input vectors of a tile's window, by a pointer to the window's first element.
 
     Args:
-        place: (channel, output row, tile along the row) that the pointer is set to.
+        place: (channel, input row, tile along the row) that the pointer is set to.
     """
 
     def __init__(self, frame, workload: Workload, vector: Vector, rows: RowTiles, place: tuple) -> None:
         self.layer, self.source, self.vector = workload.layer, workload.inputs[0], vector
-        channel, row, across = place
-        y = row * self.layer.stride[0] - self.layer.padding[0]
+        channel, y, across = place
         x = rows.column(across, 0) * self.layer.stride[1] - self.layer.padding[1]
         self.pointer = Pointer.to(frame, "in0", self.source.index(channel, y, x))
 
@@ -60,7 +59,8 @@ class StreamingAccumulators(Accumulators):
         blocks = self.blocks
         first = block * (blocks.channels * blocks.positions * blocks.filters)
         self.weights = Pointer.to(self.frame, "weight", first)
-        place = (blocks.first_channel(block), row, across)
+        layer = self.workload.layer
+        place = (blocks.first_channel(block), row * layer.stride[0] - layer.padding[0], across)
         self.window = WindowPointer(self.frame, self.workload, self.vector, self.rows, place)
         turns, rest = divmod(blocks.channels, unroll)
         if turns:

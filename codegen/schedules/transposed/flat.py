@@ -96,7 +96,7 @@ def make_flat(workload: Workload, weights: Weights, profile: Profile, filters: i
         return (copy * layer.in_shapes[0][0] + channel) * stride + (y + flat.above) * flat.columns
 
     lists = PhaseLists.of(layer, weights.weight, filters, offsets)
-    constants = lists.constants(weights)
+    constants = lists.constants(weights, output.item_bytes if profile.streams else 1)
     vector = Vector.on(profile, output.lanes, workload.dtype)
     turns = layer.stride[0] * layer.stride[1]
     with function(workload.arguments(**sizes_of(constants)), profile) as frame:
@@ -155,15 +155,12 @@ def _multiply(
     with frame.grid((-(-tiles // band) * turns, lists.blocks.count, band)) as (outer, block, within):
         phase, tile = outer % turns, outer // turns * band + within
         with when(tile < tiles if tiles % band else True):
-            walk = ListWalk(frame, lists, vector, vectors)
+            walk = ListWalk(frame, lists, vector, vectors, "source")
             sums = registers(filters * vectors, vector.type, "sums")
             base = tile * (vectors * vector.lanes)
 
-            def load(offset, number: int):
-                return vector.load(frame["source"], offset + base + number * vector.lanes)
-
             walk.start(sums, block)
-            walk.add([sums], block, [phase], load)
+            walk.add([sums], block, [phase], base)
             for f, (channel, exists) in enumerate(lists.blocks.owned(block)):
                 with when(exists):
                     for v in range(vectors):

@@ -20,13 +20,13 @@ def make_fused(workload: Workload, weights: Weights, profile: Profile, filters: 
     layer, source = workload.layer, workload.inputs[0]
     assert weights.weight is not None
     lists = PhaseLists.of(layer, weights.weight, filters, source_offsets(workload))
-    constants = lists.constants(weights)
+    constants = lists.constants(weights, source.item_bytes if profile.streams else 1)
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     down, across = layer.stride
     rows = RowTiles(workload.output, vector, vectors * across)
     order = TileOrder(lists.blocks.count, rows, band)
     with function(workload.arguments(**sizes_of(constants)), profile) as frame, frame.grid(order.extents):
-        walk = ListWalk(frame, lists, vector, vectors)
+        walk = ListWalk(frame, lists, vector, vectors, "in0")
         sums = [registers(filters * vectors, vector.type, f"sums{phase}") for phase in range(across)]
         woven = registers(rows.width, vector.type, "woven")
         block = order.block(frame.axes)
@@ -34,12 +34,9 @@ def make_fused(workload: Workload, weights: Weights, profile: Profile, filters: 
         with order.tile(frame.axes) as (row, tile):
             base = row // down * source.pitch + tile * (vectors * vector.lanes)
 
-            def load(offset, number: int):
-                return vector.load(frame["in0"], offset + base + number * vector.lanes)
-
             for phase in range(across):
                 walk.start(sums[phase], block)
-            walk.add(sums, block, [row % down * across + phase for phase in range(across)], load)
+            walk.add(sums, block, [row % down * across + phase for phase in range(across)], base)
             for f, own in enumerate(owned):
                 for v in range(vectors):
                     values = [sums[phase][f * vectors + v] for phase in range(across)]

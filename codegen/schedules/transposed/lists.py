@@ -64,13 +64,18 @@ class PhaseLists:
             blocks, np.array(starts, np.int32), np.concatenate(weights), by_block[0] if shared else offset, shared
         )
 
-    def constants(self, weights: Weights) -> dict[str, np.ndarray]:
-        """Constant arguments of a kernel; none of them is empty."""
+    def constants(self, weights: Weights, unit: int) -> dict[str, np.ndarray]:
+        """Constant arguments of a kernel; none of them is empty. Offsets are multiplied by `unit`."""
         blocks = self.blocks
         bias = np.zeros((blocks.groups, blocks.of_group * blocks.filters), np.float32)
         own = weights.bias_or_zero(blocks.groups * blocks.per_group)
         bias[:, : blocks.per_group] = own.reshape(blocks.groups, blocks.per_group)
-        arrays = {"weight": self.weight.ravel(), "bias": bias.ravel(), "offset": self.offset, "starts": self.starts}
+        arrays = {
+            "weight": self.weight.ravel(),
+            "bias": bias.ravel(),
+            "offset": self.offset * np.int32(unit),
+            "starts": self.starts,
+        }
         return {name: array if array.size else np.zeros(1, array.dtype) for name, array in arrays.items()}
 
     @property

@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import put, registers
+from codegen.kernels.pointers import BYTES, Pointer
 from codegen.kernels.vectors import Vector
+from codegen.schedules.streaming.lists import OFFSETS
+from codegen.schedules.streaming.strip import ConstantStrip
 from codegen.schedules.transposed.lists import PhaseLists
 
 #: entries of a list per turn of the loop
@@ -20,11 +23,11 @@ class ListWalk:
     Args:
         frame: the function, with the constants of `PhaseLists.constants` among its arguments.
         vectors: of a tile.
+        name: the buffer that offsets are into.
     """
 
-    def __init__(self, frame, lists: PhaseLists, vector: Vector, vectors: int) -> None:
-        self.frame, self.lists, self.vector, self.vectors = frame, lists, vector, vectors
-        self.at = registers(1, "int32", "at")
+    def __init__(self, frame, lists: PhaseLists, vector: Vector, vectors: int, name: str) -> None:
+        self.frame, self.lists, self.vector, self.vectors, self.name = frame, lists, vector, vectors, name
         self.loaded = registers(vectors, vector.type, "loaded")
         self.factor = registers(1, vector.type, "factor")
 
@@ -35,14 +38,14 @@ class ListWalk:
             for v in range(self.vectors):
                 put(sums, f * self.vectors + v, self.vector.splat(self.frame["bias"][block * filters + f]))
 
-    def add(self, sums: Sequence, block, lists: Sequence, load: Callable[[object, int], object]) -> None:
+    def add(self, sums: Sequence, block, lists: Sequence, base) -> None:
         """The accumulators sums[i] gain the products of list lists[i], all lists at a time: the products of one do not
         wait for each other then.
 
         Args:
             sums: as many accumulators as lists.
             lists: the lists' phases, as they count through a block's lists.
-            load: (offset of an entry, number of a vector) -> the vector it multiplies.
+            base: elements to be added to an offset for the tile's first vector.
         """
         count, phases = len(sums), len(self.lists.lengths[0])
         bounds = registers(2 * count, "int32", "bounds")
@@ -54,33 +57,85 @@ class ListWalk:
             together = T.min(together, bounds[2 * number + 1] - bounds[2 * number])
         shortest = registers(1, "int32", "shortest")
         put(shortest, 0, together)
+        reader = StreamedList if self.frame.profile.streams else IndexedList
+        readers = [reader(self, block, bounds[2 * number], base) for number in range(count)]
         with T.serial(0, shortest[0] // UNROLL) as turn:
-            for step in range(UNROLL):
-                for number in range(count):
-                    self._add_entry(sums[number], block, bounds[2 * number] + (turn * UNROLL + step), load)
+            for number in range(count):
+                readers[number].add(sums[number], turn * UNROLL, UNROLL)
         with T.serial(0, shortest[0] % UNROLL) as step:
             for number in range(count):
-                last = bounds[2 * number] + (shortest[0] // UNROLL * UNROLL + step)
-                self._add_entry(sums[number], block, last, load)
+                readers[number].add(sums[number], shortest[0] // UNROLL * UNROLL + step, 1)
         if count > 1 and not self.lists.even:
             for number in range(count):
                 with T.serial(0, bounds[2 * number + 1] - bounds[2 * number] - shortest[0]) as step:
-                    self._add_entry(sums[number], block, bounds[2 * number] + shortest[0] + step, load)
+                    readers[number].add(sums[number], shortest[0] + step, 1)
 
-    def _add_entry(self, sums, block, entry, load: Callable[[object, int], object]) -> None:
-        place = entry - block * self.lists.block_entries if self.lists.shared else entry
-        put(self.at, 0, self.frame["offset"][place])
+    def place(self, block, entry):
+        """Where the offset of an entry lies among those that are stored."""
+        return entry - block * self.lists.block_entries if self.lists.shared else entry
+
+    def multiply(self, sums, load: Callable[[int], object], weights: Sequence) -> None:
+        """The products of an entry: load(number) gives vectors of its input, of `weights` each filter has one."""
         for v in range(self.vectors):
-            put(self.loaded, v, load(self.at[0], v))
-        self._multiply(sums, entry)
-
-    def _multiply(self, sums, entry) -> None:
-        filters = self.lists.blocks.filters
-        for f in range(filters):
-            put(self.factor, 0, self.vector.splat(self.frame["weight"][T.Cast("int64", entry * filters) + f]))
+            put(self.loaded, v, load(v))
+        for f, weight in enumerate(weights):
+            put(self.factor, 0, self.vector.splat(weight))
             for v in range(self.vectors):
                 at = f * self.vectors + v
                 put(sums, at, sums[at] + self.loaded[v] * self.factor[0])
+
+
+class IndexedList:
+    """The entries of a list by their numbers.
+
+    Args:
+        walk: whose registers they are multiplied in.
+        block, first: the filter block, and the number of the list's first entry.
+        base: as for `ListWalk.add`.
+    """
+
+    def __init__(self, walk: ListWalk, block, first, base) -> None:
+        self.walk, self.block, self.first, self.base = walk, block, first, base
+        self.at = registers(1, "int32", "at")
+
+    def add(self, sums, number, count: int) -> None:
+        """The products of `count` entries from `number` of the list on."""
+        walk, filters = self.walk, self.walk.lists.blocks.filters
+        buffer = walk.frame[walk.name]
+        for step in range(count):
+            entry = self.first + (number + step)
+            put(self.at, 0, walk.frame["offset"][walk.place(self.block, entry)])
+            weights = [walk.frame["weight"][T.Cast("int64", entry * filters) + f] for f in range(filters)]
+
+            def load(v: int):
+                return walk.vector.load(buffer, self.at[0] + self.base + v * walk.vector.lanes)
+
+            walk.multiply(sums, load, weights)
+
+
+class StreamedList:
+    """The entries of a list one after the other, by pointers; offsets are in bytes. Arguments as for `IndexedList`."""
+
+    def __init__(self, walk: ListWalk, block, first, base) -> None:
+        self.walk = walk
+        self.origin = Pointer.to(walk.frame, walk.name, base, BYTES)
+        self.offsets = Pointer.to(walk.frame, "offset", walk.place(block, first))
+        self.weights = Pointer.to(walk.frame, "weight", T.Cast("int64", first * walk.lists.blocks.filters))
+
+    def add(self, sums, _number, count: int) -> None:
+        """The products of the next `count` entries; the pointers are behind them afterwards."""
+        walk, filters, lanes = self.walk, self.walk.lists.blocks.filters, self.walk.vector.lanes
+        offsets = ConstantStrip(self.offsets, count, OFFSETS)
+        weights = ConstantStrip(self.weights, count * filters, lanes)
+        for step in range(count):
+            source = self.origin.behind(offsets[step], walk.vector.dtype)
+
+            def load(v: int, source: Pointer = source):
+                return walk.vector.load(source, v * lanes)
+
+            walk.multiply(sums, load, [weights[step * filters + f] for f in range(filters)])
+        self.offsets.advance(count)
+        self.weights.advance(count * filters)
 
 
 def weave(vector: Vector, values: Sequence) -> list:
