@@ -149,9 +149,9 @@ def _vectors_of_tiles(frame, tiling: Tiling, channels: int, result_rows: int) ->
     """The grid of a transform whose result has so many rows: the place of a work-item, or of each turn of its loop."""
     if not tiling.dense:
         parts = result_rows if tiling.row_items else 1
-        with frame.grid((parts * channels, tiling.down, tiling.vectors_of_row)) as (first, row, part):
-            whole = TilesPlace(first, row, part)
-            yield whole if parts == 1 else TilesPlace(first % channels, row, part, first // channels)
+        with frame.grid((channels, parts * tiling.down, tiling.vectors_of_row)) as (channel, place, part):
+            whole = TilesPlace(channel, place, part)
+            yield whole if parts == 1 else TilesPlace(channel, place % tiling.down, part, place // tiling.down)
         return
     with frame.grid((channels,)) as (channel,), T.serial(0, tiling.down) as row:
         for part in _turns(tiling.vectors_of_row, tiling.vectors_of_row == 1):

@@ -116,7 +116,7 @@ def test_work_item_of_a_shared_launch_runs_one_layer():
         workload, (_, weights) = standalone_planes(layer, profile.lanes), random_operands(layer, 0)
         direct = next(choice for choice in candidates(workload, profile) if choice.schedule == "direct")
         functions.append(compile_layer(workload, weights, profile, choice=direct).kernel.func)
-    (merged,) = grid_statements(merge_functions(functions, [0, 1]))
+    (merged,) = grid_statements(merge_functions(functions, 1, [0, 1]))
     own = [multiply_adds(*grid_statements(function)) for function in functions]
     assert multiply_adds(merged) == max(own)
     assert [alternatives(grid) for grid in (merged, *grid_statements(functions[0]))] == [2, 1]
