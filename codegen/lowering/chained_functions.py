@@ -17,6 +17,7 @@ from tvm import tirx
 
 from codegen.kernels.builder import grid_statements
 from codegen.lowering.bound_grid import Axis, BoundGrid, bind, make_function, make_grid, scratch_of
+from codegen.schedules.winograd_transforms import INPUT_ROWS
 from devices.profile import Profile
 
 #: the scratch of a Winograd function that its first grid writes, and does nothing else
@@ -76,13 +77,21 @@ def hand_over(first: tirx.PrimFunc, second: tirx.PrimFunc, channels: int, profil
 
     Returns:
         A function of the first one's parameters and, last, the transformed tiles; None where its channels do not suit
-        the device (`ChannelGroups.of`).
+        the device (`ChannelGroups.of`), or it lacks a constant that the second one's transform reads.
     """
     *before, last = grid_statements(first)
-    source, written, tiles = second.params[0], first.params[-1], _tiles(second)
-    read = tvm_ffi.structural_map(
-        grid_statements(second)[0], (tirx.Var, lambda variable: written if variable.same_as(source) else variable)
-    )
+    tiles, known = _tiles(second), {parameter.name: parameter for parameter in first.params}
+    replaced = [(second.params[0], first.params[-1])]
+    for parameter in second.params:
+        if parameter.name == INPUT_ROWS:  # the same numbers for all layers of one size of tiles
+            if INPUT_ROWS not in known:
+                return None
+            replaced.append((parameter, known[INPUT_ROWS]))
+
+    def renamed(variable: tirx.Var) -> tirx.Var:
+        return next((now for was, now in replaced if variable.same_as(was)), variable)
+
+    read = tvm_ffi.structural_map(grid_statements(second)[0], (tirx.Var, renamed))
     grids = [BoundGrid.of(last), BoundGrid.of(read)]
     shape = ChannelGroups.of(channels, max(prod(_inner_extents(grid)) for grid in grids), profile)
     if shape is None:

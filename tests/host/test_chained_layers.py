@@ -70,9 +70,9 @@ def make_network(forward) -> Fn:
     return Fn(forward, **parts, unpadded=nn.Conv2d(9, 9, 3), narrow=conv(6, 9), few=conv(9, 2)).eval()
 
 
-def check_chained(host, graph, options: Options, expected, tmp_path, takers: int) -> None:
+def check_chained(host, graph, options: Options, expected, tmp_path, takers: int, registers: int | None = None) -> None:
     """Assert that so many layers take tiles, that this changes no bit, and that outputs are as expected."""
-    profile, x = few_cores(host), picture(graph.input_shape)
+    profile, x = replace(few_cores(host), registers_per_thread=registers), picture(graph.input_shape)
     apart = replace(options, share_launches=False)
     counts = [
         sum(len(code.kernels) for code in lower_network([graph], profile, either).entries[0].layers)
@@ -92,6 +92,13 @@ def test_chained_layers_change_no_bit(host, tmp_path, forward, m):
     module, takers = make_network(forward), TAKERS[forward]
     graph = trace(module, (3, *((13, 22) if m == 2 else (9, 18))), "chain")
     check_chained(host, graph, Options(choose=winograd(m)), lambda x: exact_outputs(module, x), tmp_path, takers)
+
+
+@pytest.mark.slow
+def test_transforms_that_make_a_row_by_work_item_are_handed_on(host, tmp_path):
+    module, options = make_network(row), Options(choose=winograd(4))
+    graph = trace(module, (3, 9, 18), "chain")
+    check_chained(host, graph, options, lambda x: exact_outputs(module, x), tmp_path, TAKERS[row], registers=64)
 
 
 @pytest.mark.slow

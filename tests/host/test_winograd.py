@@ -73,10 +73,12 @@ def test_winograd_is_right_in_its_space(host):
         check(host, layer, border=(1, 1), choice=choice)
 
 
+@pytest.mark.parametrize("registers", [None, 64], ids=["all rows", "a row"])
 @pytest.mark.parametrize("name", ["19 to 38", "add then relu", "one pixel"])
-def test_winograd_shaped_for_a_phone_is_right(host, name):
-    """Rows of tiles fill whole vectors; work-groups hang over the grid's edge."""
-    phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5)
+def test_winograd_shaped_for_a_phone_is_right(host, name, registers):
+    """Rows of tiles fill whole vectors; work-groups hang over the grid's edge. With few registers a work-item makes a
+    row of a transform's result, else all of them."""
+    phone = replace(host.profile, gpu="mali", lanes=4, accumulators=16, work_group=5, registers_per_thread=registers)
     for choice in sweep.sample(choices(host, SHAPES[name], phone)[::3]):
         check(host, SHAPES[name], border=(2, 1), profile=phone, choice=choice)
 
