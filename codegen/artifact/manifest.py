@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError, unknown_name
@@ -111,9 +111,19 @@ class LayerCode:
         return self.macs * (1 - (sparsity.zeros if sparsity else 0.0)) if self.macs else float(prod(self.out_shape))
 
 
-def launched_together(codes: Sequence[LayerCode]) -> list[list[LayerCode]]:
+class LaunchedLayer(Protocol):
+    """What is asked of a layer to tell launches: see `LayerCode.with_previous`."""
+
+    @property
+    def with_previous(self) -> bool: ...
+
+
+Launched = TypeVar("Launched", bound=LaunchedLayer)
+
+
+def launched_together(codes: Sequence[Launched]) -> list[list[Launched]]:
     """Layers in launch order, those of one launch together."""
-    launches: list[list[LayerCode]] = []
+    launches: list[list[Launched]] = []
     for code in codes:
         if not code.with_previous:
             launches.append([])

@@ -19,11 +19,9 @@ def multiply_adds(statement: Any) -> int | None:
     """
     if isinstance(statement, tvm.tirx.For):
         return _turns_of(statement)
-    if isinstance(statement, tvm.tirx.BufferStore):
+    if isinstance(statement, tvm.tirx.BufferStore | tvm.tirx.Evaluate):
         return _in_expression(statement.value)
-    if isinstance(statement, tvm.tirx.Evaluate):
-        return _in_expression(statement.value)
-    counts = [multiply_adds(part) for part in _parts(statement)]
+    counts = [multiply_adds(part) for part in parts_of(statement)]
     known = [count for count in counts if count is not None]
     if len(known) < len(counts):
         return None
@@ -34,7 +32,7 @@ def alternatives(statement: Any) -> int:
     """Of how many parts of a grid's text each work-item runs one, as where several layers share a launch: a condition
     with two ways, of which the second may be such a condition again."""
     while not isinstance(statement, tvm.tirx.IfThenElse):
-        parts = _parts(statement)
+        parts = parts_of(statement)
         if len(parts) != 1:
             return 1
         statement = parts[0]
@@ -48,7 +46,7 @@ def _turns_of(loop: Any) -> int | None:
     return inside * int(loop.extent) if isinstance(loop.extent, tvm.tirx.IntImm) else None
 
 
-def _parts(statement: Any) -> list[Any]:
+def parts_of(statement: Any) -> list[Any]:
     """The statements right below one."""
     if isinstance(statement, tvm.tirx.SeqStmt):
         return [*statement]

@@ -8,7 +8,7 @@ from typing import Any
 
 import tvm
 
-from codegen.inspection.counting import alternatives, multiply_adds
+from codegen.inspection.counting import alternatives, multiply_adds, parts_of
 from codegen.inspection.launches import Launch, LayerLaunches, kept_macs, kind_of
 from codegen.inspection.sources import KernelSource, split_kernels
 from codegen.kernels.builder import grid_statements
@@ -73,9 +73,7 @@ def launches_of_layer(
     macs = kept_macs(layer, layer.macs, variant)
     kind = kind_of(layer, kernel.schedule)
     launches = tuple(known.values())
-    return LayerLaunches(
-        name, kind, kernel.schedule, kernel.note, variant, macs, launches, widened=workload.widened
-    )  # fmt: skip
+    return LayerLaunches(name, kind, kernel.schedule, kernel.note, variant, macs, launches, widened=workload.widened)
 
 
 def _known_launches(functions: Mapping[str, Any], sources: Mapping[str, KernelSource]) -> dict[str, Launch]:
@@ -109,12 +107,5 @@ def _bound_loops(statement: Any) -> Iterator[tuple[str, int]]:
     """The axis and the extent of each loop below a statement that is spread over work-items or groups."""
     if isinstance(statement, tvm.tirx.For) and statement.thread_binding is not None:
         yield statement.thread_binding.thread_tag, int(statement.extent)
-    if isinstance(statement, tvm.s_tir.SBlockRealize):
-        yield from _bound_loops(statement.block.body)
-    elif isinstance(statement, tvm.tirx.SeqStmt):
-        for part in statement:
-            yield from _bound_loops(part)
-    elif isinstance(statement, tvm.tirx.IfThenElse):
-        yield from _bound_loops(statement.then_case)
-    elif hasattr(statement, "body"):
-        yield from _bound_loops(statement.body)
+    for part in parts_of(statement):
+        yield from _bound_loops(part)

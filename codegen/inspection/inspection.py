@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from codegen.artifact.manifest import launched_together
 from codegen.inspection.chips import Chip
 from codegen.inspection.compilers import Compilers
 from codegen.inspection.launches import Launch, LayerLaunches
@@ -193,27 +194,17 @@ def inspect(
     said = inspect_sources(compilers, chip, [launch.source for layer in layers for launch in layer.launches], report)
     figures = {source: read_said(what, chip) for source, what in said.items()}
     inspected = tuple(
-        _inspected_layer(layer, figures, profile, macs)
-        for layer, macs in zip(layers, _macs_of_launches(layers), strict=True)
+        _inspected_layer(layer, figures, profile, sum(other.macs for other in together))
+        for together in launched_together(layers)
+        for layer in together
     )
     return Inspection(profile.name, chip.name, f"Mesa {compilers.version(chip)}", dtype, inspected)
-
-
-def _macs_of_launches(layers: Sequence[LayerLaunches]) -> list[int]:
-    """Multiply-adds of the launches of each layer, those of the layers that run `with_previous` in them among them."""
-    macs: list[int] = []
-    for layer in layers:
-        if layer.with_previous:
-            first = max(number for number, _ in enumerate(macs) if not layers[number].with_previous)
-            macs[first] += layer.macs
-        macs.append(layer.macs)
-    return macs
 
 
 def _inspected_layer(
     layer: LayerLaunches, figures: Mapping[KernelSource, KernelFigures | str], profile: Profile, macs: int
 ) -> InspectedLayer:
-    """One layer; `macs` are of its launches."""
+    """One layer; `macs` are of its launches, those of the layers beside it among them."""
     kernels = []
     for launch in layer.launches:
         said = figures[launch.source]

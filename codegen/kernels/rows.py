@@ -14,6 +14,7 @@ from codegen.kernels.builder import emit, put, when
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Workload
 from codegen.layout.plane import SLACK_VECTORS, Plane
+from devices.profile import Profile
 
 
 def load_window(buffer, workload: Workload, vector: Vector, rows: RowTiles, channel, row, across, number, position):
@@ -46,6 +47,11 @@ def held_size(workload: Workload, rows: RowTiles) -> int | None:
     furthest = rows.across * rows.width * source.lanes * layer.stride[1] - 1
     furthest += (layer.kernel[1] - 1) * layer.dilation[1] - layer.padding[1]
     return None if furthest < source.pitch + SLACK_VECTORS * source.lanes else source.size
+
+
+def reads_by_pointers(profile: Profile, workload: Workload, rows: RowTiles) -> bool:
+    """Whether a kernel reads its input by pointers that advance: a GPU's, but where lanes have to be held back."""
+    return profile.streams and held_size(workload, rows) is None
 
 
 class RowTiles:

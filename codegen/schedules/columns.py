@@ -15,7 +15,7 @@ from math import ceil, prod
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import function, put, registers
-from codegen.kernels.rows import held_size
+from codegen.kernels.rows import reads_by_pointers
 from codegen.kernels.sums import PRODUCTS_OF_TURN
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
@@ -174,7 +174,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: ColumnTil
     constants = lists.constants(
         workload, weights, tile.filters, halves, (rows.width, rows.height) if tile.copy else None
     )
-    streams = profile.streams and not tile.copy and held_size(workload, rows) is None
+    streams = not tile.copy and reads_by_pointers(profile, workload, rows)
     if streams:
         constants["offset"] *= workload.inputs[0].item_bytes
     order = TileOrder(len(lists.packed.groups), rows, tile.band, tile.tiles)

@@ -15,12 +15,13 @@ from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import kernel, put, registers
 from codegen.kernels.pack import PackedPatterns, pack_patterns
+from codegen.kernels.rows import reads_by_pointers
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.schedules.order import TileOrder
 from codegen.schedules.rule import Rule
 from codegen.schedules.sparse_tiles import TallAccumulators, TallTiles, Window, plane_offsets
-from codegen.schedules.streaming.kernels import KernelIndices, KernelPointers, streams_kernels
+from codegen.schedules.streaming.kernels import KernelIndices, KernelPointers
 from codegen.schedules.tile_choice import MOST_VECTORS, padding, register_sums
 from devices.profile import Profile
 from models.plans.sparsity import PATTERN_ENTRIES
@@ -87,7 +88,7 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: PatternTi
     constants = _constants(workload, weights, packed)
     vector = Vector.on(profile, workload.output.lanes, workload.dtype)
     rows = TallTiles(workload.output, vector, tile.vectors, tile.rows)
-    if streams_kernels(workload, rows, profile):
+    if reads_by_pointers(profile, workload, rows):
         constants["offset"] *= workload.inputs[0].item_bytes
     order = TileOrder(workload.layer.out_shape[0], rows, tile.band)
     sizes = {
@@ -138,20 +139,19 @@ def _add_pattern(frame, window: Window, sums: TallAccumulators, run, taps: Seque
     bounds = registers(2, "int32", "bounds")
     for end in (0, 1):
         put(bounds, end, frame["starts"][run + end])
-    reader = KernelPointers if streams_kernels(window.workload, rows, frame.profile) else KernelIndices
+    reader = KernelPointers if reads_by_pointers(frame.profile, window.workload, rows) else KernelIndices
     kernels = reader(frame, window, bounds[0], window.base(*place))
     with T.serial(0, bounds[1] - bounds[0]) as number:
-        weights, load = kernels.kernel(number)
-        for tap in range(len(taps)):
-            put(factors, tap, sums.splat(weights[tap]))
-        for (kx, y), uses in sorted(users.items()):
-            for v in range(rows.width):
-                put(loaded, v, sums.operand(load(v, y * source.pitch + kx * width)))
-            for row, tap in uses:
+        for weight, load in kernels.turn(number):
+            for tap in range(len(taps)):
+                put(factors, tap, sums.splat(weight(tap)))
+            for (kx, y), uses in sorted(users.items()):
                 for v in range(rows.width):
-                    sums.sums[row].add(v, loaded[v] * factors[tap])
+                    put(loaded, v, sums.operand(load(v, y * source.pitch + kx * width)))
+                for row, tap in uses:
+                    for v in range(rows.width):
+                        sums.sums[row].add(v, loaded[v] * factors[tap])
         sums.settle()
-        kernels.advance()
 
 
 PATTERN = Rule("pattern", PatternTile, space, make, reads_sparsity=True, widens=True)

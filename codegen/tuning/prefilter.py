@@ -40,6 +40,8 @@ def prefilter(
         CompilerError: the compiler does not start.
     """
     long = [task for task in tasks if len(task.choices) > count + 1]
+    if not long:
+        return [*tasks]
     cycles = _cycles_of(long, profile, compilers, chip, report)
     kept = {task.key: _fewest(task, count, cycles[task.key]) for task in long}
     return [kept.get(task.key, task) for task in tasks]
@@ -61,9 +63,7 @@ def _cycles_of(
         for choice in task.choices:
             report(f"generating {task.layers[0]} {choice}", len(launches), total)
             launches.append(launches_of_layer(task.workload, profile, choice, task.layers[0]))
-    inspected = iter(
-        inspect(launches, profile, compilers, chip, tasks[0].workload.dtype, report).layers if tasks else ()
-    )
+    inspected = iter(inspect(launches, profile, compilers, chip, tasks[0].workload.dtype, report).layers)
     return {task.key: [_cost(next(inspected)) for _ in task.choices] for task in tasks}
 
 

@@ -11,7 +11,7 @@ from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import put
 from codegen.kernels.pointers import Pointer
-from codegen.kernels.rows import RowTiles, held_size
+from codegen.kernels.rows import RowTiles, reads_by_pointers
 from codegen.kernels.vectors import Vector
 from codegen.kernels.workload import Workload
 from codegen.schedules.products import UNROLLED_POSITIONS, Accumulators, FilterBlocks
@@ -96,6 +96,5 @@ class StreamingAccumulators(Accumulators):
 
 def make_accumulators(frame, workload: Workload, blocks: FilterBlocks, rows: RowTiles, vector: Vector) -> Accumulators:
     """The accumulators of a dense convolution that suit the device; by indices where lanes have to be held back."""
-    streams = frame.profile.streams and held_size(workload, rows) is None
-    kind = StreamingAccumulators if streams else Accumulators
+    kind = StreamingAccumulators if reads_by_pointers(frame.profile, workload, rows) else Accumulators
     return kind(frame, workload, blocks, rows, vector)

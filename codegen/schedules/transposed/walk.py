@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from tvm.tirx.script import builder as T
 
 from codegen.kernels.builder import put, registers
-from codegen.kernels.pointers import BYTES, Pointer
+from codegen.kernels.pointers import Pointer
 from codegen.kernels.vectors import Vector
-from codegen.schedules.streaming.lists import OFFSETS
-from codegen.schedules.streaming.strip import ConstantStrip
+from codegen.schedules.streaming.entries import EntryPointers
 from codegen.schedules.transposed.lists import PhaseLists
 
 #: entries of a list per turn of the loop
@@ -117,25 +116,18 @@ class StreamedList:
     """The entries of a list one after the other, by pointers; offsets are in bytes. Arguments as for `IndexedList`."""
 
     def __init__(self, walk: ListWalk, block, first, base) -> None:
-        self.walk = walk
-        self.origin = Pointer.to(walk.frame, walk.name, base, BYTES)
-        self.offsets = Pointer.to(walk.frame, "offset", walk.place(block, first))
-        self.weights = Pointer.to(walk.frame, "weight", T.Cast("int64", first * walk.lists.blocks.filters))
+        self.walk, self.filters = walk, walk.lists.blocks.filters
+        weight = T.Cast("int64", first * self.filters)
+        self.pointers = EntryPointers(walk.frame, walk.vector, walk.name, base, walk.place(block, first), weight)
 
     def add(self, sums, _number, count: int) -> None:
         """The products of the next `count` entries; the pointers are behind them afterwards."""
-        walk, filters, lanes = self.walk, self.walk.lists.blocks.filters, self.walk.vector.lanes
-        offsets = ConstantStrip(self.offsets, count, OFFSETS)
-        weights = ConstantStrip(self.weights, count * filters, lanes)
-        for step in range(count):
-            source = self.origin.behind(offsets[step], walk.vector.dtype)
+        for source, weight in self.pointers.entries(count, self.filters):
 
             def load(v: int, source: Pointer = source):
-                return walk.vector.load(source, v * lanes)
+                return self.walk.vector.load(source, v * self.walk.vector.lanes)
 
-            walk.multiply(sums, load, [weights[step * filters + f] for f in range(filters)])
-        self.offsets.advance(count)
-        self.weights.advance(count * filters)
+            self.walk.multiply(sums, load, [weight(f) for f in range(self.filters)])
 
 
 def weave(vector: Vector, values: Sequence) -> list:
