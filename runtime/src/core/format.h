@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define FPK_MAGIC "\x89" "FPK\r\n\x1a\n" /* 8 bytes: a copy that changed line ends or bit 7 is noticed */
+#define FPK_MAGIC "\x89" "FPK\r\n\x1a\n" /* 8 bytes: a copy that changed line ends or lost bit 7 is noticed */
 #define FPK_VERSION 1u
 #define FPK_ALIGNMENT 64u            /* of sections and of constants */
 #define FPK_WEIGHTS_ALIGNMENT 16384u /* of the section of weights: the largest page of the phones there are */
