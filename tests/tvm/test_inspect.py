@@ -159,6 +159,18 @@ def test_real_compiler_counts_the_multiply_adds_of_a_tile(name, lanes, compilers
 
 
 @pytest.mark.slow
+def test_strided_half_kernel_with_a_border_spills_nothing(compilers, monkeypatch, tmp_path):
+    monkeypatch.setenv("FLEETPOSE_CACHE_DIR", str(tmp_path))
+    profile, chip = load_profile("adreno-730"), CHIPS["adreno-730"]
+    layer = make_conv((3, 128), (96, 96), ConvOptions(stride=2, padding=1, epilogue=["relu"]))
+    workload = standalone_planes(layer, profile.lanes_of("float16"), (1, 1), "float16")
+    (launch,) = launches_of_layer(workload, profile).launches
+    figures = read_said(inspect_sources(compilers, chip, [launch.source])[launch.source], chip)
+    assert not figures.does_spill
+    assert figures.hot.is_loop
+
+
+@pytest.mark.slow
 def test_kernel_that_does_not_build_and_one_that_does_are_told_apart(compilers, monkeypatch, tmp_path):
     monkeypatch.setenv("FLEETPOSE_CACHE_DIR", str(tmp_path))
     chip = CHIPS["adreno-730"]
