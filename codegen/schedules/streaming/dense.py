@@ -54,7 +54,7 @@ class WindowPointer:
 def loops_over_rows(workload: Workload) -> bool:
     """Whether the rows of a kernel are a loop, because all its positions at once are too much for the compiler.
 
-    Of stride 2 in half precision, Mesa's compiler for an Adreno 730 keeps the addresses of all nine positions of a 3x3 in
+    Of stride 2 in half precision, Mesa's compiler for an Adreno 730 keeps the addresses of all positions of a 3x3 in
     registers: 48, the most there are, and 9 to 21 values spilled where the output has a border. A row at a time takes
     32 and spills nothing, for 1 % more instructions.
     """
