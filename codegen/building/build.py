@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,14 @@ from codegen.artifact.reading import parameters_of
 from codegen.artifact.seal import seal
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork
+from codegen.kernels.choice import ScheduleChoice
+from codegen.kernels.workload import Workload
 from codegen.linking.elf import check_artifact
 from codegen.linking.link import opencl_source
 from codegen.lowering.compile import CompiledNetwork, compile_network
-from codegen.lowering.network import Options
+from codegen.lowering.network import NetworkModule, Options
 from codegen.tuning.database import Tuned, load_tuned
+from devices.profile import Profile
 from fleetpose.codec import encode
 from fleetpose.disk.refusals import naming_output
 from fleetpose.errors import UsageError
@@ -109,32 +113,41 @@ def build(
         UsageError: a target that cannot be built for, or a layer without a schedule. LinkError: no linker.
     """
     target.check()
-    choose = (load_tuned(target.profile) if tuned is None else tuned).choice
-    options = Options(target.dtype, network.sparsities, choose, weights_inside)
-    spec = network.spec
+    options = Options(target.dtype, network.sparsities, choices_for(target, tuned), weights_inside)
     if compiled is None:
-        compiled = compile_network(network.graphs, target.profile, options, target.host, spec.outputs, report)
-    manifest = Manifest(
+        outputs = network.spec.outputs
+        compiled = compile_network(network.graphs, target.profile, options, target.host, outputs, report)
+    return BuiltNetwork(compiled, make_manifest(network, target, compiled.lowered), target.linker)
+
+
+def choices_for(target: BuildTarget, tuned: Tuned | None) -> Callable[[Workload, Profile], ScheduleChoice | None]:
+    """How schedules are chosen: by tuned data, None for that of the target's profile."""
+    return (load_tuned(target.profile) if tuned is None else tuned).choice
+
+
+def make_manifest(network: TracedNetwork, target: BuildTarget, lowered: NetworkModule) -> Manifest:
+    """What a network that was lowered for a target is, and what it was made from; it lacks digests of files."""
+    spec = network.spec
+    return Manifest(
         network.graphs[0].name,
         "",
-        tuple(compiled.lowered.entries),
+        tuple(lowered.entries),
         preprocessing=encode(spec.preprocessing),
         stride=spec.stride,
         weights=dict(network.weights),
-        parameters=tuple(compiled.lowered.parameters),
+        parameters=tuple(lowered.parameters),
         device=dict(target.device),
         profile=target.profile.name,
         gpu=target.profile.gpu,
         host=target.host,
         versions={name: importlib.metadata.version(name) for name in DISTRIBUTIONS},
-        textures=compiled.lowered.textures,
+        textures=lowered.textures,
         dtype=target.dtype,
         plan=dict(network.plan),
         widened=dict(network.widened or {"by": "length"}) if target.dtype == "float16" else {},
         decoding=spec.decoding,
         cuts=network.cuts,
     )
-    return BuiltNetwork(compiled, manifest, target.linker)
 
 
 def output_files(out: Path, weights_file: bool = False) -> dict[str, Path]:

@@ -8,7 +8,7 @@ layer is held to what rounding does in the same layer, however much or little of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,15 +105,22 @@ def right_outputs(
         choices: the schedules of its layers.
         seed: of the errors of the second run.
     """
+    tensors = {name: right for name, right in right_tensors(graph, x, dtype, choices, seed) if name in graph.outputs}
+    return [tensors[name] for name in graph.outputs]
+
+
+def right_tensors(
+    graph: Graph, x: np.ndarray, dtype: str, choices: Mapping[str, ScheduleChoice] | None = None, seed: int = 0
+) -> Iterator[tuple[str, RightOutput]]:
+    """Every tensor of a network with its name, layer by layer; arguments as of `right_outputs`."""
     x = np.asarray(x).astype(dtype)
     weights = {name: np.asarray(value).astype(dtype) for name, value in graph.weights.items()}
     exact = _run(graph, x, weights)
     noisy = _run(graph, x, weights, _Noise(UNITS[dtype], choices or {}, seed))
     outliers = OUTLIERS if any(map(jumps, graph.layers)) else 0.0
-    return [
-        RightOutput(value.numpy(), _tolerance(value, erring, UNITS[dtype], outliers), int(outliers * value.numel()))
-        for value, erring in zip(exact, noisy, strict=True)
-    ]
+    for (name, value), (_, erring) in zip(exact, noisy, strict=True):
+        tolerance = _tolerance(value, erring, UNITS[dtype], outliers)
+        yield name, RightOutput(value.numpy(), tolerance, int(outliers * value.numel()))
 
 
 def _tolerance(value: torch.Tensor, erring: torch.Tensor, unit: float, outliers: float) -> float:
@@ -144,12 +151,14 @@ class _Noise:
 
 def _run(
     graph: Graph, x: np.ndarray, weights: Mapping[str, np.ndarray], noise: _Noise | None = None
-) -> list[torch.Tensor]:
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """The input and every layer's tensor by name, in order."""
     dtype = torch.float64 if noise is None else NOISY
     held = {graph.input: torch.from_numpy(x).to(dtype)}
     readers = {name: number for number, layer in enumerate(graph.layers) for name in layer.inputs}
-    with torch.no_grad():
-        for number, layer in enumerate(graph.layers):
+    yield graph.input, held[graph.input]
+    for number, layer in enumerate(graph.layers):
+        with torch.no_grad():
             names = [f"{layer.name}.{part}" for part in ("weight", "bias", "value")]
             own = {name: torch.from_numpy(weights[name]).to(dtype) for name in names if name in weights}
             inputs = [held[name] for name in layer.inputs]
@@ -161,7 +170,7 @@ def _run(
             result = run_epilogue(layer, result, addends)
             if noise is not None:
                 result = result * (1 + noise.unit * noise.signs(result))
-            held[layer.name] = result
-            for name in {name for name in layer.inputs if readers[name] == number and name not in graph.outputs}:
-                del held[name]
-    return [held[name] for name in graph.outputs]
+        held[layer.name] = result
+        yield layer.name, result
+        for name in {name for name in layer.inputs if readers[name] == number}:
+            del held[name]

@@ -35,6 +35,7 @@ class Options:
         sparsity: the pattern of the zeros of each pruned layer, by layer name; the weights must have them.
         choose: the schedule of a workload, such as `codegen.tuning.database.Tuned.choice`; None for the default one.
         weights_inside: False makes packed weights arguments, to be stored beside the artifact.
+        images_beside: kernels may read weights that are arguments as images; TVM's runtime passes them as buffers.
         share_launches: layers alike that do not wait for each other run in one launch, where the device is a GPU.
     """
 
@@ -42,6 +43,7 @@ class Options:
     sparsity: Mapping[str, Sparsity] = field(default_factory=dict)
     choose: Callable[[Workload, Profile], ScheduleChoice | None] = lambda *_: None
     weights_inside: bool = True
+    images_beside: bool = False
     share_launches: bool = True
 
 
@@ -111,7 +113,7 @@ class LayerScheduler:
             kernel = schedule(workload, weights, self.profile, self._choice(workload, name))
             if gated and kernel.channels is None:
                 return schedule(workload, weights, self.profile)  # the default one reads a buffer, and not an image
-            if not kernel.textures or self.options.weights_inside:
+            if not kernel.textures or self.options.weights_inside or self.options.images_beside:
                 return kernel
             # arguments of a network reach it as buffers: TVM's runtime copies them into its pool
             other = schedule(workload, weights, self.profile)

@@ -25,6 +25,7 @@ class Decoder(Protocol):
     """What turns outputs into people.
 
     name: as given to `decoder`. outputs: names of the outputs it reads; optional: of those it reads if they are there.
+    settings: its constants, a dataclass.
     """
 
     @property
@@ -35,6 +36,9 @@ class Decoder(Protocol):
 
     @property
     def optional(self) -> tuple[str, ...]: ...
+
+    @property
+    def settings(self) -> Any: ...
 
     def decode(self, outputs: Outputs, size: Size | Placement) -> list[Person]:
         """People, best first, each with the 18 keypoints of `skeleton.PARTS`.
@@ -91,11 +95,16 @@ class _Grouping:
         more: dict[str, Any] = {name: _unbatch(outputs[name]) for name in self.optional if name in outputs}
         module = importlib.import_module(self.module)
         if self.decoding.settings:
-            kind = type(module.DEFAULTS)
-            more["settings"] = decode(kind, dict(self.decoding.settings), f"settings of {self.name} decoding")
+            more["settings"] = self.settings
         if self.decoding.joints:
             more["joints"] = Joints(self.decoding.joints)
         return module.decode(*(_unbatch(outputs[name]) for name in self.outputs), placement=placement, **more)
+
+    @property
+    def settings(self) -> Any:
+        """The constants of its module, a dataclass. Raises UsageError for settings that it does not have."""
+        kind = type(importlib.import_module(self.module).DEFAULTS)
+        return decode(kind, dict(self.decoding.settings), f"settings of {self.name} decoding")
 
     def described(self, decoding: Decoding) -> _Grouping:
         """The decoder that does as `decoding` says. Raises UsageError for joints that it cannot have."""

@@ -1,0 +1,212 @@
+"""A package from Python: NumPy arrays in, maps or people out. Needs neither TVM nor torch, and starts at once.
+
+    network = Package("pose.fpk")
+    people = network.people(image)          # (H, W, 3) uint8, BGR as OpenCV reads it
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fleetpose.disk.caches import cache_folder
+from fleetpose.errors import FleetposeError, UsageError
+from runtime import library_path
+from runtime.interface import FORMATS, KEYPOINTS, Error, Image, Options, PersonRecord, TimeRecord, load_library
+
+#: statuses that say that the caller, or the file, is wrong
+_USAGE = (1, 2, 4, 7, 8)
+
+
+class PackageError(FleetposeError):
+    """The device or its driver failed, or computes what it should not."""
+
+    exit_status = 1
+
+
+@dataclass(frozen=True, eq=False)
+class PackagePerson:
+    """A person in a picture.
+
+    keypoints: (18, 3) float32 x, y, score, in pixels of the upright picture, in the order of
+        `models.pose.skeleton.PARTS`; (NaN, NaN, 0) where not found.
+    score: larger for a surer person. identity: from 1, in a video; 0: none yet.
+    """
+
+    keypoints: np.ndarray
+    score: float
+    identity: int
+
+
+@dataclass(frozen=True)
+class PackageOptions:
+    """How a package is opened; None is the default of the C runtime.
+
+    library: libOpenCL. device: PLATFORM[:DEVICE]. cache: folder for compiled kernels; "" keeps none.
+    events: keep the times of layers. self_check: compare kernels with what they should compute at the first start.
+    record: launch all kernels at once where the driver can. any_device: run it on another kind of device.
+    """
+
+    library: str | None = None
+    device: str | None = None
+    cache: str | None = None
+    events: bool = False
+    self_check: bool = True
+    record: bool = False
+    any_device: bool = False
+
+    def pack(self) -> Options:
+        flags = self.events | (not self.self_check) << 1 | self.record << 2 | self.any_device << 3
+        folder = cache_folder() if self.cache is None else self.cache
+        texts = (self.library, self.device, None if not folder else os.fspath(folder))
+        return Options(ctypes.sizeof(Options), flags, *(text and os.fsencode(text) for text in texts))
+
+
+class Package:
+    """A network that is open on a device. May be used by several threads, one after the other.
+
+    Args:
+        path: of the .fpk.
+        options: see `PackageOptions`.
+
+    Raises:
+        UsageError: a damaged or missing file, or a device that the network does not run on.
+        PackageError: the driver failed, or the library is not built.
+    """
+
+    def __init__(self, path: Path | str, options: PackageOptions = PackageOptions()) -> None:
+        if (library := library_path()) is None:
+            raise PackageError("the C runtime is not built; in the source tree: make setup")
+        self._c = load_library(library)
+        self._handle = ctypes.c_void_p()
+        self._call(self._c.fp_open, os.fsencode(path), ctypes.byref(options.pack()), ctypes.byref(self._handle))
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        error = Error()
+        if function(*arguments, ctypes.byref(error)):
+            kind = UsageError if error.status in _USAGE else PackageError
+            raise kind(error.text.decode(errors="replace"))
+
+    def close(self) -> None:
+        """Give the device's memory back; the network cannot be used any more."""
+        self._c.fp_close(self._handle)
+        self._handle = ctypes.c_void_p()
+
+    def __enter__(self) -> Package:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self.close()
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What the package says of itself, as beside an artifact."""
+        return json.loads(self._c.fp_manifest(self._handle))  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> str:
+        """The device and its driver."""
+        return self._c.fp_device(self._handle).decode(errors="replace")  # type: ignore[no-any-return]
+
+    @cached_property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) of the inputs it takes."""
+        found = [self._c.fp_size_at(self._handle, at) for at in range(self._c.fp_size_count(self._handle))]
+        return tuple((size.height, size.width) for size in found)
+
+    def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        """One inference: (1, C, H, W) float32 to the outputs by name, (1, C, h, w) float32 each.
+
+        Raises:
+            UsageError: another shape. PackageError: the driver failed.
+        """
+        shapes = {(1, self._c.fp_input_channels(self._handle), *size): at for at, size in enumerate(self.sizes)}
+        if tensor.shape not in shapes:
+            raise UsageError(f"the network takes {', '.join(map(str, shapes))}, not {tensor.shape}")
+        at, source = shapes[tensor.shape], np.ascontiguousarray(tensor, np.float32)
+        outputs = self._outputs(at)
+        pointers = (ctypes.c_void_p * len(outputs))(*(array.ctypes.data for array in outputs.values()))
+        self._call(self._c.fp_run, self._handle, at, source.ctypes.data, pointers)
+        return outputs
+
+    def _outputs(self, size: int) -> dict[str, np.ndarray]:
+        """Room for the outputs at a size, by name."""
+        count = self._c.fp_output_count(self._handle)
+        facts = [self._c.fp_output_at(self._handle, size, at) for at in range(count)]
+        return {
+            fact.name.decode(): np.empty((1, fact.channels, fact.height, fact.width), np.float32) for fact in facts
+        }
+
+    def people(self, image: np.ndarray, secs: float | None = None, turns: int = 0) -> list[PackagePerson]:
+        """The people in a picture, best first.
+
+        Args:
+            image: (H, W, 3) BGR, (H, W, 4) BGRA or (H, W) grey, uint8.
+            secs: the time of a video's frame, for identities and steadied keypoints; None for a photograph.
+            turns: quarter turns clockwise that make it upright.
+
+        Raises:
+            UsageError: another array, or a network whose outputs are no people's. PackageError: the driver failed.
+        """
+        picture, pixels = _image(image, turns)
+        count, room = ctypes.c_uint32(0), 0
+        records: Any = None
+        while records is None or count.value > room:
+            room = max(64, count.value)
+            records = (PersonRecord * room)()
+            out = (records, room, ctypes.byref(count))
+            if secs is None:
+                self._call(self._c.fp_people, self._handle, ctypes.byref(picture), *out)
+            else:
+                self._call(self._c.fp_follow, self._handle, ctypes.byref(picture), secs, *out)
+                break  # a frame is followed once
+        del pixels
+        return [_person(record) for record in records[: min(count.value, room)]]
+
+    def restart(self) -> None:
+        """Forget who was in the video so far."""
+        self._c.fp_restart(self._handle)
+
+    @property
+    def times(self) -> dict[str, float]:
+        """Seconds of each layer's kernels in the last inference, by OpenCL events; empty without `events`."""
+        room = self._c.fp_times(self._handle, None, 0)
+        records = (TimeRecord * max(1, room))()
+        self._c.fp_times(self._handle, records, room)
+        return {record.name.decode(): record.secs for record in records[:room]}
+
+    @property
+    def replaced(self) -> Sequence[str]:
+        """Layers that run by their second kernel, because the first is wrong on this device."""
+        room = self._c.fp_replaced(self._handle, None, 0)
+        names = (ctypes.c_char_p * max(1, room))()
+        self._c.fp_replaced(self._handle, names, room)
+        return [name.decode() for name in names[:room]]
+
+
+def _image(image: np.ndarray, turns: int) -> tuple[Image, np.ndarray]:
+    """The C runtime's picture of an array, and the memory that it points to."""
+    channels = 1 if image.ndim == 2 else image.shape[-1] if image.ndim == 3 else 0
+    if channels not in FORMATS or image.dtype != np.uint8:
+        raise UsageError(f"expected (H, W, 3), (H, W, 4) or (H, W) uint8, got {image.shape} {image.dtype}")
+    pixels = np.ascontiguousarray(image)
+    planes = (ctypes.c_void_p * 3)(pixels.ctypes.data)
+    rows = (ctypes.c_uint32 * 3)(pixels.strides[0])
+    return Image(planes, rows, 0, pixels.shape[1], pixels.shape[0], FORMATS[channels], turns % 4), pixels
+
+
+def _person(record: PersonRecord) -> PackagePerson:
+    keypoints = np.ctypeslib.as_array(record.keypoints).reshape(KEYPOINTS, 3).copy()
+    return PackagePerson(keypoints, float(record.score), int(record.identity))
