@@ -1,10 +1,15 @@
-"""A network to one deployable shared object and its manifest: `python -m codegen.build`."""
+"""A network to what runs it: `python -m codegen.build`.
+
+An artifact for TVM's runtime (a shared object and its manifest), a package for the C runtime, or an app's library: the
+C runtime with a package inside.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codegen.artifact.manifest import Manifest
 from codegen.building.target import BuildTarget
@@ -25,6 +30,12 @@ from fleetpose.trust import add_trust_flag
 from models.plans.plan import Plan
 from models.resolve import MODEL_HELP, model_files, model_spec
 
+if TYPE_CHECKING:
+    from codegen.tuning.database import Tuned
+
+#: what there is to make of a network
+FORMATS = ("artifact", "package", "library")
+
 
 def target_of(arguments: argparse.Namespace) -> BuildTarget:
     """The target that --device, --profile, --target-host, --linker and --dtype describe."""
@@ -41,8 +52,13 @@ def target_of(arguments: argparse.Namespace) -> BuildTarget:
 def check_files(arguments: argparse.Namespace) -> None:
     """Raise UsageError for outputs that cannot be written, or would replace what is read or exists."""
     from codegen.building.build import DUMPED, output_files
+    from codegen.building.package import library_files, package_files
 
-    outputs: dict[str, Path | list[Path]] = {**output_files(arguments.out, arguments.weights_file)}
+    if arguments.format == "artifact":
+        files = output_files(arguments.out, arguments.weights_file)
+    else:
+        files = {"package": package_files, "library": library_files}[arguments.format](arguments.out)
+    outputs: dict[str, Path | list[Path]] = {**files}
     if arguments.dump:
         outputs["--dump"] = [arguments.dump / name for name in DUMPED]
     inputs = {"--model": model_files(arguments.model), "--weights": arguments.weights, "--plan": arguments.plan,
@@ -54,8 +70,6 @@ def check_files(arguments: argparse.Namespace) -> None:
 
 def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     """Load what the flags name, build it, and write it. Everything is checked before the work."""
-    from codegen.building.build import build
-    from codegen.building.checking import can_check, check_network
     from codegen.tuning.database import load_tuned
 
     check_files(arguments)
@@ -72,6 +86,16 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     if plan:
         network = network.under(plan, arguments.prune, arguments.plan)
     network = widen_network(network, arguments, progress)
+    write = _write_artifact if arguments.format == "artifact" else _write_package
+    return write(network, target, tuned, arguments, progress)
+
+
+def _write_artifact(
+    network: TracedNetwork, target: BuildTarget, tuned: Tuned, arguments: argparse.Namespace, progress: Progress
+) -> Manifest:
+    from codegen.building.build import build
+    from codegen.building.checking import can_check, check_network
+
     built = build(network, target, tuned, not arguments.weights_file, progress)
     if arguments.device is not None and arguments.check:
         with open_device(arguments.device, target.profile) as session:
@@ -79,6 +103,24 @@ def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
                 check_network(built, network, session, arguments.seed, progress)
     progress("linking")
     return built.write(arguments.out, arguments.force, arguments.dump)
+
+
+def _write_package(
+    network: TracedNetwork, target: BuildTarget, tuned: Tuned, arguments: argparse.Namespace, progress: Progress
+) -> Manifest:
+    from codegen.building.package import build_package
+
+    built = build_package(network, target, tuned, report=progress)
+    if arguments.device is not None and arguments.check:
+        with open_device(arguments.device, target.profile) as session:
+            own = session.runs_kernels and session.on_this_machine
+        if own:
+            built.check(network, progress)
+    if arguments.format == "package":
+        built.write(arguments.out, arguments.force)
+    else:
+        built.write_library(arguments.out, target.host, arguments.force, progress)
+    return built.manifest
 
 
 def check_widening(arguments: argparse.Namespace) -> None:
@@ -141,7 +183,18 @@ def make_parser() -> argparse.ArgumentParser:
         help="remove the smallest weights where the plan's zeros are missing",
     )
     parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the .so to write; its .json goes beside it")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="artifact",
+        help="artifact: for TVM's runtime; package: for the C runtime (.fpk); library: the C runtime with the package "
+        "inside, for an app (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True,
+        help="what to write: an artifact's .so, beside which its .json goes; a package's .fpk; a library's lib*.so, "
+        "beside which fleetpose.h goes",
+    )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.add_argument(
         "--no-check",
@@ -154,6 +207,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if arguments.format != "artifact" and (arguments.weights_file or arguments.dump):
+        raise UsageError("--weights-file and --dump are of artifacts; packages have weights and sources inside")
     if arguments.prune and not arguments.plan:
         raise UsageError("--prune needs --plan, which says what to prune")
     if arguments.dtype != "float16" and (arguments.widen or arguments.data):
@@ -167,7 +222,8 @@ def main(arguments: argparse.Namespace) -> int:
         size = arguments.out.stat().st_size / 1e6
         what = f"{manifest.model} for {manifest.profile}, {manifest.dtype}"
         print(f"{arguments.out}: {what}, {size:.1f} MB, input sizes {sizes}")
-        print(f"checked for {manifest.host}: {ElfReport(**manifest.elf)}")
+        if manifest.elf:
+            print(f"checked for {manifest.host}: {ElfReport(**manifest.elf)}")
     return 0
 
 

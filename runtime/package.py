@@ -1,7 +1,7 @@
 """A package from Python: NumPy arrays in, maps or people out. Needs neither TVM nor torch, and starts at once.
 
-    network = Package("pose.fpk")
-    people = network.people(image)          # (H, W, 3) uint8, BGR as OpenCV reads it
+network = Package("pose.fpk")
+people = network.people(image)          # (H, W, 3) uint8, BGR as OpenCV reads it
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from fleetpose.disk.caches import cache_folder
 from fleetpose.errors import FleetposeError, UsageError
 from runtime import library_path
-from runtime.interface import FORMATS, KEYPOINTS, Error, Image, Options, PersonRecord, TimeRecord, load_library
+from runtime.interface import FORMATS, KEYPOINTS, CError, CImage, COptions, CPerson, CTime, load_library
 
 #: statuses that say that the caller, or the file, is wrong
 _USAGE = (1, 2, 4, 7, 8)
@@ -63,11 +63,11 @@ class PackageOptions:
     record: bool = False
     any_device: bool = False
 
-    def pack(self) -> Options:
+    def pack(self) -> COptions:
         flags = self.events | (not self.self_check) << 1 | self.record << 2 | self.any_device << 3
         folder = cache_folder() if self.cache is None else self.cache
         texts = (self.library, self.device, None if not folder else os.fspath(folder))
-        return Options(ctypes.sizeof(Options), flags, *(text and os.fsencode(text) for text in texts))
+        return COptions(ctypes.sizeof(COptions), flags, *(text and os.fsencode(text) for text in texts))
 
 
 class Package:
@@ -90,7 +90,7 @@ class Package:
         self._call(self._c.fp_open, os.fsencode(path), ctypes.byref(options.pack()), ctypes.byref(self._handle))
 
     def _call(self, function: Any, *arguments: Any) -> None:
-        error = Error()
+        error = CError()
         if function(*arguments, ctypes.byref(error)):
             kind = UsageError if error.status in _USAGE else PackageError
             raise kind(error.text.decode(errors="replace"))
@@ -113,18 +113,18 @@ class Package:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What the package says of itself, as beside an artifact."""
-        return json.loads(self._c.fp_manifest(self._handle))  # type: ignore[no-any-return]
+        return json.loads(self._c.fp_manifest(self._handle))
 
     @property
     def device(self) -> str:
         """The device and its driver."""
-        return self._c.fp_device(self._handle).decode(errors="replace")  # type: ignore[no-any-return]
+        return self._c.fp_device(self._handle).decode(errors="replace")
 
     @cached_property
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """(height, width) of the inputs it takes."""
-        found = [self._c.fp_size_at(self._handle, at) for at in range(self._c.fp_size_count(self._handle))]
-        return tuple((size.height, size.width) for size in found)
+        sizes = [self._c.fp_size_at(self._handle, at) for at in range(self._c.fp_size_count(self._handle))]
+        return tuple((size.height, size.width) for size in sizes)
 
     def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """One inference: (1, C, H, W) float32 to the outputs by name, (1, C, h, w) float32 each.
@@ -145,9 +145,7 @@ class Package:
         """Room for the outputs at a size, by name."""
         count = self._c.fp_output_count(self._handle)
         facts = [self._c.fp_output_at(self._handle, size, at) for at in range(count)]
-        return {
-            fact.name.decode(): np.empty((1, fact.channels, fact.height, fact.width), np.float32) for fact in facts
-        }
+        return {fact.name.decode(): np.empty((1, fact.channels, fact.height, fact.width), np.float32) for fact in facts}
 
     def people(self, image: np.ndarray, secs: float | None = None, turns: int = 0) -> list[PackagePerson]:
         """The people in a picture, best first.
@@ -165,7 +163,7 @@ class Package:
         records: Any = None
         while records is None or count.value > room:
             room = max(64, count.value)
-            records = (PersonRecord * room)()
+            records = (CPerson * room)()
             out = (records, room, ctypes.byref(count))
             if secs is None:
                 self._call(self._c.fp_people, self._handle, ctypes.byref(picture), *out)
@@ -183,7 +181,7 @@ class Package:
     def times(self) -> dict[str, float]:
         """Seconds of each layer's kernels in the last inference, by OpenCL events; empty without `events`."""
         room = self._c.fp_times(self._handle, None, 0)
-        records = (TimeRecord * max(1, room))()
+        records = (CTime * max(1, room))()
         self._c.fp_times(self._handle, records, room)
         return {record.name.decode(): record.secs for record in records[:room]}
 
@@ -196,7 +194,7 @@ class Package:
         return [name.decode() for name in names[:room]]
 
 
-def _image(image: np.ndarray, turns: int) -> tuple[Image, np.ndarray]:
+def _image(image: np.ndarray, turns: int) -> tuple[CImage, np.ndarray]:
     """The C runtime's picture of an array, and the memory that it points to."""
     channels = 1 if image.ndim == 2 else image.shape[-1] if image.ndim == 3 else 0
     if channels not in FORMATS or image.dtype != np.uint8:
@@ -204,9 +202,9 @@ def _image(image: np.ndarray, turns: int) -> tuple[Image, np.ndarray]:
     pixels = np.ascontiguousarray(image)
     planes = (ctypes.c_void_p * 3)(pixels.ctypes.data)
     rows = (ctypes.c_uint32 * 3)(pixels.strides[0])
-    return Image(planes, rows, 0, pixels.shape[1], pixels.shape[0], FORMATS[channels], turns % 4), pixels
+    return CImage(planes, rows, 0, pixels.shape[1], pixels.shape[0], FORMATS[channels], turns % 4), pixels
 
 
-def _person(record: PersonRecord) -> PackagePerson:
+def _person(record: CPerson) -> PackagePerson:
     keypoints = np.ctypeslib.as_array(record.keypoints).reshape(KEYPOINTS, 3).copy()
     return PackagePerson(keypoints, float(record.score), int(record.identity))

@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-PACKAGES = ("fleetpose", "devices", "models", "codegen", "latency")
+PACKAGES = ("fleetpose", "devices", "runtime", "models", "codegen", "latency")
 #: bindings that say nothing about the value that they hold
 EMPTY_NAMES = frozenset({"found", "made", "one", "each"})
 

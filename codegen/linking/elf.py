@@ -15,6 +15,7 @@ from typing import Any
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
+from codegen.linking.hosts import HOSTS
 from fleetpose.disk.reading import read_whole
 from fleetpose.errors import FleetposeError
 
@@ -24,6 +25,14 @@ RUNTIME_SYMBOLS = ("TVMFFI", "TVMBackend")
 DEVICE_CODE = "__tvm_ffi__library_bin"
 #: libraries that cc may link in; every Linux with this machine's compiler has them. lld links none.
 LINUX_LIBRARIES = ("libc.so.6", "libgcc_s.so.1", "libm.so.6")
+
+#: libraries that the C runtime needs, by the names they have on each system; newer C libraries have the others inside
+APP_LIBRARIES = {
+    "android": ("libc.so", "libm.so", "libdl.so"),
+    "linux": ("libc.so.6", "libm.so.6", "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"),
+}
+#: what an app calls
+APP_FUNCTIONS = ("fp_open_own", "fp_open", "fp_run", "fp_people", "fp_follow", "fp_close")
 
 _MACHINES = {"EM_X86_64": "x86-64", "EM_AARCH64": "AArch64"}
 _NATIVE = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "AArch64", "arm64": "AArch64"}
@@ -73,16 +82,8 @@ def check_artifact(path: Path, host: str = "native") -> ElfReport:
         ElfError: no shared object, damaged, for another processor, pages too small, a library or symbol that nobody
             will provide, or no device code inside. The text names all that is wrong.
     """
-    machine = native_machine() if host == "native" else "AArch64"
     report, defined = _read(path)
-    wrong = []
-    if report.machine != machine:
-        wrong.append(f"it is for {report.machine}, not {machine}")
-    if report.page % _PAGE.get(machine, 4096):
-        wrong.append(f"its segments are aligned to {report.page} bytes, not {_PAGE.get(machine, 4096)}")
-    allowed = LINUX_LIBRARIES if host == "native" else ()
-    if foreign := [name for name in report.needed if name not in allowed]:
-        wrong.append(f"it needs {_some(foreign)}")
+    wrong = _unfit(report, host, LINUX_LIBRARIES if host == "native" else ())
     if missing := [name for name in report.undefined if not name.startswith(RUNTIME_SYMBOLS)]:
         wrong.append(f"TVM's runtime does not provide {_some(missing)}")
     if DEVICE_CODE not in defined:
@@ -90,6 +91,39 @@ def check_artifact(path: Path, host: str = "native") -> ElfReport:
     if wrong:
         raise ElfError(f"{path} cannot run on {host}: {'; '.join(wrong)}")
     return report
+
+
+def check_library(path: Path, host: str = "native") -> ElfReport:
+    """Read the library of an app (`codegen.packaging.shared_library`) and check that `host` can load it.
+
+    Raises:
+        ElfError: as `check_artifact` does, or the library lacks a function of fleetpose.h. That what it calls is there,
+            the linker has seen to.
+    """
+    report, defined = _read(path)
+    wrong = _unfit(report, host, APP_LIBRARIES["android" if host.startswith("android") else "linux"])
+    if missing := [name for name in APP_FUNCTIONS if name not in defined]:
+        wrong.append(f"it does not offer {_some(missing)}")
+    if wrong:
+        raise ElfError(f"{path} cannot run on {host}: {'; '.join(wrong)}")
+    return report
+
+
+def machine_of(host: str) -> str:
+    """The processor of a host, as `ElfReport.machine` has it."""
+    return native_machine() if host == "native" else _NATIVE[HOSTS[host].partition("-")[0]]  # type: ignore[union-attr]
+
+
+def _unfit(report: ElfReport, host: str, allowed: tuple[str, ...]) -> list[str]:
+    """What keeps a host from loading a shared object; it may need the libraries `allowed`."""
+    machine = machine_of(host)
+    page = _PAGE.get(machine, 4096)
+    wrong = [f"it is for {report.machine}, not {machine}"] if report.machine != machine else []
+    if report.page % page:
+        wrong.append(f"its segments are aligned to {report.page} bytes, not {page}")
+    if foreign := [name for name in report.needed if name not in allowed]:
+        wrong.append(f"it needs {_some(foreign)}")
+    return wrong
 
 
 def _read(path: Path) -> tuple[ElfReport, set[str]]:

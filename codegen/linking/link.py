@@ -17,6 +17,7 @@ from typing import Any
 
 import tvm
 
+from codegen.linking.hosts import HOSTS
 from codegen.linking.stamp import ROOM
 from fleetpose.disk.memory_files import MemoryFiles
 from fleetpose.disk.refusals import full_disk_in, write_error
@@ -58,7 +59,8 @@ def link_command(objects: Sequence[str], output: str, host: str = "native", link
         if compiler is None:
             raise LinkError("no C compiler found (cc, gcc, clang); use --linker lld, which needs none")
         return [compiler, "-shared", f"-Wl,{ROOM}", "-o", output, *objects]
-    machine = platform.machine().lower() if host == "native" else "aarch64"
+    triple = HOSTS[host]
+    machine = platform.machine().lower() if triple is None else triple.partition("-")[0]
     if machine not in _MACHINES:
         raise LinkError(f"lld is not set up for this machine ({machine}); use --linker cc")
     page = _ARM_PAGE if _MACHINES[machine] == "aarch64linux" else []

@@ -64,7 +64,7 @@ def read_calls(function: Any, parameters: Sequence[str]) -> CallList:
     Args:
         function: takes the input, then one packed constant for each of `parameters`.
     """
-    reader = _Reader(function, parameters)
+    reader = _FunctionReader(function, parameters)
     for block in function.body.blocks:
         for binding in block.bindings:
             reader.bind(binding.var, binding.value)
@@ -72,7 +72,7 @@ def read_calls(function: Any, parameters: Sequence[str]) -> CallList:
     return CallList(tuple(reader.tensors), tuple(reader.calls), tuple(outputs))
 
 
-class _Reader:
+class _FunctionReader:
     """What the variables of a function stand for, while it is read."""
 
     def __init__(self, function: Any, parameters: Sequence[str]) -> None:

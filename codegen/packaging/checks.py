@@ -1,7 +1,7 @@
-"""What each step of a network should compute from the checking input, so that a phone can tell whether its driver does.
+"""What each step of a network should compute from the checking input, so that a phone can tell if its driver does.
 
-The values are float64's, and each may be missed by what rounding explains (`codegen.judging.networks`). Of every layer a
-few elements are enough: a kernel that a driver has compiled wrongly is wrong in whole vectors, rows or channels.
+The values are float64's, and each may be missed by what rounding explains (`codegen.judging.networks`). Of every layer
+a few elements are enough: a kernel that a driver has compiled wrongly is wrong in whole vectors, rows or channels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from codegen.layout.assign import Layout, assign_layout
 from codegen.layout.plane import Plane
 from codegen.lowering.network import NetworkModule
 from codegen.packaging.calls import CallList, FunctionCall
-from codegen.packaging.entries import Check, Checks, steps_of
+from codegen.packaging.entries import ElementCheck, Checks, steps_of
 from codegen.packaging.host_calls import CompiledKernels
 from devices.profile import Profile
 from fleetpose.progress import Report, no_report
@@ -27,7 +27,7 @@ SAMPLES = 64
 
 
 def checking_input(shape: Sequence[int]) -> np.ndarray:
-    """The input that the C runtime fills in as well: float32 of (1, C, H, W), from -0.5 to 0.5, by a hash of positions."""
+    """The input that the C runtime makes, too: float32 of (1, C, H, W), from -0.5 to 0.5, by a hash of positions."""
     hashed = np.arange(np.prod(shape), dtype=np.uint32) * np.uint32(2654435761)
     hashed ^= hashed >> np.uint32(16)
     hashed *= np.uint32(2246822519)
@@ -49,19 +49,19 @@ def make_checks(
         graphs: what was lowered for `profile`. kernels, lists: of it.
         report: told what is being done.
     """
-    checks = []
+    checks: list[Checks] = []
     for graph, entry, listed in zip(graphs, lowered.entries, lists, strict=True):
         report(f"float64 at {entry.input.shape[2]}x{entry.input.shape[3]}, for the self-check")
         item_bytes = np.dtype(lowered.dtype).itemsize
         layout = assign_layout(graph, profile.lanes_of(lowered.dtype), item_bytes)
         sampler = _Sampler(layout, lowered.dtype)
         placed = {name: (at, tensor) for at, name, tensor in _written(entry, listed, kernels, layout, item_bytes)}
-        found: dict[int, list[Check]] = {}
+        by_call: dict[int, list[ElementCheck]] = {}
         for name, right in right_tensors(graph, checking_input(entry.input.shape), lowered.dtype, lowered.choices):
             if name in placed:
                 at, tensor = placed[name]
-                found.setdefault(at, []).extend(sampler.checks(tensor, name, right))
-        checks.append(found)
+                by_call.setdefault(at, []).extend(sampler.checks(tensor, name, right))
+        checks.append(by_call)
     return checks
 
 
@@ -98,14 +98,14 @@ class _Sampler:
         self.layout, self.dtype = layout, dtype
         self.random = np.random.default_rng(0)
 
-    def checks(self, tensor: int, name: str, right: RightOutput) -> list[Check]:
+    def checks(self, tensor: int, name: str, right: RightOutput) -> list[ElementCheck]:
         plane = self.layout.planes[name]
         value = right.value[0]
         if right.outliers or not np.isfinite(value).all():
             return []  # single elements may be anything
         tolerance = max(right.tolerance, float(np.finfo(np.float32).tiny))
         return [
-            Check(tensor, self.dtype, int(plane.index(*place)), float(value[place]), tolerance)
+            ElementCheck(tensor, self.dtype, int(plane.index(*place)), float(value[place]), tolerance)
             for place in self._places(plane)
         ]
 

@@ -20,7 +20,7 @@ _HEADING = "// Function: "
 
 
 @dataclass(frozen=True)
-class Check:
+class ElementCheck:
     """What an element of a buffer should be after a step. tensor: its number; index: of the element."""
 
     tensor: int
@@ -31,7 +31,7 @@ class Check:
 
 
 #: by the number of a call its checks
-Checks = Mapping[int, Sequence[Check]]
+Checks = Mapping[int, Sequence[ElementCheck]]
 
 
 @dataclass
@@ -70,7 +70,12 @@ class Tables:
         self.rows[kind].append(row)
 
     def _add_step(
-        self, layers: Sequence[LayerCode], at: int, call: FunctionCall, buffers: _Buffers, checks: Sequence[Check]
+        self,
+        layers: Sequence[LayerCode],
+        at: int,
+        call: FunctionCall,
+        buffers: _Buffers,
+        checks: Sequence[ElementCheck],
     ) -> None:
         name, kind = " + ".join(layer.layer for layer in layers), layers[0].schedule
         first_launch, first_check = len(self.rows[records.LAUNCHES]), len(self.rows[records.CHECKS])
@@ -146,8 +151,10 @@ def kernel_rows(source: str, strings: Strings) -> tuple[bytes, list[tuple[int, .
     Returns:
         The section of sources; rows of kernels but for their count of arguments, which is 0; their numbers by name.
     """
-    content, places = bytearray(), {}
-    rows, numbers = [], {}
+    content = bytearray()
+    places: dict[bytes, int] = {}
+    rows: list[tuple[int, ...]] = []
+    numbers: dict[str, int] = {}
     for section in source.split(_HEADING)[1:]:
         heading, _, text = section.partition("\n")
         name = heading.strip()
@@ -170,8 +177,10 @@ def constant_rows(
     parameters: Mapping[str, np.ndarray], textures: Sequence[str], strings: Strings
 ) -> tuple[bytes, list[tuple[int, ...]], dict[str, int]]:
     """The section of weights, rows of constants, and their numbers by name. Equal constants are stored once."""
-    content, places = bytearray(), {}
-    rows, numbers = [], {}
+    content = bytearray()
+    places: dict[bytes, int] = {}
+    rows: list[tuple[int, ...]] = []
+    numbers: dict[str, int] = {}
     for name, array in parameters.items():
         raw = np.ascontiguousarray(array).tobytes()
         if raw not in places:
@@ -182,4 +191,3 @@ def constant_rows(
         numbers[name] = len(rows)
         rows.append((places[raw], len(raw), records.DTYPES[str(array.dtype)], width, height, strings.add(name)))
     return bytes(content), rows, numbers
-

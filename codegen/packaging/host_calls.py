@@ -162,9 +162,7 @@ class _HostFunction:
         tags = [str(tag) for tag in call.attrs.launch_params]
         operands, extents = call.args[1 : len(call.args) - len(tags)], call.args[len(call.args) - len(tags) :]
         sizes = dict(zip(tags, map(int, extents), strict=True))
-        groups, local = (
-            tuple(sizes.pop(f"{kind}.{axis}", 1) for axis in "xyz") for kind in ("blockIdx", "threadIdx")
-        )
+        groups, local = (tuple(sizes.pop(f"{kind}.{axis}", 1) for axis in "xyz") for kind in ("blockIdx", "threadIdx"))
         if sizes:
             raise HostCodeError(f"the host code of {self.name} launches by {', '.join(sizes)}")
         given = tuple(self.buffers[operand.args[0]] for operand in operands)

@@ -98,6 +98,4 @@ def read_sections(content: bytes) -> dict[int, bytes]:
     """The sections of a package that was just written, by kind."""
     header = np.frombuffer(content, HEADER, 1)[0]
     table = np.frombuffer(content, SECTION, int(header["section_count"]), HEADER.itemsize)
-    return {
-        int(row["kind"]): content[int(row["offset"]) : int(row["offset"]) + int(row["bytes"])] for row in table
-    }
+    return {int(row["kind"]): content[int(row["offset"]) : int(row["offset"]) + int(row["bytes"])] for row in table}

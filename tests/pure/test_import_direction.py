@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "fleetpose": set(),
     "models": {"fleetpose"},
     "devices": {"fleetpose"},
-    "codegen": {"models", "devices", "fleetpose"},
+    "runtime": {"fleetpose"},
+    "codegen": {"models", "devices", "runtime", "fleetpose"},
     "latency": {"codegen", "models", "devices", "fleetpose"},
 }
 #: the rooms of each package from the lowest floor up; a room imports from its own and from lower floors only
@@ -45,6 +46,7 @@ ROOMS = {
         "diagnosis",
         "doctor",
     ],
+    "runtime": ["interface", "package"],
     "models": [
         "graph networks preprocess",
         "frontend pose",
@@ -62,7 +64,7 @@ ROOMS = {
         "schedules verify",
         "lowering",
         "inspection judging precision",
-        "tuning",
+        "packaging tuning",
         "building graph_latency layer tune",
         "build depth inspect replace widen",
     ],

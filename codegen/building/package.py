@@ -1,0 +1,145 @@
+"""A traced network and a target in, a package for the C runtime out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from codegen.artifact.manifest import Manifest
+from codegen.building.build import choices_for, make_manifest
+from codegen.building.target import BuildTarget
+from codegen.building.traced import TracedNetwork
+from codegen.judging.networks import right_outputs
+from codegen.kernels.choice import ScheduleChoice
+from codegen.linking.elf import ElfReport
+from codegen.lowering.network import Options, lower_network
+from codegen.packaging.checks import checking_input, make_checks
+from codegen.packaging.package import call_lists, compile_package, package_bytes
+from codegen.packaging.shared_library import make_library
+from codegen.tuning.database import Tuned
+from fleetpose.disk.refusals import naming_output
+from fleetpose.disk.temporaries import WorkFolder
+from fleetpose.errors import UsageError, WrongResult
+from fleetpose.files import atomic_output, check_writable
+from fleetpose.interrupt import hold_interrupt
+from fleetpose.progress import Report, no_report
+from models.graph.network import Graph
+from runtime import INCLUDE
+from runtime.package import Package
+
+#: what a package is called, and the header beside a library
+SUFFIX, HEADER = ".fpk", "fleetpose.h"
+
+
+@dataclass(frozen=True)
+class BuiltPackage:
+    """A network as the C runtime takes it.
+
+    Attributes:
+        content: the file's bytes. manifest: as inside; a library's says what the shared object is.
+        choices: the schedules of its layers, by layer name.
+    """
+
+    content: bytes
+    manifest: Manifest
+    choices: Mapping[str, ScheduleChoice]
+
+    def write(self, out: Path, force: bool = False) -> None:
+        """Write the package. Raises UsageError where it cannot be written, or exists and `force` is not given."""
+        check_writable(*package_files(out).values(), force=force)
+        with atomic_output(out, force=True) as path, naming_output(out, path):
+            path.write_bytes(self.content)
+
+    @hold_interrupt()
+    def write_library(self, out: Path, host: str, force: bool = False, report: Report = no_report) -> ElfReport:
+        """Write the C runtime with the package inside, and its header beside it.
+
+        Args:
+            out: path of the shared object, lib*.so. host: a key of codegen.linking.hosts.HOSTS.
+
+        Raises:
+            UsageError: another name, or a file that exists or cannot be written. LinkError: zig refused.
+            ElfError: what was linked cannot run there.
+        """
+        files = library_files(out)
+        check_writable(*files.values(), force=force)
+        with ExitStack() as outputs:
+            shared, header = (outputs.enter_context(atomic_output(path, force=True)) for path in files.values())
+            with naming_output(out, shared):
+                elf = make_library(self.content, shared, out.name, host, report)
+            header.write_bytes((INCLUDE / HEADER).read_bytes())
+        return elf
+
+    def check(self, network: TracedNetwork, report: Report = no_report) -> None:
+        """Run the package on this machine's device, once at each input size, and compare its outputs with float64.
+
+        Args:
+            network: what it was built from.
+            report: told what is being done.
+
+        Raises:
+            WrongResult: an output is further from float64 than rounding explains. PackageError: it does not run.
+        """
+        report("running it on the device, to judge it")
+        with WorkFolder() as folder:
+            (folder / f"checked{SUFFIX}").write_bytes(self.content)
+            with Package(folder / f"checked{SUFFIX}") as package:
+                for graph in network.graphs:
+                    self._check_size(package, graph)
+
+    def _check_size(self, package: Package, graph: Graph) -> None:
+        tensor = checking_input((1, *graph.input_shape))
+        outputs = package.run(tensor)
+        right = right_outputs(graph, tensor, self.manifest.dtype, self.choices)
+        for (name, result), expected in zip(outputs.items(), right, strict=True):
+            if (fault := expected.fault(result)) is not None:
+                size = "x".join(map(str, graph.input_shape[1:]))
+                raise WrongResult(
+                    f"what was built is wrong on {package.device}: output {name} at {size} {fault}; nothing was "
+                    "written. Try --tuned none, or another driver"
+                )
+
+
+@hold_interrupt()
+def build_package(
+    network: TracedNetwork,
+    target: BuildTarget,
+    tuned: Tuned | None = None,
+    self_check: bool = True,
+    report: Report = no_report,
+) -> BuiltPackage:
+    """Compile a network for a target; its kernels are those of the artifact that `codegen.building.build` makes.
+
+    Args:
+        network: what to build; target: what for; its host is of no account.
+        tuned: tuned data to choose schedules by; None for that of the target's profile.
+        self_check: the package has what each layer should compute, so that a phone can tell whether it does.
+        report: told what is being done.
+
+    Raises:
+        UsageError: a target that cannot be built for, or a layer without a schedule.
+    """
+    target.check()
+    options = Options(target.dtype, network.sparsities, choices_for(target, tuned), False, images_beside=True)
+    lowered = lower_network(network.graphs, target.profile, options, network.spec.outputs, report)
+    report("generating OpenCL")
+    kernels, lists = compile_package(lowered, target.profile), call_lists(lowered)
+    checks = make_checks(network.graphs, lowered, kernels, lists, target.profile, report) if self_check else []
+    manifest = make_manifest(network, target, lowered)
+    return BuiltPackage(package_bytes(lowered, kernels, manifest, lists, checks), manifest, lowered.choices)
+
+
+def package_files(out: Path) -> dict[str, Path]:
+    """The files of a package at `out`, by what they are. Raises UsageError for a name that is none of a package."""
+    if out.suffix != SUFFIX:
+        raise UsageError(f"a package must be named *{SUFFIX}, not {out.name}")
+    return {"-o": out}
+
+
+def library_files(out: Path) -> dict[str, Path]:
+    """Likewise those of an app's library."""
+    if not out.name.startswith("lib") or out.suffix != ".so":
+        raise UsageError(f"the library of an app must be named lib*.so, not {out.name}")
+    return {"-o": out, "its header": out.with_name(HEADER)}
