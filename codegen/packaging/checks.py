@@ -16,7 +16,7 @@ from codegen.layout.assign import Layout, assign_layout
 from codegen.layout.plane import Plane
 from codegen.lowering.network import NetworkModule
 from codegen.packaging.calls import CallList, FunctionCall
-from codegen.packaging.entries import ElementCheck, Checks, steps_of
+from codegen.packaging.entries import Checks, ElementCheck, steps_of
 from codegen.packaging.host_calls import CompiledKernels
 from devices.profile import Profile
 from fleetpose.progress import Report, no_report
