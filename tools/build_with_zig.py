@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parents[1] / "devices" / "runtime" / "src"
+C_RUNTIME = SOURCES.parents[2] / "runtime" / "src"
 LIBRARY = Path(sysconfig.get_path("platlib")) / "devices" / "runtime" / "libfleetpose_opencl.so"
 FLAGS = ["-O2", "-fPIC", "-std=c++17", "-DNDEBUG", "-fno-sanitize=all"]
 GLIBC = "2.28"  # at least; TVM's wheels want no newer one
@@ -64,7 +65,7 @@ def build(output: Path) -> None:
 
         def compile_source(source: Path) -> Path:
             compiled = Path(cache) / f"{source.stem}.o"
-            zig("-isystem", tvm / "include", "-isystem", ffi / "include", "-c", source, "-o", compiled)
+            zig("-I", C_RUNTIME, "-isystem", tvm / "include", "-isystem", ffi / "include", "-c", source, "-o", compiled)
             return compiled
 
         probe = Path(cache) / "probe.cc"

@@ -1,4 +1,4 @@
-"""devices/runtime/src/cl.h against Khronos' CL/cl.h: the same names, values and types."""
+"""runtime/src/opencl/cl.h against Khronos' CL/cl.h: the same names, values and types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-OURS = Path(__file__).resolve().parents[2] / "devices" / "runtime" / "src" / "cl.h"
+OURS = Path(__file__).resolve().parents[2] / "runtime" / "src" / "opencl" / "cl.h"
 KHRONOS = "#define CL_TARGET_OPENCL_VERSION 120\n#include <CL/cl.h>\n"
 STRUCT = re.compile(r"typedef struct _(cl_\w+) \{(.*?)\} \1;", re.DOTALL)
 

@@ -8,6 +8,7 @@
 
 #include "cache.h"
 #include "error.h"
+#include "opencl/library_paths.h"
 
 namespace fleetpose::opencl {
 namespace {
@@ -36,32 +37,11 @@ std::vector<Candidate> Candidates() {
     result.push_back({given, "", ""});
     return result;  // asked for by name: anything else would be a surprise
   }
-  result.push_back({"libOpenCL.so.1", "", ""});
-  result.push_back({"libOpenCL.so", "", ""});
+#define FLEETPOSE_CANDIDATE(path) result.push_back({path, "", ""});
+  FLEETPOSE_LIBOPENCL_NAMES(FLEETPOSE_CANDIDATE)
   result.insert(result.end(), PipCandidates().begin(), PipCandidates().end());
-  for (const char* path : {
-#if defined(__LP64__)
-           "/vendor/lib64/libOpenCL.so",
-           "/system/vendor/lib64/libOpenCL.so",
-           "/system/lib64/libOpenCL.so",
-           "/vendor/lib64/egl/libGLES_mali.so",
-           "/system/vendor/lib64/egl/libGLES_mali.so",
-           "/vendor/lib64/libOpenCL-pixel.so",
-           "/vendor/lib64/libPVROCL.so",
-           "/vendor/lib64/libOpenCL-car.so",
-#else
-           "/vendor/lib/libOpenCL.so",
-           "/system/vendor/lib/libOpenCL.so",
-           "/system/lib/libOpenCL.so",
-           "/vendor/lib/egl/libGLES_mali.so",
-           "/system/vendor/lib/egl/libGLES_mali.so",
-           "/vendor/lib/libOpenCL-pixel.so",
-           "/vendor/lib/libPVROCL.so",
-           "/vendor/lib/libOpenCL-car.so",
-#endif
-       }) {
-    result.push_back({path, "", ""});
-  }
+  FLEETPOSE_LIBOPENCL_PATHS(FLEETPOSE_CANDIDATE)
+#undef FLEETPOSE_CANDIDATE
   return result;
 }
 

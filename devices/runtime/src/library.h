@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cl.h"
+#include "opencl/cl.h"
 
 namespace fleetpose::opencl {
 

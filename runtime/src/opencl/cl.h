@@ -1,13 +1,16 @@
-// The part of OpenCL 1.2's C interface that this backend uses, so that building it needs no OpenCL headers installed.
+// The part of OpenCL 1.2's C interface that the C runtime and devices/runtime's backend for TVM use, in C and C++, so that
+// building them needs no OpenCL headers installed.
 //
 // Names, types and values are those of Khronos' CL/cl.h (https://github.com/KhronosGroup/OpenCL-Headers), because they
 // are the binary interface of every driver. tests/cpp compares this file with CL/cl.h where that is installed.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
+#include <stddef.h>
+#include <stdint.h>
 
+#ifdef __cplusplus
 extern "C" {
+#endif
 
 typedef int32_t cl_int;
 typedef uint32_t cl_uint;
@@ -33,6 +36,7 @@ typedef cl_uint cl_device_info;
 typedef cl_uint cl_channel_order;
 typedef cl_uint cl_channel_type;
 typedef cl_uint cl_mem_object_type;
+typedef cl_uint cl_buffer_create_type;
 typedef cl_uint cl_program_info;
 typedef cl_uint cl_program_build_info;
 typedef cl_uint cl_event_info;
@@ -56,6 +60,11 @@ typedef struct _cl_image_desc {
   cl_uint num_samples;
   cl_mem buffer;
 } cl_image_desc;
+
+typedef struct _cl_buffer_region {
+  size_t origin;
+  size_t size;
+} cl_buffer_region;
 
 // Error codes
 #define CL_SUCCESS 0
@@ -117,6 +126,7 @@ typedef struct _cl_image_desc {
 #define CL_INVALID_DEVICE_PARTITION_COUNT -68
 
 // Values of arguments, and what can be asked for
+#define CL_BUFFER_CREATE_TYPE_REGION 0x1220
 #define CL_COMPLETE 0x0
 #define CL_CONTEXT_PLATFORM 0x1084
 #define CL_DEVICE_EXTENSIONS 0x1030
@@ -133,6 +143,7 @@ typedef struct _cl_image_desc {
 #define CL_DEVICE_MAX_WORK_GROUP_SIZE 0x1004
 #define CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS 0x1003
 #define CL_DEVICE_MAX_WORK_ITEM_SIZES 0x1005
+#define CL_DEVICE_MEM_BASE_ADDR_ALIGN 0x1019
 #define CL_DEVICE_NAME 0x102B
 #define CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT 0x103A
 #define CL_DEVICE_TYPE 0x1000
@@ -148,6 +159,7 @@ typedef struct _cl_image_desc {
 #define CL_FLOAT 0x10DE
 #define CL_HALF_FLOAT 0x10DD
 #define CL_MEM_OBJECT_IMAGE2D_ARRAY 0x10F3
+#define CL_MEM_READ_ONLY (1 << 2)
 #define CL_MEM_READ_WRITE (1 << 0)
 #define CL_PLATFORM_NAME 0x0902
 #define CL_PLATFORM_VERSION 0x0901
@@ -167,7 +179,8 @@ typedef struct _cl_image_desc {
 #define CL_UNSIGNED_INT32 0x10DC
 #define CL_UNSIGNED_INT8 0x10DA
 
-// Functions by their types, which are all that is used of them, see Api in library.h.
+// Functions by their types, which are all that is used of them, see fp_api in api.h
+// and Api in devices/runtime/src/library.h.
 cl_int clGetPlatformIDs(cl_uint, cl_platform_id*, cl_uint*);
 cl_int clGetPlatformInfo(cl_platform_id, cl_platform_info, size_t, void*, size_t*);
 cl_int clGetDeviceIDs(cl_platform_id, cl_device_type, cl_uint, cl_device_id*, cl_uint*);
@@ -176,6 +189,7 @@ cl_context clCreateContext(const cl_context_properties*, cl_uint, const cl_devic
                            void (*)(const char*, const void*, size_t, void*), void*, cl_int*);
 cl_command_queue clCreateCommandQueue(cl_context, cl_device_id, cl_command_queue_properties, cl_int*);
 cl_mem clCreateBuffer(cl_context, cl_mem_flags, size_t, void*, cl_int*);
+cl_mem clCreateSubBuffer(cl_mem, cl_mem_flags, cl_buffer_create_type, const void*, cl_int*);
 cl_mem clCreateImage(cl_context, cl_mem_flags, const cl_image_format*, const cl_image_desc*, void*, cl_int*);
 cl_int clReleaseMemObject(cl_mem);
 cl_program clCreateProgramWithSource(cl_context, cl_uint, const char**, const size_t*, cl_int*);
@@ -196,6 +210,8 @@ cl_int clEnqueueWriteBuffer(cl_command_queue, cl_mem, cl_bool, size_t, size_t, c
                             cl_event*);
 cl_int clEnqueueCopyBuffer(cl_command_queue, cl_mem, cl_mem, size_t, size_t, size_t, cl_uint, const cl_event*,
                            cl_event*);
+cl_int clEnqueueFillBuffer(cl_command_queue, cl_mem, const void*, size_t, size_t, size_t, cl_uint, const cl_event*,
+                           cl_event*);
 cl_int clEnqueueReadImage(cl_command_queue, cl_mem, cl_bool, const size_t*, const size_t*, size_t, size_t, void*,
                           cl_uint, const cl_event*, cl_event*);
 cl_int clEnqueueWriteImage(cl_command_queue, cl_mem, cl_bool, const size_t*, const size_t*, size_t, size_t, const void*,
@@ -211,6 +227,12 @@ cl_int clGetEventInfo(cl_event, cl_event_info, size_t, void*, size_t*);
 cl_int clGetEventProfilingInfo(cl_event, cl_profiling_info, size_t, void*, size_t*);
 cl_int clRetainEvent(cl_event);
 cl_int clReleaseEvent(cl_event);
+cl_int clFlush(cl_command_queue);
 cl_int clFinish(cl_command_queue);
+cl_int clReleaseCommandQueue(cl_command_queue);
+cl_int clReleaseContext(cl_context);
+void* clGetExtensionFunctionAddressForPlatform(cl_platform_id, const char*);
 
+#ifdef __cplusplus
 }  // extern "C"
+#endif
