@@ -1,4 +1,6 @@
-"""Build the OpenCL backend with pip's ziglang, for machines without a C++ compiler (Linux); tools/setup.sh calls this.
+"""Build the OpenCL backend and the C runtime with pip's ziglang, for machines without a compiler (Linux).
+
+tools/setup.sh calls this.
 
 TVM's wheels use GNU's C++ runtime, libstdc++.so.6, which every desktop and server has; its headers come only with g++.
 ziglang brings clang and the headers and archives of LLVM's: libc++, libc++abi, libunwind. A backend built with all of
@@ -25,8 +27,10 @@ from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parents[1] / "devices" / "runtime" / "src"
 C_RUNTIME = SOURCES.parents[2] / "runtime" / "src"
-LIBRARY = Path(sysconfig.get_path("platlib")) / "devices" / "runtime" / "libfleetpose_opencl.so"
-FLAGS = ["-O2", "-fPIC", "-std=c++17", "-DNDEBUG", "-fno-sanitize=all"]
+PACKAGES = Path(sysconfig.get_path("platlib"))
+LIBRARY = PACKAGES / "devices" / "runtime" / "libfleetpose_opencl.so"
+C_LIBRARY = PACKAGES / "runtime" / "libfleetpose.so"
+FLAGS = ["-O2", "-fPIC", "-DNDEBUG", "-fno-sanitize=all"]
 GLIBC = "2.28"  # at least; TVM's wheels want no newer one
 
 
@@ -48,20 +52,25 @@ def system_library(name: str) -> str:
     return next(path for path in paths if Path(path).name.startswith(name))
 
 
+def run_zig(cache: str, language: str, *arguments: object) -> None:
+    """Run zig's compiler "cc" or "c++" for this machine. Raises SystemExit, with what it said, where that fails."""
+    target = ["-target", f"{platform.machine()}-linux-gnu.{GLIBC}"]
+    command = [package("ziglang") / "zig", language, *target, *FLAGS, *arguments]
+    settings = {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+    done = subprocess.run(
+        [*map(str, command)], env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if done.returncode:
+        raise SystemExit(f"zig {language} failed:\n{done.stdout.decode(errors='replace')[-3000:]}")
+
+
 def build(output: Path) -> None:
     """Compile and link the backend into `output`. Raises SystemExit, with what the compiler said, where that fails."""
     tvm, ffi = package("tvm"), package("tvm_ffi")
-    target = ["-target", f"{platform.machine()}-linux-gnu.{GLIBC}"]
     with tempfile.TemporaryDirectory(prefix="fleetpose-zig-") as cache:
 
         def zig(*arguments: object) -> None:
-            command = [package("ziglang") / "zig", "c++", *target, *FLAGS, *arguments]
-            settings = {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-            done = subprocess.run(
-                [*map(str, command)], env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-            if done.returncode:
-                raise SystemExit(f"zig c++ failed:\n{done.stdout.decode(errors='replace')[-3000:]}")
+            run_zig(cache, "c++", "-std=c++17", *arguments)
 
         def compile_source(source: Path) -> Path:
             compiled = Path(cache) / f"{source.stem}.o"
@@ -82,6 +91,19 @@ def build(output: Path) -> None:
         )  # fmt: skip
 
 
+def build_c_runtime(output: Path) -> None:
+    """Compile and link the C runtime into `output`. Raises SystemExit as `build` does."""
+    files = sorted(C_RUNTIME.rglob("*.c"))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fleetpose-zig-") as cache:
+        include = ["-I", C_RUNTIME, "-I", C_RUNTIME.parent / "include"]
+        run_zig(
+            cache, "cc", "-std=c11", "-fvisibility=hidden", "-shared", *include, "-o", output, *files, "-lm", "-ldl"
+        )
+
+
 if __name__ == "__main__":
+    build_c_runtime(C_LIBRARY)
+    print(C_LIBRARY)
     build(LIBRARY)
     print(LIBRARY)

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 HERE = Path(__file__).parent
 RUNTIME = HERE.parents[1] / "runtime"
@@ -26,8 +27,9 @@ def find_compiler() -> str:
 
 
 def sources(*folders: str) -> list[Path]:
-    """The runtime's C files in these folders of its sources; "." are those on top."""
-    return sorted(file for folder in folders for file in (RUNTIME / "src" / folder).glob("*.c"))
+    """The runtime's C files in these folders of its sources and below; "." are those on top alone."""
+    patterns = {folder: "*.c" if folder == "." else "**/*.c" for folder in folders}
+    return sorted(file for folder in folders for file in (RUNTIME / "src" / folder).glob(patterns[folder]))
 
 
 def compile_program(program: Path, files: list[Path], flags: list[str]) -> Path:
@@ -51,3 +53,10 @@ def sanitizer_flags(folder: Path, flags: list[str] = SANITIZERS) -> list[str]:
 def run_program(program: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     settings = {**os.environ, **ENVIRONMENT, **environment}
     return subprocess.run([str(program), *map(str, arguments)], capture_output=True, text=True, env=settings)
+
+
+def dynamic_symbols(library: Path) -> set[str]:
+    """The names that a shared object defines for others."""
+    with library.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".dynsym")
+        return {s.name for s in table.iter_symbols() if s.name and s["st_shndx"] != "SHN_UNDEF"}

@@ -119,57 +119,66 @@ def header(section_count: int, size: int, table_crc: int, version: int = 1) -> b
 
 
 BUFFER, CONSTANT = 0, 1
+PREAMBLE = "#define INDEX get_global_id(0)\n"
+UNARY = "(__global const float* x, __global float* y)"
+BINARY = "(__global const float* x, __global const float* b, __global float* y)"
+#: kernels of `doubling_package` by name: what each does at its element
+BODIES = {
+    "twice": f"{UNARY} {{ y[INDEX] = 2.0f * x[INDEX]; }}",
+    "sum": f"{UNARY} {{ y[INDEX] = x[INDEX] + x[INDEX]; }}",
+    "add": f"{BINARY} {{ y[INDEX] = x[INDEX] + b[INDEX]; }}",
+    "bias": f"{BINARY} {{ y[INDEX] = b[INDEX] + x[INDEX]; }}",
+}
 
 
-def doubling_package(height: int = 4, width: int = 8) -> TinyPackage:
+def doubling_package(
+    sizes: tuple[tuple[int, int], ...] = ((4, 8),), bodies: dict[str, str] | None = None
+) -> TinyPackage:
     """A network of two layers: output = 2 x input + bias, by way of a tensor "doubled"; the checks are right.
 
-    Each layer has a spare launch that computes the same by another kernel.
+    Each layer has a spare launch that computes the same by another kernel: "twice" and "sum", "add" and "bias", whose
+    bodies `bodies` may change.
     """
     package = TinyPackage()
-    size = height * width
     package.manifest = b'{"network": "doubling"}\0'
-    preamble = "#define INDEX get_global_id(0)\n"
-    double = package.kernel(
-        "twice", "__kernel void twice(__global const float* x, __global float* y) { y[INDEX] = 2.0f * x[INDEX]; }\n", 2,
-        preamble,
-    )  # fmt: skip
-    double_spare = package.kernel(
-        "sum", "__kernel void sum(__global const float* x, __global float* y) { y[INDEX] = x[INDEX] + x[INDEX]; }\n", 2,
-        preamble,
-    )  # fmt: skip
-    bias = "(__global const float* x, __global const float* b, __global float* y)"
-    add = package.kernel("add", f"__kernel void add{bias} {{ y[INDEX] = x[INDEX] + b[INDEX]; }}\n", 3, preamble)
-    add_spare = package.kernel("bias", f"__kernel void bias{bias} {{ y[INDEX] = b[INDEX] + x[INDEX]; }}\n", 3, preamble)
-    biases = package.constant(struct.pack(f"<{size}f", *range(size)))
+    for name, body in {**BODIES, **(bodies or {})}.items():
+        package.kernel(name, f"__kernel void {name}{body}\n", 2 if name in ("twice", "sum") else 3, PREAMBLE)
     package.add("settings", name=package.string("decoder"), text=package.string("none"), is_text=1)
     package.add("settings", name=package.string("preprocessing.scale"), number=0.25)
+    for height, width in sizes:
+        _add_doubling_entry(package, height, width)
+    return package
 
+
+def _add_doubling_entry(package: TinyPackage, height: int, width: int) -> None:
+    size = height * width
+    biases = package.constant(struct.pack(f"<{size}f", *range(size)))
+    counts = {section: len(records) for section, records in package.records.items()}
     for number in range(3):
         package.add("buffers", offset=4096 * number, bytes=4 * size)
     package.add(
-        "entries", channels=1, height=height, width=width, input=0, first_output=0, output_count=1, first_buffer=0,
-        buffer_count=3, first_step=0, step_count=2, arena_bytes=3 * 4096,
+        "entries", channels=1, height=height, width=width, input=0, first_output=counts["outputs"], output_count=1,
+        first_buffer=counts["buffers"], buffer_count=3, first_step=counts["steps"], step_count=2,
+        arena_bytes=3 * 4096,
     )  # fmt: skip
     package.add("outputs", name=package.string("map"), buffer=2, channels=1, height=height, width=width)
-    first = package.launch(double, [(BUFFER, 0), (BUFFER, 1)], size, local=4)
-    first_spare = package.launch(double_spare, [(BUFFER, 0), (BUFFER, 1)], size)
-    second = package.launch(add, [(BUFFER, 1), (CONSTANT, biases), (BUFFER, 2)], size, local=4)
-    second_spare = package.launch(add_spare, [(BUFFER, 1), (CONSTANT, biases), (BUFFER, 2)], size)
     values = checking_input(size)
-    for element in (0, 7, size - 1):
-        package.add("checks", buffer=1, element=element, value=2 * values[element], tolerance=1e-6)
-    for element in (1, size - 1):
-        package.add("checks", buffer=2, element=element, value=2 * values[element] + element, tolerance=1e-5)
-    package.add(
-        "steps", name=package.string("doubled"), kind=package.string("direct"), first_launch=first, launch_count=1,
-        first_spare=first_spare, spare_count=1, first_check=0, check_count=3,
-    )  # fmt: skip
-    package.add(
-        "steps", name=package.string("biased"), kind=package.string("direct"), first_launch=second, launch_count=1,
-        first_spare=second_spare, spare_count=1, first_check=3, check_count=2,
-    )  # fmt: skip
-    return package
+    doubled = {element: 2 * values[element] for element in (0, 7, size - 1)}
+    biased = {element: 2 * values[element] + element for element in (1, size - 1)}
+    through = [(BUFFER, 1), (CONSTANT, biases), (BUFFER, 2)]
+    for name, kernels, arguments, buffer, checks in (
+        ("doubled", (0, 1), [(BUFFER, 0), (BUFFER, 1)], 1, doubled),
+        ("biased", (2, 3), through, 2, biased),
+    ):
+        launch = package.launch(kernels[0], arguments, size, local=4)
+        spare = package.launch(kernels[1], arguments, size)
+        first_check = len(package.records["checks"])
+        for element, value in checks.items():
+            package.add("checks", buffer=buffer, element=element, value=value, tolerance=1e-5)
+        package.add(
+            "steps", name=package.string(name), kind=package.string("direct"), first_launch=launch, launch_count=1,
+            first_spare=spare, spare_count=1, first_check=first_check, check_count=len(checks),
+        )  # fmt: skip
 
 
 def checking_input(size: int) -> list[float]:
