@@ -16,6 +16,7 @@ _Static_assert(sizeof(size_t) == 8 && sizeof(long) == 8, "files, sizes and syste
 
 void* malloc(size_t size);
 void* calloc(size_t count, size_t size);
+void* realloc(void* memory, size_t size);
 void free(void* memory);
 char* getenv(const char* name);
 
@@ -28,6 +29,9 @@ size_t strlen(const char* text);
 
 int snprintf(char* restrict text, size_t size, const char* restrict format, ...);
 int vsnprintf(char* restrict text, size_t size, const char* restrict format, va_list arguments);
+
+double exp(double value);
+double sqrt(double value);
 
 int access(const char* path, int mode);
 int close(int file);

@@ -1,0 +1,58 @@
+#include "pose/decoding/maps.h"
+
+#include "core/error.h"
+#include "core/libc.h"
+#include "pose/numbers.h"
+
+/* Larger values are no confidence; they would overflow. */
+#define FP_LARGEST 1e6f
+#define FP_LONGEST 1500u
+
+size_t fp_wrong_values(const float* values, size_t count) {
+  size_t wrong = 0;
+  while (count > 0) {
+    /* A NaN fails this comparison too. Counts of 32 bits in pieces let the compiler take four at once. */
+    const uint32_t piece = count < 4096 ? (uint32_t)count : 4096;
+    uint32_t right = 0;
+    for (uint32_t at = 0; at < piece; ++at) right += __builtin_fabsf(values[at]) <= FP_LARGEST;
+    wrong += piece - right;
+    values += piece;
+    count -= piece;
+  }
+  return wrong;
+}
+
+fp_status fp_check_map(const fp_map* map, uint32_t channels, fp_error* error) {
+  if (map->data == NULL) return fp_fail(error, FP_BAD_ARGUMENT, "the %s are not there: NULL", map->name);
+  if (map->channels != channels) {
+    return fp_fail(error, FP_BAD_ARGUMENT, "expected %s of %u channels, got %u", map->name, channels, map->channels);
+  }
+  if (map->height - 1 >= FP_LONGEST || map->width - 1 >= FP_LONGEST) {
+    return fp_fail(error, FP_BAD_ARGUMENT, "%s of 1 to %u cells on a side can be decoded, not %u x %u", map->name,
+                   FP_LONGEST, map->height, map->width);
+  }
+  const size_t count = channels * fp_cells(map), wrong = fp_wrong_values(map->data, count);
+  if (wrong == 0) return FP_OK;
+  return fp_fail(
+      error, FP_BAD_ARGUMENT,
+      "%llu of the %llu values of the %s are not finite or beyond 1e+06; check the weights, and the scale of "
+      "the input",
+      (unsigned long long)wrong, (unsigned long long)count, map->name);
+}
+
+fp_status fp_check_same_size(const fp_map* map, const fp_map* other, fp_error* error) {
+  if (map->height == other->height && map->width == other->width) return FP_OK;
+  return fp_fail(error, FP_BAD_ARGUMENT, "maps that belong together differ in size: %s %u x %u, %s %u x %u", map->name,
+                 map->height, map->width, other->name, other->height, other->width);
+}
+
+void fp_pad_channel(const fp_map* map, uint32_t channel, float* padded) {
+  for (uint32_t row = 0; row < map->height + 2 * FP_MARGIN; ++row) {
+    const uint32_t from = row < FP_MARGIN ? 0 : fp_least(row - FP_MARGIN, map->height - 1);
+    const float* values = fp_channel(map, channel) + (size_t)from * map->width;
+    for (int at = 0; at < FP_MARGIN; ++at) *padded++ = values[0];
+    memcpy(padded, values, map->width * sizeof(float));
+    padded += map->width;
+    for (int at = 0; at < FP_MARGIN; ++at) *padded++ = values[map->width - 1];
+  }
+}
