@@ -13,8 +13,7 @@ from elftools.elf.elffile import ELFFile
 
 from tests.runtime_c import compiling
 
-#: without -mno-outline-atomics the lock would call functions of a compiler's library
-FLAGS = ["-target", "aarch64-linux-none", "-ffreestanding", "-fPIC", "-O2", "-std=c11", "-mno-outline-atomics"]
+FLAGS = ["-target", "aarch64-linux-none", "-ffreestanding", "-fPIC", "-O2", "-std=c11"]
 MOST_BYTES = 300_000
 
 
