@@ -78,6 +78,37 @@ fp_status fp_run(fp_network* network, uint32_t size, const float* input, float* 
   return status == FP_OK ? fp_succeed(error) : status;
 }
 
+/* secs: NULL for a picture by itself. */
+static fp_status find_people(fp_network* network, const fp_image* image, const double* secs, fp_person* people,
+                             uint32_t capacity, uint32_t* count, fp_error* error) {
+  if (network == NULL || image == NULL || count == NULL || (people == NULL && capacity > 0)) {
+    return fp_fail(error, FP_BAD_ARGUMENT, "no network, no picture or no place for people: a null pointer");
+  }
+  fp_people_room room = {people, capacity, 0};
+  fp_lock_take(&network->lock);
+  const fp_status status = fp_finder_find(network, image, secs, &room, error);
+  fp_lock_release(&network->lock);
+  *count = status == FP_OK ? room.count : 0;
+  return status == FP_OK ? fp_succeed(error) : status;
+}
+
+fp_status fp_people(fp_network* network, const fp_image* image, fp_person* people, uint32_t capacity, uint32_t* count,
+                    fp_error* error) {
+  return find_people(network, image, NULL, people, capacity, count, error);
+}
+
+fp_status fp_follow(fp_network* network, const fp_image* image, double secs, fp_person* people, uint32_t capacity,
+                    uint32_t* count, fp_error* error) {
+  return find_people(network, image, &secs, people, capacity, count, error);
+}
+
+void fp_restart(fp_network* network) {
+  if (network == NULL) return;
+  fp_lock_take(&network->lock);
+  if (network->finder.pose != NULL) fp_pose_restart(network->finder.pose);
+  fp_lock_release(&network->lock);
+}
+
 uint32_t fp_times(fp_network* network, fp_time* times, uint32_t capacity) {
   if (network == NULL || !(network->flags & FP_FLAG_EVENTS)) return 0;
   fp_lock_take(&network->lock);

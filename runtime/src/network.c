@@ -18,7 +18,8 @@ static fp_status read_options(const fp_options* given, fp_options* options, fp_e
 }
 
 static fp_status open_parts(fp_network* network, const fp_options* options, fp_error* error) {
-  fp_status status = fp_device_find(&network->device, options, error);
+  fp_status status = fp_finder_open(&network->finder, &network->package, error);
+  if (status == FP_OK) status = fp_device_find(&network->device, options, error);
   if (status == FP_OK) status = fp_device_check(&network->device, &network->package, network->flags, error);
   if (status == FP_OK) {
     status = fp_cache_open(&network->cache, options->cache_folder, &network->package, &network->device, error);
@@ -55,6 +56,7 @@ fp_status fp_network_open(fp_package* package, const fp_options* given, fp_netwo
 void fp_network_close(fp_network* network) {
   fp_session_close(&network->session);
   fp_cache_close(&network->cache, &network->package);
+  fp_finder_close(&network->finder);
   fp_package_close(&network->package);
   free(network->is_ready);
   free(network);

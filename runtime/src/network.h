@@ -5,6 +5,7 @@
 #include "core/lock.h"
 #include "core/package.h"
 #include "opencl/session.h"
+#include "people.h"
 
 struct fp_network {
   fp_lock lock; /* around all calls that do more than read the package */
@@ -12,6 +13,7 @@ struct fp_network {
   fp_opencl_device device;
   fp_cache cache;
   fp_session session;
+  fp_finder finder;
   uint32_t flags;    /* of the options */
   uint8_t* is_ready; /* of each entry: made, and checked or known to be right */
   uint32_t last;     /* entry of the last inference, for times; FP_NO_ENTRY: none */

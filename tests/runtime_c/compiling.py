@@ -35,7 +35,18 @@ def sources(*folders: str) -> list[Path]:
 def compile_program(program: Path, files: list[Path], flags: list[str]) -> Path:
     """Compile and link `files` into `program`, which it answers. Warnings are errors."""
     include = [f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}", f"-I{HERE}"]
-    command = [find_compiler(), *WARNINGS, *flags, *include, *map(str, files), "-o", str(program), "-ldl", "-lpthread"]
+    command = [
+        find_compiler(),
+        *WARNINGS,
+        *flags,
+        *include,
+        *map(str, files),
+        "-o",
+        str(program),
+        "-ldl",
+        "-lpthread",
+        "-lm",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return program

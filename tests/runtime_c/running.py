@@ -13,7 +13,7 @@ from tests import opencl
 from tests.runtime_c import compiling
 from tests.runtime_c.tiny_package import TinyPackage, doubling_package
 
-NO_OPENCL, WRONG_DEVICE, DEVICE_ERROR, WRONG_RESULT = 3, 4, 5, 9
+NO_OPENCL, WRONG_DEVICE, NOT_A_POSE_NETWORK, WRONG_RESULT = 3, 4, 8, 9
 
 
 def expected_values(size: int = 32) -> list[float]:
@@ -32,7 +32,7 @@ class Runner:
         compiling.find_compiler()
 
     def compile(self, name: str, flags: list[str]) -> Path:
-        files = [compiling.HERE / "run_package.c", *compiling.sources(".", "core", "opencl")]
+        files = [compiling.HERE / "run_package.c", *compiling.sources(".", "core", "opencl", "pose")]
         return compiling.compile_program(self.folder / name, files, ["-O1", "-D_GNU_SOURCE", *flags])
 
     @cached_property

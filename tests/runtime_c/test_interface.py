@@ -23,7 +23,7 @@ def test_mistakes_are_refused(tmp_path, has_own):
     package.write_bytes(doubling_package().to_bytes())
     folder.mkdir()
     own.write_text(OWN % ",".join(map(str, package.read_bytes())), encoding="utf-8")
-    files = [compiling.HERE / "call_functions.c", *compiling.sources(".", "core", "opencl")]
+    files = [compiling.HERE / "call_functions.c", *compiling.sources(".", "core", "opencl", "pose")]
     flags = [*compiling.sanitizer_flags(tmp_path), "-D_GNU_SOURCE", *(["-DOWN_PACKAGE"] if has_own else [])]
     program = compiling.compile_program(tmp_path / "call", files + [own] * has_own, flags)
     done = compiling.run_program(program, package, folder, FLEETPOSE_LIBOPENCL=str(library))
@@ -41,7 +41,7 @@ def test_lock_orders_threads(tmp_path):
 def test_library_exports_its_interface_alone(tmp_path):
     """Whatever is inside stays inside, so that an app's own names cannot meet it."""
     library = tmp_path / "libfleetpose.so"
-    compiling.compile_program(library, compiling.sources(".", "core", "opencl"), ["-shared", "-fPIC"])
+    compiling.compile_program(library, compiling.sources(".", "core", "opencl", "pose"), ["-shared", "-fPIC"])
     header = (compiling.RUNTIME / "include" / "fleetpose.h").read_text(encoding="utf-8")
     exported = compiling.dynamic_symbols(library)
     assert exported
