@@ -1,6 +1,6 @@
-/* Decodes what a file holds, for sanitizers: `decode_maps FILE` prints a line for each case. A case is a decoder's name, a
- * number of outputs, the picture's and the input's height and width; of each output its name, channels, height and width,
- * then its float32 numbers. Each case is decoded twice and followed twice, with a fresh fp_pose. */
+/* Decodes what a file holds, for sanitizers: `decode_maps FILE` prints a line for each case. A case is a decoder's
+ * name, a number of outputs, the picture's and the input's height and width; of each output its name, channels, height
+ * and width, then its float32 numbers. Each case is decoded twice and followed twice, with a fresh fp_pose. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

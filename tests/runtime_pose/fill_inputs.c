@@ -1,5 +1,5 @@
-/* Brings pictures of every format, turn and some sizes to inputs, for sanitizers: planes have exactly the bytes they need.
- * Prints how many there were. */
+/* Brings pictures of every format, turn and some sizes to inputs, for sanitizers: planes have exactly the bytes they
+ * need. Prints how many there were. */
 #include <stdio.h>
 #include <stdlib.h>
 

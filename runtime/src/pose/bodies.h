@@ -34,8 +34,8 @@ static inline fp_body* fp_bodies_items(const fp_bodies* bodies) { return bodies-
 /* The keypoint of fleetpose.h that is this one of COCO's. */
 uint32_t fp_from_coco(uint32_t keypoint);
 
-/* A person of 17 keypoints in COCO's order; what was not found is NaN. The neck is halfway between the shoulders, and as
- * sure as the less sure of them; without both there is none. */
+/* A person of 17 keypoints in COCO's order; what was not found is NaN. The neck is halfway between the shoulders, and
+ * as sure as the less sure of them; without both there is none. */
 void fp_body_from_coco(fp_body* body, const double* x, const double* y, const double* scores, double score);
 
 void fp_body_to_person(const fp_body* body, fp_person* person);

@@ -41,7 +41,8 @@ double fp_sum(const double* values, uint32_t count);
 /* The largest of at least one number. */
 float fp_highest(const float* values, uint32_t count);
 
-/* Cubic convolution with a = -0.75, as OpenCV has it: weights of the cells -1, 0, 1, 2 for a place `at` beyond cell 0. */
+/* Cubic convolution with a = -0.75, as OpenCV has it: weights of the cells -1, 0, 1, 2 for a place `at` beyond cell
+ * 0. */
 static inline void fp_cubic(float at, float* weights) {
   const float a = -0.75f, back = 1.0f - at, far = at + 1.0f;
   weights[0] = ((a * far - 5.0f * a) * far + 8.0f * a) * far - 4.0f * a;

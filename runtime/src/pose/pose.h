@@ -1,8 +1,8 @@
 /* From pictures to inputs and from maps to people: what the core calls.
  *
- * An fp_pose has a network's constants of preprocessing, decoding, tracking and smoothing, and memory that it keeps from
- * frame to frame. It is used by one thread at a time. Per frame: fp_pose_fill, the network, then fp_pose_decode for a
- * picture by itself or fp_pose_follow for the next frame of a video. */
+ * An fp_pose has a network's constants of preprocessing, decoding, tracking and smoothing, and memory that it keeps
+ * from frame to frame. It is used by one thread at a time. Per frame: fp_pose_fill, the network, then fp_pose_decode
+ * for a picture by itself or fp_pose_follow for the next frame of a video. */
 #ifndef FLEETPOSE_POSE_POSE_H
 #define FLEETPOSE_POSE_POSE_H
 
@@ -32,8 +32,8 @@ typedef struct fp_people_room {
 fp_status fp_pose_create(const fp_settings* settings, fp_pose** pose, fp_error* error);
 void fp_pose_destroy(fp_pose* pose);
 
-/* FP_NOT_A_POSE_NETWORK unless an input of so many channels is what is made of pictures, and these outputs, of which the
- * data is not looked at, are those that the decoder reads. */
+/* FP_NOT_A_POSE_NETWORK unless an input of so many channels is what is made of pictures, and these outputs, of which
+ * the data is not looked at, are those that the decoder reads. */
 fp_status fp_pose_check(const fp_pose* pose, uint32_t input_channels, const fp_map* outputs, uint32_t count,
                         fp_error* error);
 

@@ -19,8 +19,8 @@ void fp_assigner_free(fp_assigner* assigner) {
   fp_space_free(&assigner->indices);
 }
 
-/* Lengthens paths from a giver by one; answers the place in `open` of the nearest taker. Of equally near ones a free one
- * ends the search. */
+/* Lengthens paths from a giver by one; answers the place in `open` of the nearest taker. Of equally near ones a free
+ * one ends the search. */
 static uint32_t look_around(fp_duals* duals, int32_t giver, double length, uint32_t open_count) {
   uint32_t nearest = 0;
   double least = FP_INFINITY;

@@ -6,8 +6,8 @@
 #include "pose/decoding/peaks.h"
 #include "pose/numbers.h"
 
-/* x and y of a field, each with two cells more on each side, which repeat the border. `row`: the first row of this field
- * where all limbs' fields lie below each other; places are rounded to float32 there, as Python's are. */
+/* x and y of a field, each with two cells more on each side, which repeat the border. `row`: the first row of this
+ * field where all limbs' fields lie below each other; places are rounded to float32 there, as Python's are. */
 typedef struct fp_field {
   const float *x, *y; /* of cell 0, 0 */
   ptrdiff_t stride;

@@ -1,4 +1,4 @@
-/* Limbs between peaks: which pairs the part-affinity fields join, and how surely; models/pose/decoding/limbs.py in C. */
+/* Limbs between peaks: which pairs the fields join, and how surely; models/pose/decoding/limbs.py in C. */
 #ifndef FLEETPOSE_POSE_LIMBS_H
 #define FLEETPOSE_POSE_LIMBS_H
 

@@ -1,5 +1,5 @@
-/* An upsampled pixel depends on the 5 x 5 cells around its own cell, so only cells that can hold a peak are upsampled. A
- * cell holds at most one peak: its highest upsampled pixel, if none beside it is higher. */
+/* An upsampled pixel depends on the 5 x 5 cells around its own cell, so only cells that can hold a peak are upsampled.
+ * A cell holds at most one peak: its highest upsampled pixel, if none beside it is higher. */
 #include "pose/decoding/peaks.h"
 
 #include "core/error.h"
@@ -25,7 +25,8 @@ void fp_peaks_free(fp_peaks* peaks) {
 
 static inline float higher(float one, float other) { return one > other ? one : other; }
 
-/* Of each of the `width` columns the highest of three rows, with a column more on each side. `row` is the middle one. */
+/* Of each of the `width` columns the highest of three rows, with a column more on each side. `row` is the middle
+ * one. */
 static void highest_of_rows(const float* row, uint32_t stride, uint32_t width, float* highest) {
   const float *middle = row - 1, *above = middle - stride, *below = middle + stride;
   for (uint32_t at = 0; at < width + 2; ++at) highest[at] = higher(higher(middle[at], above[at]), below[at]);

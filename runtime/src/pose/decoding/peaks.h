@@ -10,7 +10,8 @@ typedef struct fp_peak {
   double x, y, score;
 } fp_peak;
 
-/* Peaks of all parts, ordered by part, then best first; zeros at first. Those of part p are first[p] to first[p + 1]. */
+/* Peaks of all parts, ordered by part, then best first; zeros at first. Those of part p are first[p] to first[p +
+ * 1]. */
 typedef struct fp_peaks {
   fp_space items; /* fp_peak */
   uint32_t first[FP_KEYPOINTS + 1];

@@ -1,6 +1,6 @@
-/* Joints that people lack, looked for in the whole map: where the heatmap less the rounded distance to a person's tag is
- * largest. A value is not larger than the heatmap's, so rows are looked at from the hottest on, and none once it cannot
- * hold anything better. */
+/* Joints that people lack, looked for in the whole map: where the heatmap less the rounded distance to a person's tag
+ * is largest. A value is not larger than the heatmap's, so rows are looked at from the hottest on, and none once it
+ * cannot hold anything better. */
 #include "pose/decoding/embedding.h"
 
 #include "core/libc.h"

@@ -1,4 +1,5 @@
-/* The limbs of the skeleton of 18 keypoints, and their channels in part-affinity fields: models/pose/skeleton.py in C. */
+/* The limbs of the skeleton of 18 keypoints, and their channels in part-affinity fields: models/pose/skeleton.py in
+ * C. */
 #ifndef FLEETPOSE_POSE_SKELETON_H
 #define FLEETPOSE_POSE_SKELETON_H
 

@@ -14,8 +14,8 @@ typedef struct fp_preprocessing {
   float mean[3], scale;
 } fp_preprocessing;
 
-/* Fills `input`, (channels, height, width) of the placement's input size: the picture scaled to the placement's content,
- * 0 right of it and below. The picture has to be checked, and of the placement's size when upright. */
+/* Fills `input`, (channels, height, width) of the placement's input size: the picture scaled to the placement's
+ * content, 0 right of it and below. The picture has to be checked, and of the placement's size when upright. */
 fp_status fp_fill_input(fp_resizer* resizer, const fp_image* image, const fp_placement* placement,
                         const fp_preprocessing* preprocessing, float* input, fp_error* error);
 

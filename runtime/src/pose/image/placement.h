@@ -13,7 +13,8 @@ typedef struct fp_placement {
   fp_size input, content;
 } fp_placement;
 
-/* The largest size of the picture's shape within `size`, at least 1 x 1; both sizes have sides of 1 to FP_LONGEST_SIDE. */
+/* The largest size of the picture's shape within `size`, at least 1 x 1; both sizes have sides of 1 to
+ * FP_LONGEST_SIDE. */
 fp_size fp_contained_size(fp_size image, fp_size size);
 
 /* The index, of `count` sizes, of the one in which the picture is largest; among equals, of the one least padded. */

@@ -1,8 +1,10 @@
-/* Scaling by area: each pixel of the result is the mean of what it covers, pixels that it covers in part by that part. */
+/* Scaling by area: each pixel of the result is the mean of what it covers, pixels that it covers in part by that
+ * part. */
 #include "pose/image/resize.h"
 #include "pose/image/rows.h"
 
-/* Of one pixel of the result: `count` pixels from `first` on, and the weights of the first, the last and those between. */
+/* Of one pixel of the result: `count` pixels from `first` on, and the weights of the first, the last and those
+ * between. */
 typedef struct fp_area_taps {
   uint32_t first, count;
   float first_weight, weight, last_weight;

@@ -4,8 +4,8 @@
 
 #include "fleetpose.h"
 
-/* Keypoints of a person; NaN where not found. area: of the box, but not less than a third of its longer side squared, so
- * that who is seen in a line has one; at least 1. */
+/* Keypoints of a person; NaN where not found. area: of the box, but not less than a third of its longer side squared,
+ * so that who is seen in a line has one; at least 1. */
 typedef struct fp_pose_points {
   double x[FP_KEYPOINTS], y[FP_KEYPOINTS];
   double area;

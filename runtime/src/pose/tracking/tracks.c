@@ -86,8 +86,8 @@ static int sort_pairs(fp_tracker* tracker) {
   return 1;
 }
 
-/* Matches of those who have none yet: matches[body] is a track, or -1. `moves`: whether the known are sought where their
- * velocity has taken them. */
+/* Matches of those who have none yet: matches[body] is a track, or -1. `moves`: whether the known are sought where
+ * their velocity has taken them. */
 static int match(fp_tracker* tracker, const fp_track_settings* settings, uint32_t found_count, double secs, int moves) {
   fp_track* tracks = tracker->items.data;
   fp_pose_points* expected = tracker->expected.data;

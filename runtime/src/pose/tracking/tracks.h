@@ -34,9 +34,9 @@ extern const fp_track_settings fp_track_defaults;
 void fp_tracker_free(fp_tracker* tracker);
 void fp_tracker_restart(fp_tracker* tracker);
 
-/* Gives the people of the next frame identities; a newcomer who is not sure yet has 0. Matching is greedy: of all pairs of
- * a known person and a found one the most alike goes first. The known are first sought where their velocity has taken
- * them, then where they were last seen. */
+/* Gives the people of the next frame identities; a newcomer who is not sure yet has 0. Matching is greedy: of all pairs
+ * of a known person and a found one the most alike goes first. The known are first sought where their velocity has
+ * taken them, then where they were last seen. */
 fp_status fp_tracker_update(fp_tracker* tracker, const fp_track_settings* settings, fp_bodies* bodies, double secs,
                             fp_error* error);
 
