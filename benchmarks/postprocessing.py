@@ -1,9 +1,10 @@
 """From maps to people, three ways, on crowds whose truth is known: `python -m benchmarks.postprocessing`.
 
 Each crowd is rendered as the maps of a perfect network (`benchmarks.synthetic_people`): clean, and with noise and
-hidden joints. Timed is what an application waits for, from maps of 46 x 46 cells in memory to people in pixels of the
-368 x 368 input, in this process on one thread, after a first call that is not counted; decoders take turns. The paper's
-figures are of its own implementations on a desktop CPU and not of these maps: they stand beside ours for scale only.
+hidden joints. Timed is the processor's time from maps of 46 x 46 cells in memory to people in pixels of the 368 x 368
+input, in this process on one thread, after a first call that is not counted; decoders take turns, Python's and those of
+the C runtime, which is compiled for it. The paper's figures are of its own implementations on a desktop CPU and not of
+these maps: they stand beside ours for scale only.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ import argparse  # noqa: E402
 import platform  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
+import tempfile  # noqa: E402
 import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from dataclasses import asdict, dataclass, replace  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
+from benchmarks.runtime_pose import PoseLibrary, RuntimePose, compile_pose_library, maps_of  # noqa: E402
 from benchmarks.synthetic_people import RENDERERS, Account, compare, crowd, hide  # noqa: E402
 from fleetpose import cli  # noqa: E402
 from fleetpose.errors import UsageError  # noqa: E402
 from fleetpose.progress import status  # noqa: E402
-from models.pose.decoding.decoders import decoder, decoder_names  # noqa: E402
+from models.pose.decoding.decoders import decoder  # noqa: E402
+from models.pose.person import Person  # noqa: E402
 from models.preprocess import Placement  # noqa: E402
 
 CELLS, PIXELS = (46, 46), (368, 368)
@@ -52,47 +58,86 @@ class Scene:
         return "clean" if not (self.noise or self.hidden) else f"noise {self.noise:g}, {self.hidden:.0%} hidden"
 
 
-def measure(scene: Scene, crowds: int, rounds: int, seed: int) -> list[dict[str, Any]]:
-    """One row per decoder: medians over all crowds and rounds, and what was found in all crowds together."""
-    secs: dict[str, list[float]] = {name: [] for name in decoder_names()}
-    accounts: dict[str, list[Account]] = {name: [] for name in decoder_names()}
+@dataclass(frozen=True)
+class Contender:
+    """A decoder in a language.
+
+    prepare: maps by name -> a call that decodes them and reads nothing, and one that answers the people.
+    """
+
+    decoder: str
+    language: str
+    prepare: Callable[[dict[str, np.ndarray]], tuple[Callable[[], object], Callable[[], list[Person]]]]
+
+
+def contenders(library: PoseLibrary) -> list[Contender]:
+    """Every decoder that crowds are rendered for, in Python and in C."""
+    placement = Placement(PIXELS, PIXELS, PIXELS)
+    result = []
+    for name in RENDERERS:
+        pose = RuntimePose(library, name)
+        pose.place(placement)
+
+        def in_python(maps: dict[str, np.ndarray], name: str = name) -> Any:
+            return (lambda: decoder(name).decode(maps, PIXELS),) * 2
+
+        def in_c(maps: dict[str, np.ndarray], pose: RuntimePose = pose) -> Any:
+            records = maps_of(maps)
+            return lambda: pose.decoded(records), lambda: pose.decode(maps)
+
+        result += [Contender(name, "Python", in_python), Contender(name, "C", in_c)]
+    return result
+
+
+def measure(scene: Scene, rivals: list[Contender], crowds: int, rounds: int, seed: int) -> list[dict[str, Any]]:
+    """One row per contender: medians over all crowds and rounds, and what was found in all crowds together."""
+    secs: list[list[float]] = [[] for _ in rivals]
+    accounts: list[list[Account]] = [[] for _ in rivals]
     for number in range(crowds):
         random = np.random.default_rng([seed, scene.people, number])
         people = hide(random, crowd(random, scene.people, CELLS), scene.hidden)
         truth = Placement(PIXELS, PIXELS, PIXELS).cells_to_image(people, CELLS)
-        outputs = {name: RENDERERS[name](people, CELLS, scene.noise, random) for name in secs}
-        for name, maps in outputs.items():
-            accounts[name].append(compare(decoder(name).decode(maps, PIXELS), truth, TOLERANCE_PIXELS))
+        maps = {
+            name: {
+                title: np.ascontiguousarray(values)
+                for title, values in render(people, CELLS, scene.noise, random).items()
+            }
+            for name, render in RENDERERS.items()
+        }
+        calls = [rival.prepare(maps[rival.decoder]) for rival in rivals]
+        for index, (_, find_people) in enumerate(calls):
+            accounts[index].append(compare(find_people(), truth, TOLERANCE_PIXELS))
         for _ in range(rounds):
-            for name, maps in outputs.items():
-                started = time.perf_counter()
-                decoder(name).decode(maps, PIXELS)
-                secs[name].append(time.perf_counter() - started)
-    return [_row(name, scene, secs[name], accounts[name]) for name in secs]
+            for index, (decode, _) in enumerate(calls):
+                started = time.process_time()
+                decode()
+                secs[index].append(time.process_time() - started)
+    return [_row(rival, scene, secs[index], accounts[index]) for index, rival in enumerate(rivals)]
 
 
-def _row(name: str, scene: Scene, secs: list[float], accounts: list[Account]) -> dict[str, Any]:
+def _row(rival: Contender, scene: Scene, secs: list[float], accounts: list[Account]) -> dict[str, Any]:
     total = {key: sum(asdict(account)[key] for account in accounts) for key in asdict(accounts[0])}
     return {
-        "decoder": name,
+        "decoder": rival.decoder,
+        "language": rival.language,
         "crowd": scene.people,
         "kind": scene.kind,
         "noise": scene.noise,
         "hidden": scene.hidden,
         "median_ms": 1e3 * statistics.median(secs),
         "min_ms": 1e3 * min(secs),
-        "paper_ms": PAPER_MS[name],
+        "paper_ms": PAPER_MS[rival.decoder],
         "crowds": len(accounts),
         **total,
     }
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    header = ("people", "maps", "decoder", "median ms", "min ms", "paper ms")
+    header = ("people", "maps", "decoder", "language", "median ms", "min ms", "paper ms")
     header += ("whole", "joints found", "guessed", "false people")
     table = [
         (
-            *(row["crowd"], row["kind"], row["decoder"]),
+            *(row["crowd"], row["kind"], row["decoder"], row["language"]),
             *(f"{row['median_ms']:.2f}", f"{row['min_ms']:.2f}", f"{row['paper_ms']:.0f}"),
             *(f"{row['whole']}/{row['people']}", f"{row['found']}/{row['joints']}"),
             *(row["guessed"], row["false_people"]),
@@ -124,10 +169,11 @@ def main(arguments: argparse.Namespace) -> int:
     clean = [Scene(people) for people in arguments.people]
     noisy = [replace(scene, noise=arguments.noise, hidden=arguments.hidden) for scene in clean]
     rows = []
-    with status("benchmark") as progress:
+    with status("benchmark") as progress, tempfile.TemporaryDirectory() as folder:
+        rivals = contenders(PoseLibrary(compile_pose_library(Path(folder) / "libpose.so")))
         for done, scene in enumerate([*clean, *noisy]):
             progress(f"{scene.people} people, {scene.kind}", done, 2 * len(clean))
-            rows += measure(scene, arguments.crowds, arguments.rounds, arguments.seed)
+            rows += measure(scene, rivals, arguments.crowds, arguments.rounds, arguments.seed)
     if arguments.json:
         cli.print_json({"processor": platform.processor() or platform.machine(), "threads": 1, "rows": rows})
         return 0
