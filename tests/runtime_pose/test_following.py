@@ -109,6 +109,16 @@ def test_settings_of_following(library, track_settings, smoothing_settings):
         assert_same_people(smoother(tracked, secs), runtime_smoothed, tolerance=1e-6)
 
 
+def test_video_that_starts_with_nobody_and_goes_on_with_strangers(library):
+    """Nobody to compare with, then nobody who is alike."""
+    tracker, follower = Tracker(), RuntimeFollower(library, TrackSettings(), OneEuroSettings())
+    for frame in range(12):
+        people = [Person(np.column_stack([STANDING * 50 + 500 * frame, np.ones(len(STANDING))]), 1.0)] * (frame > 2)
+        tracked, _ = follower(people, frame / 30)
+        assert_same_people(tracker.update(people, frame / 30), tracked)
+    assert tracker.seen == 9
+
+
 def test_maps_of_a_video(library):
     """From maps on, as fp_follow does; after a restart all begins anew."""
     random = np.random.default_rng(5)

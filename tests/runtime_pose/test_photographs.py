@@ -71,4 +71,7 @@ def test_inputs_of_photographs(library, plain_opencv, photographs):
         image = read_image(path)
         for size in (free_size(image.shape[:2]), (256, 256), (160, 320), (800, 800)):
             expected, _ = fit(image, size, preprocessing)
-            np.testing.assert_allclose(pose.fill(Picture("BGR", [image]), size), expected, rtol=0, atol=1e-6)
+            gap = np.abs(pose.fill(Picture("BGR", [image]), size) - expected)
+            # OpenCV's vectors and the last columns, which fill none, round a half to different sides.
+            assert gap.max() < 1.01 / 255
+            assert (gap > 0.5 / 255).mean() < 1e-5

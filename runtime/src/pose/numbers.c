@@ -17,16 +17,10 @@ double fp_sum(const double* values, uint32_t count) {
   return sum;
 }
 
-typedef int32_t fp_mask __attribute__((vector_size(16)));
-
 float fp_highest(const float* values, uint32_t count) {
   fp_four four = {values[0], values[0], values[0], values[0]};
   uint32_t at = 0;
-  for (; at + 4 <= count; at += 4) {
-    const fp_four next = *(const fp_four*)(values + at);
-    const fp_mask larger = (fp_mask)(next > four);
-    four = (fp_four)(((fp_mask)next & larger) | ((fp_mask)four & ~larger));
-  }
+  for (; at + 4 <= count; at += 4) four = fp_larger(*(const fp_four*)(values + at), four);
   float best = values[0];
   for (int lane = 0; lane < 4; ++lane) best = four[lane] > best ? four[lane] : best;
   for (; at < count; ++at) best = values[at] > best ? values[at] : best;

@@ -8,6 +8,14 @@
 /* Four float32 at any address. */
 typedef float fp_four __attribute__((vector_size(16), aligned(4), may_alias));
 
+typedef int32_t fp_mask __attribute__((vector_size(16)));
+
+/* Of each pair of numbers the larger. */
+static inline fp_four fp_larger(fp_four one, fp_four other) {
+  const fp_mask first = (fp_mask)(one > other);
+  return (fp_four)(((fp_mask)one & first) | ((fp_mask)other & ~first));
+}
+
 #define FP_NAN (__builtin_nanf(""))
 #define FP_INFINITY (__builtin_inff())
 
@@ -29,6 +37,11 @@ static inline float fp_roundf(float value) {
 static inline int32_t fp_floor(double value) {
   const int32_t whole = (int32_t)value;
   return whole - (whole > value);
+}
+
+static inline int32_t fp_floorf(float value) {
+  const int32_t whole = (int32_t)value;
+  return whole - ((float)whole > value);
 }
 
 static inline double fp_magnitude(double value) { return value < 0 ? -value : value; }

@@ -6,9 +6,12 @@
 #include "pose/decoding/skeleton.h"
 #include "pose/numbers.h"
 
+/* Pairs of peaks from which on it pays to find out where a field is quiet. */
+enum { FP_MANY_PAIRS = 48 };
+
 /* Fractions of the way at which limbs are sampled, all and the few that are tried first. */
 typedef struct fp_steps {
-  float all[FP_MOST_SAMPLES], probes[FP_MOST_SAMPLES + 2];
+  float all[FP_MOST_SAMPLES], probes[FP_MOST_SAMPLES];
   uint32_t count, probe_count;
   int32_t may_miss;
   float threshold;
@@ -39,19 +42,37 @@ static void make_steps(const fp_limb_rule* rule, fp_steps* steps) {
   }
 }
 
+/* Whether so many of the probes miss that a limb cannot be valid. Quiet places are asked first, which costs less. */
+static int is_missed(const fp_field* field, const fp_segment* segment, const fp_steps* steps) {
+  fp_spot spots[FP_MOST_SAMPLES];
+  uint32_t asked = 0;
+  int32_t missed = 0;
+  for (uint32_t at = 0; at < steps->probe_count; ++at) {
+    const fp_spot spot = fp_spot_at(field, segment, steps->probes[at]);
+    if (!fp_field_is_quiet(field, &spot)) {
+      spots[asked++] = spot;
+    } else if (++missed > steps->may_miss) {
+      return 1;
+    }
+  }
+  const fp_direction direction = fp_direction_of(segment);
+  for (uint32_t at = 0; at < asked && missed <= steps->may_miss; ++at) {
+    missed += fp_field_along(field, &spots[at], direction) <= steps->threshold;
+  }
+  return missed > steps->may_miss;
+}
+
 /* Whether a limb is valid, and its score. */
 static int judge(const fp_field* field, const fp_peak* start, const fp_peak* end, const fp_steps* steps,
                  double* score) {
   const fp_segment segment = fp_segment_of(field, start, end);
-  int32_t missed = 0;
-  for (uint32_t at = 0; at < steps->probe_count; ++at) {
-    missed += fp_field_along(field, &segment, steps->probes[at]) <= steps->threshold;
-    if (missed > steps->may_miss) return 0;
-  }
+  if (is_missed(field, &segment, steps)) return 0;
+  const fp_direction direction = fp_direction_of(&segment);
   uint32_t counted = 0;
   double sum = 0;
   for (uint32_t at = 0; at < steps->count; ++at) {
-    const float along = fp_field_along(field, &segment, steps->all[at]);
+    const fp_spot spot = fp_spot_at(field, &segment, steps->all[at]);
+    const float along = fp_field_along(field, &spot, direction);
     if (along > steps->threshold) {
       sum += (double)along;
       ++counted;
@@ -102,6 +123,11 @@ static void match(fp_limbs* limbs, const fp_peaks* peaks, uint32_t limb, uint32_
   }
 }
 
+static uint32_t pairs_of(const fp_peaks* peaks, fp_bone bone) {
+  return (peaks->first[bone.start + 1] - peaks->first[bone.start]) *
+         (peaks->first[bone.end + 1] - peaks->first[bone.end]);
+}
+
 fp_status fp_find_limbs(fp_limbs* limbs, const fp_peaks* peaks, const fp_map* fields, const fp_limb_rule* rule,
                         uint32_t most, fp_error* error) {
   const size_t pairs = (size_t)most * most;
@@ -119,9 +145,9 @@ fp_status fp_find_limbs(fp_limbs* limbs, const fp_peaks* peaks, const fp_map* fi
   limbs->count = 0;
   for (uint32_t limb = 0; limb < FP_LIMBS; ++limb) {
     const fp_bone bone = fp_bones[limb];
-    if (peaks->first[bone.start] == peaks->first[bone.start + 1]) continue;
-    if (peaks->first[bone.end] == peaks->first[bone.end + 1]) continue;
-    const fp_field field = fp_pad_field(fields, limb, limbs->field.data);
+    if (pairs_of(peaks, bone) == 0) continue;
+    fp_field field = fp_pad_field(fields, limb, limbs->field.data);
+    if (pairs_of(peaks, bone) >= FP_MANY_PAIRS) fp_find_quiet(&field, fields, steps.threshold, limbs->field.data);
     match(limbs, peaks, limb, find_candidates(limbs, peaks, &field, limb, &steps));
   }
   return FP_OK;

@@ -8,17 +8,23 @@
 #define FP_LARGEST 1e6f
 #define FP_LONGEST 1500u
 
-size_t fp_wrong_values(const float* values, size_t count) {
-  size_t wrong = 0;
-  while (count > 0) {
-    /* A NaN fails this comparison too. Counts of 32 bits in pieces let the compiler take four at once. */
-    const uint32_t piece = count < 4096 ? (uint32_t)count : 4096;
-    uint32_t right = 0;
-    for (uint32_t at = 0; at < piece; ++at) right += __builtin_fabsf(values[at]) <= FP_LARGEST;
-    wrong += piece - right;
-    values += piece;
-    count -= piece;
+/* Whether all are right; four at once. */
+static int are_right(const float* values, size_t count) {
+  fp_mask wrong = {0, 0, 0, 0};
+  size_t at = 0;
+  for (; at + 4 <= count; at += 4) {
+    const fp_four next = *(const fp_four*)(values + at);
+    wrong |= ~((fp_mask)(next <= FP_LARGEST) & (fp_mask)(next >= -FP_LARGEST));
   }
+  for (; at < count; ++at) wrong[0] |= !(values[at] <= FP_LARGEST && values[at] >= -FP_LARGEST);
+  return !(wrong[0] | wrong[1] | wrong[2] | wrong[3]);
+}
+
+size_t fp_wrong_values(const float* values, size_t count) {
+  if (are_right(values, count)) return 0;
+  size_t wrong = 0;
+  /* A NaN fails this comparison too. */
+  for (size_t at = 0; at < count; ++at) wrong += !(values[at] <= FP_LARGEST && values[at] >= -FP_LARGEST);
   return wrong;
 }
 

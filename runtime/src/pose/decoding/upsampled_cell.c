@@ -61,10 +61,14 @@ static int upsample(const fp_peaks* peaks, const float* padded, size_t stride, f
 
 /* The first of the highest pixels inside, by rows: its row and column in the block. */
 static void find_highest(float block[FP_SIDE][FP_ACROSS], int* y, int* x) {
-  float best = block[1][1];
-  for (int row = 1; row <= FP_FACTOR; ++row) {
-    for (int at = 1; at <= FP_FACTOR; ++at) best = block[row][at] > best ? block[row][at] : best;
+  fp_four left = *(const fp_four*)&block[1][1], right = *(const fp_four*)&block[1][5];
+  for (int row = 2; row <= FP_FACTOR; ++row) {
+    left = fp_larger(*(const fp_four*)&block[row][1], left);
+    right = fp_larger(*(const fp_four*)&block[row][5], right);
   }
+  const fp_four both = fp_larger(left, right);
+  const float one = both[0] > both[1] ? both[0] : both[1], other = both[2] > both[3] ? both[2] : both[3];
+  const float best = one > other ? one : other;
   for (int row = 1; row <= FP_FACTOR; ++row) {
     for (int at = 1; at <= FP_FACTOR; ++at) {
       if (block[row][at] == best) {

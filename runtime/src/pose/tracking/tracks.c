@@ -33,10 +33,10 @@ void fp_tracker_restart(fp_tracker* tracker) {
   tracker->identities = 0;
 }
 
-/* Twice what was there, or `least`, where it does not suffice. */
+/* Room for `count`, at least for `least`; twice what was there where it does not suffice. NULL: no memory. */
 static void* grow(fp_space* space, size_t count, size_t item_bytes, size_t least) {
   const size_t room = space->bytes / item_bytes;
-  if (count <= room) return space->data;
+  if (space->data != NULL && count <= room) return space->data;
   const size_t wanted = 2 * room > least ? 2 * room : least;
   return fp_space_for(space, count > wanted ? count : wanted, item_bytes);
 }
@@ -147,7 +147,7 @@ fp_status fp_tracker_update(fp_tracker* tracker, const fp_track_settings* settin
   fp_track* tracks = grow(&tracker->items, all, sizeof(fp_track), FP_USUAL_TRACKS);
   fp_pose_points* expected = grow(&tracker->expected, all, sizeof(fp_pose_points), FP_USUAL_TRACKS);
   int32_t* matches = grow(&tracker->matches, bodies->count, sizeof(int32_t), FP_USUAL_TRACKS);
-  if (all > 0 && (tracks == NULL || expected == NULL || matches == NULL)) return fp_no_room(error);
+  if (tracks == NULL || expected == NULL || matches == NULL) return fp_no_room(error);
   for (uint32_t at = 0; at < tracker->count; ++at) tracks[at].is_matched = 0;
   for (uint32_t at = 0; at < bodies->count; ++at) {
     const fp_body* body = fp_bodies_items(bodies) + at;
