@@ -5,7 +5,8 @@
  *   refuse   are refused,
  *   fail     end with an error,
  *   stall    never end;
- * "binaries" refuses every compiled program. At the end of the process a line on stderr counts launches and compilations.
+ * "binaries" refuses every compiled program. FAIL_CALL=N lets the N-th call fail of those below that make objects or
+ * enqueue. At the end of the process a line on stderr counts launches, compilations and such calls.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,7 +26,7 @@ cl_int clGetKernelInfo(cl_kernel, cl_uint, size_t, void*, size_t*);
 cl_int clGetCommandQueueInfo(cl_command_queue, cl_uint, size_t, void*, size_t*);
 cl_int clEnqueueMarkerWithWaitList(cl_command_queue, cl_uint, const cl_event*, cl_event*);
 
-static unsigned launches, compilations;
+static unsigned launches, compilations, calls;
 
 static void* real(const char* name) {
   void* found = dlsym(RTLD_NEXT, name);
@@ -34,7 +35,7 @@ static void* real(const char* name) {
 }
 
 __attribute__((destructor)) static void report(void) {
-  fprintf(stderr, "launches %u compilations %u\n", __atomic_load_n(&launches, __ATOMIC_RELAXED), compilations);
+  fprintf(stderr, "launches %u compilations %u calls %u\n", launches, compilations, calls);
 }
 
 static int is_asked_for(const char* fault, const char* kernel) {
@@ -44,6 +45,63 @@ static int is_asked_for(const char* fault, const char* kernel) {
   snprintf(faults, sizeof(faults), " %s ", all != NULL ? all : "");
   return strstr(faults, word) != NULL;
 }
+
+/* Counts a call, and says whether it is the one that has to fail. */
+static int fails_now(void) {
+  const char* which = getenv("FAIL_CALL");
+  const unsigned number = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+  return which != NULL && number == (unsigned)atoi(which);
+}
+
+/* Calls that answer a code, and calls that answer an object and write a code. */
+#define MAY_FAIL(name, parameters, ...)          \
+  EXPORT cl_int name parameters {                \
+    if (fails_now()) return CL_OUT_OF_RESOURCES; \
+    return REAL(name)(__VA_ARGS__);              \
+  }
+#define MAY_MAKE_NOTHING(type, name, parameters, ...) \
+  EXPORT type name parameters {                       \
+    if (fails_now()) {                                \
+      *code = CL_OUT_OF_HOST_MEMORY;                  \
+      return NULL;                                    \
+    }                                                 \
+    return REAL(name)(__VA_ARGS__);                   \
+  }
+
+typedef void (*on_error)(const char*, const void*, size_t, void*);
+MAY_MAKE_NOTHING(cl_context, clCreateContext,
+                 (const cl_context_properties* properties, cl_uint count, const cl_device_id* devices, on_error tell,
+                  void* data, cl_int* code),
+                 properties, count, devices, tell, data, code)
+MAY_MAKE_NOTHING(cl_command_queue, clCreateCommandQueue,
+                 (cl_context context, cl_device_id device, cl_command_queue_properties properties, cl_int* code),
+                 context, device, properties, code)
+MAY_MAKE_NOTHING(cl_mem, clCreateBuffer,
+                 (cl_context context, cl_mem_flags flags, size_t size, void* memory, cl_int* code), context, flags,
+                 size, memory, code)
+MAY_MAKE_NOTHING(cl_mem, clCreateSubBuffer,
+                 (cl_mem memory, cl_mem_flags flags, cl_buffer_create_type type, const void* region, cl_int* code),
+                 memory, flags, type, region, code)
+MAY_MAKE_NOTHING(cl_kernel, clCreateKernel, (cl_program program, const char* name, cl_int* code), program, name, code)
+MAY_FAIL(clSetKernelArg, (cl_kernel kernel, cl_uint index, size_t size, const void* value), kernel, index, size, value)
+MAY_FAIL(clBuildProgram,
+         (cl_program program, cl_uint count, const cl_device_id* devices, const char* options,
+          void (*tell)(cl_program, void*), void* data),
+         program, count, devices, options, tell, data)
+MAY_FAIL(clEnqueueWriteBuffer,
+         (cl_command_queue queue, cl_mem memory, cl_bool waits, size_t offset, size_t size, const void* from,
+          cl_uint count, const cl_event* events, cl_event* event),
+         queue, memory, waits, offset, size, from, count, events, event)
+MAY_FAIL(clEnqueueReadBuffer,
+         (cl_command_queue queue, cl_mem memory, cl_bool waits, size_t offset, size_t size, void* into, cl_uint count,
+          const cl_event* events, cl_event* event),
+         queue, memory, waits, offset, size, into, count, events, event)
+MAY_FAIL(clEnqueueFillBuffer,
+         (cl_command_queue queue, cl_mem memory, const void* pattern, size_t pattern_size, size_t offset, size_t size,
+          cl_uint count, const cl_event* events, cl_event* event),
+         queue, memory, pattern, pattern_size, offset, size, count, events, event)
+MAY_FAIL(clFlush, (cl_command_queue queue), queue)
+MAY_FAIL(clFinish, (cl_command_queue queue), queue)
 
 static cl_event user_event(cl_command_queue queue) {
   cl_context context = NULL;
@@ -60,7 +118,7 @@ EXPORT cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, c
   char name[128] = "";
   clGetKernelInfo(kernel, KERNEL_FUNCTION_NAME, sizeof(name), name, NULL);
   __atomic_fetch_add(&launches, 1, __ATOMIC_RELAXED);
-  if (is_asked_for("refuse", name)) return CL_OUT_OF_RESOURCES;
+  if (is_asked_for("refuse", name) || fails_now()) return CL_OUT_OF_RESOURCES;
   if (is_asked_for("corrupt", name)) return clEnqueueMarkerWithWaitList(queue, 0, NULL, event);
   if (is_asked_for("fail", name) && event != NULL) {
     *event = user_event(queue);
@@ -78,6 +136,10 @@ EXPORT cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, c
 EXPORT cl_program clCreateProgramWithSource(cl_context context, cl_uint count, const char** texts, const size_t* sizes,
                                             cl_int* code) {
   ++compilations;
+  if (fails_now()) {
+    *code = CL_OUT_OF_HOST_MEMORY;
+    return NULL;
+  }
   return REAL(clCreateProgramWithSource)(context, count, texts, sizes, code);
 }
 

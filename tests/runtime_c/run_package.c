@@ -3,7 +3,8 @@
  * Prints one fact a line: "error STATUS TEXT" and no more where something fails; else the device, sizes, outputs of the
  * last run for the input 0, 1/8, 2/8, ..., names of layers with times, and what was replaced. Every run in every thread has
  * to give the same outputs. "memory" is by how much the process grew between a tenth of the runs and all of them, and
- * "allocations" how often the runtime allocated memory after the first run, where this is compiled to count that.
+ * "allocations" how often the runtime allocated memory after the first run, where this is compiled to count that, "held"
+ * how many pieces of memory it has not given back in the end.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -16,21 +17,46 @@
 enum { MOST_NAMES = 64 };
 
 #ifdef COUNT_ALLOCATIONS
-/* The linker leads the runtime's calls here (--wrap), but not the driver's. */
-static unsigned allocations;
+/* The linker leads the runtime's calls here (--wrap), but not the driver's. FAIL_ALLOCATION=N lets the N-th fail. */
+static unsigned allocations, held;
 void* __real_malloc(size_t size);
 void* __real_calloc(size_t count, size_t size);
-void* __wrap_malloc(size_t size) {
-  ++allocations;
-  return __real_malloc(size);
+void* __real_realloc(void* memory, size_t size);
+void __real_free(void* memory);
+
+static int fails_now(void) {
+  const char* which = getenv("FAIL_ALLOCATION");
+  return ++allocations == (which != NULL ? (unsigned)atoi(which) : 0);
 }
-void* __wrap_calloc(size_t count, size_t size) {
-  ++allocations;
-  return __real_calloc(count, size);
+
+static void* count_held(void* memory) {
+  held += memory != NULL;
+  return memory;
+}
+
+void* __wrap_malloc(size_t size) { return fails_now() ? NULL : count_held(__real_malloc(size)); }
+void* __wrap_calloc(size_t count, size_t size) { return fails_now() ? NULL : count_held(__real_calloc(count, size)); }
+void* __wrap_realloc(void* memory, size_t size) {
+  if (fails_now()) return NULL;
+  void* moved = __real_realloc(memory, size);
+  held += memory == NULL && moved != NULL;
+  return moved;
+}
+void __wrap_free(void* memory) {
+  held -= memory != NULL;
+  __real_free(memory);
 }
 #else
-static const unsigned allocations = 0;
+static const unsigned allocations = 0, held = 0;
 #endif
+
+/* This program's own memory: where that is the piece that fails, there is nothing to see. */
+static void* own(void* memory) {
+  if (memory != NULL) return memory;
+  printf("own 1\nheld 0\n");
+  fflush(stdout);
+  _exit(0);
+}
 
 typedef struct worker {
   fp_network* network;
@@ -58,7 +84,7 @@ static size_t output_elements(fp_network* network, uint32_t size, uint32_t outpu
 static float* make_input(fp_network* network, uint32_t size) {
   const fp_size extent = fp_size_at(network, size);
   const size_t count = (size_t)fp_input_channels(network) * extent.height * extent.width;
-  float* input = malloc(count * sizeof(float));
+  float* input = own(malloc(count * sizeof(float)));
   for (size_t i = 0; i < count; ++i) input[i] = (float)i / 8;
   return input;
 }
@@ -70,8 +96,8 @@ static void* work(void* context) {
   float* input = make_input(self->network, 0);
   float* again[MOST_NAMES];
   for (uint32_t i = 0; i < outputs; ++i) {
-    self->outputs[i] = calloc(output_elements(self->network, 0, i), sizeof(float));
-    again[i] = calloc(output_elements(self->network, 0, i), sizeof(float));
+    self->outputs[i] = own(calloc(output_elements(self->network, 0, i), sizeof(float)));
+    again[i] = own(calloc(output_elements(self->network, 0, i), sizeof(float)));
   }
   self->is_same = 1;
   long before = 0;
@@ -128,7 +154,7 @@ int main(int count, char** arguments) {
   fp_network* network = NULL;
   fp_error error;
   if (fp_open(arguments[1], &options, &network, &error) != FP_OK) {
-    printf("error %d %s\n", error.status, error.text);
+    printf("error %d %s\nheld %u\n", error.status, error.text, held);
     return network == NULL ? 0 : 1;
   }
   print_facts(network);
@@ -153,6 +179,7 @@ int main(int count, char** arguments) {
     for (uint32_t k = 0; k < fp_output_count(network); ++k) free(workers[i].outputs[k]);
   }
   fp_close(network);
+  printf("held %u\n", held);
   fflush(stdout);
   return 0;
 }

@@ -13,7 +13,7 @@ from tests import opencl
 from tests.runtime_c import compiling
 from tests.runtime_c.tiny_package import TinyPackage, doubling_package
 
-NO_OPENCL, WRONG_DEVICE, NOT_A_POSE_NETWORK, WRONG_RESULT = 3, 4, 8, 9
+NO_OPENCL, WRONG_DEVICE, DEVICE_ERROR, NO_MEMORY, NOT_A_POSE_NETWORK, WRONG_RESULT = 3, 4, 5, 6, 8, 9
 
 
 def expected_values(size: int = 32) -> list[float]:
@@ -45,7 +45,9 @@ class Runner:
 
     @cached_property
     def counting(self) -> Path:
-        return self.compile("counting", ["-DCOUNT_ALLOCATIONS", "-Wl,--wrap=malloc,--wrap=calloc"])
+        return self.compile(
+            "counting", ["-DCOUNT_ALLOCATIONS", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free"]
+        )
 
     @cached_property
     def layer(self) -> Path:
@@ -62,7 +64,7 @@ class Runner:
         """What the program prints, by the first word of each line, as a list of lines.
 
         "values" are lists of numbers; "error" and "status" are there once, or not at all. `faults` (any word will do)
-        puts the layer before the library, and counts "launches" and "compilations".
+        puts the layer before the library, and counts "launches", "compilations" and "calls" that can be made to fail.
         """
         program = self.counting if counts_allocations else self.sanitized if is_sanitized else self.plain
         path = self.folder / "package.fpk"
@@ -82,7 +84,9 @@ def _parse(printed: str, counted: str) -> dict[str, Any]:
         status, _, text = answer["error"][0].partition(" ")
         answer.update(status=int(status), error=text)
     words = counted.split()
-    answer.update((word, int(words[words.index(word) + 1])) for word in ("launches", "compilations") if word in words)
+    answer.update(
+        (word, int(words[words.index(word) + 1])) for word in ("launches", "compilations", "calls") if word in words
+    )
     return answer
 
 

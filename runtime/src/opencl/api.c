@@ -16,14 +16,20 @@ static lookup_function pixel_lookup(void* library) {
   return lookup;
 }
 
+static void* find(void* library, lookup_function pixel, const char* name) {
+  return pixel != NULL ? pixel(name) : dlsym(library, name);
+}
+
 /* The first entry point that is missing, or NULL where the table is complete. */
 static const char* fill(void* library, fp_api* api) {
   const lookup_function pixel = pixel_lookup(library);
-#define FLEETPOSE_LOAD(name)                                                                 \
-  api->name = (__typeof__(api->name))(pixel != NULL ? pixel(#name) : dlsym(library, #name)); \
+#define FLEETPOSE_LOAD(name)                                      \
+  api->name = (__typeof__(api->name))find(library, pixel, #name); \
   if (api->name == NULL) return #name;
   FLEETPOSE_RUNTIME_FUNCTIONS(FLEETPOSE_LOAD)
 #undef FLEETPOSE_LOAD
+  api->clGetExtensionFunctionAddressForPlatform = (__typeof__(api->clGetExtensionFunctionAddressForPlatform))find(
+      library, pixel, "clGetExtensionFunctionAddressForPlatform");
   return NULL;
 }
 

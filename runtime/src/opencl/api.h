@@ -36,13 +36,14 @@
   X(clGetEventProfilingInfo)           \
   X(clReleaseEvent)                    \
   X(clFlush)                           \
-  X(clFinish)                          \
-  X(clGetExtensionFunctionAddressForPlatform)
+  X(clFinish)
 
 typedef struct fp_api {
 #define FLEETPOSE_DECLARE(name) __typeof__(&name) name;
   FLEETPOSE_RUNTIME_FUNCTIONS(FLEETPOSE_DECLARE)
 #undef FLEETPOSE_DECLARE
+  /* NULL where the library has it not: then there are no extensions */
+  __typeof__(&clGetExtensionFunctionAddressForPlatform) clGetExtensionFunctionAddressForPlatform;
 } fp_api;
 
 /* Opens `path`; where that is NULL or "", FLEETPOSE_LIBOPENCL of the environment; where that is not set, the first of the

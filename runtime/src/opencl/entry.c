@@ -63,7 +63,7 @@ static uint32_t enqueue_steps(fp_session* session, const fpk_entry* record, cl_i
   const uint32_t end = record->first_step + record->step_count;
   size_t launches = 0;
   for (uint32_t step = record->first_step; step < end; ++step) {
-    *code = fp_entry_enqueue_step(session, step, session->events != NULL ? session->events + launches : NULL);
+    *code = fp_entry_enqueue_step(session, step, session->secs != NULL ? session->events + launches : NULL);
     if (*code != CL_SUCCESS) return step;
     launches += fp_session_launches(session, step).count;
   }
@@ -113,7 +113,7 @@ static double event_secs(const fp_api* api, cl_event event) {
 
 /* Sums the times of each step's launches, and releases the events, also of an inference that failed. */
 static void take_times(fp_session* session, uint32_t entry) {
-  if (session->events == NULL) return;
+  if (session->secs == NULL) return;
   const fp_api* api = &session->device->api;
   const fpk_entry* record = &session->package->entries[entry];
   cl_event* event = session->events;

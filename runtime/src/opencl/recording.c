@@ -22,6 +22,7 @@ typedef cl_int (*enqueue_recording)(cl_command_queue, cl_recording_qcom, size_t,
                                     size_t, const void*, size_t, const void*, cl_uint, const cl_event*, cl_event*);
 
 static void* entry_point(const fp_opencl_device* device, const char* name) {
+  if (device->api.clGetExtensionFunctionAddressForPlatform == NULL) return NULL;
   return device->api.clGetExtensionFunctionAddressForPlatform(device->platform, name);
 }
 
@@ -58,9 +59,12 @@ static int record_commands(fp_recording* recording, const fp_session* session, u
   const create_command_buffer create = (create_command_buffer)entry_point(device, "clCreateCommandBufferKHR");
   const on_command_buffer finalize = (on_command_buffer)entry_point(device, "clFinalizeCommandBufferKHR");
   const command_ndrange record = (command_ndrange)entry_point(device, "clCommandNDRangeKernelKHR");
-  const void* enqueue = entry_point(device, "clEnqueueCommandBufferKHR");
-  const void* release = entry_point(device, "clReleaseCommandBufferKHR");
-  if (create == NULL || finalize == NULL || record == NULL || enqueue == NULL || release == NULL) return 0;
+  recording->enqueue = entry_point(device, "clEnqueueCommandBufferKHR");
+  recording->release = entry_point(device, "clReleaseCommandBufferKHR");
+  if (create == NULL || finalize == NULL || record == NULL || recording->enqueue == NULL ||
+      recording->release == NULL) {
+    return 0;
+  }
   cl_int code = CL_SUCCESS;
   recording->buffer = create(1, &session->queue, NULL, &code);
   if (recording->buffer == NULL) return 0;
@@ -86,9 +90,11 @@ static int record_qcom(fp_recording* recording, const fp_session* session, uint3
   const fp_opencl_device* device = session->device;
   const new_recording create = (new_recording)entry_point(device, "clNewRecordingQCOM");
   const on_recording end = (on_recording)entry_point(device, "clEndRecordingQCOM");
-  const void* enqueue = entry_point(device, "clEnqueueRecordingQCOM");
-  const void* release = entry_point(device, "clReleaseRecordingQCOM");
-  if (create == NULL || end == NULL || enqueue == NULL || release == NULL) return 0;
+  recording->enqueue = entry_point(device, "clEnqueueRecordingQCOM");
+  recording->release = entry_point(device, "clReleaseRecordingQCOM");
+  if (create == NULL || end == NULL || recording->enqueue == NULL || recording->release == NULL) {
+    return 0;
+  }
   cl_int code = CL_SUCCESS;
   recording->recorder = device->api.clCreateCommandQueue(session->context, device->id, CL_QUEUE_RECORDABLE_QCOM, &code);
   if (code != CL_SUCCESS) recording->recorder = NULL;
@@ -114,21 +120,15 @@ int fp_recording_make(fp_recording* recording, const fp_session* session, uint32
 
 cl_int fp_recording_enqueue(const fp_recording* recording, const fp_session* session) {
   if (recording->buffer != NULL) {
-    const enqueue_command_buffer enqueue =
-        (enqueue_command_buffer)entry_point(session->device, "clEnqueueCommandBufferKHR");
-    return enqueue(0, NULL, recording->buffer, 0, NULL, NULL);
+    return ((enqueue_command_buffer)recording->enqueue)(0, NULL, recording->buffer, 0, NULL, NULL);
   }
-  const enqueue_recording enqueue = (enqueue_recording)entry_point(session->device, "clEnqueueRecordingQCOM");
-  return enqueue(session->queue, recording->recording, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, NULL);
+  return ((enqueue_recording)recording->enqueue)(session->queue, recording->recording, 0, NULL, 0, NULL, 0, NULL, 0,
+                                                 NULL, 0, NULL, NULL);
 }
 
 void fp_recording_release(fp_recording* recording, const fp_opencl_device* device) {
-  if (recording->buffer != NULL) {
-    ((on_command_buffer)entry_point(device, "clReleaseCommandBufferKHR"))(recording->buffer);
-  }
-  if (recording->recording != NULL) {
-    ((on_recording)entry_point(device, "clReleaseRecordingQCOM"))(recording->recording);
-  }
+  if (recording->buffer != NULL) ((on_command_buffer)recording->release)(recording->buffer);
+  if (recording->recording != NULL) ((on_recording)recording->release)(recording->recording);
   if (recording->recorder != NULL) device->api.clReleaseCommandQueue(recording->recorder);
   memset(recording, 0, sizeof(*recording));
 }

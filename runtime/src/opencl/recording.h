@@ -14,6 +14,7 @@ typedef struct fp_recording {
   cl_command_buffer_khr buffer; /* by cl_khr_command_buffer */
   cl_recording_qcom recording;  /* by cl_qcom_recordable_queues */
   cl_command_queue recorder;    /* the queue that it was recorded on */
+  void *enqueue, *release;      /* the extension's functions */
 } fp_recording;
 
 typedef struct fp_session fp_session;

@@ -69,28 +69,25 @@ static fp_verdict wait_for(const fp_session* session, cl_event event, fp_finding
   return FP_VERDICT_HUNG;
 }
 
-/* Runs one step and waits for the last of its launches. */
+/* Runs one step and waits for each of its launches. Events of one that hangs are left behind with the session. */
 static fp_verdict run_step(const fp_session* session, uint32_t step, fp_finding* finding) {
   const fp_api* api = &session->device->api;
   const fp_range range = fp_session_launches(session, step);
-  cl_event* events = calloc(range.count, sizeof(cl_event));
-  if (events == NULL) {
-    snprintf(finding->text, sizeof(finding->text), "no memory for its %u events", range.count);
-    return FP_VERDICT_REFUSED;
-  }
-  cl_int code = fp_entry_enqueue_step(session, step, events);
+  cl_int code = fp_entry_enqueue_step(session, step, session->events);
   if (code == CL_SUCCESS) code = api->clFlush(session->queue);
-  fp_verdict verdict = FP_VERDICT_REFUSED;
-  if (code == CL_SUCCESS) {
-    verdict = wait_for(session, events[range.count - 1], finding);
-  } else {
+  fp_verdict verdict = code == CL_SUCCESS ? FP_VERDICT_RIGHT : FP_VERDICT_REFUSED;
+  if (code != CL_SUCCESS) {
     snprintf(finding->text, sizeof(finding->text), "the driver refuses to launch it: %s (%d)", fp_code_name(code),
              code);
   }
-  for (uint32_t i = 0; i < range.count && verdict != FP_VERDICT_HUNG; ++i) {
-    if (events[i] != NULL) api->clReleaseEvent(events[i]);
+  for (uint32_t i = 0; i < range.count && verdict == FP_VERDICT_RIGHT; ++i) {
+    verdict = wait_for(session, session->events[i], finding);
   }
-  free(events);
+  if (verdict == FP_VERDICT_HUNG) return verdict;
+  for (uint32_t i = 0; i < range.count; ++i) {
+    if (session->events[i] != NULL) api->clReleaseEvent(session->events[i]);
+    session->events[i] = NULL;
+  }
   return verdict;
 }
 

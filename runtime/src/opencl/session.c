@@ -43,10 +43,8 @@ static int allocate(fp_session* session) {
   FP_ALLOCATE(is_compiled, package->kernel_count);
   FP_ALLOCATE(kernels, package->launch_count);
   FP_ALLOCATE(recordings, package->entry_count);
-  if (session->flags & FP_FLAG_EVENTS) {
-    FP_ALLOCATE(events, most_launches(package));
-    FP_ALLOCATE(secs, package->step_count);
-  }
+  FP_ALLOCATE(events, most_launches(package));
+  if (session->flags & FP_FLAG_EVENTS) FP_ALLOCATE(secs, package->step_count);
 #undef FP_ALLOCATE
   return good;
 }

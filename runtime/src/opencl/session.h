@@ -25,7 +25,7 @@ struct fp_session {
   uint8_t* is_compiled;     /* of each kernel: from source, by this session */
   cl_kernel* kernels;       /* of each launch of entries in use, with its arguments */
   fp_recording* recordings; /* of each entry */
-  cl_event* events;         /* with FP_FLAG_EVENTS: of the launches of an inference */
+  cl_event* events;         /* of the launches of an inference, or of a step in the self-check; NULL elsewhere */
   double* secs;             /* with FP_FLAG_EVENTS: of each step, in its last inference */
 };
 
