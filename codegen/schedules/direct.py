@@ -53,7 +53,8 @@ def make(workload: Workload, weights: Weights, profile: Profile, tile: Tile) -> 
     order = TileOrder(blocks.count, rows, tile.band)
     with kernel(workload.arguments(**blocks.constants), order.extents, profile) as frame:
         unroll = -(-PRODUCTS_OF_TURN // blocks.positions) if workload.widened == "sums" else 1
-        make_accumulators(frame, workload, blocks, rows, vector).run(order, unroll)
+        # sums that start from a tensor have its addresses in a GPU's registers beside those of the products
+        make_accumulators(frame, workload, blocks, rows, vector).run(order, unroll, late=profile.streams)
     return Kernel(frame.func, blocks.pack(weights), channels=blocks.row_channels)
 
 

@@ -95,7 +95,8 @@ def plane_offsets(
 
 
 class TallAccumulators:
-    """The registers of one work-item, [row][filter][vector]."""
+    """The registers of one work-item, [row][filter][vector]. A GPU's gain a leading addend after the products, so that
+    its addresses take no registers beside those of the products."""
 
     def __init__(self, frame, workload: Workload, vector: Vector, rows: TallTiles, filters: int) -> None:
         self.frame, self.workload, self.vector, self.rows, self.filters = frame, workload, vector, rows, filters
@@ -119,7 +120,8 @@ class TallAccumulators:
                     # surplus filters of a part empty group read the last channel's addend; they are never stored
                     place = (channel if sure else T.min(channel, last), self.rows.first_row(block) + row)
                     column = self.rows.column(across, v)
-                    first = initial_addend(self.frame, self.workload, sums.vector, *place, column)
+                    late = self.frame.profile.streams
+                    first = None if late else initial_addend(self.frame, self.workload, sums.vector, *place, column)
                     sums.start(f * self.rows.width + v, value if first is None else value + first)
 
     def multiply(self, weights: Sequence, vectors) -> None:
@@ -156,5 +158,6 @@ class TallAccumulators:
                 sums.held,
                 self.rows.first_row(block) + row,
                 across,
+                started=not self.frame.profile.streams,
             )
         self.rows.zero_borders(self.frame["out"], owned, block, across)

@@ -1,12 +1,15 @@
 """EntryPointers: the entries of a list, one after the other: of each where its input lies, and its weights.
 
-Offsets are in bytes: one in elements would cost each entry a shift of 64 bits.
+Offsets are in bytes: one in elements would cost each entry a shift of 64 bits; and they are read as unsigned, since a
+sign would have to be extended to 64 bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from tvm.tirx import Cast
 
 from codegen.kernels.pointers import BYTES, Pointer
 from codegen.kernels.vectors import Vector
@@ -40,7 +43,7 @@ class EntryPointers:
         offsets = ConstantStrip(self.offsets, count, OFFSETS)
         strip = ConstantStrip(self.weights, count * weights, self.vector.lanes)
         for entry in range(count):
-            source = self.origin.behind(offsets[entry], self.vector.dtype)
+            source = self.origin.behind(Cast("uint32", offsets[entry]), self.vector.dtype)
 
             def weight(number: int, first: int = entry * weights):
                 return strip[first + number]
