@@ -5,7 +5,7 @@ list them.
 from __future__ import annotations
 
 #: raised whenever a column changes its meaning
-FEATURES_VERSION = 3
+FEATURES_VERSION = 4
 
 #: classes of kernels that have a column of their own
 CLASSES = (
@@ -133,6 +133,10 @@ COLUMNS: dict[str, str] = {
     "steps": "steps of the epilogue",
     "smooth_steps": "steps of the epilogue that take more than a comparison or a sum",
     "half": "elements are of half precision",
+    "wide_sums": "sums are float32 though elements are of half precision",
+    "wide_products": "so are products",
+    "macs_wide_sums": "multiply-adds of a kernel whose sums alone are float32, 0 of others",
+    "macs_wide_products": "multiply-adds of a kernel whose products are float32, 0 of others",
     **{f"class_{name}": f"the kernel is of class {name}" for name in CLASSES},
     **{f"config_{name}": f"field {name} of the schedule's configuration" for name in CONFIG},
 }

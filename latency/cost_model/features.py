@@ -69,6 +69,8 @@ def _shape(sample: Sample, work: Work) -> dict[str, float]:
         "addends": len(layer.inputs) - layer.operands,
         "steps": len(layer.epilogue),
         "half": sample.dtype == "float16",
+        "wide_sums": sample.widened != "",
+        "wide_products": sample.widened == "products",
     }
 
 
@@ -142,6 +144,8 @@ def _amounts(sample: Sample, work: Work, hardware: Hardware) -> dict[str, float]
     arithmetic, memory = 2e-6 * useful / hardware.gflops, 1e-6 * total / hardware.gbytes_per_sec
     return {
         **values,
+        "macs_wide_sums": useful if sample.widened == "sums" else 0.0,
+        "macs_wide_products": useful if sample.widened == "products" else 0.0,
         "bytes_all": total,
         "intensity": work.macs_kept / total,
         "roofline_ms": max(arithmetic, memory),

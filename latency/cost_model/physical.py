@@ -26,7 +26,8 @@ from latency.dataset.runtimes import MOVING, PARENTS
 #: Epilogues are none: what they cost is little and not told apart from a launch on small layers alone, so that a line
 #: through these is far out on large ones
 TERMS = (
-    "one", "grids", "macs_kept", "macs_slices", "macs_tiles", "winograd_macs", "loads_input", "loads_weights",
+    "one", "grids", "macs_kept", "macs_slices", "macs_tiles", "winograd_macs", "macs_wide_sums", "macs_wide_products",
+    "loads_input", "loads_weights",
     "bytes_in", "bytes_out", "bytes_weights", "bytes_index", "bytes_addends", "bytes_scratch",
     "item_macs", "wave_macs", "turn_macs", "turn_loads", "work_groups", "group_turns", "work_items", "item_weights",
     "depth", "root_work", "cells", "exponentials", "seams",

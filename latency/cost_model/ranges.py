@@ -13,7 +13,7 @@ from latency.cost_model.feature_names import NAMES
 #: columns that are checked: what of a layer and sparsity a user chooses; the others follow from these
 CHECKED = (
     "cin", "cout", "h_in", "h_out", "taps", "stride", "dilation", "macs", "zeros", "block_filters", "block_channels",
-    "half",
+    "half", "wide_sums", "wide_products",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from codegen.kernels.workload import Workload
 from latency.dataset.observations import class_of_schedule
 from latency.dataset.sample import OWN, Sample, pairs
 from models.graph.layer import Layer
+from models.graph.network import Widened
 from models.plans.sparsity import Sparsity
 
 #: OpenCL kernels that a schedule launches, where it is not one
@@ -20,6 +21,7 @@ def candidate(
     dtype: str = "float32",
     profile: str = "",
     grids: int = 0,
+    widened: Widened = "",
 ) -> Sample:
     """The sample of a layer under one of our schedules.
 
@@ -27,6 +29,7 @@ def candidate(
         choice: what will run.
         profile: name of the device's profile.
         grids: kernels launched, where known; else by the schedule.
+        widened: as of a sample.
     """
     values = choice.to_dict()
     return Sample(
@@ -38,9 +41,10 @@ def candidate(
         grids or GRIDS.get(choice.schedule, 2 if values.get("split") else 1),
         framework=OWN,
         device=profile,
+        widened=widened,
     )
 
 
 def of_workload(workload: Workload, choice: ScheduleChoice, profile: str = "") -> Sample:
     """The sample of a workload under one of our schedules."""
-    return candidate(workload.layer, choice, workload.sparsity, workload.dtype, profile)
+    return candidate(workload.layer, choice, workload.sparsity, workload.dtype, profile, widened=workload.widened)

@@ -30,7 +30,7 @@ Where = Mapping[str, Sequence[str]]
 
 
 #: what --where may name of our records
-COLUMNS = ("op", "kernel", "schedule", "sparsity", "dtype", "network", "device", "profile", "spec")
+COLUMNS = ("op", "kernel", "schedule", "sparsity", "dtype", "widened", "network", "device", "profile", "spec")
 
 
 def check_columns(path: Path, where: Where) -> None:
@@ -49,6 +49,7 @@ def layer_passes(record: Record, where: Where) -> bool:
         "schedule": (str(record.schedule.get("schedule", "")),),
         "sparsity": (record.sparsity, record.sparsity.split(":")[0]),
         "dtype": (record.dtype,),
+        "widened": (record.widened or "nothing",),
         "network": record.networks,
         "device": (str(record.device.get("name", "")),),
         "profile": (str(record.device.get("profile", "")),),
@@ -88,6 +89,7 @@ def sample_of_record(record: Record, clock: str = "auto") -> Sample:
         OWN,
         str(record.device.get("profile", "")),
         str(record.device.get("name", "")),
+        record.widened,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models.graph.layer import Layer
+from models.graph.network import Widened
 from models.plans.sparsity import Sparsity, variant_text
 
 #: our own kernels, as opposed to a foreign runtime's
@@ -37,6 +38,7 @@ class Sample:
         group: shared by what was timed in one interleaved run; "" where nothing was.
         framework: whose kernels: OWN, or a foreign runtime.
         device: name of the device; gpu: of its GPU.
+        widened: what of the arithmetic is float32 although `dtype` is float16: "sums", or "products" too.
     """
 
     layer: Layer
@@ -53,6 +55,7 @@ class Sample:
     framework: str = OWN
     device: str = ""
     gpu: str = ""
+    widened: Widened = ""
     _keys: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -64,7 +67,8 @@ class Sample:
     def shape_key(self) -> str:
         """A digest of the layer and dtype, whatever its sparsity and kernel; rows that share it never part in a split.
 
-        Epilogues, biases and padding are left out: two layers that differ in these only take all but the same time.
+        Epilogues, biases and padding are left out: two layers that differ in these only take all but the same time. So
+        is what is widened, so that a layer's half and wider kernels never part.
         """
         return self._digest("shape", shape_text(self.layer, self.dtype))
 
@@ -73,7 +77,7 @@ class Sample:
         """A digest of all that decides the time: shape, epilogue, sparsity, kernel and configuration."""
         epilogue = ",".join(step.kind for step in self.layer.epilogue) if self.framework == OWN else ""
         parts = (self.shape_key, epilogue, variant_text(self.sparsity), self.kernel, self.schedule, self.device)
-        return self._digest("all", repr(parts))
+        return self._digest("all", repr((*parts, self.widened) if self.widened else parts))
 
     def _digest(self, name: str, text: str) -> str:
         if name not in self._keys:
@@ -93,7 +97,8 @@ class Sample:
         ]
         parts[1:1] = [f"s{layer.stride[0]}"] * (layer.stride != (1, 1)) + [f"g{layer.groups}"] * (layer.groups > 1)
         parts[1:1] = [f"d{layer.dilation[0]}"] * (layer.dilation != (1, 1))
-        return " ".join([*parts, *([str(self.sparsity)] if self.sparsity else []), f"[{self.kernel}]"])
+        wide = [f"float32 {self.widened}"] if self.widened else []
+        return " ".join([*parts, *([str(self.sparsity)] if self.sparsity else []), *wide, f"[{self.kernel}]"])
 
 
 def pairs(config: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

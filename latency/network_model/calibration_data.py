@@ -109,7 +109,7 @@ def _terms_of_network(
     clock: str,
 ) -> MeasuredNetwork:
     sparsities = {name: variant for name, text in record.plan.items() if (variant := parse_variant(text)) is not None}
-    steps = forecaster.steps(graph, sparsities)
+    steps = forecaster.network(graph, sparsities)
     workloads = network_workloads(graph, forecaster.profile, forecaster.dtype)
     measured = _records_of(workloads, sparsities, record, by_id)
     rows = [None, *measured, *[None] * len(graph.outputs)]  # the copies at the ends have none

@@ -13,6 +13,7 @@ from math import prod
 
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
+from codegen.lowering.network import Options, lower_network
 from codegen.tuning.database import load_tuned
 from codegen.tuning.tasks import GBYTES_PER_SEC
 from devices.profile import ITEM_BYTES, Profile, load_profile
@@ -42,7 +43,7 @@ class PredictedStep:
         kernel: the schedule and its configuration, for people: "winograd F8V2"; the class of a foreign runtime's.
         sparsity: None is dense.
         prediction: milliseconds of all its kernels, interval, doubts.
-        launches: kernels it launches.
+        launches: kernels it launches; of a network on a GPU 0 of a layer that runs in another one's launches.
         written: elements it writes.
         key: equal where the same kernels run the same workload.
     """
@@ -135,6 +136,25 @@ class Forecaster:
         prediction = Prediction(ms, ms / COPY_FACTOR, ms * COPY_FACTOR)
         return PredictedStep(name, kind, kind, None, prediction, 1, elements, (kind, shape))
 
+    def network(self, graph: Graph, sparsities: Mapping[str, Sparsity] | None = None) -> list[PredictedStep]:
+        """As `steps`, each with the launches that a build of the whole network makes for it: on a GPU layers share
+        launches, and hand each other work. Their times add up as before."""
+        steps = self.steps(graph, sparsities)
+        if self.profile.gpu == "cpu":
+            return steps
+        launches = self._launches(graph, sparsities or {})
+        # copies into a join bear its name, and so does what is left of it: the first step of a name has them all
+        return [replace(step, launches=launches.pop(step.layer, 0)) for step in steps]
+
+    def _launches(self, graph: Graph, sparsities: Mapping[str, Sparsity]) -> dict[str, int]:
+        """Kernels launched for each layer of a network as it is built, by name; 0 of one in another's launches."""
+        options = Options(self.dtype, sparsities, self.recipe.choose)
+        launches: dict[str, int] = {}
+        for code in lower_network([graph], self.profile, options).entries[0].layers:
+            name = code.layer.removesuffix(" (unpack)").removesuffix(" (pack)")
+            launches[name] = launches.get(name, 0) + (0 if code.with_previous else len(code.kernels))
+        return launches
+
     def total(self, steps: Sequence[PredictedStep]) -> Total:
         """The whole network's time."""
         return total([step.part for step in steps], self.predictor.calibration)
@@ -166,7 +186,7 @@ def predict_network(
         return steps, total([step.part for step in steps], predictor.calibration)
     device = profile_of(predictor, profile)
     forecaster = Forecaster(predictor, device, load_tuned(device, tuned).choice, dtype)
-    steps = forecaster.steps(graph, sparsities)
+    steps = forecaster.network(graph, sparsities)
     return steps, forecaster.total(steps)
 
 

@@ -123,7 +123,7 @@ def predict_totals(job: Job, plan: Plan, forecaster: Forecaster) -> Sequence[Tim
     """
     outlook = plan.network
     if outlook is None or job.request.plan is not None:
-        return [forecaster.total(forecaster.steps(job.graph, zeros)) for zeros in ({}, plan.sparsities)]
+        return [forecaster.total(forecaster.network(job.graph, zeros)) for zeros in ({}, plan.sparsities)]
     return outlook.dense, outlook.predicted or outlook.planned
 
 
