@@ -50,26 +50,40 @@ class Runner:
         )
 
     @cached_property
+    def racing(self) -> Path:
+        flags = compiling.sanitizer_flags(self.folder, ["-fsanitize=thread"])
+        if not flags:
+            pytest.skip("the compiler has no thread sanitizer")
+        return self.compile("racing", flags)
+
+    @cached_property
     def layer(self) -> Path:
-        """The faulty layer, linked with the library that it stands before."""
+        return self.compile_layer("faulty_opencl")
+
+    @cached_property
+    def recording_layer(self) -> Path:
+        return self.compile_layer("recordable_queues")
+
+    def compile_layer(self, name: str) -> Path:
+        """A layer of this folder, linked with the library that it stands before."""
         path = Path(self.library or "")
         place = [f"-L{path.parent}", f"-Wl,-rpath,{path.parent}"] if path.is_absolute() else []
         flags = ["-shared", "-fPIC", *place, "-Wl,--no-as-needed", f"-l:{path.name}"]
-        return compiling.compile_program(self.folder / "libfaulty.so", [compiling.HERE / "faulty_opencl.c"], flags)
+        return compiling.compile_program(self.folder / f"lib{name}.so", [compiling.HERE / f"{name}.c"], flags)
 
     def run(
         self, package: TinyPackage, *, flags: int = 0, cache: Path | None = None, runs: int = 1, threads: int = 1,
-        faults: str = "", is_sanitized: bool = True, counts_allocations: bool = False, **environment: str,
+        faults: str = "", program: Path | None = None, **environment: str,
     ) -> dict[str, Any]:  # fmt: skip
         """What the program prints, by the first word of each line, as a list of lines.
 
         "values" are lists of numbers; "error" and "status" are there once, or not at all. `faults` (any word will do)
-        puts the layer before the library, and counts "launches", "compilations" and "calls" that can be made to fail.
+        puts the faulty layer before the library, and counts "launches", "compilations" and "calls" that can fail.
         """
-        program = self.counting if counts_allocations else self.sanitized if is_sanitized else self.plain
         path = self.folder / "package.fpk"
         path.write_bytes(package.to_bytes())
         settings = {"FLEETPOSE_LIBOPENCL": str(self.layer if faults else self.library or ""), "FAULTS": faults}
+        program = program or self.sanitized
         done = compiling.run_program(program, path, flags, cache or "-", runs, threads, **{**settings, **environment})
         assert done.returncode == 0, done.stdout + done.stderr
         return _parse(done.stdout, done.stderr if faults else "")

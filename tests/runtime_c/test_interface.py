@@ -15,6 +15,7 @@ const uint64_t fp_own_package_bytes = sizeof(fp_own_package);
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_own", [False, True])
 def test_mistakes_are_refused(tmp_path, has_own):
     """The C program prints a line for everything that is not as it should be."""

@@ -26,6 +26,7 @@ def assert_right_or_told(answer: dict, statuses: tuple[int, ...]) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [0, EVENTS, RECORD])
 def test_each_call_fails_once(runner, flags):
     """A step that fails in the self-check is replaced, a part of a buffer becomes a buffer; the rest are errors."""
@@ -41,11 +42,12 @@ def test_each_call_fails_once(runner, flags):
     assert any(told)
 
 
+@pytest.mark.slow
 def test_each_allocation_fails_once(runner, tmp_path):
     """Until a run is right: those behind are the cache file's, which nobody misses, and the program's own."""
     answers = [
         runner.run(
-            doubling_package(), cache=tmp_path / str(number), counts_allocations=True, FAIL_ALLOCATION=str(number)
+            doubling_package(), cache=tmp_path / str(number), program=runner.counting, FAIL_ALLOCATION=str(number)
         )
         for number in range(1, 31)
     ]

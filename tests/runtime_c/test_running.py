@@ -49,6 +49,28 @@ def test_commands_are_recorded_where_the_driver_can(runner):
         assert answer["launches"] == launches
 
 
+def test_recordings_of_qualcomm_are_played(runner):
+    """The extension's calls as its header has them, by a layer; where recording fails, launches are enqueued."""
+    answer = runner.run(
+        doubling_package(), flags=RECORD, runs=5, faults="none", FLEETPOSE_LIBOPENCL=str(runner.recording_layer)
+    )
+    assert answer["values"] == [expected_values()]
+    assert (answer["launches"], answer["compilations"]) == (5, 5 * LAUNCHES)  # recordings, and commands in them
+    refused = runner.run(
+        doubling_package(), flags=RECORD, faults="none", FLEETPOSE_LIBOPENCL=str(runner.recording_layer), NO_END="1"
+    )
+    assert (refused["values"], refused["launches"]) == ([expected_values()], 0)
+
+
+def test_threads_do_not_race(runner):
+    """ThreadSanitizer ends the program with an error if they do. It knows how PoCL locks, and not how others do."""
+    if not is_pocl(runner):
+        pytest.skip("the driver itself seems to race")
+    for flags in (0, EVENTS):
+        answer = runner.run(doubling_package(), flags=flags, runs=50, threads=4, program=runner.racing)
+        assert answer["values"] == [expected_values()]
+
+
 def test_threads_share_a_handle(runner):
     assert runner.run(doubling_package(), runs=200, threads=4)["values"] == [expected_values()]
 
@@ -61,6 +83,7 @@ def test_sizes_have_kernels_in_common(runner):
     assert answer["compilations"] == 2
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(runner):
     """Between run 400 and run 4,000; drivers take some megabytes now and then, so one flat process of three will do.
 
@@ -69,7 +92,7 @@ def test_memory_stays_flat(runner):
     """
     for flags in (0, EVENTS, RECORD) if is_pocl(runner) else (0, EVENTS):
         grown = (
-            int(runner.run(doubling_package(), flags=flags, runs=4000, is_sanitized=False)["memory"][0])
+            int(runner.run(doubling_package(), flags=flags, runs=4000, program=runner.plain)["memory"][0])
             for _ in range(3)
         )
         assert any(grown_bytes < 1 << 20 for grown_bytes in grown), flags
@@ -78,7 +101,7 @@ def test_memory_stays_flat(runner):
 def test_runs_allocate_nothing_on_the_host(runner):
     """Calls of the runtime's own, which the linker leads through a counter."""
     for flags in (0, EVENTS, RECORD):
-        assert runner.run(doubling_package(), flags=flags, runs=20, counts_allocations=True)["allocations"] == ["0"]
+        assert runner.run(doubling_package(), flags=flags, runs=20, program=runner.counting)["allocations"] == ["0"]
 
 
 def test_weights_in_images_are_read(runner):
@@ -138,6 +161,7 @@ def test_cache_saves_compilations(runner, tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_cache_that_is_damaged_is_made_again(runner, tmp_path):
     runner.run(doubling_package(), cache=tmp_path)
     (file,) = tmp_path.iterdir()

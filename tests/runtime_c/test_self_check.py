@@ -80,6 +80,7 @@ def test_layer_without_checks_is_not_judged(runner):
     assert answer["values"] == [[value + 1 for value in expected_values()]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["corrupt", "refuse", "fail", "stall"])
 def test_faults_of_a_driver_are_mended(runner, fault, tmp_path):
     """Each kernel in turn, and both; the second start remembers, and checks nothing."""
