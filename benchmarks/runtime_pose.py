@@ -10,12 +10,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from codegen.packaging.settings import numbers_of
 from fleetpose.errors import UsageError
 from models.pose.person import Person
 from models.pose.skeleton import PARTS
@@ -134,20 +134,6 @@ class Picture:
         )
 
 
-def flat_settings(prefix: str, settings: object) -> dict[str, Any]:
-    """Settings by name, as a package has them: the fields of a dataclass, items of tuples by their numbers."""
-    if is_dataclass(settings):
-        items = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    else:
-        assert isinstance(settings, tuple)
-        items = {str(number): item for number, item in enumerate(settings)}
-    flat: dict[str, Any] = {}
-    for name, item in items.items():
-        nested = isinstance(item, tuple) or is_dataclass(item)
-        flat |= flat_settings(f"{prefix}.{name}", item) if nested else {f"{prefix}.{name}": item}
-    return flat
-
-
 class PoseLibrary:
     """A shared object of `compile_pose_library`."""
 
@@ -175,7 +161,7 @@ class RuntimePose:
     """An fp_pose: preprocessing, decoding and following of one network.
 
     Args:
-        settings: what differs from the defaults, by the names of `flat_settings`.
+        settings: what differs from the defaults, by the names that a package has them by.
     """
 
     def __init__(
@@ -186,7 +172,8 @@ class RuntimePose:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.preprocessing = preprocessing or Preprocessing((0.0, 0.0, 0.0), 1.0)
-        named = {"decoder": decoder, **flat_settings("preprocessing", self.preprocessing), **(settings or {})}
+        named = {"decoder": decoder, "preprocessing.channels": self.preprocessing.channels}
+        named |= {**numbers_of("preprocessing", self.preprocessing), **(settings or {})}
         self.library, self.calls = library, library.calls
         self._handle = ctypes.c_void_p()
         error = _Error()

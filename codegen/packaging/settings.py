@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from codegen.artifact.manifest import Manifest
@@ -23,8 +24,8 @@ def settings_of(manifest: Manifest) -> Settings:
     settings: Settings = {f"built.{name}": value for name, value in built.items()}
     if manifest.preprocessing:
         preprocessing = decode(Preprocessing, manifest.preprocessing)
-        settings |= {f"preprocessing.mean.{at}": value for at, value in enumerate(preprocessing.mean)}
-        settings |= {"preprocessing.scale": preprocessing.scale, "preprocessing.channels": preprocessing.channels}
+        settings |= numbers_of("preprocessing", preprocessing)
+        settings["preprocessing.channels"] = preprocessing.channels
     return settings | _decoding(manifest)
 
 
@@ -37,11 +38,22 @@ def _decoding(manifest: Manifest) -> Settings:
     settings: Settings = {"decoder": decoder.name}
     for prefix, values in (("decoding", decoder.settings), ("tracking", TrackSettings()),
                            ("smoothing", OneEuroSettings())):  # fmt: skip
-        settings |= _numbers(prefix, values)
+        settings |= numbers_of(prefix, values)
     return settings
 
 
-def _numbers(prefix: str, values: Any) -> Settings:
-    """The numbers of a dataclass by name; what it has besides is no constant of a formula."""
-    named = {field.name: getattr(values, field.name) for field in fields(values)}
-    return {f"{prefix}.{name}": float(value) for name, value in named.items() if isinstance(value, int | float)}
+def numbers_of(prefix: str, values: Any) -> dict[str, float]:
+    """The numbers of a dataclass by name, those in tuples by their place (`decoding.kernels.0.1`); what it has besides
+    is no constant of a formula."""
+    if isinstance(values, int | float):
+        return {prefix: float(values)}
+    numbers: dict[str, float] = {}
+    for name, value in _items(values):
+        numbers |= numbers_of(f"{prefix}.{name}", value)
+    return numbers
+
+
+def _items(values: Any) -> Iterable[tuple[Any, Any]]:
+    if is_dataclass(values):
+        return ((field.name, getattr(values, field.name)) for field in fields(values))
+    return enumerate(values) if isinstance(values, tuple) else ()

@@ -32,7 +32,7 @@ GLIBC = "2.28"
 #: Android 15 and later map pages of 16 KiB
 PAGE = "max-page-size=16384"
 FLAGS = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-DNDEBUG",
-         "-fno-sanitize=all", "-fno-stack-protector", "-fno-math-errno", "-g0")  # fmt: skip
+         "-fno-sanitize=all", "-fno-stack-protector", "-fno-math-errno", "-ffp-contract=off", "-g0")  # fmt: skip
 #: functions of Android's libm and libdl that the runtime may call; all else it calls is in libc
 _MATHS = re.compile(r"\b(?:double|float|long) (\w+)\((?:double|float)[^;]*\);")
 _LOADING = ("dlopen", "dlsym", "dlerror", "dlclose")

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.runtime_pose import RuntimePose, flat_settings
+from benchmarks.runtime_pose import RuntimePose
 from benchmarks.synthetic_people import RENDERERS, crowd, hide
+from codegen.packaging.settings import numbers_of
 from models.pose.decoding.decoders import Decoding, decoder, decoder_for
 from models.pose.decoding.embedding import EmbeddingSettings
 from models.pose.decoding.paf import PafSettings
@@ -169,6 +170,13 @@ SETTINGS = [
 ]
 
 
+def test_names_of_settings_in_tuples():
+    numbers = numbers_of("decoding", RegressionSettings(kernels=((60, 9), (0, 5))))
+    assert {name: value for name, value in numbers.items() if "kernels" in name} == {
+        "decoding.kernels.0.0": 60, "decoding.kernels.0.1": 9, "decoding.kernels.1.0": 0, "decoding.kernels.1.1": 5,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=lambda value: str(value)[:60])
 def test_settings(library, plain_opencv, name, settings):
     random = np.random.default_rng(9)
@@ -176,6 +184,6 @@ def test_settings(library, plain_opencv, name, settings):
     maps = {title: values.astype(np.float32) for title, values in maps.items()}
     placement = placed(random, (46, 62))
     described = decoder_for(maps, Decoding(settings=vars(settings)))
-    pose = RuntimePose(library, name, settings=flat_settings("decoding", settings))
+    pose = RuntimePose(library, name, settings=numbers_of("decoding", settings))
     pose.place(placement)
     assert_same_people(described.decode(maps, placement), pose.decode(maps))

@@ -19,6 +19,11 @@ void fp_assigner_free(fp_assigner* assigner) {
   fp_space_free(&assigner->indices);
 }
 
+int fp_assigner_reserve(fp_assigner* assigner, uint32_t most) {
+  return fp_space_for(&assigner->numbers, 3 * (size_t)most, sizeof(double)) != NULL &&
+         fp_space_for(&assigner->indices, 5 * (size_t)most, sizeof(int32_t)) != NULL;
+}
+
 /* Lengthens paths from a giver by one; answers the place in `open` of the nearest taker. Of equally near ones a free
  * one ends the search. */
 static uint32_t look_around(fp_duals* duals, int32_t giver, double length, uint32_t open_count) {

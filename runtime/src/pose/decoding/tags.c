@@ -72,7 +72,7 @@ int fp_group_joints(fp_groups* groups, const fp_joints* joints, double threshold
   fp_members* members = fp_space_for(&groups->items, people, sizeof(fp_members));
   double* means = fp_space_for(&groups->means, people * joints->numbers, sizeof(double));
   int32_t* owners = fp_space_for(&groups->owners, most, sizeof(int32_t));
-  if (members == NULL || means == NULL || owners == NULL ||
+  if (members == NULL || means == NULL || owners == NULL || !fp_assigner_reserve(&groups->assigner, joints->most) ||
       fp_space_for(&groups->costs, most * most, sizeof(double)) == NULL ||
       fp_space_for(&groups->distances, most * most, sizeof(double)) == NULL) {
     return 0;

@@ -60,7 +60,7 @@ static fp_filter* filter_of(fp_smoother* smoother, int32_t identity) {
   }
   const size_t room = smoother->items.bytes / sizeof(fp_filter);
   if (smoother->count == room) {
-    filters = fp_space_for(&smoother->items, room == 0 ? FP_USUAL_FILTERS : 2 * room, sizeof(fp_filter));
+    filters = fp_space_for(&smoother->items, 2 * room, sizeof(fp_filter));
     if (filters == NULL) return NULL;
   }
   fp_filter* filter = &filters[smoother->count++];
@@ -72,6 +72,7 @@ static fp_filter* filter_of(fp_smoother* smoother, int32_t identity) {
 fp_status fp_smooth(fp_smoother* smoother, const fp_smoothing_settings* settings, double scale, fp_bodies* bodies,
                     double secs, fp_error* error) {
   const double beta = settings->beta * scale;
+  if (fp_space_for(&smoother->items, FP_USUAL_FILTERS, sizeof(fp_filter)) == NULL) return fp_no_room(error);
   forget(smoother, secs, settings->forget_secs);
   for (fp_body* body = fp_bodies_items(bodies); body < fp_bodies_items(bodies) + bodies->count; ++body) {
     if (body->identity == 0) continue;

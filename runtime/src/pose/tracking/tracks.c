@@ -51,6 +51,14 @@ static fp_pose_points points_of(const double* x, const double* y, double move_x,
   return points;
 }
 
+/* The usual room for everything, at the first frame; answers 0 where there is no memory. */
+static int make_room(fp_tracker* tracker) {
+  return grow(&tracker->pairs, 0, sizeof(fp_pair), FP_USUAL_PAIRS) != NULL &&
+         grow(&tracker->keys, 0, sizeof(double), FP_USUAL_PAIRS) != NULL &&
+         grow(&tracker->order, 0, sizeof(uint32_t), FP_USUAL_PAIRS) != NULL &&
+         grow(&tracker->spare, 0, sizeof(uint32_t), FP_USUAL_PAIRS) != NULL;
+}
+
 /* Pairs that are alike enough; answers 0 where there is no memory. */
 static int find_pairs(fp_tracker* tracker, const fp_track_settings* settings, const fp_pose_points* expected,
                       const fp_pose_points* found, uint32_t found_count) {
@@ -147,7 +155,7 @@ fp_status fp_tracker_update(fp_tracker* tracker, const fp_track_settings* settin
   fp_track* tracks = grow(&tracker->items, all, sizeof(fp_track), FP_USUAL_TRACKS);
   fp_pose_points* expected = grow(&tracker->expected, all, sizeof(fp_pose_points), FP_USUAL_TRACKS);
   int32_t* matches = grow(&tracker->matches, bodies->count, sizeof(int32_t), FP_USUAL_TRACKS);
-  if (tracks == NULL || expected == NULL || matches == NULL) return fp_no_room(error);
+  if (tracks == NULL || expected == NULL || matches == NULL || !make_room(tracker)) return fp_no_room(error);
   for (uint32_t at = 0; at < tracker->count; ++at) tracks[at].is_matched = 0;
   for (uint32_t at = 0; at < bodies->count; ++at) {
     const fp_body* body = fp_bodies_items(bodies) + at;
