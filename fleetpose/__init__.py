@@ -4,10 +4,15 @@ This package is the floor of the project: it knows nothing of layers, kernels or
 standard library.
 """
 
+import importlib
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from runtime.package import Package
+
+__all__ = ["Package", "__version__"]
 
 if sys.flags.optimize > 1:
     # Its interface to scikit-learn, which we do not use, edits docstrings as it is imported; with -OO there are none.
@@ -17,3 +22,10 @@ try:
     __version__ = version("fleetpose")
 except PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> object:
+    """`fleetpose.Package`, which lies above this package, is imported when it is asked for (PEP 562)."""
+    if name != "Package":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module("runtime.package").Package

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from models.resolve import create_model, model_spec
     from models.train.loop import train
     from models.zoo.registry import register_model
+    from runtime.package import Package
 
 #: the module of each public name
 HOMES = {
@@ -42,6 +43,7 @@ HOMES = {
     "BuildTarget": "codegen.building.target",
     "Dataset": "latency.dataset.read",
     "FrontierResult": "latency.optimize.api",
+    "Package": "runtime.package",
     "Plan": "models.plans.plan",
     "Predictor": "latency.cost_model.predictor",
     "Request": "latency.optimize.request",
@@ -72,6 +74,7 @@ __all__ = [
     "BuildTarget",
     "Dataset",
     "FrontierResult",
+    "Package",
     "Plan",
     "Predictor",
     "Request",

@@ -10,7 +10,7 @@ import ctypes
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,23 @@ import numpy as np
 
 from fleetpose.disk.caches import cache_folder
 from fleetpose.errors import FleetposeError, UsageError
+from fleetpose.pip_opencl import pip_libraries
 from runtime import library_path
 from runtime.interface import FORMATS, KEYPOINTS, CError, CImage, COptions, CPerson, CTime, load_library
-
-#: statuses that say that the caller, or the file, is wrong
-_USAGE = (1, 2, 4, 7, 8)
 
 
 class PackageError(FleetposeError):
     """The device or its driver failed, or computes what it should not."""
 
     exit_status = 1
+
+
+class NoOpenCL(PackageError):
+    """There is no libOpenCL here, or none with a device."""
+
+
+#: errors by fp_status, where it is not the device's: the caller, or the file, is wrong
+_ERRORS = {**dict.fromkeys((1, 2, 4, 7, 8), UsageError), 3: NoOpenCL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +93,23 @@ class Package:
             raise PackageError("the C runtime is not built; in the source tree: make setup")
         self._c = load_library(library)
         self._handle = ctypes.c_void_p()
-        self._call(self._c.fp_open, os.fsencode(path), ctypes.byref(options.pack()), ctypes.byref(self._handle))
+        self._open(path, options)
+
+    def _open(self, path: Path | str, options: PackageOptions) -> None:
+        """Open the package by the first libOpenCL that is one; where none is, the first one's reason is raised."""
+        reasons = []
+        for library in _libraries(options.library):
+            packed = replace(options, library=library).pack()
+            try:
+                return self._call(self._c.fp_open, os.fsencode(path), ctypes.byref(packed), ctypes.byref(self._handle))
+            except NoOpenCL as error:
+                reasons.append(error)
+        raise reasons[0]
 
     def _call(self, function: Any, *arguments: Any) -> None:
         error = CError()
         if function(*arguments, ctypes.byref(error)):
-            kind = UsageError if error.status in _USAGE else PackageError
+            kind = _ERRORS.get(error.status, PackageError)
             raise kind(error.text.decode(errors="replace"))
 
     def close(self) -> None:
@@ -192,6 +209,19 @@ class Package:
         names = (ctypes.c_char_p * max(1, room))()
         self._c.fp_replaced(self._handle, names, room)
         return [name.decode() for name in names[:room]]
+
+
+def _libraries(given: str | None) -> list[str | None]:
+    """The libOpenCL to try, in order; None is the search of the C runtime. pip's want variables set."""
+    if given is not None:
+        return [given]
+    by_pip = pip_libraries()
+    for variable, values in (("PYOPENCL_HOME", [home for _, home, _ in by_pip]),
+                             ("OCL_ICD_VENDORS", [vendors for *_, vendors in by_pip])):  # fmt: skip
+        if value := next(filter(None, values), None):
+            os.environ.setdefault(variable, value)
+    only_pip = os.environ.get("FLEETPOSE_LIBOPENCL") == "pip" and by_pip
+    return [*([] if only_pip else [None]), *(path for path, *_ in by_pip)]
 
 
 def _image(image: np.ndarray, turns: int) -> tuple[CImage, np.ndarray]:

@@ -23,6 +23,7 @@ from devices.diagnosis.patient import Check, Missing, Patient, Skipped
 from devices.opening import open_device
 from devices.rpc import tracker
 from fleetpose.disk.temporaries import WorkFolder
+from fleetpose.pip_opencl import pip_libraries
 
 PING_RUNS = 50
 TOLERANCE = 1e-5
@@ -109,15 +110,13 @@ def round_trip(patient: Patient) -> str:
 
 def libopencl(patient: Patient) -> str:
     """The library that the server has opened; on this machine also those of pip that it could open instead."""
-    from devices import runtime
-
     session = patient.require_session()
     library = session.function("fleetpose.opencl.library")
     if library is None:
         raise Missing("the server has no fleetpose backend")
     with session.guard("looking for libOpenCL"):
         opened = str(library())
-    others = [path for path, *_ in runtime.pip_libraries() if patient.spec == "host" and path != opened]
+    others = [path for path, *_ in pip_libraries() if patient.spec == "host" and path != opened]
     return "; ".join([opened, *(f"FLEETPOSE_LIBOPENCL=pip would take {path}" for path in others[:1])])
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
-import importlib.util
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
+
+from fleetpose.pip_opencl import pip_libraries
 
 LIBRARY_NAME = "libfleetpose_opencl.so"
 
@@ -56,32 +56,6 @@ def library_path() -> Path | None:
     except importlib.metadata.PackageNotFoundError:
         pass
     return next((folder / LIBRARY_NAME for folder in folders if (folder / LIBRARY_NAME).is_file()), None)
-
-
-def pip_libraries() -> list[tuple[str, str, str]]:
-    """The OpenCL libraries that pip has installed beside this Python, in the order in which the backend tries them.
-
-    Each is (path, PYOPENCL_HOME, OCL_ICD_VENDORS), "" where that variable is not needed. The backend tries them where
-    the system has none; with FLEETPOSE_LIBOPENCL=pip it tries nothing else:
-
-    - Intel's runtime for x86-64 CPUs (intel-opencl-rt), which needs no ICD loader. It is looked for by its place in the
-      environment, since its own .icd file names a path of the machine that it was built on.
-    - the ICD loader in pyopencl's wheel.
-    """
-    libraries = []
-    intel = Path(sys.prefix) / "lib" / "libintelocl.so"
-    if intel.is_file():
-        libraries.append((str(intel), "", ""))
-    spec = importlib.util.find_spec("pyopencl")  # finds, does not import
-    if spec is not None and spec.submodule_search_locations:
-        home = Path(spec.submodule_search_locations[0])
-        # pocl-binary-distribution puts libpocl here too, with an .icd that only pyopencl itself can follow.
-        loader, driver = (
-            next(iter(sorted((home / ".libs").glob(f"{name}*.so*"))), "") for name in ("libOpenCL", "libpocl")
-        )
-        if loader:
-            libraries.append((str(loader), str(home), str(driver)))
-    return libraries
 
 
 def _offer_pip_libraries(library: ctypes.CDLL) -> None:

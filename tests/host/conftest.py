@@ -3,8 +3,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from devices import open_device, runtime
+from devices import open_device
 from devices.session import Session
+from fleetpose.pip_opencl import pip_libraries
 from tests import opencl
 
 
@@ -33,7 +34,7 @@ def host(sessions: dict[bool, Session], library: bool) -> Session:
 
     Skipped only where there is no OpenCL at all; that it is there and cannot be reached is a failure.
     """
-    if ctypes.util.find_library("OpenCL") is None and not runtime.pip_libraries():
+    if ctypes.util.find_library("OpenCL") is None and not pip_libraries():
         pytest.skip("this machine has no libOpenCL (python -m devices.doctor says how to get it)")
     if library not in sessions:
         sessions[library] = open_device("host")

@@ -32,7 +32,7 @@ MAY_IMPORT = {
 #: the rooms of each package from the lowest floor up; a room imports from its own and from lower floors only
 ROOMS = {
     "fleetpose": [
-        "commands errors interrupt json_fields native outlook terminal",
+        "commands errors interrupt json_fields native outlook pip_opencl terminal",
         "options",
         "codec disk progress trust",
         "cli files hiding",

@@ -1,8 +1,8 @@
-"""devices.runtime.pip_libraries: the OpenCL libraries of pip's packages, found by their places in an environment."""
+"""The OpenCL libraries of pip's packages, found by their places in an environment."""
 
 import sys
 
-from devices.runtime import pip_libraries
+from fleetpose.pip_opencl import pip_libraries
 
 
 def test_intels_library_is_found_in_the_environments_lib(tmp_path, monkeypatch):
