@@ -98,7 +98,7 @@ class Package:
     def _open(self, path: Path | str, options: PackageOptions) -> None:
         """Open the package by the first libOpenCL that is one; where none is, the first one's reason is raised."""
         reasons = []
-        for library in _libraries(options.library):
+        for library in opencl_libraries(options.library):
             packed = replace(options, library=library).pack()
             try:
                 return self._call(self._c.fp_open, os.fsencode(path), ctypes.byref(packed), ctypes.byref(self._handle))
@@ -211,7 +211,7 @@ class Package:
         return [name.decode() for name in names[:room]]
 
 
-def _libraries(given: str | None) -> list[str | None]:
+def opencl_libraries(given: str | None) -> list[str | None]:
     """The libOpenCL to try, in order; None is the search of the C runtime. pip's want variables set."""
     if given is not None:
         return [given]

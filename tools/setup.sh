@@ -11,8 +11,8 @@ extras=demo${2:+,test,lint}
 stamp=$venv/.ready
 
 fingerprint() {
-  { cat pyproject.toml constraints.txt tools/setup.sh; find devices/runtime -type f \
-      \( -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt \) -print0 | sort -z | xargs -0 cat; } | sha256sum
+  { cat pyproject.toml constraints.txt tools/setup.sh; find devices/runtime runtime -type f \
+      \( -name '*.cc' -o -name '*.c' -o -name '*.h' -o -name CMakeLists.txt \) -print0 | sort -z | xargs -0 cat; } | sha256sum
 }
 say() { printf '\033[1msetup:\033[0m %s\n' "$*" >&2; }
 

@@ -1,0 +1,167 @@
+"""Packages on this machine's OpenCL through the C runtime: they compute what artifacts compute, to the bit."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from codegen.artifact.loaded import Artifact
+from codegen.building.build import build
+from codegen.building.package import build_package
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
+from codegen.packaging.shared_library import make_library
+from fleetpose.errors import UsageError
+from runtime.interface import load_library
+from runtime.package import Package, PackageOptions, opencl_libraries
+from tests.small_network import register_small
+
+SIZES = [(64, 96), (64, 64)]
+
+
+@pytest.fixture(scope="module")
+def target(host):
+    return BuildTarget.of(host)
+
+
+@pytest.fixture(scope="module")
+def small(target):
+    """The package of a network that has one of everything, and what it was built from."""
+    network = trace_network(register_small(), sizes=SIZES)
+    return build_package(network, target), network
+
+
+@pytest.fixture
+def package(small, tmp_path):
+    built, _ = small
+    built.write(tmp_path / "small.fpk")
+    with Package(tmp_path / "small.fpk", PackageOptions(cache=str(tmp_path / "cache"))) as opened:
+        yield opened
+
+
+def random_input(size, seed=3):
+    return np.random.default_rng(seed).standard_normal((1, 3, *size)).astype(np.float32)
+
+
+def test_maps_are_the_artifacts_to_the_bit(host, target, small, package, tmp_path):
+    _, network = small
+    build(network, target).write(tmp_path / "small.so")
+    artifact = Artifact(tmp_path / "small.so", host)
+    assert package.sizes == tuple(SIZES)
+    for size in SIZES:
+        for seed in (1, 2):
+            tensor = random_input(size, seed)
+            wanted, given = artifact.run(tensor), package.run(tensor)
+            assert given.keys() == wanted.keys()
+            for name, array in wanted.items():
+                assert np.array_equal(given[name], array)
+
+
+def test_a_package_is_judged_by_float64_before_it_is_written(small):
+    built, network = small
+    built.check(network)
+
+
+def test_the_self_check_finds_nothing_wrong_where_nothing_is(package):
+    assert package.replaced == []
+
+
+def test_another_start_takes_compiled_kernels_from_the_cache(small, package, tmp_path):
+    first = package.run(random_input(SIZES[0]))
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    assert files
+    with Package(tmp_path / "small.fpk", PackageOptions(cache=str(tmp_path / "cache"))) as again:
+        second = again.run(random_input(SIZES[0]))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == files
+    for name, array in first.items():
+        assert np.array_equal(second[name], array)
+
+
+@pytest.mark.parametrize("options", [PackageOptions(record=True), PackageOptions(events=True)])
+def test_recorded_and_timed_runs_compute_the_same(small, package, tmp_path, options):
+    wanted = package.run(random_input(SIZES[1]))
+    with Package(tmp_path / "small.fpk", options) as other:
+        for _ in range(3):
+            given = other.run(random_input(SIZES[1]))
+            for name, array in wanted.items():
+                assert np.array_equal(given[name], array)
+        times = other.times
+    assert bool(times) == options.events
+    if options.events:
+        built, _ = small
+        layers = {code.layer for code in built.manifest.entries[0].layers}
+        assert {name for joined in times for name in joined.split(" + ")} == layers
+        assert all(secs >= 0 for secs in times.values())
+        assert sum(times.values()) > 0
+
+
+def test_threads_share_a_network(package):
+    wanted = {seed: package.run(random_input(SIZES[0], seed)) for seed in range(4)}
+    wrong: list[int] = []
+
+    def run(seed):
+        for _ in range(10):
+            given = package.run(random_input(SIZES[0], seed))
+            wrong.extend(seed for name in given if not np.array_equal(given[name], wanted[seed][name]))
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in wanted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_another_shape_is_refused_with_those_there_are(package):
+    with pytest.raises(UsageError, match=r"takes \(1, 3, 64, 96\), \(1, 3, 64, 64\), not \(1, 3, 32, 32\)"):
+        package.run(random_input((32, 32)))
+
+
+def test_a_network_without_people_says_so(package):
+    with pytest.raises(UsageError, match=r"decoder|pose"):
+        package.people(np.zeros((40, 50, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 7, 40, 4000, -1])
+def test_a_damaged_package_is_refused_in_a_line(small, tmp_path, kept):
+    built, _ = small
+    path = tmp_path / "cut.fpk"
+    path.write_bytes(built.content[:kept])
+    with pytest.raises(UsageError) as refused:
+        Package(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_package_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"nowhere\.fpk"):
+        Package(tmp_path / "nowhere.fpk")
+
+
+def test_the_binding_loads_neither_tvm_nor_torch(small, tmp_path):
+    built, _ = small
+    built.write(tmp_path / "small.fpk")
+    program = (
+        "import sys, fleetpose, numpy as np\n"
+        f"package = fleetpose.Package({str(tmp_path / 'small.fpk')!r})\n"
+        "package.run(np.zeros((1, 3, 64, 64), np.float32))\n"
+        "print(sorted({'torch', 'tvm', 'tvm_ffi', 'cv2', 'scipy'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_apps_library_opens_the_package_inside(small, tmp_path, package):
+    built, _ = small
+    report = make_library(built.content, tmp_path / "libpose.so", "libpose.so", "native")
+    assert "libc.so.6" in report.needed
+    library = load_library(tmp_path / "libpose.so")
+    handle = ctypes.c_void_p()
+    options = PackageOptions(cache="", library=opencl_libraries(None)[0]).pack()
+    assert library.fp_open_own(ctypes.byref(options), ctypes.byref(handle), None) == 0
+    assert library.fp_size_count(handle) == len(SIZES)
+    library.fp_close(handle)
