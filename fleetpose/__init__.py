@@ -7,12 +7,8 @@ standard library.
 import importlib
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from runtime.package import Package
-
-__all__ = ["Package", "__version__"]
+__all__ = ["__version__"]
 
 if sys.flags.optimize > 1:
     # Its interface to scikit-learn, which we do not use, edits docstrings as it is imported; with -OO there are none.

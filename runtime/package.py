@@ -19,9 +19,9 @@ import numpy as np
 
 from fleetpose.disk.caches import cache_folder
 from fleetpose.errors import FleetposeError, UsageError
-from fleetpose.pip_opencl import pip_libraries
 from runtime import library_path
 from runtime.interface import FORMATS, KEYPOINTS, CError, CImage, COptions, CPerson, CTime, load_library
+from runtime.pip_opencl import pip_libraries
 
 
 class PackageError(FleetposeError):

@@ -23,7 +23,7 @@ from devices.diagnosis.patient import Check, Missing, Patient, Skipped
 from devices.opening import open_device
 from devices.rpc import tracker
 from fleetpose.disk.temporaries import WorkFolder
-from fleetpose.pip_opencl import pip_libraries
+from runtime.pip_opencl import pip_libraries
 
 PING_RUNS = 50
 TOLERANCE = 1e-5

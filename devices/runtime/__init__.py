@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from fleetpose.pip_opencl import pip_libraries
+from runtime.pip_opencl import pip_libraries
 
 LIBRARY_NAME = "libfleetpose_opencl.so"
 

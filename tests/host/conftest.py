@@ -5,7 +5,7 @@ import pytest
 
 from devices import open_device
 from devices.session import Session
-from fleetpose.pip_opencl import pip_libraries
+from runtime.pip_opencl import pip_libraries
 from tests import opencl
 
 

@@ -24,15 +24,15 @@ _spec.loader.exec_module(house)
 MAY_IMPORT = {
     "fleetpose": set(),
     "models": {"fleetpose"},
-    "devices": {"fleetpose"},
     "runtime": {"fleetpose"},
+    "devices": {"runtime", "fleetpose"},
     "codegen": {"models", "devices", "runtime", "fleetpose"},
     "latency": {"codegen", "models", "devices", "fleetpose"},
 }
 #: the rooms of each package from the lowest floor up; a room imports from its own and from lower floors only
 ROOMS = {
     "fleetpose": [
-        "commands errors interrupt json_fields native outlook pip_opencl terminal",
+        "commands errors interrupt json_fields native outlook terminal",
         "options",
         "codec disk progress trust",
         "cli files hiding",
@@ -46,7 +46,7 @@ ROOMS = {
         "diagnosis",
         "doctor",
     ],
-    "runtime": ["interface", "package"],
+    "runtime": ["interface pip_opencl", "package"],
     "models": [
         "graph networks preprocess",
         "frontend pose",

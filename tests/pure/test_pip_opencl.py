@@ -2,7 +2,7 @@
 
 import sys
 
-from fleetpose.pip_opencl import pip_libraries
+from runtime.pip_opencl import pip_libraries
 
 
 def test_intels_library_is_found_in_the_environments_lib(tmp_path, monkeypatch):
