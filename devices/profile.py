@@ -103,6 +103,11 @@ class Profile:
         return self.gpu != "cpu"
 
     @property
+    def widest_wave(self) -> int:
+        """Work-items that run in lockstep at most: compilers of an Adreno double its waves where registers allow."""
+        return self.thread_warp_size * (2 if self.gpu == "adreno" else 1)
+
+    @property
     def vector_registers(self) -> int | None:
         """Vectors of `lanes` fp32, or as many bytes, that `registers_per_thread` hold; None where not known."""
         return None if self.registers_per_thread is None else self.registers_per_thread // self.lanes

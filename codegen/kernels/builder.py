@@ -77,7 +77,7 @@ class FunctionFrame:
 
     def _group(self, extents: Sequence[int], group: Sequence[int] | int | None) -> Sequence[int]:
         if group is None:
-            return work_group_shape(tuple(extents), self.profile.work_group, self.profile.thread_warp_size)
+            return work_group_shape(tuple(extents), self.profile.work_group, self.profile.widest_wave)
         wanted = [*group] if isinstance(group, Sequence) else [group]
         wanted = [1] * (len(extents) - len(wanted)) + wanted
         shape = [min(size, extent) for size, extent in zip(wanted, extents, strict=True)]

@@ -4,7 +4,12 @@ import math
 
 import pytest
 
-from codegen.kernels.builder import IDLE, work_group_shape
+from codegen.inspection.gathering import grid_size
+from codegen.kernels.builder import IDLE, grid_statements, work_group_shape
+from codegen.layer import ConvOptions, make_conv
+from codegen.lowering.layer import random_operands, standalone_planes
+from codegen.schedules import schedule
+from devices.profile import load_profile
 
 GRIDS = [(46, 3), (1, 64, 138), (3, 512, 46), (64, 2116), (36, 128, 6), (1, 1, 2), (5, 7), (1000,)]
 
@@ -39,6 +44,16 @@ def test_a_row_of_three_tiles_is_grouped_with_other_rows():
 
 def test_a_long_last_axis_is_kept_whole():
     assert work_group_shape((64, 2116), 64, 8) == (1, 64)
+
+
+def test_groups_of_an_adreno_fill_waves_of_both_widths():
+    profile = load_profile("adreno-730")
+    layer = make_conv((64, 80), (46, 46), ConvOptions(kernel=1))
+    workload = standalone_planes(layer, profile.lanes_of("float16"), dtype="float16")
+    kernel = schedule(workload, random_operands(layer, 0)[1], profile)
+    items, groups = grid_size(grid_statements(kernel.func)[0])
+    assert items > profile.thread_warp_size
+    assert groups * profile.widest_wave < 1.3 * 10 * 138  # ten blocks of filters, three tiles in each of 46 rows
 
 
 def test_a_cpu_has_groups_of_one():
