@@ -5,6 +5,7 @@
 #include "opencl/entry.h"
 #include "opencl/programs.h"
 #include "opencl/self_check.h"
+#include "opencl/trial.h"
 
 /* Options of an older caller are shorter; what they lack is zeros. */
 static fp_status read_options(const fp_options* given, fp_options* options, fp_error* error) {
@@ -25,6 +26,7 @@ static fp_status open_parts(fp_network* network, const fp_options* options, fp_e
     status = fp_cache_open(&network->cache, options->cache_folder, &network->package, &network->device, error);
   }
   if (status == FP_OK) {
+    fp_trial_read(&network->cache, &network->package);
     status =
         fp_session_open(&network->session, &network->package, &network->device, &network->cache, network->flags, error);
   }
@@ -91,13 +93,14 @@ static fp_status replace(fp_network* network, const fp_finding* finding, fp_erro
 /* Checks an entry until all of its steps are right; every replacement starts again, because a kernel that is wrong may
  * have written anywhere. */
 static fp_status check(fp_network* network, uint32_t entry, int compares, fp_error* error) {
-  for (;;) {
-    fp_finding finding;
-    fp_status status = fp_self_check(&network->session, entry, compares, &finding, error);
-    if (status != FP_OK || finding.verdict == FP_VERDICT_RIGHT) return status;
-    status = replace(network, &finding, error);
-    if (status != FP_OK) return status;
+  fp_status status = FP_OK;
+  fp_finding finding = {.verdict = FP_VERDICT_WRONG};
+  while (status == FP_OK && finding.verdict != FP_VERDICT_RIGHT) {
+    status = fp_self_check(&network->session, entry, compares, &finding, error);
+    if (status == FP_OK && finding.verdict != FP_VERDICT_RIGHT) status = replace(network, &finding, error);
   }
+  if (compares) fp_trial_end(&network->cache);
+  return status;
 }
 
 fp_status fp_network_prepare(fp_network* network, uint32_t entry, fp_error* error) {

@@ -4,7 +4,8 @@
  *   corrupt  compute nothing,
  *   refuse   are refused,
  *   fail     end with an error,
- *   stall    never end;
+ *   stall    never end,
+ *   die      end the process;
  * "binaries" refuses every compiled program. FAIL_CALL=N lets the N-th call fail of those below that make objects or
  * enqueue. At the end of the process a line on stderr counts launches, compilations and such calls.
  */
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "opencl/cl.h"
 
@@ -119,6 +121,7 @@ EXPORT cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, c
   clGetKernelInfo(kernel, KERNEL_FUNCTION_NAME, sizeof(name), name, NULL);
   __atomic_fetch_add(&launches, 1, __ATOMIC_RELAXED);
   if (is_asked_for("refuse", name) || fails_now()) return CL_OUT_OF_RESOURCES;
+  if (is_asked_for("die", name)) _exit(9);
   if (is_asked_for("corrupt", name)) return clEnqueueMarkerWithWaitList(queue, 0, NULL, event);
   if (is_asked_for("fail", name) && event != NULL) {
     *event = user_event(queue);

@@ -78,13 +78,16 @@ class Runner:
         """What the program prints, by the first word of each line, as a list of lines.
 
         "values" are lists of numbers; "error" and "status" are there once, or not at all. `faults` (any word will do)
-        puts the faulty layer before the library, and counts "launches", "compilations" and "calls" that can fail.
+        puts the faulty layer before the library, and counts "launches", "compilations" and "calls" that can fail. Where
+        they end the process, it is "ended" and nothing else.
         """
         path = self.folder / "package.fpk"
         path.write_bytes(package.to_bytes())
         settings = {"FLEETPOSE_LIBOPENCL": str(self.layer if faults else self.library or ""), "FAULTS": faults}
         program = program or self.sanitized
         done = compiling.run_program(program, path, flags, cache or "-", runs, threads, **{**settings, **environment})
+        if "die:" in faults and done.returncode:
+            return {"ended": True}
         assert done.returncode == 0, done.stdout + done.stderr
         return _parse(done.stdout, done.stderr if faults else "")
 

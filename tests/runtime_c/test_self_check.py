@@ -100,6 +100,27 @@ def test_faults_of_a_driver_are_mended(runner, fault, tmp_path):
         assert first["launches"] > second["launches"] + 2
 
 
+def test_kernel_that_ends_the_process_is_replaced_at_the_third_start(runner, tmp_path):
+    """One death may be a user's; what blames a step is gone once all are right."""
+    starts = [runner.run(doubling_package(), faults="die:add", cache=tmp_path) for _ in range(4)]
+    assert [answer.get("ended", False) for answer in starts] == [True, True, False, False]
+    for answer in starts[2:]:
+        assert (answer["replaced"], answer["values"]) == (["biased"], [expected_values()])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_start_that_was_ended_once_is_forgotten(runner, tmp_path):
+    assert runner.run(doubling_package(), faults="die:add", cache=tmp_path) == {"ended": True}
+    (note,) = tmp_path.iterdir()
+    contents = note.read_bytes()
+    for damaged in (contents, contents[:-1], b"\xff" * len(contents), b""):
+        note.write_bytes(damaged)
+        assert "replaced" not in runner.run(doubling_package(), cache=tmp_path)
+        assert not note.exists() or damaged != contents
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
 @pytest.mark.parametrize("fault", ["corrupt", "stall"])
 def test_both_kernels_faulty_is_an_error(runner, fault):
     package = with_short_patience(doubling_package())

@@ -18,6 +18,11 @@ typedef struct fp_binary {
 enum { FP_ENTRY_UNCHECKED = 0, FP_ENTRY_CHECKED = 1 };
 enum { FP_STEP_FIRST = 0, FP_STEP_REPLACED = 1 };
 
+/* How many starts in a row ended while this step was checked, see trial.h. */
+typedef struct fp_trial {
+  uint32_t step, starts;
+} fp_trial;
+
 typedef struct fp_cache {
   char path[1024]; /* "": nothing is kept from start to start */
   uint8_t key[FP_DIGEST_BYTES];
@@ -26,6 +31,7 @@ typedef struct fp_cache {
   uint8_t* entries;    /* FP_ENTRY_..., of each entry */
   uint8_t* steps;      /* FP_STEP_..., of each step */
   int is_changed;      /* since it was read */
+  fp_trial trial;      /* of the starts before this one */
 } fp_cache;
 
 /* Reads the file in `folder`, which may be NULL and need not be there. */

@@ -5,6 +5,7 @@
 #include "core/package_checks.h"
 #include "opencl/entry.h"
 #include "opencl/memory.h"
+#include "opencl/trial.h"
 
 enum { POLL_MICROSECONDS = 500 };
 static const double kHungSecs = 20;
@@ -128,6 +129,7 @@ static fp_verdict compare(const fp_session* session, const fpk_entry* record, ui
 static fp_verdict check_step(fp_session* session, uint32_t entry, uint32_t step, int compares, fp_finding* finding) {
   fp_error refusal;
   finding->step = step;
+  if (compares) fp_trial_begin(session->cache, step);
   if (fp_entry_make_step(session, entry, step, &refusal) != FP_OK) {
     snprintf(finding->text, sizeof(finding->text), "%.200s", refusal.text);
     return FP_VERDICT_REFUSED;
