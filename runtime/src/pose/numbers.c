@@ -17,10 +17,18 @@ double fp_sum(const double* values, uint32_t count) {
   return sum;
 }
 
+/* Four vectors side by side, which do not wait for each other. */
 float fp_highest(const float* values, uint32_t count) {
-  fp_four four = {values[0], values[0], values[0], values[0]};
+  const fp_four start = {values[0], values[0], values[0], values[0]};
+  fp_four one = start, two = start, three = start, four = start;
   uint32_t at = 0;
-  for (; at + 4 <= count; at += 4) four = fp_larger(*(const fp_four*)(values + at), four);
+  for (; at + 16 <= count; at += 16) {
+    one = fp_larger(*(const fp_four*)(values + at), one);
+    two = fp_larger(*(const fp_four*)(values + at + 4), two);
+    three = fp_larger(*(const fp_four*)(values + at + 8), three);
+    four = fp_larger(*(const fp_four*)(values + at + 12), four);
+  }
+  four = fp_larger(fp_larger(one, two), fp_larger(three, four));
   float best = values[0];
   for (int lane = 0; lane < 4; ++lane) best = four[lane] > best ? four[lane] : best;
   for (; at < count; ++at) best = values[at] > best ? values[at] : best;

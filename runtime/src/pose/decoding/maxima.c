@@ -17,6 +17,13 @@ void fp_maxima_free(fp_maxima* maxima) {
   fp_space_free(&maxima->spare);
 }
 
+/* Whether one of the four cells beside it is higher, which decides for most. */
+static int is_below_neighbour(const float* values, fp_size size, uint32_t row, uint32_t column) {
+  const float* cell = values + (size_t)row * size.width + column;
+  return (column > 0 && cell[-1] > *cell) || (column + 1 < size.width && cell[1] > *cell) ||
+         (row > 0 && cell[-(ptrdiff_t)size.width] > *cell) || (row + 1 < size.height && cell[size.width] > *cell);
+}
+
 static int is_highest(const float* values, fp_size size, uint32_t row, uint32_t column, uint32_t reach) {
   const float value = values[(size_t)row * size.width + column];
   const uint32_t top = row < reach ? 0 : row - reach, bottom = fp_least(row + reach, size.height - 1);
@@ -40,7 +47,9 @@ static int find_cells(fp_maxima* maxima, const float* values, fp_size size, uint
     const float* line = values + (size_t)row * size.width;
     if (!(fp_highest(line, size.width) > threshold)) continue;
     for (uint32_t column = 0; column < size.width; ++column) {
-      if (!(line[column] > threshold) || !is_highest(values, size, row, column, kernel / 2)) continue;
+      if (!(line[column] > threshold)) continue;
+      if (kernel > 1 && is_below_neighbour(values, size, row, column)) continue;
+      if (!is_highest(values, size, row, column, kernel / 2)) continue;
       if (count == room) {
         cells = fp_space_for(&maxima->cells, 2 * room, sizeof(uint32_t));
         if (cells == NULL) return 0;
