@@ -31,6 +31,14 @@ def test_mistakes_are_refused(tmp_path, has_own):
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
+def test_parts_of_the_core(tmp_path):
+    """The C program prints a line for everything that is not as it should be."""
+    files = [compiling.HERE / "check_parts.c", *compiling.sources("core"), compiling.RUNTIME / "src/opencl/select.c"]
+    program = compiling.compile_program(tmp_path / "parts", files, [*compiling.sanitizer_flags(tmp_path), "-O1"])
+    done = compiling.run_program(program)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
 def test_lock_orders_threads(tmp_path):
     flags = compiling.sanitizer_flags(tmp_path, ["-fsanitize=thread"])
     files = [compiling.HERE / "contend_for_lock.c", *compiling.sources("core")]
