@@ -1,7 +1,7 @@
 """A network to what runs it: `python -m codegen.build`.
 
 An artifact for TVM's runtime (a shared object and its manifest), a package for the C runtime, or an app's library: the
-C runtime with a package inside.
+C runtime with a package inside, by itself or in an Android archive.
 """
 
 from __future__ import annotations
@@ -34,30 +34,33 @@ if TYPE_CHECKING:
     from codegen.tuning.database import Tuned
 
 #: what there is to make of a network
-FORMATS = ("artifact", "package", "library")
+FORMATS = ("artifact", "package", "library", "aar")
+#: the only host that an Android archive is for
+ARCHIVE_HOST = "android-arm64"
 
 
 def target_of(arguments: argparse.Namespace) -> BuildTarget:
     """The target that --device, --profile, --target-host, --linker and --dtype describe."""
     profile = load_profile(arguments.profile) if arguments.profile else None
+    host = ARCHIVE_HOST if arguments.format == "aar" else arguments.host
     if arguments.device is None:
         if profile is None:
             raise UsageError("give --device host, --device rpc:KEY, or --profile NAME to build without a device")
-        host = host_for(profile, False, arguments.host)
-        return BuildTarget(profile, {}, host, arguments.linker, arguments.dtype)
+        return BuildTarget(profile, {}, host_for(profile, False, host), arguments.linker, arguments.dtype)
     with open_device(arguments.device, profile) as session:
-        return BuildTarget.of(session, arguments.host, arguments.linker, arguments.dtype)
+        return BuildTarget.of(session, host, arguments.linker, arguments.dtype)
 
 
 def check_files(arguments: argparse.Namespace) -> None:
     """Raise UsageError for outputs that cannot be written, or would replace what is read or exists."""
     from codegen.building.build import DUMPED, output_files
-    from codegen.building.package import library_files, package_files
+    from codegen.building.package import archive_files, library_files, package_files
 
     if arguments.format == "artifact":
         files = output_files(arguments.out, arguments.weights_file)
     else:
-        files = {"package": package_files, "library": library_files}[arguments.format](arguments.out)
+        files_of = {"package": package_files, "library": library_files, "aar": archive_files}
+        files = files_of[arguments.format](arguments.out)
     outputs: dict[str, Path | list[Path]] = {**files}
     if arguments.dump:
         outputs["--dump"] = [arguments.dump / name for name in DUMPED]
@@ -118,6 +121,8 @@ def _write_package(
             built.check(network, progress)
     if arguments.format == "package":
         built.write(arguments.out, arguments.force)
+    elif arguments.format == "aar":
+        built.write_archive(arguments.out, arguments.force, progress)
     else:
         built.write_library(arguments.out, target.host, arguments.force, progress)
     return built.manifest
@@ -188,12 +193,12 @@ def make_parser() -> argparse.ArgumentParser:
         choices=FORMATS,
         default="artifact",
         help="artifact: for TVM's runtime; package: for the C runtime (.fpk); library: the C runtime with the package "
-        "inside, for an app (default: %(default)s)",
+        "inside, for an app; aar: such a library for Android, as Gradle takes it (default: %(default)s)",
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True,
         help="what to write: an artifact's .so, beside which its .json goes; a package's .fpk; a library's lib*.so, "
-        "beside which fleetpose.h goes",
+        "beside which fleetpose.h goes; an Android archive's .aar",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.add_argument(
@@ -209,6 +214,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     if arguments.format != "artifact" and (arguments.weights_file or arguments.dump):
         raise UsageError("--weights-file and --dump are of artifacts; packages have weights and sources inside")
+    if arguments.format == "aar" and arguments.host not in (None, ARCHIVE_HOST):
+        raise UsageError(f"an Android archive is for {ARCHIVE_HOST}, not {arguments.host}; leave --target-host out")
     if arguments.prune and not arguments.plan:
         raise UsageError("--prune needs --plan, which says what to prune")
     if arguments.dtype != "float16" and (arguments.widen or arguments.data):

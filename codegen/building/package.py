@@ -15,6 +15,7 @@ from codegen.judging.networks import right_outputs
 from codegen.kernels.choice import ScheduleChoice
 from codegen.linking.elf import ElfReport
 from codegen.lowering.network import Options, lower_network
+from codegen.packaging.android_archive import HOST, LIBRARY, archive_bytes, check_archive
 from codegen.packaging.checks import checking_input, make_checks
 from codegen.packaging.package import call_lists, compile_package, package_bytes
 from codegen.packaging.shared_library import make_library
@@ -29,8 +30,8 @@ from models.graph.network import Graph
 from runtime import INCLUDE
 from runtime.package import Package
 
-#: what a package is called, and the header beside a library
-SUFFIX, HEADER = ".fpk", "fleetpose.h"
+#: what a package is called, and an Android archive; and the header beside a library
+SUFFIX, ARCHIVE_SUFFIX, HEADER = ".fpk", ".aar", "fleetpose.h"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,22 @@ class BuiltPackage:
                 elf = make_library(self.content, shared, out.name, host, report)
             header.write_bytes((INCLUDE / HEADER).read_bytes())
         return elf
+
+    @hold_interrupt()
+    def write_archive(self, out: Path, force: bool = False, report: Report = no_report) -> ElfReport:
+        """Write an Android archive: the C runtime with the package inside for Android's arm64, as Gradle takes it.
+
+        Raises:
+            UsageError: another name, or a file that exists or cannot be written. LinkError: zig refused.
+            ElfError, ArchiveError: what was made would not run, read back.
+        """
+        check_writable(*archive_files(out).values(), force=force)
+        with WorkFolder() as folder:
+            make_library(self.content, folder / LIBRARY, LIBRARY, HOST, report)
+            content = archive_bytes((folder / LIBRARY).read_bytes())
+        with atomic_output(out, force=True) as path, naming_output(out, path):
+            path.write_bytes(content)
+            return check_archive(path)
 
     def check(self, network: TracedNetwork, report: Report = no_report) -> None:
         """Run the package on this machine's device, once at each input size, and compare its outputs with float64.
@@ -143,3 +160,10 @@ def library_files(out: Path) -> dict[str, Path]:
     if not out.name.startswith("lib") or out.suffix != ".so":
         raise UsageError(f"the library of an app must be named lib*.so, not {out.name}")
     return {"-o": out, "its header": out.with_name(HEADER)}
+
+
+def archive_files(out: Path) -> dict[str, Path]:
+    """Likewise those of an Android archive."""
+    if out.suffix != ARCHIVE_SUFFIX:
+        raise UsageError(f"an Android archive must be named *{ARCHIVE_SUFFIX}, not {out.name}")
+    return {"-o": out}

@@ -74,19 +74,33 @@ def set_up(folder: Path, report: Report = no_report) -> Compilers:
     versions: dict[str, str] = {}
     for number, (architecture, packages) in enumerate(PACKAGES.items()):
         report(f"fetching {packages[0]} for {architecture}", number, len(PACKAGES) + 1)
-        archives = _download(folder / f"apt-{architecture}", architecture, packages)
-        tree = make_folder(folder / architecture)
-        for archive in archives:
-            _run(["dpkg", "-x", str(archive), str(tree)], f"unpacking {archive.name}")
-            name, version, *_ = archive.name.split("_")
-            versions[f"{architecture}/{name}"] = version.replace("%3a", ":")
-        _complete(tree)
-        shutil.rmtree(folder / f"apt-{architecture}")
+        versions |= fetch_tree(folder, architecture, packages)
     report("compiling the builder of kernels", len(PACKAGES), len(PACKAGES) + 1)
     for architecture, target in ZIG_TARGETS.items():
         _compile_builder(folder / architecture / BUILDER, target)
     write_json(folder / DESCRIPTION, {"format": FORMAT, "versions": versions}, force=True)
     return Compilers(folder, versions)
+
+
+def fetch_tree(folder: Path, architecture: str, packages: Sequence[str]) -> dict[str, str]:
+    """Download Debian packages with all that they need, and unpack them into the folder's tree of an architecture.
+
+    Returns:
+        The packages' versions by "ARCHITECTURE/NAME".
+
+    Raises:
+        SetupError: a package cannot be had or unpacked.
+    """
+    versions: dict[str, str] = {}
+    archives = _download(folder / f"apt-{architecture}", architecture, packages)
+    tree = make_folder(folder / architecture)
+    for archive in archives:
+        _run(["dpkg", "-x", str(archive), str(tree)], f"unpacking {archive.name}")
+        name, version, *_ = archive.name.split("_")
+        versions[f"{architecture}/{name}"] = version.replace("%3a", ":")
+    _complete(tree)
+    shutil.rmtree(folder / f"apt-{architecture}")
+    return versions
 
 
 def check_machine() -> None:
