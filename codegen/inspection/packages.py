@@ -82,8 +82,18 @@ def set_up(folder: Path, report: Report = no_report) -> Compilers:
     return Compilers(folder, versions)
 
 
-def fetch_tree(folder: Path, architecture: str, packages: Sequence[str]) -> dict[str, str]:
-    """Download Debian packages with all that they need, and unpack them into the folder's tree of an architecture.
+def fetch_tree(
+    folder: Path,
+    architecture: str,
+    packages: Sequence[str],
+    with_needs: bool = True,
+    suites: Sequence[str] = SUITES,
+) -> dict[str, str]:
+    """Download Debian packages and unpack them into the folder's tree of an architecture.
+
+    Args:
+        with_needs: with all other packages that they need.
+        suites: of Debian that they are from; the last is asked first.
 
     Returns:
         The packages' versions by "ARCHITECTURE/NAME".
@@ -92,7 +102,7 @@ def fetch_tree(folder: Path, architecture: str, packages: Sequence[str]) -> dict
         SetupError: a package cannot be had or unpacked.
     """
     versions: dict[str, str] = {}
-    archives = _download(folder / f"apt-{architecture}", architecture, packages)
+    archives = _download(folder / f"apt-{architecture}", architecture, packages, with_needs, suites)
     tree = make_folder(folder / architecture)
     for archive in archives:
         _run(["dpkg", "-x", str(archive), str(tree)], f"unpacking {archive.name}")
@@ -114,20 +124,23 @@ def check_machine() -> None:
         raise UsageError(f"{KEYRING} is missing: install debian-archive-keyring")
 
 
-def _download(state: Path, architecture: str, packages: Sequence[str]) -> list[Path]:
-    """The archives of some packages and of all that they need, fetched with settings and lists of their own."""
+def _download(
+    state: Path, architecture: str, packages: Sequence[str], with_needs: bool, suites: Sequence[str]
+) -> list[Path]:
+    """The archives of some packages, and of what they need, fetched with settings and lists of their own."""
     make_folder(state / "lists" / "partial")
     make_folder(state / "cache" / "archives" / "partial")
     (state / "status").write_text("", encoding="utf-8")
-    sources = (f"deb [arch={architecture} signed-by={KEYRING}] {MIRROR} {suite} main\n" for suite in SUITES)
+    sources = (f"deb [arch={architecture} signed-by={KEYRING}] {MIRROR} {suite} main\n" for suite in suites)
     (state / "sources.list").write_text("".join(sources), encoding="utf-8")
     settings = state / "apt.conf"
     settings.write_text(_SETTINGS.format(architecture=architecture, state=state), encoding="utf-8")
     environment = {"APT_CONFIG": str(settings)}
     _run(["apt-get", "-qq", "update"], f"the list of Debian's packages for {architecture}", environment)
-    fetch = ["apt-get", "-qq", "-y", "--download-only", "-t", SUITES[-1], "install", *packages]
-    _run(fetch, f"{', '.join(packages)} for {architecture}", environment)
-    return sorted((state / "cache" / "archives").glob("*.deb"))
+    fetch = ["-y", "--download-only", "-t", suites[-1], "install"] if with_needs else ["download"]
+    archives = state / "cache" / "archives"
+    _run(["apt-get", "-qq", *fetch, *packages], f"{', '.join(packages)} for {architecture}", environment, archives)
+    return sorted(archives.glob("*.deb"))
 
 
 def _complete(tree: Path) -> None:
@@ -150,11 +163,14 @@ def _compile_builder(output: Path, target: str) -> None:
     _run(command, f"compiling {SOURCE.name} (python -m pip install ziglang)")
 
 
-def _run(command: Sequence[str], what: str, environment: Mapping[str, str] | None = None) -> None:
+def _run(
+    command: Sequence[str], what: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> None:
     settings = {**os.environ, "LC_ALL": "C", **(environment or {})}
     done = subprocess.run(
-        [*command], env=settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+        [*command], env=settings, cwd=folder,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     if done.returncode:
         said = " ".join(done.stdout.decode(errors="replace").split())[-600:]
         raise SetupError(f"{what} failed: {said or f'{command[0]} ended with status {done.returncode}'}")

@@ -1,8 +1,8 @@
 """The Android archive of an app's library (.aar): what Gradle takes as a dependency, and reading it back.
 
-The layout is the Android Gradle plugin's: a manifest, which is merged into the app's; jni/, whose library the app ships;
-prefab/ (google.github.io/prefab), by which an app's own C or C++ finds the library and its header; and a jar of classes
-and a table of resources, which have to be there, and hold nothing. The same content is the same bytes.
+The layout is the Android Gradle plugin's: a manifest, which is merged into the app's; jni/, whose library the app
+ships; prefab/ (google.github.io/prefab), by which an app's own C or C++ finds the library and its header; and a jar of
+classes and a table of resources, which have to be there, and hold nothing. The same content is the same bytes.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _zip(entries: Mapping[str, bytes]) -> bytes:
 
 
 def _read_entries(content: bytes) -> dict[str, bytes]:
-    """The entries by name, each as long as it says and as its checksum says. Raises what zipfile does, or ValueError."""
+    """The entries by name, each as long and with the checksum that it says. Raises ValueError, or what zipfile does."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]

@@ -121,7 +121,7 @@ def test_archive_with_a_changed_byte_or_cut_short_is_refused(archive, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "changes, said",
+    ("changes", "said"),
     [
         ({"AndroidManifest.xml": ("libPVROCL.so", "libOther.so")}, "does not name libPVROCL.so"),
         ({"AndroidManifest.xml": ('required="false"', 'required="true"')}, "requires libOpenCL.so"),
@@ -148,7 +148,7 @@ def test_archive_with_more_than_it_should_have_is_refused(archive, tmp_path):
     compressed = write_entries(read_entries(archive), zipfile.ZIP_DEFLATED)
     assert "compressed" in refusal(tmp_path, compressed)
     twice = io.BytesIO(archive)
-    with zipfile.ZipFile(twice, "a") as again, pytest.warns(UserWarning):
+    with zipfile.ZipFile(twice, "a") as again, pytest.warns(UserWarning, match="Duplicate name"):
         again.writestr("R.txt", b"")
     assert "twice" in refusal(tmp_path, twice.getvalue())
 
@@ -158,7 +158,8 @@ def test_library_for_another_host_is_refused(archive, tmp_path):
     make_library(b"not a package", tmp_path / LIBRARY, LIBRARY, "linux-x64")
     other = (tmp_path / LIBRARY).read_bytes()
     entries = read_entries(archive)
-    assert "it is for x86-64, not AArch64" in refusal(tmp_path, write_entries({**entries, NATIVE: other, LINKED: other}))
+    for_another = write_entries({**entries, NATIVE: other, LINKED: other})
+    assert "it is for x86-64, not AArch64" in refusal(tmp_path, for_another)
     differing = write_entries({**entries, LINKED: other})
     assert "not the one that is shipped" in refusal(tmp_path, differing)
     cut = entries[NATIVE][:4000]
@@ -168,7 +169,7 @@ def test_library_for_another_host_is_refused(archive, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags, said",
+    ("flags", "said"),
     [
         ("--target-host linux-x64 -o {}/pose.aar", "an Android archive is for android-arm64, not linux-x64"),
         ("--weights-file -o {}/pose.aar", "--weights-file and --dump are of artifacts"),
