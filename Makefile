@@ -19,10 +19,10 @@ LINTED := $(VENV)/lint.txt
 PYTEST := $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test-quick test test-all lint fuzz audit bench figures clean FORCE
+.PHONY: help setup dev demo test-quick test test-all test-arm64 lint fuzz audit bench figures clean FORCE
 
 help: ## explain the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## virtual environment, pinned dependencies, the C++ OpenCL backend; missing system packages by apt or pip
 
@@ -47,6 +47,9 @@ test: dev ## what CI checks: lint and all tests side by side, of sweeps and soak
 test-all: lint ## everything: whole sweeps, photographs, Oclgrind, kills and resumes: over an hour
 	@FLEETPOSE_SWEEP=all $(PYTEST)
 	@FLEETPOSE_LIBOPENCL= $(PYTEST) tests/host
+
+test-arm64: dev ## what Android gets, on an emulated arm64 with PoCL, of Debian's packages: a quarter of an hour (part of test-all)
+	@FLEETPOSE_SWEEP=all $(PYTHON) -m pytest -q -rs tests/arm64
 
 lint: dev ## ruff (lint and format) and mypy
 	@$(LINT)

@@ -2,7 +2,7 @@
  *
  *     show_people CACHE [FILE WIDTH HEIGHT]...
  *
- * FILE has rows of BGR bytes. Prints the device, then for each picture how many people there are and a line for each:
+ * CACHE is a folder for compiled kernels, or - for none. FILE has rows of BGR bytes. Prints the device, then for each picture how many people there are and a line for each:
  * its score, and x, y, score of its keypoints.
  *
  * It is linked as Android's executables are, without a C library's headers and start files, and also runs on glibc: its
@@ -84,7 +84,8 @@ static void show_picture(fp_network* network, const char* path, uint32_t width, 
 static int run(int count, char** arguments, char** environment) {
   (void)environment;
   if (count < 2) stop("usage", "show_people CACHE [FILE WIDTH HEIGHT]...");
-  const fp_options options = {.size = sizeof(options), .cache_folder = arguments[1]};
+  const char* cache = strcmp(arguments[1], "-") != 0 ? arguments[1] : NULL;
+  const fp_options options = {.size = sizeof(options), .cache_folder = cache};
   fp_network* network;
   fp_error error;
   if (fp_open_own(&options, &network, &error) != FP_OK) stop("open", error.text);
@@ -102,7 +103,9 @@ static int run(int count, char** arguments, char** environment) {
 __attribute__((used)) static void start(void** stack) {
   static void* const no_lists[4];
   if (__libc_init != NULL) __libc_init(stack, NULL, run, no_lists);
-  if (__libc_start_main != NULL) __libc_start_main(run, (int)(intptr_t)stack[0], (char**)(stack + 1), NULL, NULL, NULL, stack);
+  if (__libc_start_main != NULL) {
+    __libc_start_main(run, (int)(intptr_t)stack[0], (char**)(stack + 1), NULL, NULL, NULL, stack);
+  }
   __builtin_trap();
 }
 
