@@ -76,7 +76,7 @@ class MainActivity : ComponentActivity() {
             .setAspectRatioStrategy(AspectRatioStrategy(AspectRatio.RATIO_4_3, AspectRatioStrategy.FALLBACK_RULE_AUTO))
             .build()
         val preview = Preview.Builder().setResolutionSelector(ratio).build()
-        preview.surfaceProvider = findViewById<PreviewView>(R.id.preview).surfaceProvider
+        preview.setSurfaceProvider(findViewById<PreviewView>(R.id.preview).surfaceProvider)
         val analysis = ImageAnalysis.Builder()
             .setResolutionSelector(ratio)
             .setBackpressureStrategy(ImageAnalysis.STRATEGY_KEEP_ONLY_LATEST)

@@ -32,27 +32,30 @@ class SkeletonView @JvmOverloads constructor(context: Context, attributes: Attri
         postInvalidateOnAnimation()
     }
 
-    override fun onDraw(canvas: Canvas) = synchronized(people) {
-        if (pictureWidth == 0 || pictureHeight == 0) return
-        val scale = maxOf(width.toFloat() / pictureWidth, height.toFloat() / pictureHeight)
-        val left = (width - scale * pictureWidth) / 2
-        val top = (height - scale * pictureHeight) / 2
-        for (person in 0 until people.count) {
-            val identity = people.identity(person)
-            limbs.color = colourOf(identity)
-            labels.color = limbs.color
-            for ((from, to) in LIMBS) {
-                if (people.score(person, from) <= 0f || people.score(person, to) <= 0f) continue
-                // keypoints are centres of pixels
-                canvas.drawLine(
-                    left + scale * (people.x(person, from) + 0.5f), top + scale * (people.y(person, from) + 0.5f),
-                    left + scale * (people.x(person, to) + 0.5f), top + scale * (people.y(person, to) + 0.5f), limbs
-                )
-            }
-            if (identity > 0 && people.score(person, Joint.NECK) > 0f) {
-                val x = left + scale * people.x(person, Joint.NECK)
-                canvas.drawText(identity.toString(), x, top + scale * people.y(person, Joint.NECK), labels)
-            }
+    override fun onDraw(canvas: Canvas) {
+        synchronized(people) {
+            if (pictureWidth == 0 || pictureHeight == 0) return
+            val scale = maxOf(width.toFloat() / pictureWidth, height.toFloat() / pictureHeight)
+            canvas.translate((width - scale * pictureWidth) / 2, (height - scale * pictureHeight) / 2)
+            for (person in 0 until people.count) drawPerson(canvas, person, scale)
+        }
+    }
+
+    private fun drawPerson(canvas: Canvas, person: Int, scale: Float) {
+        val identity = people.identity(person)
+        limbs.color = colourOf(identity)
+        labels.color = limbs.color
+        for ((from, to) in LIMBS) {
+            if (people.score(person, from) <= 0f || people.score(person, to) <= 0f) continue
+            // keypoints are centres of pixels
+            canvas.drawLine(
+                scale * (people.x(person, from) + 0.5f), scale * (people.y(person, from) + 0.5f),
+                scale * (people.x(person, to) + 0.5f), scale * (people.y(person, to) + 0.5f), limbs
+            )
+        }
+        if (identity > 0 && people.score(person, Joint.NECK) > 0f) {
+            val x = scale * people.x(person, Joint.NECK)
+            canvas.drawText(identity.toString(), x, scale * people.y(person, Joint.NECK), labels)
         }
     }
 
