@@ -132,14 +132,17 @@ def build_package(
     Args:
         network: what to build; target: what for; its host is of no account.
         tuned: tuned data to choose schedules by; None for that of the target's profile.
-        self_check: the package has what each layer should compute, so that a phone can tell whether it does.
+        self_check: the package has what each layer should compute, so that a phone can tell whether it does, and second
+            kernels for layers where it does not.
         report: told what is being done.
 
     Raises:
         UsageError: a target that cannot be built for, or a layer without a schedule.
     """
     target.check()
-    options = Options(target.dtype, network.sparsities, choices_for(target, tuned), False, images_beside=True)
+    options = Options(
+        target.dtype, network.sparsities, choices_for(target, tuned), False, images_beside=True, spares=self_check
+    )
     lowered = lower_network(network.graphs, target.profile, options, network.spec.outputs, report)
     report("generating OpenCL")
     kernels, lists = compile_package(lowered, target.profile), call_lists(lowered)

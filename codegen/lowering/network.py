@@ -43,6 +43,7 @@ class NetworkModule:
         parameters: packed constants that are arguments of every function, in order; empty where weights are inside.
         textures: the constants inside that are images on the device; they want a VirtualMachine of naive memory, since
             the pooled one of TVM's runtime has buffers only.
+        spares: by entry the numbers of the calls that do again what the call before them did, by second kernels.
     """
 
     module: tvm.IRModule
@@ -51,6 +52,7 @@ class NetworkModule:
     textures: tuple[str, ...] = ()
     dtype: str = "float32"
     choices: Mapping[str, ScheduleChoice] = field(default_factory=dict)
+    spares: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 def function_name(shape: Shape) -> str:
@@ -97,6 +99,7 @@ class _Lowering:
         self.shared = SharedCode(self.builder, self.target)
         self.scheduler = LayerScheduler(profile, options, self.shared, report)
         self.inside: dict[str, relax.Expr] = {}
+        self.spares: dict[str, frozenset[int]] = {}
 
     def lower(self, graphs: Sequence[Graph]) -> NetworkModule:
         item_bytes = np.dtype(self.options.dtype).itemsize
@@ -114,7 +117,7 @@ class _Lowering:
         parameters = {} if self.options.weights_inside else self.shared.packed
         choices = {item.layer.name: item.kernel.choice for size in scheduled for item in size if item.kernel.choice}
         textures = tuple(sorted(self.shared.textures))
-        return NetworkModule(module, functions, parameters, textures, self.options.dtype, choices)
+        return NetworkModule(module, functions, parameters, textures, self.options.dtype, choices, self.spares)
 
     def _function(
         self, graph: Graph, layout: Layout, scheduled: list[ScheduledLayer], values: Mapping[str, str]
@@ -136,6 +139,7 @@ class _Lowering:
             for items in self._launches(scheduled, graph, layout):
                 codes += writer.launch(items, constants)
             outputs, copies = self._outputs(graph.outputs, writer)
+            self.spares[name] = frozenset(writer.spares)
             builder.emit_func_output(outputs[0] if len(outputs) == 1 else relax.Tuple(outputs))
         names = self.output_names or graph.outputs
         views = graph.answer.views or ((),) * len(graph.outputs)

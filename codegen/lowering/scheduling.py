@@ -13,6 +13,7 @@ from codegen.kernels.widening import widened_part
 from codegen.kernels.workload import Kernel, Weights, Workload
 from codegen.layout.assign import Layout, join_copies
 from codegen.lowering.sharing import SharedCode
+from codegen.lowering.spares import SpareKernel, spare_choice
 from codegen.lowering.writing import ScheduledLayer
 from codegen.schedules import candidates, default_choice, schedule
 from codegen.schedules.moving.gated_weights import make_gated_weights
@@ -36,6 +37,7 @@ class Options:
         choose: the schedule of a workload, such as `codegen.tuning.database.Tuned.choice`; None for the default one.
         weights_inside: False makes packed weights arguments, to be stored beside the artifact.
         images_beside: kernels may read weights that are arguments as images; TVM's runtime passes them as buffers.
+        spares: layers get a second kernel each, for devices on which the first is wrong; for packages only.
         share_launches: layers alike that do not wait for each other run in one launch, where the device is a GPU.
     """
 
@@ -44,6 +46,7 @@ class Options:
     choose: Callable[[Workload, Profile], ScheduleChoice | None] = lambda *_: None
     weights_inside: bool = True
     images_beside: bool = False
+    spares: bool = False
     share_launches: bool = True
 
 
@@ -85,7 +88,22 @@ class LayerScheduler:
         constants = [self.shared.store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
         names = zip(constants, kernel.constants, strict=True)
         self.shared.textures |= {stored for stored, name in names if name in kernel.textures}
-        return ScheduledLayer.of(layer, kernel, workload.label, constants, sparsity, widened=workload.widened)
+        scheduled = ScheduledLayer.of(layer, kernel, workload.label, constants, sparsity, widened=workload.widened)
+        return scheduled if gated else replace(scheduled, spare=self._spare(workload, weights, kernel))
+
+    def _spare(self, workload: Workload, weights: Weights, kernel: Kernel) -> SpareKernel | None:
+        """The second kernel of a layer, where there are to be any, and another choice for it."""
+        choice = spare_choice(workload, self.profile, kernel.choice) if self.options.spares and kernel.choice else None
+        if choice is None:
+            return None
+        other = schedule(workload, weights, self.profile, choice)
+        constants = [
+            self.shared.store(f"{workload.layer.name}.{name}", array) for name, array in other.constants.items()
+        ]
+        self.shared.textures |= {
+            stored for stored, name in zip(constants, other.constants, strict=True) if name in other.textures
+        }
+        return SpareKernel(f"{workload.label}_spare", other.func, other.grids, constants)
 
     def _gated(self, product: Layer, graph: Graph, layout: Layout) -> tuple[ScheduledLayer, ScheduledLayer]:
         """A product that is done on weights, and the convolution that reads these in place of its own."""

@@ -13,6 +13,7 @@ from codegen.kernels.workload import Kernel
 from codegen.layout.assign import Layout
 from codegen.lowering.merged_function import merge_functions
 from codegen.lowering.sharing import SharedCode
+from codegen.lowering.spares import SpareKernel
 from models.graph.layer import Layer
 from models.graph.network import Graph, Widened
 from models.plans.sparsity import Sparsity, variant_text
@@ -42,6 +43,7 @@ class ScheduledLayer:
         func, grids: the function that is called, and the kernels it launches: the kernel's own, unless others do a part
             of its work, or it one of theirs.
         gives: what it writes behind its tensor. takes: what it reads in place of its first input.
+        spare: what computes its tensor where the function does not.
         widened: as in the manifest.
     """
 
@@ -55,6 +57,7 @@ class ScheduledLayer:
     grids: int
     gives: Tiles | None = None
     takes: Tiles | None = None
+    spare: SpareKernel | None = None
     widened: Widened = ""
 
     @classmethod
@@ -119,12 +122,18 @@ class FunctionWriter:
     Args:
         shared: the module's kernels.
         layout, dtype: of the network's tensors.
+
+    Attributes:
+        latest: what was written last into each buffer. tiles: what layers hand to others, by name.
+        emitted: how many calls there are. spares: the numbers of those that do again what the call before them did.
     """
 
     def __init__(self, shared: SharedCode, layout: Layout, dtype: str) -> None:
         self.shared, self.layout, self.dtype = shared, layout, dtype
         self.latest: dict[str, relax.Expr] = {}
         self.tiles: dict[str, relax.Expr] = {}
+        self.emitted = 0
+        self.spares: set[int] = set()
 
     def read(self, tensor: str) -> relax.Expr:
         return self.latest[self.layout.buffers[tensor]]
@@ -152,7 +161,23 @@ class FunctionWriter:
                 self.latest[self.layout.buffers[item.layer.name]] = next(remaining)
             if item.gives is not None:
                 self.tiles[item.gives.name] = next(remaining)
+        self._write_spares(items, constants)
         return [code for number, item in enumerate(items) for code in item.codes(names, with_previous=number > 0)]
+
+    def _write_spares(self, items: Sequence[ScheduledLayer], constants: Mapping[str, relax.Expr]) -> None:
+        """Call the second kernels of the layers of a launch, into the same tensors, where each has one.
+
+        A layer that hands tiles on has none, since they are not its tensor; one that takes tiles reads its input instead.
+        """
+        spares = [(item, item.spare) for item in items if item.spare and not (item.gives or item.weights)]
+        if len(spares) < len(items):
+            return
+        for item, spare in spares:
+            arguments = [*map(self.read, item.layer.inputs), *(constants[name] for name in spare.constants)]
+            self.spares.add(self.emitted)
+            self.call(
+                [KernelCall(spare.label, spare.func, spare.grids, arguments, [self._destination(item.layer.name)])]
+            )
 
     def _call_of(self, item: ScheduledLayer, constants: Mapping[str, relax.Expr]) -> KernelCall:
         inputs = [self.read(name) for name in item.layer.inputs]
@@ -196,6 +221,7 @@ class FunctionWriter:
         else:
             call = relax.call_tir(variable, arguments, kinds)
         result = self.shared.builder.emit(call)
+        self.emitted += 1
         if len(kinds) == 1:
             return [result]
         return [self.shared.builder.emit(relax.TupleGetItem(result, number)) for number in range(len(kinds))]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -51,25 +51,40 @@ class CallList:
     Attributes:
         tensors: all there are; several may be one buffer where a call writes in place.
         calls: in order. outputs: of the network, in order.
+        spares: by the number of a call those that can be made in its place.
     """
 
     tensors: tuple[Tensor, ...]
     calls: tuple[FunctionCall, ...]
     outputs: tuple[Tensor, ...]
+    spares: Mapping[int, tuple[FunctionCall, ...]] = field(default_factory=dict)
+
+    def alternatives(self, number: int) -> tuple[FunctionCall, ...]:
+        """A call by its number, and those that can be made in its place."""
+        return (self.calls[number], *self.spares.get(number, ()))
 
 
-def read_calls(function: Any, parameters: Sequence[str]) -> CallList:
+def read_calls(function: Any, parameters: Sequence[str], spares: Collection[int] = ()) -> CallList:
     """The calls of a Relax function that `codegen.lowering.network` wrote with weights beside it.
 
     Args:
         function: takes the input, then one packed constant for each of `parameters`.
+        spares: the numbers of calls that do again what the call before them did.
     """
     reader = _FunctionReader(function, parameters)
     for block in function.body.blocks:
         for binding in block.bindings:
             reader.bind(binding.var, binding.value)
     outputs = reader.values(function.body.body)
-    return CallList(tuple(reader.tensors), tuple(reader.calls), tuple(outputs))
+    calls: list[FunctionCall] = []
+    alternatives: dict[int, tuple[FunctionCall, ...]] = {}
+    for number, call in enumerate(reader.calls):
+        if number in spares:
+            last = len(calls) - 1
+            alternatives[last] = (*alternatives.get(last, ()), call)
+        else:
+            calls.append(call)
+    return CallList(tuple(reader.tensors), tuple(calls), tuple(outputs), alternatives)
 
 
 class _FunctionReader:
@@ -121,18 +136,20 @@ class _FunctionReader:
 
 def last_uses(listed: CallList) -> Mapping[int, int]:
     """By the number of each tensor the number of the last call that has it; outputs outlive all calls."""
-    uses = {operand.number: at for at, call in enumerate(listed.calls) for operand in _tensors(call)}
+    uses = {tensor.number: at for at in range(len(listed.calls)) for tensor in _tensors(listed, at)}
     return uses | {tensor.number: len(listed.calls) for tensor in listed.outputs}
 
 
 def first_uses(listed: CallList) -> Mapping[int, int]:
     """By the number of each tensor the number of the first call that has it; the input is there before all."""
     uses: dict[int, int] = {0: -1}
-    for at, call in enumerate(listed.calls):
-        for operand in _tensors(call):
-            uses.setdefault(operand.number, at)
+    for at in range(len(listed.calls)):
+        for tensor in _tensors(listed, at):
+            uses.setdefault(tensor.number, at)
     return uses
 
 
-def _tensors(call: FunctionCall) -> list[Tensor]:
-    return [operand for operand in call.operands if isinstance(operand, Tensor)]
+def _tensors(listed: CallList, number: int) -> list[Tensor]:
+    """All tensors that a call, or one in its place, may touch."""
+    calls = listed.alternatives(number)
+    return [operand for call in calls for operand in call.operands if isinstance(operand, Tensor)]

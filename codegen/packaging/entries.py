@@ -55,8 +55,8 @@ class Tables:
         buffers = _Buffers(listed, self.launches)
         first = {kind: len(rows) for kind, rows in self.rows.items()}
         layers = iter(steps_of(entry.layers))
-        for at, call in enumerate(listed.calls):
-            self._add_step(next(layers), at, call, buffers, checks.get(at, ()))
+        for at in range(len(listed.calls)):
+            self._add_step(next(layers), at, listed, buffers, checks.get(at, ()))
         for spec, tensor in zip(entry.outputs, listed.outputs, strict=True):
             self._add(records.OUTPUTS, self.strings.add(spec.name), buffers.numbers[tensor.number], *spec.shape[1:], 0)
         self.rows[records.BUFFERS] += buffers.rows
@@ -73,23 +73,29 @@ class Tables:
         self,
         layers: Sequence[LayerCode],
         at: int,
-        call: FunctionCall,
+        listed: CallList,
         buffers: _Buffers,
         checks: Sequence[ElementCheck],
     ) -> None:
         name, kind = " + ".join(layer.layer for layer in layers), layers[0].schedule
-        first_launch, first_check = len(self.rows[records.LAUNCHES]), len(self.rows[records.CHECKS])
-        for launch in self.launches[call.function]:
-            self._add_launch(launch, at, call, buffers)
+        first_check = len(self.rows[records.CHECKS])
+        first_launch, first_spare = len(self.rows[records.LAUNCHES]), 0
+        for number, call in enumerate(listed.alternatives(at)):
+            if number == 1:
+                first_spare = len(self.rows[records.LAUNCHES])
+            for launch in self.launches[call.function]:
+                self._add_launch(launch, (at, number), call, buffers)
+        end = len(self.rows[records.LAUNCHES])
+        own = (first_spare or end) - first_launch
         for check in checks:
-            number = buffers.numbers[check.tensor]
-            self._add(records.CHECKS, number, records.DTYPES[check.dtype], check.index, check.value, check.tolerance)
+            place = buffers.numbers[check.tensor]
+            self._add(records.CHECKS, place, records.DTYPES[check.dtype], check.index, check.value, check.tolerance)
         self._add(
-            records.STEPS, self.strings.add(name), self.strings.add(kind),
-            first_launch, len(self.rows[records.LAUNCHES]) - first_launch, 0, 0, first_check, len(checks),
+            records.STEPS, self.strings.add(name), self.strings.add(kind), first_launch, own,
+            first_spare, end - first_spare if first_spare else 0, first_check, len(checks),
         )  # fmt: skip
 
-    def _add_launch(self, launch: KernelLaunch, at: int, call: FunctionCall, buffers: _Buffers) -> None:
+    def _add_launch(self, launch: KernelLaunch, at: tuple[int, int], call: FunctionCall, buffers: _Buffers) -> None:
         first = len(self.rows[records.ARGUMENTS])
         for operand in launch.operands:
             given = operand if isinstance(operand, Scratch) else call.operands[operand]
@@ -116,18 +122,19 @@ class _Buffers:
         used = [tensor for tensor in listed.tensors if tensor.number in last]
         self.numbers = {tensor.number: number for number, tensor in enumerate(used)}
         lifetimes = [Lifetime(tensor.bytes, first[tensor.number], last[tensor.number]) for tensor in used]
-        self._scratches: dict[tuple[int, int], int] = {}
-        for at, call in enumerate(listed.calls):
-            for scratch in {operand for launch in launches[call.function] for operand in launch.operands}:
-                if isinstance(scratch, Scratch):
-                    self._scratches[at, scratch.number] = len(lifetimes)
-                    lifetimes.append(Lifetime(scratch.bytes, at, at))
+        self._scratches: dict[tuple[tuple[int, int], int], int] = {}
+        for at in range(len(listed.calls)):
+            for number, call in enumerate(listed.alternatives(at)):
+                for scratch in {operand for launch in launches[call.function] for operand in launch.operands}:
+                    if isinstance(scratch, Scratch):
+                        self._scratches[(at, number), scratch.number] = len(lifetimes)
+                        lifetimes.append(Lifetime(scratch.bytes, at, at))
         arena = place_buffers(lifetimes, records.BUFFER_ALIGNMENT)
         self.rows = [(offset, life.bytes) for offset, life in zip(arena.offsets, lifetimes, strict=True)]
         self.arena_bytes = arena.bytes
 
-    def scratch(self, at: int, scratch: Scratch) -> int:
-        """The buffer of scratch memory of the call number `at`."""
+    def scratch(self, at: tuple[int, int], scratch: Scratch) -> int:
+        """The buffer of scratch memory of a call: the call's number, and that among its alternatives."""
         return self._scratches[at, scratch.number]
 
 

@@ -34,7 +34,9 @@ def compile_package(lowered: NetworkModule, profile: Profile) -> CompiledKernels
 def call_lists(lowered: NetworkModule) -> list[CallList]:
     """The calls of a network whose weights are beside it, for each of its entries."""
     names = [*lowered.parameters]
-    return [read_calls(lowered.module[entry.name], names) for entry in lowered.entries]
+    return [
+        read_calls(lowered.module[entry.name], names, lowered.spares.get(entry.name, ())) for entry in lowered.entries
+    ]
 
 
 def package_bytes(
