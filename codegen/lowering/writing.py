@@ -167,7 +167,7 @@ class FunctionWriter:
     def _write_spares(self, items: Sequence[ScheduledLayer], constants: Mapping[str, relax.Expr]) -> None:
         """Call the second kernels of the layers of a launch, into the same tensors, where each has one.
 
-        A layer that hands tiles on has none, since they are not its tensor; one that takes tiles reads its input instead.
+        A layer that hands tiles on has none, since they are not its tensor; one that takes tiles reads its input then.
         """
         spares = [(item, item.spare) for item in items if item.spare and not (item.gives or item.weights)]
         if len(spares) < len(items):
