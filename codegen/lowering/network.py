@@ -17,9 +17,9 @@ from tvm.relax import VDevice
 from codegen.artifact.manifest import Entry, LayerCode, TensorSpec, entry_name
 from codegen.kernels.choice import ScheduleChoice
 from codegen.layout.assign import Layout, assign_layout
-from codegen.lowering.chained_layers import chain_layers
+from codegen.lowering.launches.chained_layers import chain_layers
+from codegen.lowering.launches.shared_launches import MOST_TOGETHER, share_launches
 from codegen.lowering.scheduling import LayerScheduler, Options
-from codegen.lowering.shared_launches import MOST_TOGETHER, share_launches
 from codegen.lowering.sharing import SharedCode
 from codegen.lowering.target import make_target
 from codegen.lowering.writing import Destination, FunctionWriter, KernelCall, ScheduledLayer, fixed_tensors

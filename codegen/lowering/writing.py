@@ -11,7 +11,7 @@ from tvm import relax
 from codegen.artifact.manifest import FixedTensor, LayerCode
 from codegen.kernels.workload import Kernel
 from codegen.layout.assign import Layout
-from codegen.lowering.merged_function import merge_functions
+from codegen.lowering.launches.merged_function import merge_functions
 from codegen.lowering.sharing import SharedCode
 from codegen.lowering.spares import SpareKernel
 from models.graph.layer import Layer

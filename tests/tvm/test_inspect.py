@@ -17,8 +17,8 @@ from codegen.inspection.results import inspect_sources
 from codegen.inspection.sources import KernelSource
 from codegen.kernels.builder import grid_statements
 from codegen.layer import ConvOptions, make_conv
+from codegen.lowering.launches.merged_function import merge_functions
 from codegen.lowering.layer import compile_layer, random_operands, standalone_planes
-from codegen.lowering.merged_function import merge_functions
 from codegen.lowering.network import Options
 from codegen.schedules import candidates
 from devices.profile import load_profile

@@ -8,12 +8,12 @@ from tvm import relax
 from codegen.artifact.manifest import launched_together
 from codegen.layer import ConvOptions, make_conv
 from codegen.layout.assign import assign_layout
-from codegen.lowering.chained_functions import ChannelGroups
+from codegen.lowering.launches.chained_functions import ChannelGroups
+from codegen.lowering.launches.merged_function import merge_functions
+from codegen.lowering.launches.shared_launches import share_launches, wait_for
 from codegen.lowering.layer import random_operands, standalone_planes
-from codegen.lowering.merged_function import merge_functions
 from codegen.lowering.network import Options, lower_network
 from codegen.lowering.scheduling import LayerScheduler
-from codegen.lowering.shared_launches import share_launches, wait_for
 from codegen.lowering.sharing import SharedCode
 from codegen.lowering.sizes import trace_model
 from codegen.lowering.target import make_target

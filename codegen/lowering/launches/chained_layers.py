@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from codegen.lowering.chained_functions import count_tiles, hand_over, take_over
+from codegen.lowering.launches.chained_functions import count_tiles, hand_over, take_over
 from codegen.lowering.writing import ScheduledLayer, Tiles
 from devices.profile import Profile
 

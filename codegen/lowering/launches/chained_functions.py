@@ -16,7 +16,7 @@ import tvm_ffi
 from tvm import tirx
 
 from codegen.kernels.builder import grid_statements
-from codegen.lowering.bound_grid import Axis, BoundGrid, bind, make_function, make_grid, scratch_of
+from codegen.lowering.launches.bound_grid import Axis, BoundGrid, bind, make_function, make_grid, scratch_of
 from codegen.schedules.winograd_transforms import INPUT_ROWS
 from devices.profile import Profile
 

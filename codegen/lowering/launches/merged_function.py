@@ -12,7 +12,7 @@ from math import prod
 
 from tvm import tirx
 
-from codegen.lowering.bound_grid import BoundGrid, bind, grids_of, make_function, make_grid, places, scratch_of
+from codegen.lowering.launches.bound_grid import BoundGrid, bind, grids_of, make_function, make_grid, places, scratch_of
 
 
 def merge_functions(functions: Sequence[tirx.PrimFunc], written: int, order: Sequence[int]) -> tirx.PrimFunc:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codegen.layout.assign import Layout
-from codegen.lowering.bound_grid import grids_of
+from codegen.lowering.launches.bound_grid import grids_of
 from codegen.lowering.writing import ScheduledLayer
 from models.graph.network import Graph
 

@@ -1,0 +1,1 @@
+"""Kernels of several layers in one launch: side by side, or one handing its work to the next."""
