@@ -67,7 +67,7 @@ class MainActivity : ComponentActivity() {
             showState(getString(R.string.state, people.count, milliseconds, device))
         }, ::showState)
         val provider = ProcessCameraProvider.getInstance(this)
-        provider.addListener({ bind(provider.get(), analyzer) }, ContextCompat.getMainExecutor(this))
+        provider.addListener(Runnable { bind(provider.get(), analyzer) }, ContextCompat.getMainExecutor(this))
     }
 
     /** Preview and analysis have the same aspect ratio, so that skeletons lie on the people. */
