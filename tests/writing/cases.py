@@ -82,6 +82,16 @@ def _build(given: Path, out: Path) -> tuple[object, ...]:
             "--weights-file", "--dump", out / "code", "-o", out / "pose.so")  # fmt: skip
 
 
+def _package(given: Path, out: Path) -> tuple[object, ...]:
+    return ("--model", TINY, "--weights", given / "w.safetensors", "--profile", "mali-g76", "--format", "package",
+            "-o", out / "pose.fpk")  # fmt: skip
+
+
+def _archive(given: Path, out: Path) -> tuple[object, ...]:
+    return ("--model", TINY, "--weights", given / "w.safetensors", "--profile", "mali-g76", "--format", "aar",
+            "-o", out / "pose.aar")  # fmt: skip
+
+
 def _tune(given: Path, out: Path) -> tuple[object, ...]:
     return "--model", SMALL, "--rounds", 3, "--layer", "one", "--budget-secs", 5, "--out", out / "tuned.jsonl"
 
@@ -136,6 +146,8 @@ CASES = {
         ("pose.so", "pose.json", "pose.weights.safetensors", "code/module.py", "code/kernels.cl", "code/manifest.json"),
         ("pose.so", "pose.json", "pose.weights.safetensors", "code/kernels.cl", "code/manifest.json"),
     ),
+    "package": Case("codegen.build", _package, ("pose.fpk",), ("pose.fpk",)),
+    "archive": Case("codegen.build", _archive, ("pose.aar",), ("pose.aar",)),
     "picture": Case("codegen.run", _picture, ("people.png",), ("people.png",)),
     "video": Case("codegen.run", _video, ("people.avi",), ("people.avi",)),
     "train": Case("models.train.__main__", _train, ("w.safetensors", "w.csv"), ("w.safetensors",)),
