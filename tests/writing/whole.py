@@ -58,7 +58,21 @@ def _read(path: Path) -> None:
     elif path.suffix == ".csv":
         rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
         assert all(len(row) == len(rows[0]) for row in rows)
-    elif path.suffix == ".so":
-        assert json.loads(path.with_suffix(".json").read_bytes())["sha256"] == sha256(path)
+    elif path.suffix in (".fpk", ".aar", ".so"):
+        _read_network(path)
     else:
         assert content, "it is empty"
+
+
+def _read_network(path: Path) -> None:
+    """What `codegen.build` writes."""
+    if path.suffix == ".fpk":
+        from codegen.packaging.records import read_sections, write_package
+
+        assert write_package(read_sections(path.read_bytes())) == path.read_bytes()
+    elif path.suffix == ".aar":
+        from codegen.packaging.android_archive import check_archive
+
+        check_archive(path)
+    else:
+        assert json.loads(path.with_suffix(".json").read_bytes())["sha256"] == sha256(path)
