@@ -58,7 +58,7 @@ def make_library(package: bytes, out: Path, name: str, host: str = "native", rep
         report("compiling the runtime")
         objects = _compile(folder, host, package)
         report("linking")
-        _link(folder, objects, out, name, host)
+        _link(folder, objects, out.absolute(), name, host)  # zig has a folder of its own
     return check_library(out, host)
 
 

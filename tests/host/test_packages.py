@@ -6,6 +6,7 @@ import ctypes
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,9 +156,10 @@ def test_the_binding_loads_neither_tvm_nor_torch(small, tmp_path):
     assert done.stdout.strip() == "[]"
 
 
-def test_an_apps_library_opens_the_package_inside(small, tmp_path, package):
+def test_an_apps_library_opens_the_package_inside(small, tmp_path, package, monkeypatch):
     built, _ = small
-    report = make_library(built.content, tmp_path / "libpose.so", "libpose.so", "native")
+    monkeypatch.chdir(tmp_path)
+    report = make_library(built.content, Path("libpose.so"), "libpose.so", "native")
     assert "libc.so.6" in report.needed
     library = load_library(tmp_path / "libpose.so")
     handle = ctypes.c_void_p()
