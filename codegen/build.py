@@ -118,7 +118,7 @@ def _write_package(
         with open_device(arguments.device, target.profile) as session:
             own = session.runs_kernels and session.on_this_machine
         if own:
-            built.check(network, progress)
+            built.check(progress)
     if arguments.format == "package":
         built.write(arguments.out, arguments.force)
     elif arguments.format == "aar":

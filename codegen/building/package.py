@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,10 @@ from codegen.artifact.manifest import Manifest
 from codegen.building.build import choices_for, make_manifest
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork
-from codegen.judging.networks import right_outputs
-from codegen.kernels.choice import ScheduleChoice
 from codegen.linking.elf import ElfReport
 from codegen.lowering.network import Options, lower_network
 from codegen.packaging.android_archive import HOST, LIBRARY, archive_bytes, check_archive
-from codegen.packaging.checks import checking_input, make_checks
+from codegen.packaging.checks import EntryReference, checking_input, make_checks
 from codegen.packaging.package import call_lists, compile_package, package_bytes
 from codegen.packaging.shared_library import make_library
 from codegen.tuning.database import Tuned
@@ -26,7 +24,6 @@ from fleetpose.errors import UsageError, WrongResult
 from fleetpose.files import atomic_output, check_writable
 from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
-from models.graph.network import Graph
 from runtime import INCLUDE
 from runtime.package import Package
 
@@ -40,12 +37,12 @@ class BuiltPackage:
 
     Attributes:
         content: the file's bytes. manifest: as inside; a library's says what the shared object is.
-        choices: the schedules of its layers, by layer name.
+        references: what it should compute, for each input size.
     """
 
     content: bytes
     manifest: Manifest
-    choices: Mapping[str, ScheduleChoice]
+    references: Sequence[EntryReference]
 
     def write(self, out: Path, force: bool = False) -> None:
         """Write the package. Raises UsageError where it cannot be written, or exists and `force` is not given."""
@@ -89,11 +86,10 @@ class BuiltPackage:
             path.write_bytes(content)
             return check_archive(path)
 
-    def check(self, network: TracedNetwork, report: Report = no_report) -> None:
+    def check(self, report: Report = no_report) -> None:
         """Run the package on this machine's device, once at each input size, and compare its outputs with float64.
 
         Args:
-            network: what it was built from.
             report: told what is being done.
 
         Raises:
@@ -103,20 +99,15 @@ class BuiltPackage:
         with WorkFolder() as folder:
             (folder / f"checked{SUFFIX}").write_bytes(self.content)
             with Package(folder / f"checked{SUFFIX}") as package:
-                for graph in network.graphs:
-                    self._check_size(package, graph)
-
-    def _check_size(self, package: Package, graph: Graph) -> None:
-        tensor = checking_input((1, *graph.input_shape))
-        outputs = package.run(tensor)
-        right = right_outputs(graph, tensor, self.manifest.dtype, self.choices)
-        for (name, result), expected in zip(outputs.items(), right, strict=True):
-            if (fault := expected.fault(result)) is not None:
-                size = "x".join(map(str, graph.input_shape[1:]))
-                raise WrongResult(
-                    f"what was built is wrong on {package.device}: output {name} at {size} {fault}; nothing was "
-                    "written. Try --tuned none, or another driver"
-                )
+                for entry, reference in zip(self.manifest.entries, self.references, strict=True):
+                    outputs = package.run(checking_input(entry.input.shape))
+                    for (name, result), right in zip(outputs.items(), reference.outputs, strict=True):
+                        if (fault := right.fault(result)) is not None:
+                            size = "x".join(map(str, entry.size))
+                            raise WrongResult(
+                                f"what was built is wrong on {package.device}: output {name} at {size} {fault}; "
+                                "nothing was written. Try --tuned none, or another driver"
+                            )
 
 
 @hold_interrupt()
@@ -124,16 +115,16 @@ def build_package(
     network: TracedNetwork,
     target: BuildTarget,
     tuned: Tuned | None = None,
-    self_check: bool = True,
     report: Report = no_report,
 ) -> BuiltPackage:
     """Compile a network for a target; its kernels are those of the artifact that `codegen.building.build` makes.
 
+    The package has what each layer should compute, so that a phone can tell whether it does, and second kernels for
+    layers that do not.
+
     Args:
         network: what to build; target: what for; its host is of no account.
         tuned: tuned data to choose schedules by; None for that of the target's profile.
-        self_check: the package has what each layer should compute, so that a phone can tell whether it does, and second
-            kernels for layers where it does not.
         report: told what is being done.
 
     Raises:
@@ -141,14 +132,15 @@ def build_package(
     """
     target.check()
     options = Options(
-        target.dtype, network.sparsities, choices_for(target, tuned), False, images_beside=True, spares=self_check
+        target.dtype, network.sparsities, choices_for(target, tuned), False, images_beside=True, spares=True
     )
     lowered = lower_network(network.graphs, target.profile, options, network.spec.outputs, report)
     report("generating OpenCL")
     kernels, lists = compile_package(lowered, target.profile), call_lists(lowered)
-    checks = make_checks(network.graphs, lowered, kernels, lists, target.profile, report) if self_check else []
+    references = make_checks(network.graphs, lowered, kernels, lists, target.profile, report)
     manifest = make_manifest(network, target, lowered)
-    return BuiltPackage(package_bytes(lowered, kernels, manifest, lists, checks), manifest, lowered.choices)
+    checks = [reference.checks for reference in references]
+    return BuiltPackage(package_bytes(lowered, kernels, manifest, lists, checks), manifest, references)
 
 
 def package_files(out: Path) -> dict[str, Path]:

@@ -7,6 +7,7 @@ a few elements are enough: a kernel that a driver has compiled wrongly is wrong 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,6 +36,15 @@ def checking_input(shape: Sequence[int]) -> np.ndarray:
     return ((hashed & np.uint32(0xFFFF)).astype(np.float32) / np.float32(65536) - np.float32(0.5)).reshape(shape)
 
 
+@dataclass(frozen=True)
+class EntryReference:
+    """What a network computes from the checking input at one input size: some elements after each call, by the call's
+    number, and its outputs in order."""
+
+    checks: Checks
+    outputs: tuple[RightOutput, ...]
+
+
 def make_checks(
     graphs: Sequence[Graph],
     lowered: NetworkModule,
@@ -42,14 +52,14 @@ def make_checks(
     lists: Sequence[CallList],
     profile: Profile,
     report: Report = no_report,
-) -> list[Checks]:
-    """The checks of a network at each input size, by the numbers of its calls.
+) -> list[EntryReference]:
+    """What a network should compute from the checking input, for each input size.
 
     Args:
         graphs: what was lowered for `profile`. kernels, lists: of it.
         report: told what is being done.
     """
-    checks: list[Checks] = []
+    references = []
     for graph, entry, listed in zip(graphs, lowered.entries, lists, strict=True):
         report(f"float64 at {entry.input.shape[2]}x{entry.input.shape[3]}, for the self-check")
         item_bytes = np.dtype(lowered.dtype).itemsize
@@ -57,12 +67,15 @@ def make_checks(
         sampler = _Sampler(layout, lowered.dtype)
         placed = {name: (at, tensor) for at, name, tensor in _written(entry, listed, kernels, layout, item_bytes)}
         by_call: dict[int, list[ElementCheck]] = {}
+        outputs: dict[str, RightOutput] = {}
         for name, right in right_tensors(graph, checking_input(entry.input.shape), lowered.dtype, lowered.choices):
             if name in placed:
                 at, tensor = placed[name]
                 by_call.setdefault(at, []).extend(sampler.checks(tensor, name, right))
-        checks.append(by_call)
-    return checks
+            if name in graph.outputs:
+                outputs[name] = right
+        references.append(EntryReference(by_call, tuple(outputs[name] for name in graph.outputs)))
+    return references
 
 
 def _written(

@@ -71,7 +71,7 @@ def built(request):
     kernels, lists = compile_package(lowered, target.profile), call_lists(lowered)
     checks = make_checks(network.graphs, lowered, kernels, lists, target.profile)
     manifest = make_manifest(network, target, lowered)
-    content = package_bytes(lowered, kernels, manifest, lists, checks)
+    content = package_bytes(lowered, kernels, manifest, lists, [reference.checks for reference in checks])
     return network, target, lowered, ReadPackage(content)
 
 
