@@ -20,8 +20,9 @@ from models.pose.person import Person
 from models.pose.tracking.track import Tracker
 from models.preprocess import read_image
 from runtime.package import Package, PackageOptions
+from tests import sweep
 
-SIZES = [(184, 184), (184, 248)]
+SIZES = [(184, 184), (184, 248)] if sweep.EVERYTHING else [(184, 216)]
 #: pixels that a keypoint may be off: what differs is the last bits of float32 sums and of results
 CLOSE = 0.02
 
@@ -40,7 +41,7 @@ def folder(shared_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photographs(shared_dir):
-    return sorted((shared_dir / "data/photos_val").rglob("*.jpg"))[:12]
+    return sorted((shared_dir / "data/photos_val").rglob("*.jpg"))[: 12 if sweep.EVERYTHING else 5]
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_people_in_photographs_are_pythons(package, photographs, wanted):
             np.testing.assert_allclose(person.keypoints, other.keypoints, atol=CLOSE, err_msg=path.name)
             assert person.score == pytest.approx(other.score, rel=1e-4)
             assert person.identity == 0
-    assert sum(map(len, wanted)) > 10
+    assert sum(map(len, wanted)) > 4
 
 
 def test_pictures_of_other_formats_have_the_same_people(package, photographs, wanted):

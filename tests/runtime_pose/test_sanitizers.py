@@ -61,7 +61,7 @@ def damaged(random, maps):
     return {**maps, title: values}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_maps(run, tmp_path):
     random, count = np.random.default_rng(0), 0
     with (tmp_path / "cases").open("wb") as file:
