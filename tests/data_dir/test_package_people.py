@@ -23,8 +23,8 @@ from runtime.package import Package, PackageOptions
 from tests import sweep
 
 SIZES = [(184, 184), (184, 248)] if sweep.EVERYTHING else [(184, 216)]
-#: pixels that a keypoint may be off: what differs is the last bits of float32 sums and of results
-CLOSE = 0.02
+#: pixels that a keypoint may be off: what differs is the last bits of float32 results
+CLOSE = 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,12 @@ def wanted(folder, photographs):
         return [find_people(artifact, read_image(path), decodes=1).people for path in photographs]
 
 
+@pytest.fixture(scope="module")
+def crowded(wanted):
+    """The number of the photograph with the most people."""
+    return max(range(len(wanted)), key=lambda number: len(wanted[number]))
+
+
 def test_people_in_photographs_are_pythons(package, photographs, wanted):
     for path, people in zip(photographs, wanted, strict=True):
         given = package.people(read_image(path))
@@ -69,19 +75,19 @@ def test_people_in_photographs_are_pythons(package, photographs, wanted):
     assert sum(map(len, wanted)) > 4
 
 
-def test_pictures_of_other_formats_have_the_same_people(package, photographs, wanted):
-    image = read_image(photographs[0])
+def test_pictures_of_other_formats_have_the_same_people(package, photographs, wanted, crowded):
+    image = read_image(photographs[crowded])
     alpha = np.full((*image.shape[:2], 1), 255, np.uint8)
     turned = np.ascontiguousarray(np.rot90(image))  # a quarter turn to the left, which one to the right undoes
     for picture, turns in ((np.concatenate([image, alpha], axis=2), 0), (image[:, ::1], 0), (turned, 1)):
         given = package.people(picture, turns=turns)
-        assert len(given) == len(wanted[0])
-        for person, other in zip(given, wanted[0], strict=True):
+        assert len(given) == len(wanted[crowded])
+        for person, other in zip(given, wanted[crowded], strict=True):
             np.testing.assert_allclose(person.keypoints, other.keypoints, atol=CLOSE)
 
 
-def test_people_keep_their_identities_through_a_video(package, photographs):
-    image = read_image(photographs[0])
+def test_people_keep_their_identities_through_a_video(package, photographs, crowded):
+    image = read_image(photographs[crowded])
     frames = [np.roll(image, 3 * number, axis=1) for number in range(6)]
     tracker, seen = Tracker(), []
     for number, frame in enumerate(frames):
@@ -101,17 +107,17 @@ def package_people_of(package, frame):
     return [Person(person.keypoints.astype(np.float64), person.score) for person in package.people(frame)]
 
 
-def test_starting_loads_no_compiler_and_finds_people(folder, photographs):
+def test_starting_loads_no_compiler_and_finds_people(folder, photographs, wanted, crowded):
     program = (
         "import json, sys, fleetpose, numpy as np\n"
         f"package = fleetpose.Package({str(folder / 'pose.fpk')!r})\n"
         "image = np.load(sys.argv[1])\n"
         "print(json.dumps([len(package.people(image)), sorted({'torch', 'tvm', 'cv2'} & set(sys.modules))]))\n"
     )
-    np.save(folder / "image.npy", read_image(photographs[0]))
+    np.save(folder / "image.npy", read_image(photographs[crowded]))
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder / "image.npy")], capture_output=True, text=True, check=True
     )
     count, loaded = json.loads(done.stdout)
-    assert count > 0
+    assert count == len(wanted[crowded]) > 0
     assert loaded == []

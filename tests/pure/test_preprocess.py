@@ -198,3 +198,18 @@ def test_choose_size_needs_a_choice():
         choose_size((480, 640), [])
     with pytest.raises(UsageError):
         choose_size((480, 0), [(368, 368)])
+
+
+@pytest.mark.parametrize("by_intel", [True, False])
+def test_a_photograph_is_scaled_alike_with_and_without_intels_code(by_intel):
+    image = np.random.default_rng(7).integers(0, 256, (97, 131, 3), np.uint8)
+    tensors = []
+    before = cv2.ipp.useIPP()
+    try:
+        for setting in (by_intel, False):
+            cv2.ipp.setUseIPP(setting)
+            tensors.append(fit(image, (64, 64), Preprocessing((128.0,) * 3, 1 / 256))[0])
+            assert cv2.ipp.useIPP() == (setting and before)
+    finally:
+        cv2.ipp.setUseIPP(before)
+    assert np.array_equal(*tensors)
