@@ -18,6 +18,11 @@ static fp_status read_options(const fp_options* given, fp_options* options, fp_e
   return FP_OK;
 }
 
+static fp_status open_session(fp_network* network, fp_error* error) {
+  return fp_session_open(&network->session, &network->package, &network->device, &network->cache, network->flags,
+                         error);
+}
+
 static fp_status open_parts(fp_network* network, const fp_options* options, fp_error* error) {
   fp_status status = fp_finder_open(&network->finder, &network->package, error);
   if (status == FP_OK) status = fp_device_find(&network->device, options, error);
@@ -27,8 +32,7 @@ static fp_status open_parts(fp_network* network, const fp_options* options, fp_e
   }
   if (status == FP_OK) {
     fp_trial_read(&network->cache, &network->package);
-    status =
-        fp_session_open(&network->session, &network->package, &network->device, &network->cache, network->flags, error);
+    status = open_session(network, error);
   }
   return status == FP_OK ? fp_network_prepare(network, 0, error) : status;
 }
@@ -64,13 +68,11 @@ void fp_network_close(fp_network* network) {
   free(network);
 }
 
-/* After a kernel that does not end: leaves the session behind and opens another one. */
-static fp_status reopen(fp_network* network, fp_error* error) {
+/* After a kernel that does not end: leaves the session behind, and with it all that entries had been made ready with. */
+static void leave_session(fp_network* network) {
   fp_programs_keep(&network->session);
   fp_session_abandon(&network->session);
   memset(network->is_ready, 0, network->package.entry_count);
-  return fp_session_open(&network->session, &network->package, &network->device, &network->cache, network->flags,
-                         error);
 }
 
 /* Puts the spare launches of a step that is not right in the place of its first ones. */
@@ -79,15 +81,15 @@ static fp_status replace(fp_network* network, const fp_finding* finding, fp_erro
   uint8_t* state = &network->cache.steps[finding->step];
   const char* layer = fp_package_string(&network->package, step->name);
   const char* kind = fp_package_string(&network->package, step->kind);
+  if (finding->verdict == FP_VERDICT_HUNG) leave_session(network);
   if (step->spare_count == 0 || *state == FP_STEP_REPLACED) {
     const char* spare = step->spare_count == 0 ? "the package has no second kernel for it" : "so is its second kernel";
-    if (finding->verdict == FP_VERDICT_HUNG) fp_session_abandon(&network->session);
     return fp_fail(error, FP_WRONG_RESULT, "layer %.80s (%.40s) is wrong on %.100s: %s, and %s", layer, kind,
                    network->device.line, finding->text, spare);
   }
   *state = FP_STEP_REPLACED;
   network->cache.is_changed = 1;
-  return finding->verdict == FP_VERDICT_HUNG ? reopen(network, error) : FP_OK;
+  return finding->verdict == FP_VERDICT_HUNG ? open_session(network, error) : FP_OK;
 }
 
 /* Checks an entry until all of its steps are right; every replacement starts again, because a kernel that is wrong may
@@ -105,8 +107,8 @@ static fp_status check(fp_network* network, uint32_t entry, int compares, fp_err
 
 fp_status fp_network_prepare(fp_network* network, uint32_t entry, fp_error* error) {
   if (network->is_ready[entry]) return FP_OK;
-  if (network->session.package == NULL) { /* it was abandoned, and no new one could be opened */
-    const fp_status opened = reopen(network, error);
+  if (network->session.package == NULL) { /* it was left behind, and there is no new one yet */
+    const fp_status opened = open_session(network, error);
     if (opened != FP_OK) return opened;
   }
   uint8_t* state = &network->cache.entries[entry];

@@ -92,6 +92,13 @@ fp_status fp_memory_upload_constants(fp_session* session, fp_error* error) {
   return code == CL_SUCCESS ? FP_OK : fp_fail_code(error, code, "clFinish", "uploading weights");
 }
 
+static void release_all(const fp_session* session, cl_mem* memory, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (memory[i] != NULL) session->device->api.clReleaseMemObject(memory[i]);
+    memory[i] = NULL;
+  }
+}
+
 fp_status fp_memory_make_arena(fp_session* session, uint32_t entry, fp_error* error) {
   const fpk_entry* record = &session->package->entries[entry];
   if (session->arenas[entry] != NULL) return FP_OK;
@@ -110,17 +117,12 @@ fp_status fp_memory_make_arena(fp_session* session, uint32_t entry, fp_error* er
   for (uint32_t i = record->first_buffer; i < record->first_buffer + record->buffer_count; ++i) {
     const fpk_buffer* buffer = &session->package->buffers[i];
     session->buffers[i] = make_part(session, arena, CL_MEM_READ_WRITE, buffer->offset, buffer->bytes, &code);
-    if (session->buffers[i] == NULL)
-      return fp_fail_code(error, code, "clCreateSubBuffer", "cutting a network's memory");
+    if (session->buffers[i] != NULL) continue;
+    release_all(session, session->buffers + record->first_buffer, record->buffer_count); /* the next run tries again */
+    release_all(session, session->arenas + entry, 1);
+    return fp_fail_code(error, code, "clCreateSubBuffer", "cutting a network's memory");
   }
   return FP_OK;
-}
-
-static void release_all(const fp_session* session, cl_mem* memory, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    if (memory[i] != NULL) session->device->api.clReleaseMemObject(memory[i]);
-    memory[i] = NULL;
-  }
 }
 
 void fp_memory_release(fp_session* session) {
