@@ -109,6 +109,14 @@ def test_kernel_that_ends_the_process_is_replaced_at_the_third_start(runner, tmp
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_each_of_two_kernels_that_end_the_process_is_replaced(runner, tmp_path):
+    """The first one stays replaced while the second one ends two starts more."""
+    starts = [runner.run(doubling_package(), faults="die:twice die:add", cache=tmp_path) for _ in range(6)]
+    assert [answer.get("ended", False) for answer in starts] == [True] * 4 + [False] * 2
+    for answer in starts[4:]:
+        assert (answer["replaced"], answer["values"]) == (["doubled", "biased"], [expected_values()])
+
+
 def test_start_that_was_ended_once_is_forgotten(runner, tmp_path):
     assert runner.run(doubling_package(), faults="die:add", cache=tmp_path) == {"ended": True}
     (note,) = tmp_path.iterdir()

@@ -33,6 +33,7 @@ void fp_trial_read(fp_cache* cache, const fp_package* package) {
   if (cache->trial.starts < STARTS_TO_BLAME || package->steps[cache->trial.step].spare_count == 0) return;
   *state = FP_STEP_REPLACED;
   cache->is_changed = 1;
+  fp_cache_save(cache, package); /* before the note is gone: another step may end this start, too */
   fp_trial_end(cache);
 }
 
