@@ -116,7 +116,8 @@ class _Sampler:
         value = right.value[0]
         if right.outliers or not np.isfinite(value).all():
             return []  # single elements may be anything
-        tolerance = max(right.tolerance, float(np.finfo(np.float32).tiny))
+        # GPUs may take for zero what is below the smallest normal number
+        tolerance = right.tolerance + float(np.finfo(self.dtype).tiny)
         return [
             ElementCheck(tensor, self.dtype, int(plane.index(*place)), float(value[place]), tolerance)
             for place in self._places(plane)
