@@ -25,7 +25,7 @@ from fleetpose.files import atomic_output, check_writable
 from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 from runtime import INCLUDE
-from runtime.package import Package
+from runtime.package import Package, PackageOptions
 
 #: what a package is called, and an Android archive; and the header beside a library
 SUFFIX, ARCHIVE_SUFFIX, HEADER = ".fpk", ".aar", "fleetpose.h"
@@ -98,7 +98,7 @@ class BuiltPackage:
         report("running it on the device, to judge it")
         with WorkFolder() as folder:
             (folder / f"checked{SUFFIX}").write_bytes(self.content)
-            with Package(folder / f"checked{SUFFIX}") as package:
+            with Package(folder / f"checked{SUFFIX}", PackageOptions(any_device=True)) as package:
                 for entry, reference in zip(self.manifest.entries, self.references, strict=True):
                     outputs = package.run(checking_input(entry.input.shape))
                     for (name, result), right in zip(outputs.items(), reference.outputs, strict=True):

@@ -17,6 +17,7 @@ from codegen.building.package import build_package
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
 from codegen.packaging.shared_library import make_library
+from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from runtime.interface import load_library
 from runtime.package import Package, PackageOptions, opencl_libraries
@@ -66,6 +67,12 @@ def test_maps_are_the_artifacts_to_the_bit(host, target, small, package, tmp_pat
 def test_a_package_is_judged_by_float64_before_it_is_written(small):
     built, _ = small
     built.check()
+
+
+def test_a_package_for_another_gpu_is_judged_here(small):
+    """With --profile a device runs what was shaped for another."""
+    _, network = small
+    build_package(network, BuildTarget(load_profile("mali-g76"))).check()
 
 
 def test_the_self_check_finds_nothing_wrong_where_nothing_is(package):
