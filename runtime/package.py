@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from fleetpose.disk.caches import cache_folder
 from fleetpose.errors import FleetposeError, UsageError
 from runtime import library_path
-from runtime.interface import FORMATS, KEYPOINTS, CError, CImage, COptions, CPerson, CTime, load_library
+from runtime.interface import FORMATS, KEYPOINTS, CError, CImage, CPerson, CTime, load_library
+from runtime.options import PackageOptions, encoded
 from runtime.pip_opencl import pip_libraries
 
 
@@ -52,30 +52,6 @@ class PackagePerson:
     identity: int
 
 
-@dataclass(frozen=True)
-class PackageOptions:
-    """How a package is opened; None is the default of the C runtime.
-
-    library: libOpenCL. device: PLATFORM[:DEVICE]. cache: folder for compiled kernels; "" keeps none.
-    events: keep the times of layers. self_check: compare kernels with what they should compute at the first start.
-    record: launch all kernels at once where the driver can. any_device: run it on another kind of device.
-    """
-
-    library: str | None = None
-    device: str | None = None
-    cache: str | None = None
-    events: bool = False
-    self_check: bool = True
-    record: bool = False
-    any_device: bool = False
-
-    def pack(self) -> COptions:
-        flags = self.events | (not self.self_check) << 1 | self.record << 2 | self.any_device << 3
-        folder = cache_folder() if self.cache is None else self.cache
-        texts = (self.library, self.device, None if not folder else os.fspath(folder))
-        return COptions(ctypes.sizeof(COptions), flags, *(text and os.fsencode(text) for text in texts))
-
-
 class Package:
     """A network that is open on a device. May be used by several threads, one after the other.
 
@@ -91,7 +67,10 @@ class Package:
     def __init__(self, path: Path | str, options: PackageOptions = PackageOptions()) -> None:
         if (library := library_path()) is None:
             raise PackageError("the C runtime is not built; in the source tree: make setup")
-        self._c = load_library(library)
+        try:
+            self._c = load_library(library)
+        except OSError as error:
+            raise PackageError(f"the C runtime cannot be loaded: {error}") from error
         self._handle = ctypes.c_void_p()
         self._open(path, options)
 
@@ -101,7 +80,7 @@ class Package:
         for library in opencl_libraries(options.library):
             packed = replace(options, library=library).pack()
             try:
-                return self._call(self._c.fp_open, os.fsencode(path), ctypes.byref(packed), ctypes.byref(self._handle))
+                return self._call(self._c.fp_open, encoded(path), ctypes.byref(packed), ctypes.byref(self._handle))
             except NoOpenCL as error:
                 reasons.append(error)
         raise reasons[0]
@@ -111,6 +90,13 @@ class Package:
         if function(*arguments, ctypes.byref(error)):
             kind = _ERRORS.get(error.status, PackageError)
             raise kind(error.text.decode(errors="replace"))
+
+    @property
+    def _network(self) -> ctypes.c_void_p:
+        """The handle. Raises UsageError after `close`."""
+        if not self._handle:
+            raise UsageError("the package is closed")
+        return self._handle
 
     def close(self) -> None:
         """Give the device's memory back; the network cannot be used any more."""
@@ -130,17 +116,17 @@ class Package:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """What the package says of itself, as beside an artifact."""
-        return json.loads(self._c.fp_manifest(self._handle))
+        return json.loads(self._c.fp_manifest(self._network))
 
     @property
     def device(self) -> str:
         """The device and its driver."""
-        return self._c.fp_device(self._handle).decode(errors="replace")
+        return self._c.fp_device(self._network).decode(errors="replace")
 
     @cached_property
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """(height, width) of the inputs it takes."""
-        sizes = [self._c.fp_size_at(self._handle, at) for at in range(self._c.fp_size_count(self._handle))]
+        sizes = [self._c.fp_size_at(self._network, at) for at in range(self._c.fp_size_count(self._network))]
         return tuple((size.height, size.width) for size in sizes)
 
     def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
@@ -149,20 +135,23 @@ class Package:
         Raises:
             UsageError: another shape. PackageError: the driver failed.
         """
-        shapes = {(1, self._c.fp_input_channels(self._handle), *size): at for at, size in enumerate(self.sizes)}
+        shapes = {(1, self._c.fp_input_channels(self._network), *size): at for at, size in enumerate(self.sizes)}
         if tensor.shape not in shapes:
             raise UsageError(f"the network takes {', '.join(map(str, shapes))}, not {tensor.shape}")
         at, source = shapes[tensor.shape], np.ascontiguousarray(tensor, np.float32)
         outputs = self._outputs(at)
-        pointers = (ctypes.c_void_p * len(outputs))(*(array.ctypes.data for array in outputs.values()))
-        self._call(self._c.fp_run, self._handle, at, source.ctypes.data, pointers)
-        return outputs
+        pointers = (ctypes.c_void_p * len(outputs))(*(array.ctypes.data for _, array in outputs))
+        self._call(self._c.fp_run, self._network, at, source.ctypes.data, pointers)
+        return dict(outputs)
 
-    def _outputs(self, size: int) -> dict[str, np.ndarray]:
-        """Room for the outputs at a size, by name."""
-        count = self._c.fp_output_count(self._handle)
-        facts = [self._c.fp_output_at(self._handle, size, at) for at in range(count)]
-        return {fact.name.decode(): np.empty((1, fact.channels, fact.height, fact.width), np.float32) for fact in facts}
+    def _outputs(self, size: int) -> list[tuple[str, np.ndarray]]:
+        """The names of the outputs, and room for them at a size. Nothing says that the names are different."""
+        count = self._c.fp_output_count(self._network)
+        facts = [self._c.fp_output_at(self._network, size, at) for at in range(count)]
+        return [
+            (fact.name.decode(errors="replace"), np.empty((1, fact.channels, fact.height, fact.width), np.float32))
+            for fact in facts
+        ]
 
     def people(self, image: np.ndarray, secs: float | None = None, turns: int = 0) -> list[PackagePerson]:
         """The people in a picture, best first.
@@ -183,31 +172,31 @@ class Package:
             records = (CPerson * room)()
             out = (records, room, ctypes.byref(count))
             if secs is None:
-                self._call(self._c.fp_people, self._handle, ctypes.byref(picture), *out)
+                self._call(self._c.fp_people, self._network, ctypes.byref(picture), *out)
             else:
-                self._call(self._c.fp_follow, self._handle, ctypes.byref(picture), secs, *out)
+                self._call(self._c.fp_follow, self._network, ctypes.byref(picture), secs, *out)
                 break  # a frame is followed once
         del pixels
         return [_person(record) for record in records[: min(count.value, room)]]
 
     def restart(self) -> None:
         """Forget who was in the video so far."""
-        self._c.fp_restart(self._handle)
+        self._c.fp_restart(self._network)
 
     @property
     def times(self) -> dict[str, float]:
         """Seconds of each layer's kernels in the last inference, by OpenCL events; empty without `events`."""
-        room = self._c.fp_times(self._handle, None, 0)
+        room = self._c.fp_times(self._network, None, 0)
         records = (CTime * max(1, room))()
-        self._c.fp_times(self._handle, records, room)
+        self._c.fp_times(self._network, records, room)
         return {record.name.decode(): record.secs for record in records[:room]}
 
     @property
     def replaced(self) -> Sequence[str]:
         """Layers that run by their second kernel, because the first is wrong on this device."""
-        room = self._c.fp_replaced(self._handle, None, 0)
+        room = self._c.fp_replaced(self._network, None, 0)
         names = (ctypes.c_char_p * max(1, room))()
-        self._c.fp_replaced(self._handle, names, room)
+        self._c.fp_replaced(self._network, names, room)
         return [name.decode() for name in names[:room]]
 
 

@@ -16,6 +16,7 @@ from codegen.building.build import build
 from codegen.building.package import build_package
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
+from codegen.packaging import records
 from codegen.packaging.shared_library import make_library
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
@@ -128,6 +129,45 @@ def test_threads_share_a_network(package):
 def test_another_shape_is_refused_with_those_there_are(package):
     with pytest.raises(UsageError, match=r"takes \(1, 3, 64, 96\), \(1, 3, 64, 64\), not \(1, 3, 32, 32\)"):
         package.run(random_input((32, 32)))
+
+
+def test_a_closed_package_says_that_it_is(package):
+    sizes = package.sizes
+    package.close()
+    package.close()
+    uses = (
+        lambda: package.run(random_input(sizes[0])), lambda: package.people(np.zeros((40, 50, 3), np.uint8)),
+        lambda: package.device, lambda: package.manifest, lambda: package.times, lambda: package.replaced,
+        package.restart,
+    )  # fmt: skip
+    for use in uses:
+        with pytest.raises(UsageError, match="the package is closed"):
+            use()
+
+
+def test_empty_options_are_the_defaults(package, tmp_path):
+    library = opencl_libraries(None)[0] or ""
+    options = PackageOptions(library=library, device="", cache="")
+    with Package(tmp_path / "small.fpk", options) as other:
+        assert other.device == package.device
+
+
+def test_paths_that_c_would_cut_are_refused(package, tmp_path):
+    with pytest.raises(UsageError, match="holds no zero"):
+        Package(f"{tmp_path / 'small.fpk'}\0.other")
+
+
+def test_outputs_of_one_name_have_room_each(small, tmp_path):
+    """No file may lead the runtime to write where nothing was made for it."""
+    built, _ = small
+    sections = records.read_sections(built.content)
+    outputs = np.frombuffer(sections[records.OUTPUTS], records.OUTPUT).copy()
+    first, second = outputs["name"][:2].tolist()
+    outputs["name"][outputs["name"] == second] = first
+    path = tmp_path / "alike.fpk"
+    path.write_bytes(records.write_package({**sections, records.OUTPUTS: outputs.tobytes()}))
+    with Package(path, PackageOptions(cache="")) as package:
+        assert len(package.run(random_input(SIZES[0]))) == 1
 
 
 def test_a_network_without_people_says_so(package):

@@ -46,7 +46,7 @@ ROOMS = {
         "diagnosis",
         "doctor",
     ],
-    "runtime": ["interface pip_opencl", "package"],
+    "runtime": ["interface pip_opencl", "options", "package"],
     "models": [
         "graph networks preprocess",
         "frontend pose",
