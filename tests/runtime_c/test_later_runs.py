@@ -71,7 +71,7 @@ def test_other_sizes_run_after_one_that_cannot(runner, fault):
 
 @pytest.mark.parametrize("flags", [0, NO_SELF_CHECK])
 def test_size_runs_after_its_first_run_failed(runner, flags):
-    """Each call of OpenCL that a size's first run makes fails once; nothing of what was made until then is left half."""
+    """Each call of OpenCL that a size's first run makes fails once; nothing that was made until then is left half."""
     package = doubling_package(sizes=SIZES)
     _, before = runner.runs(package, [0], flags=flags)
     (_, whole), after = runner.runs(package, [0, 1], flags=flags)
