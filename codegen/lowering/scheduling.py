@@ -85,25 +85,24 @@ class LayerScheduler:
         widened = widened_part(graph, layer, self.options.dtype)
         workload = Workload.of(layer, layout.planes, self.options.dtype, sparsity, widened)
         kernel = self._kernel(workload, weights, layer.name, gated)
-        constants = [self.shared.store(f"{layer.name}.{name}", array) for name, array in kernel.constants.items()]
-        names = zip(constants, kernel.constants, strict=True)
-        self.shared.textures |= {stored for stored, name in names if name in kernel.textures}
+        constants = self._store(layer.name, kernel)
         scheduled = ScheduledLayer.of(layer, kernel, workload.label, constants, sparsity, widened=workload.widened)
-        return scheduled if gated else replace(scheduled, spare=self._spare(workload, weights, kernel))
+        return scheduled if gated else replace(scheduled, spare=self._spare(workload, weights, kernel, layer.name))
 
-    def _spare(self, workload: Workload, weights: Weights, kernel: Kernel) -> SpareKernel | None:
-        """The second kernel of a layer, where there are to be any, and another choice for it."""
+    def _spare(self, workload: Workload, weights: Weights, kernel: Kernel, name: str) -> SpareKernel | None:
+        """The second kernel of the layer `name`, where there are to be any, and another choice for it."""
         choice = spare_choice(workload, self.profile, kernel.choice) if self.options.spares and kernel.choice else None
         if choice is None:
             return None
         other = schedule(workload, weights, self.profile, choice)
-        constants = [
-            self.shared.store(f"{workload.layer.name}.{name}", array) for name, array in other.constants.items()
+        return SpareKernel(f"{workload.label}_spare", other.func, other.grids, self._store(name, other))
+
+    def _store(self, name: str, kernel: Kernel) -> list[str]:
+        """The names that the packed constants of a kernel of the layer `name` are kept under."""
+        return [
+            self.shared.store(f"{name}.{part}", array, part in kernel.textures)
+            for part, array in kernel.constants.items()
         ]
-        self.shared.textures |= {
-            stored for stored, name in zip(constants, other.constants, strict=True) if name in other.textures
-        }
-        return SpareKernel(f"{workload.label}_spare", other.func, other.grids, constants)
 
     def _gated(self, product: Layer, graph: Graph, layout: Layout) -> tuple[ScheduledLayer, ScheduledLayer]:
         """A product that is done on weights, and the convolution that reads these in place of its own."""

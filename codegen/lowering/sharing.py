@@ -31,7 +31,7 @@ class SharedCode:
         self.packed: dict[str, np.ndarray] = {}
         self.textures: set[str] = set()
         self._functions: dict[StructuralKey, relax.GlobalVar] = {}
-        self._stored_as: dict[tuple[str, bytes], str] = {}
+        self._stored_as: dict[tuple, str] = {}
         self.texture_memory = VDevice(target, 0, TEXTURE_SCOPE)
 
     def share(self, label: str, func: tvm.ir.BaseFunc) -> relax.GlobalVar:
@@ -44,13 +44,23 @@ class SharedCode:
             self._functions[key] = self.builder.add_func(func.with_attr("global_symbol", name), name)
         return self._functions[key]
 
-    def store(self, name: str, array: np.ndarray) -> str:
-        """Keep a packed constant, once for all input sizes that pack it alike; the name it is kept under."""
-        key = (name, hashlib.sha256(array.tobytes()).digest())
+    def store(self, name: str, array: np.ndarray, is_image: bool = False) -> str:
+        """Keep a packed constant, once for all kernels and input sizes that read it alike.
+
+        Args:
+            name: what to keep it under; others of the name that differ are numbered.
+            is_image: whether it is an image on the device.
+
+        Returns:
+            The name it is kept under.
+        """
+        key = (name, is_image, array.shape, str(array.dtype), hashlib.sha256(array.tobytes()).digest())
         if key not in self._stored_as:
-            others = sum(known == name for known, _ in self._stored_as)
+            others = sum(known[0] == name for known in self._stored_as)
             self._stored_as[key] = f"{name}.{others}" if others else name
             self.packed[self._stored_as[key]] = array
+        if is_image:
+            self.textures.add(self._stored_as[key])
         return self._stored_as[key]
 
     def constant(self, name: str, array: np.ndarray) -> relax.Expr:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from codegen.building.build import choices_for, make_manifest
+from codegen.building.package import build_package
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
 from codegen.linking.link import opencl_source
@@ -135,6 +136,21 @@ def test_weights_are_those_of_the_network_each_once(built):
         assert (row["image_width"] > 0) == (name in lowered.textures)
     spans = {(int(row["offset"]), int(row["bytes"])) for row in package.rows(records.CONSTANTS)}
     assert len(weights) < sum(size for _, size in spans) + records.ALIGNMENT * len(spans)
+
+
+@pytest.mark.parametrize(
+    ("profile", "dtype"), [("adreno-730", "float16"), ("mali-g76", "float32"), ("host", "float32")]
+)
+def test_second_kernels_share_the_weights_that_they_can_read(profile, dtype):
+    """A constant is memory on the device: none is there twice, and each is called by its layer."""
+    network = trace_network(register_small(), None, 0, SIZES)
+    target = BuildTarget(load_profile(profile), dtype=dtype)
+    package = ReadPackage(build_package(network, target).content)
+    rows = package.rows(records.CONSTANTS)
+    assert np.count_nonzero(package.rows(records.STEPS)["spare_count"]) >= 4
+    assert len({tuple(row)[:5] for row in rows}) == len(rows)
+    layers = tuple(f"{layer.name}." for layer in network.graphs[0].layers)
+    assert all(package.text(row["name"]).startswith(layers) for row in rows)
 
 
 def test_sections_are_aligned_and_have_their_checksums(built):
