@@ -100,7 +100,7 @@ def _link(folder: Path, objects: Sequence[Path], out: Path, name: str, host: str
         linker = ("ld.lld", "-shared", "-m", "aarch64linux", "-z", "defs", *named)
         _zig(folder, out, (*linker, "-o", str(out), *map(str, objects), *libraries))
         return
-    passed = [f"-Wl,{','.join(named[at : at + 2])}" for at in (0, 2)] + [f"-Wl,{flag}" for flag in named[4:]]
+    passed = [part for word in named for part in ("-Xlinker", word)]  # -Wl would cut a name at its commas
     driver = ("cc", *_target(host), "-shared", *passed, "-o", str(out))
     _zig(folder, out, (*driver, *map(str, objects), "-lm", "-ldl"))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from codegen.artifact.loaded import Artifact
 from codegen.building.build import build
@@ -45,6 +46,13 @@ def package(small, tmp_path):
     built.write(tmp_path / "small.fpk")
     with Package(tmp_path / "small.fpk", PackageOptions(cache=str(tmp_path / "cache"))) as opened:
         yield opened
+
+
+def soname_of(library):
+    """What a shared object calls itself."""
+    with library.open("rb") as file:
+        tags = ELFFile(file).get_section_by_name(".dynamic").iter_tags("DT_SONAME")
+        return next(tag.soname for tag in tags)
 
 
 def random_input(size, seed=3):
@@ -206,9 +214,11 @@ def test_the_binding_loads_neither_tvm_nor_torch(small, tmp_path):
 def test_an_apps_library_opens_the_package_inside(small, tmp_path, package, monkeypatch):
     built, _ = small
     monkeypatch.chdir(tmp_path)
-    report = make_library(built.content, Path("libpose.so"), "libpose.so", "native")
+    name = "lib of, Zoë.so"
+    report = make_library(built.content, Path(name), name, "native")
+    assert soname_of(tmp_path / name) == name
     assert "libc.so.6" in report.needed
-    library = load_library(tmp_path / "libpose.so")
+    library = load_library(tmp_path / name)
     handle = ctypes.c_void_p()
     options = PackageOptions(cache="", library=opencl_libraries(None)[0]).pack()
     assert library.fp_open_own(ctypes.byref(options), ctypes.byref(handle), None) == 0
