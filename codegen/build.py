@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,11 +122,12 @@ def _write_package(
             built.check(progress)
     if arguments.format == "package":
         built.write(arguments.out, arguments.force)
-    elif arguments.format == "aar":
-        built.write_archive(arguments.out, arguments.force, progress)
+        return built.manifest
+    if arguments.format == "aar":
+        elf = built.write_archive(arguments.out, arguments.force, progress)
     else:
-        built.write_library(arguments.out, target.host, arguments.force, progress)
-    return built.manifest
+        elf = built.write_library(arguments.out, target.host, arguments.force, progress)
+    return replace(built.manifest, elf=encode(elf))
 
 
 def check_widening(arguments: argparse.Namespace) -> None:
@@ -151,7 +153,7 @@ def widen_network(network: TracedNetwork, arguments: argparse.Namespace, progres
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = cli.parser("codegen.build", "Compile a whole pose network into one deployable shared object.")
+    parser = cli.parser("codegen.build", "Compile a whole pose network into what runs it on a device.")
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     add_trust_flag(parser)
     source = parser.add_mutually_exclusive_group()

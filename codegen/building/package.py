@@ -36,7 +36,7 @@ class BuiltPackage:
     """A network as the C runtime takes it.
 
     Attributes:
-        content: the file's bytes. manifest: as inside; a library's says what the shared object is.
+        content: the file's bytes. manifest: as inside.
         references: what it should compute, for each input size.
     """
 

@@ -123,6 +123,13 @@ def test_the_command_says_what_it_checked(capsys, tmp_path):
     )
 
 
+def test_the_command_says_what_it_checked_of_an_apps_library(capsys, tmp_path):
+    argv = ["--model", register_small(), "--profile", "mali-g76", "--size", "32x32", "--format", "library"]
+    assert cli.run(command.main, command.make_parser(), [*argv, "-o", str(tmp_path / "libpose.so")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].startswith("checked for android-arm64: AArch64 shared object, 16 KiB pages, needs lib")
+
+
 def test_an_artifact_that_fails_the_check_is_not_left_behind(monkeypatch, tmp_path):
     monkeypatch.setattr("codegen.linking.elf.RUNTIME_SYMBOLS", ("TVMBackend",))
     built = build(trace_network(register_small(), sizes=[(32, 32)]), BuildTarget(load_profile("host")))
