@@ -5,6 +5,7 @@ docs/package-format.md says what they mean.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,8 @@ ENTRIES, OUTPUTS, BUFFERS, STEPS, LAUNCHES, ARGUMENTS, CHECKS = range(8, 15)
 
 DTYPES = {"float32": 0, "float16": 1, "int32": 2, "int16": 3, "int8": 4, "uint8": 5}
 BUFFER_ARGUMENT, CONSTANT_ARGUMENT = 0, 1
+#: control characters, which readers refuse, and halves of pairs, which UTF-8 has not
+_NO_LETTER = re.compile("[\\x00-\\x1f\\x7f\\ud800-\\udfff]")
 
 
 def _record(names: str, wide: str = "", single: str = "", doubles: str = "") -> np.dtype:
@@ -63,9 +66,8 @@ class Strings:
         self.add("")
 
     def add(self, text: str) -> int:
-        """The offset of a string. Raises ValueError for one with a zero inside."""
-        if "\0" in text:
-            raise ValueError(f"a string of a package holds no zero: {text!r}")
+        """The offset of a string, which is one line of UTF-8: what is neither, as in names of files, becomes "?"."""
+        text = _NO_LETTER.sub("?", text)
         if text not in self._offsets:
             self._offsets[text] = len(self.content)
             self.content += text.encode() + b"\0"

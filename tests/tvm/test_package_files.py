@@ -197,6 +197,14 @@ def test_values_that_a_device_may_take_for_zero_are_not_called_wrong(built):
     assert all(check.tolerance >= abs(check.value) for check in flushed)
 
 
+def test_strings_are_what_readers_take():
+    """Names of files may hold anything but a zero; the C runtime refuses strings that are not one line."""
+    strings = records.Strings()
+    offset = strings.add("Zoë\t\udcff.py\n\x7f")
+    assert bytes(strings.content)[offset:] == "Zoë??.py??".encode() + b"\0"
+    assert strings.add("Zoë??.py??") == offset
+
+
 def test_the_checking_input_is_the_formulas():
     def element(index):
         value = index * 2654435761 % 2**32
