@@ -68,7 +68,7 @@ void fp_network_close(fp_network* network) {
   free(network);
 }
 
-/* After a kernel that does not end: leaves the session behind, and with it all that entries had been made ready with. */
+/* After a kernel that does not end: leaves the session behind, and with it all that entries were made ready with. */
 static void leave_session(fp_network* network) {
   fp_programs_keep(&network->session);
   fp_session_abandon(&network->session);

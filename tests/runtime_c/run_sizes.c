@@ -1,7 +1,7 @@
 /* Opens a package and runs its sizes in a given order: PACKAGE FLAGS CACHE_FOLDER SIZE...; "-" stands for no folder.
  *
- * Prints a line for each run, whatever became of those before it: "run SIZE values ..." with the first output for the input
- * 0, 1/8, 2/8, ..., or "run SIZE error STATUS TEXT". Where the package does not open it is "error STATUS TEXT" alone.
+ * Prints a line for each run, whatever became of those before it: "run SIZE values ..." with the first output for the
+ * input 0, 1/8, 2/8, ..., or "run SIZE error STATUS TEXT". Where it does not open it is "error STATUS TEXT" alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
