@@ -192,7 +192,9 @@ def test_values_that_a_device_may_take_for_zero_are_not_called_wrong(built):
         for graph in network.graphs
     ]
     checks = make_checks(graphs, lowered, compile_package(lowered, target.profile), call_lists(lowered), target.profile)
-    flushed = [check for size in checks for own in size.values() for check in own if 0 < abs(check.value) < smallest]
+    flushed = [
+        check for size in checks for own in size.checks.values() for check in own if 0 < abs(check.value) < smallest
+    ]
     assert flushed
     assert all(check.tolerance >= abs(check.value) for check in flushed)
 
