@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from fleetpose.interrupt import hold_interrupt
 from fleetpose.progress import Report, no_report
 from runtime import INCLUDE
 from runtime.package import Package, PackageOptions
+
+log = logging.getLogger("codegen.building.package")
 
 #: what a package is called, and an Android archive; and the header beside a library
 SUFFIX, ARCHIVE_SUFFIX, HEADER = ".fpk", ".aar", "fleetpose.h"
@@ -108,6 +111,8 @@ class BuiltPackage:
                                 f"what was built is wrong on {package.device}: output {name} at {size} {fault}; "
                                 "nothing was written. Try --tuned none, or another driver"
                             )
+                if replaced := package.replaced:
+                    log.warning("%s computes these layers by second kernels: %s", package.device, ", ".join(replaced))
 
 
 @hold_interrupt()

@@ -126,15 +126,29 @@ def _described(program: ExportedProgram, said: Any, path: str) -> Program:
     fixed = all(isinstance(side, int) for side in sides)
     if fixed and max(sides) > MOST_PIXELS:
         raise UsageError(f"{path} takes {sides[0]}x{sides[1]} pixels; {MOST_PIXELS} are the most of a side")
-    return Program(program, _example_size(program, sides), fixed, said, shape[1])
+    return Program(program, _example_size(program, sides, path), fixed, said, shape[1])
 
 
-def _example_size(program: ExportedProgram, sides: tuple[Any, ...]) -> tuple[int, int]:
-    """Fixed sides as they are, others as in the example the program was exported with."""
-    examples = program.example_inputs
-    seen = tuple(examples[0][0].shape[2:]) if examples and examples[0] else DEFAULT_SIZE
-    height, width = (side if isinstance(side, int) else int(example) for side, example in zip(sides, seen, strict=True))
+def _example_size(program: ExportedProgram, sides: tuple[Any, ...], path: str) -> tuple[int, int]:
+    """Fixed sides as they are, others as in the example the program was exported with, DEFAULT_SIZE without one."""
+    seen = _example_sides(program.example_inputs)
+    if seen is None:
+        raise UsageError(f"{path} has an example that is no input of its network; the file is damaged")
+    height, width = (side if isinstance(side, int) else example for side, example in zip(sides, seen, strict=True))
     return height, width
+
+
+def _example_sides(examples: Any) -> tuple[int, int] | None:
+    """Height and width of the first of the arguments ((tensor, ...), keywords) of a file; None where they are none."""
+    arguments = examples[0] if isinstance(examples, tuple | list) and examples else ()
+    if not isinstance(arguments, tuple | list):
+        return None
+    if not arguments:
+        return DEFAULT_SIZE
+    first = arguments[0]
+    if not isinstance(first, torch.Tensor) or first.ndim != 4:
+        return None
+    return int(first.shape[2]), int(first.shape[3])
 
 
 def _refuse_batches(_network: nn.Module, inputs: tuple[Any, ...]) -> None:
