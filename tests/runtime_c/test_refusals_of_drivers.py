@@ -27,7 +27,7 @@ def assert_right_or_told(answer: dict, statuses: tuple[int, ...]) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.part(1)
+@pytest.mark.part(2)
 @pytest.mark.parametrize("flags", [0, EVENTS, RECORD])
 def test_each_call_fails_once(runner, flags):
     """A step that fails in the self-check is replaced, a part of a buffer becomes a buffer; the rest are errors."""
