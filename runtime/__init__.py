@@ -16,8 +16,17 @@ INCLUDE, SOURCES = (Path(__file__).parent / name for name in ("include", "src"))
 
 
 def library_path() -> Path | None:
-    """The library for this machine: beside this file (a wheel), or where the distribution is installed (editable)."""
-    folders = [Path(__file__).parent]
+    """The library for this machine; None where it is not built."""
+    return built_library(Path(__file__).parent, "runtime", LIBRARY_NAME)
+
+
+def built_library(folder: Path, package: str, name: str) -> Path | None:
+    """A library that was built: beside the code (a wheel), or where the distribution is installed (editable).
+
+    Args:
+        folder: of the code. package: its path among installed packages. name: of the library.
+    """
+    folders = [folder]
     with suppress(importlib.metadata.PackageNotFoundError):
-        folders.append(Path(str(importlib.metadata.distribution("fleetpose").locate_file("runtime"))))
-    return next((folder / LIBRARY_NAME for folder in folders if (folder / LIBRARY_NAME).is_file()), None)
+        folders.append(Path(str(importlib.metadata.distribution("fleetpose").locate_file(package))))
+    return next((place / name for place in folders if (place / name).is_file()), None)

@@ -34,6 +34,8 @@ class NoOpenCL(PackageError):
     """There is no libOpenCL here, or none with a device."""
 
 
+#: there is room for so many people; of a photograph more are noise
+MOST_PEOPLE = 1024
 #: errors by fp_status, where it is not the device's: the caller, or the file, is wrong
 _ERRORS = {**dict.fromkeys((1, 2, 4, 7, 8), UsageError), 3: NoOpenCL}
 
@@ -95,7 +97,7 @@ class Package:
     def _network(self) -> ctypes.c_void_p:
         """The handle. Raises UsageError after `close`."""
         if not self._handle:
-            raise UsageError("the package is closed")
+            raise UsageError("the package is closed; open it anew")
         return self._handle
 
     def close(self) -> None:
@@ -165,19 +167,16 @@ class Package:
             UsageError: another array, or a network whose outputs are no people's. PackageError: the driver failed.
         """
         picture, pixels = _image(image, turns)
-        count, room = ctypes.c_uint32(0), 0
-        records: Any = None
-        while records is None or count.value > room:
-            room = max(64, count.value)
-            records = (CPerson * room)()
-            out = (records, room, ctypes.byref(count))
-            if secs is None:
-                self._call(self._c.fp_people, self._network, ctypes.byref(picture), *out)
-            else:
-                self._call(self._c.fp_follow, self._network, ctypes.byref(picture), secs, *out)
-                break  # a frame is followed once
+        records, count = (CPerson * MOST_PEOPLE)(), ctypes.c_uint32(0)
+        out = (records, MOST_PEOPLE, ctypes.byref(count))
+        if secs is None:
+            self._call(self._c.fp_people, self._network, ctypes.byref(picture), *out)
+        else:
+            self._call(self._c.fp_follow, self._network, ctypes.byref(picture), secs, *out)
         del pixels
-        return [_person(record) for record in records[: min(count.value, room)]]
+        if count.value > MOST_PEOPLE:
+            raise PackageError(f"{count.value} people, where there is room for {MOST_PEOPLE}: is this a picture?")
+        return [_person(record) for record in records[: count.value]]
 
     def restart(self) -> None:
         """Forget who was in the video so far."""

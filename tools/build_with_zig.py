@@ -83,6 +83,8 @@ def build(output: Path) -> None:
         libcxx = next(Path(cache).glob("o/*/libc++.a"))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(compile_source, sorted(SOURCES.glob("*.cc"))))
+        objects.append(Path(cache) / "sha256_c.o")  # the C runtime's
+        run_zig(cache, "cc", "-std=c11", "-I", C_RUNTIME, "-c", C_RUNTIME / "core" / "sha256.c", "-o", objects[-1])
         output.parent.mkdir(parents=True, exist_ok=True)
         zig(
             "-shared", "-nostdlib++", "-Wl,--gc-sections", "-Wl,-rpath,$ORIGIN/../../tvm/lib:$ORIGIN/../../tvm_ffi/lib",

@@ -10,12 +10,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from codegen.linking.programs import kernel_sections
 from devices.profile import VECTOR_WIDTHS
 
 #: what every kernel is called, so that equal ones are equal in text
 KERNEL_NAME = "inspected"
-#: what TVM writes before each kernel of a program, with its name
-_HEADING = "// Function: "
 _TYPES = ("float", "half", "int", "uint", "short", "ushort", "char", "uchar")
 _SPACES = ("__global", "__local", "__private")
 
@@ -43,13 +42,10 @@ class KernelSource:
 
 def split_kernels(source: str) -> dict[str, KernelSource]:
     """Each kernel of a program that TVM wrote, by its name in there."""
-    sections = source.split(_HEADING)[1:]
-    kernels = {}
-    for section in sections:
-        heading, _, text = section.partition("\n")
-        name = heading.strip()
-        kernels[name] = KernelSource(re.sub(rf"\b{re.escape(name)}\b", KERNEL_NAME, text))
-    return kernels
+    return {
+        name: KernelSource(re.sub(rf"\b{re.escape(name)}\b", KERNEL_NAME, text))
+        for name, text in kernel_sections(source).items()
+    }
 
 
 def _whole_vectors() -> str:

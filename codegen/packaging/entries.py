@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from codegen.artifact.manifest import Entry, LayerCode
+from codegen.linking.programs import kernel_sections
 from codegen.packaging import records
 from codegen.packaging.arena import Lifetime, place_buffers
 from codegen.packaging.calls import CallList, ConstantTensor, FunctionCall, first_uses, last_uses
 from codegen.packaging.host_calls import KernelLaunch, Scratch
 from codegen.packaging.records import Strings
-
-#: what TVM writes before each kernel of a program, with its name
-_HEADING = "// Function: "
 
 
 @dataclass(frozen=True)
@@ -162,9 +160,7 @@ def kernel_rows(source: str, strings: Strings) -> tuple[bytes, list[tuple[int, .
     places: dict[bytes, int] = {}
     rows: list[tuple[int, ...]] = []
     numbers: dict[str, int] = {}
-    for section in source.split(_HEADING)[1:]:
-        heading, _, text = section.partition("\n")
-        name = heading.strip()
+    for name, text in kernel_sections(source).items():
         preamble, _, body = text.partition("__kernel")
         body = "__kernel" + body
         lines = [line for line in body.split("\n") if not (line.startswith("__kernel") and line.endswith(");"))]

@@ -23,9 +23,12 @@ _DATA_OF_STRUCT, _ARGUMENT_OF_CALL = 1, 15
 
 
 class HostCodeError(FleetposeError):
-    """TVM's host code does something else than to launch kernels on its arguments."""
+    """TVM's host code does something else than to launch kernels on its arguments; the text says what to do."""
 
     exit_status = 1
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{fault}; build an artifact in its place (--format artifact)")
 
 
 @dataclass(frozen=True)

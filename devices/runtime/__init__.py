@@ -8,12 +8,12 @@ without OpenCL. It therefore imports nothing heavy, touches no device, and never
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import os
 import warnings
 from pathlib import Path
 from typing import Any
 
+from runtime import built_library
 from runtime.pip_opencl import pip_libraries
 
 LIBRARY_NAME = "libfleetpose_opencl.so"
@@ -48,14 +48,8 @@ def status() -> dict[str, Any]:
 
 
 def library_path() -> Path | None:
-    """The built library: beside this file (a wheel), or where the distribution is installed (an editable install)."""
-    folders = [Path(__file__).parent]
-    try:
-        installed = importlib.metadata.distribution("fleetpose").locate_file("devices/runtime")
-        folders.append(Path(str(installed)))
-    except importlib.metadata.PackageNotFoundError:
-        pass
-    return next((folder / LIBRARY_NAME for folder in folders if (folder / LIBRARY_NAME).is_file()), None)
+    """The built library; None where it is not built."""
+    return built_library(Path(__file__).parent, "devices/runtime", LIBRARY_NAME)
 
 
 def _offer_pip_libraries(library: ctypes.CDLL) -> None:

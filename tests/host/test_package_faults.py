@@ -21,6 +21,7 @@ from codegen.building.traced import trace_network
 from codegen.packaging import records
 from runtime.package import Package, PackageOptions
 from tests import sweep
+from tests.package_reader import ReadPackage
 from tests.runtime_c.running import Runner
 from tests.small_network import register_small
 from tests.tiny_pose import register_tiny
@@ -61,19 +62,14 @@ def package_of(model, size, folder, host, weights=None):
 
 def layers_by_kernel(content):
     """Of each kernel that is the first of layers with a second one, these layers."""
-    sections = records.read_sections(content)
-    rows = {kind: np.frombuffer(sections[kind], records.RECORDS[kind]) for kind in records.RECORDS}
-    strings = sections[records.STRINGS]
-
-    def text(offset):
-        return strings[offset : strings.index(b"\0", offset)].decode()
-
+    package = ReadPackage(content)
     layers: dict[str, list[str]] = {}
-    for step in rows[records.STEPS]:
+    for step in package.rows(records.STEPS):
         if step["spare_count"] and step["check_count"]:
-            launches = rows[records.LAUNCHES][step["first_launch"] :][: step["launch_count"]]
+            launches = package.rows(records.LAUNCHES)[step["first_launch"] :][: step["launch_count"]]
             for kernel in {int(launch["kernel"]) for launch in launches}:
-                layers.setdefault(text(rows[records.KERNELS][kernel]["name"]), []).append(text(step["name"]))
+                name = package.text(package.rows(records.KERNELS)[kernel]["name"])
+                layers.setdefault(name, []).append(package.text(step["name"]))
     return layers
 
 

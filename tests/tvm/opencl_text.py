@@ -13,12 +13,6 @@ VECTOR_TYPE = re.compile(r"\bu?(char|short|half|int|float|long|double)(2|3|4|8|1
 PRIVATE_ARRAY = re.compile(r"^\s+\w+ (\w+)_ptr\[(\d+)\];", re.MULTILINE)
 
 
-def sections(source: str) -> dict[str, str]:
-    """The text of each kernel by its name."""
-    parts = source.split("// Function: ")[1:]
-    return {part.split(maxsplit=1)[0]: part.split("\n", 1)[1] for part in parts}
-
-
 def body(section: str) -> str:
     """A kernel without the preprocessor's lines and the declarations of its neighbours."""
     return re.sub(r"^(#.*|__kernel [^{]*;)$", "", section, flags=re.MULTILINE)

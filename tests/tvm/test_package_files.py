@@ -15,6 +15,7 @@ from codegen.building.package import build_package
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
 from codegen.linking.link import opencl_source
+from codegen.linking.programs import kernel_sections
 from codegen.lowering.compile import compile_network
 from codegen.lowering.network import Options, lower_network
 from codegen.packaging import records
@@ -22,44 +23,13 @@ from codegen.packaging.checks import SAMPLES, checking_input, make_checks
 from codegen.packaging.package import call_lists, compile_package, package_bytes
 from codegen.packaging.settings import settings_of
 from devices.profile import load_profile
+from tests.package_reader import ReadPackage
 from tests.small_network import register_small
 from tests.tiny_pose import register_tiny
 
 SIZES = [(32, 32), (24, 40)]
 #: what a kernel's text says of its parameters
 HEAD = re.compile(r"__kernel void (\w+)\(([^)]*)\)")
-
-
-class ReadPackage:
-    """A package as its records say, by independent reading."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.sections = records.read_sections(content)
-
-    def rows(self, kind):
-        return np.frombuffer(self.sections[kind], records.RECORDS[kind])
-
-    def text(self, offset):
-        strings = self.sections[records.STRINGS]
-        return strings[offset : strings.index(b"\0", offset)].decode()
-
-    @property
-    def programs(self):
-        """The text of each kernel by its name."""
-        sources = self.sections[records.SOURCES].decode()
-        return {
-            self.text(row["name"]): sources[row["preamble"] :][: row["preamble_bytes"]]
-            + sources[row["body"] :][: row["body_bytes"]]
-            for row in self.rows(records.KERNELS)
-        }
-
-    @property
-    def settings(self):
-        return {
-            self.text(row["name"]): self.text(row["text"]) if row["is_text"] else float(row["number"])
-            for row in self.rows(records.SETTINGS)
-        }
 
 
 @pytest.fixture(scope="module", params=[("adreno-730", "float16"), ("mali-g76", "float32"), ("host", "float32")])
@@ -81,10 +51,7 @@ def test_kernels_are_those_of_the_artifact(built):
     network, target, _, package = built
     options = Options(target.dtype, {}, choices_for(target, None))
     compiled = compile_network(network.graphs, target.profile, options)
-    source = opencl_source(compiled.executable.mod)
-    wanted = {
-        section.partition("\n")[0].strip(): section.partition("\n")[2] for section in source.split("// Function: ")[1:]
-    }
+    wanted = kernel_sections(opencl_source(compiled.executable.mod))
     assert package.programs.keys() == wanted.keys()
     for name, program in package.programs.items():
         without_declarations = re.sub(r"__kernel void [^{;]*;\n", "", wanted[name])

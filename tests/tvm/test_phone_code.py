@@ -15,6 +15,7 @@ import tvm
 from codegen.kernels.workload import Weights, Workload
 from codegen.layout.assign import assign_layout
 from codegen.linking.link import opencl_source
+from codegen.linking.programs import kernel_sections
 from codegen.lowering.layer import compile_layer, random_operands, standalone_planes
 from codegen.lowering.network import Options, lower_network
 from codegen.lowering.sizes import trace_sizes
@@ -68,7 +69,7 @@ def generate(workload: Workload, weights: Weights, profile, choice=None) -> dict
     groups = opencl_text.work_groups(kernel.func)
     assert len(groups) == kernel.grids
     assert max(groups) <= profile.max_threads_per_block
-    texts = opencl_text.sections(opencl_source(compiled.module))
+    texts = kernel_sections(opencl_source(compiled.module))
     assert len(texts) == kernel.grids
     what = f"{workload.label} {kernel.schedule} {kernel.note}"
     for name, text in texts.items():
@@ -158,7 +159,7 @@ def test_widened_phone_code_is_float32_in_registers_alone(name, widened):
             lanes = profile.lanes_of("float16")
             workload = standalone_planes(layer, lanes, (1, 1), "float16", sparsity, widened)
             compiled = compile_layer(workload, weights, profile)
-            sections = opencl_text.sections(opencl_source(compiled.module))
+            sections = kernel_sections(opencl_source(compiled.module))
             assert any("float" in opencl_text.body(code) for code in sections.values())
             for kernel, code in sections.items():
                 opencl_text.assert_suits(f"{kind} {text} {kernel}", code, profile, "float16", float_sums=True)
@@ -176,7 +177,7 @@ def gated_graph(height: int, width: int):
 def test_only_the_copies_at_a_networks_ends_know_float32(name, create, tmp_path):
     profile = load_profile(name)
     lowered = lower_network([create(20, 34)], profile, Options(dtype="float16"))
-    texts = opencl_text.sections(opencl_source(tvm.compile(lowered.module, make_target(profile)).mod))
+    texts = kernel_sections(opencl_source(tvm.compile(lowered.module, make_target(profile)).mod))
     schedules = {kernel: code.schedule for code in lowered.entries[0].layers for kernel in code.kernels}
     assert texts.keys() == schedules.keys()
     for kernel, text in texts.items():

@@ -32,11 +32,8 @@ void fp_bodies_sort(fp_bodies* bodies) {
   fp_body* sorted = bodies->spare.data;
   double* keys = bodies->keys.data;
   uint32_t* order = bodies->order.data;
-  for (uint32_t at = 0; at < count; ++at) {
-    keys[at] = items[at].score;
-    order[at] = at;
-  }
-  fp_sort_falling(keys, order, bodies->spare_order.data, count);
+  for (uint32_t at = 0; at < count; ++at) keys[at] = items[at].score;
+  fp_rank_falling(keys, order, bodies->spare_order.data, count);
   for (uint32_t at = 0; at < count; ++at) sorted[at] = items[order[at]];
   const fp_space swap = bodies->items;
   bodies->items = bodies->spare;

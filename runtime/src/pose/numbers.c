@@ -72,3 +72,8 @@ void fp_sort_falling(const double* keys, uint32_t* order, uint32_t* spare, uint3
   }
   if (from != order) memcpy(order, from, count * sizeof(uint32_t));
 }
+
+void fp_rank_falling(const double* keys, uint32_t* order, uint32_t* spare, uint32_t count) {
+  for (uint32_t at = 0; at < count; ++at) order[at] = at;
+  fp_sort_falling(keys, order, spare, count);
+}

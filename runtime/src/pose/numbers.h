@@ -64,6 +64,9 @@ static inline void fp_cubic(float at, float* weights) {
   weights[3] = 1.0f - weights[0] - weights[1] - weights[2];
 }
 
+/* Writes to `order` the indices of `count` keys, so that keys fall; of equal ones the first comes first. */
+void fp_rank_falling(const double* keys, uint32_t* order, uint32_t* spare, uint32_t count);
+
 /* Reorders `order`, `count` indices of `keys`, so that keys fall; equal ones stay as they are. `spare` is as long. */
 void fp_sort_falling(const double* keys, uint32_t* order, uint32_t* spare, uint32_t count);
 

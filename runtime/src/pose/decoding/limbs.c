@@ -107,11 +107,8 @@ static void match(fp_limbs* limbs, const fp_peaks* peaks, uint32_t limb, uint32_
   double* keys = limbs->keys.data;
   uint32_t* order = limbs->order.data;
   uint8_t* taken = limbs->taken.data;
-  for (uint32_t at = 0; at < count; ++at) {
-    keys[at] = candidates[at].score;
-    order[at] = at;
-  }
-  fp_sort_falling(keys, order, limbs->spare.data, count);
+  for (uint32_t at = 0; at < count; ++at) keys[at] = candidates[at].score;
+  fp_rank_falling(keys, order, limbs->spare.data, count);
   memset(taken, 0, (size_t)starts + ends);
   fp_limb* items = limbs->items.data;
   for (uint32_t at = 0; at < count; ++at) {

@@ -112,11 +112,8 @@ static int sort_cells(fp_maxima* maxima, const float* values) {
   const uint32_t* cells = maxima->cells.data;
   uint32_t* order = maxima->order.data;
   double* keys = maxima->keys.data;
-  for (uint32_t at = 0; at < maxima->count; ++at) {
-    keys[at] = values[cells[at]];
-    order[at] = at;
-  }
-  fp_sort_falling(keys, order, maxima->spare.data, maxima->count);
+  for (uint32_t at = 0; at < maxima->count; ++at) keys[at] = values[cells[at]];
+  fp_rank_falling(keys, order, maxima->spare.data, maxima->count);
   int equal = 0;
   for (uint32_t at = 1; at < maxima->count; ++at) equal |= keys[order[at]] == keys[order[at - 1]];
   return equal;

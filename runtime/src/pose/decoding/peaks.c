@@ -58,11 +58,8 @@ static fp_status keep_highest(fp_peaks* peaks, const float* map, uint32_t* count
   uint32_t* order = fp_space_for(&peaks->order, *count, sizeof(uint32_t));
   uint32_t* spare = fp_space_for(&peaks->spare, *count, sizeof(uint32_t));
   if (keys == NULL || order == NULL || spare == NULL) return fp_no_room(error);
-  for (uint32_t at = 0; at < *count; ++at) {
-    keys[at] = map[cells[at]];
-    order[at] = at;
-  }
-  fp_sort_falling(keys, order, spare, *count);
+  for (uint32_t at = 0; at < *count; ++at) keys[at] = map[cells[at]];
+  fp_rank_falling(keys, order, spare, *count);
   for (uint32_t at = 0; at < FP_MOST_CELLS; ++at) order[at] = cells[order[at]];
   memcpy(cells, order, FP_MOST_CELLS * sizeof(uint32_t));
   *count = FP_MOST_CELLS;
@@ -76,11 +73,8 @@ static uint32_t add_best(fp_peaks* peaks, uint32_t candidates, double threshold,
   const fp_peak* from = peaks->candidates.data;
   double* keys = peaks->keys.data;
   uint32_t* order = peaks->order.data;
-  for (uint32_t at = 0; at < candidates; ++at) {
-    keys[at] = from[at].score;
-    order[at] = at;
-  }
-  fp_sort_falling(keys, order, peaks->spare.data, candidates);
+  for (uint32_t at = 0; at < candidates; ++at) keys[at] = from[at].score;
+  fp_rank_falling(keys, order, peaks->spare.data, candidates);
   uint32_t count = 0;
   for (uint32_t rank = 0; rank < fp_least(candidates, most) && keys[order[rank]] > threshold; ++rank) {
     const fp_peak peak = from[order[rank]];

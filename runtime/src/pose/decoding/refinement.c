@@ -49,11 +49,8 @@ static void look_at_row(fp_match* match, uint32_t row, const float* values, uint
 static void sort_rows(fp_embedding* embedding, const float* heat, fp_size size) {
   double* keys = embedding->keys.data;
   uint32_t* order = embedding->order.data;
-  for (uint32_t row = 0; row < size.height; ++row) {
-    keys[row] = fp_highest(heat + (size_t)row * size.width, size.width);
-    order[row] = row;
-  }
-  fp_sort_falling(keys, order, embedding->spare.data, size.height);
+  for (uint32_t row = 0; row < size.height; ++row) keys[row] = fp_highest(heat + (size_t)row * size.width, size.width);
+  fp_rank_falling(keys, order, embedding->spare.data, size.height);
 }
 
 static void find_matches(fp_embedding* embedding, const fp_map* tags, uint32_t joint, uint32_t count) {

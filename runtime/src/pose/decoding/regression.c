@@ -89,11 +89,8 @@ static void keep_distinct(fp_regression* regression, const fp_regression_setting
   uint32_t* order = regression->order.data;
   double* keys = regression->keys.data;
   const uint32_t count = regression->maxima.count;
-  for (uint32_t at = 0; at < count; ++at) {
-    keys[at] = poses[at].score;
-    order[at] = at;
-  }
-  fp_sort_falling(keys, order, regression->spare.data, count);
+  for (uint32_t at = 0; at < count; ++at) keys[at] = poses[at].score;
+  fp_rank_falling(keys, order, regression->spare.data, count);
   uint32_t kept = 0;
   for (uint32_t rank = 0; rank < count; ++rank) {
     uint32_t better = 0;

@@ -84,11 +84,8 @@ static int sort_pairs(fp_tracker* tracker) {
   uint32_t* order = grow(&tracker->order, count, sizeof(uint32_t), FP_USUAL_PAIRS);
   uint32_t* spare = grow(&tracker->spare, count, sizeof(uint32_t), FP_USUAL_PAIRS);
   if (keys == NULL || order == NULL || spare == NULL) return 0;
-  for (uint32_t at = 0; at < count; ++at) {
-    keys[at] = pairs[at].sum;
-    order[at] = at;
-  }
-  fp_sort_falling(keys, order, spare, count);
+  for (uint32_t at = 0; at < count; ++at) keys[at] = pairs[at].sum;
+  fp_rank_falling(keys, order, spare, count);
   for (uint32_t at = 0; at < count; ++at) keys[at] = pairs[at].count;
   fp_sort_falling(keys, order, spare, count);
   return 1;
