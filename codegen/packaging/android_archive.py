@@ -20,6 +20,7 @@ from codegen.linking.elf import ElfError, ElfReport, check_library, plain
 from fleetpose.disk.reading import read_whole
 from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import FleetposeError
+from models.zoo.stored.archive import DAMAGE
 from runtime import INCLUDE, SOURCES
 
 #: the only processor and system that an archive is for, as codegen.linking.hosts and as Android call it
@@ -71,7 +72,7 @@ def check_archive(path: Path) -> ElfReport:
         entries = _read_entries(content)
     except OSError as error:
         raise ArchiveError(f"cannot read {path}: {error.strerror}") from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+    except DAMAGE as error:
         raise ArchiveError(f"{path} is no archive, or damaged ({plain(str(error))})") from error
     wrong = _wrong_entries(entries)
     if not wrong:
@@ -172,7 +173,7 @@ def _wrong_texts(entries: Mapping[str, bytes]) -> list[str]:
     try:
         with zipfile.ZipFile(io.BytesIO(entries[_CLASSES])) as classes:
             damaged = classes.testzip()
-    except Exception as error:  # whatever the reader of zip files does about damaged ones
+    except DAMAGE as error:
         damaged = plain(str(error))
     if damaged is not None:
         wrong.append(f"{_CLASSES} is damaged ({damaged})")
