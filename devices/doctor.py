@@ -42,7 +42,7 @@ def doctor(device: str = "host", checks: Sequence[Check] = CHECKS) -> list[Findi
     """Look at every part in turn, on `device` ("host" or "rpc:KEY"); never raises for what it finds."""
     patient = Patient(device)
     try:
-        return [_examine(check, patient) for check in checks]
+        return [examine(check, patient) for check in checks]
     finally:
         if patient.session is not None:
             patient.session.close()
@@ -53,7 +53,8 @@ def healthy(findings: Sequence[Finding]) -> bool:
     return all(finding.state == "ok" for finding in findings if finding.needed)
 
 
-def _examine(check: Check, patient: Patient) -> Finding:
+def examine(check: Check, patient: Patient) -> Finding:
+    """Look at one part; never raises for what it finds."""
     start = time.perf_counter()
     try:
         state, detail = "ok", check.look(patient)

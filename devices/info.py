@@ -102,20 +102,24 @@ def profile_for(info: DeviceInfo) -> Profile:
 
     That of its model, else, with a warning, that of its maker's GPUs. Raises UsageError where none suits.
     """
-    kind = kind_of(info)
-    name = f"generic_{kind}"
-    if kind == "cpu":
-        name = "host-avx2" if 0 < info.vector_width <= 8 else "host"
-    elif (model := model_of(info)) in profile_names():
-        name = model
-    elif name in profile_names():
-        log.warning("no profile is of %s; %s is taken (--profile FILE takes another)", model or info.name, name)
+    name = own_profile(info) or f"generic_{kind_of(info)}"
     if name not in profile_names():
         raise UsageError(
             f"no profile suits device {info.name!r}; write one like {PROFILE_DIR / 'host.toml'}\n"
             f"and give it with --profile FILE"
         )
+    if name.startswith("generic_"):
+        model = model_of(info) or info.name
+        log.warning("no profile is of %s; %s is taken (--profile FILE takes another)", model, name)
     return load_profile(name)
+
+
+def own_profile(info: DeviceInfo) -> str:
+    """The name of the profile that comes with the package for the very model of a device; "" where there is none."""
+    if kind_of(info) == "cpu":
+        return "host-avx2" if 0 < info.vector_width <= 8 else "host"
+    model = model_of(info)
+    return model if model in profile_names() else ""
 
 
 def narrowed(profile: Profile, info: DeviceInfo) -> Profile:

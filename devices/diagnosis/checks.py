@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from devices.adb.server import AdbServer, find_adb
 from devices.diagnosis.patient import Check, Missing, Patient, Skipped
 from devices.opening import open_device
 from devices.rpc import tracker
@@ -179,11 +180,13 @@ def environment_tracker(_: Patient) -> str:
 
 
 def adb(_: Patient) -> str:
-    path = shutil.which("adb")
+    """The program, and the phones that its server has."""
+    path = find_adb()
     if path is None:
-        raise Missing("not on PATH; only phones need it")
-    done = subprocess.run([path, "devices"], capture_output=True, encoding="utf-8", errors="replace", timeout=20)
-    phones = [line.split()[0] for line in done.stdout.splitlines() if line.endswith("\tdevice")]
+        raise Missing("not on PATH; only phones at a cable need it")
+    server = AdbServer.from_environment()
+    server.ensure_running()
+    phones = [f"{phone.serial} ({phone.model or phone.state})" for phone in server.phones()]
     return f"{path}; phones: {', '.join(phones) or 'none'}"
 
 
@@ -219,6 +222,6 @@ CHECKS = (
     Check("small kernel", True, kernel, "FLEETPOSE_CACHE=0 python -m devices.doctor (then without the program cache)"),
     Check("program cache", False, program_cache, f"export FLEETPOSE_CACHE_DIR={WRITABLE}/fleetpose"),
     Check("tracker", False, environment_tracker, "export TVM_TRACKER_HOST=... TVM_TRACKER_PORT=9190"),
-    Check("adb", False, adb, f"{APT} adb"),
+    Check("adb", False, adb, f"{APT} adb; or {PIP} adbutils, which brings it"),
     Check("Android NDK", False, ndk, "export ANDROID_NDK_HOME=/path/to/ndk"),
 )

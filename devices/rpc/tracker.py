@@ -141,12 +141,7 @@ def summary(address: Address, timeout_secs: float = 5.0) -> dict[str, dict[str, 
 
     Raises DeviceUnreachable where it does not answer, or not as a tracker does.
     """
-    with connect(address, timeout_secs) as connection:
-        try:
-            answer = connection.ask(SUMMARY, timeout_secs=timeout_secs)
-            state = decode(_Summary, decode(tuple[int, Any], answer, "its answer")[1], "its answer")
-        except (OSError, ValueError) as error:
-            raise _no_answer(address, error) from error
+    state = _summary(address, timeout_secs)
     offered: dict[str, dict[str, int]] = {}
     for server in state.server_info:
         key = str(server.get("key", "")).partition(":")[2]
@@ -155,6 +150,22 @@ def summary(address: Address, timeout_secs: float = 5.0) -> dict[str, dict[str, 
         if key in offered or queue.get("pending"):
             offered.setdefault(key, {"servers": 0, "free": 0, "pending": 0}).update(queue)
     return offered
+
+
+def servers(address: Address, timeout_secs: float = 5.0) -> list[tuple[str, int]]:
+    """The servers that a tracker knows, free or taken: each one's key and port. Raises as `summary`."""
+    known = _summary(address, timeout_secs).server_info
+    places = [(str(server.get("key", "")).partition(":")[2], server.get("addr")) for server in known]
+    return [(key, place[1]) for key, place in places if isinstance(place, list) and len(place) == 2]
+
+
+def _summary(address: Address, timeout_secs: float) -> _Summary:
+    with connect(address, timeout_secs) as connection:
+        try:
+            answer = connection.ask(SUMMARY, timeout_secs=timeout_secs)
+            return decode(_Summary, decode(tuple[int, Any], answer, "its answer")[1], "its answer")
+        except (OSError, ValueError) as error:
+            raise _no_answer(address, error) from error
 
 
 def _no_answer(address: Address, error: Exception) -> DeviceUnreachable:

@@ -39,7 +39,7 @@ ROOMS = {
         "api outputs",
     ],
     "devices": [
-        "conditions profile runtime timers",
+        "adb conditions profile runtime timers",
         "info rpc",
         "null rpc_session serve session",
         "opening timing",
