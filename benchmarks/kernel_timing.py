@@ -43,7 +43,7 @@ class LayerBench:
     Args:
         case: the layer.
         session: an open session; connected anew where a kernel hangs or crashes.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS.
         seed: of inputs and weights.
     """
 

@@ -29,7 +29,7 @@ from benchmarks.kernel_rows import make_row
 from benchmarks.kernel_summary import summary
 from benchmarks.kernel_timing import LayerBench
 from benchmarks.networks import pocl_threads
-from codegen.linking.hosts import HOSTS
+from codegen.linking.hosts import LOADERS
 from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import trace_sizes
 from codegen.schedules import RULES
@@ -96,7 +96,7 @@ def result(arguments: argparse.Namespace, cases: Sequence[Case], session: Sessio
         load_tuned(session.profile, arguments.tuned),
     )
     stock, before = arguments.stock and session.on_this_machine, conditions()
-    host = host_for(session.profile, session.on_this_machine, arguments.host)
+    host = host_for(session.profile, session, arguments.host)
     rows = benchmark(session, cases, selection, rounds=arguments.rounds, stock=stock, host=host, report=report)
     return {
         "model": arguments.model,
@@ -148,7 +148,7 @@ def check_flags(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--ratio {ratio:g} is not above 1 (dense / kept weights) and at most 1000")
     for kind, names, known in (
         ("schedule", arguments.schedule, [rule.name for rule in RULES]),
-        ("host", [arguments.host] if arguments.host else [], HOSTS),
+        ("host", [arguments.host] if arguments.host else [], LOADERS),
     ):
         for name in names:
             if name not in known:

@@ -16,6 +16,7 @@ from codegen.artifact.manifest import Manifest
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork, trace_network
 from codegen.linking.elf import ElfReport
+from codegen.linking.hosts import AGENT
 from codegen.lowering.hosts import add_target_host, host_for
 from codegen.precision.choice import WIDEN_HELP, Widening, widen, widening_file
 from devices import open_device
@@ -47,7 +48,7 @@ def target_of(arguments: argparse.Namespace) -> BuildTarget:
     if arguments.device is None:
         if profile is None:
             raise UsageError("give --device host, --device rpc:KEY, or --profile NAME to build without a device")
-        return BuildTarget(profile, {}, host_for(profile, False, host), arguments.linker, arguments.dtype)
+        return BuildTarget(profile, {}, host_for(profile, None, host), arguments.linker, arguments.dtype)
     with open_device(arguments.device, profile) as session:
         return BuildTarget.of(session, host, arguments.linker, arguments.dtype)
 
@@ -74,12 +75,15 @@ def check_files(arguments: argparse.Namespace) -> None:
 
 def build_files(arguments: argparse.Namespace, progress: Progress) -> Manifest:
     """Load what the flags name, build it, and write it. Everything is checked before the work."""
+    from codegen.building.build import check_suffix
     from codegen.tuning.database import load_tuned
 
     check_files(arguments)
     model_spec(arguments.model)
     target = target_of(arguments)
     target.check()
+    if arguments.format == "artifact":
+        check_suffix(arguments.out, target.host)
     plan = Plan.load(arguments.plan, arguments.model) if arguments.plan else None
     check_widening(arguments)
     tuned = load_tuned(target.profile, arguments.tuned)
@@ -100,6 +104,8 @@ def _write_artifact(
     from codegen.building.build import build
     from codegen.building.checking import can_check, check_network
 
+    if target.host == AGENT and (arguments.weights_file or arguments.dump):
+        raise UsageError("--weights-file and --dump are of shared objects; packages have weights and sources inside")
     built = build(network, target, tuned, not arguments.weights_file, progress)
     if arguments.device is not None and arguments.check:
         with open_device(arguments.device, target.profile) as session:
@@ -199,8 +205,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True,
-        help="what to write: an artifact's .so, beside which its .json goes; a package's .fpk; a library's lib*.so, "
-        "beside which fleetpose.h goes; an Android archive's .aar",
+        help="what to write: an artifact's .so, beside which its .json goes, or its .fpk for the agent; a package's "
+        ".fpk; a library's lib*.so, beside which fleetpose.h goes; an Android archive's .aar",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.add_argument(

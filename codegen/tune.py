@@ -91,7 +91,7 @@ def main(arguments: argparse.Namespace) -> int:
             tasks = prefilter(tasks, arguments.prefilter, profile, compilers, chip, progress)
         if not tasks:
             raise UsageError("nothing to tune: no layer has more than one candidate under these flags")
-        host = host_for(profile, session.on_this_machine, arguments.host)
+        host = host_for(profile, session, arguments.host)
         tuning = tune(session, tasks, out, settings, host, progress)
     tuned, measured, left = tuning.tuned, tuning.measured, tuning.left
     if arguments.json:

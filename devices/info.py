@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,6 +13,9 @@ from fleetpose.codec import decode
 from fleetpose.errors import UsageError
 
 log = logging.getLogger("devices.info")
+
+#: what a device's server loads: a shared object of TVM's, or a package (docs/package-format.md)
+LIBRARY, PACKAGE = "library", "package"
 
 #: what names a GPU's kind in the names of devices, vendors and platforms
 _MAKERS = {"mali": "mali", "immortalis": "mali", "adreno": "adreno", "qualcomm": "adreno"}
@@ -53,6 +56,11 @@ class DeviceInfo:
         """One entry of our backend's list of OpenCL devices ("fleetpose.opencl.devices")."""
         known = {field.name: listed[field.name] for field in fields(cls) if field.name in listed}
         return decode(cls, {**known, "kind": str(listed.get("type", "")).lower()}, "what the device says of itself")
+
+
+def loaded_kind(listed: Sequence[Mapping[str, Any]] | None) -> str:
+    """What a server loads, by its list of devices: LIBRARY unless it says otherwise."""
+    return PACKAGE if listed and listed[0].get("loads") == PACKAGE else LIBRARY
 
 
 def kind_of(info: DeviceInfo) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from devices.info import DeviceInfo
+from devices.info import LIBRARY, DeviceInfo
 from devices.profile import Profile
 from devices.timers import TimedCall, TimeSample
 from fleetpose.errors import UsageError
@@ -86,6 +86,7 @@ class NullSession:
         self.info = DeviceInfo(name=NULL, driver=NULL, kind=NULL)
         self.runs_kernels = False
         self.on_this_machine = True
+        self.loads = LIBRARY
 
     @property
     def remote(self) -> Any:

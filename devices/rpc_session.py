@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from devices.info import DeviceInfo, narrowed, profile_for
+from devices.info import LIBRARY, PACKAGE, DeviceInfo, loaded_kind, narrowed, profile_for
 from devices.profile import Profile
 from devices.rpc.connection import RpcConnection, run_within
 from devices.rpc.loopback import Loopback
@@ -27,6 +27,9 @@ from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reas
 
 log = logging.getLogger("devices.rpc_session")
 
+#: how files are called that a device loads
+SUFFIXES = {LIBRARY: (".so", ".dylib"), PACKAGE: (".fpk",)}
+
 
 class RpcSession:
     """A Session with one OpenCL device behind an RPC connection.
@@ -37,6 +40,7 @@ class RpcSession:
         remote: the `tvm.rpc.RPCSession`.
         device: its `opencl(0)`, for remote tensors.
         info: what the device says of itself.
+        loads: what it loads, LIBRARY or PACKAGE.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class RpcSession:
         with self.guard("asking the device its name", self._connection.limits.load):
             listed = self._list_devices()
             self.device = self.remote.device("opencl", 0)
+            self.loads = loaded_kind(listed)
             if listed:
                 self.info = DeviceInfo.from_listed(listed[0])
             elif self.function("device_api.opencl") is not None and self.device.exist:
@@ -141,16 +146,18 @@ class RpcSession:
             return []
 
     def load(self, path: Path | str) -> Any:
-        """Send a shared object and load it there; gives the remote `tvm.runtime.Module`.
+        """Send a shared object, or a package, and load it there; gives the remote `tvm.runtime.Module`.
 
         Raises:
-            UsageError: no such file, or not a shared object.
+            UsageError: no such file, or not what the device loads.
             DeviceUnreachable: the device went away.
             RuntimeError: the device refuses to load it (wrong architecture, missing symbols).
         """
         path = Path(path)
-        if path.suffix not in (".so", ".dylib"):
-            raise UsageError(f"{path} is not a shared object; build one with python -m codegen.build or codegen.layer")
+        if path.suffix not in SUFFIXES[self.loads]:
+            what = "a package (.fpk), which is all that" if self.loads == PACKAGE else "a shared object, which"
+            mend = "build one with python -m codegen.build or codegen.layer"
+            raise UsageError(f"{path} is not {what} device {self.spec!r} loads; {mend}")
         try:
             path.open("rb").close()
         except OSError as error:

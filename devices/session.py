@@ -44,6 +44,10 @@ class Session(Protocol):
         """Whether this machine is the one that loads artifacts and launches kernels."""
 
     @property
+    def loads(self) -> str:
+        """What `load` takes: `devices.info.LIBRARY` or `PACKAGE`."""
+
+    @property
     def remote(self) -> Any:
         """The `tvm.rpc.RPCSession`. Raises UsageError where there is none."""
 
@@ -52,10 +56,10 @@ class Session(Protocol):
         """The device for remote tensors. Raises UsageError where there is none."""
 
     def load(self, path: Path | str) -> Any:
-        """Send a shared object and load it there; gives the remote `tvm.runtime.Module`.
+        """Send a shared object, or a package, and load it there; gives the remote `tvm.runtime.Module`.
 
         Raises:
-            UsageError: no such file, not a shared object, or the device runs nothing.
+            UsageError: no such file, not what the device loads, or the device runs nothing.
             DeviceUnreachable: the device went away.
             RuntimeError: the device refuses to load it (wrong architecture, missing symbols).
         """

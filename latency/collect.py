@@ -145,7 +145,7 @@ def make_groups(
 
 def make_collector(arguments: argparse.Namespace, journal: Journal, session: Session, report: Report) -> Collector:
     """The collector that the flags describe. Raises UsageError for --tuned or --active files that are none."""
-    host = host_for(session.profile, session.on_this_machine, arguments.host)
+    host = host_for(session.profile, session, arguments.host)
     recipe = Recipe(
         session.profile,
         load_tuned(session.profile, arguments.tuned).choice,

@@ -76,7 +76,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.measure:
             session = opened.enter_context(open_device(arguments.device or "host", profile))
             check_device(predictor, session)
-            host = host_for(profile, session.on_this_machine, arguments.host)
+            host = host_for(profile, session, arguments.host)
             settings = RunSettings(arguments.rounds or RunSettings.rounds, host=host)
             measuring = Measuring(session, settings, arguments.budget_secs)
         losses = losses_of(graph, spec.blocks, arguments.sensitivity)

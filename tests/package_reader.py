@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codegen.packaging import records
+from runtime import package_format as records
 
 
 class ReadPackage:

@@ -27,7 +27,7 @@ log = logging.getLogger("fleetpose.artifact")
 
 def add_artifact(parser: argparse.ArgumentParser) -> None:
     """The flags of every command that loads an artifact."""
-    parser.add_argument("--artifact", type=Path, required=True, help="the .so written by codegen.build")
+    parser.add_argument("--artifact", type=Path, required=True, help="the .so, or .fpk, written by codegen.build")
     parser.add_argument("--device", default="host", help="host or rpc:KEY")
     parser.add_argument(
         "--force-device", action="store_true", help="load an artifact although it was built for another device or host"
@@ -55,8 +55,8 @@ def check_device(path: Path, manifest: Manifest, session: Session, force: bool =
 
 def _mismatches(manifest: Manifest, session: Session) -> Iterator[str]:
     """What makes the device, or the machine it is at, another one than the artifact was built for."""
-    info, machine = session.info, manifest.elf["machine"]
-    if session.on_this_machine and machine != native_machine():
+    info, machine = session.info, manifest.elf.get("machine")
+    if session.on_this_machine and machine not in (None, native_machine()):
         yield f"it was built for host {manifest.host}, {machine}, and this machine is {native_machine()}"
     if manifest.device:
         built = decode(DeviceInfo, manifest.device)

@@ -34,7 +34,7 @@ class Artifact:
     """A built network, loaded on a device.
 
     Args:
-        path: the shared object; its manifest stands beside it.
+        path: the shared object, whose manifest stands beside it, or a package, which has its own inside.
         session: an open device session; must outlive the artifact.
         force_device: load it although it was built for another device or host.
 
@@ -48,7 +48,8 @@ class Artifact:
         self.path, self.session = Path(path), session
         self.manifest: Manifest = read_manifest(self.path)
         check_device(self.path, self.manifest, session, force_device)
-        built_for = f"; it was built for host {self.manifest.host} ({self.manifest.elf['machine']})"
+        machine = self.manifest.elf.get("machine", "any processor")
+        built_for = f"; it was built for host {self.manifest.host} ({machine})"
         with self._at_work("loading", built_for):
             self._module = session.load(self.path)
         self._load()

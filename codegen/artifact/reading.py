@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from codegen.artifact.manifest import DISTRIBUTIONS, FORMAT, WIDENED_BY, Manifest, manifest_path, parameters_path
 from codegen.artifact.seal import check_seal
 from codegen.linking.elf import ElfReport
-from codegen.linking.hosts import HOSTS
+from codegen.linking.hosts import AGENT, LOADERS
 from devices.info import DeviceInfo
 from devices.profile import GPUS, ITEM_BYTES
-from fleetpose.codec import decode
+from fleetpose.codec import decode, parse_json
 from fleetpose.errors import DataError, UsageError, unknown_name
-from fleetpose.files import read_json, sha256
+from fleetpose.files import read_bounded, read_json, sha256
 from models.preprocess import Preprocessing
+from runtime.package_format import MANIFEST, checked_section
 
+#: a package, which has its manifest inside; of one at most
+PACKAGE_SUFFIX, MOST_PACKAGE_BYTES = ".fpk", 1 << 31
 _HINT = "it is written beside the artifact and moves with it; where it is lost or of another version, rebuild both"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: what a manifest may say of weights, by the keys it has
@@ -33,6 +38,8 @@ def read_manifest(artifact: Path) -> Manifest:
     """
     if not _is_file(artifact):
         raise UsageError(f"no artifact at {artifact}; make one with python -m codegen.build -o {artifact}")
+    if artifact.suffix == PACKAGE_SUFFIX:
+        return _read_package_manifest(artifact)
     path = manifest_path(artifact)
     entries = read_json(path, "manifest", FORMAT, _HINT)
     manifest = decode(Manifest, entries, str(path))
@@ -40,6 +47,23 @@ def read_manifest(artifact: Path) -> Manifest:
     check_seal(artifact, entries)
     if manifest.parameters_file:
         _check_digest(artifact.parent / manifest.parameters_file["file"], manifest.parameters_file["sha256"])
+    return manifest
+
+
+def _read_package_manifest(artifact: Path) -> Manifest:
+    """The manifest inside a package. What only a shared object has, and its digest, are filled in."""
+    content = read_bounded(artifact, "the package", MOST_PACKAGE_BYTES)
+    try:
+        text = checked_section(content, MANIFEST).rstrip(b"\0")
+    except DataError as error:
+        raise DataError(f"{artifact} {error}; copy it again, or rebuild it") from error
+    entries = parse_json(text, subject=f"the manifest of {artifact}")
+    if not isinstance(entries, dict) or entries.get("format") != FORMAT:
+        raise DataError(f"{artifact} is no package of a network by this version; rebuild it")
+    digest = hashlib.sha256(content).hexdigest()
+    built = decode(Manifest, entries, str(artifact))
+    manifest = replace(built, host=AGENT, sha256=digest, parameters=(), parameters_file={}, elf={})
+    check_consistency(manifest, str(artifact))
     return manifest
 
 
@@ -181,9 +205,9 @@ _CHECKS: dict[str, Callable[[Manifest], object]] = {
     "device": lambda manifest: _check_optional(DeviceInfo, manifest.device),
     "profile": lambda manifest: _check_named(manifest.profile),
     "gpu": lambda manifest: _check_known("kind of device", manifest.gpu, GPUS),
-    "host": lambda manifest: _check_known("host", manifest.host, HOSTS),
+    "host": lambda manifest: _check_known("host", manifest.host, LOADERS),
     "versions": _check_versions,
-    "elf": lambda manifest: decode(ElfReport, manifest.elf),
+    "elf": lambda manifest: None if manifest.host == AGENT else decode(ElfReport, manifest.elf),
     "textures": lambda manifest: _check_unique(manifest.textures, "textures"),
     "dtype": lambda manifest: _check_known("dtype", manifest.dtype, ITEM_BYTES),
     "plan": _check_plan,

@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codegen.artifact.manifest import DISTRIBUTIONS, Manifest, manifest_path, parameters_path
-from codegen.artifact.reading import parameters_of
+from codegen.artifact.reading import parameters_of, read_manifest
 from codegen.artifact.seal import seal
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork
 from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import Workload
 from codegen.linking.elf import check_artifact
+from codegen.linking.hosts import AGENT
 from codegen.linking.link import opencl_source
 from codegen.lowering.compile import CompiledNetwork, compile_network
+from codegen.lowering.hosts import artifact_suffix
 from codegen.lowering.network import NetworkModule, Options
 from codegen.tuning.database import Tuned, load_tuned
 from devices.profile import Profile
@@ -51,7 +53,8 @@ class BuiltNetwork:
         """Write the shared object, its manifest beside it (.json), and its weights too where they are not inside.
 
         Args:
-            out: path of the shared object, *.so; nothing is written anywhere unless all succeeds.
+            out: path of the shared object, *.so, or, for the agent, of the package, *.fpk, which has manifest and
+                weights inside; nothing is written anywhere unless all succeeds.
             force: replace existing files, and with an artifact the file that has its weights.
             dump: folder for the TIR, the OpenCL source and the manifest once more, by the names DUMPED; files there are
                 replaced.
@@ -62,6 +65,9 @@ class BuiltNetwork:
         """
         from safetensors.numpy import save
 
+        check_suffix(out, self.compiled.host)
+        if self.compiled.is_package:
+            return self._write_package(out, force)
         parameters = self.compiled.lowered.parameters
         check_output(out, weights_file=bool(parameters), force=force)
         replaced = parameters_of(out)
@@ -86,6 +92,12 @@ class BuiltNetwork:
         if replaced is not None and not parameters:
             replaced.unlink(missing_ok=True)
         return manifest
+
+    def _write_package(self, out: Path, force: bool) -> Manifest:
+        check_output(out, force=force)
+        with atomic_output(out, force=True) as path, naming_output(out, path):
+            path.write_bytes(self.compiled.package(self.manifest))
+        return read_manifest(out)
 
     def _dumped(self, folder: Path, manifest: bytes) -> dict[Path, bytes]:
         texts = self.compiled.lowered.module.script(), opencl_source(self.compiled.executable.mod)
@@ -135,7 +147,7 @@ def make_manifest(network: TracedNetwork, target: BuildTarget, lowered: NetworkM
         preprocessing=encode(spec.preprocessing),
         stride=spec.stride,
         weights=dict(network.weights),
-        parameters=tuple(lowered.parameters),
+        parameters=() if target.host == AGENT else tuple(lowered.parameters),
         device=dict(target.device),
         profile=target.profile.name,
         gpu=target.profile.gpu,
@@ -152,10 +164,19 @@ def make_manifest(network: TracedNetwork, target: BuildTarget, lowered: NetworkM
 
 def output_files(out: Path, weights_file: bool = False) -> dict[str, Path]:
     """The files of an artifact at `out`, by what they are. Raises UsageError for a name that is none of an artifact."""
+    if out.suffix == artifact_suffix(AGENT):
+        return {"-o": out}
     if out.suffix != ".so":
-        raise UsageError(f"the artifact must be named *.so, not {out.name}")
+        raise UsageError(f"the artifact must be named *.so, or, for the agent, *.fpk, not {out.name}")
     weights = {"its weights": parameters_path(out)} if weights_file else {}
     return {"-o": out, "its manifest": manifest_path(out), **weights}
+
+
+def check_suffix(out: Path, host: str) -> None:
+    """Raise UsageError unless an artifact for `host` may have that name."""
+    if out.suffix != (suffix := artifact_suffix(host)):
+        what = "the agent loads packages" if host == AGENT else f"host {host} loads shared objects"
+        raise UsageError(f"{what}; name the artifact *{suffix}, not {out.name}")
 
 
 def check_output(out: Path, weights_file: bool = False, force: bool = False) -> None:

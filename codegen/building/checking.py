@@ -16,7 +16,7 @@ TIMEOUT_SECS = 600.0
 
 def can_check(built: BuiltNetwork, session: Session) -> bool:
     """Whether what was built runs on a session's device: not on the null device, nor for another processor."""
-    own_host = host_for(session.profile, session.on_this_machine, None)
+    own_host = host_for(session.profile, session)
     return session.runs_kernels and built.compiled.host == own_host
 
 

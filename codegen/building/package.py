@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen.artifact.manifest import Manifest
+from codegen.building.android_archive import HOST, LIBRARY, archive_bytes, check_archive
 from codegen.building.build import choices_for, make_manifest
+from codegen.building.element_checks import EntryReference, checking_input, make_checks
+from codegen.building.shared_library import make_library
 from codegen.building.target import BuildTarget
 from codegen.building.traced import TracedNetwork
 from codegen.linking.elf import ElfReport
 from codegen.lowering.network import Options, lower_network
-from codegen.packaging.android_archive import HOST, LIBRARY, archive_bytes, check_archive
-from codegen.packaging.checks import EntryReference, checking_input, make_checks
-from codegen.packaging.package import call_lists, compile_package, package_bytes
-from codegen.packaging.shared_library import make_library
+from codegen.lowering.packages import call_lists, compile_package, package_bytes
 from codegen.tuning.database import Tuned
 from fleetpose.disk.refusals import naming_output
 from fleetpose.disk.temporaries import WorkFolder

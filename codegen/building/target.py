@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from codegen.linking.hosts import AGENT
 from codegen.lowering.hosts import host_for
 from devices.profile import Profile
 from devices.session import Session
@@ -19,7 +20,7 @@ class BuildTarget:
     Attributes:
         profile: the device's facts, which shape the kernels.
         device: the device's own description, {} when built from a profile alone.
-        host: the processor that will load it, a key of codegen.linking.hosts.HOSTS.
+        host: what will load it, one of codegen.linking.hosts.LOADERS.
         linker: "lld" or "cc".
         dtype: element type of activations and weights on the device, "float32" or "float16".
     """
@@ -32,8 +33,8 @@ class BuildTarget:
 
     @staticmethod
     def of(session: Session, host: str | None = None, linker: str = "lld", dtype: str = "float32") -> BuildTarget:
-        """The device of an open session; `host` is None for the processor that `host_for` names."""
-        host = host_for(session.profile, session.on_this_machine, host)
+        """The device of an open session; `host` is None for what `host_for` names."""
+        host = host_for(session.profile, session, host)
         device = encode(session.info) if session.runs_kernels else {}
         return BuildTarget(session.profile, device, host, linker, dtype)
 
@@ -48,5 +49,6 @@ class BuildTarget:
         from codegen.lowering.target import make_target
 
         make_target(self.profile, self.host)
-        link_command([], "", self.host, self.linker)
+        if self.host != AGENT:
+            link_command([], "", self.host, self.linker)
         self.profile.lanes_of(self.dtype)

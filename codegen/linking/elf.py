@@ -94,7 +94,7 @@ def check_artifact(path: Path, host: str = "native") -> ElfReport:
 
 
 def check_library(path: Path, host: str = "native") -> ElfReport:
-    """Read the library of an app (`codegen.packaging.shared_library`) and check that `host` can load it.
+    """Read the library of an app (`codegen.building.shared_library`) and check that `host` can load it.
 
     Raises:
         ElfError: as `check_artifact` does, or the library lacks a function of fleetpose.h. That what it calls is there,

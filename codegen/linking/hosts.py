@@ -1,4 +1,4 @@
-"""Hosts: the processors that artifacts are linked for."""
+"""Hosts: what loads that which is built. A processor loads what is linked for it; the agent loads packages."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ HOSTS: dict[str, str | None] = {
     "linux-arm64": "aarch64-linux-gnu",
     "android-arm64": "aarch64-linux-android",
 }
+
+#: the agent on a phone, which loads packages: nothing is linked for it, and it needs no TVM
+AGENT = "agent"
+#: all that something can be built for
+LOADERS = (*HOSTS, AGENT)

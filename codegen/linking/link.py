@@ -22,7 +22,10 @@ from codegen.linking.stamp import ROOM
 from fleetpose.disk.memory_files import MemoryFiles
 from fleetpose.disk.refusals import full_disk_in, write_error
 from fleetpose.disk.temporaries import WorkFolder
-from fleetpose.errors import FleetposeError, UsageError, unknown_name
+from fleetpose.errors import UsageError, unknown_name
+from runtime.compiling import LinkError
+
+__all__ = ["LINKERS", "LinkError", "export_shared", "link_command", "link_shared", "opencl_source"]
 
 LINKERS = ("lld", "cc")
 
@@ -31,12 +34,6 @@ _MACHINES = {"x86_64": "elf_x86_64", "amd64": "elf_x86_64", "aarch64": "aarch64l
 _ARM_PAGE = ["-z", "max-page-size=16384"]
 #: what TVM writes to be linked: the host's code, and the device's with the constants
 OBJECTS = ("lib0.o", "devc.o")
-
-
-class LinkError(FleetposeError):
-    """The linker is missing or refused."""
-
-    exit_status = 1
 
 
 def link_command(objects: Sequence[str], output: str, host: str = "native", linker: str = "lld") -> list[str]:

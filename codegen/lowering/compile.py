@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,12 @@ import numpy as np
 import tvm
 from tvm.runtime.vm import VirtualMachine
 
+from codegen.artifact.manifest import Manifest
+from codegen.linking.hosts import AGENT
 from codegen.linking.link import export_shared
+from codegen.lowering.hosts import artifact_suffix
 from codegen.lowering.network import NetworkModule, Options, lower_network
+from codegen.lowering.packages import call_lists, compile_package, package_bytes
 from codegen.lowering.target import make_target
 from devices.profile import Profile
 from devices.session import Session
@@ -30,13 +34,19 @@ class CompiledNetwork:
     """A network compiled for a device.
 
     Attributes:
-        lowered: the network's kernels and entries; `executable`: what TVM made of them.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
+        lowered: the network's kernels and entries.
+        executable: what TVM made of them, or, for the agent, their kernels and launches (CompiledKernels).
+        host: what loads it, one of codegen.linking.hosts.LOADERS.
     """
 
     lowered: NetworkModule
     executable: Any
     host: str
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it is a package, in which the weights are."""
+        return self.host == AGENT
 
     @property
     def launches(self) -> int:
@@ -45,23 +55,31 @@ class CompiledNetwork:
 
     def export(self, path: Path, linker: str = "lld") -> None:
         """Write the network as a shared object. Raises LinkError, OSError, and UsageError for a full disk."""
-        if linker == "lld":
+        if linker == "lld" or self.is_package:
             shutil.copyfile(self._linked, path)
             return
         with WorkFolder() as folder:  # linkers have hidden files of their own
             export_shared(self.executable, folder / path.name, self.host, linker)
             shutil.copyfile(folder / path.name, path)
 
+    def package(self, manifest: Manifest | None = None) -> bytes:
+        """The network as a package that says of itself what the manifest says; it must have been compiled as one."""
+        return package_bytes(self.lowered, self.executable, manifest, call_lists(self.lowered))
+
     @property
     def _linked(self) -> Path:
-        """The shared object, which is linked once, however often the network is sent or written."""
-        return self._folder.path / "network.so"
+        """The file to send, which is linked once, however often the network is sent or written."""
+        return self._folder.path / f"network{artifact_suffix(self.host)}"
 
     @cached_property
     def _folder(self) -> WorkFolder:
-        """Has the shared object, as long as there is the network."""
+        """Has that file, as long as there is the network."""
         folder = WorkFolder()
-        export_shared(self.executable, folder.path / "network.so", self.host)
+        path = folder.path / f"network{artifact_suffix(self.host)}"
+        if self.is_package:
+            path.write_bytes(self.package())
+        else:
+            export_shared(self.executable, path, self.host)
         return folder
 
     def answers(self, session: Session, inputs: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
@@ -75,7 +93,8 @@ class CompiledNetwork:
         module = session.load(self._linked)
         with session.guard("running the network"):
             machine = self._machine(module, session)
-            constants = [self._upload(array, session) for array in self.lowered.parameters.values()]
+            parameters = {} if self.is_package else self.lowered.parameters
+            constants = [self._upload(array, session) for array in parameters.values()]
             answers = []
             for entry, tensor in zip(self.lowered.entries, inputs, strict=True):
                 machine.set_input(entry.name, self._upload(tensor, session), *constants)
@@ -130,12 +149,15 @@ def compile_network(
 
     Args:
         graphs, profile, options, output_names: as for `codegen.lowering.network.lower_network`.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS.
         report: told each layer that is scheduled, and when TVM starts to compile.
 
     Raises what `lower_network` and TVM raise.
     """
     target = make_target(profile, host)
+    if host == AGENT:
+        options = replace(options, weights_inside=False, images_beside=True)  # the package has them, images too
     lowered = lower_network(graphs, profile, options, output_names, report)
     report("compiling")
-    return CompiledNetwork(lowered, tvm.compile(lowered.module, target), host)
+    executable = compile_package(lowered, profile) if host == AGENT else tvm.compile(lowered.module, target)
+    return CompiledNetwork(lowered, executable, host)

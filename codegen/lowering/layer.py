@@ -14,7 +14,10 @@ from codegen.kernels.choice import ScheduleChoice
 from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from codegen.layout.assign import border_read
 from codegen.layout.plane import Plane
+from codegen.linking.hosts import AGENT
 from codegen.linking.link import export_shared
+from codegen.lowering.hosts import artifact_suffix
+from codegen.lowering.packages import function_package
 from codegen.lowering.target import make_target
 from codegen.schedules import schedule
 from devices.profile import Profile
@@ -30,7 +33,12 @@ ENTRY = "layer"
 
 @dataclass(frozen=True)
 class CompiledLayer:
-    """A layer's kernels as a module with one function, `layer(inputs..., constants..., output)`."""
+    """A layer's kernels as a module with one function, `layer(inputs..., constants..., output)`.
+
+    Attributes:
+        module: what TVM compiled, or, for the agent, a package's bytes.
+        host: what loads it, one of codegen.linking.hosts.LOADERS.
+    """
 
     workload: Workload
     kernel: Kernel
@@ -38,8 +46,11 @@ class CompiledLayer:
     host: str = "native"
 
     def export(self, path: Path, linker: str = "lld") -> None:
-        """Write it as a shared object."""
-        export_shared(self.module, path, self.host, linker)
+        """Write it, as a shared object or a package."""
+        if self.host == AGENT:
+            path.write_bytes(self.module)
+        else:
+            export_shared(self.module, path, self.host, linker)
 
 
 def standalone_planes(
@@ -96,8 +107,14 @@ def compile_layer(
     except LookupError as error:
         raise UsageError(str(error)) from error
     function = kernel.func.with_attr("global_symbol", ENTRY)  # type: ignore[attr-defined]
-    module = tvm.tirx.build(tvm.IRModule({ENTRY: function}), target=make_target(profile, host))
-    return CompiledLayer(workload, kernel, module, host)
+    return CompiledLayer(workload, kernel, compile_function(function, make_target(profile, host), host), host)
+
+
+def compile_function(function: Any, target: tvm.target.Target, host: str) -> Any:
+    """A scheduled TIR function, whose global symbol is ENTRY, as `CompiledLayer.module` has it."""
+    if host == AGENT:
+        return function_package(ENTRY, function, target)
+    return tvm.tirx.build(tvm.IRModule({ENTRY: function}), target=target)
 
 
 class LoadedLayer:
@@ -111,7 +128,7 @@ class LoadedLayer:
     def __init__(self, compiled: CompiledLayer, session: Session) -> None:
         self.compiled, self.session = compiled, session
         with WorkFolder() as folder:
-            path = folder / "layer.so"
+            path = folder / f"layer{artifact_suffix(compiled.host)}"
             compiled.export(path)
             self.module = session.load(path)
         kernel = compiled.kernel

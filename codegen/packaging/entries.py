@@ -10,11 +10,11 @@ import numpy as np
 
 from codegen.artifact.manifest import Entry, LayerCode
 from codegen.linking.programs import kernel_sections
-from codegen.packaging import records
 from codegen.packaging.arena import Lifetime, place_buffers
 from codegen.packaging.calls import CallList, ConstantTensor, FunctionCall, first_uses, last_uses
 from codegen.packaging.host_calls import KernelLaunch, Scratch
-from codegen.packaging.records import Strings
+from runtime import package_format as records
+from runtime.package_format import Strings
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,31 @@ class Tables:
         flat = [number for pair in ranges for number in pair]
         self._add(records.ENTRIES, channels, height, width, buffers.numbers[0], *flat, buffers.arena_bytes)
 
+    def add_function(self, name: str, parameter_bytes: Sequence[int]) -> None:
+        """Append one of `launches` by itself, for buffers that a caller brings: so many bytes each at least."""
+        launches = self.launches[name]
+        used: dict[Scratch, tuple[int, int]] = {}
+        for at, launch in enumerate(launches):
+            for operand in launch.operands:
+                if isinstance(operand, Scratch):
+                    used[operand] = (used.get(operand, (at, at))[0], at)
+        arena = place_buffers(
+            [Lifetime(scratch.bytes, *uses) for scratch, uses in used.items()], records.BUFFER_ALIGNMENT
+        )
+        numbers = {scratch: len(parameter_bytes) + number for number, scratch in enumerate(used)}
+        first = {kind: len(self.rows[kind]) for kind in (records.BUFFERS, records.LAUNCHES)}
+        self.rows[records.BUFFERS] += [(0, size) for size in parameter_bytes]
+        self.rows[records.BUFFERS] += [(at, scratch.bytes) for at, scratch in zip(arena.offsets, used, strict=True)]
+        for launch in launches:
+            given = [numbers[operand] if isinstance(operand, Scratch) else operand for operand in launch.operands]
+            self._add_launch(launch, [(records.BUFFER_ARGUMENT, number) for number in given])
+        counts = {kind: len(self.rows[kind]) - first[kind] for kind in first}
+        self._add(
+            records.FUNCTIONS, self.strings.add(name), len(parameter_bytes),
+            first[records.BUFFERS], counts[records.BUFFERS], first[records.LAUNCHES], counts[records.LAUNCHES],
+            arena.bytes,
+        )  # fmt: skip
+
     def _add(self, kind: int, *row: Any) -> None:
         self.rows[kind].append(row)
 
@@ -82,7 +107,7 @@ class Tables:
             if number == 1:
                 first_spare = len(self.rows[records.LAUNCHES])
             for launch in self.launches[call.function]:
-                self._add_launch(launch, (at, number), call, buffers)
+                self._add_launch(launch, self._arguments(launch, (at, number), call, buffers))
         end = len(self.rows[records.LAUNCHES])
         own = (first_spare or end) - first_launch
         for check in checks:
@@ -93,15 +118,23 @@ class Tables:
             first_spare, end - first_spare if first_spare else 0, first_check, len(checks),
         )  # fmt: skip
 
-    def _add_launch(self, launch: KernelLaunch, at: tuple[int, int], call: FunctionCall, buffers: _Buffers) -> None:
-        first = len(self.rows[records.ARGUMENTS])
+    def _arguments(
+        self, launch: KernelLaunch, at: tuple[int, int], call: FunctionCall, buffers: _Buffers
+    ) -> list[tuple[int, int]]:
+        """Kind and number of what a launch of a call gives its kernel."""
+        arguments = []
         for operand in launch.operands:
             given = operand if isinstance(operand, Scratch) else call.operands[operand]
             if isinstance(given, ConstantTensor):
-                self._add(records.ARGUMENTS, records.CONSTANT_ARGUMENT, self.constant_numbers[given.name])
+                arguments.append((records.CONSTANT_ARGUMENT, self.constant_numbers[given.name]))
             else:
                 number = buffers.scratch(at, given) if isinstance(given, Scratch) else buffers.numbers[given.number]
-                self._add(records.ARGUMENTS, records.BUFFER_ARGUMENT, number)
+                arguments.append((records.BUFFER_ARGUMENT, number))
+        return arguments
+
+    def _add_launch(self, launch: KernelLaunch, arguments: Sequence[tuple[int, int]]) -> None:
+        first = len(self.rows[records.ARGUMENTS])
+        self.rows[records.ARGUMENTS] += arguments
         sizes = [groups * local for groups, local in zip(launch.groups, launch.local, strict=True)]
         dimensions = max((axis + 1 for axis in range(3) if sizes[axis] > 1), default=1)
         number = self.kernel_numbers[launch.kernel]

@@ -1,4 +1,4 @@
-"""A lowered network to the bytes of a package."""
+"""Tables and texts to the bytes of a package: a network at its input sizes, or single functions."""
 
 from __future__ import annotations
 
@@ -6,69 +6,63 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tvm
+import numpy as np
 
-from codegen.artifact.manifest import Manifest
-from codegen.lowering.network import NetworkModule
-from codegen.lowering.target import make_target
-from codegen.packaging import records
-from codegen.packaging.calls import CallList, read_calls
+from codegen.artifact.manifest import Entry, Manifest
+from codegen.packaging.calls import CallList
 from codegen.packaging.entries import Checks, Tables, constant_rows, kernel_rows
-from codegen.packaging.host_calls import CompiledKernels, HostCodeError, compile_kernels
-from codegen.packaging.records import Strings
+from codegen.packaging.host_calls import CompiledKernels, HostCodeError
 from codegen.packaging.settings import Settings, settings_of
-from devices.profile import Profile
 from fleetpose.codec import encode
+from runtime import package_format as records
+from runtime.package_format import Strings
 
 
-def compile_package(lowered: NetworkModule, profile: Profile) -> CompiledKernels:
-    """The kernels of a network, as an artifact for the same device has them."""
-    functions = {
-        variable.name_hint: function
-        for variable, function in lowered.module.functions.items()
-        if isinstance(function, tvm.tirx.PrimFunc)
-    }
-    return compile_kernels(functions, make_target(profile))
+class PackageWriter:
+    """A package that grows by networks and functions, all of the same kernels and constants."""
 
+    def __init__(
+        self,
+        kernels: CompiledKernels,
+        parameters: Mapping[str, np.ndarray] | None = None,
+        textures: Sequence[str] = (),
+    ) -> None:
+        """Args:
+        kernels: of all that is added.
+        parameters: packed constants by name. textures: those that are images on the device.
 
-def call_lists(lowered: NetworkModule) -> list[CallList]:
-    """The calls of a network whose weights are beside it, for each of its entries."""
-    names = [*lowered.parameters]
-    return [
-        read_calls(lowered.module[entry.name], names, lowered.spares.get(entry.name, ())) for entry in lowered.entries
-    ]
+        Raises:
+            HostCodeError: a kernel takes another number of arguments than it is given.
+        """
+        strings = Strings()
+        self._sources, kernel_table, kernel_numbers = kernel_rows(kernels.source, strings)
+        self._weights, constants, constant_numbers = constant_rows(parameters or {}, textures, strings)
+        self._tables = Tables(strings, kernels.launches, kernel_numbers, constant_numbers)
+        self._tables.rows[records.KERNELS] += _with_arguments(kernel_table, kernel_numbers, kernels)
+        self._tables.rows[records.CONSTANTS] += constants
 
+    def add_entry(self, entry: Entry, listed: CallList, checks: Checks) -> None:
+        """A network at one input size: its layers, its calls, and what the device should compute."""
+        self._tables.add_entry(entry, listed, checks)
 
-def package_bytes(
-    lowered: NetworkModule,
-    kernels: CompiledKernels,
-    manifest: Manifest,
-    lists: Sequence[CallList],
-    checks: Sequence[Checks] = (),
-) -> bytes:
-    """The package of a network.
+    def add_function(self, name: str, parameter_bytes: Sequence[int]) -> None:
+        """One of the kernels' functions, on buffers that a caller brings: so many bytes each at least."""
+        self._tables.add_function(name, parameter_bytes)
 
-    Args:
-        lowered: with weights beside it. kernels: of its functions. lists: its calls, for each entry.
-        manifest: what the package says of itself.
-        checks: for each entry, by the number of a call, what the device should compute.
-
-    Raises:
-        HostCodeError: a kernel takes another number of arguments than it is given.
-    """
-    strings = Strings()
-    sources, kernel_table, kernel_numbers = kernel_rows(kernels.source, strings)
-    weights, constants, constant_numbers = constant_rows(lowered.parameters, lowered.textures, strings)
-    tables = Tables(strings, kernels.launches, kernel_numbers, constant_numbers)
-    tables.rows[records.KERNELS] += _with_arguments(kernel_table, kernel_numbers, kernels)
-    tables.rows[records.CONSTANTS] += constants
-    tables.rows[records.SETTINGS] += _setting_rows(settings_of(manifest), strings)
-    for entry, listed, wanted in zip(lowered.entries, lists, checks or [{}] * len(lists), strict=True):
-        tables.add_entry(entry, listed, wanted)
-    sections = {kind: records.records(records.RECORDS[kind], rows) for kind, rows in tables.rows.items()}
-    described = json.dumps(encode(manifest), separators=(",", ":"), allow_nan=False).encode() + b"\0"
-    sections |= {records.STRINGS: bytes(strings.content), records.MANIFEST: described}
-    return records.write_package({**sections, records.SOURCES: sources, records.WEIGHTS: weights})
+    def content(self, manifest: Manifest | None = None) -> bytes:
+        """The file. manifest: what it says of itself, and what its settings are of; None: nothing, none."""
+        tables, strings = self._tables, self._tables.strings
+        if manifest is not None:
+            tables.rows[records.SETTINGS] = _setting_rows(settings_of(manifest), strings)
+        sections = {
+            kind: records.records(records.RECORDS[kind], rows)
+            for kind, rows in tables.rows.items()
+            if rows or kind != records.FUNCTIONS
+        }
+        facts = {} if manifest is None else encode(manifest)
+        described = json.dumps(facts, separators=(",", ":"), allow_nan=False).encode() + b"\0"
+        sections |= {records.STRINGS: bytes(strings.content), records.MANIFEST: described}
+        return records.write_package({**sections, records.SOURCES: self._sources, records.WEIGHTS: self._weights})
 
 
 def _with_arguments(

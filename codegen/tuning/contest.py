@@ -75,7 +75,7 @@ class Contest:
     Args:
         session: an open device session; it is reconnected after a candidate that broke it.
         workload, weights, inputs: what to compute, and (C, H, W) operands to compute it on.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS.
     """
 
     def __init__(

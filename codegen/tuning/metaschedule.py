@@ -22,7 +22,10 @@ from tvm.ir.utils import derived_object
 from tvm.s_tir import meta_schedule as ms
 
 from codegen.kernels.workload import Weights
+from codegen.linking.hosts import AGENT
 from codegen.linking.link import export_shared
+from codegen.lowering.hosts import artifact_suffix
+from codegen.lowering.packages import function_package
 from codegen.lowering.target import make_target
 from devices.session import Session
 from devices.timers import TimedCall
@@ -49,7 +52,7 @@ class Search:
         session: where programs are measured; reconnected after one that broke it.
         layer: a dense "conv"; its epilogue is left out.
         weights, x: the layer's parameters, and an input (C, H, W).
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS.
         expired: whether no more programs are to be measured.
 
     Attributes:
@@ -95,7 +98,7 @@ class Search:
             schedule = ms.tir_integration.compile_tir(database, module, self.target)
             if schedule is None:
                 return None
-            path = folder / "best.so"
+            path = folder / f"best{artifact_suffix(self.host)}"
             self.build(schedule.mod, path)
             return self.load(path)
 
@@ -131,8 +134,11 @@ class Search:
             raise
 
     def build(self, module: tvm.IRModule, path: Path) -> None:
-        """Compile a scheduled program into a shared object."""
-        export_shared(tvm.tirx.build(module, target=self.target), path, self.host)
+        """Compile a scheduled program into what the device loads."""
+        if self.host == AGENT:
+            path.write_bytes(function_package(ENTRY, module[ENTRY], self.target))
+        else:
+            export_shared(tvm.tirx.build(module, target=self.target), path, self.host)
 
     def load(self, path: Path) -> TimedCall:
         """A built program on the device, with its operands."""

@@ -78,7 +78,7 @@ def tune(
         session: an open device session.
         tasks: see `codegen.tuning.tasks.tasks_of`.
         out: the tuned data, read and written.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS.
         report: told what is being tried, the steps done and all steps.
 
     Raises:
@@ -189,7 +189,7 @@ class Tuner:
         if (fault := right.fault(search.answer(best))) is not None:
             log.warning("%s: MetaSchedule's best program: %s", task.workload.label, fault)
             return None
-        loaded = LoadedLayer(compile_layer(task.workload, weights, self.session.profile), self.session)
+        loaded = LoadedLayer(compile_layer(task.workload, weights, self.session.profile, self.host), self.session)
         calls = {"default": TimedCall(**loaded.call_arguments(inputs)), METASCHEDULE: best}
         result = measure_interleaved(self.session, calls, self.settings.rounds, timeout_secs=TIMEOUT_SECS, clock="wall")
         if not self.session.alive():

@@ -145,7 +145,8 @@ def kernel(patient: Patient) -> str:
     from devices.diagnosis import small_kernel
 
     with WorkFolder() as folder:
-        path = small_kernel.build(folder / "small.so", machine=small_kernel.machine_of(session))
+        machine, name = small_kernel.machine_of(session), f"small{small_kernel.suffix_of(session)}"
+        path = small_kernel.build(folder / name, machine=machine)
         module = session.load(path)
         with session.guard("running a small kernel"):
             error = small_kernel.error_on(session, module)

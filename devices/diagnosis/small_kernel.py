@@ -8,6 +8,7 @@ linker. Importing this module imports TVM with its compiler.
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +19,14 @@ import tvm
 from tvm.script import ir as I
 from tvm.script import tirx as T
 
+from devices.info import PACKAGE
+from devices.rpc_session import SUFFIXES
 from fleetpose.disk.memory_files import MemoryFiles
 from fleetpose.disk.refusals import full_disk_in, write_error
 from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import unknown_name
+from runtime import package_format
+from runtime.package_format import RECORDS, Strings, write_package
 
 LENGTH = 1000
 LANES = 64
@@ -32,7 +37,7 @@ OBJECTS = ("lib0.o", "devc.o")
 
 
 def build(path: Path, steps: int = 1, machine: str | None = None) -> Path:
-    """Compile the kernel for any OpenCL device, into the shared object `path`.
+    """Compile the kernel for any OpenCL device, into the shared object, or the package (*.fpk), `path`.
 
     Args:
         path: where to write it.
@@ -67,6 +72,9 @@ def build(path: Path, steps: int = 1, machine: str | None = None) -> Path:
         {"kind": "opencl", "max_threads_per_block": LANES}, host={"kind": "llvm", "mtriple": TRIPLES[machine]}
     )
     module = tvm.tirx.build(Small, target=target)
+    if path.suffix in SUFFIXES[PACKAGE]:
+        path.write_bytes(_package(module.imports[0].inspect_source()))
+        return path
     link = linker(machine)
     with WorkFolder() as workspace, MemoryFiles(workspace, OBJECTS) as written:
 
@@ -76,6 +84,25 @@ def build(path: Path, steps: int = 1, machine: str | None = None) -> Path:
 
         module.export_library(str(path), workspace_dir=str(workspace), fcompile=store_and_link)
     return path
+
+
+def _package(source: str) -> bytes:
+    """The kernel of an OpenCL text as a package: a function "main" of two buffers."""
+    strings = Strings()
+    name, head = re.findall(r"__kernel void (\w+)\(([^)]*)\)", source)[-1]
+    order = [0 if re.search(r"\bA\w*$", part.strip()) else 1 for part in head.split(",")]
+    text = source.encode()
+    items = -(-LENGTH // LANES) * LANES
+    rows: dict[int, list[tuple[Any, ...]]] = {
+        package_format.KERNELS: [(strings.add(name), 0, 0, 0, len(text), 2)],
+        package_format.BUFFERS: [(0, 4 * LENGTH)] * 2,
+        package_format.LAUNCHES: [(0, 0, 1, items, 1, 1, LANES, 1, 1, 0)],
+        package_format.ARGUMENTS: [(package_format.BUFFER_ARGUMENT, number) for number in order],
+        package_format.FUNCTIONS: [(strings.add("main"), 2, 0, 2, 0, 1, 0)],
+    }
+    tables = {kind: package_format.records(record, rows.get(kind, [])) for kind, record in RECORDS.items()}
+    texts = {package_format.STRINGS: bytes(strings.content), package_format.MANIFEST: b"{}\0"}
+    return write_package({**tables, **texts, package_format.SOURCES: text, package_format.WEIGHTS: b""})
 
 
 def linker(machine: str | None = None) -> Any:
@@ -92,6 +119,11 @@ def linker(machine: str | None = None) -> Any:
 
     setattr(link, "object_format", "o")  # noqa: B010  (export_library asks for it)
     return link
+
+
+def suffix_of(session: Any) -> str:
+    """How files that a session loads are called."""
+    return SUFFIXES[session.loads][0]
 
 
 def machine_of(session: Any) -> str:

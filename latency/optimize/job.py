@@ -109,7 +109,7 @@ class Job:
     @cached_property
     def host(self) -> str:
         """The processor that serves the device."""
-        return host_for(self.profile, self.lease.session.on_this_machine, self.request.host)
+        return host_for(self.profile, self.lease.session, self.request.host)
 
     @property
     def graph(self) -> Graph:

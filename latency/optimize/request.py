@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codegen.linking.hosts import HOSTS
+from codegen.linking.hosts import LOADERS
 from codegen.lowering.sizes import check_sizes
 from devices.profile import ITEM_BYTES
 from fleetpose.cli import image_size
@@ -55,7 +55,7 @@ class Request:
         sparsities: that layers may have; (): a set for each.
         tune: extend the tuned data by what of the network it lacks, before layers are timed.
         train: after reconstruction, by what the budget has for it.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS; None: `host_for` the device.
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS; None: `host_for` the device.
         budget_minutes: cut by SHARES; None: until all is measured, no training.
     """
 
@@ -185,8 +185,8 @@ class Request:
             decoder_for(self.spec.outputs, self.spec.decoding)
 
     def _check_numbers(self) -> None:
-        if self.host is not None and self.host not in HOSTS:
-            raise unknown_name("host", self.host, HOSTS)
+        if self.host is not None and self.host not in LOADERS:
+            raise unknown_name("host", self.host, LOADERS)
         if self.dtype not in ITEM_BYTES:
             raise unknown_name("dtype", self.dtype, ITEM_BYTES)
         self.goal.check()

@@ -35,7 +35,7 @@ class RunSettings:
         timeout_secs: for each step, the first run with its compiling on the device among them.
         seed: of the bootstrap.
         patience: see Patience.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS; the reference kernel is for
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS; the reference kernel is for
             it.
     """
 

@@ -60,7 +60,7 @@ class Recipe:
         profile: the device's.
         choose: the schedule of a workload, such as `Tuned.choice`; where it knows none, the default one.
         seed: of the random operands.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS.
         runs_nothing: for the null device: schedules are chosen, nothing is compiled.
         output_names: of the network's outputs, as an artifact is to have them; none: names of their tensors.
         networks: dense networks that were compiled by this recipe, with their graphs; they are compiled once.

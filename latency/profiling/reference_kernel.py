@@ -74,7 +74,7 @@ class ReferenceKernel:
         patience: see Patience.
         report: told what is waited for.
         stop: once set, nothing is waited for.
-        host: the processor that serves the device, a key of codegen.linking.hosts.HOSTS.
+        host: the processor that serves the device, one of codegen.linking.hosts.LOADERS.
     """
 
     def __init__(

@@ -40,6 +40,9 @@ static fp_status open_parts(fp_network* network, const fp_options* options, fp_e
 fp_status fp_network_open(fp_package* package, const fp_options* given, fp_network** network, fp_error* error) {
   fp_options options;
   fp_status status = read_options(given, &options, error);
+  if (status == FP_OK && package->entry_count == 0) {
+    status = fp_fail(error, FP_BAD_PACKAGE, "the package has single functions, and no network");
+  }
   fp_network* made = status == FP_OK ? calloc(1, sizeof(fp_network)) : NULL;
   if (made != NULL) made->is_ready = calloc(package->entry_count, 1);
   if (made == NULL || made->is_ready == NULL) {

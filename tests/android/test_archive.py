@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from codegen import build
-from codegen.packaging.android_archive import (
+from codegen.building.android_archive import (
     ABI,
     HOST,
     LIBRARY,
@@ -20,7 +20,7 @@ from codegen.packaging.android_archive import (
     check_archive,
     opencl_libraries,
 )
-from codegen.packaging.shared_library import make_library
+from codegen.building.shared_library import make_library
 from fleetpose import cli
 from runtime import INCLUDE, SOURCES
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic_people import RENDERERS, crowd
-from codegen.packaging.android_archive import LIBRARY
-from codegen.packaging.shared_library import make_library
+from codegen.building.android_archive import LIBRARY
+from codegen.building.shared_library import make_library
 from models.pose.decoding.decoders import decoder
 from models.preprocess import Placement, contained_size
 from tests.android.kotlin import PROJECT, compile_jni, compile_kotlin, find_java

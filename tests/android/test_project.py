@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from codegen.packaging.android_archive import LEAST_API, opencl_libraries
+from codegen.building.android_archive import LEAST_API, opencl_libraries
 from models.pose.skeleton import LIMBS, PARTS, TREE_LIMBS
 from runtime import INCLUDE
 from tests.android.kotlin import PROJECT, compile_jni, read_kotlin

@@ -1,4 +1,4 @@
-"""An executable for Android's arm64, linked by ziglang alone, as `codegen.packaging.shared_library` links libraries."""
+"""An executable for Android's arm64, linked by ziglang alone, as `codegen.building.shared_library` links libraries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from codegen.packaging.shared_library import PAGE
+from codegen.building.shared_library import PAGE
 from runtime import INCLUDE, SOURCES
 
 #: what executables call of Android's libc; the last two start it, bionic having the one and glibc the other

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic_people import RENDERERS, crowd
+from codegen.building.android_archive import HOST, LIBRARY
 from codegen.building.package import build_package
+from codegen.building.shared_library import make_library
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
 from codegen.inspection.packages import SetupError
-from codegen.packaging.android_archive import HOST, LIBRARY
-from codegen.packaging.shared_library import make_library
 from codegen.tuning.database import load_tuned
 from devices.profile import load_profile
 from fleetpose.errors import UsageError

@@ -18,7 +18,7 @@ import pytest
 from codegen.building.package import build_package
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
-from codegen.packaging import records
+from runtime import package_format as records
 from runtime.package import Package, PackageOptions
 from tests import sweep
 from tests.package_reader import ReadPackage

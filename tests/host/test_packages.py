@@ -15,12 +15,12 @@ from elftools.elf.elffile import ELFFile
 from codegen.artifact.loaded import Artifact
 from codegen.building.build import build
 from codegen.building.package import build_package
+from codegen.building.shared_library import make_library
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
-from codegen.packaging import records
-from codegen.packaging.shared_library import make_library
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
+from runtime import package_format as records
 from runtime.interface import load_library
 from runtime.package import Package, PackageOptions, opencl_libraries
 from tests.small_network import register_small

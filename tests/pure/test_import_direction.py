@@ -46,7 +46,7 @@ ROOMS = {
         "diagnosis",
         "doctor",
     ],
-    "runtime": ["interface pip_opencl", "options", "package"],
+    "runtime": ["compiling interface package_format pip_opencl", "agent options", "package"],
     "models": [
         "graph networks preprocess",
         "frontend pose",
@@ -60,11 +60,11 @@ ROOMS = {
     "codegen": [
         "layout linking",
         "artifact",
-        "kernels run verifying",
+        "kernels packaging run verifying",
         "schedules verify",
         "lowering",
         "inspection judging precision",
-        "packaging tuning",
+        "tuning",
         "building graph_latency layer tune",
         "build depth inspect replace widen",
     ],

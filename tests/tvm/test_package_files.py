@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from codegen.building.build import choices_for, make_manifest
+from codegen.building.element_checks import SAMPLES, checking_input, make_checks
 from codegen.building.package import build_package
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
@@ -18,11 +19,10 @@ from codegen.linking.link import opencl_source
 from codegen.linking.programs import kernel_sections
 from codegen.lowering.compile import compile_network
 from codegen.lowering.network import Options, lower_network
-from codegen.packaging import records
-from codegen.packaging.checks import SAMPLES, checking_input, make_checks
-from codegen.packaging.package import call_lists, compile_package, package_bytes
+from codegen.lowering.packages import call_lists, compile_package, package_bytes
 from codegen.packaging.settings import settings_of
 from devices.profile import load_profile
+from runtime import package_format as records
 from tests.package_reader import ReadPackage
 from tests.small_network import register_small
 from tests.tiny_pose import register_tiny

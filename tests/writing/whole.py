@@ -67,11 +67,11 @@ def _read(path: Path) -> None:
 def _read_network(path: Path) -> None:
     """What `codegen.build` writes."""
     if path.suffix == ".fpk":
-        from codegen.packaging.records import read_sections, write_package
+        from runtime.package_format import read_sections, write_package
 
         assert write_package(read_sections(path.read_bytes())) == path.read_bytes()
     elif path.suffix == ".aar":
-        from codegen.packaging.android_archive import check_archive
+        from codegen.building.android_archive import check_archive
 
         check_archive(path)
     else:

@@ -1,4 +1,4 @@
-/* The parts of a package that belong to an input size: everything that a launch refers to is there. */
+/* The parts of a package that belong to an input size or a function: everything that a launch refers to is there. */
 #include "core/error.h"
 #include "core/libc.h"
 #include "core/package_checks.h"
@@ -177,13 +177,55 @@ static fp_status check_entry(walk* at, fp_error* error) {
   return status;
 }
 
+/* A function's parameters are buffers without a place; its other buffers lie in its arena. */
+static fp_status check_parameters(walk* at, const fpk_function* function, const char* name, fp_error* error) {
+  for (uint32_t i = 0; i < function->buffer_count; ++i) {
+    const fpk_buffer* buffer = buffer_of(at, i);
+    const int is_parameter = i < function->parameter_count;
+    const int is_good = is_parameter ? buffer->offset == 0
+                                     : buffer->offset % FPK_BUFFER_ALIGNMENT == 0 &&
+                                           fp_is_within(buffer->offset, buffer->bytes, function->arena_bytes);
+    if (!is_good || buffer->bytes == 0) {
+      return fp_fail(error, FP_BAD_PACKAGE, "buffer %u of function %.80s is no parameter, and not, aligned, in its arena",
+                     i, name);
+    }
+  }
+  return FP_OK;
+}
+
+static fp_status check_function(walk* at, const fpk_function* function, uint32_t index, fp_error* error) {
+  const fp_package* package = at->package;
+  const char* name = fp_string_or_mark(package, function->name);
+  if (function->name == 0 || function->name >= package->string_bytes) {
+    return fp_fail(error, FP_BAD_PACKAGE, "function %u has no name among the strings", index);
+  }
+  at->buffers += function->buffer_count;
+  if (!fp_is_within(function->first_buffer, function->buffer_count, package->buffer_count) ||
+      at->buffers > package->buffer_count || function->parameter_count > function->buffer_count ||
+      function->launch_count == 0) {
+    return fp_fail(error, FP_BAD_PACKAGE, "buffers or launches of function %.80s are not there, or another's", name);
+  }
+  const fpk_entry buffers = {.first_buffer = function->first_buffer, .buffer_count = function->buffer_count};
+  at->entry = &buffers;
+  fp_status status = check_parameters(at, function, name, error);
+  if (status == FP_OK) status = check_launches(at, function->first_launch, function->launch_count, name, error);
+  at->entry = NULL;
+  return status;
+}
+
 fp_status fp_check_entries(const fp_package* package, fp_error* error) {
-  if (package->entry_count == 0) return fp_fail(error, FP_BAD_PACKAGE, "the package has no entry: no input size");
+  if (package->entry_count == 0 && package->function_count == 0) {
+    return fp_fail(error, FP_BAD_PACKAGE, "the package has no entry: no input size");
+  }
   walk at = {.package = package};
   for (uint32_t i = 0; i < package->entry_count; ++i) {
     at.entry = &package->entries[i];
     at.entry_index = i;
     const fp_status status = check_entry(&at, error);
+    if (status != FP_OK) return status;
+  }
+  for (uint32_t i = 0; i < package->function_count; ++i) {
+    const fp_status status = check_function(&at, &package->functions[i], i, error);
     if (status != FP_OK) return status;
   }
   return FP_OK;

@@ -6,31 +6,33 @@
 
 enum { MOST_SECTIONS = 64 };
 
-static const char* const kNames[FPK_SECTION_KINDS + 1] = {"",        "strings",   "manifest", "settings",  "sources",
-                                                          "kernels", "constants", "weights",  "entries",   "outputs",
-                                                          "buffers", "steps",     "launches", "arguments", "checks"};
+static const char* const kNames[FPK_KNOWN_KINDS + 1] = {
+    "",        "strings", "manifest", "settings", "sources",  "kernels",   "constants", "weights",
+    "entries", "outputs", "buffers",  "steps",    "launches", "arguments", "checks",    "functions"};
 
 /* Bytes of a record of each kind; 1 where a section has none. */
-static const uint8_t kRecordBytes[FPK_SECTION_KINDS + 1] = {[FPK_STRINGS] = 1,
-                                                            [FPK_MANIFEST] = 1,
-                                                            [FPK_SETTINGS] = sizeof(fpk_setting),
-                                                            [FPK_SOURCES] = 1,
-                                                            [FPK_KERNELS] = sizeof(fpk_kernel),
-                                                            [FPK_CONSTANTS] = sizeof(fpk_constant),
-                                                            [FPK_WEIGHTS] = 1,
-                                                            [FPK_ENTRIES] = sizeof(fpk_entry),
-                                                            [FPK_OUTPUTS] = sizeof(fpk_output),
-                                                            [FPK_BUFFERS] = sizeof(fpk_buffer),
-                                                            [FPK_STEPS] = sizeof(fpk_step),
-                                                            [FPK_LAUNCHES] = sizeof(fpk_launch),
-                                                            [FPK_ARGUMENTS] = sizeof(fpk_argument),
-                                                            [FPK_CHECKS] = sizeof(fpk_check)};
+static const uint8_t kRecordBytes[FPK_KNOWN_KINDS + 1] = {[FPK_STRINGS] = 1,
+                                                          [FPK_MANIFEST] = 1,
+                                                          [FPK_SETTINGS] = sizeof(fpk_setting),
+                                                          [FPK_SOURCES] = 1,
+                                                          [FPK_KERNELS] = sizeof(fpk_kernel),
+                                                          [FPK_CONSTANTS] = sizeof(fpk_constant),
+                                                          [FPK_WEIGHTS] = 1,
+                                                          [FPK_ENTRIES] = sizeof(fpk_entry),
+                                                          [FPK_OUTPUTS] = sizeof(fpk_output),
+                                                          [FPK_BUFFERS] = sizeof(fpk_buffer),
+                                                          [FPK_STEPS] = sizeof(fpk_step),
+                                                          [FPK_LAUNCHES] = sizeof(fpk_launch),
+                                                          [FPK_ARGUMENTS] = sizeof(fpk_argument),
+                                                          [FPK_CHECKS] = sizeof(fpk_check),
+                                                          [FPK_FUNCTIONS] = sizeof(fpk_function)};
 
 /* The layout of a file must not depend on the compiler. */
 _Static_assert(sizeof(fpk_header) == 32 && sizeof(fpk_section) == 32 && sizeof(fpk_setting) == 24, "format.h");
 _Static_assert(sizeof(fpk_kernel) == 24 && sizeof(fpk_constant) == 32 && sizeof(fpk_buffer) == 16, "format.h");
 _Static_assert(sizeof(fpk_entry) == 48 && sizeof(fpk_output) == 24 && sizeof(fpk_step) == 32, "format.h");
 _Static_assert(sizeof(fpk_launch) == 40 && sizeof(fpk_argument) == 8 && sizeof(fpk_check) == 24, "format.h");
+_Static_assert(sizeof(fpk_function) == 32, "format.h");
 
 static fp_status check_header(const fp_package* package, const fp_crc32_table* table, fp_error* error) {
   if (package->size < sizeof(fpk_header)) {
@@ -66,7 +68,7 @@ static fp_status check_header(const fp_package* package, const fp_crc32_table* t
 
 static fp_status check_section(const fp_package* package, const fp_crc32_table* table, const fpk_section* section,
                                fp_error* error) {
-  const char* name = section->kind <= FPK_SECTION_KINDS ? kNames[section->kind] : "of an unknown kind";
+  const char* name = section->kind <= FPK_KNOWN_KINDS ? kNames[section->kind] : "of an unknown kind";
   const uint64_t alignment = section->kind == FPK_WEIGHTS ? FPK_WEIGHTS_ALIGNMENT : FPK_ALIGNMENT;
   if (section->offset % alignment != 0) {
     return fp_fail(error, FP_BAD_PACKAGE, "section %s starts at byte %llu, no multiple of %llu", name,
@@ -80,7 +82,7 @@ static fp_status check_section(const fp_package* package, const fp_crc32_table* 
   if (fp_crc32(table, package->bytes + section->offset, section->bytes) != section->crc) {
     return fp_fail(error, FP_BAD_PACKAGE, "the checksum of section %s is wrong: the package is damaged", name);
   }
-  if (section->kind > FPK_SECTION_KINDS || section->kind == 0) return FP_OK;
+  if (section->kind > FPK_KNOWN_KINDS || section->kind == 0) return FP_OK;
   const uint32_t record = kRecordBytes[section->kind];
   if (section->bytes % record != 0 || section->bytes / record >= UINT32_MAX) {
     return fp_fail(error, FP_BAD_PACKAGE, "section %s has %llu bytes, no possible number of records of %u bytes", name,
@@ -107,6 +109,9 @@ static void point_at_sections(fp_package* package, const fpk_section* const* sec
   package->launches = FP_BYTES(FPK_LAUNCHES), package->launch_count = FP_COUNT(FPK_LAUNCHES);
   package->arguments = FP_BYTES(FPK_ARGUMENTS), package->argument_count = FP_COUNT(FPK_ARGUMENTS);
   package->checks = FP_BYTES(FPK_CHECKS), package->check_count = FP_COUNT(FPK_CHECKS);
+  if (sections[FPK_FUNCTIONS] != NULL) {
+    package->functions = FP_BYTES(FPK_FUNCTIONS), package->function_count = FP_COUNT(FPK_FUNCTIONS);
+  }
 #undef FP_BYTES
 #undef FP_COUNT
 }
@@ -132,12 +137,12 @@ fp_status fp_check_sections(fp_package* package, fp_error* error) {
   if (status != FP_OK) return status;
   const fpk_header* header = (const fpk_header*)package->bytes;
   const fpk_section* listed = (const fpk_section*)(package->bytes + sizeof(fpk_header));
-  const fpk_section* sections[FPK_SECTION_KINDS + 1] = {NULL};
+  const fpk_section* sections[FPK_KNOWN_KINDS + 1] = {NULL};
   for (uint32_t i = 0; i < header->section_count; ++i) {
     status = check_section(package, &table, &listed[i], error);
     if (status != FP_OK) return status;
     const uint32_t kind = listed[i].kind;
-    if (kind == 0 || kind > FPK_SECTION_KINDS) continue;
+    if (kind == 0 || kind > FPK_KNOWN_KINDS) continue;
     if (sections[kind] != NULL) return fp_fail(error, FP_BAD_PACKAGE, "section %s is there twice", kNames[kind]);
     sections[kind] = &listed[i];
   }

@@ -23,7 +23,7 @@ typedef struct fpk_header {
   uint32_t reserved;  /* 0 */
 } fpk_header;
 
-/* The kinds of sections. Each is there once, those that are empty too; readers skip kinds they do not know. */
+/* The kinds of sections. The first 14 are there once, those that are empty too; readers skip kinds they do not know. */
 enum {
   FPK_STRINGS = 1,   /* UTF-8, each zero-terminated; others name a string by its offset; offset 0 is "" */
   FPK_MANIFEST = 2,  /* JSON, zero-terminated */
@@ -39,7 +39,9 @@ enum {
   FPK_LAUNCHES = 12, /* fpk_launch */
   FPK_ARGUMENTS = 13, /* fpk_argument */
   FPK_CHECKS = 14,   /* fpk_check: values that steps should compute from the checking input */
-  FPK_SECTION_KINDS = 14
+  FPK_SECTION_KINDS = 14,
+  FPK_FUNCTIONS = 15, /* fpk_function; the section may be missing */
+  FPK_KNOWN_KINDS = 15
 };
 
 typedef struct fpk_section {
@@ -113,6 +115,17 @@ typedef struct fpk_launch {
   uint32_t global[3], local[3]; /* work-items; 1 beyond the dimensions */
   uint32_t reserved;
 } fpk_launch;
+
+/* Launches on buffers that the caller brings: single layers, as they are timed. Its buffers are numbered from 0, from
+ * `first_buffer` on in their section. The first `parameter_count` are the caller's; their records say how many bytes they
+ * have at least, at offset 0. The others are memory that the launches hand to each other. */
+typedef struct fpk_function {
+  uint32_t name;
+  uint32_t parameter_count;
+  uint32_t first_buffer, buffer_count;
+  uint32_t first_launch, launch_count;
+  uint64_t arena_bytes;
+} fpk_function;
 
 enum { FPK_ARGUMENT_BUFFER = 0, FPK_ARGUMENT_CONSTANT = 1 };
 

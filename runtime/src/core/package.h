@@ -27,8 +27,9 @@ typedef struct fp_package {
   const fpk_launch* launches;
   const fpk_argument* arguments;
   const fpk_check* checks;
+  const fpk_function* functions;
   uint32_t kernel_count, constant_count, entry_count, output_count, buffer_count;
-  uint32_t step_count, launch_count, argument_count, check_count;
+  uint32_t step_count, launch_count, argument_count, check_count, function_count;
 } fp_package;
 
 /* Opens a package and checks all of it; on failure nothing is kept, and one line says what is wrong. The memory has to

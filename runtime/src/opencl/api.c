@@ -48,7 +48,10 @@ static int open_library(fp_api* api, const char* path, char* reason, size_t size
   }
   cl_uint platforms = 0;
   const cl_int code = api->clGetPlatformIDs(0, NULL, &platforms);
-  if (code == CL_SUCCESS && platforms > 0) return 1;
+  if (code == CL_SUCCESS && platforms > 0) {
+    snprintf(api->path, sizeof(api->path), "%s", path);
+    return 1;
+  }
   snprintf(reason, size, "%s: lists no OpenCL platform (%s)", path, fp_code_name(code));
   return 0;
 }

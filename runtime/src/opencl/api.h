@@ -30,7 +30,9 @@
   X(clEnqueueNDRangeKernel)            \
   X(clEnqueueReadBuffer)               \
   X(clEnqueueWriteBuffer)              \
+  X(clEnqueueCopyBuffer)               \
   X(clEnqueueFillBuffer)               \
+  X(clEnqueueReadImage)                \
   X(clEnqueueWriteImage)               \
   X(clGetEventInfo)                    \
   X(clGetEventProfilingInfo)           \
@@ -44,6 +46,7 @@ typedef struct fp_api {
 #undef FLEETPOSE_DECLARE
   /* NULL where the library has it not: then there are no extensions */
   __typeof__(&clGetExtensionFunctionAddressForPlatform) clGetExtensionFunctionAddressForPlatform;
+  char path[256]; /* of the library */
 } fp_api;
 
 /* Opens `path`; where that is NULL or "", FLEETPOSE_LIBOPENCL of the environment; where that is not set, the first of the

@@ -49,19 +49,36 @@ static int allocate(fp_session* session) {
   return good;
 }
 
-fp_status fp_session_open(fp_session* session, const fp_package* package, const fp_opencl_device* device,
-                          fp_cache* cache, uint32_t flags, fp_error* error) {
+static fp_status begin(fp_session* session, const fp_package* package, const fp_opencl_device* device, fp_cache* cache,
+                       uint32_t flags, fp_error* error) {
   memset(session, 0, sizeof(*session));
   session->package = package;
   session->device = device;
   session->cache = cache;
   session->flags = flags;
-  if (!allocate(session)) {
-    fp_session_abandon(session);
-    return fp_fail(error, FP_NO_MEMORY, "no memory for %u launches", package->launch_count);
-  }
-  fp_status status = open_queue(session, error);
+  if (allocate(session)) return FP_OK;
+  fp_session_abandon(session);
+  return fp_fail(error, FP_NO_MEMORY, "no memory for %u launches", package->launch_count);
+}
+
+fp_status fp_session_open(fp_session* session, const fp_package* package, const fp_opencl_device* device,
+                          fp_cache* cache, uint32_t flags, fp_error* error) {
+  fp_status status = begin(session, package, device, cache, flags, error);
+  if (status != FP_OK) return status;
+  status = open_queue(session, error);
   if (status == FP_OK) status = fp_memory_upload_constants(session, error);
+  if (status != FP_OK) fp_session_close(session);
+  return status;
+}
+
+fp_status fp_session_open_in(fp_session* session, const fp_package* package, const fp_opencl_device* device,
+                             fp_cache* cache, cl_context context, cl_command_queue queue, fp_error* error) {
+  fp_status status = begin(session, package, device, cache, 0, error);
+  if (status != FP_OK) return status;
+  session->is_guest = 1;
+  session->context = context;
+  session->queue = queue;
+  status = fp_memory_upload_constants(session, error);
   if (status != FP_OK) fp_session_close(session);
   return status;
 }
@@ -85,8 +102,8 @@ void fp_session_close(fp_session* session) {
   }
   release_kernels(session);
   fp_memory_release(session);
-  if (session->queue != NULL) api->clReleaseCommandQueue(session->queue);
-  if (session->context != NULL) api->clReleaseContext(session->context);
+  if (session->queue != NULL && !session->is_guest) api->clReleaseCommandQueue(session->queue);
+  if (session->context != NULL && !session->is_guest) api->clReleaseContext(session->context);
   fp_session_abandon(session);
 }
 

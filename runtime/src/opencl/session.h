@@ -15,6 +15,7 @@ struct fp_session {
   const fp_opencl_device* device;
   fp_cache* cache;
   uint32_t flags; /* of the options */
+  int is_guest;   /* context and queue are another's */
   cl_context context;
   cl_command_queue queue;
   cl_mem* pools;            /* buffers of weights, of which constants are parts */
@@ -32,6 +33,9 @@ struct fp_session {
 /* Opens context and queue and uploads the weights. On failure nothing is kept. */
 fp_status fp_session_open(fp_session* session, const fp_package* package, const fp_opencl_device* device,
                           fp_cache* cache, uint32_t flags, fp_error* error);
+/* Likewise on a context and a queue of the caller's, which stay open. */
+fp_status fp_session_open_in(fp_session* session, const fp_package* package, const fp_opencl_device* device,
+                             fp_cache* cache, cl_context context, cl_command_queue queue, fp_error* error);
 void fp_session_close(fp_session* session);
 /* Forgets a session whose queue never gets empty: what the driver still uses is never released. */
 void fp_session_abandon(fp_session* session);

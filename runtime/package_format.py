@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from fleetpose.errors import DataError
+
 MAGIC = b"\x89FPK\r\n\x1a\n"
 VERSION = 1
 ALIGNMENT, WEIGHTS_ALIGNMENT, BUFFER_ALIGNMENT = 64, 16384, 4096
@@ -19,6 +21,8 @@ ALIGNMENT, WEIGHTS_ALIGNMENT, BUFFER_ALIGNMENT = 64, 16384, 4096
 #: the kinds of sections, in the order of the file
 STRINGS, MANIFEST, SETTINGS, SOURCES, KERNELS, CONSTANTS, WEIGHTS = range(1, 8)
 ENTRIES, OUTPUTS, BUFFERS, STEPS, LAUNCHES, ARGUMENTS, CHECKS = range(8, 15)
+#: a kind that may be missing: launches on buffers that the caller brings
+FUNCTIONS = 15
 
 DTYPES = {"float32": 0, "float16": 1, "int32": 2, "int16": 3, "int8": 4, "uint8": 5}
 BUFFER_ARGUMENT, CONSTANT_ARGUMENT = 0, 1
@@ -49,11 +53,14 @@ STEP = _record("name kind first_launch launch_count first_spare spare_count firs
 LAUNCH = _record("kernel first_argument dimensions global_x global_y global_z local_x local_y local_z reserved")
 ARGUMENT = _record("kind index")
 CHECK = _record("buffer dtype element value tolerance", "element", "value tolerance")
+FUNCTION = _record(
+    "name parameter_count first_buffer buffer_count first_launch launch_count arena_bytes", "arena_bytes"
+)
 
 #: what the sections of records are made of
 RECORDS = {
     SETTINGS: SETTING, KERNELS: KERNEL, CONSTANTS: CONSTANT, ENTRIES: ENTRY, OUTPUTS: OUTPUT, BUFFERS: BUFFER,
-    STEPS: STEP, LAUNCHES: LAUNCH, ARGUMENTS: ARGUMENT, CHECKS: CHECK,
+    STEPS: STEP, LAUNCHES: LAUNCH, ARGUMENTS: ARGUMENT, CHECKS: CHECK, FUNCTIONS: FUNCTION,
 }  # fmt: skip
 
 
@@ -94,6 +101,28 @@ def write_package(sections: Mapping[int, bytes]) -> bytes:
     table = records(SECTION, rows)
     header = records(HEADER, [(MAGIC, VERSION, len(kinds), offset, zlib.crc32(table), 0)])
     return b"".join([header, table, *parts])
+
+
+def checked_section(content: bytes, kind: int) -> bytes:
+    """A section of a package that somebody else wrote; its outside and this section's checksum are checked.
+
+    Raises DataError where it is no package, of another version, or damaged.
+    """
+    size = HEADER.itemsize
+    header = np.frombuffer(content[:size], HEADER)[0] if len(content) >= size else None
+    if header is None or content[:8] != MAGIC:
+        raise DataError("is no package: its first bytes are others")
+    if header["version"] != VERSION:
+        raise DataError(f"has version {header['version']} of the format of packages, and {VERSION} is read")
+    table = content[size : size + int(header["section_count"]) * SECTION.itemsize]
+    if header["bytes"] != len(content) or zlib.crc32(table) != header["table_crc"]:
+        raise DataError("is cut or damaged: its size or its table is another")
+    for row in np.frombuffer(table, SECTION):
+        if row["kind"] == kind:
+            section = content[int(row["offset"]) : int(row["offset"]) + int(row["bytes"])]
+            if len(section) == row["bytes"] and zlib.crc32(section) == row["crc"]:
+                return section
+    raise DataError(f"is damaged: its section {kind} is not there, or another")
 
 
 def read_sections(content: bytes) -> dict[int, bytes]:

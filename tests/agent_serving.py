@@ -1,0 +1,81 @@
+"""The agent as a process of a test's, with a tracker of its own."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from devices.rpc.tracker import Address
+from runtime.agent import build_agent
+from tests.serving import WAIT_SECS
+
+TRACKER = """
+from devices.rpc.tracker import bind
+from devices.rpc.tracker_service import serve_tracker
+listening = bind("127.0.0.1", None)
+print(listening.getsockname()[1], flush=True)
+serve_tracker(listening)
+"""
+HOSTS = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
+
+
+@functools.cache
+def agent_program() -> Path:
+    """The agent for this machine, compiled once in a test run."""
+    folder = tempfile.mkdtemp(prefix="agent-")
+    return build_agent(HOSTS[platform.machine()], Path(folder))
+
+
+class ServingAgent:
+    """An agent under a key, up and announced.
+
+    Attributes:
+        process: the agent's. address: where it listens. tracker: where it is on offer, a process of the test's own,
+            unless one is given.
+        folder: where it keeps sessions and compiled kernels.
+    """
+
+    def __init__(self, folder: Path, key: str = "bench", *flags: str, tracker: Address | None = None) -> None:
+        self.folder = folder
+        self._tracking = None
+        if tracker is None:
+            self._tracking = subprocess.Popen([sys.executable, "-c", TRACKER], stdout=subprocess.PIPE, text=True)
+            assert self._tracking.stdout is not None
+            tracker = Address("127.0.0.1", int(self._tracking.stdout.readline()))
+        self.tracker, self.log = tracker, folder.with_suffix(".log")
+        command = [str(agent_program()), "--tracker", str(tracker), "--key", key, "--folder", str(folder), *flags]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
+        assert said.startswith("fleetpose-agent listens on "), self.log.read_text()
+        self.address = Address.parse(said.split()[3].rstrip(","))
+
+    def sessions(self) -> list[psutil.Process]:
+        """The processes of its sessions, and what these have started."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def terminate(self) -> int:
+        """End it as an operator does; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(WAIT_SECS)
+
+    def kill(self) -> None:
+        """End it, and its tracker, at once."""
+        for process in (self.process, self._tracking):
+            if process is not None:
+                process.kill()
+                process.communicate()
+
+    def __enter__(self) -> ServingAgent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
