@@ -26,14 +26,14 @@ from runtime.compiling import (
 #: what the executable is called
 PROGRAM = "fleetpose-agent"
 HERE = Path(__file__).parent
-#: the folders of the C runtime that the agent is made of: it knows nothing of pictures and people
+#: the folders of the C runtime that the agent is program of: it knows nothing of pictures and people
 PARTS = ("core", "opencl")
 #: what starts a program, in bionic and in glibc
 _STARTS = ("__libc_init", "__libc_start_main")
 
 
 def sources() -> list[Path]:
-    """All C files of the agent and of the parts of the runtime that it is made of."""
+    """All C files of the agent and of the parts of the runtime that it is program of."""
     return [*sorted(HERE.rglob("*.c")), *(path for part in PARTS for path in sorted((SOURCES / part).glob("*.c")))]
 
 
@@ -52,17 +52,17 @@ def build_agent(target_host: str, folder: Path) -> Path:
     out = folder.absolute() / PROGRAM
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     with WorkFolder() as work:
-        made = work / PROGRAM
+        program = work / PROGRAM
         if target_host == _own_host() and compiler is not None:
-            _compile_here(compiler, made)
+            _compile_here(compiler, program)
         elif is_android(target_host):
-            _link_for_android(work, made, target_host)
+            _link_for_android(work, program, target_host)
         else:
-            linked = ("-Xlinker", "--gc-sections", "-s", "-o", str(made), "-lm", "-ldl")
-            run_zig(work, made, ("cc", *target_flags(target_host), *FLAGS, *_includes(), *map(str, sources()), *linked))
-        made.chmod(0o755)
+            linked = ("-Xlinker", "--gc-sections", "-s", "-o", str(program), "-lm", "-ldl")
+            run_zig(work, program, ("cc", *target_flags(target_host), *FLAGS, *_includes(), *map(str, sources()), *linked))
+        program.chmod(0o755)
         try:
-            shutil.copy2(made, out.with_suffix(".new"))
+            shutil.copy2(program, out.with_suffix(".new"))
             out.with_suffix(".new").replace(out)  # one that runs stays as it is
         except OSError as error:
             raise write_error(str(out), error) from error
