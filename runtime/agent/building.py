@@ -26,14 +26,14 @@ from runtime.compiling import (
 #: what the executable is called
 PROGRAM = "fleetpose-agent"
 HERE = Path(__file__).parent
-#: the folders of the C runtime that the agent is program of: it knows nothing of pictures and people
+#: the folders of the C runtime that the agent is made of: it knows nothing of pictures and people
 PARTS = ("core", "opencl")
 #: what starts a program, in bionic and in glibc
 _STARTS = ("__libc_init", "__libc_start_main")
 
 
 def sources() -> list[Path]:
-    """All C files of the agent and of the parts of the runtime that it is program of."""
+    """All C files of the agent and of the parts of the runtime that it is made of."""
     return [*sorted(HERE.rglob("*.c")), *(path for part in PARTS for path in sorted((SOURCES / part).glob("*.c")))]
 
 
@@ -58,8 +58,9 @@ def build_agent(target_host: str, folder: Path) -> Path:
         elif is_android(target_host):
             _link_for_android(work, program, target_host)
         else:
+            compiled = (*target_flags(target_host), *FLAGS, *_includes(), *map(str, sources()))
             linked = ("-Xlinker", "--gc-sections", "-s", "-o", str(program), "-lm", "-ldl")
-            run_zig(work, program, ("cc", *target_flags(target_host), *FLAGS, *_includes(), *map(str, sources()), *linked))
+            run_zig(work, program, ("cc", *compiled, *linked))
         program.chmod(0o755)
         try:
             shutil.copy2(program, out.with_suffix(".new"))
