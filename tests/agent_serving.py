@@ -67,12 +67,18 @@ class ServingAgent:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(WAIT_SECS)
 
+    def end_tracker(self) -> None:
+        """End the tracker that is a process of the test's own."""
+        assert self._tracking is not None
+        self._tracking.kill()
+        self._tracking.communicate()
+
     def kill(self) -> None:
         """End it, and its tracker, at once."""
         for process in (self.process, self._tracking):
             if process is not None:
                 process.kill()
-                process.communicate()
+                process.wait()
 
     def __enter__(self) -> ServingAgent:
         return self

@@ -279,6 +279,15 @@ def test_agent_tells_the_tracker_a_forwarded_port(tmp_path):
         assert server == ("127.0.0.1", 5001)
 
 
+def test_agent_ends_where_no_tracker_is_for_as_long_as_it_is_told_to_wait(tmp_path):
+    with ServingAgent(tmp_path / "work", "lonely", "--give-up-secs", "1") as agent:
+        assert tracker.request(agent.tracker, "lonely", WAIT_SECS)
+        assert agent.process.poll() is None
+        agent.end_tracker()
+        assert agent.process.wait(timeout=WAIT_SECS) == 0
+        assert "no tracker for 1 s; the agent ends" in agent.log.read_text()
+
+
 def test_agent_ends_with_its_session_and_leaves_no_session_behind(tmp_path, monkeypatch):
     with ServingAgent(tmp_path / "work") as one:
         monkeypatch.setenv("TVM_TRACKER_HOST", one.tracker.host)

@@ -4,9 +4,9 @@
 
 static const char kUsage[] =
     "usage: fleetpose-agent --tracker HOST:PORT --key KEY [--port P] [--host ADDRESS] [--folder DIR] "
-    "[--forward-port P] [--version]";
+    "[--forward-port P] [--give-up-secs S] [--version]";
 
-/* A port; 0 for none. */
+/* A port, or another whole number below 65536; 0 for none. */
 static unsigned read_port(const char* text) {
   unsigned value = 0;
   size_t digits = 0;
@@ -53,6 +53,7 @@ static int take(agent_options* options, const char* flag, const char* value) {
   if (strcmp(flag, "--key") == 0) return read_key(options, value);
   if (strcmp(flag, "--folder") == 0) return read_folder(options, value);
   if (strcmp(flag, "--forward-port") == 0) return (options->told_port = read_port(value)) != 0;
+  if (strcmp(flag, "--give-up-secs") == 0) return (options->give_up_secs = read_port(value)) != 0;
   if (strcmp(flag, "--port") == 0) {
     const unsigned port = read_port(value);
     char text[AGENT_ADDRESS_TEXT];

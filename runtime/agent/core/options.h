@@ -13,6 +13,7 @@ typedef struct agent_options {
   char key[AGENT_KEY_BYTES];
   char folder[AGENT_PATH_BYTES]; /* where sessions and compiled kernels are kept */
   unsigned told_port;            /* that the tracker is told; 0: the one that it listens on */
+  unsigned give_up_secs;         /* without a tracker for so long the agent ends; 0: never */
   int only_version;
 } agent_options;
 

@@ -13,6 +13,7 @@ void agent_offer_open(agent_offer* offer, const agent_options* options, unsigned
   offer->port = options->told_port != 0 ? options->told_port : port;
   offer->socket = -1;
   offer->is_free = 1;
+  offer->lost_since = agent_now();
 }
 
 static void hang_up(agent_offer* offer, const char* why, double now) {
@@ -21,6 +22,7 @@ static void hang_up(agent_offer* offer, const char* why, double now) {
   if (!offer->has_complained) agent_log("tracker %s: %s; trying again", where, why);
   offer->has_complained = 1;
   if (offer->socket >= 0) close(offer->socket);
+  if (offer->talk >= AGENT_TALK_INTRODUCED) offer->lost_since = now; /* it has greeted, so it was there */
   offer->socket = -1;
   offer->talk = AGENT_TALK_NONE;
   offer->next = now + kPollSecs;
@@ -48,13 +50,14 @@ static void say(agent_offer* offer, agent_talk talk, double now, const char* mes
   offer->next = now + kAnswerSecs;
 }
 
-/* Where clients are to come, as JSON: null is as the tracker sees it. */
+/* Where clients are to come, as JSON: null is as the tracker sees it, which is where a forwarded port is, too. */
 static void own_host(const agent_offer* offer, char text[AGENT_ADDRESS_TEXT + 2]) {
   static const uint8_t everywhere[4] = {0, 0, 0, 0};
   char host[AGENT_ADDRESS_TEXT];
   agent_address_write(&offer->options->listening, 0, host);
   const int is_everywhere = memcmp(offer->options->listening.host, everywhere, 4) == 0;
-  snprintf(text, AGENT_ADDRESS_TEXT + 2, is_everywhere ? "null" : "\"%s\"", host);
+  const int is_as_seen = is_everywhere || offer->options->told_port != 0;
+  snprintf(text, AGENT_ADDRESS_TEXT + 2, is_as_seen ? "null" : "\"%s\"", host);
 }
 
 static void introduce(agent_offer* offer, double now) {
@@ -215,4 +218,10 @@ int agent_offer_claim(agent_offer* offer, const char* match_key) {
 void agent_offer_release(agent_offer* offer, double now) {
   offer->is_free = 1;
   if (offer->talk == AGENT_TALK_QUIET) offer->next = now;
+}
+
+int agent_offer_is_given_up(const agent_offer* offer, double now) {
+  const unsigned secs = offer->options->give_up_secs;
+  const int is_away = offer->talk == AGENT_TALK_NONE || offer->talk == AGENT_TALK_CONNECTING;
+  return secs != 0 && is_away && now - offer->lost_since > secs;
 }

@@ -29,6 +29,7 @@ typedef struct agent_offer {
   size_t have;                           /* of an answer and the length before it */
   uint8_t answer[4 + AGENT_MOST_ANSWER];
   int has_complained;
+  double lost_since; /* when the tracker was last there */
 } agent_offer;
 
 void agent_offer_open(agent_offer* offer, const agent_options* options, unsigned port);
@@ -38,5 +39,7 @@ void agent_offer_work(agent_offer* offer, const agent_poll* polled, double now);
 /* Whether that key opens the device now; it is taken then, until it is released. */
 int agent_offer_claim(agent_offer* offer, const char* match_key);
 void agent_offer_release(agent_offer* offer, double now);
+/* Whether the tracker has been away for longer than the agent is to wait for it. */
+int agent_offer_is_given_up(const agent_offer* offer, double now);
 
 #endif

@@ -74,6 +74,10 @@ static int step(server* of) {
     agent_offer_release(&of->offer, now);
   }
   agent_offer_work(&of->offer, &polled[POLLED_OFFER], now);
+  if (of->session.process == 0 && agent_offer_is_given_up(&of->offer, now)) {
+    agent_log("no tracker for %u s; the agent ends", of->options->give_up_secs);
+    return 0;
+  }
   agent_door_work(&of->door, &polled[POLLED_DOOR], now);
   agent_greeting greeting;
   while (agent_door_next(&of->door, &greeting)) serve(of, &greeting, now);
