@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from devices.profile import load_profile
 from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.options import from_arguments
@@ -34,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
         "-o", "--out", type=Path, required=True, metavar="FILE", help="predictor to write; FILE.png is its plot"
     )
     parser.add_argument("--force", action="store_true", help="replace the predictor and its plot")
+    parser.add_argument("--profile", metavar="FILE", help="the device's, where it is a file of your own")
     parser.add_argument(
         "--split",
         choices=SPLITS,
@@ -46,12 +48,13 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     picture, options = picture_of(out), from_arguments(FitOptions, arguments, by=arguments.split or "")
-    outputs, inputs = {"-o": out, "its plot": picture}, {"--data": arguments.data, "--base": arguments.base}
-    check_outputs(outputs, inputs, force=arguments.force)
+    inputs = {"--data": arguments.data, "--base": arguments.base, "--profile": arguments.profile}
+    check_outputs({"-o": out, "its plot": picture}, inputs, force=arguments.force)
+    profile = load_profile(arguments.profile) if arguments.profile else None
     with status("fitting") as progress:
         progress("reading, then trying settings on held-out groups")
         dataset, bases = Dataset.read(arguments.data, arguments.where), load_bases(arguments.base)
-        result = fit_dataset(dataset, options, bases, arguments.clock, arguments.every_op)
+        result = fit_dataset(dataset, options, bases, arguments.clock, arguments.every_op, profile=profile)
     save_fitted(result.fitted, out, force=arguments.force)
     if arguments.json:
         cli.print_json(summary(result, out, picture))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from devices.profile import load_profile
+from devices.profile import Profile, load_profile
 from fleetpose.errors import UsageError, unknown_name
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import OWN, Sample, pairs
@@ -99,9 +99,20 @@ def class_of_schedule(schedule: Mapping[str, object], op: str) -> str:
     return f"{name}{schedule.get('m', '')}" if name in BY_M else name
 
 
-def hardware_of(samples: Sequence[Sample]) -> Hardware:
-    """What is known of the device of `samples`, which all are of one."""
+def hardware_of(samples: Sequence[Sample], profile: Profile | None = None) -> Hardware:
+    """What is known of the device of `samples`, which all are of one.
+
+    Args:
+        profile: the device's, where it is none that comes with the package.
+
+    Raises:
+        UsageError: the samples are by a profile of another name.
+    """
     first = samples[0]
+    if profile is not None and first.framework == OWN:
+        if profile.name != first.device:
+            raise UsageError(f"the measurements are by profile {first.device!r}, not by {profile.name!r}")
+        return Hardware.of(profile)
     if first.framework == OWN and first.device:
         try:
             return Hardware.of(load_profile(first.device))

@@ -13,6 +13,7 @@ from latency.dataset.observations import hardware_of
 from latency.dataset.read import Dataset
 
 if TYPE_CHECKING:
+    from devices.profile import Profile
     from latency.network_model.calibration_data import MeasuredNetwork
     from models.graph.network import Graph
 
@@ -39,6 +40,7 @@ def fit_dataset(
     clock: str = "auto",
     every_op: bool = False,
     graphs: Sequence[Graph] = (),
+    profile: Profile | None = None,
 ) -> CalibratedFit:
     """Fit a predictor to measurements, and calibrate it on the networks among them.
 
@@ -47,9 +49,10 @@ def fit_dataset(
         clock: one of latency.dataset.observations.CLOCKS.
         every_op: of CSV tables, not only convolutions.
         graphs: of networks among the measurements that were traced before; others are traced.
+        profile: the device's, where it is none that comes with the package.
 
     Raises:
-        UsageError: too few rows, several devices, or none.
+        UsageError: too few rows, several devices, or none; measurements by a profile of another name.
     """
     reference_ms = dataset.reference_ms
     samples = dataset.samples(clock, every_op, reference_ms)
@@ -62,13 +65,13 @@ def fit_dataset(
         "reference_ms": reference_ms,
         "bases": [base.metadata.get("device", "") for base in bases],
     }
-    fitted = fit_predictor(samples, hardware_of(samples), options, bases, about)
+    fitted = fit_predictor(samples, hardware_of(samples, profile), options, bases, about)
     worth = gain(fitted, bases) if bases else None
     records, layers = dataset.networks(reference_ms)
     if not records:
         return CalibratedFit(fitted, worth)
     from latency.network_model.calibration_data import calibrate, measured_networks  # which takes torch and TVM
 
-    networks = measured_networks(records, layers, fitted.predictor, fitted.best, clock, graphs)
+    networks = measured_networks(records, layers, fitted.predictor, fitted.best, clock, graphs, profile)
     predictor = replace(fitted.predictor, calibration=calibrate(networks))
     return CalibratedFit(replace(fitted, predictor=predictor), worth, tuple(networks))

@@ -17,6 +17,7 @@ import numpy as np
 from codegen.kernels.workload import Workload
 from codegen.lowering.sizes import trace_sizes
 from codegen.tuning.database import load_tuned
+from devices.profile import Profile
 from fleetpose.errors import UsageError
 from latency.cost_model.calibration import Calibration, terms_of
 from latency.cost_model.predictor import Predictor
@@ -69,6 +70,7 @@ def measured_networks(
     validation: CrossValidation,
     clock: str,
     graphs: Sequence[Graph] = (),
+    profile: Profile | None = None,
 ) -> list[MeasuredNetwork]:
     """The terms of measured networks.
 
@@ -79,8 +81,9 @@ def measured_networks(
         validation: the cross-validation of `predictor`, for held-out predictions.
         clock: of the layers' times, as for `latency.dataset.observations.sample_of_record`.
         graphs: of networks that were traced before; others are traced.
+        profile: the device's, where it is none that comes with the package.
     """
-    profile = profile_of(predictor)
+    profile = profile or profile_of(predictor)
     forecasters = {
         dtype: Forecaster(predictor, profile, load_tuned(profile).choice, dtype)
         for dtype in {record.dtype for record in networks}

@@ -174,7 +174,7 @@ def run_stage(
         raise
     outlook.end()
     secs = time.monotonic() - started
-    state.keep(stage.name, digest, secs, said, stage.writes)
+    state.keep(stage.name, digest, secs, said, [job.file_name(name) for name in stage.writes])
     progress.say(f"{where}: {said} [{secs:.0f} s]")
     return stage.name, said, secs
 

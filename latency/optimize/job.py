@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.artifact.loaded import Artifact
-from codegen.lowering.hosts import host_for
+from codegen.lowering.hosts import artifact_suffix, host_for
 from codegen.lowering.sizes import trace_sizes
 from codegen.precision.choice import Widening
 from codegen.tuning.database import Tuned
@@ -92,7 +92,12 @@ class Job:
     def path(self, name: str) -> Path:
         """A file of the folder, or of the one that is shared."""
         folder = self.shared if self.shared is not None and name in SHARED else self.request.folder
-        return folder / name
+        return folder / self.file_name(name)
+
+    def file_name(self, name: str) -> str:
+        """What a file is called here: artifacts are packages for a device that loads nothing else."""
+        path = Path(name)
+        return str(path.with_suffix(artifact_suffix(self.host))) if path.name in (DENSE_SO, SPARSE_SO) else name
 
     @cached_property
     def device(self) -> dict[str, Any]:

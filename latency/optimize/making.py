@@ -93,4 +93,4 @@ def _build(job: Job, name: str, network: TracedNetwork, report: Report, compiled
         check_network(built, network, session, job.request.seed, lambda what, *_: report(f"{name}: {what}"))
     report(f"{name}: linking")
     built.write(job.path(name), force=True)
-    return f"{name} {job.path(name).stat().st_size / 1e6:.1f} MB"
+    return f"{job.file_name(name)} {job.path(name).stat().st_size / 1e6:.1f} MB"

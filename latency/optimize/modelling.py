@@ -29,7 +29,7 @@ def fit_model(job: Job, report: Report) -> str:
     where = [f"profile={job.device['profile']}", f"device={job.device['name']}"]
     try:
         dataset = Dataset.read([job.path(RECORDS)], where)
-        result = fit_dataset(dataset, FitOptions(seed=job.request.seed), graphs=[job.graph])
+        result = fit_dataset(dataset, FitOptions(seed=job.request.seed), graphs=[job.graph], profile=job.profile)
     except UsageError as error:
         raise UsageError(f"{error}\ntime more layers: --budget-minutes, --around") from error
     result.fitted.predictor.save(job.path(PREDICTOR), force=True)

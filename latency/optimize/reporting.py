@@ -170,7 +170,7 @@ def commands(job: Job) -> list[str]:
         f"python -m codegen.run --artifact {artifact} {device} --image photo.jpg -o people.png --layers",
         f"python -m codegen.verify --artifact {artifact} {device} {weights}",
         f"python -m codegen.build --model {request.model} {weights} {plan} {device} --target-host {job.host} "
-        f"--size {height}x{width} -o other.so",
+        f"--size {height}x{width} -o other{artifact.suffix}",
         *(f"python -m codegen.run --artifact {job.path(file)} {device} --image photo.jpg --no-people --layers"
           for name, file in ARTIFACTS.items() if name == "dense"),
     ]  # fmt: skip

@@ -7,11 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from latency.cost_model.fitting import FitOptions, fit_predictor
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.trees import Trees, TreeSettings
 from latency.dataset.hardware import Hardware
+from latency.dataset.observations import hardware_of
 from latency.dataset.sample import Sample
 from models.graph.layer import Layer
 
@@ -26,6 +28,14 @@ def made_up_ms(layer: Layer) -> float:
     """A launch, arithmetic, and traffic."""
     elements = sum(np.prod(shape) for shape in (*layer.in_shapes, layer.out_shape))
     return 0.02 + 2e-8 * layer.macs + 4e-7 * float(elements)
+
+
+def test_hardware_is_of_the_profile_that_is_given(samples):
+    own = replace(load_profile("mali-g76"), name="made up")
+    assert hardware_of(samples) == Hardware()
+    assert hardware_of(samples, own) == Hardware.of(own)
+    with pytest.raises(UsageError, match="measurements are by profile 'made up', not by 'mali-g76'"):
+        hardware_of(samples, load_profile("mali-g76"))
 
 
 @pytest.fixture(scope="module")

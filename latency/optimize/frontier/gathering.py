@@ -21,10 +21,10 @@ def write_frontier(job: Job, jobs: Mapping[float, Job]) -> str:
     """frontier.json, frontier.png and frontier.md in the folder of a frontier; what they say in words."""
     results = {value: read_json(point.path(RESULT), "result") for value, point in jobs.items()}
     first = next(iter(results.values()))
-    points = [dense_point(first, DENSE_SO)]
+    points = [dense_point(first, job.file_name(DENSE_SO))]
     for value, point in jobs.items():
         name = point.request.folder.name
-        points.append(point_of(name, value, results[value], f"{name}/{SPARSE_SO}"))
+        points.append(point_of(name, value, results[value], point.file_name(f"{name}/{SPARSE_SO}")))
     content = frontier_facts(job.request.model, first, points)
     write_json(job.path(FRONTIER), content, force=True)
     plot_frontier(job.path(PICTURE), content, points)
