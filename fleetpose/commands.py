@@ -29,6 +29,7 @@ class Verb:
 GROUPS: dict[str, tuple[Verb, ...]] = {
     "check and offer a device": (
         Verb("doctor", "devices.doctor", "check each part of the path to a device and say what mends it"),
+        Verb("phone", "devices.android", "make phones at a cable ready to measure, look at them, and end that", True),
         Verb("serve", "devices.serve", "offer the GPU of this machine to others"),
     ),
     "do everything in one go": (

@@ -44,7 +44,12 @@ class EmulatedMachine:
     def run(
         self, program: Path, *arguments: object, libraries: Path, cache: Path, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run an executable for Android's arm64.
+        """Run an executable for Android's arm64; the arguments are those of `command`."""
+        command = self.command(program, libraries=libraries, cache=cache, **environment)
+        return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
+
+    def command(self, program: Path, *, libraries: Path, cache: Path, **environment: str) -> list[str]:
+        """The command line that runs an executable for Android's arm64.
 
         Args:
             libraries: folder of the shared objects that it needs besides Android's. cache: PoCL's, for its kernels.
@@ -60,8 +65,7 @@ class EmulatedMachine:
             **environment,
         }
         given = [part for name, value in settings.items() for part in ("-E", f"{name}={value}")]
-        command = [str(self.folder / "amd64/usr/bin" / EMULATOR), "-L", str(self.folder / "root"), *given]
-        return subprocess.run([*command, str(program), *map(str, arguments)], capture_output=True, text=True)
+        return [str(self.folder / "amd64/usr/bin" / EMULATOR), "-L", str(self.folder / "root"), *given, str(program)]
 
 
 def default_folder() -> Path:

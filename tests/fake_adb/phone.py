@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
 import signal
 import subprocess
@@ -45,9 +46,10 @@ class FakePhone:
     Args:
         serial: its name at adb.
         folder: which stands for its file system.
-        number: of the phone, from 1 on; each has a loopback address of its own.
+        number: of the phone, from 1 on.
 
     Attributes:
+        loopback: its 127.0.0.1, an address of 127/8 that no other phone has.
         state: as adb's server lists it.
         before: called with every service before it is granted; it may raise UnplugNow, or wait.
         environment: variables of its shell.
@@ -56,7 +58,7 @@ class FakePhone:
 
     def __init__(self, serial: str, folder: Path, number: int = 1) -> None:
         self.serial, self.folder, self.number = serial, folder, number
-        self.loopback = f"127.0.1.{number}"
+        self.loopback = f"127.{1 + secrets.randbelow(250)}.{secrets.randbelow(250)}.{number}"
         self.state = "device"
         self.properties, self.services = dict(PROPERTIES), dict(SERVICES)
         self.before: Callable[[str], None] = lambda service: None

@@ -27,6 +27,7 @@ def run_shell(connection: socket.socket, phone: FakePhone, command: str) -> None
                 if not data:
                     streams.unregister(key.fileobj)
                     continue
+                data = data.replace(str(phone.folder).encode(), b"")  # as the phone calls it
                 connection.sendall(struct.pack("<BI", key.data, len(data)) + data)
         connection.sendall(struct.pack("<BIB", 3, 1, process.wait() & 0xFF))
     finally:

@@ -45,6 +45,7 @@ ROOMS = {
         "opening timing",
         "diagnosis",
         "doctor",
+        "android",
     ],
     "runtime": ["compiling interface package_format pip_opencl", "agent options", "package"],
     "models": [
