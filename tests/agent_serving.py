@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import psutil
 
 from devices.rpc.tracker import Address
 from runtime.agent import build_agent
+from runtime.package import opencl_libraries
 from tests.serving import WAIT_SECS
 
 TRACKER = """
@@ -52,7 +54,10 @@ class ServingAgent:
         self.tracker, self.log = tracker, folder.with_suffix(".log")
         command = [str(agent_program()), "--tracker", str(tracker), "--key", key, "--folder", str(folder), *flags]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            environment = dict(os.environ)
+            if environment.get("FLEETPOSE_LIBOPENCL") == "pip":  # which is known to Python only
+                environment["FLEETPOSE_LIBOPENCL"] = opencl_libraries(None)[0] or ""
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
         assert said.startswith("fleetpose-agent listens on "), self.log.read_text()

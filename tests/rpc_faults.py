@@ -28,6 +28,7 @@ from devices.rpc.connection import RpcConnection, run_within
 from devices.rpc.loopback import KEY, Loopback
 from devices.rpc_session import RpcSession
 from fleetpose.errors import DeviceUnreachable
+from tests.agent_serving import ServingAgent
 from tests.faulty_network import DOWN, KINDS, UP, Fault, FaultyNetwork
 
 STEPS = ("connect", "upload", "load", "run", "fetch")
@@ -37,12 +38,26 @@ SHORT_LIMITS = "connect=2,handshake=2,answer=1,load=2,call=2,close=1"
 TENSOR_BYTES = 1 << 18
 
 
+class OfferedAgent(ServingAgent):
+    """An agent under the key of a loopback pair."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, KEY)
+        self.address = self.tracker
+
+    def close(self) -> None:
+        self.kill()
+
+
 class Conversation:
     """Whole sessions with one device, each of them through networks of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.pair = Loopback()
-        self.kernel = small_kernel.build(folder / "small.so")
+    def __init__(self, folder: Path, agent: bool = False) -> None:
+        """Args:
+        agent: the device is behind the agent, not behind a server of `devices`.
+        """
+        self.pair = OfferedAgent(folder / "agent") if agent else Loopback()
+        self.kernel = small_kernel.build(folder / f"small{'.fpk' if agent else '.so'}")
 
     def session(self, tracking: FaultyNetwork, serving: list[FaultyNetwork], fault: Fault | None) -> RpcSession:
         def connect() -> RpcConnection:
@@ -69,7 +84,7 @@ class Conversation:
                 with self.session(tracking, serving, None if on_tracker else fault) as session:
                     mark("connect")
                     with session.guard("uploading"):
-                        session.remote.upload(bytearray(self.kernel.read_bytes()), "again.so")
+                        session.remote.upload(bytearray(self.kernel.read_bytes()), f"again{self.kernel.suffix}")
                     mark("upload")
                     module = session.load(self.kernel)
                     mark("load")
@@ -100,11 +115,11 @@ def choose(seed: int, marks: dict[str, dict[str, int]], tracker_bytes: dict[str,
     return Fault(kind, direction, draw.randrange(first, marks[step][direction])), False, step
 
 
-def run_seeds(seeds: Sequence[int]) -> Iterator[dict[str, object]]:
-    """One finding for each seed: its fault, its outcome, and how long that took."""
+def run_seeds(seeds: Sequence[int], agent: bool = False) -> Iterator[dict[str, object]]:
+    """One finding for each seed: its fault, its outcome, and how long that took. agent: as for `Conversation`."""
     os.environ["FLEETPOSE_RPC_LIMITS"] = "answer=20"
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        conversation = Conversation(Path(folder))
+        conversation = Conversation(Path(folder), agent)
         try:
             outcome, marks = conversation.hold(None)  # compiles, too
             assert outcome == "right", outcome
@@ -140,13 +155,14 @@ def main() -> int:
     flags.add_argument("--runs", type=int, default=300)
     flags.add_argument("--seed", type=int, default=0, help="the first one")
     flags.add_argument("--plain", action="store_true", help="as with TVM's own servers, which know no checksums")
+    flags.add_argument("--agent", action="store_true", help="with the agent in the place of a server of devices")
     flags.add_argument("--json", action="store_true", help="a line for each run")
     arguments = flags.parse_args()
     if arguments.plain:
         connection.CHUNKED = "-unknown=1"
     counts: collections.Counter[tuple[object, str]] = collections.Counter()
     good = True
-    for finding in run_seeds(range(arguments.seed, arguments.seed + arguments.runs)):
+    for finding in run_seeds(range(arguments.seed, arguments.seed + arguments.runs), arguments.agent):
         held = holds(finding)
         good = good and held
         counts[finding["kind"], str(finding["outcome"]).partition(":")[0]] += 1

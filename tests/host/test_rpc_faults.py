@@ -23,7 +23,7 @@ from devices.rpc_session import RpcSession
 from fleetpose.errors import DeviceUnreachable
 from tests import sweep
 from tests.faulty_network import DOWN, KINDS, UP, Fault, FaultyNetwork
-from tests.rpc_faults import holds
+from tests.rpc_faults import OfferedAgent, holds
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECS = 300.0
@@ -46,8 +46,9 @@ def seeded(runs, *flags, first=0):
     return findings
 
 
-def test_seeded_faults_hold():
-    findings = seeded(300 if sweep.EVERYTHING else 10)
+@pytest.mark.parametrize("flags", [(), ("--agent",)], ids=["devices", "agent"])
+def test_seeded_faults_hold(flags):
+    findings = seeded(300 if sweep.EVERYTHING else 10, *flags)
     assert [finding for finding in findings if not holds(finding)] == []
     assert {finding["kind"] for finding in findings} == set(KINDS)
     said = [finding["outcome"] for finding in findings if finding["outcome"] != "right"]
@@ -56,23 +57,26 @@ def test_seeded_faults_hold():
 
 
 @pytest.mark.long
-def test_seeded_faults_crash_nobody_where_the_server_has_no_checksums():
+@pytest.mark.parametrize("flags", [(), ("--agent",)], ids=["devices", "agent"])
+def test_seeded_faults_crash_nobody_where_the_server_has_no_checksums(flags):
     """As with TVM's own servers: a flipped byte of data is not noticed there, but does no harm to this process."""
-    for finding in seeded(100, "--plain", first=1000):
+    for finding in seeded(100, "--plain", *flags, first=1000):
         outcome = finding["outcome"]
         assert holds(finding) or (finding["kind"] == "flip" and not outcome.startswith("hang")), finding
 
 
-@pytest.fixture(scope="module")
-def pair():
-    loopback = Loopback()
-    yield loopback
-    loopback.close()
+@pytest.fixture(scope="module", params=["devices", "agent"])
+def pair(request, tmp_path_factory):
+    """A tracker and a device that it offers, behind a server of `devices` or the agent."""
+    offered = Loopback() if request.param == "devices" else OfferedAgent(tmp_path_factory.mktemp("agent") / "work")
+    yield offered
+    offered.close()
 
 
 @pytest.fixture(scope="module")
-def kernel_path(tmp_path_factory):
-    return small_kernel.build(tmp_path_factory.mktemp("kernel") / "small.so")
+def kernel_path(tmp_path_factory, pair):
+    name = "small.so" if isinstance(pair, Loopback) else "small.fpk"
+    return small_kernel.build(tmp_path_factory.mktemp("kernel") / name)
 
 
 class Reached:

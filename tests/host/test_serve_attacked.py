@@ -1,4 +1,4 @@
-"""devices.serve among silent, slow and false clients, and trackers that come and go."""
+"""devices.serve, and the agent, among silent, slow and false clients, and trackers that come and go."""
 
 import contextlib
 import os
@@ -16,6 +16,7 @@ from devices import open_device
 from devices.diagnosis import small_kernel
 from devices.rpc import tracker
 from devices.rpc.wire import RPC_MAGIC, RPC_MISMATCH, pack_name
+from tests.agent_serving import ServingAgent
 from tests.serving import WAIT_SECS, Serving
 
 TRACKER = """
@@ -28,33 +29,50 @@ serve_tracker(listening)
 """
 
 
-@pytest.fixture(scope="module")
-def kernel_path(tmp_path_factory):
-    return small_kernel.build(tmp_path_factory.mktemp("kernel") / "small.so")
+@pytest.fixture(scope="module", params=["serve", "agent"])
+def kind(request):
+    """What offers the device: `devices.serve` or the agent."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def address():
-    with tracker.bind("127.0.0.1", None) as probe:
-        return tracker.Address("127.0.0.1", probe.getsockname()[1])
+def kernel_path(tmp_path_factory, kind):
+    name = {"serve": "small.so", "agent": "small.fpk"}[kind]
+    return small_kernel.build(tmp_path_factory.mktemp("kernel") / name)
 
 
 @pytest.fixture(scope="module")
-def serving(address):
-    one = Serving("--with-tracker", "--tracker", str(address), "--key", "bench")
+def serving(tmp_path_factory, kind):
+    """The running server, with a tracker."""
+    one = start_server(kind, tmp_path_factory.mktemp("serving"))
     yield one
     one.kill()
+
+
+def start_server(kind, folder, tracker_address=None):
+    """A server under the key "bench", at a tracker; None: at one of its own."""
+    if kind == "agent":
+        return ServingAgent(folder / "work", "bench", tracker=tracker_address)
+    flags = [] if tracker_address is not None else ["--with-tracker"]
+    if tracker_address is None:
+        with tracker.bind("127.0.0.1", None) as probe:
+            tracker_address = tracker.Address("127.0.0.1", probe.getsockname()[1])
+    one = Serving(*flags, "--tracker", str(tracker_address), "--key", "bench")
+    one.tracker = tracker_address
+    one.address = tracker.Address.parse(one.lines[0].split("'bench': ")[1].split(",")[0])
+    return one
+
+
+@pytest.fixture(scope="module")
+def address(serving):
+    """The tracker's."""
+    return serving.tracker
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, address):
     monkeypatch.setenv("TVM_TRACKER_HOST", address.host)
     monkeypatch.setenv("TVM_TRACKER_PORT", str(address.port))
-
-
-def server_of(serving):
-    """Where `serving` listens, as it says."""
-    return tracker.Address.parse(serving.lines[0].split("'bench': ")[1].split(",")[0])
 
 
 def check(kernel_path):
@@ -74,13 +92,13 @@ def until_free(address):
 
 def test_silent_and_slow_connections_delay_nobody(serving, address, kernel_path):
     with contextlib.ExitStack() as stack:
-        silent = [stack.enter_context(socket.create_connection(server_of(serving))) for _ in range(200)]
+        silent = [stack.enter_context(socket.create_connection(serving.address)) for _ in range(200)]
         stack.enter_context(socket.create_connection(address))
         for one in silent[:8]:
             one.sendall(struct.pack("<i", RPC_MAGIC)[:1])
         check(kernel_path)
         with open_device("rpc:bench", timeout_secs=WAIT_SECS) as session:  # those that come during a session, too
-            late = [stack.enter_context(socket.create_connection(server_of(serving))) for _ in range(200)]
+            late = [stack.enter_context(socket.create_connection(serving.address)) for _ in range(200)]
             assert small_kernel.error_on(session, session.load(kernel_path)) == 0
             for one in (*silent, *late):
                 one.settimeout(WAIT_SECS)
@@ -93,7 +111,7 @@ def test_false_greetings_are_refused_and_delay_nobody(serving, kernel_path):
     draw = random.Random(0)
     wrong = pack_name("client:bench:0123")
     for data in (wrong, wrong[:5], b"GET / HTTP/1.1\r\n\r\n", struct.pack("<ii", RPC_MAGIC, -1), draw.randbytes(5000)):
-        with socket.create_connection(server_of(serving)) as false:
+        with socket.create_connection(serving.address) as false:
             false.settimeout(WAIT_SECS)
             false.sendall(data)
             with contextlib.suppress(ConnectionError):
@@ -120,7 +138,9 @@ def test_a_key_that_nobody_uses_is_replaced(serving, address, kernel_path):
     check(kernel_path)
 
 
-def test_serve_starts_its_tracker_again(serving, address, kernel_path):
+def test_serve_starts_its_tracker_again(serving, address, kernel_path, kind):
+    if kind == "agent":
+        pytest.skip("the agent is no tracker")
     until_free(address)
     family = serving.family()
     assert len(family) == 2
@@ -142,12 +162,12 @@ def start_tracker(address):
     return started
 
 
-def test_a_device_is_back_after_its_tracker(monkeypatch, kernel_path):
+def test_a_device_is_back_after_its_tracker(monkeypatch, kernel_path, kind, tmp_path):
     with tracker.bind("127.0.0.1", None) as probe:
         address = tracker.Address("127.0.0.1", probe.getsockname()[1])
     monkeypatch.setenv("TVM_TRACKER_PORT", str(address.port))
     tracking = start_tracker(address)
-    serving = Serving("--tracker", str(address), "--key", "bench")
+    serving = start_server(kind, tmp_path, address)
     try:
         for _ in range(2):
             check(kernel_path)

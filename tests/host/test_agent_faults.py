@@ -1,0 +1,163 @@
+"""Kernels that crash and kernels that never end, behind the agent: one clear error each, and the next session works."""
+
+import socket
+import time
+
+import numpy as np
+import psutil
+import pytest
+import tvm
+import tvm.rpc
+
+from codegen.lowering.packages import function_package
+from codegen.lowering.target import make_target
+from devices import open_device
+from devices.diagnosis import small_kernel
+from devices.profile import load_profile
+from devices.rpc import tracker
+from devices.rpc.limits import VARIABLE
+from devices.rpc.wire import pack_name, receive
+from devices.timing.measure import measure
+from fleetpose.errors import DeviceUnreachable
+from tests.agent_serving import ServingAgent
+from tests.host.test_measure import Crash
+from tests.serving import WAIT_SECS
+
+pytestmark = pytest.mark.system_opencl
+
+#: memory of the agent's own process may grow by so much while sessions come and go
+GROWTH_BYTES = 1 << 18
+#: a kernel that never ends is waited for so long; one that crashes has to be compiled before
+SECS = {"endless": 1, "crash": WAIT_SECS}
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory):
+    with ServingAgent(tmp_path_factory.mktemp("agent") / "work") as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, agent):
+    monkeypatch.setenv("TVM_TRACKER_HOST", agent.tracker.host)
+    monkeypatch.setenv("TVM_TRACKER_PORT", str(agent.tracker.port))
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Packages of a kernel that works, one that never ends, and one that writes where nothing is."""
+    folder = tmp_path_factory.mktemp("kernels")
+    crash = folder / "crash.fpk"
+    crash.write_bytes(function_package("main", Crash["main"], make_target(load_profile("host"))))
+    steps = {"one": 1, "endless": 1 << 40}
+    return {"crash": crash} | {name: small_kernel.build(folder / f"{name}.fpk", count) for name, count in steps.items()}
+
+
+def arguments(session):
+    return [tvm.runtime.tensor(np.zeros(small_kernel.LENGTH, "float32"), device=session.device) for _ in range(2)]
+
+
+def check(paths):
+    with open_device("rpc:bench", timeout_secs=WAIT_SECS) as session:
+        assert small_kernel.error_on(session, session.load(paths["one"])) == 0
+
+
+def fail_once(paths, name):
+    """A session whose kernel crashes or hangs; its Measurement. The next one works."""
+    with open_device("rpc:bench", timeout_secs=WAIT_SECS) as session:
+        found = measure(session, session.load(paths[name]), arguments(session), timeout_secs=SECS[name])
+        assert not found.ok
+        session.reconnect()
+        assert measure(session, session.load(paths["one"]), arguments(session)).ok
+        return found
+
+
+def test_hung_kernel_is_a_timeout_and_the_device_goes_on(paths):
+    found = fail_once(paths, "endless")
+    assert found.failure == "timeout"
+    assert "the limit of 1 s passed" in found.error
+
+
+def test_crashed_kernel_is_a_lost_device_and_the_device_goes_on(agent, paths):
+    found = fail_once(paths, "crash")
+    assert found.failure == "device"
+    assert "went away while measuring: the connection ended" in found.error
+    assert "ended by signal 11 (SIGSEGV): a kernel or the driver crashed" in agent.log.read_text()
+
+
+def test_plain_client_is_told_what_crashed(agent, paths):
+    """TVM's own client, which has no deadlines, gets an answer in the place of the crashed session's."""
+    remote = tvm.rpc.connect_tracker(*agent.tracker).request("bench")
+    remote.upload(str(paths["crash"]))
+    module = remote.load_module("crash.fpk")
+    given = [tvm.runtime.tensor(np.zeros(small_kernel.LENGTH, "float32"), remote.cl()) for _ in range(2)]
+    evaluate = module.time_evaluator("main", remote.cl(), number=1)  # one request: it waits for the kernel
+    with pytest.raises(Exception, match="ended by signal 11"):
+        evaluate(*given)
+    check(paths)
+
+
+def test_client_that_leaves_a_hung_kernel_frees_the_device(agent, paths):
+    remote = open_device("rpc:bench", timeout_secs=WAIT_SECS)
+    module, given = remote.load(paths["endless"]), arguments(remote)
+    module["main"](*given)  # which is only enqueued
+    remote.abort("the test left")
+    check(paths)
+    assert agent.sessions() == []
+
+
+def test_requests_that_are_none_end_their_session_alone(agent, paths):
+    draw = np.random.default_rng(0)
+    for number in range(12):
+        server, match_key = tracker.request(agent.tracker, "bench", WAIT_SECS)
+        with socket.create_connection(server) as client:
+            client.settimeout(WAIT_SECS)
+            client.sendall(pack_name(f"client:{match_key}"))
+            receive(client, len(pack_name("server:bench")), time.monotonic() + WAIT_SECS)
+            size = [0, 3, 1 << 62, 40, 4000][number % 5]
+            client.sendall(size.to_bytes(8, "little") + draw.bytes(min(size, 4000)))
+    check(paths)
+
+
+def test_random_requests_do_no_harm(agent, paths, monkeypatch):
+    """Whole frames of every code with random bodies: each is answered, by an error mostly, and the agent goes on."""
+    draw = np.random.default_rng(1)
+    server, match_key = tracker.request(agent.tracker, "bench", WAIT_SECS)
+    with socket.create_connection(server) as client:
+        client.sendall(pack_name(f"client:{match_key}"))
+        receive(client, len(pack_name("server:bench")), time.monotonic() + WAIT_SECS)
+        for number in range(4000):
+            code = 2 + number % 21
+            body = draw.integers(0, 80, draw.integers(0, 20), dtype=np.int32).tobytes() + draw.bytes(
+                draw.integers(0, 9)
+            )
+            client.sendall((4 + len(body)).to_bytes(8, "little") + code.to_bytes(4, "little") + body)
+            size = int.from_bytes(receive(client, 8, time.monotonic() + WAIT_SECS), "little")
+            receive(client, size, time.monotonic() + WAIT_SECS)
+    check(paths)
+
+
+@pytest.mark.long
+def test_hundred_kernels_that_crash_or_hang(agent, paths, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "close=0.2")
+    check(paths)
+    process = psutil.Process(agent.process.pid)
+    before, descriptors = process.memory_info().rss, process.num_fds()
+    for number in range(100):
+        found = fail_once(paths, "crash" if number % 2 else "endless")
+        assert found.failure == ("device" if number % 2 else "timeout")
+    deadline = time.monotonic() + WAIT_SECS
+    while agent.sessions() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert agent.sessions() == []  # a zombie would be among them
+    assert process.memory_info().rss <= before + GROWTH_BYTES
+    assert process.num_fds() == descriptors
+    check(paths)
+
+
+def test_agent_without_opencl_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLEETPOSE_LIBOPENCL", str(tmp_path / "libNothing.so"))
+    with ServingAgent(tmp_path / "work") as one:
+        monkeypatch.setenv("TVM_TRACKER_PORT", str(one.tracker.port))
+        with pytest.raises(DeviceUnreachable, match=r"OpenCL fails behind 'rpc:bench': no usable OpenCL: .*libNothing"):
+            open_device("rpc:bench", timeout_secs=WAIT_SECS)
