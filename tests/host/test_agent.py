@@ -13,6 +13,7 @@ import tvm
 import tvm.rpc
 from tvm.runtime.vm import VirtualMachine
 
+import fleetpose
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
@@ -259,7 +260,7 @@ def test_other_versions_of_the_protocol_are_refused_in_words(agent):
 
 def test_agent_says_its_version_and_refuses_what_it_cannot_read():
     done = subprocess.run([str(agent_program()), "--version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout[:16]) == (0, "fleetpose-agent ")
+    assert (done.returncode, done.stdout) == (0, f"fleetpose-agent {fleetpose.__version__}\n")
     for flags in (["--key", "a b"], ["--tracker", "host"], ["--port", "0"], ["--what", "1"], ["--key"], []):
         done = subprocess.run([str(agent_program()), *flags], capture_output=True, text=True)
         assert done.returncode == 2

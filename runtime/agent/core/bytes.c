@@ -56,7 +56,10 @@ void agent_json_name(agent_bytes* bytes, const char* name) {
 static size_t letter_bytes(const unsigned char* text) {
   const unsigned first = text[0];
   if (first < 0x80) return 1;
-  const size_t count = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xc2 && first < 0xe0 ? 2 : 0;
+  const size_t count = first >= 0xf0 && first < 0xf5   ? 4
+                       : first >= 0xe0 && first < 0xf0 ? 3
+                       : first >= 0xc2 && first < 0xe0 ? 2
+                                                       : 0;
   for (size_t i = 1; i < count; ++i) {
     if ((text[i] & 0xc0) != 0x80) return 0;
   }

@@ -15,7 +15,8 @@ void agent_log(const char* format, ...) {
   char line[LINE_BYTES + 1];
   /* The time of the day, as UTC has it. */
   const long secs = (long)agent_clock_secs(AGENT_CLOCK_REALTIME) % 86400;
-  const int length = snprintf(line, LINE_BYTES, "%02ld:%02ld:%02ld fleetpose-agent: ", secs / 3600, secs / 60 % 60, secs % 60);
+  const int length =
+      snprintf(line, LINE_BYTES, "%02ld:%02ld:%02ld fleetpose-agent: ", secs / 3600, secs / 60 % 60, secs % 60);
   va_list arguments;
   va_start(arguments, format);
   write_line(STDERR, line, (size_t)length, format, arguments);

@@ -10,7 +10,8 @@ static const char kUsage[] =
 static unsigned read_port(const char* text) {
   unsigned value = 0;
   size_t digits = 0;
-  for (; text[digits] >= '0' && text[digits] <= '9' && digits < 6; ++digits) value = 10 * value + (unsigned)(text[digits] - '0');
+  for (; text[digits] >= '0' && text[digits] <= '9' && digits < 6; ++digits)
+    value = 10 * value + (unsigned)(text[digits] - '0');
   return digits > 0 && text[digits] == '\0' && value < 65536 ? value : 0;
 }
 

@@ -44,9 +44,9 @@ int agent_listen(agent_address* address) {
 void agent_tune(int socket) {
   static const struct {
     int level, option, value;
-  } settings[] = {{AGENT_LEVEL_TCP, AGENT_TCP_NO_DELAY, 1},       {AGENT_LEVEL_SOCKET, AGENT_KEEP_ALIVE, 1},
-                  {AGENT_LEVEL_TCP, AGENT_TCP_KEEP_IDLE, 10},     {AGENT_LEVEL_TCP, AGENT_TCP_KEEP_INTERVAL, 5},
-                  {AGENT_LEVEL_TCP, AGENT_TCP_KEEP_COUNT, 3},     {AGENT_LEVEL_TCP, AGENT_TCP_USER_TIMEOUT, 30000}};
+  } settings[] = {{AGENT_LEVEL_TCP, AGENT_TCP_NO_DELAY, 1},   {AGENT_LEVEL_SOCKET, AGENT_KEEP_ALIVE, 1},
+                  {AGENT_LEVEL_TCP, AGENT_TCP_KEEP_IDLE, 10}, {AGENT_LEVEL_TCP, AGENT_TCP_KEEP_INTERVAL, 5},
+                  {AGENT_LEVEL_TCP, AGENT_TCP_KEEP_COUNT, 3}, {AGENT_LEVEL_TCP, AGENT_TCP_USER_TIMEOUT, 30000}};
   for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); ++i) {
     setsockopt(socket, settings[i].level, settings[i].option, &settings[i].value, sizeof(int));
   }

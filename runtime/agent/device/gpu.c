@@ -8,8 +8,7 @@ static fp_status make_queue(agent_gpu* gpu, int is_profiled, fp_error* error) {
   cl_int code = CL_SUCCESS;
   if (gpu->queues[is_profiled] != NULL) return FP_OK;
   const cl_command_queue_properties properties = is_profiled ? CL_QUEUE_PROFILING_ENABLE : 0;
-  gpu->queues[is_profiled] =
-      gpu->device.api.clCreateCommandQueue(gpu->context, gpu->device.id, properties, &code);
+  gpu->queues[is_profiled] = gpu->device.api.clCreateCommandQueue(gpu->context, gpu->device.id, properties, &code);
   if (code == CL_SUCCESS) return FP_OK;
   gpu->queues[is_profiled] = NULL;
   return fp_fail_code(error, code, "clCreateCommandQueue", gpu->device.line);

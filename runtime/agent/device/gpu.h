@@ -1,6 +1,6 @@
 /* The OpenCL device of a session: opened when it is first needed, with one context for all that is on it.
  *
- * Two queues, one of which takes times of kernels: that one is used while somebody listens, and the other is empty then.
+ * Two queues, one of which takes times of kernels: it is used while somebody listens, and the other is empty then.
  */
 #ifndef FLEETPOSE_AGENT_DEVICE_GPU_H
 #define FLEETPOSE_AGENT_DEVICE_GPU_H
@@ -40,7 +40,7 @@ typedef struct agent_gpu {
   agent_bytes profile;   /* JSON */
   agent_sample* samples; /* a ring of the latest */
   size_t first_sample, sample_count;
-  uint64_t serial; /* of the last memory */
+  uint64_t serial;         /* of the last memory */
   char cache_folder[1024]; /* "": nothing is kept */
   agent_cache_stats cache_stats;
 } agent_gpu;

@@ -22,8 +22,8 @@ void agent_kernel_cache_find(agent_gpu* gpu, const char* folder) {
   gpu->cache_folder[0] = '\0';
   if (is_on != NULL && strcmp(is_on, "0") == 0) return;
   const int is_given = given != NULL && *given != '\0';
-  const int length =
-      snprintf(gpu->cache_folder, sizeof(gpu->cache_folder) - 64, "%s%s", is_given ? given : folder, is_given ? "" : "/kernels");
+  const int length = snprintf(gpu->cache_folder, sizeof(gpu->cache_folder) - 64, "%s%s", is_given ? given : folder,
+                              is_given ? "" : "/kernels");
   if (length < 0 || (size_t)length >= sizeof(gpu->cache_folder) - 64) gpu->cache_folder[0] = '\0';
   if (gpu->cache_folder[0] != '\0') mkdir(gpu->cache_folder, 0700);
 }
@@ -73,7 +73,8 @@ static found read_file(fp_session* session, uint32_t kernel, const char* path, c
   if (size >= sizeof(head)) {
     memcpy(&head, file, sizeof(head));
     digest_of(file + sizeof(head), size - sizeof(head), digest);
-    const int is_right = memcmp(head.magic, kMagic, sizeof(kMagic)) == 0 && memcmp(head.key, key, sizeof(head.key)) == 0 &&
+    const int is_right = memcmp(head.magic, kMagic, sizeof(kMagic)) == 0 &&
+                         memcmp(head.key, key, sizeof(head.key)) == 0 &&
                          memcmp(head.digest, digest, sizeof(digest)) == 0;
     if (is_right) what = size == sizeof(head) ? NOTE : PROGRAM;
   }
@@ -107,9 +108,8 @@ static int keep_program(const fp_session* session, uint32_t kernel, const char* 
   if (api->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size, NULL) != CL_SUCCESS) return 0;
   unsigned char* bytes = size > 0 && size <= kMostBytes ? malloc(size) : NULL;
   if (bytes == NULL) return 0;
-  const int is_kept =
-      api->clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(bytes), &bytes, NULL) == CL_SUCCESS &&
-      write_file(path, key, bytes, size);
+  const int is_kept = api->clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(bytes), &bytes, NULL) == CL_SUCCESS &&
+                      write_file(path, key, bytes, size);
   free(bytes);
   return is_kept;
 }

@@ -1,8 +1,8 @@
 /* Compiled kernels from session to session: a file for each, by its text, device and driver.
  *
  * A kernel that is built for the first time leaves a note, and its program is kept from the second time on, so that the
- * thousands of kernels that are timed once and thrown away do not fill a phone. PoCL keeps programs itself, and takes long
- * to hand one out: there nothing is kept.
+ * thousands of kernels that are timed once and thrown away do not fill a phone. PoCL keeps programs itself, and takes
+ * long to hand one out: there nothing is kept.
  */
 #ifndef FLEETPOSE_AGENT_DEVICE_KERNEL_CACHE_H
 #define FLEETPOSE_AGENT_DEVICE_KERNEL_CACHE_H

@@ -23,14 +23,14 @@ static agent_memory* new_memory(agent_gpu* gpu, uint64_t bytes) {
   return memory;
 }
 
-fp_status agent_memory_make(agent_gpu* gpu, int32_t device_type, uint64_t bytes, agent_memory** made,
-                            fp_error* error) {
+fp_status agent_memory_make(agent_gpu* gpu, int32_t device_type, uint64_t bytes, agent_memory** made, fp_error* error) {
   fp_status status = device_type == AGENT_DEVICE_OPENCL ? agent_gpu_open(gpu, error) : FP_OK;
   if (status != FP_OK) return status;
   agent_memory* memory = new_memory(gpu, bytes);
   cl_int code = CL_OUT_OF_HOST_MEMORY;
   if (memory != NULL && device_type == AGENT_DEVICE_OPENCL) {
-    memory->memory = gpu->device.api.clCreateBuffer(gpu->context, CL_MEM_READ_WRITE, bytes > 0 ? bytes : 1, NULL, &code);
+    memory->memory =
+        gpu->device.api.clCreateBuffer(gpu->context, CL_MEM_READ_WRITE, bytes > 0 ? bytes : 1, NULL, &code);
     if (code != CL_SUCCESS) memory->memory = NULL;
   } else if (memory != NULL) {
     memory->host = malloc(bytes > 0 ? bytes : 1);
@@ -52,7 +52,10 @@ static cl_channel_type channel_type(agent_dtype dtype) {
   enum { INT = 0, UINT = 1, FLOAT = 2 };
   if (dtype.code == FLOAT) return dtype.bits == 32 ? CL_FLOAT : dtype.bits == 16 ? CL_HALF_FLOAT : 0;
   if (dtype.code == INT) {
-    return dtype.bits == 32 ? CL_SIGNED_INT32 : dtype.bits == 16 ? CL_SIGNED_INT16 : dtype.bits == 8 ? CL_SIGNED_INT8 : 0;
+    return dtype.bits == 32   ? CL_SIGNED_INT32
+           : dtype.bits == 16 ? CL_SIGNED_INT16
+           : dtype.bits == 8  ? CL_SIGNED_INT8
+                              : 0;
   }
   if (dtype.code != UINT) return 0;
   return dtype.bits == 32   ? CL_UNSIGNED_INT32
@@ -108,10 +111,8 @@ fp_status agent_memory_make_image(agent_gpu* gpu, const agent_tensor* tensor, co
   if (status == FP_OK) status = check_image(gpu, tensor, scope, &width, &height, error);
   if (status != FP_OK) return status;
   const cl_image_format format = {CL_RGBA, channel_type(tensor->dtype)};
-  const cl_image_desc description = {.image_type = CL_MEM_OBJECT_IMAGE2D_ARRAY,
-                                     .image_width = width,
-                                     .image_height = height,
-                                     .image_array_size = 1};
+  const cl_image_desc description = {
+      .image_type = CL_MEM_OBJECT_IMAGE2D_ARRAY, .image_width = width, .image_height = height, .image_array_size = 1};
   agent_memory* memory = new_memory(gpu, (uint64_t)width * height * 4 * (tensor->dtype.bits / 8));
   cl_int code = CL_OUT_OF_HOST_MEMORY;
   if (memory != NULL) {
@@ -139,8 +140,7 @@ static fp_status check_range(const agent_memory* memory, uint64_t offset, uint64
   return FP_OK;
 }
 
-fp_status agent_memory_write(agent_memory* memory, uint64_t offset, const void* bytes, uint64_t size,
-                             fp_error* error) {
+fp_status agent_memory_write(agent_memory* memory, uint64_t offset, const void* bytes, uint64_t size, fp_error* error) {
   const fp_status status = check_range(memory, offset, size, error);
   if (status != FP_OK || size == 0) return status;
   if (memory->memory == NULL) {
@@ -180,9 +180,8 @@ fp_status agent_memory_copy(agent_memory* from, uint64_t from_offset, agent_memo
   if (status == FP_OK) status = check_range(to, to_offset, size, error);
   if (status != FP_OK || size == 0) return status;
   if (from->memory != NULL && to->memory != NULL && from->width == 0 && to->width == 0 && from != to) {
-    const cl_int code =
-        from->gpu->device.api.clEnqueueCopyBuffer(agent_gpu_queue(from->gpu), from->memory, to->memory, from_offset,
-                                                  to_offset, size, 0, NULL, NULL);
+    const cl_int code = from->gpu->device.api.clEnqueueCopyBuffer(agent_gpu_queue(from->gpu), from->memory, to->memory,
+                                                                  from_offset, to_offset, size, 0, NULL, NULL);
     return code == CL_SUCCESS ? FP_OK : fp_fail_code(error, code, "clEnqueueCopyBuffer", "copying on the device");
   }
   void* bytes = malloc(size);

@@ -19,7 +19,7 @@ typedef struct agent_memory {
 /* Memory of so many bytes, held once by the caller; at least one byte is allocated. */
 fp_status agent_memory_make(agent_gpu* gpu, int32_t device_type, uint64_t bytes, agent_memory** memory,
                             fp_error* error);
-/* An image for a tensor in one of TVM's texture scopes: the last axis are the four values of a texel, the axes before it
+/* An image for a tensor in one of TVM's texture scopes: the last axis are the four values of a texel, those before it
  * rows and columns as the scope says. They are arrays of one image, as TVM's compiler declares textures. */
 fp_status agent_memory_make_image(agent_gpu* gpu, const agent_tensor* tensor, const char* scope, agent_memory** memory,
                                   fp_error* error);

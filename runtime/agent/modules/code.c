@@ -128,7 +128,7 @@ static cl_int set_arguments(agent_code* code, uint32_t at, agent_memory* const* 
     const int is_constant = argument->kind == FPK_ARGUMENT_CONSTANT;
     const uint32_t parameter = is_constant ? AGENT_NO_PARAMETER : code->parameters[argument->index];
     if ((parameter != AGENT_NO_PARAMETER) != (given != NULL)) continue;
-    const cl_mem* memory = is_constant                        ? &code->session->constants[argument->index]
+    const cl_mem* memory = is_constant                       ? &code->session->constants[argument->index]
                            : parameter == AGENT_NO_PARAMETER ? &code->parts[argument->index]
                                                              : &given[parameter]->memory;
     result = code->gpu->device.api.clSetKernelArg(code->kernels[at], i, sizeof(cl_mem), memory);
@@ -190,7 +190,8 @@ static fp_status bind_memory(agent_code* code, agent_memory* const* given, fp_er
 static fp_status fail_launch(const agent_code* code, uint32_t at, cl_int result, fp_error* error) {
   const fpk_launch* launch = &code->session->package->launches[code->launches[at]];
   char doing[300];
-  snprintf(doing, sizeof(doing), "launching kernel %.80s with global size (%u, %u, %u), local size (%u, %u, %u) on %.80s",
+  snprintf(doing, sizeof(doing),
+           "launching kernel %.80s with global size (%u, %u, %u), local size (%u, %u, %u) on %.80s",
            kernel_name(code, at), launch->global[0], launch->global[1], launch->global[2], launch->local[0],
            launch->local[1], launch->local[2], code->gpu->device.name);
   return fp_fail_code(error, result, "clEnqueueNDRangeKernel", doing);

@@ -43,7 +43,8 @@ fp_status agent_upload(agent_session* session, agent_function* function, const a
   if (count < 2 || (values[1].type != AGENT_TYPE_BYTES && values[1].type != AGENT_TYPE_TEXT)) {
     return fp_fail(error, FP_BAD_ARGUMENT, "upload takes a name and bytes");
   }
-  const uint64_t replaced = size_of(path), kept = session->uploaded_bytes > replaced ? session->uploaded_bytes - replaced : 0;
+  const uint64_t replaced = size_of(path),
+                 kept = session->uploaded_bytes > replaced ? session->uploaded_bytes - replaced : 0;
   if (values[1].size > kMostBytes - kept) {
     return fp_fail(error, FP_BAD_ARGUMENT, "a session may have files of %llu MiB in all; %llu bytes more do not fit",
                    (unsigned long long)kMostBytes >> 20, (unsigned long long)values[1].size);

@@ -25,8 +25,8 @@ static fp_status load_module(agent_session* session, agent_function* function, c
 }
 
 /* (module, name, whether to look in what it imports). */
-static fp_status module_function(agent_session* session, agent_function* function, const agent_value* values,
-                                 int count, fp_error* error) {
+static fp_status module_function(agent_session* session, agent_function* function, const agent_value* values, int count,
+                                 fp_error* error) {
   char name[160];
   (void)function;
   agent_module* module =
@@ -36,8 +36,7 @@ static fp_status module_function(agent_session* session, agent_function* functio
   if (module == NULL || count < 2 || values[1].type != AGENT_TYPE_TEXT) {
     return fp_fail(error, FP_BAD_ARGUMENT, "a function is asked of no module");
   }
-  agent_function* found =
-      agent_value_text(&values[1], name, sizeof(name)) ? module->find(module, name) : NULL;
+  agent_function* found = agent_value_text(&values[1], name, sizeof(name)) ? module->find(module, name) : NULL;
   if (found != NULL) return agent_give(session, AGENT_TYPE_FUNCTION, &found->object, error);
   agent_call_none(&session->answer);
   return FP_OK;

@@ -1,48 +1,11 @@
 #include "agent/modules/machine.h"
 
+#include "agent/modules/bindings.h"
 #include "core/error.h"
-#include "core/package_checks.h"
-
-enum { NAME_BYTES = 128 };
-
-/* An input that was set, or saved under a name of its own, and the memory of the outputs. */
-typedef struct binding {
-  char name[NAME_BYTES]; /* "" for what set_input has set */
-  uint32_t entry;
-  agent_memory** memory; /* of the input, then of each output; NULL where there is none yet */
-  int has_run;
-  struct binding* next;
-} binding;
-
-typedef struct machine {
-  agent_module module;
-  agent_package* package;
-  agent_code* codes; /* of each entry: a machine has memory and kernels of its own */
-  uint32_t code_count;
-  binding* bindings;
-} machine;
-
-static agent_code* code_of(const machine* of, const binding* bound) { return &of->codes[bound->entry]; }
-
-static const fpk_entry* entry_of(const machine* of, const binding* bound) {
-  return &of->package->package.entries[bound->entry];
-}
-
-static void free_binding(const machine* of, binding* bound) {
-  for (uint32_t i = 0; bound->memory != NULL && i < code_of(of, bound)->parameter_count; ++i) {
-    if (bound->memory[i] != NULL) agent_let_go(&bound->memory[i]->object);
-  }
-  free(bound->memory);
-  free(bound);
-}
 
 static void destroy(agent_object* object) {
-  machine* of = (machine*)object;
-  while (of->bindings != NULL) {
-    binding* next = of->bindings->next;
-    free_binding(of, of->bindings);
-    of->bindings = next;
-  }
+  agent_machine* of = (agent_machine*)object;
+  agent_bindings_free(of);
   if (of->package->gpu->event_count > 0) agent_gpu_take_times(of->package->gpu, NULL);
   for (uint32_t i = 0; i < of->code_count; ++i) agent_code_close(&of->codes[i]);
   free(of->codes);
@@ -50,16 +13,10 @@ static void destroy(agent_object* object) {
   free(of);
 }
 
-static binding* find_binding(const machine* of, const char* name, uint32_t entry) {
-  for (binding* bound = of->bindings; bound != NULL; bound = bound->next) {
-    if (strcmp(bound->name, name) == 0 && (*name != '\0' || bound->entry == entry)) return bound;
-  }
-  return NULL;
-}
-
 /* The first value, which names an entry. */
-static fp_status read_entry(const machine* of, const agent_value* values, int count, uint32_t* entry, fp_error* error) {
-  char name[NAME_BYTES] = "?";
+static fp_status read_entry(const agent_machine* of, const agent_value* values, int count, uint32_t* entry,
+                            fp_error* error) {
+  char name[AGENT_NAME_BYTES] = "?";
   if (count > 0 && agent_value_text(&values[0], name, sizeof(name))) {
     for (*entry = 0; *entry < of->code_count; ++*entry) {
       if (strcmp(of->codes[*entry].name, name) == 0) return FP_OK;
@@ -68,93 +25,40 @@ static fp_status read_entry(const machine* of, const agent_value* values, int co
   return fp_fail(error, FP_BAD_ARGUMENT, "the package has no entry %.80s", name);
 }
 
-static binding* make_binding(machine* of, const char* name, uint32_t entry) {
-  binding* bound = calloc(1, sizeof(binding));
-  if (bound == NULL) return NULL;
-  snprintf(bound->name, sizeof(bound->name), "%s", name);
-  bound->entry = entry;
-  bound->memory = calloc(of->codes[entry].parameter_count, sizeof(agent_memory*));
-  if (bound->memory == NULL) {
-    free(bound);
-    return NULL;
-  }
-  bound->next = of->bindings;
-  of->bindings = bound;
-  return bound;
-}
-
-/* Memory of an output, unless what there is belongs to nobody else: a client may still have the last one's. */
-static fp_status make_output(const machine* of, binding* bound, uint32_t at, fp_error* error) {
-  const fpk_entry* entry = entry_of(of, bound);
-  const fpk_output* output = &of->package->package.outputs[entry->first_output + at - 1];
-  const fpk_buffer* buffer = &of->package->package.buffers[entry->first_buffer + output->buffer];
-  agent_memory* memory = bound->memory[at];
-  if (memory != NULL && memory->object.holders == 1) return FP_OK;
-  const fp_status status =
-      agent_memory_make(of->package->gpu, AGENT_DEVICE_OPENCL, buffer->bytes, &bound->memory[at], error);
-  if (status == FP_OK && memory != NULL) agent_let_go(&memory->object);
-  return status;
-}
-
-/* Copies an input into memory of the binding's own. */
-static fp_status bind_input(const machine* of, binding* bound, agent_memory* given, fp_error* error) {
-  const fpk_entry* entry = entry_of(of, bound);
-  const uint64_t bytes = fp_tensor_bytes(entry->channels, entry->height, entry->width, sizeof(float));
-  const uint64_t room = of->package->package.buffers[entry->first_buffer + entry->input].bytes;
-  fp_status status = FP_OK;
-  if (given->bytes != bytes || given->width > 0) {
-    return fp_fail(error, FP_BAD_ARGUMENT, "%.40s takes %u x %u x %u float32, not %llu bytes",
-                   code_of(of, bound)->name, entry->channels, entry->height, entry->width,
-                   (unsigned long long)given->bytes);
-  }
-  if (bound->memory[0] == NULL) {
-    status = agent_memory_make(of->package->gpu, AGENT_DEVICE_OPENCL, room, &bound->memory[0], error);
-  }
-  return status == FP_OK ? agent_memory_copy(given, 0, bound->memory[0], 0, bytes, error) : status;
-}
-
-static fp_status run(const machine* of, binding* bound, fp_error* error) {
-  agent_code* code = code_of(of, bound);
-  fp_status status = FP_OK;
-  for (uint32_t i = 1; status == FP_OK && i < code->parameter_count; ++i) status = make_output(of, bound, i, error);
-  if (status == FP_OK) status = agent_code_run(code, bound->memory, error);
-  bound->has_run = status == FP_OK;
-  return status;
-}
-
 static fp_status set_input(agent_session* session, agent_function* function, const agent_value* values, int count,
                            fp_error* error) {
-  machine* of = (machine*)function->owner;
+  agent_machine* of = (agent_machine*)function->owner;
   uint32_t entry = 0;
   fp_status status = read_entry(of, values, count, &entry, error);
   if (status != FP_OK) return status;
   if (count != 2) return fp_fail(error, FP_BAD_ARGUMENT, "an entry takes 1 input, not %d", count - 1);
   agent_memory* given = agent_memory_of(session, &values[1], error);
   if (given == NULL) return FP_BAD_ARGUMENT;
-  binding* bound = find_binding(of, "", entry);
-  if (bound == NULL) bound = make_binding(of, "", entry);
+  agent_binding* bound = agent_binding_find(of, "", entry);
+  if (bound == NULL) bound = agent_binding_make(of, "", entry);
   if (bound == NULL) return fp_fail(error, FP_NO_MEMORY, "no memory for an input");
-  status = bind_input(of, bound, given, error);
+  status = agent_binding_set(of, bound, given, error);
   if (status == FP_OK) agent_call_none(&session->answer);
   return status;
 }
 
 /* The binding that set_input made for the entry that the first value names. */
-static fp_status read_bound(const machine* of, const agent_value* values, int count, binding** bound, fp_error* error) {
+static fp_status read_bound(const agent_machine* of, const agent_value* values, int count, agent_binding** bound,
+                            fp_error* error) {
   uint32_t entry = 0;
   const fp_status status = read_entry(of, values, count, &entry, error);
   if (status != FP_OK) return status;
-  *bound = find_binding(of, "", entry);
+  *bound = agent_binding_find(of, "", entry);
   if (*bound != NULL) return FP_OK;
   return fp_fail(error, FP_BAD_ARGUMENT, "no input was set for %.40s", of->codes[entry].name);
 }
 
 static fp_status invoke(agent_session* session, agent_function* function, const agent_value* values, int count,
                         fp_error* error) {
-  machine* of = (machine*)function->owner;
-  binding* bound = NULL;
+  agent_machine* of = (agent_machine*)function->owner;
+  agent_binding* bound = NULL;
   fp_status status = read_bound(of, values, count, &bound, error);
-  if (status == FP_OK) status = run(of, bound, error);
+  if (status == FP_OK) status = agent_binding_run(of, bound, error);
   if (status == FP_OK) agent_call_none(&session->answer);
   return status;
 }
@@ -162,22 +66,22 @@ static fp_status invoke(agent_session* session, agent_function* function, const 
 /* One output is a tensor, several are a tuple of tensors; -1 stands for a tensor. */
 static fp_status get_output_arity(agent_session* session, agent_function* function, const agent_value* values,
                                   int count, fp_error* error) {
-  machine* of = (machine*)function->owner;
-  binding* bound = NULL;
+  agent_machine* of = (agent_machine*)function->owner;
+  agent_binding* bound = NULL;
   const fp_status status = read_bound(of, values, count, &bound, error);
   if (status != FP_OK) return status;
-  const int outputs = (int)entry_of(of, bound)->output_count;
+  const int outputs = (int)agent_binding_entry(of, bound)->output_count;
   agent_call_number(&session->answer, count > 1 || outputs == 1 ? -1 : outputs);
   return FP_OK;
 }
 
 static fp_status get_output(agent_session* session, agent_function* function, const agent_value* values, int count,
                             fp_error* error) {
-  machine* of = (machine*)function->owner;
-  binding* bound = NULL;
+  agent_machine* of = (agent_machine*)function->owner;
+  agent_binding* bound = NULL;
   const fp_status status = read_bound(of, values, count, &bound, error);
   if (status != FP_OK) return status;
-  const fpk_entry* entry = entry_of(of, bound);
+  const fpk_entry* entry = agent_binding_entry(of, bound);
   const int64_t number = count > 1 && values[1].type == AGENT_TYPE_INT ? values[1].number : 0;
   if (!bound->has_run || number < 0 || number >= entry->output_count) {
     return fp_fail(error, FP_BAD_ARGUMENT, "there is no output %lld%s", (long long)number,
@@ -198,11 +102,11 @@ static fp_status get_output(agent_session* session, agent_function* function, co
 
 static fp_status run_saved(agent_session* session, agent_function* function, const agent_value* values, int count,
                            fp_error* error) {
-  machine* of = (machine*)function->owner;
+  agent_machine* of = (agent_machine*)function->owner;
   (void)values, (void)count;
-  binding* bound = find_binding(of, function->own, 0);
+  agent_binding* bound = agent_binding_find(of, function->own, 0);
   if (bound == NULL) return fp_fail(error, FP_BAD_ARGUMENT, "there is no saved function %.80s", (char*)function->own);
-  const fp_status status = run(of, bound, error);
+  const fp_status status = agent_binding_run(of, bound, error);
   if (status == FP_OK) agent_call_none(&session->answer);
   return status;
 }
@@ -210,8 +114,8 @@ static fp_status run_saved(agent_session* session, agent_function* function, con
 /* (entry, name, whether it answers what it computes, input): saved functions answer nothing. */
 static fp_status save_function(agent_session* session, agent_function* function, const agent_value* values, int count,
                                fp_error* error) {
-  machine* of = (machine*)function->owner;
-  char name[NAME_BYTES];
+  agent_machine* of = (agent_machine*)function->owner;
+  char name[AGENT_NAME_BYTES];
   uint32_t entry = 0;
   fp_status status = read_entry(of, values, count, &entry, error);
   if (status != FP_OK) return status;
@@ -221,11 +125,11 @@ static fp_status save_function(agent_session* session, agent_function* function,
   }
   agent_memory* given = agent_memory_of(session, &values[3], error);
   if (given == NULL) return FP_BAD_ARGUMENT;
-  binding* bound = find_binding(of, name, entry);
+  agent_binding* bound = agent_binding_find(of, name, entry);
   if (bound != NULL && bound->entry != entry) bound->name[0] = '\1'; /* the name is another entry's from now on */
-  if (bound == NULL || bound->entry != entry) bound = make_binding(of, name, entry);
+  if (bound == NULL || bound->entry != entry) bound = agent_binding_make(of, name, entry);
   if (bound == NULL) return fp_fail(error, FP_NO_MEMORY, "no memory for a saved function");
-  status = bind_input(of, bound, given, error);
+  status = agent_binding_set(of, bound, given, error);
   if (status == FP_OK) agent_call_none(&session->answer);
   return status;
 }
@@ -233,7 +137,7 @@ static fp_status save_function(agent_session* session, agent_function* function,
 static fp_status get_arity(agent_session* session, agent_function* function, const agent_value* values, int count,
                            fp_error* error) {
   uint32_t entry = 0;
-  const fp_status status = read_entry((machine*)function->owner, values, count, &entry, error);
+  const fp_status status = read_entry((agent_machine*)function->owner, values, count, &entry, error);
   if (status == FP_OK) agent_call_number(&session->answer, 1);
   return status;
 }
@@ -241,7 +145,7 @@ static fp_status get_arity(agent_session* session, agent_function* function, con
 static fp_status get_parameter_name(agent_session* session, agent_function* function, const agent_value* values,
                                     int count, fp_error* error) {
   uint32_t entry = 0;
-  const fp_status status = read_entry((machine*)function->owner, values, count, &entry, error);
+  const fp_status status = read_entry((agent_machine*)function->owner, values, count, &entry, error);
   if (status == FP_OK) agent_call_text(&session->answer, "input", 5);
   return status;
 }
@@ -256,23 +160,29 @@ static fp_status do_nothing(agent_session* session, agent_function* function, co
 static fp_status refuse(agent_session* session, agent_function* function, const agent_value* values, int count,
                         fp_error* error) {
   (void)session, (void)function, (void)values, (void)count;
-  return fp_fail(error, FP_BAD_ARGUMENT, "packages have neither closures nor instruments; use set_input and invoke_stateful");
+  return fp_fail(error, FP_BAD_ARGUMENT,
+                 "packages have neither closures nor instruments; use set_input and invoke_stateful");
 }
 
 static agent_function* find(agent_module* module, const char* name) {
   static const struct {
     const char* name;
     agent_call call;
-  } known[] = {{"vm_initialization", do_nothing},    {"set_input", set_input},
-               {"invoke_stateful", invoke},          {"get_output", get_output},
-               {"get_output_arity", get_output_arity}, {"save_function", save_function},
-               {"get_function_arity", get_arity},    {"get_function_param_name", get_parameter_name},
-               {"set_instrument", refuse},           {"invoke_closure", refuse}};
+  } known[] = {{"vm_initialization", do_nothing},
+               {"set_input", set_input},
+               {"invoke_stateful", invoke},
+               {"get_output", get_output},
+               {"get_output_arity", get_output_arity},
+               {"save_function", save_function},
+               {"get_function_arity", get_arity},
+               {"get_function_param_name", get_parameter_name},
+               {"set_instrument", refuse},
+               {"invoke_closure", refuse}};
   for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); ++i) {
     if (strcmp(name, known[i].name) == 0) return agent_function_make(known[i].call, &module->object, 0);
   }
-  const machine* of = (machine*)module;
-  if (*name == '\0' || find_binding(of, name, 0) == NULL) return NULL;
+  const agent_machine* of = (agent_machine*)module;
+  if (*name == '\0' || agent_binding_find(of, name, 0) == NULL) return NULL;
   agent_function* saved = agent_function_make(run_saved, &module->object, 0);
   if (saved == NULL) return NULL;
   saved->own = malloc(strlen(name) + 1);
@@ -286,7 +196,7 @@ static agent_function* find(agent_module* module, const char* name) {
 
 agent_module* agent_machine_make(agent_package* package) {
   const uint32_t entries = package->package.entry_count;
-  machine* of = calloc(1, sizeof(machine));
+  agent_machine* of = calloc(1, sizeof(agent_machine));
   if (of == NULL) return NULL;
   of->module = (agent_module){{AGENT_MODULE, 1, destroy}, find};
   of->package = package;

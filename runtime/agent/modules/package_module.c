@@ -19,7 +19,8 @@ static fp_status run_code(agent_session* session, agent_function* function, cons
   agent_code* code = &((agent_package*)function->owner)->codes[function->index];
   agent_memory* given[AGENT_MOST_VALUES];
   if ((uint32_t)count != code->parameter_count) {
-    return fp_fail(error, FP_BAD_ARGUMENT, "%.80s takes %u arguments, not %d", code->name, code->parameter_count, count);
+    return fp_fail(error, FP_BAD_ARGUMENT, "%.80s takes %u arguments, not %d", code->name, code->parameter_count,
+                   count);
   }
   for (int i = 0; i < count; ++i) {
     given[i] = agent_memory_of(session, &values[i], error);

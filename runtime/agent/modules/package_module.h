@@ -1,5 +1,5 @@
-/* A package that is loaded: its functions by name, and its networks, either as functions (input, outputs) by their input
- * size, run_HxW, or through TVM's virtual machine ("vm_load_executable", see machine.h).
+/* A package that is loaded: its functions by name, and its networks, as functions (input, outputs) by their input size,
+ * run_HxW, or through TVM's virtual machine ("vm_load_executable", see machine.h).
  */
 #ifndef FLEETPOSE_AGENT_MODULES_PACKAGE_MODULE_H
 #define FLEETPOSE_AGENT_MODULES_PACKAGE_MODULE_H

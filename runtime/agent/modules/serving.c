@@ -117,7 +117,8 @@ static fp_status get_attribute(agent_session* session, int count, fp_error* erro
   if (!is_known) return FP_BAD_ARGUMENT;
   const fp_status status = agent_gpu_open(&session->gpu, error);
   if (status != FP_OK) return status;
-  const int what = device.type == AGENT_DEVICE_OPENCL ? agent_describe_attribute(&session->gpu, kind, &number, text) : 0;
+  const int what =
+      device.type == AGENT_DEVICE_OPENCL ? agent_describe_attribute(&session->gpu, kind, &number, text) : 0;
   if (what == 1) agent_answer_number(&session->answer, AGENT_TYPE_INT, number);
   if (what == 2) agent_answer_text(&session->answer, text);
   if (what == 0) agent_answer_none(&session->answer);
@@ -281,8 +282,8 @@ static int serve_one(agent_session* session, int* is_well) {
   if (status == FP_OK && session->answer.is_lost) status = fp_fail(&error, FP_NO_MEMORY, "no memory for an answer");
   if (status != FP_OK) agent_answer_error(&session->answer, error.text);
   agent_answer_finish(&session->answer);
-  const int is_sent = !session->answer.is_lost &&
-                      agent_channel_send(&session->channel, session->answer.data, session->answer.size, 1);
+  const int is_sent =
+      !session->answer.is_lost && agent_channel_send(&session->channel, session->answer.data, session->answer.size, 1);
   session->channel.shared->is_working = 0;
   if (session->answer.room > KEPT_ROOM) agent_bytes_free(&session->answer);
   return is_sent;

@@ -132,7 +132,8 @@ fp_status agent_time_evaluator(agent_session* session, agent_function* function,
   (void)function;
   fp_status status = read_plan(&of, values, count, error);
   if (status != FP_OK) return status;
-  if (!agent_value_text(&values[1], name, sizeof(name))) return fp_fail(error, FP_BAD_ARGUMENT, "no name of a function");
+  if (!agent_value_text(&values[1], name, sizeof(name)))
+    return fp_fail(error, FP_BAD_ARGUMENT, "no name of a function");
   agent_module* module = (agent_module*)agent_objects_get(&session->objects, (uint64_t)values[0].number, AGENT_MODULE);
   if (values[0].type == AGENT_TYPE_MODULE && module != NULL) {
     of.timed = module->find(module, name);

@@ -77,7 +77,8 @@ static int send_chunks(agent_channel* channel, const uint8_t* bytes, size_t size
       memcpy(small + sizeof(head), bytes, part);
       is_sent = send_all(channel->socket, small, sizeof(head) + part);
     } else {
-      is_sent = send_all(channel->socket, (const uint8_t*)&head, sizeof(head)) && send_all(channel->socket, bytes, part);
+      is_sent =
+          send_all(channel->socket, (const uint8_t*)&head, sizeof(head)) && send_all(channel->socket, bytes, part);
     }
     if (!is_sent) return 0;
     bytes += part;

@@ -1,7 +1,7 @@
 /* Chunks with checksums, between our client and the agent: what was changed or lost on the way is noticed, never used.
  *
- * They are those of devices/runtime/src/rpc_chunks.h: a header and up to 256 KiB. Chunks are numbered, and the number is
- * part of the sums.
+ * They are those of devices/runtime/src/rpc_chunks.h: a header and up to 256 KiB. Chunks are numbered, and the number
+ * is part of the sums.
  */
 #ifndef FLEETPOSE_AGENT_RPC_CHUNKS_H
 #define FLEETPOSE_AGENT_RPC_CHUNKS_H

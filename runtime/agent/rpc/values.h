@@ -75,7 +75,7 @@ typedef struct agent_tensor {
 } agent_tensor;
 
 typedef struct agent_value {
-  int32_t type; /* texts of all kinds are AGENT_TYPE_TEXT, bytes AGENT_TYPE_BYTES */
+  int32_t type;   /* texts of all kinds are AGENT_TYPE_TEXT, bytes AGENT_TYPE_BYTES */
   int64_t number; /* whole, or a handle, or the bits of a float */
   agent_dtype dtype;
   agent_device device;
@@ -93,7 +93,7 @@ typedef struct agent_cursor {
 void agent_read(agent_cursor* cursor, void* value, size_t size);
 const uint8_t* agent_read_bytes(agent_cursor* cursor, uint64_t size);
 void agent_read_tensor(agent_cursor* cursor, agent_tensor* tensor);
-/* Reads a sequence of values, whose tensors lie in `tensors`; both have room for AGENT_MOST_VALUES. Answers how many. */
+/* Reads a sequence of values, whose tensors lie in `tensors`; both have room for AGENT_MOST_VALUES. Answers a count. */
 int agent_read_values(agent_cursor* cursor, agent_value* values, agent_tensor* tensors);
 
 /* The bytes of a tensor's elements; 0 where its shape is none, or they are more than 2^40. Of no elements: 0, too. */

@@ -93,7 +93,7 @@ static int contains(const char* text, const char* part) {
   return 0;
 }
 
-/* Whether the key that was handed out may still be used is for the tracker to say: it forgets it when a client has it. */
+/* Whether the key that was handed out may still be used is for the tracker to say: it forgets one that a client has. */
 static void note_pending(agent_offer* offer, const char* answer, double now) {
   if (!offer->is_free || contains(answer, offer->match_key)) {
     offer->unused_since = 0;

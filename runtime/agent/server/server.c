@@ -97,13 +97,15 @@ int agent_server_run(agent_options* options) {
   char where[AGENT_ADDRESS_TEXT];
   if (of == NULL) return 1;
   mkdir(options->folder, 0700);
+  agent_session_clean(options);
   const int listening = agent_listen(&options->listening);
   agent_address_write(&options->listening, 1, where);
   of->options = options;
   of->signals = agent_signals_open();
   if (listening < 0 || of->signals < 0) {
     agent_log(listening < 0 ? "cannot listen on %s: is the port in use, the address this machine's?"
-                            : "%s: this system has no files of signals", where);
+                            : "%s: this system has no files of signals",
+              where);
     return 2;
   }
   agent_door_open(&of->door, listening);

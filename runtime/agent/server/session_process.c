@@ -10,6 +10,30 @@
 static const double kHangupSecs = 2;
 enum { SHARED_BYTES = 4096, RPC_EXCEPTION = 5, TYPE_TEXT = 8 };
 
+/* Whether a name is that of a session's folder, "session-" and its agent's number, and that agent is gone. */
+static int is_left_behind(const char* name) {
+  int number = 0;
+  if (strncmp(name, "session-", 8) != 0) return 0;
+  for (const char* digit = name + 8; *digit >= '0' && *digit <= '9' && number < 100000000; ++digit) {
+    number = 10 * number + (*digit - '0');
+  }
+  return number > 0 && kill(number, 0) != 0;
+}
+
+static int remove_left_behind(void* context, const char* name, int is_folder) {
+  const agent_options* options = context;
+  char path[AGENT_PATH_BYTES + 300];
+  if (!is_folder || !is_left_behind(name)) return 1;
+  snprintf(path, sizeof(path), "%s/%.255s", options->folder, name);
+  agent_folder_remove(path);
+  return 1;
+}
+
+void agent_session_clean(const agent_options* options) {
+  agent_options folder = *options;
+  agent_folder_list(folder.folder, remove_left_behind, &folder);
+}
+
 static void run(agent_session_process* session, const agent_options* options, int agent) {
   agent_signals_restore();
   prctl(AGENT_SIGNAL_AT_PARENTS_END, (unsigned long)AGENT_SIGNAL_KILL, 0UL, 0UL, 0UL);
@@ -24,8 +48,8 @@ static int prepare(agent_session_process* session, const agent_options* options,
   session->is_chunked = greeting->wants_chunks;
   session->timeout_secs = greeting->timeout_secs;
   session->until = greeting->timeout_secs > 0 ? agent_now() + greeting->timeout_secs : 0;
-  const int length = snprintf(session->folder, sizeof(session->folder), "%s/session-%ld", options->folder,
-                              syscall(FP_SYS_GETPID));
+  const int length =
+      snprintf(session->folder, sizeof(session->folder), "%s/session-%ld", options->folder, syscall(FP_SYS_GETPID));
   if (length < 0 || (size_t)length >= sizeof(session->folder)) return 0;
   agent_folder_remove(session->folder); /* of an agent that was killed and had the same number */
   if (mkdir(session->folder, 0700) != 0) return 0;
@@ -116,7 +140,11 @@ int agent_session_collect(agent_session_process* session) {
   if (signal != 0 && !session->is_killed) {
     char text[160];
     snprintf(text, sizeof(text), "the session's process was ended by signal %d%s: a kernel or the driver crashed",
-             signal, signal == 11 ? " (SIGSEGV)" : signal == 6 ? " (SIGABRT)" : signal == 7 ? " (SIGBUS)" : "");
+             signal,
+             signal == 11  ? " (SIGSEGV)"
+             : signal == 6 ? " (SIGABRT)"
+             : signal == 7 ? " (SIGBUS)"
+                           : "");
     agent_log("%s", text);
     if (session->shared->is_working) speak_for(session, text);
   }

@@ -18,6 +18,8 @@ typedef struct agent_session_process {
   char folder[AGENT_PATH_BYTES];
 } agent_session_process;
 
+/* Removes the folders of sessions whose agent was killed. */
+void agent_session_clean(const agent_options* options);
 /* Forks the process of a client that has greeted and was answered; the socket is taken over. 0 where that fails.
  * In the new process it never returns: `close_others` closes what the agent has open there. */
 int agent_session_start(agent_session_process* session, const agent_options* options, const agent_greeting* greeting,

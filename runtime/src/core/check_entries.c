@@ -186,8 +186,8 @@ static fp_status check_parameters(walk* at, const fpk_function* function, const 
                                      : buffer->offset % FPK_BUFFER_ALIGNMENT == 0 &&
                                            fp_is_within(buffer->offset, buffer->bytes, function->arena_bytes);
     if (!is_good || buffer->bytes == 0) {
-      return fp_fail(error, FP_BAD_PACKAGE, "buffer %u of function %.80s is no parameter, and not, aligned, in its arena",
-                     i, name);
+      return fp_fail(error, FP_BAD_PACKAGE,
+                     "buffer %u of function %.80s is no parameter, and not, aligned, in its arena", i, name);
     }
   }
   return FP_OK;

@@ -25,20 +25,20 @@ typedef struct fpk_header {
 
 /* The kinds of sections. The first 14 are there once, those that are empty too; readers skip kinds they do not know. */
 enum {
-  FPK_STRINGS = 1,   /* UTF-8, each zero-terminated; others name a string by its offset; offset 0 is "" */
-  FPK_MANIFEST = 2,  /* JSON, zero-terminated */
-  FPK_SETTINGS = 3,  /* fpk_setting: constants of preprocessing, decoding, tracking, and what it was built for */
-  FPK_SOURCES = 4,   /* OpenCL C */
-  FPK_KERNELS = 5,   /* fpk_kernel */
-  FPK_CONSTANTS = 6, /* fpk_constant */
-  FPK_WEIGHTS = 7,   /* the constants' bytes */
-  FPK_ENTRIES = 8,   /* fpk_entry: one for each input size */
-  FPK_OUTPUTS = 9,   /* fpk_output */
-  FPK_BUFFERS = 10,  /* fpk_buffer */
-  FPK_STEPS = 11,    /* fpk_step: layers, in order */
-  FPK_LAUNCHES = 12, /* fpk_launch */
+  FPK_STRINGS = 1,    /* UTF-8, each zero-terminated; others name a string by its offset; offset 0 is "" */
+  FPK_MANIFEST = 2,   /* JSON, zero-terminated */
+  FPK_SETTINGS = 3,   /* fpk_setting: constants of preprocessing, decoding, tracking, and what it was built for */
+  FPK_SOURCES = 4,    /* OpenCL C */
+  FPK_KERNELS = 5,    /* fpk_kernel */
+  FPK_CONSTANTS = 6,  /* fpk_constant */
+  FPK_WEIGHTS = 7,    /* the constants' bytes */
+  FPK_ENTRIES = 8,    /* fpk_entry: one for each input size */
+  FPK_OUTPUTS = 9,    /* fpk_output */
+  FPK_BUFFERS = 10,   /* fpk_buffer */
+  FPK_STEPS = 11,     /* fpk_step: layers, in order */
+  FPK_LAUNCHES = 12,  /* fpk_launch */
   FPK_ARGUMENTS = 13, /* fpk_argument */
-  FPK_CHECKS = 14,   /* fpk_check: values that steps should compute from the checking input */
+  FPK_CHECKS = 14,    /* fpk_check: values that steps should compute from the checking input */
   FPK_SECTION_KINDS = 14,
   FPK_FUNCTIONS = 15, /* fpk_function; the section may be missing */
   FPK_KNOWN_KINDS = 15
@@ -46,8 +46,8 @@ enum {
 
 typedef struct fpk_section {
   uint32_t kind;
-  uint32_t crc;     /* CRC-32 (as in zlib) of the section */
-  uint64_t offset;  /* from the start of the file */
+  uint32_t crc;    /* CRC-32 (as in zlib) of the section */
+  uint64_t offset; /* from the start of the file */
   uint64_t bytes;
   uint64_t reserved; /* 0 */
 } fpk_section;
@@ -110,8 +110,8 @@ typedef struct fpk_step {
 
 typedef struct fpk_launch {
   uint32_t kernel;
-  uint32_t first_argument; /* as many follow as the kernel takes */
-  uint32_t dimensions;     /* 1 to 3 */
+  uint32_t first_argument;      /* as many follow as the kernel takes */
+  uint32_t dimensions;          /* 1 to 3 */
   uint32_t global[3], local[3]; /* work-items; 1 beyond the dimensions */
   uint32_t reserved;
 } fpk_launch;
