@@ -15,7 +15,7 @@ from tests.small_network import register_small
 @pytest.fixture
 def job(host, tmp_path):
     build(trace_network(register_small(), sizes=[(32, 32)]), BuildTarget.of(host)).write(tmp_path / SPARSE_SO)
-    return Job(SimpleNamespace(folder=tmp_path), Lease(session=host))
+    return Job(SimpleNamespace(folder=tmp_path, dtype="float32", host=None), Lease(session=host))
 
 
 def test_artifact_is_sent_again_only_where_its_file_changed(job):
