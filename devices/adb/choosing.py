@@ -34,7 +34,8 @@ def choose_phones(server: AdbServer, serials: Sequence[str]) -> list[str]:
         states = "; ".join(f"phone {phone.serial}: {state_text(phone.state)}" for phone in attached)
         raise DeviceUnreachable(states)
     if len(ready) > 1 and not serials:
-        raise UsageError(f"{len(ready)} phones are ready; say which: --serial {' '.join(ready)}, or --serial {ALL}")
+        named = " ".join(f"--serial {serial}" for serial in ready)
+        raise UsageError(f"{len(ready)} phones are ready; say which: {named}, or --serial {ALL}")
     return ready
 
 

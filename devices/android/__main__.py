@@ -42,11 +42,9 @@ def make_parser() -> argparse.ArgumentParser:
     """The command's flags."""
     flags = parser("devices.android", DESCRIPTION)
     flags.add_argument("verb", choices=tuple(VERBS), help="what to do")
-    flags.add_argument("words", nargs="*", metavar="WORD", help="of shell: the command, after -- where it has flags "
-                       "(default: a shell to type in)")  # fmt: skip
-    flags.add_argument("--serial", nargs="+", default=[], metavar="S",
-                       help=f"phones by the serials of 'adb devices', or {ALL} (default: the only one; of stop, logs "
-                       "and status: all)")  # fmt: skip
+    flags.add_argument("--serial", action="append", default=[], metavar="S",
+                       help=f"a phone by its serial of 'adb devices', once for each phone, or {ALL} (default: the "
+                       "only one; of stop, logs and status: all)")  # fmt: skip
     flags.add_argument("--dry-run", action="store_true", help="print each adb command, and do nothing")
     flags.add_argument("--wait-secs", type=real(1, 3600), default=30.0, metavar="S",
                        help="how long a step may take before the phone is given up")  # fmt: skip
@@ -63,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
                        "the script")  # fmt: skip
     setup.add_argument("--force", action="store_true", help="replace that file")
     setup.add_argument("--tracker", metavar="HOST:PORT", help="of termux: the tracker, as the phone reaches it")
+    flags.add_argument("-c", "--command", metavar="TEXT", help="of shell: what to run (default: a shell to type in)")
     flags.add_argument("--lines", type=whole(1, 100_000), default=40, metavar="N", help="of logs: the last N lines")
     flags.add_argument("--remove", action="store_true", help="of stop: remove the agent's folder from the phone, too")
     return flags
@@ -135,12 +134,12 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 
 def _shell(arguments: argparse.Namespace) -> int:
-    (serial,) = (SERIAL,) if arguments.dry_run and not _named(arguments) else _only(arguments)
-    command = f"cd {agent.FOLDER} 2>/dev/null; " + " ".join(arguments.words)
-    if not arguments.words and not arguments.dry_run:
+    serial = (arguments.serial or [SERIAL])[0] if arguments.dry_run else _only(arguments)
+    command = f"cd {agent.FOLDER} 2>/dev/null; {arguments.command or ''}"
+    if not arguments.command and not arguments.dry_run:
         program = find_adb()
         if program is None or arguments.json:
-            raise UsageError("a shell to type in needs the adb program, and no --json; give a command: shell -- ls")
+            raise UsageError("a shell to type in needs the adb program, and no --json; give a command: -c ls")
         sys.stdout.flush()
         os.execv(program, [str(program), "-s", serial, "shell"])
     phone = PrintedPhone(_address(arguments), serial) if arguments.dry_run else AdbPhone(_server(arguments), serial)
@@ -208,11 +207,11 @@ def _named(arguments: argparse.Namespace) -> bool:
     return bool(arguments.serial) and arguments.serial != [ALL]
 
 
-def _only(arguments: argparse.Namespace) -> tuple[str]:
+def _only(arguments: argparse.Namespace) -> str:
     """The one phone that a command is for. Raises UsageError where several are named."""
     if len(arguments.serial) > 1:
         raise UsageError("shell is for one phone: --serial S")
-    return (choose_phones(_server(arguments), arguments.serial)[0],)
+    return choose_phones(_server(arguments), arguments.serial)[0]
 
 
 def _printed(arguments: argparse.Namespace) -> list[AdbPhone]:

@@ -53,15 +53,16 @@ class PortForward:
                 for end in (near, far):
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._open |= {near, far}
-                pumps = [threading.Thread(target=_pump, args=ends, daemon=True) for ends in ((near, far), (far, near))]
-                for pump in pumps:
-                    pump.start()
-                for pump in pumps:
-                    pump.join()
+                pumps = [threading.Thread(target=pump, args=ends, daemon=True) for ends in ((near, far), (far, near))]
+                for thread in pumps:
+                    thread.start()
+                for thread in pumps:
+                    thread.join()
                 self._open -= {near, far}
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+def pump(source: socket.socket, target: socket.socket) -> None:
+    """Pass on what comes until it ends, and end both."""
     with contextlib.suppress(OSError):
         while data := source.recv(BYTES):
             target.sendall(data)

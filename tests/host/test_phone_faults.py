@@ -61,7 +61,7 @@ def test_setup_without_a_phone(rehearsal):
 def test_setup_with_two_phones_asks_which(rehearsal):
     rehearsal.plug("A1")
     rehearsal.plug("B2")
-    assert_one_line(rehearsal.phone_command("setup"), 2, "2 phones are ready", "--serial A1 B2")
+    assert_one_line(rehearsal.phone_command("setup"), 2, "2 phones are ready", "--serial A1 --serial B2")
     assert rehearsal.left() == []
 
 

@@ -55,9 +55,9 @@ def test_setup_offers_checks_and_says_what_to_type_next(rehearsal):
         ("sm-g973f", True, 1)
     ]  # fmt: skip
     assert "session begins" in rehearsal.phone_command("logs").stdout
-    listed = rehearsal.phone_command("shell", "--", "ls")
+    listed = rehearsal.phone_command("shell", "-c", "ls")
     assert {"agent.log", "agent.pid", "fleetpose-agent", "work"} <= set(listed.stdout.split())
-    assert rehearsal.phone_command("shell", "exit 7").returncode == 7
+    assert rehearsal.phone_command("shell", "-c", "exit 7").returncode == 7
     done = rehearsal.phone_command("stop", "--remove")
     assert done.returncode == 0, done.stderr
     assert list((phone.folder / "data/local/tmp").iterdir()) == []

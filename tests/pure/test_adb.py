@@ -202,7 +202,7 @@ def test_only_ready_phone_is_chosen_and_several_have_to_be_named(fake, server, p
     assert choose_phones(server, []) == ["R58M"]
     other = FakePhone("1A2B", tmp_path / "other", 2)
     fake.plug(other)
-    with pytest.raises(UsageError, match="2 phones are ready; say which: --serial R58M 1A2B, or --serial all"):
+    with pytest.raises(UsageError, match="2 phones are ready; say which: --serial R58M --serial 1A2B, or --serial all"):
         choose_phones(server, [])
     assert choose_phones(server, ["all"]) == ["R58M", "1A2B"]
     assert choose_phones(server, ["1A2B", "1A2B"]) == ["1A2B"]
