@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,9 @@ from fleetpose.disk.reading import kind_of, only_files
 from fleetpose.disk.refusals import naming_output, reason_and_mend, shown, write_error
 from fleetpose.disk.temporaries import create_beside, remove_abandoned
 from fleetpose.errors import DataError, UsageError, quoted
+
+#: a byte of a name that is not UTF-8, as Python has it in a text
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def check_writable(*paths: Path | str, force: bool = False) -> None:
@@ -170,8 +174,12 @@ def remove_output(path: Path) -> None:
 
 
 def json_bytes(value: Any, indent: int | None = 1) -> bytes:
-    """A value as a JSON file has it. Raises ValueError for numbers that JSON lacks."""
-    return text_bytes(json.dumps(value, indent=indent, allow_nan=False) + "\n")
+    """A value as a JSON file has it, with names that are not UTF-8 as they are `shown`, so that it can be read again.
+
+    Raises ValueError for numbers that JSON lacks.
+    """
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
+    return text_bytes(_HALF_CHARACTER.sub(lambda found: json.dumps(shown(found[0]))[1:-1], text) + "\n")
 
 
 def write_json(path: Path | str, value: Any, *, force: bool = False, indent: int | None = 1) -> None:

@@ -8,6 +8,7 @@ the names of the libraries are those that Android's loader looks for.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -96,13 +97,26 @@ def run_zig(folder: Path, out: Path, arguments: Sequence[str]) -> None:
         command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=False,
         env={**os.environ, "ZIG_GLOBAL_CACHE_DIR": f"{cache}/zig", "ZIG_LOCAL_CACHE_DIR": str(folder)},
     )  # fmt: skip
+    check_ended(done, str(out), "compiling the C runtime")
+
+
+def check_ended(done: subprocess.CompletedProcess[str], output: str, doing: str) -> None:
+    """Look at how a linker or compiler ended.
+
+    Raises:
+        LinkError: with what it printed, or the signal that ended it.
+        UsageError: the disk is full, which one that writes through mapped memory is told by SIGBUS.
+    """
     if done.returncode == 0:
         return
-    if full := full_disk_in(done.stderr):
-        raise write_error(str(out), full)
+    full = full_disk_in(done.stderr)
+    if done.returncode == -signal.SIGBUS:
+        full = full or OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if full:
+        raise write_error(output, full)
     if done.returncode < 0:
-        raise LinkError(f"zig was ended by {signal.Signals(-done.returncode).name}; is there space, and memory?")
-    mend = (
-        "pip install ziglang" if "No module named ziglang" in done.stderr else f"the command was: {' '.join(command)}"
-    )
-    raise LinkError(f"compiling the C runtime failed: {done.stderr.strip()[-2000:]}\n{mend}")
+        name = signal.Signals(-done.returncode).name
+        raise LinkError(f"{doing} was ended by {name}; is there space in {Path(output).parent}, and memory?")
+    missing = "No module named ziglang" in done.stderr
+    mend = "pip install ziglang" if missing else f"the command was: {' '.join(done.args)}"
+    raise LinkError(f"{doing} failed: {done.stderr.strip()[-2000:]}\n{mend}")

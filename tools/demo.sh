@@ -29,5 +29,5 @@ options+=(--sparsity columns:0.5:4x1 columns:0.75:6x1)
 if [ "$model" = resnet50_3 ]; then options+=(--size 256x256); fi
 # what zeros cost is measured for twelve seconds, of layers all over the network, on the photographs above
 options+=(--sensitivity-minutes 0.2)
-options+=(--speedup 1.3 --budget-minutes 1 --no-tune --around 0 --rounds 5 --wait-secs 0)
+options+=(--speedup 1.3 --budget-minutes 0.7 --no-tune --around 0 --rounds 5 --wait-secs 0)
 exec "$python" -m latency.optimize "${options[@]}" -o "build/demo/$model"

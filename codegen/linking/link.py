@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,10 +19,9 @@ import tvm
 from codegen.linking.hosts import HOSTS
 from codegen.linking.stamp import ROOM
 from fleetpose.disk.memory_files import MemoryFiles
-from fleetpose.disk.refusals import full_disk_in, write_error
 from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import UsageError, unknown_name
-from runtime.compiling import LinkError
+from runtime.compiling import LinkError, check_ended
 
 __all__ = ["LINKERS", "LinkError", "export_shared", "link_command", "link_shared", "opencl_source"]
 
@@ -85,17 +83,7 @@ def link_shared(objects: Sequence[str], output: str, host: str = "native", linke
     """
     command = link_command(objects, output, host, linker)
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
-    if done.returncode == 0:
-        return
-    if full := full_disk_in(done.stderr):
-        raise write_error(output, full)
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise LinkError(f"the linker was ended by {name}; is there space in {Path(output).parent}, and memory?")
-    mend = (
-        "pip install ziglang" if "No module named ziglang" in done.stderr else f"the command was: {' '.join(command)}"
-    )
-    raise LinkError(f"linking failed: {done.stderr.strip()[-2000:]}\n{mend}")
+    check_ended(done, output, "linking")
 
 
 def export_shared(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shlex
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,10 +15,10 @@ from fleetpose.files import read_json, write_json
 from fleetpose.progress import Report
 from latency.cost_model.predictor import Predictor
 from latency.network_model.forecast import Forecaster
-from latency.optimize.checking import ARTIFACTS
 from latency.optimize.job import (
     ACCURACY,
     COMPARED,
+    DENSE_SO,
     FITTED,
     PLAN,
     PREDICTOR,
@@ -162,15 +163,13 @@ def _cpu() -> str:
 
 def commands(job: Job) -> list[str]:
     """What to type to use, check or repeat what was made."""
-    request, device = job.request, f"--device {job.lease.session.spec}"
-    artifact, weights = job.path(SPARSE_SO), f"--weights {job.path(PRUNED)}"
-    plan = f"--plan {job.path(PLAN)}"
+    request, device = job.request, f"--device {shlex.quote(job.lease.session.spec)}"
+    artifact, pruned, plan, dense = (shlex.quote(str(job.path(name))) for name in (SPARSE_SO, PRUNED, PLAN, DENSE_SO))
     height, width = request.input_size
     return [
         f"python -m codegen.run --artifact {artifact} {device} --image photo.jpg -o people.png --layers",
-        f"python -m codegen.verify --artifact {artifact} {device} {weights}",
-        f"python -m codegen.build --model {request.model} {weights} {plan} {device} --target-host {job.host} "
-        f"--size {height}x{width} -o other{artifact.suffix}",
-        *(f"python -m codegen.run --artifact {job.path(file)} {device} --image photo.jpg --no-people --layers"
-          for name, file in ARTIFACTS.items() if name == "dense"),
+        f"python -m codegen.verify --artifact {artifact} {device} --weights {pruned}",
+        f"python -m codegen.build --model {shlex.quote(request.model)} --weights {pruned} --plan {plan} {device} "
+        f"--target-host {job.host} --size {height}x{width} -o other{job.path(SPARSE_SO).suffix}",
+        f"python -m codegen.run --artifact {dense} {device} --image photo.jpg --no-people --layers",
     ]  # fmt: skip

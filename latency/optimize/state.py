@@ -18,7 +18,7 @@ from typing import Any
 from fleetpose.codec import decode, encode
 from fleetpose.disk.locks import FileLock
 from fleetpose.errors import DataError, UsageError, one_line, quoted
-from fleetpose.files import make_folder, read_json, sha256, write_json
+from fleetpose.files import json_bytes, make_folder, read_json, sha256, write_json
 from fleetpose.json_fields import NotNegative
 
 FORMAT = "fleetpose.optimize/1"
@@ -64,7 +64,7 @@ class State:
                 raise UsageError(f"{folder} has files of something else; give another -o, or --force to write there")
             return
         owner, entries = _read(self.path)
-        if owner == self.about:
+        if owner == json.loads(json_bytes(self.about)):
             self.entries = entries
         elif not force:
             said = ", ".join(f"{one_line(name)} {quoted(value)}" for name, value in list(owner.items())[:4])

@@ -16,8 +16,10 @@ from fleetpose.files import (
     append,
     atomic_output,
     check_writable,
+    read_json,
     remove_output,
     write_bytes,
+    write_json,
     write_text,
     write_together,
 )
@@ -48,6 +50,12 @@ def test_link_is_followed_to_what_is_there_and_to_what_is_not(tmp_path, there):
     assert link.is_symlink()
     assert target.read_text() == "new"
     assert names(tmp_path / "far") == ["target.json"]
+
+
+def test_names_that_are_not_utf8_are_read_again_from_json_as_they_are_shown(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"weights": f"{BAD}/w.safetensors", "said": 'é 😀 "quoted" \\udce9'})
+    assert read_json(path) == {"weights": r"n\udce9e/w.safetensors", "said": 'é 😀 "quoted" \\udce9'}
 
 
 def test_link_to_a_file_that_is_there_needs_force(tmp_path):

@@ -13,6 +13,9 @@ from tests import opencl
 from tests.runtime_c import compiling
 from tests.runtime_c.tiny_package import TinyPackage, doubling_package
 
+#: flags of fleetpose.h
+EVENTS, NO_SELF_CHECK, RECORD, ANY_DEVICE = 1, 2, 4, 8
+#: and what fp_status says
 NO_OPENCL, WRONG_DEVICE, DEVICE_ERROR, NO_MEMORY, NOT_A_POSE_NETWORK, WRONG_RESULT = 3, 4, 5, 6, 8, 9
 
 

@@ -69,12 +69,17 @@ def package_of_maps(maps: dict[str, np.ndarray], decoder_name: str) -> TinyPacka
     return package
 
 
+def maps_of_crowd(name: str, number: int) -> dict[str, np.ndarray]:
+    """The outputs of a network that sees so many people, by the name of its decoder."""
+    random = np.random.default_rng(number)
+    maps = RENDERERS[name](crowd(random, number, MAP_SIZE, 0.0), MAP_SIZE, 0.0, random)
+    return {title: np.ascontiguousarray(values, np.float32) for title, values in maps.items()}
+
+
 @pytest.mark.parametrize("name", RENDERERS)
 @pytest.mark.parametrize("number", [1, 5])
 def test_people_are_those_of_python(find_people, name, number):
-    random = np.random.default_rng(number)
-    maps = RENDERERS[name](crowd(random, number, MAP_SIZE, 0.0), MAP_SIZE, 0.0, random)
-    maps = {title: np.ascontiguousarray(values, np.float32) for title, values in maps.items()}
+    maps = maps_of_crowd(name, number)
     placement = Placement(IMAGE_SIZE, INPUT_SIZE, contained_size(IMAGE_SIZE, INPUT_SIZE))
     expected = decoder(name).decode(maps, placement)
     assert expected

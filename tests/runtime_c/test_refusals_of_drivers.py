@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests import sweep
-from tests.runtime_c.running import DEVICE_ERROR, NO_MEMORY, WRONG_RESULT, Runner, expected_values
+from tests.runtime_c.running import DEVICE_ERROR, EVENTS, NO_MEMORY, RECORD, WRONG_RESULT, Runner, expected_values
 from tests.runtime_c.tiny_package import doubling_package
-
-EVENTS, RECORD = 1, 4
 
 
 @pytest.fixture(scope="module")

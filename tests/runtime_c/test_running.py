@@ -6,7 +6,17 @@ import struct
 
 import pytest
 
-from tests.runtime_c.running import NO_OPENCL, WRONG_DEVICE, Runner, expected_values, is_pocl
+from tests.runtime_c.running import (
+    ANY_DEVICE,
+    EVENTS,
+    NO_OPENCL,
+    NO_SELF_CHECK,
+    RECORD,
+    WRONG_DEVICE,
+    Runner,
+    expected_values,
+    is_pocl,
+)
 from tests.runtime_c.tiny_package import (
     BUFFER,
     CONSTANT,
@@ -16,7 +26,6 @@ from tests.runtime_c.tiny_package import (
     doubling_package,
 )
 
-EVENTS, NO_SELF_CHECK, RECORD, ANY_DEVICE = 1, 2, 4, 8
 #: launches of `doubling_package` in an inference, and of its self-check
 LAUNCHES = 2
 
@@ -50,16 +59,18 @@ def test_commands_are_recorded_where_the_driver_can(runner):
 
 
 def test_recordings_of_qualcomm_are_played(runner):
-    """The extension's calls as its header has them, by a layer; where recording fails, launches are enqueued."""
+    """The extension's calls as its header has them, by a layer; where either fails, launches are enqueued."""
     answer = runner.run(
         doubling_package(), flags=RECORD, runs=5, faults="none", FLEETPOSE_LIBOPENCL=str(runner.recording_layer)
     )
     assert answer["values"] == [expected_values()]
     assert (answer["launches"], answer["compilations"]) == (5, 5 * LAUNCHES)  # recordings, and commands in them
-    refused = runner.run(
-        doubling_package(), flags=RECORD, faults="none", FLEETPOSE_LIBOPENCL=str(runner.recording_layer), NO_END="1"
-    )
-    assert (refused["values"], refused["launches"]) == ([expected_values()], 0)
+    for refusal, recordings in (("NO_END", 0), ("NO_PLAY", 1)):  # the second recording of five is not run any more
+        refused = runner.run(
+            doubling_package(), flags=RECORD, runs=5, faults="none",
+            FLEETPOSE_LIBOPENCL=str(runner.recording_layer), **{refusal: "1"},
+        )  # fmt: skip
+        assert (refused["values"], refused["launches"]) == ([expected_values()], recordings)
 
 
 def test_threads_do_not_race(runner):

@@ -19,7 +19,8 @@ from codegen.linking.link import link_shared
 from devices.profile import load_profile
 from fleetpose import cli
 from fleetpose.codec import encode
-from fleetpose.errors import FleetposeError
+from fleetpose.errors import FleetposeError, UsageError
+from runtime.compiling import LinkError, check_ended
 from tests.small_network import register_small
 
 HERE = "AArch64" if platform.machine().lower() in ("aarch64", "arm64") else "x86-64"
@@ -81,6 +82,16 @@ def test_elf_check_names_a_symbol_nobody_provides(tmp_path):
         check_artifact(tmp_path / "a.so", "linux-arm64")
     with pytest.raises(ElfError, match=r"is no shared object \(ET_REL\)"):
         check_artifact(tmp_path / "a.o", "linux-arm64")
+
+
+@pytest.mark.parametrize(("sign", "kind", "words"), [
+    ("BUS", UsageError, "cannot write a.so: No space left on device"),
+    ("SEGV", LinkError, "linking was ended by SIGSEGV; is there space in"),
+])  # fmt: skip
+def test_a_linker_that_a_signal_ends_is_told_from_a_full_disk(sign, kind, words):
+    done = subprocess.run(["sh", "-c", f"kill -{sign} $$"], capture_output=True, text=True, check=False)
+    with pytest.raises(kind, match=words):
+        check_ended(done, "a.so", "linking")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"not a shared object at all"])

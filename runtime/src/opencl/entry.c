@@ -70,13 +70,19 @@ static uint32_t enqueue_steps(fp_session* session, const fpk_entry* record, cl_i
   return end;
 }
 
+/* Runs what was recorded. What the driver does not run is not tried again: launches are enqueued from then on. */
+static int play(fp_session* session, uint32_t entry) {
+  fp_recording* recording = &session->recordings[entry];
+  if (!fp_recording_is_made(recording)) return 0;
+  if (fp_recording_enqueue(recording, session) == CL_SUCCESS) return 1;
+  session->device->api.clFinish(session->queue); /* the input was enqueued, and perhaps some of the commands */
+  fp_recording_release(recording, session->device);
+  return 0;
+}
+
 static fp_status launch_all(fp_session* session, uint32_t entry, fp_error* error) {
-  const fp_recording* recording = &session->recordings[entry];
+  if (play(session, entry)) return FP_OK;
   cl_int code = CL_SUCCESS;
-  if (fp_recording_is_made(recording)) {
-    code = fp_recording_enqueue(recording, session);
-    return code == CL_SUCCESS ? FP_OK : fp_fail_code(error, code, "OpenCL", "running recorded commands");
-  }
   const fpk_entry* record = &session->package->entries[entry];
   const uint32_t refused = enqueue_steps(session, record, &code);
   if (code == CL_SUCCESS) return FP_OK;
