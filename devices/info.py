@@ -125,9 +125,16 @@ def profile_for(info: DeviceInfo) -> Profile:
 def own_profile(info: DeviceInfo) -> str:
     """The name of the profile that comes with the package for the very model of a device; "" where there is none."""
     if kind_of(info) == "cpu":
-        return "host-avx2" if 0 < info.vector_width <= 8 else "host"
+        return _cpu_profile(info)
     model = model_of(info)
     return model if model in profile_names() else ""
+
+
+def _cpu_profile(info: DeviceInfo) -> str:
+    """By the width of vectors and the processor's name: OpenCL's vendor is the runtime's, and may be Intel on any."""
+    if 0 < info.vector_width <= 8:
+        return "host-avx2"
+    return "host-intel" if "intel" in info.name.lower() else "host"
 
 
 def narrowed(profile: Profile, info: DeviceInfo) -> Profile:

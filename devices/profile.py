@@ -54,6 +54,8 @@ class Profile:
         image2d: reading through image2d is offered (and cached apart from buffers).
         image2d_max: largest width, and largest height, of an image2d in texels; by default what OpenCL 1.x guarantees.
         local_memory: local memory is real memory on the chip, worth staging data in.
+        cheap_loads: a core of a CPU begins more vector loads than multiply-adds in a cycle, so that tiles may be one
+            vector wide; where it begins as many of both, they have to make most of each load.
         exponential: what is faster in fp32, the device's own function ("builtin") or a polynomial ("polynomial").
         compute_units: cores that run work-groups independently (OpenCL's compute units), None where members of a
             family differ.
@@ -82,6 +84,7 @@ class Profile:
     fp16: bool
     image2d: bool
     local_memory: bool
+    cheap_loads: bool = True
     exponential: Literal["builtin", "polynomial"] = "builtin"
     fp16_rate: Positive = 1.0
     image2d_max: PositiveInt = 8192

@@ -38,7 +38,7 @@ LEAST_ITEMS = 256
 #: input channels per turn of the loop
 UNROLL = 2
 #: filters that read a tile often enough for a copy of it. Tuned with AVX2, six of eleven layers with as many took one,
-#: which gained 16 to 50 % on what was the default; wider vectors were not timed
+#: which gained 16 to 50 % on what was the default; with an Intel's AVX-512, nine of fifteen, 18 to 40 %
 FILTERS_WORTH_A_COPY = 128
 
 
@@ -71,8 +71,9 @@ class PointwiseTile:
 
 def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
     """On a CPU first a tall column of filters over a whole row, filters fastest: few planes are read and written at a
-    time, each for long. With few accumulators a copied tile, where there are filters enough, else, as on a GPU, the
-    tile of least estimated work."""
+    time, each for long. With few accumulators, or where loads are dear, a copied tile, where there are filters enough,
+    else, as on a GPU, the tile of least estimated work. What adds another tensor reads and writes most of all: there in
+    bands that fit the cache (measured, 1.03 to 1.5 times as fast with residuals)."""
     layer, output = workload.layer, workload.output
     if not layer.convolves or layer.kernel != (1, 1) or layer.groups > 1:
         return []
@@ -85,15 +86,17 @@ def space(workload: Workload, profile: Profile) -> list[PointwiseTile]:
     if profile.gpu != "cpu":
         unroll = PRODUCTS_OF_TURN if workload.widened == "sums" else UNROLL
         return [PointwiseTile(*shape, band, unroll=unroll, late=late) for shape in (wide, *others)]
-    tall = tall_tile(workload, profile) if profile.accumulators >= MANY_ACCUMULATORS else wide
+    tall_first = profile.cheap_loads and profile.accumulators >= MANY_ACCUMULATORS
+    tall = tall_tile(workload, profile) if tall_first else wide
     row = _tiles_per_item(output, *tall)
-    tiles = [PointwiseTile(*tall, order, row, late=late) for order in dict.fromkeys((0, band, output.height))]
+    orders = (band, 0, output.height) if late else (0, band, output.height)
+    tiles = [PointwiseTile(*tall, order, row, late=late) for order in dict.fromkeys(orders)]
     tiles.append(PointwiseTile(*tall, 0, row, UNROLL, 1 - late) if late else PointwiseTile(*tall, 0, row, 4))
     tiles += [PointwiseTile(*wide, order, late=late) for order in dict.fromkeys((0, band))]
     tiles += [PointwiseTile(*wide, 0, 4, late=late)]
     tiles += [PointwiseTile(*shape, 0, late=late) for shape in others]
     copied = [PointwiseTile(*s, late=late, copy=1) for s in (wide, *others) if copies(workload, profile, s[1], 1)]
-    first = profile.accumulators < MANY_ACCUMULATORS and layer.out_shape[0] >= FILTERS_WORTH_A_COPY
+    first = not tall_first and not late and layer.out_shape[0] >= FILTERS_WORTH_A_COPY
     return list(dict.fromkeys([*copied[:1], *tiles, *copied] if first else [*tiles, *copied]))
 
 

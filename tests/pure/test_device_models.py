@@ -50,6 +50,20 @@ def test_models_of_the_table_are_all_profiles_of_phones():
     assert {profile for *_, profile in DEVICES} == phones
 
 
+@pytest.mark.parametrize(("name", "width", "profile"), [
+    ("pthread-skylake-avx512-Intel(R) Xeon(R) Processor", 16, "host-intel"),
+    ("Intel(R) Xeon(R) Processor", 16, "host-intel"),
+    ("pthread-haswell-Intel(R) Core(TM) i7-4770", 8, "host-avx2"),
+    ("pthread-skylake-avx512-AMD EPYC", 16, "host"),
+    ("AMD EPYC 9654 96-Core Processor", 16, "host"),
+    ("cpu", 0, "host"),
+])  # fmt: skip
+def test_profile_of_a_cpu_follows_from_its_vectors_and_its_maker(name, width, profile):
+    """Intel's OpenCL names itself as the vendor on processors of any maker."""
+    info = DeviceInfo(name, "Intel(R) Corporation", kind="cpu", vector_width=width)
+    assert profile_for(info) == load_profile(profile)
+
+
 def test_device_of_another_maker_has_no_profile():
     info = DeviceInfo("PowerVR B-Series BXM-8-256", "Imagination Technologies", kind="gpu")
     assert (kind_of(info), model_of(info)) == ("", "")
