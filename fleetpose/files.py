@@ -179,7 +179,7 @@ def json_bytes(value: Any, indent: int | None = 1) -> bytes:
     Raises ValueError for numbers that JSON lacks.
     """
     text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
-    return text_bytes(_HALF_CHARACTER.sub(lambda found: json.dumps(shown(found[0]))[1:-1], text) + "\n")
+    return text_bytes(_HALF_CHARACTER.sub(lambda half: json.dumps(shown(half[0]))[1:-1], text) + "\n")
 
 
 def write_json(path: Path | str, value: Any, *, force: bool = False, indent: int | None = 1) -> None:
