@@ -9,6 +9,9 @@ import pytest
 import tvm
 import tvm.rpc
 
+from codegen.building.build import build
+from codegen.building.target import BuildTarget
+from codegen.building.traced import trace_network
 from codegen.lowering.packages import function_package
 from codegen.lowering.target import make_target
 from devices import open_device
@@ -19,9 +22,12 @@ from devices.rpc.limits import VARIABLE
 from devices.rpc.wire import pack_name, receive
 from devices.timing.measure import measure
 from fleetpose.errors import DeviceUnreachable
+from tests import sweep
+from tests.agent_requests import RandomClient
 from tests.agent_serving import ServingAgent
 from tests.host.test_measure import Crash
 from tests.serving import WAIT_SECS
+from tests.small_network import register_small
 
 pytestmark = pytest.mark.system_opencl
 
@@ -51,6 +57,14 @@ def paths(tmp_path_factory):
     crash.write_bytes(function_package("main", Crash["main"], make_target(load_profile("host"))))
     steps = {"one": 1, "endless": 1 << 40}
     return {"crash": crash} | {name: small_kernel.build(folder / f"{name}.fpk", count) for name, count in steps.items()}
+
+
+@pytest.fixture(scope="module")
+def network_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "network.fpk"
+    network = trace_network(register_small(), None, 0, [(32, 32)])
+    build(network, BuildTarget(load_profile("host"), host="agent")).write(path)
+    return path
 
 
 def arguments(session):
@@ -127,21 +141,16 @@ def test_requests_that_are_none_end_their_session_alone(agent, paths):
     check(paths)
 
 
-def test_random_requests_do_no_harm(agent, paths, monkeypatch):
-    """Whole frames of every code with random bodies: each is answered, by an error mostly, and the agent goes on."""
-    draw = np.random.default_rng(1)
-    server, match_key = tracker.request(agent.tracker, "bench", WAIT_SECS)
-    with socket.create_connection(server) as client:
-        client.sendall(pack_name(f"client:{match_key}"))
-        receive(client, len(pack_name("server:bench")), time.monotonic() + WAIT_SECS)
-        for number in range(4000):
-            code = 2 + number % 21
-            body = draw.integers(0, 80, draw.integers(0, 20), dtype=np.int32).tobytes() + draw.bytes(
-                draw.integers(0, 9)
-            )
-            client.sendall((4 + len(body)).to_bytes(8, "little") + code.to_bytes(4, "little") + body)
-            size = int.from_bytes(receive(client, 8, time.monotonic() + WAIT_SECS), "little")
-            receive(client, size, time.monotonic() + WAIT_SECS)
+@pytest.mark.parametrize("seed", range(4 if sweep.EVERYTHING else 1))
+def test_random_requests_do_no_harm(agent, paths, network_path, seed):
+    """Each is answered, by an error mostly, and the session goes on: real codes, handles and names, any values."""
+    files = {path.name: path.read_bytes() for path in (paths["one"], network_path)}
+    client = RandomClient(agent.tracker, "bench", seed, files)
+    for _ in range(20_000 if sweep.EVERYTHING else 3_000):
+        client.step()
+    client.close()
+    assert client.errors > 0
+    assert "ended by signal" not in agent.log.read_text().rsplit("session begins", 1)[1]
     check(paths)
 
 

@@ -2,6 +2,9 @@
 
 #include "core/error.h"
 
+/* Of the processor's memory, in one tensor. */
+static const uint64_t kMostHostBytes = (uint64_t)1 << 30;
+
 static void destroy(agent_object* object) {
   agent_memory* memory = (agent_memory*)object;
   if (memory->memory != NULL) {
@@ -32,7 +35,7 @@ fp_status agent_memory_make(agent_gpu* gpu, int32_t device_type, uint64_t bytes,
     memory->memory =
         gpu->device.api.clCreateBuffer(gpu->context, CL_MEM_READ_WRITE, bytes > 0 ? bytes : 1, NULL, &code);
     if (code != CL_SUCCESS) memory->memory = NULL;
-  } else if (memory != NULL) {
+  } else if (memory != NULL && bytes <= kMostHostBytes) {
     memory->host = malloc(bytes > 0 ? bytes : 1);
   }
   if (memory != NULL && (memory->memory != NULL || memory->host != NULL)) {
