@@ -9,7 +9,14 @@ import pytest
 
 from tests import sweep
 from tests.runtime_c import compiling
-from tests.runtime_c.tiny_package import KINDS, RECORDS, doubling_package, header, join_sections
+from tests.runtime_c.tiny_package import (
+    KINDS,
+    RECORDS,
+    doubling_package,
+    function_package,
+    header,
+    join_sections,
+)
 
 OK, BAD_PACKAGE = 0, 2
 
@@ -131,8 +138,49 @@ def test_damaged_records_are_refused(open_packages):
     """The cases have every field of every record at least once."""
     cases = damaged_records()
     covered = {(section, field) for section, _, changes, _ in cases for field in changes}
-    assert covered == {(section, field) for section, fields in RECORDS.items() for field, _ in fields}
-    packages = [doubling_package() for _ in cases]
+    assert covered == {(section, field) for section, fields in RECORDS.items() for field, _ in fields} - {
+        ("functions", field) for field, _ in RECORDS["functions"]
+    }
+    assert_refused(open_packages, doubling_package, cases)
+
+
+def damaged_functions():
+    """Likewise for a package of one function, which has no entry."""
+    most = 0xFFFFFFFF
+    missing, misplaced = (
+        "launches of function four_times are not there",
+        "of function four_times is no parameter, and not",
+    )
+    return [
+        ("functions", 0, {"name": 0}, "function 0 has no name"),
+        ("functions", 0, {"name": most}, "function 0 has no name"),
+        ("functions", 0, {"parameter_count": 4}, missing),
+        ("functions", 0, {"first_buffer": 1}, missing),
+        ("functions", 0, {"buffer_count": most}, missing),
+        ("functions", 0, {"buffer_count": 2}, "argument 1 of a launch of layer four_times"),
+        ("functions", 0, {"first_launch": 1}, "launches of layer four_times are not there"),
+        ("functions", 0, {"launch_count": 3}, "launches of layer four_times are not there"),
+        ("functions", 0, {"launch_count": 0}, missing),
+        ("functions", 0, {"arena_bytes": 16}, f"buffer 2 {misplaced}"),
+        ("buffers", 0, {"offset": 4096}, f"buffer 0 {misplaced}"),
+        ("buffers", 0, {"bytes": 0}, f"buffer 0 {misplaced}"),
+        ("buffers", 2, {"offset": 64}, f"buffer 2 {misplaced}"),
+        ("buffers", 2, {"bytes": 2**64 - 1}, f"buffer 2 {misplaced}"),
+        ("launches", 1, {"gx": 0}, "a launch of layer four_times has 0 work-items"),
+        ("arguments", 3, {"index": 3}, "argument 1 of a launch of layer four_times"),
+    ]
+
+
+def test_damaged_functions_are_refused(open_packages):
+    cases = damaged_functions()
+    covered = {field for section, _, changes, _ in cases if section == "functions" for field in changes}
+    assert covered == {field for field, _ in RECORDS["functions"]}
+    assert_refused(open_packages, function_package, cases)
+    assert open_packages([function_package().to_bytes()]) == [(OK, "")]
+
+
+def assert_refused(open_packages, make, cases):
+    packages = [make() for _ in cases]
     for package, (section, number, changes, _) in zip(packages, cases, strict=True):
         assert package.records[section][number] != {**package.records[section][number], **changes}
         package.records[section][number].update(changes)
@@ -227,10 +275,12 @@ def test_damaged_outside_is_refused(open_packages):
 
 
 @pytest.mark.parametrize("seed", range(10))
-@sweep.part(2)
-def test_mutated_packages_do_no_harm(mutate, seed):
+@pytest.mark.parametrize("make", [doubling_package, function_package])
+@sweep.part(4)
+def test_mutated_packages_do_no_harm(mutate, tmp_path, make, seed):
     """10,000 mutations for each seed; all seeds in `make test-all`."""
-    done = compiling.run_program(*mutate, seed, 10_000)
+    (tmp_path / "whole.fpk").write_bytes(make().to_bytes())
+    done = compiling.run_program(mutate, tmp_path / "whole.fpk", seed, 10_000)
     assert done.returncode == 0, done.stdout + done.stderr
     opened = int(done.stdout.split()[2])
     assert 0 < opened < 9000, done.stdout
@@ -239,7 +289,5 @@ def test_mutated_packages_do_no_harm(mutate, seed):
 @pytest.fixture(scope="module")
 def mutate(tmp_path_factory, flags):
     folder = tmp_path_factory.mktemp("mutate")
-    package = folder / "whole.fpk"
-    package.write_bytes(doubling_package().to_bytes())
     files = [compiling.HERE / "mutate_package.c", *compiling.sources("core")]
-    return compiling.compile_program(folder / "mutate_package", files, flags), package
+    return compiling.compile_program(folder / "mutate_package", files, flags)

@@ -24,8 +24,10 @@ from tests.runtime_c.tiny_package import (
     TinyPackage,
     checking_input,
     doubling_package,
+    function_package,
 )
 
+BAD_PACKAGE = 2
 #: launches of `doubling_package` in an inference, and of its self-check
 LAUNCHES = 2
 
@@ -230,3 +232,17 @@ def test_library_without_opencl_is_refused(runner, tmp_path):
     assert (answer["status"], answer["error"]) == (
         NO_OPENCL, "no usable OpenCL: libm.so.6: has no entry point clGetPlatformIDs"
     )  # fmt: skip
+
+
+def test_apps_open_networks_alone(runner):
+    """Functions are the agent's; a package may have both."""
+    answer = runner.run(function_package())
+    assert (answer["status"], answer["error"]) == (BAD_PACKAGE, "the package has single functions, and no network")
+    both = doubling_package()
+    both.add("buffers", bytes=32)
+    launch = both.launch(0, [(BUFFER, 0), (BUFFER, 0)], 8)
+    both.add(
+        "functions", name=both.string("twice"), parameter_count=1, first_buffer=3, buffer_count=1, first_launch=launch,
+        launch_count=1,
+    )  # fmt: skip
+    assert runner.run(both)["values"] == [expected_values()]

@@ -16,6 +16,9 @@ KINDS = (
     "steps", "launches", "arguments", "checks",
 )  # fmt: skip
 
+#: the number of a section that may be missing
+FUNCTIONS = 15
+
 #: fields of each record in order, by the type that struct knows them by
 LAYOUTS = {
     "settings": "I name, I text, I is_text, I reserved, d number",
@@ -30,6 +33,8 @@ LAYOUTS = {
     "launches": "I kernel, I first_argument, I dimensions, I gx, I gy, I gz, I lx, I ly, I lz, I reserved",
     "arguments": "I kind, I index",
     "checks": "I buffer, I dtype, Q element, f value, f tolerance",
+    "functions": "I name, I parameter_count, I first_buffer, I buffer_count, I first_launch, I launch_count, "
+    "Q arena_bytes",
 }
 #: the same as pairs of a name and a type
 RECORDS = {
@@ -99,7 +104,8 @@ class TinyPackage:
         return {name: getattr(self, name) for name in ("strings", "manifest", "sources", "weights")}[kind]
 
     def to_bytes(self) -> bytes:
-        return join_sections([(number, self.section(kind)) for number, kind in enumerate(KINDS, 1)])
+        functions = [(FUNCTIONS, self.section("functions"))] if self.records["functions"] else []
+        return join_sections([*((number, self.section(kind)) for number, kind in enumerate(KINDS, 1)), *functions])
 
 
 def join_sections(sections: list[tuple[int, bytes]]) -> bytes:
@@ -179,6 +185,22 @@ def _add_doubling_entry(package: TinyPackage, height: int, width: int) -> None:
             "steps", name=package.string(name), kind=package.string("direct"), first_launch=launch, launch_count=1,
             first_spare=spare, spare_count=1, first_check=first_check, check_count=len(checks),
         )  # fmt: skip
+
+
+def function_package() -> TinyPackage:
+    """A function "four_times" of two buffers of 8 numbers: it doubles one into memory of its own, and that into the
+    other."""
+    package = TinyPackage()
+    package.kernel("twice", f"__kernel void twice{BODIES['twice']}\n", 2, PREAMBLE)
+    for _ in range(3):
+        package.add("buffers", bytes=32)
+    first = package.launch(0, [(BUFFER, 0), (BUFFER, 2)], 8, local=4)
+    package.launch(0, [(BUFFER, 2), (BUFFER, 1)], 8)
+    package.add(
+        "functions", name=package.string("four_times"), parameter_count=2, first_buffer=0, buffer_count=3,
+        first_launch=first, launch_count=2, arena_bytes=4096,
+    )  # fmt: skip
+    return package
 
 
 def checking_input(size: int) -> list[float]:
