@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from devices.adb.server import AdbServer
-from devices.adb.wire import ServerConnection, ServerRefusal, ShellAnswer
-from fleetpose.errors import DeviceUnreachable, one_line
+from devices.adb.wire import ServerConnection, ServerRefusal, ShellAnswer, plain_line
+from fleetpose.errors import DeviceUnreachable
 
 log = logging.getLogger("devices.adb.phone")
 
@@ -85,10 +85,10 @@ class AdbPhone:
             status, size = struct.unpack("<4sI", connection.receive(8))
             if status != b"OKAY":
                 said = connection.receive(min(size, 4096)).decode(errors="replace")
-                raise DeviceUnreachable(f"{self} does not take {path}: {one_line(said, 200)}")
+                raise DeviceUnreachable(f"{self} does not take {path}: {plain_line(said, 200)}")
         answer = self.shell(f"chmod {mode:o} {unfinished} && mv -f {unfinished} {path}")
         if answer.status:
-            raise DeviceUnreachable(f"{self} does not take {path}: {one_line(answer.errors, 200)}")
+            raise DeviceUnreachable(f"{self} does not take {path}: {plain_line(answer.errors, 200)}")
 
     def forward(self, phone_port: int) -> int:
         """Forward a free port of this machine to one of the phone; the port. It ends with the phone's connection."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices.adb.wire import ServerConnection, ServerRefusal
+from devices.adb.wire import ServerConnection, ServerRefusal, plain_line
 from fleetpose.errors import DeviceUnreachable, UsageError, one_line, reason
 
 DEFAULT_PORT = 5037
@@ -144,7 +144,7 @@ class AdbServer:
 
 def refusal_text(message: str) -> str:
     """What adb says when it refuses, on a line, with what mends it where that is known."""
-    line = one_line(message, 200)
+    line = plain_line(message, 200)
     mend = next((mend for word, mend in _MENDS.items() if word in message), "")
     return f"{line}; {mend}" if mend else line
 

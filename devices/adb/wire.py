@@ -11,12 +11,19 @@ import struct
 import time
 from typing import NamedTuple
 
+from fleetpose.errors import QUOTED, one_line
+
 OKAY, FAIL = b"OKAY", b"FAIL"
 MOST_REQUEST_BYTES = 0xFFFF
 #: what a shell answers at most, and what a server says of phones or forwarded ports
 MOST_ANSWER_BYTES = 4 << 20
 #: kinds of packets of a shell: input is not sent
 STDOUT, STDERR, EXIT = 1, 2, 3
+
+
+def plain_line(text: str, letters: int = QUOTED) -> str:
+    """What a phone says, as a terminal may show it: on one line, cut, and without what terminals take for commands."""
+    return "".join(letter for letter in one_line(text, letters) if letter.isprintable())
 
 
 class ServerRefusal(Exception):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.adb.phone import AdbPhone
-from fleetpose.errors import DeviceUnreachable, one_line
+from devices.adb.wire import plain_line
+from fleetpose.errors import DeviceUnreachable
 
 log = logging.getLogger("devices.android.agent")
 
@@ -112,7 +113,8 @@ def remove(phone: AdbPhone) -> None:
 
 def log_tail(phone: AdbPhone, lines: int = LOG_LINES) -> str:
     """The last lines of the agent's log; "" where there is none. Raises DeviceUnreachable."""
-    return phone.shell(f"tail -n {lines} {LOG_FILE} 2>/dev/null").output
+    text = phone.shell(f"tail -n {lines} {LOG_FILE} 2>/dev/null").output
+    return "".join(letter for letter in text if letter == "\n" or letter.isprintable())
 
 
 def forwarded_ports(phone: AdbPhone) -> list[int]:
@@ -138,10 +140,10 @@ def clear_quietly(phone: AdbPhone, tracker_port: int) -> None:
 def _do(phone: AdbPhone, command: str, failure: str) -> None:
     answer = phone.shell(command)
     if answer.status:
-        said = one_line(answer.errors or answer.output, 200) or f"exit status {answer.status}"
+        said = plain_line(answer.errors or answer.output, 200) or f"exit status {answer.status}"
         raise DeviceUnreachable(f"{phone} {failure}: {said}")
 
 
 def _last_words(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return one_line(" / ".join(lines[-3:]), 300) or "it says nothing"
+    return plain_line(" / ".join(lines[-3:]), 300) or "it says nothing"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from devices.adb.wire import plain_line
 from devices.android.probing import ReachedPeaks
 from devices.info import DeviceInfo, kind_of, model_of, own_profile
 from devices.profile import Profile, load_profile
@@ -48,11 +49,11 @@ def draft_profile(info: DeviceInfo, peaks: ReachedPeaks) -> str:
     kind = kind_of(info)
     family = f"generic_{kind if kind in ('adreno', 'mali') else 'mali'}"
     values = _values(info, load_profile(family), family) | _peak_values(peaks)
-    described = " ".join(f"{info.name}, {info.vendor}, {info.version}".split()).replace('"', "'").replace("\\", "/")
+    described = plain_line(f"{info.name}, {info.vendor}, {info.version}").replace('"', "'").replace("\\", "/")
     lines = [
-        f"# A draft for {described[:100]}. What no comment calls the device's own is that of",
+        f"# A draft for {described}. What no comment calls the device's own is that of",
         f"# {family}.toml. Peaks are what small kernels reached here; those without a line were not measured.",
-        f'description = "{described[:80]}, a draft"',
+        f'description = "{described}, a draft"',
     ]
     for name, (value, source) in values.items():
         lines.append(f"{name} = {_toml(value)}" + (f"  # {source}" if source else ""))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devices.adb.phone import AdbPhone
-from fleetpose.errors import UsageError, one_line
+from devices.adb.wire import plain_line
+from fleetpose.errors import UsageError
 
 #: the first Android whose C library has all that the agent calls
 LEAST_SDK = 24
@@ -67,7 +68,8 @@ def read_facts(phone: AdbPhone) -> PhoneFacts:
     properties = dict(_PROPERTY.findall(phone.shell("getprop").output.replace("\r", "")))
     graphics = phone.shell("dumpsys SurfaceFlinger 2>/dev/null | grep -m 1 GLES:").output
     battery = _pairs(phone.shell("dumpsys battery 2>/dev/null").output)
-    libraries = phone.shell(f"ls {' '.join(OPENCL_PLACES)} 2>/dev/null").output.split()
+    listed = phone.shell(f"ls {' '.join(OPENCL_PLACES)} 2>/dev/null").output.split()
+    libraries = [path for path in OPENCL_PLACES if path in listed]
     return facts_of(properties, graphics, battery, libraries)
 
 
@@ -88,14 +90,14 @@ def facts_of(
     level, tenths = battery.get("level", ""), battery.get("temperature", "")
     sdk = properties.get("ro.build.version.sdk", "")
     return PhoneFacts(
-        maker=one_line(properties.get("ro.product.manufacturer", "")),
-        model=one_line(properties.get("ro.product.model", "")),
+        maker=plain_line(properties.get("ro.product.manufacturer", "")),
+        model=plain_line(properties.get("ro.product.model", "")),
         soc=_soc(properties),
-        android=one_line(properties.get("ro.build.version.release", "")),
+        android=plain_line(properties.get("ro.build.version.release", "")),
         sdk=int(sdk) if sdk.isdigit() else None,
-        processor=one_line(properties.get("ro.product.cpu.abi", "")),
-        gpu=one_line(", ".join(parts[:2])),
-        driver=one_line(parts[2]) if len(parts) > 2 else "",
+        processor=plain_line(properties.get("ro.product.cpu.abi", "")),
+        gpu=plain_line(", ".join(parts[:2])),
+        driver=plain_line(parts[2]) if len(parts) > 2 else "",
         opencl=libraries[0] if libraries else "",
         battery_percent=int(level) if level.isdigit() else None,
         battery_celsius=int(tenths) / 10 if tenths.lstrip("-").isdigit() else None,
@@ -124,10 +126,10 @@ def _soc(properties: Mapping[str, str]) -> str:
     """The chip: since Android 12 by two properties of its own, before by what makers put elsewhere."""
     maker, model = (properties.get(f"ro.soc.{part}", "") for part in ("manufacturer", "model"))
     if model and model != "unknown":
-        return one_line(f"{maker} {model}")
+        return plain_line(f"{maker} {model}")
     for name in ("ro.board.platform", "ro.hardware.chipname", "ro.hardware"):
         if value := properties.get(name):
-            return one_line(value)
+            return plain_line(value)
     return ""
 
 

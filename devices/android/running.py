@@ -16,7 +16,7 @@ from fleetpose.errors import DeviceUnreachable
 
 #: after which a tracker has seen that an agent ended
 GONE_SECS = 2.0
-_KEY = re.compile(r"--key (\S+)")
+_KEY = re.compile(r"--key ([!-~]+)")
 _TRACKER = re.compile(r"--tracker \S+:(\d+)")
 
 

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from devices.android.drafting import choose_profile
+from devices.android.drafting import choose_profile, draft_profile
 from devices.android.facts import OPENCL_PLACES, PhoneFacts, check_suits, facts_of, key_of
+from devices.android.probing import ReachedPeaks
 from devices.info import DeviceInfo
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
@@ -35,6 +36,19 @@ def test_facts_of_a_phone_that_says_everything():
 def test_facts_of_a_phone_that_says_nothing():
     assert facts_of({}, "", {}, []) == PhoneFacts()
     assert all(line.endswith("it does not say") for line in PhoneFacts().lines())
+
+
+def test_what_a_phone_says_is_shown_without_commands_to_a_terminal():
+    facts = facts_of({"ro.product.model": "Pixel \x1b[2J\x07 8", "ro.product.manufacturer": "\n" * 9}, "", {}, [])
+    assert facts.model == "Pixel [2J 8"
+    assert facts.maker == ""
+
+
+def test_draft_of_a_gpu_with_a_strange_name_is_a_profile(tmp_path):
+    text = draft_profile(DeviceInfo('a"b\\c\x1b\n#d' * 30, kind="gpu"), ReachedPeaks(gflops=12.345, half_rate=1.987))
+    (tmp_path / "draft.toml").write_text(text, encoding="utf-8")
+    profile = load_profile(tmp_path / "draft.toml")
+    assert (profile.peak_gflops_fp32, profile.fp16_rate, profile.peak_gbytes_per_sec) == (12.3, 1.99, None)
 
 
 def test_chip_of_an_older_android_is_its_board():
