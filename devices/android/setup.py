@@ -96,9 +96,11 @@ def set_up(phones: Sequence[AdbPhone], request: SetupRequest, report: Report) ->
                 failures.append(answer)
                 continue
             report(f"{answer.phone}: checking")
-            checked = check_phone(answer.key)
-            profile, drafted = keep_profile(answer.key, checked, request)
-            ready.append(ReadyPhone(answer, checked, profile, drafted, time.monotonic() - begun))
+            try:
+                ready.append(_check(answer, request, begun))
+            except FleetposeError as error:
+                clear_quietly(answer.phone, request.tracker_port)
+                failures.append(error)
     except BaseException:  # Ctrl-C, which the threads of the phones do not see, among others
         for phone in phones:
             clear_quietly(phone, request.tracker_port)
@@ -108,6 +110,15 @@ def set_up(phones: Sequence[AdbPhone], request: SetupRequest, report: Report) ->
         if started and not ready:
             end_unused_tracker(request.tracker_port)
     return SetupOutcome(ready, failures)
+
+
+def _check(offered: OfferedPhone, request: SetupRequest, begun: float) -> ReadyPhone:
+    """Look at a phone that is on offer, and choose its profile. Raises DeviceUnreachable where it is there no more."""
+    checked = check_phone(offered.key)
+    if not healthy(checked.findings):
+        offered.phone.shell("true")  # what is wrong with a phone that is not there is just that
+    profile, drafted = keep_profile(offered.key, checked, request)
+    return ReadyPhone(offered, checked, profile, drafted, time.monotonic() - begun)
 
 
 def _offer_all(

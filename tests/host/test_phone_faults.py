@@ -1,5 +1,6 @@
 """Faults on the way to a phone: one clear line, the right exit status, and nothing left running or forwarded."""
 
+import contextlib
 import signal
 import socket
 import threading
@@ -7,6 +8,9 @@ import time
 
 import pytest
 
+from devices.rpc import tracker
+from devices.rpc.tracker import Address
+from fleetpose.errors import DeviceUnreachable
 from tests.agent_serving import agent_program
 from tests.fake_adb.phone import UnplugNow
 from tests.fake_adb.rehearsal import Rehearsal
@@ -152,6 +156,41 @@ def test_setup_that_is_interrupted_leaves_nothing(rehearsal):
     _, errors = process.communicate(timeout=300)
     assert asked
     assert (process.returncode, errors) == (130, "python -m devices.android: interrupted\n")
+    assert rehearsal.left() == []
+
+
+def when_offered(rehearsal: Rehearsal, act) -> None:
+    """Do something as soon as the tracker knows a phone, which is when the doctor's checks begin."""
+    address = Address("127.0.0.1", rehearsal.tracker_port)
+
+    def wait() -> None:
+        known = []
+        while not known:
+            time.sleep(0.02)
+            with contextlib.suppress(DeviceUnreachable):  # no tracker yet
+                known = tracker.servers(address)
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def test_phone_that_is_unplugged_while_it_is_checked(rehearsal):
+    phone = rehearsal.plug()
+    when_offered(rehearsal, lambda: rehearsal.adb.unplug("R58M"))
+    assert_one_line(rehearsal.phone_command("setup"), 3, "phone R58M")
+    assert rehearsal.adb.ports() == rehearsal.trackers() == []
+    rehearsal.adb.plug(phone)
+    assert rehearsal.phone_command("stop").returncode == 0
+    assert rehearsal.left() == []
+
+
+def test_setup_that_is_interrupted_while_it_checks_leaves_nothing(rehearsal):
+    rehearsal.plug()
+    process = rehearsal.start("devices.android", "setup", "--agent", rehearsal.agent)
+    when_offered(rehearsal, lambda: process.send_signal(signal.SIGINT))
+    output, errors = process.communicate(timeout=300)
+    assert (process.returncode, output) == (130, "")
+    assert errors.splitlines()[-1] == "python -m devices.android: interrupted"
     assert rehearsal.left() == []
 
 

@@ -171,3 +171,22 @@ def test_network_is_made_fast_from_setup_on(rehearsal, tmp_path):
     assert (tmp_path / "optimized" / "report.html").exists()
     assert rehearsal.phone_command("stop").returncode == 0
     assert rehearsal.left() == []
+
+
+@pytest.mark.long
+def test_two_phones_under_one_key_share_the_work(rehearsal, tmp_path):
+    rehearsal.plug("A1", "Pixel 8")
+    rehearsal.plug("B2", "Pixel 8")
+    ready = set_up(rehearsal, "--serial", "all")["phones"]
+    assert {phone["key"] for phone in ready} == {"pixel-8"}
+    done = rehearsal.run(
+        "latency.collect", *MODEL, *QUICK, "--device", "rpc:pixel-8", "--workers", "2", "-o", "both.jsonl"
+    )
+    assert done.returncode == 0, done.stderr
+    assert not [record for record in read_records(tmp_path / "both.jsonl") if record.failure]
+    logs = json.loads(rehearsal.phone_command("logs", "--json").stdout)["logs"]
+    sessions = [text.count("session begins") for text in logs.values()]
+    assert min(sessions) >= 1
+    assert sum(sessions) >= 4  # two that checked, two that timed
+    assert rehearsal.phone_command("stop").returncode == 0
+    assert rehearsal.left() == []
