@@ -23,8 +23,9 @@ GPU_CLOCKS = (  # file below SYS, and what one unit of its number is in Hz
 
 def conditions() -> dict[str, Any]:
     """The readable ones of: time_unix_secs, machine ("x86_64", "aarch64"), cpus, load_1min, cpu_clock_mhz (mean over
-    cores), gpu_clock_mhz, cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius,
-    memory_available_bytes.
+    cores), gpu_clock_mhz, cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius, throttled ({cooling
+    device: state}, of those that slow something down), battery_percent, battery_status, memory_available_bytes. The
+    agent of phones (runtime/agent/device/conditions.c) answers the same.
     """
     values: dict[str, Any] = {
         "time_unix_secs": round(time.time(), 3),
@@ -40,6 +41,11 @@ def conditions() -> dict[str, Any]:
     if temperatures:
         values["temperatures_celsius"] = temperatures
         values["hottest_celsius"] = max(temperatures.values())
+    _add(values, "throttled", _throttled() or None)
+    battery = SYS / "class/power_supply/battery"
+    percent = _number(battery / "capacity")
+    _add(values, "battery_percent", None if percent is None else round(percent))
+    _add(values, "battery_status", _text(battery / "status") or None)
     _add(values, "memory_available_bytes", _memory_available_bytes())
     return values
 
@@ -91,6 +97,15 @@ def _temperatures() -> dict[str, float]:
         if degrees is not None and 0 < degrees < 150:
             temperatures[f"{zone.name}:{_text(zone / 'type') or '?'}"] = round(degrees, 1)
     return temperatures
+
+
+def _throttled() -> dict[str, int]:
+    """Cooling devices of the kernel's that are not at rest: what it slows down to cool something."""
+    states = {}
+    for device in sorted((SYS / "class/thermal").glob("cooling_device*")):
+        if state := _number(device / "cur_state"):
+            states[f"{device.name}:{_text(device / 'type') or '?'}"] = round(state)
+    return states
 
 
 def _memory_available_bytes() -> int | None:

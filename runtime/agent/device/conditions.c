@@ -3,7 +3,12 @@
 #include "agent/core/clock.h"
 #include "agent/core/folder.h"
 
-enum { LINE_BYTES = 256, TABLE_BYTES = 16384 };
+/* Tests have a folder of their own. */
+#ifndef AGENT_SYS
+#define AGENT_SYS "/sys"
+#endif
+
+enum { LINE_BYTES = 512, TABLE_BYTES = 16384 };
 
 #if defined(__x86_64__)
 #define MACHINE "x86_64"
@@ -73,10 +78,10 @@ static int add_clock(void* context, const char* name, int is_folder) {
   (void)is_folder;
   if (strncmp(name, "cpu", 3) != 0 || name[3] < '0' || name[3] > '9') return 1;
   ++clocks->online;
-  snprintf(path, sizeof(path), "/sys/devices/system/cpu/%.40s/online", name);
+  snprintf(path, sizeof(path), AGENT_SYS "/devices/system/cpu/%.40s/online", name);
   double online = 1;
   if (read_number(path, &online) && online == 0) --clocks->online;
-  snprintf(path, sizeof(path), "/sys/devices/system/cpu/%.40s/cpufreq/scaling_cur_freq", name);
+  snprintf(path, sizeof(path), AGENT_SYS "/devices/system/cpu/%.40s/cpufreq/scaling_cur_freq", name);
   if (read_number(path, &khz) && khz > 0) {
     clocks->sum += khz / 1000;
     ++clocks->count;
@@ -102,14 +107,14 @@ static void describe_processor(agent_bytes* json) {
   char line[LINE_BYTES];
   double value = 0;
   mean clocks = {0, 0, 0};
-  agent_folder_list("/sys/devices/system/cpu", add_clock, &clocks);
+  agent_folder_list(AGENT_SYS "/devices/system/cpu", add_clock, &clocks);
   agent_json_whole_of(json, "cpus", clocks.online > 0 ? clocks.online : 1);
   if (read_number("/proc/loadavg", &value)) add_rounded(json, "load_1min", value, 2);
   char* text = clocks.count == 0 ? malloc(1 << 20) : NULL;
   if (text != NULL && read_text("/proc/cpuinfo", text, 1 << 20) > 0) add_listed_clocks(&clocks, text);
   free(text);
   if (clocks.count > 0) add_rounded(json, "cpu_clock_mhz", clocks.sum / clocks.count, 1);
-  if (read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", line)) {
+  if (read_line(AGENT_SYS "/devices/system/cpu/cpu0/cpufreq/scaling_governor", line)) {
     agent_json_text_of(json, "cpu_governor", line);
   }
 }
@@ -122,7 +127,7 @@ static int take_devfreq(void* context, const char* name, int is_folder) {
   clock_search* search = context;
   char path[LINE_BYTES];
   (void)is_folder;
-  snprintf(path, sizeof(path), "/sys/class/misc/mali0/device/devfreq/%.80s/cur_freq", name);
+  snprintf(path, sizeof(path), AGENT_SYS "/class/misc/mali0/device/devfreq/%.80s/cur_freq", name);
   return !(read_number(path, &search->hz) && search->hz > 0);
 }
 
@@ -130,9 +135,9 @@ static void describe_gpu(agent_bytes* json) {
   static const struct {
     const char* path;
     double unit_hz;
-  } places[] = {{"/sys/class/kgsl/kgsl-3d0/gpuclk", 1},
-                {"/sys/class/kgsl/kgsl-3d0/devfreq/cur_freq", 1},
-                {"/sys/class/misc/mali0/device/clock", 1e6}};
+  } places[] = {{AGENT_SYS "/class/kgsl/kgsl-3d0/gpuclk", 1},
+                {AGENT_SYS "/class/kgsl/kgsl-3d0/devfreq/cur_freq", 1},
+                {AGENT_SYS "/class/misc/mali0/device/clock", 1e6}};
   double value = 0;
   for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); ++i) {
     if (read_number(places[i].path, &value) && value > 0) {
@@ -141,7 +146,7 @@ static void describe_gpu(agent_bytes* json) {
     }
   }
   clock_search search = {0};
-  agent_folder_list("/sys/class/misc/mali0/device/devfreq", take_devfreq, &search);
+  agent_folder_list(AGENT_SYS "/class/misc/mali0/device/devfreq", take_devfreq, &search);
   if (search.hz > 0) add_rounded(json, "gpu_clock_mhz", search.hz / 1e6, 1);
 }
 
@@ -158,11 +163,11 @@ static int add_zone(void* context, const char* name, int is_folder) {
   double raw = 0;
   (void)is_folder;
   if (strncmp(name, "thermal_zone", 12) != 0) return 1;
-  snprintf(path, sizeof(path), "/sys/class/thermal/%.80s/temp", name);
+  snprintf(path, sizeof(path), AGENT_SYS "/class/thermal/%.80s/temp", name);
   if (!read_number(path, &raw)) return 1;
   const double degrees = raw > 200 || raw < -200 ? raw / 1000 : raw;
   if (!(degrees > 0 && degrees < 150)) return 1;
-  snprintf(path, sizeof(path), "/sys/class/thermal/%.80s/type", name);
+  snprintf(path, sizeof(path), AGENT_SYS "/class/thermal/%.80s/type", name);
   snprintf(label, sizeof(label), "%s:%s", name, read_line(path, type) ? type : "?");
   if (all->count++ == 0) {
     agent_json_name(all->json, "temperatures_celsius");
@@ -187,9 +192,9 @@ static int add_cooler(void* context, const char* name, int is_folder) {
   double state = 0;
   (void)is_folder;
   if (strncmp(name, "cooling_device", 14) != 0) return 1;
-  snprintf(path, sizeof(path), "/sys/class/thermal/%.80s/cur_state", name);
+  snprintf(path, sizeof(path), AGENT_SYS "/class/thermal/%.80s/cur_state", name);
   if (!read_number(path, &state) || !(state > 0)) return 1;
-  snprintf(path, sizeof(path), "/sys/class/thermal/%.80s/type", name);
+  snprintf(path, sizeof(path), AGENT_SYS "/class/thermal/%.80s/type", name);
   snprintf(label, sizeof(label), "%s:%s", name, read_line(path, type) ? type : "?");
   if (all->count++ == 0) {
     agent_json_name(all->json, "throttled");
@@ -204,20 +209,21 @@ static int add_cooler(void* context, const char* name, int is_folder) {
 static void describe_heat(agent_bytes* json) {
   zones temperatures = {json, 0, 0};
   coolers throttled = {json, 0};
-  agent_folder_list("/sys/class/thermal", add_zone, &temperatures);
+  agent_folder_list(AGENT_SYS "/class/thermal", add_zone, &temperatures);
   if (temperatures.count > 0) {
     agent_bytes_format(json, "}");
     add_rounded(json, "hottest_celsius", temperatures.hottest, 1);
   }
-  agent_folder_list("/sys/class/thermal", add_cooler, &throttled);
+  agent_folder_list(AGENT_SYS "/class/thermal", add_cooler, &throttled);
   if (throttled.count > 0) agent_bytes_format(json, "}");
 }
 
 static void describe_battery(agent_bytes* json) {
   char line[LINE_BYTES];
   double value = 0;
-  if (read_number("/sys/class/power_supply/battery/capacity", &value)) add_rounded(json, "battery_percent", value, 0);
-  if (read_line("/sys/class/power_supply/battery/status", line)) agent_json_text_of(json, "battery_status", line);
+  if (read_number(AGENT_SYS "/class/power_supply/battery/capacity", &value))
+    add_rounded(json, "battery_percent", value, 0);
+  if (read_line(AGENT_SYS "/class/power_supply/battery/status", line)) agent_json_text_of(json, "battery_status", line);
 }
 
 void agent_describe_conditions(agent_bytes* json) {
