@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from devices.adb.server import AdbServer
-from devices.adb.wire import ServerConnection, ServerRefusal, ShellAnswer, plain_line
+from devices.adb.wire import ServerConnection, ServerRefusal, ShellAnswer, number_of, plain_line
 from fleetpose.errors import DeviceUnreachable
 
 log = logging.getLogger("devices.adb.phone")
@@ -96,7 +96,7 @@ class AdbPhone:
         with self.server.talking(str(self)), self.server.connect() as connection:
             connection.request(f"host-serial:{self.serial}:forward:tcp:0;tcp:{phone_port}")  # granted, and then done
             connection.expect_okay()
-            return int(connection.receive_text())
+            return number_of(connection.receive_text())
 
     def reverse(self, phone_port: int, port: int) -> None:
         """Let the phone reach a port of this machine as one of its own."""

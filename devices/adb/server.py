@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices.adb.wire import ServerConnection, ServerRefusal, plain_line
+from devices.adb.wire import ServerConnection, ServerRefusal, number_of, plain_line
 from fleetpose.errors import DeviceUnreachable, UsageError, one_line, reason
 
 DEFAULT_PORT = 5037
@@ -118,7 +118,7 @@ class AdbServer:
         """Its protocol's version: 41 since 2019. Raises DeviceUnreachable."""
         with self.talking("adb's server"), self.connect() as connection:
             connection.request("host:version")
-            return int(connection.receive_text(), 16)
+            return number_of(connection.receive_text(), 16)
 
     def connect(self) -> ServerConnection:
         """A connection to it. Raises OSError."""

@@ -6,6 +6,7 @@ A request is its length in four hexadecimal digits and its text; the answer begi
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import time
@@ -24,6 +25,13 @@ STDOUT, STDERR, EXIT = 1, 2, 3
 def plain_line(text: str, letters: int = QUOTED) -> str:
     """What a phone says, as a terminal may show it: on one line, cut, and without what terminals take for commands."""
     return "".join(letter for letter in one_line(text, letters) if letter.isprintable())
+
+
+def number_of(text: str, base: int = 10) -> int:
+    """A number that an adb server writes. Raises ValueError, in words, for what is none."""
+    if not re.fullmatch(r"[0-9a-fA-F]{1,8}" if base == 16 else r"[0-9]{1,8}", text):
+        raise ValueError(f"what listens there is no adb server: it writes {text[:20]!r} for a number")
+    return int(text, base)
 
 
 class ServerRefusal(Exception):
@@ -104,7 +112,8 @@ class ServerConnection:
         first = self._receive_some(4)
         if not first:
             return ""
-        return self.receive(int(first + self.receive(4 - len(first)), 16)).decode(errors="replace")
+        digits = first + self.receive(4 - len(first))
+        return self.receive(number_of(digits.decode(errors="replace"), 16)).decode(errors="replace")
 
     def receive_shell(self) -> ShellAnswer:
         """What a command writes until it ends. Raises OSError, ValueError."""

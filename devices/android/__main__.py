@@ -14,7 +14,7 @@ from devices.adb.choosing import ALL, choose_phones
 from devices.adb.phone import AdbPhone, PrintedPhone
 from devices.adb.server import AdbServer, find_adb
 from devices.android import agent
-from devices.android.background_tracker import default_port
+from devices.android.background_tracker import LOOPBACK_NAMES, default_port
 from devices.android.facts import TARGET_HOST
 from devices.android.offering import offer_phone
 from devices.android.running import PhoneState, end_unused_tracker, state_of, stop_phone
@@ -79,6 +79,8 @@ def _setup(arguments: argparse.Namespace) -> int:
             offer_phone(phone, lambda: arguments.agent or Path(agent.NAME), key, port)
         return 0
     server = _server(arguments)
+    if server.host not in LOOPBACK_NAMES:
+        raise UsageError(f"adb's server is at {server.host}, and so would the ports be; run setup on that machine")
     phones = [AdbPhone(server, serial) for serial in choose_phones(server, arguments.serial)]
     request = SetupRequest(key, port, arguments.agent, arguments.out, arguments.force)
     with status("setting up") as progress:

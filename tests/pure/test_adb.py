@@ -1,9 +1,12 @@
 """devices.adb against an adb server on loopback whose phones are folders."""
 
+import contextlib
 import socket
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devices.adb.choosing import choose_phones
 from devices.adb.phone import AdbPhone, ForwardedPort, PrintedPhone
@@ -169,6 +172,41 @@ def test_what_is_no_adb_server_is_told(tmp_path):
     port = echo_once("127.0.0.1")
     with pytest.raises(DeviceUnreachable, match="no adb server: it answers b'000c'"):
         AdbServer("127.0.0.1", port, 20.0).version()
+
+
+ANSWERS = st.one_of(
+    st.binary(max_size=60),
+    st.lists(st.sampled_from([b"OKAY", b"FAIL", b"0004", b"ffff", b"zzzz", b"\x01\xff\xff\xff\xff", b"\x03\x01\0\0\0\0",
+                              b"abcd"]), max_size=8).map(b"".join),
+)  # fmt: skip
+
+
+@given(answer=ANSWERS)
+def test_whatever_answers_is_an_answer_or_one_line(answer):
+    """A server that says anything at all, and then ends the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        connection.recv(1 << 16)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        server = AdbServer(*listening.getsockname()[:2], wait_secs=20.0)
+        phone = AdbPhone(server, "R58M")
+        for ask_server in (server.version, server.phones, phone.forwards, phone.reverses, lambda: phone.forward(1),
+                           lambda: phone.shell("true"), lambda: phone.push(b"x", "/data/x"),
+                           lambda: phone.remove_reverse(1)):  # fmt: skip
+            said = ""
+            try:
+                ask_server()
+            except DeviceUnreachable as error:
+                said = str(error)
+            assert "\n" not in said
+        listening.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize(
