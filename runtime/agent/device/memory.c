@@ -93,10 +93,11 @@ static fp_status check_image(const agent_gpu* gpu, const agent_tensor* tensor, c
                    "global.texture-nhwc, global.texture-weight",
                    scope, tensor->dimensions);
   }
-  if (channel_type(tensor->dtype) == 0 || tensor->shape[last] * tensor->dtype.lanes != 4) {
+  const int64_t texel = tensor->shape[last], lanes = tensor->dtype.lanes;
+  if (channel_type(tensor->dtype) == 0 || texel < 1 || texel > 4 || texel * lanes != 4) {
     return fp_fail(error, FP_BAD_ARGUMENT,
-                   "a texture's last axis is one texel of 4 channels of float16/32 or (u)int8/16/32, not %lld",
-                   (long long)tensor->shape[last] * tensor->dtype.lanes);
+                   "a texture's last axis is one texel of 4 channels of float16/32 or (u)int8/16/32, not %lld of %lld",
+                   (long long)texel, (long long)lanes);
   }
   *width = product(tensor->shape + rows, tensor->shape + last, gpu->device.image_width);
   *height = product(tensor->shape, tensor->shape + rows, gpu->device.image_height);

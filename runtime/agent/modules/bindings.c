@@ -57,6 +57,7 @@ fp_status agent_binding_set(const agent_machine* of, agent_binding* bound, agent
 fp_status agent_binding_run(const agent_machine* of, agent_binding* bound, fp_error* error) {
   agent_code* code = &of->codes[bound->entry];
   fp_status status = FP_OK;
+  if (bound->memory[0] == NULL) return fp_fail(error, FP_BAD_ARGUMENT, "no input was set for %.40s", code->name);
   for (uint32_t i = 1; status == FP_OK && i < code->parameter_count; ++i) status = make_output(of, bound, i, error);
   if (status == FP_OK) status = agent_code_run(code, bound->memory, error);
   bound->has_run = status == FP_OK;

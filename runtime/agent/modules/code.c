@@ -18,9 +18,12 @@ static fp_status allocate(agent_code* code, fp_error* error) {
   return good ? FP_OK : fp_fail(error, FP_NO_MEMORY, "no memory for %u launches", code->launch_count);
 }
 
-static void set_parameter(agent_code* code, uint32_t parameter, uint32_t buffer) {
+/* 0 where the buffer is another parameter already: memory of two is not kept alike. */
+static int set_parameter(agent_code* code, uint32_t parameter, uint32_t buffer) {
+  if (code->parameters[buffer] != AGENT_NO_PARAMETER) return 0;
   code->buffers[parameter] = buffer;
   code->parameters[buffer] = parameter;
+  return 1;
 }
 
 fp_status agent_code_open_function(agent_code* code, agent_gpu* gpu, fp_session* session, uint32_t index,
@@ -68,11 +71,13 @@ fp_status agent_code_open_entry(agent_code* code, agent_gpu* gpu, fp_session* se
     const fpk_step* step = &package->steps[record->first_step + i];
     for (uint32_t j = 0; j < step->launch_count; ++j) code->launches[at++] = step->first_launch + j;
   }
-  set_parameter(code, 0, record->input);
+  int good = set_parameter(code, 0, record->input);
   for (uint32_t i = 0; i < record->output_count; ++i) {
-    set_parameter(code, 1 + i, package->outputs[record->first_output + i].buffer);
+    good = set_parameter(code, 1 + i, package->outputs[record->first_output + i].buffer) && good;
   }
-  return FP_OK;
+  if (good) return FP_OK;
+  agent_code_close(code);
+  return fp_fail(error, FP_BAD_PACKAGE, "two outputs of an entry, or its input and an output, are one buffer");
 }
 
 void agent_code_close(agent_code* code) {
@@ -93,21 +98,24 @@ void agent_code_close(agent_code* code) {
   memset(code, 0, sizeof(*code));
 }
 
+/* Makes what is missing: a call that failed before may have left a part of it. */
 static fp_status make_arena(agent_code* code, fp_error* error) {
   const fp_api* api = &code->gpu->device.api;
   cl_int result = CL_SUCCESS;
-  if (code->arena != NULL || code->buffer_count == code->parameter_count) return FP_OK;
+  if (code->buffer_count == code->parameter_count) return FP_OK;
   if (FPK_BUFFER_ALIGNMENT % code->gpu->device.alignment != 0) {
     return fp_fail(error, FP_WRONG_DEVICE, "%s cuts buffers every %u bytes, not every %u", code->gpu->device.line,
                    code->gpu->device.alignment, FPK_BUFFER_ALIGNMENT);
   }
-  code->arena = api->clCreateBuffer(code->gpu->context, CL_MEM_READ_WRITE, code->arena_bytes, NULL, &result);
-  if (result != CL_SUCCESS) code->arena = NULL;
+  if (code->arena == NULL) {
+    code->arena = api->clCreateBuffer(code->gpu->context, CL_MEM_READ_WRITE, code->arena_bytes, NULL, &result);
+    if (result != CL_SUCCESS) code->arena = NULL;
+  }
   if (code->arena == NULL) return fp_fail_code(error, result, "clCreateBuffer", "allocating memory between kernels");
   for (uint32_t i = 0; i < code->buffer_count; ++i) {
     const fpk_buffer* buffer = &code->session->package->buffers[code->first_buffer + i];
     const cl_buffer_region region = {buffer->offset, buffer->bytes};
-    if (code->parameters[i] != AGENT_NO_PARAMETER) continue;
+    if (code->parameters[i] != AGENT_NO_PARAMETER || code->parts[i] != NULL) continue;
     code->parts[i] =
         api->clCreateSubBuffer(code->arena, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &result);
     if (result != CL_SUCCESS) {

@@ -52,6 +52,9 @@ static fp_status flush_cache(agent_memory* const* flushed, fp_error* error) {
   return agent_memory_copy(flushed[1], 0, flushed[0], 0, flushed[0]->bytes, error);
 }
 
+/* A number of runs, which TVM's evaluator has in 32 bits. */
+static int64_t more_runs(double wanted) { return wanted < INT32_MAX ? (int64_t)wanted : INT32_MAX; }
+
 /* One of the repeats: as many runs as last the least time that was asked for. */
 static fp_status repeat(agent_session* session, plan* of, const agent_value* values, int count,
                         agent_memory* const* flushed, double* secs, fp_error* error) {
@@ -68,7 +71,7 @@ static fp_status repeat(agent_session* session, plan* of, const agent_value* val
     const double golden_ratio = 1.618; /* as TVM's evaluator goes on */
     const double by_time = total > 0 ? (double)of->least_ms / (total * 1e3 / (double)of->number) + 1 : 0;
     const double more = (double)of->number * golden_ratio;
-    if (total > 0) of->number = (int64_t)(by_time > more ? by_time : more);
+    if (total > 0) of->number = more_runs(by_time > more ? by_time : more);
   }
 }
 

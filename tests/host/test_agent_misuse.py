@@ -1,0 +1,99 @@
+"""What clients of the agent do wrong, and what drivers refuse: an error each time, and the same session goes on."""
+
+import numpy as np
+import pytest
+import tvm
+import tvm.rpc
+from tvm.runtime.vm import VirtualMachine
+
+from tests.agent_serving import ServingAgent
+from tests.runtime_c.running import Runner, expected_values
+from tests.runtime_c.tiny_package import TinyPackage, doubling_package
+
+pytestmark = pytest.mark.system_opencl
+
+ENTRY, SHAPE = "run_4x8", (1, 1, 4, 8)
+GIVEN = (np.arange(32, dtype=np.float32) / 8).reshape(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory):
+    with ServingAgent(tmp_path_factory.mktemp("agent") / "work") as one:
+        yield one
+
+
+@pytest.fixture
+def remote(agent):
+    yield from connect(agent)
+
+
+def connect(agent, key: str = "bench"):
+    session = tvm.rpc.connect_tracker(*agent.tracker).request(key, session_timeout=600)
+    yield session
+    session.get_function("CloseRPCConnection")()
+
+
+def load(remote, package: TinyPackage | None = None):
+    remote.upload(bytearray((package or doubling_package()).to_bytes()), "doubling.fpk")
+    return remote.load_module("doubling.fpk")
+
+
+def assert_right(remote, machine) -> None:
+    machine.set_input(ENTRY, tvm.runtime.tensor(GIVEN, remote.cl()))
+    machine.invoke_stateful(ENTRY)
+    assert machine.get_outputs(ENTRY).numpy().ravel().tolist() == expected_values()
+
+
+def test_input_of_another_size_leaves_nothing_to_run(remote):
+    machine = VirtualMachine(load(remote), remote.cl())
+    short = tvm.runtime.tensor(GIVEN[:, :, :2].copy(), remote.cl())
+    for wrong, says in (
+        (lambda: machine.set_input(ENTRY, short), "takes 1 x 4 x 8 float32, not 64 bytes"),
+        (lambda: machine.invoke_stateful(ENTRY), "no input was set for run_4x8"),
+        (lambda: machine.save_function(ENTRY, "kept", short, include_return=False), "float32, not 64 bytes"),
+        (lambda: machine["kept"](), "no input was set for run_4x8"),
+    ):
+        with pytest.raises(Exception, match=says):
+            wrong()
+    assert_right(remote, machine)
+
+
+@pytest.mark.parametrize(("field", "value"), [("buffer", 0), ("buffer", 2)])
+def test_parameters_in_one_buffer_are_refused(remote, field, value):
+    package = doubling_package()
+    package.records["entries"][0]["output_count"] = 2
+    package.records["outputs"].append({**package.records["outputs"][0], field: value})
+    with pytest.raises(Exception, match="are one buffer"):
+        load(remote, package)
+    assert_right(remote, VirtualMachine(load(remote), remote.cl()))
+
+
+@pytest.mark.parametrize(("texel", "lanes"), [((1 << 62) + 1, 4), (2, 1), (-4, 1)])
+def test_textures_of_no_texel_are_refused(remote, texel, lanes):
+    dtype = f"float32x{lanes}" if lanes > 1 else "float32"
+    with pytest.raises(Exception, match=r"one texel of 4 channels|not supported"):
+        tvm.runtime.empty((2, texel), dtype, remote.cl(), mem_scope="global.texture")
+
+
+@pytest.mark.slow
+def test_each_call_of_the_driver_fails_once_and_the_next_try_is_right(agent, tmp_path, monkeypatch):
+    """A part of what a call makes may stay, and the next call makes the rest."""
+    monkeypatch.setenv("FLEETPOSE_LIBOPENCL", str(Runner(tmp_path).layer))
+    assert sum(is_refused(agent, tmp_path / "work", monkeypatch, number) for number in range(1, 40)) > 10
+
+
+def is_refused(agent, folder, monkeypatch, number: int) -> bool:
+    """Whether a session is told that its driver refused that call; the second try is right then."""
+    monkeypatch.setenv("FAIL_CALL", str(number))
+    machine = None
+    with ServingAgent(folder, "refusing", tracker=agent.tracker) as refusing:
+        for remote in connect(refusing, "refusing"):
+            try:
+                machine = VirtualMachine(load(remote), remote.cl())
+                assert_right(remote, machine)
+            except RuntimeError as error:
+                assert "CL_OUT_OF" in str(error)  # noqa: PT017 - or nothing was refused
+            else:
+                return False
+            assert_right(remote, machine or VirtualMachine(load(remote), remote.cl()))
+    return True
