@@ -115,7 +115,8 @@ def checked_section(content: bytes, kind: int) -> bytes:
     if header["version"] != VERSION:
         raise DataError(f"has version {header['version']} of the format of packages, and {VERSION} is read")
     table = content[size : size + int(header["section_count"]) * SECTION.itemsize]
-    if header["bytes"] != len(content) or zlib.crc32(table) != header["table_crc"]:
+    whole = header["bytes"] == len(content) and len(table) == header["section_count"] * SECTION.itemsize
+    if not whole or zlib.crc32(table) != header["table_crc"]:
         raise DataError("is cut or damaged: its size or its table is another")
     for row in np.frombuffer(table, SECTION):
         if row["kind"] == kind:

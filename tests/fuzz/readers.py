@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from codegen.artifact.manifest import FORMAT as MANIFEST
 from codegen.artifact.manifest import Manifest
-from codegen.artifact.reading import check_consistency
+from codegen.artifact.reading import check_consistency, read_manifest
 from codegen.precision.choice import LayerPrecision, Widening, widen
 from codegen.tuning.database import Tuned, tuned_path
 from devices.profile import PROFILE_DIR, load_profile
@@ -49,6 +50,7 @@ from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import Sparsity
 from models.prune.response.curves import FamilyCurves, read_divergence, to_json
 from models.prune.response.journal import ResponseJournal
+from runtime import package_format
 from tests.fuzz.mutations import mutate_bytes, mutate_json, mutate_lines, mutate_records
 from tests.fuzz.running import Reader
 from tests.sample_manifest import sample_manifest
@@ -232,6 +234,22 @@ def manifest_samples() -> list[bytes]:
     return [json_bytes(encode(sample_manifest()))]
 
 
+def package_samples() -> list[bytes]:
+    """A package of the sample's manifest, which is all that Python reads of one."""
+    kinds = dict.fromkeys(range(package_format.STRINGS, package_format.CHECKS + 1), b"")
+    manifest = json_bytes(encode(sample_manifest())) + b"\0"
+    return [package_format.write_package({**kinds, package_format.STRINGS: b"\0", package_format.MANIFEST: manifest})]
+
+
+def mutate_package(content: bytes, random: Random) -> bytes:
+    """Its bytes, or its manifest with the checksums made right."""
+    if random.random() < 0.5:
+        return mutate_bytes(content, random)
+    sections = package_format.read_sections(content)
+    manifest = mutate_json(sections[package_format.MANIFEST].rstrip(b"\0"), random)
+    return package_format.write_package({**sections, package_format.MANIFEST: manifest + b"\0"})
+
+
 def read_manifest_file(path: Path) -> object:
     manifest = decode(Manifest, read_json(path, "manifest", MANIFEST), str(path))
     check_consistency(manifest, str(path))
@@ -268,5 +286,6 @@ READERS = {
     "tuned data": Reader(".jsonl", tuned_samples, mutate_lines, read_tuned),
     "result": Reader(".json", result_samples, mutate_json, in_folder(read_report)),
     "manifest": Reader(".json", manifest_samples, mutate_json, read_manifest_file),
+    "package": Reader(".fpk", package_samples, mutate_package, lambda path: read_manifest(path).sizes),
     "profile": Reader(".toml", profile_samples, mutate_bytes, load_profile),
 }
