@@ -1,6 +1,7 @@
 """From a phone at a cable to timings and to a faster network, rehearsed: a fake adb server, a real agent behind it."""
 
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ def net():
     )
 """
 MODEL = ("--model", "tiny.py:net", "--size", "32x32")
+TESTS_OF_PHONES = Path(__file__).parents[1] / "phone"
 QUICK = ("--sparsity", "columns:0.5:4x1", "--rounds", "3", "--wait-secs", "0")
 
 
@@ -135,6 +137,16 @@ def pull_after_records(rehearsal: Rehearsal, path: Path) -> None:
     while not path.exists() or not path.read_bytes().count(b"\n"):
         time.sleep(0.05)
     rehearsal.adb.unplug("R58M")
+
+
+def test_tests_for_phones_pass_on_a_phone_that_was_set_up(rehearsal):
+    rehearsal.plug()
+    rehearsal.environment["TVM_TRACKER_KEY"] = set_up(rehearsal)["phones"][0]["key"]
+    done = rehearsal.run("pytest", "-q", "-p", "no:cacheprovider", TESTS_OF_PHONES)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^\d+ passed in", done.stdout, re.MULTILINE)
+    assert rehearsal.phone_command("stop").returncode == 0
+    assert rehearsal.left() == []
 
 
 @pytest.mark.long

@@ -25,7 +25,7 @@ def session():
 def module(session, tmp_path_factory):
     from devices.diagnosis import small_kernel
 
-    path = tmp_path_factory.mktemp("kernel") / "small.so"
+    path = tmp_path_factory.mktemp("kernel") / f"small{small_kernel.suffix_of(session)}"
     return session.load(small_kernel.build(path, machine=small_kernel.machine_of(session)))
 
 
