@@ -41,10 +41,13 @@ class ServingAgent:
     Attributes:
         process: the agent's. address: where it listens. tracker: where it is on offer, a process of the test's own,
             unless one is given.
+        program: another than `agent_program`.
         folder: where it keeps sessions and compiled kernels.
     """
 
-    def __init__(self, folder: Path, key: str = "bench", *flags: str, tracker: Address | None = None) -> None:
+    def __init__(
+        self, folder: Path, key: str = "bench", *flags: str, tracker: Address | None = None, program: Path | None = None
+    ) -> None:
         self.folder = folder
         self._tracking = None
         if tracker is None:
@@ -52,7 +55,8 @@ class ServingAgent:
             assert self._tracking.stdout is not None
             tracker = Address("127.0.0.1", int(self._tracking.stdout.readline()))
         self.tracker, self.log = tracker, folder.with_suffix(".log")
-        command = [str(agent_program()), "--tracker", str(tracker), "--key", key, "--folder", str(folder), *flags]
+        path = program if program is not None else agent_program()
+        command = [str(path), "--tracker", str(tracker), "--key", key, "--folder", str(folder), *flags]
         with self.log.open("wb") as log:
             environment = dict(os.environ)
             if environment.get("FLEETPOSE_LIBOPENCL") == "pip":  # which is known to Python only

@@ -8,6 +8,7 @@ import psutil
 import pytest
 import tvm
 import tvm.rpc
+from tvm.runtime.vm import VirtualMachine
 
 from codegen.building.build import build
 from codegen.building.target import BuildTarget
@@ -22,10 +23,13 @@ from devices.rpc.limits import VARIABLE
 from devices.rpc.wire import pack_name, receive
 from devices.timing.measure import measure
 from fleetpose.errors import DeviceUnreachable
+from runtime.agent.building import PROGRAM
+from runtime.agent.building import sources as agent_sources
 from tests import sweep
 from tests.agent_requests import RandomClient
 from tests.agent_serving import ServingAgent
 from tests.host.test_measure import Crash
+from tests.runtime_c import compiling
 from tests.serving import WAIT_SECS
 from tests.small_network import register_small
 
@@ -152,6 +156,29 @@ def test_random_requests_do_no_harm(agent, paths, network_path, seed):
     assert client.errors > 0
     assert "ended by signal" not in agent.log.read_text().rsplit("session begins", 1)[1]
     check(paths)
+
+
+@pytest.mark.long
+def test_random_requests_and_a_network_with_sanitizers(tmp_path, paths, network_path, monkeypatch):
+    """Of addresses and of undefined behaviour: whatever they find ends the session."""
+    for name, settings in {"ASAN": "detect_leaks=0:allocator_may_return_null=1:handle_segv=0", "UBSAN": ""}.items():
+        monkeypatch.setenv(f"{name}_OPTIONS", settings)
+    flags = [*compiling.sanitizer_flags(tmp_path), "-O1", "-g", f"-I{compiling.RUNTIME}"]
+    program = compiling.compile_program(tmp_path / PROGRAM, agent_sources(), flags)
+    files = {path.name: path.read_bytes() for path in (paths["one"], network_path)}
+    with ServingAgent(tmp_path / "work", program=program) as one:
+        for seed in range(6):
+            client = RandomClient(one.tracker, "bench", seed, files)
+            for _ in range(10_000):
+                client.step()
+            client.close()
+        remote = tvm.rpc.connect_tracker(*one.tracker).request("bench", session_timeout=WAIT_SECS)
+        remote.upload(str(network_path))
+        machine = VirtualMachine(remote.load_module(network_path.name), remote.cl())
+        machine.set_input("run_32x32", tvm.runtime.tensor(np.zeros((1, 3, 32, 32), "float32"), remote.cl()))
+        machine.invoke_stateful("run_32x32")
+        assert all(np.isfinite(output.numpy()).all() for output in machine.get_outputs("run_32x32"))
+        assert "ended by signal" not in one.log.read_text()
 
 
 @pytest.mark.long
