@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from fleetpose.cli import COLLECTIONS
 from tests import opencl, sweep
 
 # No test has a time limit: on a busy machine hypothesis takes a second for what is otherwise instant.
@@ -20,6 +22,8 @@ settings.load_profile("any machine")
 # Set before anything imports a library that reads it. OpenCL kernels keep their threads.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
+
+gc.set_threshold(*COLLECTIONS)  # as in commands
 
 # A shell without job control starts what is behind `&` with SIGINT ignored, nohup with SIGHUP, and children inherit
 # that: those that tests interrupt would not notice.
