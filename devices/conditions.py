@@ -6,6 +6,7 @@ Linux's files in /sys are read directly, so it works on phones as far as their p
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 SYS = Path("/sys")
-GPU_CLOCKS = (  # file below SYS, and what one unit of its number is in Hz
-    ("class/kgsl/kgsl-3d0/gpuclk", 1),  # Adreno
-    ("class/kgsl/kgsl-3d0/devfreq/cur_freq", 1),
-    ("class/misc/mali0/device/clock", 1_000_000),  # Mali, vendor kernels
-    ("class/misc/mali0/device/devfreq/*/cur_freq", 1),
+GPU_CLOCKS = (  # below SYS
+    "class/kgsl/kgsl-3d0/gpuclk",  # Adreno
+    "class/kgsl/kgsl-3d0/devfreq/cur_freq",
+    "class/misc/mali0/device/clock",  # Mali, vendor kernels
+    "class/misc/mali0/device/devfreq/*/cur_freq",
 )
 
 
@@ -64,9 +65,10 @@ def _text(path: Path) -> str | None:
 
 def _number(path: Path) -> float | None:
     try:
-        return float(_text(path) or "")
+        value = float(_text(path) or "")
     except ValueError:
         return None
+    return value if math.isfinite(value) else None  # JSON has no others
 
 
 def _cpu_clock_mhz() -> float | None:
@@ -80,12 +82,17 @@ def _cpu_clock_mhz() -> float | None:
 
 
 def _gpu_clock_mhz() -> float | None:
-    for pattern, unit_hz in GPU_CLOCKS:
+    for pattern in GPU_CLOCKS:
         for path in SYS.glob(pattern):
             clock = _number(path)
-            if clock:
-                return round(clock * unit_hz / 1e6, 1)
+            if clock and clock > 0:
+                return round(_in_mhz(clock), 1)
     return None
+
+
+def _in_mhz(clock: float) -> float:
+    """Kernels of phones' makers give Hz, kHz or MHz in files of one name; GPUs run at 10 MHz to 10 GHz."""
+    return clock / 1e6 if clock >= 1e7 else clock / 1e3 if clock >= 1e4 else clock
 
 
 def _temperatures() -> dict[str, float]:

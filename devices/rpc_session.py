@@ -169,9 +169,11 @@ class RpcSession:
             if not self._copied_here(path, name):
                 self.remote.upload(bytearray(path.read_bytes()), name)
         with self.guard(f"loading {path.name}", limits.load):
-            module = self.remote.load_module(name)
-            self.remote.remove(name)  # it stays mapped; thousands of kernels would fill the folder
-            return module
+            try:
+                return self.remote.load_module(name)
+            finally:  # it stays mapped; thousands of kernels, or of those that are refused, would fill the folder
+                if self.alive():
+                    self.remote.remove(name)
 
     def _copied_here(self, path: Path, name: str) -> bool:
         """Copy a file into the folder of a server on this machine, which is quicker than sending it."""

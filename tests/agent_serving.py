@@ -41,13 +41,17 @@ class ServingAgent:
     Attributes:
         process: the agent's. address: where it listens. tracker: where it is on offer, a process of the test's own,
             unless one is given.
-        program: another than `agent_program`.
         folder: where it keeps sessions and compiled kernels.
     """
 
     def __init__(
-        self, folder: Path, key: str = "bench", *flags: str, tracker: Address | None = None, program: Path | None = None
-    ) -> None:
+        self, folder: Path, key: str = "bench", *flags: str, tracker: Address | None = None,
+        program: Path | None = None, log_pipe: bool = False,
+    ) -> None:  # fmt: skip
+        """Args:
+        program: another than `agent_program`.
+        log_pipe: the log goes to `process.stderr`, not into the file `log`.
+        """
         self.folder = folder
         self._tracking = None
         if tracker is None:
@@ -61,7 +65,9 @@ class ServingAgent:
             environment = dict(os.environ)
             if environment.get("FLEETPOSE_LIBOPENCL") == "pip":  # which is known to Python only
                 environment["FLEETPOSE_LIBOPENCL"] = opencl_libraries(None)[0] or ""
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE if log_pipe else log, text=True, env=environment
+            )
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
         assert said.startswith("fleetpose-agent listens on "), self.log.read_text()

@@ -6,9 +6,11 @@ import tvm
 import tvm.rpc
 from tvm.runtime.vm import VirtualMachine
 
+from devices import open_device
 from tests.agent_serving import ServingAgent
 from tests.runtime_c.running import Runner, expected_values
 from tests.runtime_c.tiny_package import TinyPackage, doubling_package
+from tests.serving import WAIT_SECS
 
 pytestmark = pytest.mark.system_opencl
 
@@ -66,6 +68,51 @@ def test_parameters_in_one_buffer_are_refused(remote, field, value):
     with pytest.raises(Exception, match="are one buffer"):
         load(remote, package)
     assert_right(remote, VirtualMachine(load(remote), remote.cl()))
+
+
+def test_names_that_errors_cut_off_are_still_text(remote):
+    with pytest.raises(RuntimeError, match=r"aü{49}\? is no name of a file"):
+        remote.download("a" + "ü" * 120)
+
+
+def test_empty_files_come_back_empty(remote):
+    remote.upload(bytearray(), "empty.bin")
+    assert bytes(remote.download("empty.bin")) == b""
+
+
+def test_refused_package_leaves_no_file_behind(agent, tmp_path, monkeypatch):
+    monkeypatch.setenv("TVM_TRACKER_HOST", agent.tracker.host)
+    monkeypatch.setenv("TVM_TRACKER_PORT", str(agent.tracker.port))
+    (tmp_path / "damaged.fpk").write_bytes(doubling_package().to_bytes()[:-1])
+    with open_device("rpc:bench", timeout_secs=WAIT_SECS) as session:
+        with pytest.raises(RuntimeError, match="bytes"):
+            session.load(tmp_path / "damaged.fpk")
+        assert session.remote.listdir("") == ""
+
+
+def test_agent_outlives_whoever_reads_its_log(tmp_path):
+    with ServingAgent(tmp_path / "work", log_pipe=True) as one:
+        one.process.stdout.close()
+        one.process.stderr.close()
+        for _ in range(2):  # each of which is a line of the log
+            for remote in connect(one):
+                assert remote.listdir("") == ""
+        assert one.process.poll() is None
+
+
+def test_agent_removes_folders_of_sessions_alone(tmp_path):
+    folder, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
+    gone = 2**22 + 1  # no process has that number
+    for path in (elsewhere, folder / f"session-{gone}", folder / f"session-{gone}-notes", folder / "session-x"):
+        path.mkdir(parents=True)
+        (path / "file").write_text("kept?")
+    with ServingAgent(folder) as one:
+        (folder / f"session-{one.process.pid}").symlink_to(elsewhere)
+        for remote in connect(one):
+            remote.upload(bytearray(b"1"), "one.bin")
+    assert not (folder / f"session-{gone}").exists()
+    for path in (elsewhere, folder / f"session-{gone}-notes", folder / "session-x"):
+        assert [file.name for file in path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(("texel", "lanes"), [((1 << 62) + 1, 4), (2, 1), (-4, 1)])

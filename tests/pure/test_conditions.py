@@ -41,8 +41,9 @@ def test_conditions_of_a_phone_are_read(sys_tree):
     assert found["hottest_celsius"] == 41.5
 
 
-def test_conditions_hold_a_mali_gpus_clock(sys_tree):
-    sys_tree("class/misc/mali0/device/devfreq/1c500000.mali/cur_freq", "848000000")
+@pytest.mark.parametrize("written", ["848000000", "848000", "848"])
+def test_conditions_hold_a_mali_gpus_clock(sys_tree, written):
+    sys_tree("class/misc/mali0/device/devfreq/1c500000.mali/cur_freq", written)
     assert conditions()["gpu_clock_mhz"] == 848.0
 
 

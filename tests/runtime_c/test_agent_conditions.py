@@ -31,11 +31,18 @@ MALI = {
     "class/misc/mali0/device/devfreq/1c500000.mali/cur_freq": "848000000",
     "class/thermal/thermal_zone7/temp": "no number",
 }
+#: a maker's kernel that gives its GPU's clock in kHz, and files that have no finite number
+KILOHERTZ = {
+    "class/misc/mali0/device/clock": "572000\n",
+    "class/thermal/thermal_zone0/temp": "nan\n",
+    "class/thermal/cooling_device0/cur_state": "inf\n",
+    "class/power_supply/battery/capacity": "nan\n",
+}
 #: what is of the moment, and what the two count by other means
 MOVING = {"time_unix_secs", "load_1min", "memory_available_bytes", "cpus", "cpu_clock_mhz"}
 
 
-@pytest.mark.parametrize("tree", [TREE, MALI, {}], ids=["adreno", "mali", "nothing"])
+@pytest.mark.parametrize("tree", [TREE, MALI, KILOHERTZ, {}], ids=["adreno", "mali", "kilohertz", "nothing"])
 def test_agent_reads_what_python_reads(tmp_path, monkeypatch, tree):
     for path, text in tree.items():
         (tmp_path / "sys" / path).parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +59,8 @@ def test_agent_reads_what_python_reads(tmp_path, monkeypatch, tree):
     assert {name: value for name, value in answer.items() if name not in MOVING} == {
         name: value for name, value in wanted.items() if name not in MOVING
     }
+    if tree is KILOHERTZ:
+        assert answer["gpu_clock_mhz"] == 572.0
     if tree is TREE:
         assert answer["cpu_clock_mhz"] == wanted["cpu_clock_mhz"] == 2000.0
         assert answer["throttled"] == {"cooling_device1:thermal-devfreq-0": 3}

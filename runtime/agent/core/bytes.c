@@ -68,6 +68,14 @@ static size_t letter_bytes(const unsigned char* text) {
   return count;
 }
 
+void agent_bytes_add_text(agent_bytes* bytes, const char* text) {
+  for (const unsigned char* at = (const unsigned char*)text; *at != '\0';) {
+    const size_t count = letter_bytes(at);
+    agent_bytes_add(bytes, count > 0 ? (const void*)at : "?", count > 0 ? count : 1);
+    at += count > 0 ? count : 1;
+  }
+}
+
 void agent_json_text(agent_bytes* bytes, const char* text) {
   agent_bytes_add(bytes, "\"", 1);
   for (const unsigned char* at = (const unsigned char*)text; *at != '\0';) {

@@ -15,6 +15,8 @@ void agent_bytes_add(agent_bytes* bytes, const void* data, size_t size);
 uint8_t* agent_bytes_extend(agent_bytes* bytes, size_t size);
 /* Text as printf makes it, of 4000 letters at most. */
 __attribute__((format(printf, 2, 3))) void agent_bytes_format(agent_bytes* bytes, const char* format, ...);
+/* Text of as many bytes; each that is no UTF-8, as where text was cut off, becomes "?". */
+void agent_bytes_add_text(agent_bytes* bytes, const char* text);
 void agent_bytes_clear(agent_bytes* bytes);
 void agent_bytes_free(agent_bytes* bytes);
 

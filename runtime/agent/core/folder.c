@@ -10,9 +10,9 @@ typedef struct entry {
   char name[];
 } entry;
 
-int agent_folder_list(const char* path, agent_on_name call, void* context) {
+static int list(const char* path, int flags, agent_on_name call, void* context) {
   _Alignas(entry) char bytes[4096];
-  const int folder = open(path, FP_O_RDONLY | FP_O_NONBLOCK | FP_O_CLOEXEC);
+  const int folder = open(path, FP_O_RDONLY | FP_O_NONBLOCK | FP_O_CLOEXEC | AGENT_O_DIRECTORY | flags);
   if (folder < 0) return 0;
   long size = 0;
   int goes_on = 1;
@@ -28,6 +28,8 @@ int agent_folder_list(const char* path, agent_on_name call, void* context) {
   close(folder);
   return size >= 0;
 }
+
+int agent_folder_list(const char* path, agent_on_name call, void* context) { return list(path, 0, call, context); }
 
 typedef struct removal {
   const char* path;
@@ -51,8 +53,8 @@ static int remove_one(void* context, const char* name, int is_folder) {
 
 static void remove_all(const char* path, int depth) {
   removal of = {path, depth};
-  if (depth < MOST_DEPTH) agent_folder_list(path, remove_one, &of);
-  rmdir(path);
+  if (depth < MOST_DEPTH) list(path, AGENT_O_NO_FOLLOW, remove_one, &of);
+  if (rmdir(path) != 0) unlink(path); /* a link, not where it leads */
 }
 
 void agent_folder_remove(const char* path) { remove_all(path, 0); }

@@ -42,7 +42,7 @@ static int read_number(const char* path, double* value) {
   char line[LINE_BYTES], *end;
   if (!read_line(path, line)) return 0;
   *value = strtod(line, &end);
-  return end != line;
+  return end != line && *value - *value == 0; /* JSON has finite numbers alone */
 }
 
 /* A number behind a word that begins a line, such as "MemAvailable:". */
@@ -120,7 +120,7 @@ static void describe_processor(agent_bytes* json) {
 }
 
 typedef struct clock_search {
-  double hz;
+  double clock;
 } clock_search;
 
 static int take_devfreq(void* context, const char* name, int is_folder) {
@@ -128,26 +128,26 @@ static int take_devfreq(void* context, const char* name, int is_folder) {
   char path[LINE_BYTES];
   (void)is_folder;
   snprintf(path, sizeof(path), AGENT_SYS "/class/misc/mali0/device/devfreq/%.80s/cur_freq", name);
-  return !(read_number(path, &search->hz) && search->hz > 0);
+  return !(read_number(path, &search->clock) && search->clock > 0);
 }
 
+/* Kernels of phones' makers give Hz, kHz or MHz in files of one name; GPUs run at 10 MHz to 10 GHz. */
+static double in_mhz(double clock) { return clock >= 1e7 ? clock / 1e6 : clock >= 1e4 ? clock / 1e3 : clock; }
+
 static void describe_gpu(agent_bytes* json) {
-  static const struct {
-    const char* path;
-    double unit_hz;
-  } places[] = {{AGENT_SYS "/class/kgsl/kgsl-3d0/gpuclk", 1},
-                {AGENT_SYS "/class/kgsl/kgsl-3d0/devfreq/cur_freq", 1},
-                {AGENT_SYS "/class/misc/mali0/device/clock", 1e6}};
+  static const char* const places[] = {AGENT_SYS "/class/kgsl/kgsl-3d0/gpuclk",
+                                       AGENT_SYS "/class/kgsl/kgsl-3d0/devfreq/cur_freq",
+                                       AGENT_SYS "/class/misc/mali0/device/clock"};
   double value = 0;
   for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); ++i) {
-    if (read_number(places[i].path, &value) && value > 0) {
-      add_rounded(json, "gpu_clock_mhz", value * places[i].unit_hz / 1e6, 1);
+    if (read_number(places[i], &value) && value > 0) {
+      add_rounded(json, "gpu_clock_mhz", in_mhz(value), 1);
       return;
     }
   }
   clock_search search = {0};
   agent_folder_list(AGENT_SYS "/class/misc/mali0/device/devfreq", take_devfreq, &search);
-  if (search.hz > 0) add_rounded(json, "gpu_clock_mhz", search.hz / 1e6, 1);
+  if (search.clock > 0) add_rounded(json, "gpu_clock_mhz", in_mhz(search.clock), 1);
 }
 
 typedef struct zones {

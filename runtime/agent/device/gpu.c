@@ -24,6 +24,7 @@ fp_status agent_gpu_open(agent_gpu* gpu, fp_error* error) {
   gpu->context = gpu->device.api.clCreateContext(properties, 1, &gpu->device.id, NULL, NULL, &code);
   if (code != CL_SUCCESS) return fp_fail_code(error, code, "clCreateContext", gpu->device.line);
   gpu->is_open = make_queue(gpu, 0, error) == FP_OK;
+  if (!gpu->is_open) gpu->device.api.clReleaseContext(gpu->context);
   return gpu->is_open ? FP_OK : FP_DEVICE_ERROR;
 }
 

@@ -66,7 +66,8 @@ fp_status agent_download(agent_session* session, agent_function* function, const
   const fp_status status = agent_path_of(session, values, count, path, error);
   if (status != FP_OK) return status;
   void* bytes = fp_file_read(path, kMostBytes, &size);
-  if (bytes == NULL) return fp_fail(error, FP_FILE_ERROR, "cannot read %.200s, or it is empty", path);
+  const int is_empty = bytes == NULL && access(path, FP_F_OK) == 0 && size_of(path) == 0;
+  if (bytes == NULL && !is_empty) return fp_fail(error, FP_FILE_ERROR, "cannot read %.200s", path);
   agent_call_bytes(&session->answer, bytes, size);
   free(bytes);
   return FP_OK;

@@ -161,10 +161,18 @@ void agent_put_tensor(agent_bytes* answer, const agent_tensor* tensor) {
   agent_put(answer, &tensor->offset, 8);
 }
 
+/* A text that Python can read. */
+static void put_readable(agent_bytes* answer, const char* text) {
+  const uint64_t size = strlen(text);
+  agent_put_int32(answer, AGENT_TYPE_RAW_TEXT);
+  agent_put(answer, &size, sizeof(size));
+  agent_bytes_add_text(answer, text);
+}
+
 void agent_answer_error(agent_bytes* answer, const char* text) {
   agent_answer_begin(answer, AGENT_CODE_EXCEPTION);
   agent_put_int32(answer, 1);
-  agent_put_text(answer, AGENT_TYPE_RAW_TEXT, text, strlen(text));
+  put_readable(answer, text);
 }
 
 /* An answer of `count` values. */
@@ -185,7 +193,7 @@ void agent_answer_number(agent_bytes* answer, int32_t type, int64_t value) {
 
 void agent_answer_text(agent_bytes* answer, const char* text) {
   begin_values(answer, 1);
-  agent_put_text(answer, AGENT_TYPE_RAW_TEXT, text, strlen(text));
+  put_readable(answer, text);
 }
 
 /* An answer of a call: the type of its value, and `count` values besides. */

@@ -14,10 +14,9 @@ enum { SHARED_BYTES = 4096, RPC_EXCEPTION = 5, TYPE_TEXT = 8 };
 static int is_left_behind(const char* name) {
   int number = 0;
   if (strncmp(name, "session-", 8) != 0) return 0;
-  for (const char* digit = name + 8; *digit >= '0' && *digit <= '9' && number < 100000000; ++digit) {
-    number = 10 * number + (*digit - '0');
-  }
-  return number > 0 && kill(number, 0) != 0;
+  const char* digit = name + 8;
+  for (; *digit >= '0' && *digit <= '9' && number < 100000000; ++digit) number = 10 * number + (*digit - '0');
+  return *digit == '\0' && number > 0 && kill(number, 0) != 0;
 }
 
 static int remove_left_behind(void* context, const char* name, int is_folder) {

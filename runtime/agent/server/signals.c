@@ -6,9 +6,14 @@ enum { SET_MASK = 2, INFO_BYTES = 128, MASK_BYTES = 8 };
 
 static uint64_t bit(int signal) { return (uint64_t)1 << (signal - 1); }
 
+static long hold_back(uint64_t mask) {
+  return syscall(AGENT_SYS_SIGNAL_MASK, (long)SET_MASK, &mask, NULL, (long)MASK_BYTES);
+}
+
+/* A log that nobody reads any more ends nothing: there the signal of a broken pipe is held back for good. */
 int agent_signals_open(void) {
   const uint64_t mask = bit(AGENT_SIGNAL_INTERRUPT) | bit(AGENT_SIGNAL_TERMINATE) | bit(AGENT_SIGNAL_CHILD);
-  if (syscall(AGENT_SYS_SIGNAL_MASK, (long)SET_MASK, &mask, NULL, (long)MASK_BYTES) != 0) return -1;
+  if (hold_back(mask | bit(AGENT_SIGNAL_PIPE)) != 0) return -1;
   return (int)syscall(AGENT_SYS_SIGNAL_FILE, -1L, &mask, (long)MASK_BYTES,
                       (long)(AGENT_NONBLOCKING | AGENT_CLOSE_ON_EXEC));
 }
@@ -24,7 +29,4 @@ int agent_signals_end(int file) {
   return ends;
 }
 
-void agent_signals_restore(void) {
-  const uint64_t none = 0;
-  syscall(AGENT_SYS_SIGNAL_MASK, (long)SET_MASK, &none, NULL, (long)MASK_BYTES);
-}
+void agent_signals_restore(void) { hold_back(bit(AGENT_SIGNAL_PIPE)); }

@@ -6,7 +6,7 @@
 int agent_signals_open(void);
 /* Whether a request to end was among those that have come. Reads all of them. */
 int agent_signals_end(int file);
-/* In a forked process: signals do again what they usually do. */
+/* In a forked process: signals do again what they usually do, but for that of a broken pipe. */
 void agent_signals_restore(void);
 
 #endif
