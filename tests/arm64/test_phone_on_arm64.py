@@ -12,7 +12,6 @@ import pytest
 from codegen.inspection.packages import SetupError
 from fleetpose.errors import UsageError
 from latency.records.read import read_records
-from runtime.agent import build_agent
 from tests.arm64.machine import EmulatedMachine, default_folder, set_up
 from tests.fake_adb.rehearsal import Rehearsal
 
@@ -38,8 +37,8 @@ def emulated() -> EmulatedMachine:
 
 
 @pytest.fixture
-def rehearsal(tmp_path, emulated, tmp_path_factory):
-    rehearsal = Rehearsal(tmp_path, build_agent("android-arm64", tmp_path_factory.mktemp("agent")))
+def rehearsal(tmp_path, emulated):
+    rehearsal = Rehearsal(tmp_path, agent=Path())  # setup builds it
     phone = rehearsal.plug()
     kernels = Path(os.environ.get("POCL_CACHE_DIR", emulated.folder / "kernels")).absolute()
     libraries = phone.folder / "vendor/lib64"
@@ -50,7 +49,7 @@ def rehearsal(tmp_path, emulated, tmp_path_factory):
 
 
 def test_network_is_made_fast_on_an_emulated_phone(rehearsal, tmp_path):
-    done = rehearsal.phone_command("setup", "--json", "--wait-secs", 300)
+    done = rehearsal.run("devices.android", "setup", "--json", "--wait-secs", 300)
     assert done.returncode == 0, done.stdout + done.stderr
     phone = json.loads(done.stdout)["phones"][0]
     print({part["name"]: part["detail"] for part in phone["parts"]})

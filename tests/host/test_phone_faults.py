@@ -120,6 +120,13 @@ def test_setup_of_an_agent_that_ends_at_once(rehearsal, tmp_path):
     assert rehearsal.left() == []
 
 
+def test_setup_of_a_phone_that_cannot_run_androids_agent(rehearsal):
+    """As it is built for phones: this machine's shell says what it thinks of an arm64 executable."""
+    rehearsal.plug()
+    assert_one_line(rehearsal.run("devices.android", "setup"), 3, "the agent on phone R58M ended at once: ")
+    assert rehearsal.left() == []
+
+
 def test_setup_of_a_phone_whose_way_to_the_tracker_is_cut(rehearsal):
     rehearsal.plug().before = lambda service: cut_reverse(rehearsal, service)
     done = rehearsal.phone_command("setup", "--wait-secs", 3)

@@ -104,6 +104,7 @@ def test_dry_run_prints_commands_and_asks_no_server(rehearsal):
     assert rehearsal.left() == []
 
 
+@pytest.mark.long
 def test_timings_are_kept_when_the_cable_is_pulled_and_go_on_when_it_is_back(rehearsal, tmp_path):
     phone = rehearsal.plug()
     key = set_up(rehearsal)["phones"][0]["key"]

@@ -77,6 +77,7 @@ def test_adb_says_what_is_wrong_as_we_do(fake):
     assert "device unauthorized" in done.stderr
 
 
+@pytest.mark.slow
 def test_our_client_asks_adbs_own_server(tmp_path):
     """The real server, with no phone: it is started by us, and answers what we ask."""
     import socket

@@ -50,6 +50,7 @@ def test_tracker_of_somebody_else_is_used_and_not_ended(port):
     assert tracker.servers(Address(HOST, port)) == []
 
 
+@pytest.mark.slow
 def test_what_is_no_tracker_is_told(port):
     with socket.create_server((HOST, port)), pytest.raises(UsageError, match="is in use; give another --tracker-port"):
         ensure_tracker(port)
