@@ -1,5 +1,7 @@
 """What clients of the agent do wrong, and what drivers refuse: an error each time, and the same session goes on."""
 
+import subprocess
+
 import numpy as np
 import pytest
 import tvm
@@ -7,7 +9,7 @@ import tvm.rpc
 from tvm.runtime.vm import VirtualMachine
 
 from devices import open_device
-from tests.agent_serving import ServingAgent
+from tests.agent_serving import ServingAgent, agent_program
 from tests.runtime_c.running import Runner, expected_values
 from tests.runtime_c.tiny_package import TinyPackage, doubling_package
 from tests.serving import WAIT_SECS
@@ -113,6 +115,19 @@ def test_agent_removes_folders_of_sessions_alone(tmp_path):
     assert not (folder / f"session-{gone}").exists()
     for path in (elsewhere, folder / f"session-{gone}-notes", folder / "session-x"):
         assert [file.name for file in path.iterdir()] == ["file"]
+
+
+def test_usual_folder_has_to_be_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "fleetpose-agent").symlink_to(tmp_path / "elsewhere")
+    command = [str(agent_program()), "--tracker", "127.0.0.1:1", "--key", "k", "--give-up-secs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "fleetpose-agent is no folder of this user's; name one: --folder DIR" in done.stderr
+    (tmp_path / "fleetpose-agent").unlink()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert (tmp_path / "fleetpose-agent").is_dir()
 
 
 @pytest.mark.parametrize(("texel", "lanes"), [((1 << 62) + 1, 4), (2, 1), (-4, 1)])

@@ -31,6 +31,17 @@ static int list(const char* path, int flags, agent_on_name call, void* context) 
 
 int agent_folder_list(const char* path, agent_on_name call, void* context) { return list(path, 0, call, context); }
 
+int agent_folder_is_own(const char* path) {
+  _Alignas(uint64_t) uint8_t facts[256]; /* the kernel's struct stat */
+  uint32_t owner = 0;
+  const int folder = open(path, FP_O_RDONLY | FP_O_NONBLOCK | FP_O_CLOEXEC | AGENT_O_DIRECTORY | AGENT_O_NO_FOLLOW);
+  if (folder < 0) return 0;
+  const int is_told = syscall(AGENT_SYS_FILE_FACTS, (long)folder, facts) == 0;
+  close(folder);
+  if (is_told) memcpy(&owner, facts + AGENT_OWNER_AT, sizeof(owner));
+  return is_told && (long)owner == syscall(AGENT_SYS_USER);
+}
+
 typedef struct removal {
   const char* path;
   int depth;

@@ -9,6 +9,9 @@
 typedef int (*agent_on_name)(void* context, const char* name, int is_folder);
 int agent_folder_list(const char* path, agent_on_name call, void* context);
 
+/* Whether it is a folder, no link to one, of the user that runs the agent. */
+int agent_folder_is_own(const char* path);
+
 /* Removes a folder; of folders inside of each other eight. Links are removed, not followed, and so is
  * what is a link itself. */
 void agent_folder_remove(const char* path);

@@ -90,9 +90,12 @@ enum {
 #if defined(__x86_64__)
 enum { AGENT_SYS_SIGNAL_MASK = 14, AGENT_SYS_LIST_FOLDER = 217, AGENT_SYS_SIGNAL_FILE = 289, AGENT_SYS_RANDOM = 318 };
 enum { AGENT_O_DIRECTORY = 0200000, AGENT_O_NO_FOLLOW = 0400000 };
+/* OWNER_AT: the byte of the owner's number in what the kernel says of an open file. */
+enum { AGENT_SYS_FILE_FACTS = 5, AGENT_OWNER_AT = 28, AGENT_SYS_USER = 107 };
 #elif defined(__aarch64__)
 enum { AGENT_SYS_SIGNAL_MASK = 135, AGENT_SYS_LIST_FOLDER = 61, AGENT_SYS_SIGNAL_FILE = 74, AGENT_SYS_RANDOM = 278 };
 enum { AGENT_O_DIRECTORY = 040000, AGENT_O_NO_FOLLOW = 0100000 };
+enum { AGENT_SYS_FILE_FACTS = 80, AGENT_OWNER_AT = 24, AGENT_SYS_USER = 175 };
 #endif
 
 #endif

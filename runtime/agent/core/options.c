@@ -43,6 +43,7 @@ static int read_key(agent_options* options, const char* text) {
 /* Sessions have folders of their own, from which a relative path would lead elsewhere. */
 static int read_folder(agent_options* options, const char* text) {
   char here[AGENT_PATH_BYTES] = "";
+  options->is_usual_folder = 0;
   if (*text != '/' && getcwd(here, sizeof(here)) == NULL) return 0;
   const int length = snprintf(options->folder, sizeof(options->folder), "%s%s%s", here, *text != '/' ? "/" : "", text);
   return *text != '\0' && length > 0 && (size_t)length < sizeof(options->folder) - 128;
@@ -73,6 +74,7 @@ static void set_usual(agent_options* options) {
   const char* temporary = getenv("TMPDIR");
   const char* base = temporary != NULL && *temporary != '\0' && strlen(temporary) < 256 ? temporary : "/tmp";
   snprintf(options->folder, sizeof(options->folder), "%s/fleetpose-agent", base);
+  options->is_usual_folder = 1;
 }
 
 int agent_options_read(agent_options* options, int count, char** words) {

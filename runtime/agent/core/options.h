@@ -12,6 +12,7 @@ typedef struct agent_options {
   agent_address tracker, listening;
   char key[AGENT_KEY_BYTES];
   char folder[AGENT_PATH_BYTES]; /* where sessions and compiled kernels are kept */
+  int is_usual_folder;           /* nobody named it */
   unsigned told_port;            /* that the tracker is told; 0: the one that it listens on */
   unsigned give_up_secs;         /* without a tracker for so long the agent ends; 0: never */
   int only_version;

@@ -1,6 +1,7 @@
 #include "agent/server/server.h"
 
 #include "agent/core/clock.h"
+#include "agent/core/folder.h"
 #include "agent/core/log.h"
 #include "agent/server/door.h"
 #include "agent/server/offer.h"
@@ -97,6 +98,10 @@ int agent_server_run(agent_options* options) {
   char where[AGENT_ADDRESS_TEXT];
   if (of == NULL) return 1;
   mkdir(options->folder, 0700);
+  if (options->is_usual_folder && !agent_folder_is_own(options->folder)) { /* in /tmp anybody may have made it */
+    agent_log("%.400s is no folder of this user's; name one: --folder DIR", options->folder);
+    return 2;
+  }
   agent_session_clean(options);
   const int listening = agent_listen(&options->listening);
   agent_address_write(&options->listening, 1, where);
