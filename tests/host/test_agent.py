@@ -289,6 +289,26 @@ def test_agent_ends_where_no_tracker_is_for_as_long_as_it_is_told_to_wait(tmp_pa
         assert "no tracker for 1 s; the agent ends" in agent.log.read_text()
 
 
+def test_agent_is_a_device_of_tvms_own_tracker(tmp_path, kernel_path):
+    from tvm.rpc.tracker import Tracker
+
+    tracking = Tracker("127.0.0.1", port=9300, port_end=9400, silent=True)
+    try:
+        address = tracker.Address(tracking.host, tracking.port)
+        with ServingAgent(tmp_path / "work", "pixel", tracker=address):
+            for _ in range(2):  # it is on offer again after a session
+                client = tvm.rpc.connect_tracker(*address)
+                remote = client.request("pixel", session_timeout=600)
+                remote.upload(str(kernel_path))
+                given, result = tensors(remote)
+                remote.load_module("small.fpk")["main"](given, result)
+                assert (result.numpy() == 1).all()
+                assert "server:pixel" in client.text_summary()
+                remote.get_function("CloseRPCConnection")()
+    finally:
+        tracking.terminate()
+
+
 def test_agent_ends_with_its_session_and_leaves_no_session_behind(tmp_path, monkeypatch):
     with ServingAgent(tmp_path / "work") as one:
         monkeypatch.setenv("TVM_TRACKER_HOST", one.tracker.host)
