@@ -30,6 +30,7 @@ from fleetpose.progress import status
 from runtime.agent import build_agent
 
 SERIAL = "SERIAL"
+_KEY = re.compile(r"[!#-9;-\[\]-~]{1,63}")
 DESCRIPTION = (
     "Make Android phones at this machine's cable ready to measure, through adb, with no root, no NDK and no TVM there. "
     "setup puts the agent on a phone, starts it, offers it at a tracker of this machine, looks at every part of the "
@@ -188,9 +189,9 @@ def _tracker_port(arguments: argparse.Namespace) -> int:
 
 
 def _checked_key(key: str | None) -> str | None:
-    """A key that can stand in a device's name. Raises UsageError."""
-    if key is not None and (not key or any(mark.isspace() or mark == ":" for mark in key)):
-        raise UsageError(f"key {key!r} must be one word without ':'")
+    """A key that can stand in a device's name, as the agent takes it. Raises UsageError."""
+    if key is not None and not _KEY.fullmatch(key):
+        raise UsageError(f'key {key[:80]!r} must be one word of up to 63 letters of ASCII, without : " and \\')
     return key
 
 

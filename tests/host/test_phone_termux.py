@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 from devices.rpc import tracker
 from devices.rpc.tracker import Address
 from devices.rpc.tracker_service import serve_tracker
@@ -49,3 +51,13 @@ def test_script_needs_an_address_in_numbers(capsys):
     words = ["termux", "--tracker", "laptop:9190", "-o", "x.sh"]
     assert cli.run(main, make_parser(), words) == 2
     assert "give the address as numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["two words", "a:b", "ü", 'a"b', "a\\b", "k" * 64, ""])
+@pytest.mark.parametrize("verb", ["termux", "setup"])
+def test_keys_that_the_agent_would_refuse_are_refused_before(capsys, verb, key):
+    from devices.android.__main__ import main, make_parser
+
+    words = [verb, "--key", key, *(("--tracker", "10.0.0.1:9190", "-o", "x.sh") if verb == "termux" else ())]
+    assert cli.run(main, make_parser(), words) == 2
+    assert "must be one word" in capsys.readouterr().err
