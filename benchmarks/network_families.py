@@ -10,6 +10,7 @@ import numpy as np
 
 from codegen.kernels.workload import Workload
 from codegen.layout.assign import assign_layout
+from codegen.lowering.hosts import host_for
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands
 from codegen.tuning.database import Tuned, load_tuned
 from codegen.tuning.key import Key
@@ -72,5 +73,6 @@ def _fastest(session: Session, dense: Workload, variants: Sequence[Sparsity], tu
 def _call(session: Session, workload: Workload, tuned: Tuned) -> TimedCall:
     inputs, weights = random_operands(workload.layer, 0)
     choice = tuned.choice(workload, session.profile)
-    compiled = compile_layer(workload, weights.pruned(workload.sparsity), session.profile, choice=choice)
+    host = host_for(session.profile, session)
+    compiled = compile_layer(workload, weights.pruned(workload.sparsity), session.profile, host, choice)
     return TimedCall(**LoadedLayer(compiled, session).call_arguments(inputs))

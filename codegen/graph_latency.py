@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from codegen.lowering.compile import compile_network
+from codegen.lowering.hosts import host_for
 from codegen.lowering.network import Options
 from codegen.tuning.database import load_tuned
 from devices.session import Session
@@ -33,7 +34,7 @@ def measured_latency(session: Session, repeats: int = 20) -> Callable[[Graph], f
     first: list[tuple[TimedCall, float]] = []
 
     def latency_of(graph: Graph) -> float:
-        call = compile_network([graph], session.profile, options).load(session)
+        call = compile_network([graph], session.profile, options, host_for(session.profile, session)).load(session)
         if not first:
             timing = measure(session, call.function, entry=call.entry, repeats=repeats)
             if timing.wall_median_secs is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.linking.link import opencl_source
+from codegen.lowering.hosts import host_for
 from codegen.lowering.layer import LoadedLayer, compile_layer, random_operands, standalone_planes
 from codegen.lowering.sizes import trace_sizes
 from codegen.tuning.database import Tuned, load_tuned
@@ -125,7 +125,7 @@ def check_layer(
         weights = weights.pruned(sparsity)
     workload = standalone_planes(layer, session.profile.lanes_of(dtype), dtype=dtype, sparsity=sparsity)
     choice = (load_tuned(session.profile) if tuned is None else tuned).choice(workload, session.profile)
-    compiled = compile_layer(workload, weights, session.profile, choice=choice)
+    compiled = compile_layer(workload, weights, session.profile, host_for(session.profile, session), choice)
     loaded = LoadedLayer(compiled, session)
     result = compiled.workload.output.unpack(loaded.run(inputs))
     right = RightResult(layer, dtype, inputs, weights)
@@ -147,7 +147,7 @@ def check_layer(
         "wall_ms": 1e3 * (timing.wall_median_secs or 0),
         "gflops": 2e-9 * layer.macs / secs,
         "timing": encode(timing),
-        "source": opencl_source(compiled.module),
+        "source": compiled.source,
         "tir": compiled.kernel.func.script(),  # type: ignore[attr-defined]
     }
 

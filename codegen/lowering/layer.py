@@ -15,7 +15,7 @@ from codegen.kernels.workload import TEXTURE_SCOPE, Kernel, Weights, Workload
 from codegen.layout.assign import border_read
 from codegen.layout.plane import Plane
 from codegen.linking.hosts import AGENT
-from codegen.linking.link import export_shared
+from codegen.linking.link import export_shared, opencl_source
 from codegen.lowering.hosts import artifact_suffix
 from codegen.lowering.packages import function_package
 from codegen.lowering.target import make_target
@@ -27,6 +27,7 @@ from fleetpose.errors import UsageError
 from models.graph.layer import Layer
 from models.graph.network import Widened
 from models.plans.sparsity import Sparsity
+from runtime.package_format import SOURCES, read_sections
 
 ENTRY = "layer"
 
@@ -44,6 +45,11 @@ class CompiledLayer:
     kernel: Kernel
     module: Any
     host: str = "native"
+
+    @property
+    def source(self) -> str:
+        """The OpenCL C of its kernels."""
+        return read_sections(self.module)[SOURCES].decode() if self.host == AGENT else opencl_source(self.module)
 
     def export(self, path: Path, linker: str = "lld") -> None:
         """Write it, as a shared object or a package."""

@@ -69,5 +69,7 @@ def test_layers_are_tuned_and_collected(run, tmp_path):
 def test_metaschedule_and_the_doctor_work(run, tmp_path):
     run("codegen.tune", *MODEL, "--out", tmp_path / "meta.jsonl", "--rounds", 3, "--tuner", "metaschedule",
         "--trials", 8, "--layer", "neck")  # fmt: skip
+    assert "GFLOP/s" in run("codegen.layer", "--conv", 8, 8, 10, 10, "--dump", tmp_path / "code")
+    assert "__kernel" in "".join(path.read_text() for path in (tmp_path / "code").iterdir())
     printed = run("devices.doctor")
     assert "compiled, linked, sent, run; max abs error 0" in printed
