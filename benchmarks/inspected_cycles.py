@@ -61,6 +61,7 @@ def read_samples(path: Path, device: str, dtype: str) -> list[Sample]:
         and row.values["op"] in CONVOLUTIONS
         and row.values["h_in"] == row.values["w_in"]
         and row.values["dilation"] == "1"
+        and row.values["k"]  # none of a kernel that is no square
     ]
     if not rows:
         raise UsageError(f"{path} has no square convolutions of {device} in {dtype}")
