@@ -7,6 +7,8 @@ process, and the relay to the server. Steps that are none of TVM's (reaching the
 from __future__ import annotations
 
 import contextlib
+import gc
+import itertools
 import os
 import socket
 import stat
@@ -27,6 +29,9 @@ Value = TypeVar("Value")
 
 LOCAL = "127.0.0.1"
 STRANGER_SECS = 1.0  # for whoever connects to the relay and is not TVM
+#: TVM has 32 sessions in a process at most, and errors hold some that have ended, in circles, until they are collected
+BETWEEN_COLLECTIONS = 8
+_connections = itertools.count(1)
 
 
 class BackgroundCall(Generic[Value]):
@@ -80,6 +85,8 @@ class RpcConnection:
         self._call_secs = self.limits.call
         self._relay: Relay | None = None
         deadline = time.monotonic() + timeout_secs
+        if next(_connections) % BETWEEN_COLLECTIONS == 0:
+            gc.collect()
         try:
             far, chunked = _reach(address, match_key, self.limits, deadline)
             self.remote = self._attach(far, match_key, chunked, deadline)

@@ -1,5 +1,6 @@
 """Sessions over loopback RPC on this machine's OpenCL: what works, and each way they end."""
 
+import gc
 import os
 import signal
 import socket
@@ -39,6 +40,20 @@ def session_process(session):
 
 def test_session_runs_a_kernel_right(session, kernel_path):
     assert small_kernel.error_on(session, session.load(kernel_path)) == 0
+
+
+def test_ended_sessions_that_errors_hold_in_circles_do_not_count(session):
+    """TVM has 32 in a process at most; Python's own collector may not come for long."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(34):
+            circle = {"ended": session.remote}
+            circle["itself"] = circle
+            session.reconnect()
+    finally:
+        gc.enable()
+    assert session.alive()
 
 
 def test_session_has_info_and_profile(session):
