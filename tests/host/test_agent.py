@@ -74,6 +74,7 @@ def test_files_stay_in_the_sessions_folder(agent, remote):
         remote.download("nothing.bin")
 
 
+@pytest.mark.long
 def test_files_of_a_session_have_a_limit(remote):
     half = bytearray((1 << 29) + 1)
     remote.upload(half, "first.bin")

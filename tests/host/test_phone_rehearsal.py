@@ -78,6 +78,7 @@ def test_setup_again_replaces_the_agent(rehearsal):
     assert rehearsal.left() == []
 
 
+@pytest.mark.long
 def test_two_phones_are_set_up_side_by_side_and_stopped_one_by_one(rehearsal):
     rehearsal.plug("A1", "Pixel 8")
     rehearsal.plug("B2", "SM-S901B")
