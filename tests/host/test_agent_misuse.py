@@ -145,6 +145,23 @@ def test_each_call_of_the_driver_fails_once_and_the_next_try_is_right(agent, tmp
     assert sum(is_refused(agent, tmp_path / "work", monkeypatch, number) for number in range(1, 40)) > 10
 
 
+def test_times_that_run_backwards_are_refused(agent, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLEETPOSE_LIBOPENCL", str(Runner(tmp_path).layer))
+    monkeypatch.setenv("FAULTS", "backwards")
+    with ServingAgent(tmp_path / "work", "backwards", tracker=agent.tracker) as serving:
+        for remote in connect(serving, "backwards"):
+            machine = VirtualMachine(load(remote), remote.cl())
+            remote.get_function("fleetpose.opencl.profile_start")()
+            with pytest.raises(Exception, match="ended before it started"):
+                measure_launches(remote, machine)
+            assert_right(remote, machine)
+
+
+def measure_launches(remote, machine) -> str:
+    assert_right(remote, machine)
+    return remote.get_function("fleetpose.opencl.profile_stop")()
+
+
 def is_refused(agent, folder, monkeypatch, number: int) -> bool:
     """Whether a session is told that its driver refused that call; the second try is right then."""
     monkeypatch.setenv("FAIL_CALL", str(number))

@@ -6,7 +6,7 @@
  *   fail     end with an error,
  *   stall    never end,
  *   die      end the process;
- * "binaries" refuses every compiled program. FAIL_CALL=N lets the N-th call fail of those below that make objects or
+ * "binaries" refuses every compiled program, "backwards" lets every launch end at 0 by its event. FAIL_CALL=N lets the N-th call fail of those below that make objects or
  * enqueue. At the end of the process a line on stderr counts launches, compilations and such calls.
  */
 #define _GNU_SOURCE
@@ -53,6 +53,13 @@ static int fails_now(void) {
   const char* which = getenv("FAIL_CALL");
   const unsigned number = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
   return which != NULL && number == (unsigned)atoi(which);
+}
+
+EXPORT cl_int clGetEventProfilingInfo(cl_event event, cl_profiling_info what, size_t size, void* value,
+                                      size_t* needed) {
+  const cl_int code = REAL(clGetEventProfilingInfo)(event, what, size, value, needed);
+  if (what == CL_PROFILING_COMMAND_END && is_asked_for("backwards", NULL)) memset(value, 0, size);
+  return code;
 }
 
 /* Calls that answer a code, and calls that answer an object and write a code. */

@@ -96,6 +96,12 @@ def test_sizes_have_kernels_in_common(runner):
     assert answer["compilations"] == 2
 
 
+def test_times_that_run_backwards_are_none(runner):
+    answer = runner.run(doubling_package(), flags=EVENTS, faults="backwards")
+    assert answer["values"] == [expected_values()]
+    assert [float(line.split()[1]) for line in answer["time"]] == [0, 0]
+
+
 @pytest.mark.slow
 def test_memory_stays_flat(runner):
     """Between run 400 and run 4,000; drivers take some megabytes now and then, so one flat process of three will do.

@@ -82,6 +82,9 @@ static fp_status take_one(agent_gpu* gpu, fp_error* error) {
   const uint64_t end = stamp(gpu, item.event, CL_PROFILING_COMMAND_END, &code);
   gpu->device.api.clReleaseEvent(item.event);
   if (code != CL_SUCCESS) return fp_fail_code(error, state < 0 ? state : code, "running kernel", item.kernel);
+  if (end < start) {
+    return fp_fail(error, FP_DEVICE_ERROR, "the driver says that kernel %.80s ended before it started", item.kernel);
+  }
   gpu->nanos += (double)(end - start);
   ++gpu->kernels;
   if (gpu->is_profiling) add_to_profile(gpu, item.kernel, queued, start, end);

@@ -108,13 +108,14 @@ static fp_status fetch(fp_session* session, uint32_t entry, float* const* output
   return code == CL_SUCCESS ? FP_OK : fp_fail_code(error, code, "clFinish", "waiting for an inference");
 }
 
+/* 0 where the driver does not say, or says that a kernel ended before it started. */
 static double event_secs(const fp_api* api, cl_event event) {
   cl_ulong start = 0, end = 0;
   if (api->clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof(start), &start, NULL) != CL_SUCCESS ||
       api->clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL) != CL_SUCCESS) {
     return 0;
   }
-  return (double)(end - start) * 1e-9;
+  return end > start ? (double)(end - start) * 1e-9 : 0;
 }
 
 /* Sums the times of each step's launches, and releases the events, also of an inference that failed. */
