@@ -33,10 +33,10 @@ from devices.timers import TimedCall
 from devices.timing.interleaved import pool_ratios
 from fleetpose import cli
 from fleetpose.disk.temporaries import WorkFolder
-from fleetpose.errors import FleetposeError
+from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.progress import Report, status
 from models.graph.layer import Layer
-from runtime.agent import build_agent
+from runtime.agent import build_agent, own_host
 from runtime.package import opencl_libraries
 
 Given, Value = TypeVar("Given"), TypeVar("Value")
@@ -70,11 +70,14 @@ class AgentRow:
 
 @contextmanager
 def both_devices() -> Iterator[dict[str, Session]]:
-    """Sessions by "serve" and "agent", on the same OpenCL device."""
+    """Sessions by "serve" and "agent", on the same OpenCL device. Raises UsageError where the agent does not run."""
+    host = own_host()
+    if host is None:
+        raise UsageError("the agent runs on Linux on x86-64 or arm64; time it there")
     loopback = Loopback()
     with ExitStack() as stack, WorkFolder() as folder:
         stack.callback(loopback.close)
-        program = build_agent("linux-x64", folder)
+        program = build_agent(host, folder)
         environment = {**os.environ, "FLEETPOSE_LIBOPENCL": opencl_libraries(None)[0] or ""}
         command = [
             str(program),

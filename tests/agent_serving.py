@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -12,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 import psutil
+import pytest
 
 from devices.rpc.tracker import Address
-from runtime.agent import build_agent
+from runtime.agent import build_agent, own_host
 from runtime.package import opencl_libraries
 from tests.serving import WAIT_SECS
 
@@ -25,14 +25,14 @@ listening = bind("127.0.0.1", None)
 print(listening.getsockname()[1], flush=True)
 serve_tracker(listening)
 """
-HOSTS = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
 
 
 @functools.cache
 def agent_program() -> Path:
     """The agent for this machine, compiled once in a test run."""
-    folder = tempfile.mkdtemp(prefix="agent-")
-    return build_agent(HOSTS[platform.machine()], Path(folder))
+    host = own_host()
+    assert host is not None
+    return build_agent(host, Path(tempfile.mkdtemp(prefix="agent-")))
 
 
 class ServingAgent:
@@ -94,6 +94,11 @@ class ServingAgent:
             if process is not None:
                 process.kill()
                 process.wait()
+
+    def use_tracker(self, patch: pytest.MonkeyPatch) -> None:
+        """Let `open_device` ask the tracker that it is on offer at."""
+        patch.setenv("TVM_TRACKER_HOST", self.tracker.host)
+        patch.setenv("TVM_TRACKER_PORT", str(self.tracker.port))
 
     def __enter__(self) -> ServingAgent:
         return self

@@ -3,6 +3,6 @@
 It lies with the C runtime because it is made of it: packages, OpenCL and the cache are the runtime's own sources.
 """
 
-from runtime.agent.building import PROGRAM, build_agent
+from runtime.agent.building import PROGRAM, build_agent, own_host
 
-__all__ = ["PROGRAM", "build_agent"]
+__all__ = ["PROGRAM", "build_agent", "own_host"]

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from fleetpose.disk.refusals import full_disk_in, write_error
+from fleetpose.disk.refusals import write_error
 from fleetpose.disk.temporaries import WorkFolder
 from fleetpose.errors import unknown_name
 from runtime import INCLUDE, SOURCES
@@ -15,7 +15,7 @@ from runtime.compiling import (
     FLAGS,
     MACHINES,
     PAGE,
-    LinkError,
+    check_ended,
     compile_objects,
     is_android,
     make_stand_ins,
@@ -53,7 +53,7 @@ def build_agent(target_host: str, folder: Path) -> Path:
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     with WorkFolder() as work:
         program = work / PROGRAM
-        if target_host == _own_host() and compiler is not None:
+        if target_host == own_host() and compiler is not None:
             _compile_here(compiler, program)
         elif is_android(target_host):
             _link_for_android(work, program, target_host)
@@ -74,8 +74,8 @@ def _includes() -> list[str]:
     return ["-I", str(INCLUDE), "-I", str(SOURCES), "-I", str(HERE.parent)]
 
 
-def _own_host() -> str | None:
-    """The key of this machine."""
+def own_host() -> str | None:
+    """This machine as `build_agent` calls it; None where the agent does not run on it."""
     names = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
     return names.get(platform.machine()) if platform.system() == "Linux" else None
 
@@ -85,12 +85,7 @@ def _compile_here(compiler: str, out: Path) -> None:
     command = [compiler, *flags, *_includes(), *map(str, sources()), "-Wl,--gc-sections", "-s", "-o", str(out),
                "-lm", "-ldl"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
-    if full := full_disk_in(done.stderr):
-        raise write_error(str(out), full)
-    if done.returncode:
-        raise LinkError(
-            f"compiling the agent failed: {done.stderr.strip()[-2000:]}\nthe command was: {' '.join(command)}"
-        )
+    check_ended(done, str(out), "compiling the agent")
 
 
 def _link_for_android(work: Path, out: Path, host: str) -> None:

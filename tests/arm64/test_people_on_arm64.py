@@ -17,15 +17,13 @@ from codegen.building.package import build_package
 from codegen.building.shared_library import make_library
 from codegen.building.target import BuildTarget
 from codegen.building.traced import trace_network
-from codegen.inspection.packages import SetupError
 from codegen.tuning.database import load_tuned
 from devices.profile import load_profile
-from fleetpose.errors import UsageError
 from models.pose.decoding.decoders import decoder
 from models.preprocess import Placement, contained_size, fit, read_image
 from models.resolve import create_model, model_spec
 from tests.arm64.linking import link_executable
-from tests.arm64.machine import EmulatedMachine, default_folder, set_up
+from tests.arm64.machine import EmulatedMachine
 from tests.runtime_c.test_people import IMAGE_SIZE, INPUT_SIZE, MAP_SIZE, package_of_maps
 
 HERE = Path(__file__).parent
@@ -35,14 +33,6 @@ PHOTOGRAPHS = ("000000192699", "000000197388", "000000350679", "000000434204", "
 MOST_PIXELS = 0.5
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def emulated() -> EmulatedMachine:
-    try:
-        return set_up(default_folder())
-    except (SetupError, UsageError) as error:
-        pytest.skip(f"no emulated arm64 machine: {error}")
 
 
 class App:

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.inspection.packages import SetupError
-from fleetpose.errors import UsageError
 from latency.records.read import read_records
-from tests.arm64.machine import EmulatedMachine, default_folder, set_up
 from tests.fake_adb.rehearsal import Rehearsal
 
 HERE = Path(__file__).parent
@@ -26,14 +23,6 @@ FLAGS = ("--model", "tiny.py:net", "--size", "16x16", "--profile", str(HERE / "c
          "--sparsity", "columns:0.5:4x1", "--rounds", "3", "--wait-secs", "0")  # fmt: skip
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def emulated() -> EmulatedMachine:
-    try:
-        return set_up(default_folder())
-    except (SetupError, UsageError) as error:
-        pytest.skip(f"no emulated arm64 machine: {error}")
 
 
 @pytest.fixture

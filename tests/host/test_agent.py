@@ -312,8 +312,7 @@ def test_agent_is_a_device_of_tvms_own_tracker(tmp_path, kernel_path):
 
 def test_agent_ends_with_its_session_and_leaves_no_session_behind(tmp_path, monkeypatch):
     with ServingAgent(tmp_path / "work") as one:
-        monkeypatch.setenv("TVM_TRACKER_HOST", one.tracker.host)
-        monkeypatch.setenv("TVM_TRACKER_PORT", str(one.tracker.port))
+        one.use_tracker(monkeypatch)
         session = open_device("rpc:bench", timeout_secs=WAIT_SECS)
         family = one.sessions()
         assert len(family) == 1
@@ -326,8 +325,7 @@ def test_agent_ends_with_its_session_and_leaves_no_session_behind(tmp_path, monk
 
 def test_session_ends_with_a_killed_agent(tmp_path, monkeypatch):
     with ServingAgent(tmp_path / "work") as one:
-        monkeypatch.setenv("TVM_TRACKER_HOST", one.tracker.host)
-        monkeypatch.setenv("TVM_TRACKER_PORT", str(one.tracker.port))
+        one.use_tracker(monkeypatch)
         session = open_device("rpc:bench", timeout_secs=WAIT_SECS)
         family = one.sessions()
         one.process.kill()

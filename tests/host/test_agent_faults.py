@@ -49,8 +49,7 @@ def agent(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, agent):
-    monkeypatch.setenv("TVM_TRACKER_HOST", agent.tracker.host)
-    monkeypatch.setenv("TVM_TRACKER_PORT", str(agent.tracker.port))
+    agent.use_tracker(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,7 @@ LAYER = window("conv", (16, 24), (18, 22), (3, 3))
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     with ServingAgent(tmp_path_factory.mktemp("agent") / "work") as agent, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TVM_TRACKER_HOST", agent.tracker.host)
-        patch.setenv("TVM_TRACKER_PORT", str(agent.tracker.port))
+        agent.use_tracker(patch)
         with open_device("rpc:bench", timeout_secs=WAIT_SECS) as opened:
             yield opened
 

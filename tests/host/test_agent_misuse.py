@@ -84,8 +84,7 @@ def test_empty_files_come_back_empty(remote):
 
 
 def test_refused_package_leaves_no_file_behind(agent, tmp_path, monkeypatch):
-    monkeypatch.setenv("TVM_TRACKER_HOST", agent.tracker.host)
-    monkeypatch.setenv("TVM_TRACKER_PORT", str(agent.tracker.port))
+    agent.use_tracker(monkeypatch)
     (tmp_path / "damaged.fpk").write_bytes(doubling_package().to_bytes()[:-1])
     with open_device("rpc:bench", timeout_secs=WAIT_SECS) as session:
         with pytest.raises(RuntimeError, match="bytes"):

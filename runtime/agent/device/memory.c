@@ -144,38 +144,37 @@ static fp_status check_range(const agent_memory* memory, uint64_t offset, uint64
   return FP_OK;
 }
 
-fp_status agent_memory_write(agent_memory* memory, uint64_t offset, const void* bytes, uint64_t size, fp_error* error) {
+/* Bytes to the device (`from`) or from it (`to`), whichever is given. */
+static fp_status transfer(agent_memory* memory, uint64_t offset, const void* from, void* to, uint64_t size,
+                          fp_error* error) {
   const fp_status status = check_range(memory, offset, size, error);
   if (status != FP_OK || size == 0) return status;
   if (memory->memory == NULL) {
-    memcpy(memory->host + offset, bytes, size);
+    memcpy(from != NULL ? memory->host + offset : to, from != NULL ? from : memory->host + offset, size);
     return FP_OK;
   }
   const fp_api* api = &memory->gpu->device.api;
   const cl_command_queue queue = agent_gpu_queue(memory->gpu);
   const size_t origin[3] = {0, 0, 0}, region[3] = {memory->width, memory->height, 1};
-  const cl_int code =
-      memory->width > 0
-          ? api->clEnqueueWriteImage(queue, memory->memory, CL_TRUE, origin, region, 0, 0, bytes, 0, NULL, NULL)
-          : api->clEnqueueWriteBuffer(queue, memory->memory, CL_TRUE, offset, size, bytes, 0, NULL, NULL);
-  return code == CL_SUCCESS ? FP_OK : fp_fail_code(error, code, "OpenCL", "copying to the device");
+  const int is_image = memory->width > 0;
+  cl_int code;
+  if (from != NULL) {
+    code = is_image ? api->clEnqueueWriteImage(queue, memory->memory, CL_TRUE, origin, region, 0, 0, from, 0, NULL, NULL)
+                    : api->clEnqueueWriteBuffer(queue, memory->memory, CL_TRUE, offset, size, from, 0, NULL, NULL);
+  } else {
+    code = is_image ? api->clEnqueueReadImage(queue, memory->memory, CL_TRUE, origin, region, 0, 0, to, 0, NULL, NULL)
+                    : api->clEnqueueReadBuffer(queue, memory->memory, CL_TRUE, offset, size, to, 0, NULL, NULL);
+  }
+  if (code == CL_SUCCESS) return FP_OK;
+  return fp_fail_code(error, code, "OpenCL", from != NULL ? "copying to the device" : "copying from the device");
+}
+
+fp_status agent_memory_write(agent_memory* memory, uint64_t offset, const void* bytes, uint64_t size, fp_error* error) {
+  return transfer(memory, offset, bytes, NULL, size, error);
 }
 
 fp_status agent_memory_read(agent_memory* memory, uint64_t offset, void* bytes, uint64_t size, fp_error* error) {
-  const fp_status status = check_range(memory, offset, size, error);
-  if (status != FP_OK || size == 0) return status;
-  if (memory->memory == NULL) {
-    memcpy(bytes, memory->host + offset, size);
-    return FP_OK;
-  }
-  const fp_api* api = &memory->gpu->device.api;
-  const cl_command_queue queue = agent_gpu_queue(memory->gpu);
-  const size_t origin[3] = {0, 0, 0}, region[3] = {memory->width, memory->height, 1};
-  const cl_int code =
-      memory->width > 0
-          ? api->clEnqueueReadImage(queue, memory->memory, CL_TRUE, origin, region, 0, 0, bytes, 0, NULL, NULL)
-          : api->clEnqueueReadBuffer(queue, memory->memory, CL_TRUE, offset, size, bytes, 0, NULL, NULL);
-  return code == CL_SUCCESS ? FP_OK : fp_fail_code(error, code, "OpenCL", "copying from the device");
+  return transfer(memory, offset, NULL, bytes, size, error);
 }
 
 fp_status agent_memory_copy(agent_memory* from, uint64_t from_offset, agent_memory* to, uint64_t to_offset,
