@@ -83,6 +83,8 @@ def _setup(arguments: argparse.Namespace) -> int:
     if server.host not in LOOPBACK_NAMES:
         raise UsageError(f"adb's server is at {server.host}, and so would the ports be; run setup on that machine")
     phones = [AdbPhone(server, serial) for serial in choose_phones(server, arguments.serial)]
+    if arguments.out and len(phones) > 1:
+        raise UsageError(f"-o is one draft's file, for {len(phones)} phones; set them up one by one, or leave -o out")
     request = SetupRequest(key, port, arguments.agent, arguments.out, arguments.force)
     with status("setting up") as progress:
         outcome = set_up(phones, request, progress)

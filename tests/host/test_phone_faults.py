@@ -66,6 +66,8 @@ def test_setup_with_two_phones_asks_which(rehearsal):
     rehearsal.plug("A1")
     rehearsal.plug("B2")
     assert_one_line(rehearsal.phone_command("setup"), 2, "2 phones are ready", "--serial A1 --serial B2")
+    named = rehearsal.phone_command("setup", "--serial", "all", "-o", "one.toml")
+    assert_one_line(named, 2, "-o is one draft's file, for 2 phones", "one by one")
     assert rehearsal.left() == []
 
 
