@@ -38,7 +38,7 @@ LEAST_ITEMS = 256
 #: input channels per turn of the loop
 UNROLL = 2
 #: filters that read a tile often enough for a copy of it. Tuned with AVX2, six of eleven layers with as many took one,
-#: which gained 16 to 50 % on what was the default; with an Intel's AVX-512, nine of fifteen, 18 to 40 %
+#: which gained 16 to 50 % on what was the default; on an Intel with AVX-512 ten of seventeen did (codegen/tuning/data)
 FILTERS_WORTH_A_COPY = 128
 
 
