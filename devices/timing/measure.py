@@ -23,7 +23,9 @@ Value = TypeVar("Value")
 log = logging.getLogger("devices.timing.measure")
 
 MAX_NUMBER = 10_000
-#: a trial that takes less may have done so because another process had the core
+#: trials that settle how often a call runs for a sample, and the seconds after which there are no more: what takes so
+#: long has not done so because another process had the core
+TRIALS = 3
 HELD_UP_SECS = 0.05
 CONDITIONS_SECS = 5.0
 GRACE_SECS = 5.0  # for this process to act before the connection's own limit does
@@ -124,7 +126,7 @@ class Probe:
     def _prepare(self, number: int | None, min_repeat_secs: float) -> None:
         chosen = self.session.timer(self.call)
         chosen.warm(self.warmup)
-        self.number = number or _number_for(chosen, min_repeat_secs)
+        self.number = number or number_for(chosen, min_repeat_secs)
         self.timer = chosen
 
     def _keep(self, samples: list[TimeSample] | None) -> None:
@@ -171,7 +173,7 @@ def conditions_of(session: Session) -> dict[str, Any]:
         return {}
 
 
-def _number_for(chosen: Timer, min_repeat_secs: float) -> int:
+def number_for(chosen: Timer, min_repeat_secs: float) -> int:
     """Runs that make one sample last `min_repeat_secs`, found from short trials."""
     number = 1
     while number < MAX_NUMBER:
@@ -186,12 +188,16 @@ def _number_for(chosen: Timer, min_repeat_secs: float) -> int:
 
 
 def _run_secs(chosen: Timer, number: int) -> float:
-    """Seconds of a run by a trial of `number`; the less of two where one is short enough for the machine to have held
-    it up: else a single run would seem to be long enough for a sample."""
-    least = math.inf
-    for _ in range(2):
+    """Seconds of a run: the least of TRIALS trials of `number` runs, which end once they have taken HELD_UP_SECS.
+
+    Another process may have had the core during one of them; by that one, a single run would seem to be long enough
+    for a sample.
+    """
+    least, taken = math.inf, 0.0
+    for _ in range(TRIALS):
         (trial,) = chosen.samples(number, 1)
-        least = min(least, max(trial.event_secs or 0.0, trial.wall_secs or 0.0))
-        if least * number >= HELD_UP_SECS:
+        secs = max(trial.event_secs or 0.0, trial.wall_secs or 0.0)
+        least, taken = min(least, secs), taken + secs * number
+        if taken >= HELD_UP_SECS:
             break
     return least

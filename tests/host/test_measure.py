@@ -1,6 +1,5 @@
 """Measuring compiled kernels over RPC: both clocks, the ratio of known work, and every failure as a result."""
 
-import itertools
 import json
 import time
 
@@ -13,9 +12,9 @@ from tvm.script import tirx as T
 
 from devices import open_device
 from devices.diagnosis import small_kernel
-from devices.timers import TimedCall
+from devices.timers import TimedCall, Timer, TimeSample
 from devices.timing.interleaved import measure_interleaved
-from devices.timing.measure import measure
+from devices.timing.measure import measure, number_for
 from devices.timing.measurement import Measurement
 from fleetpose.codec import decode, encode
 
@@ -77,11 +76,32 @@ def test_measure_samples_last_as_long_as_asked(session, paths):
     assert found.number > 1
 
 
-def test_one_run_that_the_machine_held_up_is_not_taken_for_how_long_runs_are(session):
-    runs = itertools.count()
-    found = measure(session, lambda: time.sleep(0.01 if next(runs) == 1 else 0), (), repeats=3, warmup=1,
-                    min_repeat_secs=0.002)  # fmt: skip
-    assert found.number > 1
+class HeldUp(Timer):
+    """A timer of runs of `run_secs`, whose samples of some numbers take longer because the machine held them up."""
+
+    name = "held up"
+
+    def __init__(self, run_secs, late):
+        self.run_secs, self.late, self.trials = run_secs, late, 0
+
+    def warm(self, number):
+        pass
+
+    def samples(self, number, repeats):
+        assert repeats == 1
+        self.trials += 1
+        return [TimeSample(None, self.run_secs + self.late.get(self.trials, 0) / number)]
+
+
+@pytest.mark.parametrize("late", [{}, {1: 0.01}, {1: 0.004, 3: 0.004}, {2: 0.02, 3: 0.01}])
+def test_runs_that_the_machine_held_up_are_not_taken_for_how_long_runs_are(late):
+    assert number_for(HeldUp(1e-4, late), min_repeat_secs=0.002) >= 20
+
+
+def test_what_runs_long_is_tried_once():
+    timer = HeldUp(0.06, {})
+    assert number_for(timer, min_repeat_secs=0.002) == 1
+    assert timer.trials == 1
 
 
 def test_a_python_callable_has_wall_time_only(session):
