@@ -95,7 +95,10 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError("--networks fits a model of its own; leave --predictor, --base and --train-size out")
     with status("evaluating") as progress:
         progress(f"fitting {arguments.folds} folds" if not arguments.predictor else "predicting")
-        dataset, bases = Dataset.read(arguments.data, arguments.where), load_bases(arguments.base)
+        dataset, bases = (
+            Dataset.read(arguments.data, arguments.where, arguments.configurations),
+            load_bases(arguments.base),
+        )
         figures = evaluate(
             dataset, arguments.split, arguments.folds, from_arguments(FitOptions, arguments, by=arguments.split),
             Predictor.load(arguments.predictor) if arguments.predictor else None, bases,

@@ -53,7 +53,10 @@ def main(arguments: argparse.Namespace) -> int:
     profile = load_profile(arguments.profile) if arguments.profile else None
     with status("fitting") as progress:
         progress("reading, then trying settings on held-out groups")
-        dataset, bases = Dataset.read(arguments.data, arguments.where), load_bases(arguments.base)
+        dataset, bases = (
+            Dataset.read(arguments.data, arguments.where, arguments.configurations),
+            load_bases(arguments.base),
+        )
         result = fit_dataset(dataset, options, bases, arguments.clock, arguments.every_op, profile=profile)
     save_fitted(result.fitted, out, force=arguments.force)
     if arguments.json:

@@ -44,6 +44,10 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--every-op", action="store_true", help="also take pools, joins and so on of CSV tables")
     parser.add_argument(
+        "--configurations", action="store_true",
+        help="of tuned kernels take every configuration, not the fastest of each layer and kind",
+    )  # fmt: skip
+    parser.add_argument(
         "--base", nargs="+", default=[], metavar="FILE", help="predictors of other devices to adapt to this one"
     )
     add_flags(parser, FitOptions, ("monotone", "wide", "seed"))

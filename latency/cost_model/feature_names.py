@@ -5,7 +5,7 @@ list them.
 from __future__ import annotations
 
 #: raised whenever a column changes its meaning
-FEATURES_VERSION = 4
+FEATURES_VERSION = 5
 
 #: classes of kernels that have a column of their own
 CLASSES = (
@@ -28,6 +28,10 @@ CONFIG = (
     "sorted",
     "copy",
     "filters_first",
+    "columns",
+    "step",
+    "texture",
+    "channels_last",
 )
 
 #: a device that holds so many work-items takes no less time for fewer

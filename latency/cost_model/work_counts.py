@@ -36,6 +36,9 @@ class OutputTiling:
     @classmethod
     def of(cls, sample: Sample, hardware: Hardware) -> OutputTiling:
         """From the schedule's configuration, or what the foreign runtime chooses."""
+        if tuned(sample):
+            numbers = (max(1, int(sample.config.get(name, 1))) for name in ("filters", "columns", "rows"))
+            return cls(*numbers)
         if sample.framework != OWN:
             across, down, slices = foreign_tile(sample.layer, sample.framework, sample.gpu)
             return cls(4 * slices, across, down)
@@ -123,7 +126,7 @@ def count(sample: Sample, hardware: Hardware) -> Work:
         pixel_padding=padded / (rows * columns),
         filter_padding=blocks * tiling.filters / filters,
         grid=(across, down, blocks),
-        work_groups=work_groups(layer, sample.framework, sample.gpu, (across, down, blocks)),
+        work_groups=_work_groups(sample, (across, down, blocks)),
         depth_step=depth_loop(layer, sample.framework, sample.gpu, tiling.filters * tiling.columns * tiling.rows // 4),
         work_items=blocks * ceil(spots / tiling.tiles),
         item_macs=tiling.filters * tiling.columns * tiling.rows * tiling.tiles * depth,
@@ -138,6 +141,21 @@ def count(sample: Sample, hardware: Hardware) -> Work:
         winograd_tiles=wino_tiles,
         winograd_macs=wino_macs,
     )
+
+
+def tuned(sample: Sample) -> bool:
+    """Whether a sample is of a foreign kernel whose configuration is known."""
+    return sample.framework != OWN and "filters" in sample.config
+
+
+def _work_groups(sample: Sample, grid: tuple[int, int, int]) -> WorkGroups:
+    """How the work-items of a `grid` (columns, rows, blocks) are grouped: as configured, or as the runtime chooses."""
+    if not tuned(sample):
+        return work_groups(sample.layer, sample.framework, sample.gpu, grid)
+    names = ("group_columns", "group_rows", "group_filters")
+    sizes = [max(1, int(sample.config.get(name, 1))) for name in names]
+    count = prod(ceil(items / size) for items, size in zip(grid, sizes, strict=True))
+    return WorkGroups(prod(sizes), sizes[2], count)
 
 
 def _depth(layer: Layer) -> int:

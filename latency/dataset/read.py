@@ -31,16 +31,18 @@ class Dataset:
         where: COLUMN=VALUE texts that rows must meet; several of one column: any of them.
         tables: the rows of each table, all of them.
         records: the records of each file of records, all of them.
+        configurations: of kernels that were tuned every configuration counts, not the fastest of each layer and class.
     """
 
     paths: tuple[Path, ...]
     where: tuple[str, ...]
     tables: tuple[tuple[TableRow, ...], ...]
     records: tuple[tuple[Record, ...], ...]
+    configurations: bool = False
 
     @classmethod
-    def read(cls, paths: Sequence[Path | str], where: Sequence[str] = ()) -> Dataset:
-        """Read files.
+    def read(cls, paths: Sequence[Path | str], where: Sequence[str] = (), configurations: bool = False) -> Dataset:
+        """Read files; see the attributes.
 
         Raises:
             UsageError: a file that is missing, empty, damaged or neither records nor a table, or an unknown column.
@@ -59,7 +61,7 @@ class Dataset:
                 )
             check_columns(path, wanted)
             records.append(own)
-        return cls(tuple(map(Path, paths)), tuple(where), tuple(tables), tuple(records))
+        return cls(tuple(map(Path, paths)), tuple(where), tuple(tables), tuple(records), configurations)
 
     @property
     def wanted(self) -> dict[str, list[str]]:
@@ -81,7 +83,14 @@ class Dataset:
         """When the newest of the records was measured; "" of tables, which do not say."""
         return max((record.date for records in self.records for record in records), default="")
 
-    def samples(self, clock: str = "auto", every_op: bool = False, reference_ms: float | None = None) -> list[Sample]:
+    def samples(
+        self,
+        clock: str = "auto",
+        every_op: bool = False,
+        reference_ms: float | None = None,
+        *,
+        several: bool = False,
+    ) -> list[Sample]:
         """The samples with a time, those of tables first, not merged.
 
         Args:
@@ -89,12 +98,15 @@ class Dataset:
             every_op: of tables, operators that are no convolutions too.
             reference_ms: pace that our records are brought to (`latency.profiling.normalise`); by default their
                 usual one.
+            several: of several devices.
 
         Raises:
             UsageError: nothing is left, there are several devices, or a record lacks the clock.
         """
         wanted = self.wanted
-        samples = [sample for rows in self.tables for sample in table_samples(rows, wanted, every_op)]
+        samples = [
+            sample for rows in self.tables for sample in table_samples(rows, wanted, every_op, self.configurations)
+        ]
         layers = [
             record
             for records in self.records
@@ -107,7 +119,7 @@ class Dataset:
             what = f"no row with a time passes --where {chosen}" if chosen else "no row has a time"
             raise UsageError(f"{', '.join(map(str, self.paths))}: {what}")
         devices = sorted({f"{sample.framework} on {sample.device}" for sample in samples})
-        if len(devices) > 1:
+        if len(devices) > 1 and not several:
             raise UsageError(
                 f"times of {len(devices)} devices ({', '.join(devices):.240}); choose one by --where, for instance"
             )

@@ -65,19 +65,19 @@ class Sample:
 
     @property
     def shape_key(self) -> str:
-        """A digest of the layer and dtype, whatever its sparsity and kernel; rows that share it never part in a split.
+        """A digest of the layer, whatever its dtype, sparsity and kernel; rows that share it never part in a split.
 
         Epilogues, biases and padding are left out: two layers that differ in these only take all but the same time. So
-        is what is widened, so that a layer's half and wider kernels never part.
+        are the dtype and what is widened: a layer in half precision says much of what it takes in single.
         """
-        return self._digest("shape", shape_text(self.layer, self.dtype))
+        return self._digest("shape", shape_text(self.layer, "float32"))
 
     @property
     def key(self) -> str:
         """A digest of all that decides the time: shape, epilogue, sparsity, kernel and configuration."""
         epilogue = ",".join(step.kind for step in self.layer.epilogue) if self.framework == OWN else ""
         parts = (self.shape_key, epilogue, variant_text(self.sparsity), self.kernel, self.schedule, self.device)
-        return self._digest("all", repr((*parts, self.widened) if self.widened else parts))
+        return self._digest("all", repr((*parts, self.dtype, self.widened)))
 
     def _digest(self, name: str, text: str) -> str:
         if name not in self._keys:

@@ -11,6 +11,8 @@ only on devices whose runtime spells it out, so that it is gathered from all dev
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,7 +20,10 @@ from fleetpose.errors import UsageError, unknown_name
 from latency.dataset.rows import TableRow
 from latency.dataset.runtimes import kernel_class
 from latency.dataset.sample import Sample
+from latency.dataset.tvm_kernels import failure_of, fastest, is_tvm_row, tvm_row_sample
 from models.graph.layer import Layer, Step
+
+log = logging.getLogger("latency.dataset.tables")
 
 REQUIRED = ("framework", "device", "op", "cin", "cout", "h_in", "h_out", "k", "stride", "groups")
 TIMES = ("ms_median", "ms")
@@ -49,13 +54,37 @@ OTHERS = {
 }
 
 
-def table_samples(rows: Sequence[TableRow], where: Mapping[str, Sequence[str]], every_op: bool = False) -> list[Sample]:
+def table_samples(
+    rows: Sequence[TableRow], where: Mapping[str, Sequence[str]], every_op: bool = False, configurations: bool = False
+) -> list[Sample]:
     """The samples of the rows that `where` (column -> values, any of them) lets through.
 
-    Convolutions only, unless `every_op`. Raises UsageError; see `TableRow`.
+    Args:
+        every_op: not convolutions only.
+        configurations: of kernels that were tuned, every configuration is a sample; else the fastest of each layer and
+            class of kernel is, and its configuration is left out. Those that failed have no time and are no samples.
+
+    Raises:
+        UsageError: see `TableRow`.
     """
-    fused = epilogues(rows)
-    return list(_samples([row for row in rows if passes(row, where)], fused, every_op))
+    chosen = [row for row in rows if passes(row, where)]
+    tuned = [row for row in chosen if is_tvm_row(row)]
+    others = list(_samples([row for row in chosen if not is_tvm_row(row)], epilogues(rows), every_op))
+    kernels = _tuned_samples(tuned)
+    return others + (kernels if configurations else fastest(kernels))
+
+
+def _tuned_samples(rows: Sequence[TableRow]) -> list[Sample]:
+    """The samples of kernels that were tuned. How many failed, and why, is said, and how many the table doubts."""
+    doubted = sum(row.values.get("suspect", "0") == "1" for row in rows)
+    failures = Counter(failure_of(row) for row in rows if row.values.get("suspect", "0") != "1")
+    failed = {reason: count for reason, count in failures.items() if reason}
+    if failed or doubted:
+        reasons = [f"{count}: {reason}" for reason, count in sorted(failed.items(), key=lambda item: -item[1])]
+        said = "%s: %d of %d configurations failed and have no time, %d are marked as suspect; left out (%s)"
+        log.warning(said, rows[0].path, sum(failed.values()), len(rows), doubted,
+                    "; ".join(reasons) or "none failed")  # fmt: skip
+    return [tvm_row_sample(row) for row in rows if row.values.get("suspect", "0") != "1" and not failure_of(row)]
 
 
 def passes(row: TableRow, where: Mapping[str, Sequence[str]]) -> bool:
