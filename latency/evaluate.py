@@ -20,7 +20,7 @@ from latency.dataset.observations import hardware_of
 from latency.dataset.read import Dataset
 from latency.dataset.split import SPLITS
 from latency.evaluation.held_out import cross_validate, judge, report
-from latency.flags import add_data
+from latency.flags import add_data, origin_of
 from latency.network_model.foreign_networks import evaluate_networks, read_networks
 
 
@@ -83,7 +83,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--train-size", type=COUNT, metavar="N", help="fit on N shapes only, drawn at random in each fold"
     )
     parser.add_argument("--repeats", type=COUNT, default=1, help="how often --train-size shapes are drawn in each fold")
-    parser.add_argument("--networks", metavar="CSV", help="also predict whole networks, whose latencies this table has")
+    parser.add_argument(
+        "--networks",
+        metavar="CSV",
+        help="also predict whole networks, whose latencies this table or output of benchncnn has",
+    )
     add_trust_flag(parser)
     return parser
 
@@ -96,7 +100,7 @@ def main(arguments: argparse.Namespace) -> int:
     with status("evaluating") as progress:
         progress(f"fitting {arguments.folds} folds" if not arguments.predictor else "predicting")
         dataset, bases = (
-            Dataset.read(arguments.data, arguments.where, arguments.configurations),
+            Dataset.read(arguments.data, arguments.where, arguments.configurations, origin_of(arguments)),
             load_bases(arguments.base),
         )
         figures = evaluate(

@@ -24,7 +24,7 @@ from latency.cost_model.transfer import load_bases
 from latency.dataset.read import Dataset
 from latency.dataset.split import SPLITS
 from latency.evaluation.plots import picture_of, save_fitted
-from latency.flags import add_data
+from latency.flags import add_data, origin_of
 from latency.network_model.calibrated_fit import CalibratedFit, fit_dataset
 
 
@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
     with status("fitting") as progress:
         progress("reading, then trying settings on held-out groups")
         dataset, bases = (
-            Dataset.read(arguments.data, arguments.where, arguments.configurations),
+            Dataset.read(arguments.data, arguments.where, arguments.configurations, origin_of(arguments)),
             load_bases(arguments.base),
         )
         result = fit_dataset(dataset, options, bases, arguments.clock, arguments.every_op, profile=profile)

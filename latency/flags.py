@@ -9,6 +9,7 @@ from fleetpose.cli import image_size
 from fleetpose.options import add_flags
 from fleetpose.trust import add_trust_flag
 from latency.cost_model.fitting import FitOptions
+from latency.dataset.foreign.measured_on import MeasuredOn
 from latency.dataset.observations import CLOCKS
 from models.resolve import MODEL_HELP
 
@@ -24,6 +25,11 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tuned", metavar="FILE", help="tuned data, or none (default: that of the profile)")
 
 
+def origin_of(arguments: argparse.Namespace) -> MeasuredOn:
+    """What the flags of `add_data` say of files that do not say where they were measured."""
+    return MeasuredOn(arguments.gpu, arguments.data_device)
+
+
 def add_sparsities(parser: argparse._ActionsContainer) -> None:
     """The sparsities that a decision chooses among; `latency.planning.options.read_sparsities` reads them."""
     parser.add_argument("--sparsity", nargs="+", default=[], metavar="TEXT",
@@ -33,8 +39,18 @@ def add_sparsities(parser: argparse._ActionsContainer) -> None:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Measurements, and how a predictor is fitted to them."""
     parser.add_argument(
-        "--data", nargs="+", required=True, metavar="FILE", help="measurements: JSONL of latency.collect, or CSV"
-    )
+        "--data", nargs="+", required=True, metavar="FILE",
+        help="measurements: JSONL of latency.collect, CSV, or what AutoTVM, MetaSchedule, nn-Meter, LiteRT's "
+        "benchmark_model or benchncnn wrote; the content says which, and each may be gzipped",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gpu", default="", metavar="NAME",
+        help='the GPU that times are of, where a file does not say it, such as "Adreno 650" or "Mali-G76 MP12"',
+    )  # fmt: skip
+    parser.add_argument(
+        "--data-device", default="", metavar="NAME",
+        help="the device that they are of (default: what the file names, or a name made of --gpu)",
+    )  # fmt: skip
     parser.add_argument(
         "--where", nargs="+", action="extend", default=[], metavar="COLUMN=VALUE",
         help="rows to take (default: all); several values of one column mean any of them",

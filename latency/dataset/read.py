@@ -1,4 +1,7 @@
-"""Dataset: files of measurements of one device, each read once: our own records (JSONL) and public tables (CSV)."""
+"""Dataset: files of measurements, each read once: our own records (JSONL), public tables (CSV), files of other tools.
+
+Which a file is is found by its content; each may be gzipped.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetpose.disk.reading import only_files
 from fleetpose.errors import UsageError
 from fleetpose.files import sha256
+from latency.dataset.content import is_gzipped, read_content, read_head
+from latency.dataset.foreign.measured_on import MeasuredOn
+from latency.dataset.foreign.measurement import ForeignFile, check_columns_of_layers
+from latency.dataset.foreign.reading import read_foreign
+from latency.dataset.foreign.recognising import HEAD_BYTES, DataFormat, recognise
 from latency.dataset.observations import check_columns, layer_passes, network_passes, sample_of_record
-from latency.dataset.rows import LONGEST_LINE, TableRow, read_rows
+from latency.dataset.rows import TableRow, read_rows
 from latency.dataset.sample import OWN, Sample
 from latency.dataset.tables import REQUIRED, table_samples
+from latency.dataset.tvm_kernels import TVM, fastest
 from latency.profiling.normalise import normalise_records, usual_reference
-from latency.records.read import read_records
+from latency.records.read import parse, read_records
 from latency.records.record import Record
 
 log = logging.getLogger("latency.dataset.read")
@@ -32,6 +40,7 @@ class Dataset:
         tables: the rows of each table, all of them.
         records: the records of each file of records, all of them.
         configurations: of kernels that were tuned every configuration counts, not the fastest of each layer and class.
+        foreign: what files of other tools hold.
     """
 
     paths: tuple[Path, ...]
@@ -39,20 +48,35 @@ class Dataset:
     tables: tuple[tuple[TableRow, ...], ...]
     records: tuple[tuple[Record, ...], ...]
     configurations: bool = False
+    foreign: tuple[ForeignFile, ...] = ()
 
     @classmethod
-    def read(cls, paths: Sequence[Path | str], where: Sequence[str] = (), configurations: bool = False) -> Dataset:
+    def read(
+        cls,
+        paths: Sequence[Path | str],
+        where: Sequence[str] = (),
+        configurations: bool = False,
+        origin: MeasuredOn | None = None,
+    ) -> Dataset:
         """Read files; see the attributes.
 
+        Args:
+            origin: which device and GPU times are of, where a file does not say it.
+
         Raises:
-            UsageError: a file that is missing, empty, damaged or neither records nor a table, or an unknown column.
+            UsageError: a file that is missing, empty, damaged or of no known format, or an unknown column.
         """
-        wanted, tables, records = parse_where(where), [], []
+        wanted, tables, records, others = parse_where(where), [], [], dict[Path, DataFormat]()
         for path in map(Path, paths):
-            if is_table(path):
+            data_format = format_of(path)
+            if data_format is DataFormat.TABLE:
                 tables.append(tuple(read_rows(path, REQUIRED, wanted)))
                 continue
-            own = tuple(read_records(path))
+            if data_format is not DataFormat.RECORDS:
+                check_columns_of_layers(str(path), wanted)
+                others[path] = data_format
+                continue
+            own = tuple(parse(read_content(path), str(path))[0] if is_gzipped(path) else read_records(path))
             layers = [record for record in own if record.kind == "layer"]
             failed = sum(not record.ok for record in layers)
             if failed:
@@ -61,7 +85,8 @@ class Dataset:
                 )
             check_columns(path, wanted)
             records.append(own)
-        return cls(tuple(map(Path, paths)), tuple(where), tuple(tables), tuple(records), configurations)
+        foreign = tuple(read_foreign(others, origin or MeasuredOn()))
+        return cls(tuple(map(Path, paths)), tuple(where), tuple(tables), tuple(records), configurations, foreign)
 
     @property
     def wanted(self) -> dict[str, list[str]]:
@@ -107,6 +132,10 @@ class Dataset:
         samples = [
             sample for rows in self.tables for sample in table_samples(rows, wanted, every_op, self.configurations)
         ]
+        samples += [sample for file in self.foreign for sample in file.samples(wanted, self.configurations)]
+        if self.foreign and not self.configurations:  # the fastest of all files
+            tuned = [sample for sample in samples if sample.framework == TVM]
+            samples = [sample for sample in samples if sample.framework != TVM] + fastest(tuned)
         layers = [
             record
             for records in self.records
@@ -117,13 +146,23 @@ class Dataset:
         if not samples:
             chosen = " ".join(f"{name}={'|'.join(values)}" for name, values in wanted.items())
             what = f"no row with a time passes --where {chosen}" if chosen else "no row has a time"
-            raise UsageError(f"{', '.join(map(str, self.paths))}: {what}")
+            raise UsageError(f"{', '.join(map(str, self.paths))}: {what}{self._whole_networks()}")
         devices = sorted({f"{sample.framework} on {sample.device}" for sample in samples})
         if len(devices) > 1 and not several:
             raise UsageError(
                 f"times of {len(devices)} devices ({', '.join(devices):.240}); choose one by --where, for instance"
             )
         return samples
+
+    def _whole_networks(self) -> str:
+        """What can be done with files that time whole networks alone; "" where there are none."""
+        names = [run.name for file in self.foreign for run in file.networks]
+        if not names:
+            return ""
+        return (
+            f"; it has times of {len(names)} whole networks ({', '.join(names):.80}), which say nothing of single "
+            "layers: give it to latency.evaluate --networks, beside times of their layers"
+        )
 
     def networks(self, reference_ms: float | None = None) -> tuple[list[Record], list[Record]]:
         """The records with a time of whole networks that pass `where`, and those of all layers; tables have none.
@@ -159,16 +198,8 @@ def parse_where(texts: Iterable[str]) -> dict[str, list[str]]:
     return wanted
 
 
-def is_table(path: Path) -> bool:
-    """Whether a file is a table and not records. Raises UsageError where it cannot be read or is empty."""
-    try:
-        with open(path, encoding="utf-8-sig", opener=only_files) as stream:
-            parts = iter(lambda: stream.readline(LONGEST_LINE), "")
-            first = next((part for part in parts if part.strip()), "")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no text: {error}") from error
-    if not first:
-        raise UsageError(f"{path} is empty")
-    return path.suffix == ".csv" or not first.lstrip().startswith("{")
+def format_of(path: Path) -> DataFormat:
+    """The format of a file of measurements. Raises UsageError where it cannot be read, is empty or is not known."""
+    data_format = recognise(path, read_head(path, HEAD_BYTES))
+    named = path.name.removesuffix(".gz").endswith(".csv")
+    return DataFormat.TABLE if named and data_format is DataFormat.RECORDS else data_format

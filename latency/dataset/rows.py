@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from fleetpose.disk.reading import only_files
 from fleetpose.errors import UsageError, unknown_name
+from latency.dataset.content import open_text
 
 #: letters
 LONGEST_LINE, LONGEST_CELL = 16_384, 1024
@@ -67,13 +67,13 @@ def _float(text: str) -> float:
 
 
 def read_rows(path: Path | str, required: Sequence[str], where: Mapping[str, Sequence[str]]) -> list[TableRow]:
-    """The lines of a CSV file.
+    """The lines of a CSV file, which may be gzipped.
 
     Raises:
         UsageError: no such file, no CSV, empty, a column missing, one of `where` unknown, or a line torn.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig", opener=only_files) as stream:
+        with open_text(path) as stream:
             lines = _cells(_lines(stream, path), path)
             _, columns = next(lines, (1, []))
             _check_columns(path, columns, required, where)

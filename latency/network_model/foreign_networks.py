@@ -1,4 +1,4 @@
-"""Whole networks of a foreign runtime, from tables: how well their latencies follow from those of their operators.
+"""Whole networks of a foreign runtime: how well their latencies follow from those of their operators.
 
 `latency.cost_model.calibration` is judged on networks that neither it nor the operators' predictor has seen.
 """
@@ -18,7 +18,12 @@ from latency.cost_model.fitting import FitOptions
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import Inputs, Model, measured_ms
 from latency.cost_model.trees import TreeSettings
+from latency.dataset.content import read_content
+from latency.dataset.foreign.measured_on import MeasuredOn
+from latency.dataset.foreign.ncnn import read_ncnn
+from latency.dataset.foreign.recognising import DataFormat
 from latency.dataset.hardware import Hardware
+from latency.dataset.read import format_of
 from latency.dataset.rows import read_rows
 from latency.dataset.sample import Sample, merge
 from latency.dataset.split import folds, groups_of
@@ -41,7 +46,15 @@ def network_terms(samples: Sequence[Sample], ms: np.ndarray) -> np.ndarray:
 
 
 def read_networks(path: Path | str, where: Mapping[str, Sequence[str]]) -> list[ForeignNetwork]:
-    """The networks of a CSV table (COLUMNS) that pass those of `where`'s columns that it has. Raises UsageError."""
+    """The networks of a CSV table (COLUMNS) that pass those of `where`'s columns that it has, or of benchncnn's output.
+
+    Each network of the latter is a family of its own. Raises UsageError.
+    """
+    if format_of(Path(path)) is DataFormat.NCNN:
+        runs = read_ncnn(read_content(path), str(path), MeasuredOn("any")).networks
+        if not runs:
+            raise UsageError(f"{path} has no line of a whole network")
+        return [ForeignNetwork(run.name, run.name, run.ms) for run in runs]
     rows = read_rows(path, COLUMNS, {})
     known = [name for name in where if name in rows[0].values]
     kept = [row for row in rows if all(row.values[name] in where[name] for name in known)]

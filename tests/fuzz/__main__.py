@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import Any
 
 from tests.fuzz.data_readers import DATA_READERS
+from tests.fuzz.measurement_readers import MEASUREMENT_READERS
 from tests.fuzz.readers import READERS
 from tests.fuzz.running import FAULTS, Reader, Tally, fuzz
 
@@ -33,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def known_readers(names: Collection[str]) -> dict[str, Reader]:
     """All readers; those that take torch only where they are asked for. SystemExit for names that are none."""
-    known = {**READERS, **DATA_READERS}
+    known = {**READERS, **DATA_READERS, **MEASUREMENT_READERS}
     if not names or not set(names) <= set(known):
         from tests.fuzz.torch_readers import TORCH_READERS
 

@@ -4,11 +4,12 @@ import pytest
 
 from tests.fuzz.apart import check_damaged, run_apart
 from tests.fuzz.data_readers import DATA_READERS
+from tests.fuzz.measurement_readers import MEASUREMENT_READERS
 from tests.fuzz.readers import READERS as OUR_READERS
 from tests.fuzz.running import FAULTS, Reader, fuzz
 from tests.sweep import EVERYTHING
 
-READERS = {**OUR_READERS, **DATA_READERS}
+READERS = {**OUR_READERS, **DATA_READERS, **MEASUREMENT_READERS}
 #: files for each reader
 COUNT = 10_000 if EVERYTHING else 30
 
