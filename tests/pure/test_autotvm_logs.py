@@ -164,11 +164,13 @@ def test_other_tasks_are_counted(tmp_path, caplog):
                  task="conv2d_transpose_nchw.mali"),
         new_line([2, 8, 9, 9], [8, 8, 3, 3], [[1, 1], [1, 1], [1, 1], "float16"], [], [[1e-3], 0, 1, 1]),
         texture_line(target="llvm -mcpu=core-avx2"),
+        texture_line(task="conv2d_NCHWc_KCRSk_tx_tune2"),
         texture_line(dtype="int8"),
     ]  # fmt: skip
     with caplog.at_level(logging.WARNING):
         assert len(samples(write(tmp_path / "t.log", *lines))) == 1
     for said in ("1: tasks of conv2d_transpose_nchw.mali", "1: batches of several pictures", "1: layers of int8",
+                 "1: tasks of conv2d_NCHWc_KCRSk_tx_tune2, a template that is not TVM's own",
                  "1: kernels for other targets than OpenCL"):  # fmt: skip
         assert said in caplog.text
 

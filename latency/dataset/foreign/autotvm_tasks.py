@@ -3,7 +3,8 @@
 A task is a template's name and its arguments, in the order of the template's function (TVM's python/tvm/topi and
 relay/op/strategy): data, kernel, strides, padding, dilation, perhaps a layout or groups, and the type of the result. In
 version 0.1 names are those of operators ("topi_nn_conv2d"), the template is named apart ("direct", "winograd"), and the
-oldest logs have no dilation.
+oldest logs have no dilation. Templates that somebody wrote for himself have other names and any arguments: what they
+compute is not known.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def read_task(name: str, template: str, arguments: Sequence[Any]) -> TaskLayer:
         DataError: it is a convolution whose arguments are not what its template takes.
     """
     lowered = name.lower()
+    if not ("." in name or lowered.startswith("topi_")):
+        raise OtherTask(f"tasks of {name:.60}, a template that is not TVM's own")
     if "dense" in lowered:
         return _dense(name, arguments)
     if "conv2d" not in lowered or "transpose" in lowered or "int8" in lowered or "pack_weight" in lowered:
