@@ -13,13 +13,14 @@ from fleetpose.errors import UsageError
 from fleetpose.options import COUNT, from_arguments, whole
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
+from latency.cost_model.adaptation.transfer import load_bases
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.predictor import Predictor
-from latency.cost_model.transfer import load_bases
 from latency.dataset.observations import hardware_of
 from latency.dataset.read import Dataset
 from latency.dataset.split import SPLITS
 from latency.evaluation.held_out import cross_validate, judge, report
+from latency.evaluation.new_device import leave_devices_out
 from latency.flags import add_data, origin_of
 from latency.network_model.foreign_networks import evaluate_networks, read_networks
 
@@ -88,6 +89,10 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="also predict whole networks, whose latencies this table or output of benchncnn has",
     )
+    parser.add_argument(
+        "--new-device", nargs="+", type=whole(0), metavar="N",
+        help="take each device of the data for a new one of which so many samples are timed, and the others for known",
+    )  # fmt: skip
     add_trust_flag(parser)
     return parser
 
@@ -97,6 +102,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError("--predictor fits nothing, so that --base and --train-size mean nothing with it")
     if arguments.networks and (arguments.predictor or arguments.base or arguments.train_size):
         raise UsageError("--networks fits a model of its own; leave --predictor, --base and --train-size out")
+    if arguments.new_device:
+        return evaluate_new_devices(arguments)
     with status("evaluating") as progress:
         progress(f"fitting {arguments.folds} folds" if not arguments.predictor else "predicting")
         dataset, bases = (
@@ -112,6 +119,28 @@ def main(arguments: argparse.Namespace) -> int:
         cli.print_json(figures)
     else:
         print_report(figures, arguments.split)
+    return 0
+
+
+def evaluate_new_devices(arguments: argparse.Namespace) -> int:
+    """`--new-device`: how well few samples of a device do where others are known."""
+    if arguments.predictor or arguments.base or arguments.train_size or arguments.networks:
+        raise UsageError("--new-device fits the other devices itself: no --predictor, --base, --train-size, --networks")
+    dataset = Dataset.read(arguments.data, arguments.where, arguments.configurations, origin_of(arguments))
+    options = from_arguments(FitOptions, arguments, by="shape")
+    with status("evaluating") as progress:
+        samples = dataset.samples(arguments.clock, arguments.every_op, several=True)
+        figures = leave_devices_out(samples, arguments.new_device, options, progress)
+    if arguments.json:
+        cli.print_json(figures)
+        return 0
+    table = [
+        [name, row["samples"], *(f"{row[key]:.1%}" for key in ("mape", "random_mape", "coverage"))]
+        for name, rows in [*figures["devices"].items(), ("mean of devices", figures["mean"])]
+        for row in rows
+        if row["mape"] is not None
+    ]
+    cli.print_table(["new device", "samples", "mape", "drawn at random", "intervals hold"], table)
     return 0
 
 

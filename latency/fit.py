@@ -16,11 +16,11 @@ from fleetpose.options import from_arguments
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
+from latency.cost_model.adaptation.transfer import load_bases
 from latency.cost_model.fitting import FitOptions, Fitted
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import measured_ms
 from latency.cost_model.search import CrossValidation
-from latency.cost_model.transfer import load_bases
 from latency.dataset.read import Dataset
 from latency.dataset.split import SPLITS
 from latency.evaluation.plots import picture_of, save_fitted
@@ -126,7 +126,8 @@ def print_summary(result: CalibratedFit, out: Path, picture: Path) -> None:
         f"errors are of held-out samples, by {validation.split}; {about['rows']} rows, "
         f"{len(predictor.shapes)} shapes fitted"
     )
-    print(f"trees: depth {settings.depth}, {settings.rounds} rounds, {settings.bags} bags")
+    surface = f", {validation.share:.0%} of the residual by a smooth surface" if validation.share else ""
+    print(f"trees: depth {settings.depth}, {settings.rounds} rounds, {settings.bags} bags{surface}")
     print(
         f"{predictor.conformal.level:.0%} intervals: "
         + (f"±{width:.0%} at the median" if width is not None else "unbounded, too few rows")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from devices.timing.measurement import versions
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.options import SEED, check_numbers, option
+from latency.cost_model.adaptation.adapting import MOST_SAMPLES, NewDevice, adapt
 from latency.cost_model.conformal import Conformal
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import Inputs, Model, measured_ms
@@ -73,17 +74,22 @@ def fit_predictor(
 
     Args:
         bases: predictors of other devices, for transfer. They are left out again where cross-validation says that the
-            predictor is better without them.
+            predictor is better without them, and corrected by the samples where that is best.
         about: what the metadata is to say besides, such as the device and the data's hash.
 
     Raises:
-        UsageError: too few samples.
+        UsageError: too few samples, and no bases.
     """
-    if len({sample.key for sample in samples}) < LEAST_SAMPLES:
-        count = len({sample.key for sample in samples})
+    count = len({sample.key for sample in samples})
+    if count < LEAST_SAMPLES and not bases:
         raise UsageError(
-            f"{count} distinct samples are too few to fit and check a predictor; give {LEAST_SAMPLES} or more"
+            f"{count} distinct samples are too few to fit and check a predictor; give {LEAST_SAMPLES} or more, or "
+            f"predictors of other devices to adapt (--base)"
         )
+    target = NewDevice(hardware, samples[0].gpu if samples else "", {})
+    adapted = adapt(samples, target, bases, options.level, options.seed) if bases and count <= MOST_SAMPLES else None
+    if adapted is not None and count < LEAST_SAMPLES:
+        return _adapted(*adapted, samples, about, options)
     start = TreeSettings(monotone=options.monotone)
     functions = [base.ms for base in bases]
     validation = search(samples, hardware, functions, start, options.by, options.seed, options.wide)
@@ -92,13 +98,29 @@ def fit_predictor(
     if scratch is not None and min(scratch.scores.values()) < min(validation.scores.values()):
         used = ()
     best = validation if used or scratch is None else scratch
+    if adapted is not None and min(adapted[1].scores.values()) < min(best.scores.values()):
+        return _adapted(*adapted, samples, about, options, scratch)
     rows = merge(samples)
     inputs = Inputs.of(rows, hardware, [base.ms for base in used])
-    model = Model.fit(inputs, measured_ms(rows), best.settings, options.seed)
+    model = Model.fit(inputs, measured_ms(rows), best.settings, options.seed, best.share)
     conformal = Conformal.fit(best.log_errors, [sample.kernel for sample in best.samples], options.level)
     metadata = {**(about or {}), **_metadata(rows, best, options)}
     ranges = Ranges.of(inputs.features, inputs.kernels)
     return Fitted(Predictor(model, conformal, ranges, hardware, metadata, used), validation, scratch)
+
+
+def _adapted(
+    predictor: Predictor,
+    validation: CrossValidation,
+    samples: Sequence[Sample],
+    about: Mapping[str, Any] | None,
+    options: FitOptions,
+    scratch: CrossValidation | None = None,
+) -> Fitted:
+    """What was adapted, with its metadata."""
+    rows = merge(samples)
+    metadata = {**(about or {}), **_metadata(rows, validation, options), "adapted": len(rows)}
+    return Fitted(replace(predictor, metadata=metadata), validation, scratch)
 
 
 def _metadata(rows: Sequence[Sample], validation: CrossValidation, options: FitOptions) -> dict[str, Any]:
@@ -106,8 +128,8 @@ def _metadata(rows: Sequence[Sample], validation: CrossValidation, options: FitO
         "rows": len(rows),
         "shapes": sorted({sample.shape_key for sample in rows}),
         "split": validation.split,
-        "metrics": scores(measured_ms(validation.samples), validation.predicted),
-        "settings": encode(validation.settings),
+        "metrics": scores(measured_ms(validation.samples), validation.predicted) if validation.samples else {},
+        "settings": {**encode(validation.settings), "share": validation.share},
         "seed": options.seed,
         "versions": {
             **versions(),

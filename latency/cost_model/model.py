@@ -12,6 +12,7 @@ import numpy as np
 
 from latency.cost_model.features import extract
 from latency.cost_model.physical import PhysicalModel
+from latency.cost_model.smooth import Smooth
 from latency.cost_model.trees import Trees, TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
@@ -51,22 +52,36 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted baseline and trees on its log residual."""
+    """A fitted baseline, and what its log residual is made of.
+
+    Attributes:
+        baseline: physics.
+        trees: on the inputs, the baseline and the other devices' times.
+        smooth: on features alone; None where it has no share.
+        share: of the residual that is the smooth surface's; the rest is the trees'.
+    """
 
     baseline: PhysicalModel
     trees: Trees
+    smooth: Smooth | None = None
+    share: float = 0.0
 
     @classmethod
-    def fit(cls, inputs: Inputs, ms: np.ndarray, settings: TreeSettings, seed: int = 0) -> Model:
+    def fit(cls, inputs: Inputs, ms: np.ndarray, settings: TreeSettings, seed: int = 0, share: float = 0.0) -> Model:
         """Fit to measured milliseconds (n)."""
         baseline = PhysicalModel.fit(inputs.features, inputs.kernels, ms, inputs.others)
         physical = baseline.predict(inputs.features, inputs.kernels, inputs.others)
-        return cls(baseline, Trees.fit(inputs.matrix(physical), np.log(ms / physical), settings, seed))
+        residual = np.log(ms / physical)
+        smooth = Smooth.fit(inputs.features, residual, seed) if share else None
+        return cls(baseline, Trees.fit(inputs.matrix(physical), residual, settings, seed), smooth, share)
 
     def predict(self, inputs: Inputs, rounds: int = 0) -> np.ndarray:
         """Milliseconds (n), with the first `rounds` trees or all."""
         physical = self.baseline.predict(inputs.features, inputs.kernels, inputs.others)
-        return physical * np.exp(self.trees.predict(inputs.matrix(physical), rounds))
+        residual = self.trees.predict(inputs.matrix(physical), rounds)
+        if self.smooth is not None:
+            residual = (1 - self.share) * residual + self.share * self.smooth.predict(inputs.features)
+        return physical * np.exp(residual)
 
 
 def measured_ms(samples: Sequence[Sample]) -> np.ndarray:

@@ -19,12 +19,14 @@ from fleetpose.codec import check_entries, decode, encode
 from fleetpose.errors import DataError, UsageError, first_line
 from fleetpose.files import json_bytes, read_json, write_bytes
 from fleetpose.json_fields import Positive
+from latency.cost_model.adaptation.adapted import Adapted
 from latency.cost_model.calibration import Calibration
 from latency.cost_model.conformal import Conformal
 from latency.cost_model.feature_names import FEATURES_VERSION, NAMES
 from latency.cost_model.model import Inputs, Model
 from latency.cost_model.physical import PhysicalModel
 from latency.cost_model.ranges import Ranges
+from latency.cost_model.smooth import Smooth
 from latency.cost_model.trees import Trees
 from latency.dataset.hardware import Hardware
 from latency.dataset.runtimes import kernel_class
@@ -41,7 +43,14 @@ PARTS = dict.fromkeys(("features", "metadata", "hardware", "conformal", "ranges"
     "trees": list[Any],
     "bases": list[Any],
     "calibration": dict[str, Any],
+    "smooth": dict[str, Any],
+    "share": Positive,
+    "samples": dict[str, Any],
 }
+#: parts of a model of a device's own samples; a file has these or "samples"
+MODEL = ("baseline", "trees")
+#: parts that a file may lack
+OPTIONAL = (*MODEL, "calibration", "smooth", "share", "samples")
 METADATA: Mapping[str, Any] = {
     **dict.fromkeys(("device", "gpu", "framework", "driver", "data", "clock", "date"), str),
     **dict.fromkeys(("metrics", "settings", "versions", "split", "pairs"), Any),
@@ -66,7 +75,7 @@ class Predictor:
     """A latency model of one device.
 
     Attributes:
-        model: baseline and trees.
+        model: baseline and trees, or other devices' times and a correction.
         conformal: the intervals of its answers.
         ranges: of the inputs it was fitted on.
         hardware: facts about the device that features are made with.
@@ -76,7 +85,7 @@ class Predictor:
         calibration: from kernels to whole networks; None where no network was measured.
     """
 
-    model: Model
+    model: Model | Adapted
     conformal: Conformal
     ranges: Ranges
     hardware: Hardware
@@ -93,12 +102,18 @@ class Predictor:
         if not samples:
             return []
         inputs = self._inputs(samples)
-        times, factors = self.model.predict(inputs), self.conformal.factors(inputs.kernels)
+        times, factors = self.model.predict(inputs), self._factors(inputs)
         doubts = self.ranges.doubts(inputs.features, inputs.kernels)
         return [
             Prediction(float(ms), float(ms / factor), float(ms * factor), doubt)
             for ms, factor, doubt in zip(times, factors, doubts, strict=True)
         ]
+
+    def _factors(self, inputs: Inputs) -> np.ndarray:
+        """What to divide and multiply predictions by (n) for their intervals' ends."""
+        if isinstance(self.model, Adapted):
+            return np.exp(self.conformal.quantile * self.model.deviations(inputs))
+        return self.conformal.factors(inputs.kernels)
 
     def estimates(self, kernels: Sequence[tuple[Workload, ScheduleChoice]]) -> list[Prediction]:
         """Times of our own kernels before they run, with their intervals."""
@@ -133,8 +148,7 @@ class Predictor:
             "hardware": encode(self.hardware),
             "conformal": encode(self.conformal),
             "ranges": encode(self.ranges),
-            "baseline": encode(self.model.baseline),
-            "trees": self.model.trees.to_json(),
+            **_model_json(self.model),
             "bases": [base.to_json() for base in self.bases],
             **calibration,
         }
@@ -142,14 +156,11 @@ class Predictor:
     @classmethod
     def from_json(cls, values: Any) -> Predictor:
         """The inverse of `to_json`. Raises UsageError for other features, DataError for damage."""
-        content = check_entries(values, PARTS, needed=[part for part in PARTS if part != "calibration"])
+        content = check_entries(values, PARTS, needed=[part for part in PARTS if part not in OPTIONAL])
         _check_features(content["features"])
         bases = tuple(cls.from_json(base) for base in content["bases"])
-        baseline = decode(PhysicalModel, content["baseline"], "baseline")
-        baseline.check_columns(len(bases))
-        trees = Trees.from_json(content["trees"], len(NAMES) + 1 + len(bases))  # as Inputs.matrix puts them together
         return cls(
-            Model(baseline, trees),
+            _model_of(content, len(bases)),
             decode(Conformal, content["conformal"], "conformal"),
             decode(Ranges, content["ranges"], "ranges"),
             decode(Hardware, content["hardware"], "hardware"),
@@ -176,6 +187,27 @@ class Predictor:
             raise DataError(f"predictor {path}: xgboost refuses its trees: {first_line(error)}") from error
         except UsageError as error:
             raise type(error)(f"predictor {path}: {error}") from error
+
+
+def _model_json(model: Model | Adapted) -> dict[str, Any]:
+    """The parts of a file that are the model's."""
+    if isinstance(model, Adapted):
+        return {"samples": model.to_json()}
+    parts = {"baseline": encode(model.baseline), "trees": model.trees.to_json()}
+    return {**parts, "smooth": model.smooth.to_json(), "share": model.share} if model.smooth else parts
+
+
+def _model_of(content: Mapping[str, Any], bases: int) -> Model | Adapted:
+    """The inverse, of so many other devices. Raises DataError for parts that are missing or do not fit together."""
+    if "samples" in content:
+        return Adapted.from_json(content["samples"], bases)
+    check_entries({name: content[name] for name in MODEL if name in content}, PARTS, needed=MODEL)
+    baseline = decode(PhysicalModel, content["baseline"], "baseline")
+    baseline.check_columns(bases)
+    trees = Trees.from_json(content["trees"], len(NAMES) + 1 + bases)  # as Inputs.matrix puts them together
+    if "smooth" not in content:
+        return Model(baseline, trees)
+    return Model(baseline, trees, Smooth.from_json(content["smooth"]), min(1.0, content.get("share", 0.5)))
 
 
 def _check_features(features: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Settings of the trees by cross-validation on grouped folds, and the held-out errors that intervals are made of.
 
-Every candidate is fitted once for each fold with the most rounds, and judged after fewer of them too.
+Every candidate is fitted once for each fold with the most rounds, and judged after fewer of them too. The share of the
+smooth surface is chosen for the best of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sklearn.model_selection import ParameterGrid
 
 from fleetpose.errors import UsageError
 from latency.cost_model.model import Base, Inputs, Model, measured_ms
+from latency.cost_model.smooth import Smooth
 from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
 from latency.dataset.sample import Sample
@@ -21,9 +23,13 @@ from latency.dataset.split import Fold, folds, groups_of
 FOLDS = 5
 #: rounds after which a candidate is judged
 ROUNDS = (60, 150, 300, 450)
-GRID = {"depth": (3, 6, 8)}
+GRID = {"depth": (4, 6)}
 #: without a search: what served all devices that were tried
 PLAIN = {"depth": (6,)}
+#: shares of the smooth surface in the residual, and how much less the error has to be, relatively: asking a surface
+#: costs time, too
+SHARES = (0.0, 0.3, 0.5, 0.7)
+WORTH = 0.01
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class CrossValidation:
 
     Attributes:
         settings: the best.
+        share: of the smooth surface in the residual.
         split: what the folds held out: "family", "network" or "shape".
         samples: those that were held out once, merged.
         predicted: milliseconds for each of them, from models that saw none of its group.
@@ -43,6 +50,7 @@ class CrossValidation:
     samples: tuple[Sample, ...]
     predicted: np.ndarray
     scores: dict[str, float]
+    share: float = 0.0
 
     @property
     def log_errors(self) -> np.ndarray:
@@ -85,24 +93,64 @@ def search(
     candidates = [
         replace(start, rounds=max(ROUNDS), bags=1, **point) for point in ParameterGrid(GRID if wide else PLAIN)
     ]
-    tables = _predict_held_out(parts, candidates, hardware, bases, seed)
+    tables, surfaces = _predict_held_out(parts, candidates, hardware, bases, seed, wide)
     held = tuple(sample for part in parts for sample in part.test)
-    errors = {key: float(np.abs(table / measured_ms(held) - 1).mean()) for key, table in tables.items()}
+    times = measured_ms(held)
+    errors = {key: _mape(table, times) for key, table in tables.items()}
     best = min(errors, key=lambda key: errors[key])
+    predicted, share = _blended(tables[best], surfaces, times)
     settings = replace(candidates[best[0]], rounds=best[1], bags=start.bags)
     scores = {f"depth {candidates[key[0]].depth}, {key[1]} rounds": error for key, error in errors.items()}
-    return CrossValidation(settings, by, held, tables[best], scores)
+    if share:
+        scores[f"the best with {share:.0%} of a smooth surface"] = _mape(predicted, times)
+    return CrossValidation(settings, by, held, predicted, scores, share)
+
+
+def _blended(trees: np.ndarray, surfaces: np.ndarray | None, times: np.ndarray) -> tuple[np.ndarray, float]:
+    """Milliseconds, and the share of the surface in their logarithms that errs least by more than it has to."""
+    if surfaces is None:
+        return trees, 0.0
+    tables = {share: trees ** (1 - share) * surfaces**share for share in SHARES}
+    costs = {share: _mape(table, times) * (1 + WORTH * bool(share)) for share, table in tables.items()}
+    share = min(costs, key=lambda share: costs[share])
+    return tables[share], share
+
+
+def _mape(predicted: np.ndarray, times: np.ndarray) -> float:
+    return float(np.abs(predicted / times - 1).mean())
 
 
 def _predict_held_out(
-    parts: Sequence[Fold], candidates: Sequence[TreeSettings], hardware: Hardware, bases: Sequence[Base], seed: int
-) -> dict[tuple[int, int], np.ndarray]:
-    """Predictions for all held-out samples, by (candidate, rounds)."""
+    parts: Sequence[Fold],
+    candidates: Sequence[TreeSettings],
+    hardware: Hardware,
+    bases: Sequence[Base],
+    seed: int,
+    surface: bool,
+) -> tuple[dict[tuple[int, int], np.ndarray], np.ndarray | None]:
+    """Milliseconds of all held-out samples, by (candidate, rounds) of the trees alone and by the smooth surface alone.
+
+    Variances and lengths of the surface are those of the first fold: they hardly differ, and take the longest.
+    """
     pieces: dict[tuple[int, int], list[np.ndarray]] = {}
+    surfaces: list[np.ndarray] = []
+    like: Smooth | None = None
     for part in parts:
         train, test = Inputs.of(part.train, hardware, bases), Inputs.of(part.test, hardware, bases)
+        times = measured_ms(part.train)
         for number, candidate in enumerate(candidates):
-            model = Model.fit(train, measured_ms(part.train), candidate, seed)
+            model = Model.fit(train, times, candidate, seed)
             for rounds in ROUNDS:
                 pieces.setdefault((number, rounds), []).append(model.predict(test, rounds))
-    return {key: np.concatenate(piece) for key, piece in pieces.items()}
+        if surface:
+            like = _surface(model, train, times, seed, like)
+            physical = model.baseline.predict(test.features, test.kernels, test.others)
+            surfaces.append(physical * np.exp(like.predict(test.features)))
+    tables = {key: np.concatenate(piece) for key, piece in pieces.items()}
+    return tables, np.concatenate(surfaces) if surfaces else None
+
+
+def _surface(model: Model, train: Inputs, times: np.ndarray, seed: int, like: Smooth | None) -> Smooth:
+    """The smooth surface of what a model's baseline leaves over."""
+    physical = model.baseline.predict(train.features, train.kernels, train.others)
+    return Smooth.fit(train.features, np.log(times / physical), seed, like)

@@ -16,6 +16,8 @@ from latency.cost_model.feature_names import NAMES
 
 #: threads for training: data is small, and threads that wait for a busy core cost more than they bring
 THREADS = 1
+#: ranges that each column is cut into: 256, xgboost's own, take twice the time and err no less on thousands of rows
+MAX_BIN = 64
 #: columns in which the time can only grow, all else being equal; a constraint only where it is asked for
 MONOTONE = ("macs_kept", "macs_slices", "bytes_in", "bytes_out", "bytes_weights", "bytes_addends", "grids", "addends")
 
@@ -57,6 +59,7 @@ class TreeSettings:
             "colsample_bytree": self.columns,
             "subsample": self.rows,
             "min_child_weight": self.leaf,
+            "max_bin": MAX_BIN,
             "nthread": THREADS,
             "seed": seed,
         }

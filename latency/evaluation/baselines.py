@@ -40,17 +40,15 @@ def macs(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware) ->
 def roofline(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware) -> np.ndarray:
     """The longer of arithmetic and memory, the rates of both from the training samples (peaks are seldom reached)."""
     ms = measured_ms(train)
-
-    def longer(samples: Sequence[Sample], balance: float) -> np.ndarray:
-        (moved,) = _columns(samples, hardware, "bytes_all")
-        return np.maximum(_work(samples, hardware) / balance, moved)
-
+    (work, moved), (asked_work, asked_moved) = (
+        (_work(samples, hardware), *_columns(samples, hardware, "bytes_all")) for samples in (train, test)
+    )
     best: tuple[float, float, float] = (np.inf, 1.0, 1.0)
     for balance in np.geomspace(0.1, 1000, 33):
-        relative = longer(train, balance) / ms
+        relative = np.maximum(work / balance, moved) / ms
         scale = 1 / float(np.median(relative))
         best = min(best, (float(np.abs(scale * relative - 1).mean()), float(balance), scale))
-    return best[2] * longer(test, best[1])
+    return best[2] * np.maximum(asked_work / best[1], asked_moved)
 
 
 def lookup(train: Sequence[Sample], test: Sequence[Sample], hardware: Hardware) -> np.ndarray:

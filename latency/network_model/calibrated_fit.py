@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from latency.cost_model.adaptation.transfer import Gain, gain
 from latency.cost_model.fitting import FitOptions, Fitted, fit_predictor
 from latency.cost_model.predictor import Predictor
-from latency.cost_model.transfer import Gain, gain
 from latency.dataset.observations import hardware_of
 from latency.dataset.read import Dataset
 
@@ -66,7 +66,7 @@ def fit_dataset(
         "bases": [base.metadata.get("device", "") for base in bases],
     }
     fitted = fit_predictor(samples, hardware_of(samples, profile), options, bases, about)
-    worth = gain(fitted, bases) if bases else None
+    worth = gain(fitted, bases) if fitted.scratch else None  # nothing to compare with where samples are few
     records, layers = dataset.networks(reference_ms)
     if not records:
         return CalibratedFit(fitted, worth)

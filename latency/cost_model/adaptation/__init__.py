@@ -1,0 +1,1 @@
+"""Adapting predictors of other devices to one of which little is known."""
