@@ -17,6 +17,7 @@ from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
 from latency.cost_model.adaptation.transfer import load_bases
+from latency.cost_model.calibration import Calibration
 from latency.cost_model.fitting import FitOptions, Fitted
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import measured_ms
@@ -26,6 +27,7 @@ from latency.dataset.split import SPLITS
 from latency.evaluation.plots import picture_of, save_fitted
 from latency.flags import add_data, origin_of
 from latency.network_model.calibrated_fit import CalibratedFit, fit_dataset
+from latency.network_model.run_calibration import account_of_runs
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -101,9 +103,16 @@ def _calibration_json(result: CalibratedFit) -> dict[str, Any] | None:
     calibration = result.fitted.predictor.calibration
     if calibration is None:
         return None
+    return {**encode(calibration), "networks": _account(result, calibration)}
+
+
+def _account(result: CalibratedFit, calibration: Calibration) -> list[dict[str, float | str]]:
+    """What the calibration says of each network it was fitted to."""
+    if result.runs:
+        return account_of_runs(result.runs, calibration)
     from latency.network_model.calibration_data import account  # which takes torch and TVM
 
-    return {**encode(calibration), "networks": account(result.networks, calibration)}
+    return account(result.networks, calibration)
 
 
 def _half_width(fitted: Fitted) -> float | None:
@@ -143,10 +152,8 @@ def _print_calibration(result: CalibratedFit) -> None:
     if calibration is None:
         print("whole networks are plain sums: the data has none to calibrate on (latency.collect --networks)")
         return
-    from latency.network_model.calibration_data import account  # which takes torch and TVM
-
     rows = []
-    for row in account(result.networks, calibration):
+    for row in _account(result, calibration):
         held_out = f"{row['held_out_error']:+.1%}" if "held_out_error" in row else "-"
         times = [f"{row[name]:.2f}" for name in ("measured_ms", "sum_ms", "calibrated_ms")]
         rows.append([row["network"], *times, f"{row['error']:+.1%}", held_out, f"{row['layers_measured']:.0%}"])

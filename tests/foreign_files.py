@@ -99,7 +99,7 @@ class ModuleNodes:
         kind = self.add("tirx.BufferType", {"shape": self.array([self.number(size) for size in shape])})
         buffer = self.add("ir.Var", {"span": 0, "ty": kind, "name": 0})
         parts = [self.add("ir.Range", {"min": index, "extent": self.number(1), "span": 0}) for index in indices]
-        return self.add("ir.TensorRegion", {"buffer": buffer, "region": self.array(parts), "span": 0})
+        return self.add("ir.TensorRegion", {"source": buffer, "region": self.array(parts), "span": 0})
 
 
 def convolution_module(channels: int, filters: int, side: int, kernel: int, stride: int, padding: int) -> bytes:

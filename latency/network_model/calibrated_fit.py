@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from latency.cost_model.adaptation.transfer import Gain, gain
 from latency.cost_model.fitting import FitOptions, Fitted, fit_predictor
 from latency.cost_model.predictor import Predictor
+from latency.dataset.foreign.measurement import NetworkRun
 from latency.dataset.observations import hardware_of
 from latency.dataset.read import Dataset
+from latency.network_model.run_calibration import calibrate_on_runs, runs_with_layers
 
 if TYPE_CHECKING:
     from devices.profile import Profile
@@ -26,11 +28,13 @@ class CalibratedFit:
         fitted: the predictor with its cross-validation.
         worth: what the predictors of other devices were worth; None where there were none.
         networks: the measured networks that the predictor is calibrated on.
+        runs: those that another tool measured, where it is calibrated on these.
     """
 
     fitted: Fitted
     worth: Gain | None = None
     networks: tuple[MeasuredNetwork, ...] = ()
+    runs: tuple[NetworkRun, ...] = ()
 
 
 def fit_dataset(
@@ -69,7 +73,9 @@ def fit_dataset(
     worth = gain(fitted, bases) if fitted.scratch else None  # nothing to compare with where samples are few
     records, layers = dataset.networks(reference_ms)
     if not records:
-        return CalibratedFit(fitted, worth)
+        runs = runs_with_layers(dataset)
+        predictor = replace(fitted.predictor, calibration=calibrate_on_runs(runs))
+        return CalibratedFit(replace(fitted, predictor=predictor), worth, runs=tuple(runs))
     from latency.network_model.calibration_data import calibrate, measured_networks  # which takes torch and TVM
 
     networks = measured_networks(records, layers, fitted.predictor, fitted.best, clock, graphs, profile)

@@ -104,7 +104,7 @@ def _change(holder: Any, key: Any, places: list[tuple[Any, Any]], rng: random.Ra
         if isinstance(other, dict) == (its_key in other if isinstance(other, dict) else False) or its_key != key:
             holder[key] = json.loads(json.dumps(_at(other, its_key)))
     elif kind == 6 and isinstance(holder, dict):
-        holder[rng.choice((f"{key}x", "", "0.5", "nan", "-1", key.upper()))] = holder.pop(key)
+        holder[rng.choice((f"{key}x", "", "0.5", "nan", "-1", str(key).upper()))] = holder.pop(key)
     elif kind == 7 and isinstance(old, int | float) and not isinstance(old, bool):
         holder[key] = rng.choice((-old, old + 1, old - 1, old * 1000, str(old), [old], 0))
     elif kind == 8 and isinstance(old, list):

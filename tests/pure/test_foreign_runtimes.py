@@ -26,6 +26,7 @@ from tests.foreign_files import (
     trial_line,
     workload_line,
 )
+from tests.fuzz.readers import record_samples
 
 MALI = MeasuredOn("Mali-G76 MP12", "s10")
 
@@ -68,6 +69,8 @@ def test_gzipped_table_and_records_are_read(tmp_path):
     (packed,) = write(tmp_path, t_dot_csv_dot_gz=gzip.compress(table))
     (sample,) = read([packed]).samples()
     assert (sample.ms, sample.layer.out_shape) == (0.5, (128, 28, 28))
+    plain, packed = write(tmp_path, r_dot_jsonl=record_samples()[0], r_dot_gz=gzip.compress(record_samples()[0]))
+    assert read([packed]).records == read([plain]).records
 
 
 class TestKernelData:
@@ -130,6 +133,13 @@ class TestProfiles:
     def test_operators_of_the_cpu_are_matched_by_number(self, tmp_path):
         paths = write(tmp_path, p_dot_csv=profile_table(), net_dot_tflite=tflite_model())
         assert [sample.ms for sample in read(paths).samples()] == [2.5, 1.5, 0.25]
+
+    def test_operator_that_is_printed_as_0_has_no_time(self, tmp_path, caplog):
+        rows = [("CONV_2D", 0.0, "[first]:0"), ("FULLY_CONNECTED", 0.25, "[probabilities]:3")]
+        paths = write(tmp_path, p=profile_table(rows), m=tflite_model())
+        with caplog.at_level(logging.WARNING):
+            assert [sample.ms for sample in read(paths).samples()] == [0.25]
+        assert "1 of 2 measurements failed and have no time; they are left out (1: it took less than" in caplog.text
 
     def test_a_profile_needs_its_model(self, tmp_path):
         profile, model = write(tmp_path, p=profile_text(), m=tflite_model())

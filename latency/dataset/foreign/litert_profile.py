@@ -31,6 +31,8 @@ from latency.dataset.tables import with_steps
 WHAT = "a profile of LiteRT's benchmark_model"
 #: what the line of names begins with, as text and as CSV
 TEXT_HEADER, CSV_HEADER = re.compile(r"^\s*\[node type\]"), re.compile(r"^node type, (start|first), ")
+#: how many columns a table has, by version
+COLUMNS = (8, 9)
 _TITLE = re.compile(r"^=+ (.{1,60}) =+$")
 _REGULAR, _DELEGATE, _SUBGRAPH = "Regular Benchmark Runs", "Delegate internal:", "Subgraph (index"
 _NUMBERED = re.compile(r"^\[.*\]:(\d{1,6})$")
@@ -44,6 +46,7 @@ KERNELS = {
     "fully_connected": ("FULLY_CONNECTED", "CONV_2D"),
 }
 TWO_IN_ONE = "depthwise_conv_plus"
+TOO_SHORT = "it took less than 0.0005 ms, which is printed as 0.000"
 NO_LAYER = "operators that are no convolutions, or not of one picture in real numbers"
 
 
@@ -85,10 +88,10 @@ def read_profile(content: bytes, model: bytes, paths: tuple[str, str], origin: M
             continue
         layer = with_steps(operator.layer, operator.steps)
         sample = Sample(
-            layer, kernel_class(layer, LITERT[0], of.gpu), ms=row.ms, networks=(name,), families=(name,),
-            framework=LITERT[0], device=of.device, gpu=of.gpu,
+            layer, kernel_class(layer, LITERT[0], of.gpu), ms=row.ms if row.ms >= LEAST_MS else None,
+            networks=(name,), families=(name,), framework=LITERT[0], device=of.device, gpu=of.gpu,
         )  # fmt: skip
-        measurements.append(ForeignMeasurement(sample))
+        measurements.append(ForeignMeasurement(sample, failure="" if sample.ms else TOO_SHORT))
     kernels = tuple(row.ms for row in rows if row.ms >= LEAST_MS and (row.delegated or "Delegate" not in row.kind))
     total = _total_ms(text)
     networks = (NetworkRun(name, total, kernels),) if total and kernels else ()
@@ -113,6 +116,8 @@ def _rows(text: str, path: str) -> Iterator[ProfiledOperator]:
         elif TEXT_HEADER.match(line) or CSV_HEADER.match(line):
             separator = "\t" if TEXT_HEADER.match(line) else ", "
             columns = len(line.strip().split(separator)) if title == "Run Order" else 0
+            if columns not in (0, *COLUMNS):
+                raise UsageError(f"{path}, line {number}: {columns} columns, where a profile has 8 or 9")
         elif not line.strip():
             columns = 0
         elif columns:
@@ -154,7 +159,7 @@ def _match(rows: list[ProfiledOperator], operators: dict[int, ModelOperator], pa
     waiting = dict(numbered(operators))
     delegated = [row for row in rows if row.delegated]
     for row in rows:
-        if row.delegated or row.ms < LEAST_MS:
+        if row.delegated:
             continue
         number = _NUMBERED.match(row.name)
         operator = waiting.pop(int(number[1]), None) if number else None
@@ -185,7 +190,7 @@ def _match_in_order(
             )
         if kernel == TWO_IN_ONE:
             next(following)
-        matches.append((row, None if kernel == TWO_IN_ONE or row.ms < LEAST_MS else operator))
+        matches.append((row, None if kernel == TWO_IN_ONE else operator))
     return matches
 
 

@@ -95,12 +95,16 @@ class ForeignFile:
         Args:
             configurations: of tuned kernels every configuration is a sample, not the fastest of each layer and class.
         """
-        check_columns_of_layers(self.path, where)
-        chosen = [measurement for measurement in self.measurements if _passes(measurement, where)]
+        chosen = self.passing(where)
         self._report(chosen)
         timed = [measurement.sample for measurement in chosen if not measurement.failure]
         every = (configurations and self.told_apart) or any(sample.framework != TVM for sample in timed)
         return timed if every else fastest(timed)
+
+    def passing(self, where: Mapping[str, Sequence[str]]) -> list[ForeignMeasurement]:
+        """The measurements, failed ones too, that `where` lets through. Raises UsageError for an unknown column."""
+        check_columns_of_layers(self.path, where)
+        return [measurement for measurement in self.measurements if _passes(measurement, where)]
 
     def _report(self, chosen: Sequence[ForeignMeasurement]) -> None:
         """One line of what failed, and one of what was left out."""

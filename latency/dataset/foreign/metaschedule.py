@@ -95,8 +95,9 @@ def _measurement(
     of = origin.named(path, WHAT, _device_of(target))
     config = read_decisions(trace)
     sample = tvm_sample(
-        layer, kind=kind, schedule=SCHEDULE, dtype=dtype, config={}, ms=ms, device=of.device, gpu=of.gpu, layout="NCHW"
-    )
+        layer, kind=kind, schedule=SCHEDULE, dtype=dtype, config={}, ms=ms, device=of.device, gpu=of.gpu,
+        layout="NHWC" if block.channels_last else "NCHW",
+    )  # fmt: skip
     return ForeignMeasurement(sample, SCHEDULE, kind, dtype, config, "" if ms is not None else FAILURE)
 
 
@@ -113,12 +114,13 @@ def _layer(block: BlockConvolution, arguments: list[list[Any]]) -> tuple[Layer |
     size = block.padded
     for _, _, shape in tensors:
         extents = decode(list[int], shape, "an argument's shape")
-        planes = (extents[1], extents[2:4]) if extents[1:2] == [block.channels] else (extents[-1], extents[1:3])
-        if len(extents) == 4 and extents[0] == 1 and planes[0] == block.channels:
-            rows, columns = planes[1]
-            if rows <= block.padded[0] and columns <= block.padded[1]:
-                size = (rows, columns)
-                break
+        place = 3 if block.channels_last else 1
+        if len(extents) != 4 or extents[0] != 1 or extents[place] != block.channels:
+            continue
+        rows, columns = extents[1:3] if block.channels_last else extents[2:4]
+        if rows <= block.padded[0] and columns <= block.padded[1]:
+            size = (rows, columns)
+            break
     layer = convolution(
         block.channels, size, block.filters, block.out, block.kernel, block.stride, block.dilation, block.groups
     )

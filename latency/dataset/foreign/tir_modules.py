@@ -28,6 +28,7 @@ class BlockConvolution:
 
     Attributes:
         channels, filters, groups: as of a layer; padded, out: (rows, columns) of the padded input and of the output.
+        channels_last: whether channels are the input's last axis.
     """
 
     channels: int
@@ -38,6 +39,7 @@ class BlockConvolution:
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
+    channels_last: bool
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Nodes:
 def find_convolution(module: Any) -> BlockConvolution | None:
     """The one convolution of a module; None where it has none, or several. Raises DataError for no module."""
     content = decode(dict[str, Any], module, "the module")
+    if "root_index" not in content:
+        raise DataError("its module is of an older version of TVM; databases are read as TVM 0.27 writes them")
     nodes = Nodes(decode(list[Any], content.get("nodes"), "its nodes"))
     blocks = [index for index in range(len(nodes.nodes)) if nodes.kind(index) == BLOCK]
     convolutions = [convolution for index in blocks if (convolution := _of_block(nodes, index)) is not None]
@@ -109,7 +113,7 @@ Axis = tuple[dict[int, int] | None, frozenset[int], int]
 
 
 def _region(nodes: Nodes, region: int) -> Iterator[Axis]:
-    buffer = nodes.entry(region, "buffer") if "buffer" in (nodes.data(region) or {}) else nodes.entry(region, "source")
+    buffer = nodes.entry(region, "source")
     shape = nodes.items(nodes.entry(nodes.entry(buffer, "ty"), "shape"))
     ranges = nodes.items(nodes.entry(region, "region"))
     if len(shape) != len(ranges):
@@ -184,6 +188,7 @@ def _assemble(
         return None
     filters = prod(loops[name][1] for name in of_weights if name in loops and loops[name][0] == SPATIAL)
     summed = [name for name in of_weights if name in loops and loops[name][0] == REDUCE and name not in of_windows]
+    moving = [bool(variables & of_windows) for _, variables, _ in source]
     planes = [extent for _, variables, extent in source if variables & of_weights and not variables & of_windows]
     batches = [extent for _, variables, extent in source if not variables & of_weights and not variables & of_windows]
     if not planes or prod(batches) != 1:
@@ -195,5 +200,5 @@ def _assemble(
     (out_y, ky, step_y, apart_y, rows), (out_x, kx, step_x, apart_x, columns) = windows
     return BlockConvolution(
         channels, filters, channels // depth, (rows, columns), (loops[out_y][1], loops[out_x][1]),
-        (loops[ky][1], loops[kx][1]), (step_y, step_x), (apart_y, apart_x),
+        (loops[ky][1], loops[kx][1]), (step_y, step_x), (apart_y, apart_x), not moving[-1],
     )  # fmt: skip
