@@ -16,7 +16,7 @@ from fleetpose.files import read_bounded
 #: what a gzipped file begins with
 GZIP = b"\x1f\x8b"
 #: the most that a file may hold, unpacked
-MOST_BYTES = 512 << 20
+MOST_BYTES = 256 << 20
 
 
 def is_gzipped(path: Path | str) -> bool:

@@ -73,6 +73,13 @@ def test_gzipped_table_and_records_are_read(tmp_path):
     assert read([packed]).records == read([plain]).records
 
 
+def test_gzipped_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("latency.dataset.content.MOST_BYTES", 1 << 20)
+    (path,) = write(tmp_path, t_dot_gz=gzip.compress(bytes((1 << 20) + 1)))
+    with pytest.raises(UsageError, match=r"t\.gz unpacks to more than 1 MiB, the most that is read"):
+        read([path])
+
+
 class TestKernelData:
     def test_configurations_and_latencies_go_together(self, tmp_path, caplog):
         paths = write(tmp_path, a_dot_json=CONFIGURATIONS, b_dot_json=LATENCIES)
