@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from codegen.kernels.choice import ScheduleChoice
+from codegen.kernels.workload import Workload
 from codegen.lowering.hosts import add_target_host, host_for
 from codegen.lowering.sizes import check_sizes, trace_models
 from codegen.tuning.database import load_tuned
@@ -26,10 +28,14 @@ from fleetpose.options import COUNT, SEED, real, whole
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import Report, status
 from fleetpose.trust import add_trust_flag
-from latency.cost_model.predictor import Predictor
-from latency.profiling.active import by_worth
+from latency.cost_model.adaptation.adapting import NewDevice, choose_samples
+from latency.cost_model.adaptation.transfer import load_bases
+from latency.cost_model.box.shipped import find_predictor, names
+from latency.dataset.candidates import of_workload
+from latency.dataset.hardware import Hardware
+from latency.profiling.active import by_telling, by_worth
 from latency.profiling.around import sample_around
-from latency.profiling.collector import Collection, Collector, collect
+from latency.profiling.collector import Collection, Collector, Order, collect
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.network_timing import network_variants
 from latency.profiling.prepare import Recipe
@@ -74,9 +80,13 @@ def make_parser() -> argparse.ArgumentParser:
                         help=f"samples of each variant; up to {Patience.extend}N where they scatter")  # fmt: skip
     parser.add_argument("--wait-secs", type=real(), default=20.0, metavar="S",
                         help="how long to wait for a device that has slowed down")  # fmt: skip
-    parser.add_argument("--active", metavar="PREDICTOR",
+    parser.add_argument("--active", nargs="+", default=[], metavar="PREDICTOR",
                         help="begin where this predictor (latency.fit) is least sure of the decision; with "
-                        "--budget-secs, the time is spent there")  # fmt: skip
+                        "--budget-secs, the time is spent there; with --few, predictors of other devices, files or "
+                        "names in the box")  # fmt: skip
+    parser.add_argument("--few", type=COUNT, metavar="N",
+                        help="with --active: time only the N runs that tell most of a new device (latency.fit --base); "
+                        "what the file has already counts")  # fmt: skip
     parser.add_argument("--seed", type=SEED, default=0, help="seed of operands and of --around")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="records (.jsonl) to extend")
     return parser
@@ -116,6 +126,10 @@ def check_flags(arguments: argparse.Namespace) -> None:
         check_sizes(model_spec(model), arguments.size)
     if arguments.workers > 1 and not arguments.device.startswith("rpc:"):
         raise UsageError(f"--workers needs several devices behind rpc:KEY; {arguments.device} is one device")
+    if arguments.few and not arguments.active:
+        raise UsageError(f"--few needs --active: predictors of other devices, such as {' '.join(names())}")
+    if len(arguments.active) > 1 and not arguments.few:
+        raise UsageError("--active takes one predictor, the device's own; with --few it takes those of other devices")
     if arguments.networks:
         check_runs_kernels(arguments.device)
 
@@ -124,8 +138,9 @@ def check_files(arguments: argparse.Namespace) -> None:
     """Raise UsageError for records that cannot be written, would not be read as such, or are a file that is read."""
     if arguments.out.suffix == ".csv":
         raise UsageError(f"records are JSON lines, and {arguments.out.name} would be read as a table; name it *.jsonl")
+    predictors = [name for name in arguments.active if name not in names()]
     inputs = {"--model": [path for name in arguments.model for path in model_files(name)], "--plan": arguments.plan,
-              "--profile": arguments.profile, "--tuned": arguments.tuned, "--active": arguments.active}  # fmt: skip
+              "--profile": arguments.profile, "--tuned": arguments.tuned, "--active": predictors}  # fmt: skip
     check_outputs({}, inputs, kept={"-o": arguments.out})
 
 
@@ -155,8 +170,25 @@ def make_collector(arguments: argparse.Namespace, journal: Journal, session: Ses
     )
     patience = Patience(wait_secs=arguments.wait_secs)
     settings = RunSettings(arguments.rounds, seed=arguments.seed, patience=patience, host=host)
-    order = by_worth(Predictor.load(arguments.active), recipe) if arguments.active else None
-    return Collector(journal, recipe, settings, report, arguments.budget_secs, order)
+    return Collector(journal, recipe, settings, report, arguments.budget_secs,
+                     order_of(arguments, recipe, session, journal))  # fmt: skip
+
+
+def order_of(arguments: argparse.Namespace, recipe: Recipe, session: Session, journal: Journal) -> Order | None:
+    """What --active and --few make of the runs that wait."""
+    if not arguments.active:
+        return None
+    if not arguments.few:
+        return by_worth(find_predictor(arguments.active[0]), recipe)
+    bases, profile = load_bases(arguments.active), session.profile
+    device = NewDevice(Hardware.of(profile), session.info.name, {})
+
+    def choose(kernels: Sequence[tuple[Workload, ScheduleChoice]], count: int) -> list[int]:
+        samples = [of_workload(workload, choice, profile.name) for workload, choice in kernels]
+        return choose_samples(samples, count, device, bases)
+
+    timed = {record.group for record in journal.records if record.kind == "layer" and record.ok}
+    return by_telling(choose, recipe, max(0, arguments.few - len(timed)))
 
 
 def other_sessions(arguments: argparse.Namespace, session: Session) -> list[Callable[[], Session]]:

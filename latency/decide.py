@@ -17,7 +17,7 @@ from fleetpose.errors import UsageError
 from fleetpose.options import COUNT, add_flags, from_arguments, real
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
-from latency.cost_model.predictor import Predictor
+from latency.cost_model.box.shipped import find_predictor
 from latency.flags import add_network, add_sparsities
 from latency.network_model.forecast import Forecaster, profile_of
 from latency.planning.choosing import Goal
@@ -66,7 +66,7 @@ def main(arguments: argparse.Namespace) -> int:
               "--tuned": arguments.tuned}  # fmt: skip
     check_outputs({"-o": arguments.out}, inputs, force=arguments.force)
     spec = model_spec(arguments.model)
-    predictor = Predictor.load(arguments.predictor)
+    predictor = find_predictor(arguments.predictor)
     profile = profile_of(predictor, arguments.profile)
     with status("deciding") as progress, ExitStack() as opened:
         progress("tracing the network")

@@ -14,6 +14,7 @@ from fleetpose.options import COUNT, from_arguments, whole
 from fleetpose.progress import status
 from fleetpose.trust import add_trust_flag
 from latency.cost_model.adaptation.transfer import load_bases
+from latency.cost_model.box.shipped import find_predictor
 from latency.cost_model.fitting import FitOptions
 from latency.cost_model.predictor import Predictor
 from latency.dataset.observations import hardware_of
@@ -112,7 +113,7 @@ def main(arguments: argparse.Namespace) -> int:
         )
         figures = evaluate(
             dataset, arguments.split, arguments.folds, from_arguments(FitOptions, arguments, by=arguments.split),
-            Predictor.load(arguments.predictor) if arguments.predictor else None, bases,
+            find_predictor(arguments.predictor) if arguments.predictor else None, bases,
             arguments.train_size, arguments.repeats, arguments.networks, arguments.clock, arguments.every_op,
         )  # fmt: skip
     if arguments.json:

@@ -8,17 +8,23 @@ from devices.profile import ITEM_BYTES
 from fleetpose.cli import image_size
 from fleetpose.options import add_flags
 from fleetpose.trust import add_trust_flag
+from latency.cost_model.box.shipped import names
 from latency.cost_model.fitting import FitOptions
 from latency.dataset.foreign.measured_on import MeasuredOn
 from latency.dataset.observations import CLOCKS
 from models.resolve import MODEL_HELP
 
 
-def add_network(parser: argparse.ArgumentParser) -> None:
-    """A network and the predictor that is to say its times."""
+def add_network(parser: argparse.ArgumentParser, box: bool = False) -> None:
+    """A network and the predictor that is to say its times; with `box` one that comes with the package will do."""
     parser.add_argument("--model", required=True, help=MODEL_HELP)
     add_trust_flag(parser)
-    parser.add_argument("--predictor", required=True, metavar="FILE", help="what latency.fit wrote")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--predictor", metavar="FILE", help="what latency.fit wrote")
+    if box:
+        which.add_argument("--device-model", choices=names(), metavar="NAME",
+                           help="a predictor that comes with the package, of others' kernels: "
+                           + ", ".join(names()))  # fmt: skip
     parser.add_argument("--size", type=image_size, metavar="HxW", help="input size (default: the model's own)")
     parser.add_argument("--profile", help="profile name or TOML file (default: the predictor's)")
     parser.add_argument("--dtype", choices=tuple(ITEM_BYTES), default="float32", help="of activations and weights")
@@ -64,6 +70,10 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         help="of tuned kernels take every configuration, not the fastest of each layer and kind",
     )  # fmt: skip
     parser.add_argument(
-        "--base", nargs="+", default=[], metavar="FILE", help="predictors of other devices to adapt to this one"
+        "--base",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="predictors of other devices to adapt to this one: files, or names in the box (see latency.predict)",
     )
     add_flags(parser, FitOptions, ("monotone", "wide", "seed"))

@@ -11,9 +11,10 @@ from typing import Any
 from codegen.lowering.sizes import trace_model
 from fleetpose import cli
 from fleetpose.progress import status
+from latency.cost_model.box.shipped import PLAINLY, find_predictor
 from latency.cost_model.predictor import Predictor
 from latency.flags import add_network
-from latency.network_model.forecast import PredictedStep, predict_network, runtime_of, uniform
+from latency.network_model.forecast import PredictedStep, is_own, predict_network, runtime_of, uniform
 from latency.network_model.totals import Total
 from models.graph.network import Graph
 from models.plans.plan import Plan
@@ -24,7 +25,7 @@ from models.resolve import model_spec
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.predict", "Predict what a network takes, layer by layer and as a whole.")
-    add_network(parser)
+    add_network(parser, box=True)
     zeros = parser.add_mutually_exclusive_group()
     zeros.add_argument("--sparsity", metavar="TEXT", help="of each convolution that can have it, e.g. columns:0.75:8x1")
     zeros.add_argument("--plan", type=Path, metavar="FILE", help="which layers are sparse, and how (default: none)")
@@ -33,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     model_spec(arguments.model)
-    predictor = Predictor.load(arguments.predictor)
+    predictor = find_predictor(arguments.device_model or arguments.predictor)
     sparsity = parse_variant(arguments.sparsity) if arguments.sparsity else None
     plan = Plan.load(arguments.plan, arguments.model) if arguments.plan else None
     with status("predicting") as progress:
@@ -60,7 +61,8 @@ def summary(
         "model": arguments.model,
         "size": list(graph.input_shape[1:]),
         "dtype": arguments.dtype,
-        "predictor": arguments.predictor,
+        "predictor": arguments.device_model or arguments.predictor,
+        "about": plainly(predictor),
         "device": runtime_of(predictor),
         "layers": [
             {
@@ -87,6 +89,15 @@ def summary(
     }
 
 
+def plainly(predictor: Predictor) -> str:
+    """What a prediction of others' kernels has to say of itself; "" of our own."""
+    if is_own(predictor):
+        return ""
+    about = predictor.metadata
+    origin = f", {about['source']}, {about['licence']}" if about.get("source") else ""
+    return f"{PLAINLY} ({runtime_of(predictor)}{origin})"
+
+
 def _interval(time: TimeEstimate) -> dict[str, float | None]:
     """The ends of an interval as JSON has them: None where the interval is unbounded."""
     low, high = time.interval or (None, None)
@@ -95,6 +106,8 @@ def _interval(time: TimeEstimate) -> dict[str, float | None]:
 
 def print_forecast(predictor: Predictor, graph: Graph, steps: Sequence[PredictedStep], total: Total) -> None:
     """The same for people."""
+    if plainly(predictor):
+        print(f"{plainly(predictor)}\n")
     rows = []
     for step in steps:
         prediction = step.prediction

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 
 from fleetpose.codec import parse_json
-from latency.cost_model.boosters import OBJECTIVE, booster_documents
+from latency.cost_model.boosters import OBJECTIVE, booster_documents, checked_booster
 from latency.cost_model.feature_names import NAMES
 
 #: threads for training: data is small, and threads that wait for a busy core cost more than they bring
@@ -105,3 +105,9 @@ class Trees:
             booster.load_model(bytearray(json.dumps(document), "utf-8"))
             boosters.append(booster)
         return cls(tuple(boosters))
+
+
+def slim(models: Sequence[Any]) -> list[Any]:
+    """Models as `Trees.to_json` has them, without what only training needs: the same answers in fewer bytes."""
+    columns = [int(model["learner"]["learner_model_param"]["num_feature"]) for model in models]
+    return [checked_booster(model, count) for model, count in zip(models, columns, strict=True)]

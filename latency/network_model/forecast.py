@@ -22,10 +22,11 @@ from latency.cost_model.predictor import Prediction, Predictor
 from latency.dataset.candidates import of_workload
 from latency.dataset.runtimes import kernel_class
 from latency.dataset.sample import OWN, Sample
+from latency.dataset.tvm_kernels import TVM, WINOGRAD_GRIDS
 from latency.network_model.totals import Part, Total, total
 from latency.profiling.prepare import Choose, Recipe
 from latency.profiling.space import Group, network_workloads
-from models.graph.layer import Shape
+from models.graph.layer import Layer, Shape
 from models.graph.network import Graph
 from models.plans.sparsity import Sparsity
 
@@ -182,7 +183,7 @@ def predict_network(
     if not is_own(predictor):
         if sparsities:
             raise UsageError(f"the predictor is of {runtime_of(predictor)}, which makes no use of zeros")
-        steps = foreign_steps(predictor, graph)
+        steps = foreign_steps(predictor, graph, dtype)
         return steps, total([step.part for step in steps], predictor.calibration)
     device = profile_of(predictor, profile)
     forecaster = Forecaster(predictor, device, load_tuned(device, tuned).choice, dtype)
@@ -218,18 +219,34 @@ def runtime_of(predictor: Predictor) -> str:
     return f"{about.get('framework', OWN)} on {about.get('gpu') or about.get('device') or 'an unnamed device'}"
 
 
-def foreign_steps(predictor: Predictor, graph: Graph) -> list[PredictedStep]:
-    """Every layer of a dense network as a foreign runtime would run it, by a predictor of that runtime."""
-    framework, gpu = predictor.metadata["framework"], predictor.metadata.get("gpu", "")
+def foreign_steps(predictor: Predictor, graph: Graph, dtype: str = "float32") -> list[PredictedStep]:
+    """Every layer of a dense network as a foreign runtime would run it, by a predictor of that runtime.
+
+    Args:
+        dtype: of TVM's kernels; tables of other runtimes do not say theirs.
+    """
     layers = [layer for layer in graph.layers if layer.op != "constant"]
-    samples = [
-        Sample(layer.blank, kernel_class(layer, framework, gpu), framework=framework, gpu=gpu) for layer in layers
-    ]
-    predictions = zip(layers, samples, predictor.predict(samples), strict=True)
-    return [
-        PredictedStep(layer.name, layer.op, sample.kernel, None, prediction, 1, prod(layer.out_shape), sample.key)
-        for layer, sample, prediction in predictions
-    ]
+    options = [_foreign_samples(layer, predictor, dtype) for layer in layers]
+    predictions = iter(predictor.predict([sample for samples in options for sample in samples]))
+    steps = []
+    for layer, samples in zip(layers, options, strict=True):
+        pairs = [(sample, next(predictions)) for sample in samples]
+        sample, fastest = min(pairs, key=lambda pair: pair[1].ms)
+        written = prod(layer.out_shape)
+        steps.append(PredictedStep(layer.name, layer.op, sample.kernel, None, fastest, 1, written, sample.key))
+    return steps
+
+
+def _foreign_samples(layer: Layer, predictor: Predictor, dtype: str) -> list[Sample]:
+    """A layer under each kernel that the runtime would choose among, or has chosen by its published rules."""
+    framework, gpu = predictor.metadata["framework"], predictor.metadata.get("gpu", "")
+    usual = Sample(layer.blank, kernel_class(layer, framework, gpu), framework=framework, gpu=gpu)
+    if framework != TVM:
+        return [usual]
+    direct = replace(usual, dtype=dtype, _keys={})
+    if not layer.winograd_legal:
+        return [direct]
+    return [direct, replace(direct, kernel="winograd4", grids=WINOGRAD_GRIDS, _keys={})]
 
 
 def uniform(graph: Graph, sparsity: Sparsity) -> dict[str, Sparsity]:

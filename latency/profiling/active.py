@@ -45,6 +45,25 @@ def by_worth(estimator: Estimator, recipe: Recipe) -> Callable[[list[Group]], li
     return order
 
 
+#: which of many kernels to time: so many of them, the most telling first
+ChooseFew = Callable[[Sequence[tuple[Workload, ScheduleChoice]], int], Sequence[int]]
+
+
+def by_telling(choose: ChooseFew, recipe: Recipe, count: int) -> Callable[[list[Group]], list[Group]]:
+    """A function that keeps the `count` runs whose dense layers tell most of a new device, and drops all others."""
+
+    def order(waiting: list[Group]) -> list[Group]:
+        kernels: list[tuple[Workload, ScheduleChoice]] = []
+        owners: list[int] = []
+        for number, group in enumerate(waiting):
+            dense = [pair for pair in recipe.choices(group) if pair[0].sparsity is None]
+            kernels += dense[:1]
+            owners += [number] * len(dense[:1])
+        return [waiting[owners[at]] for at in choose(kernels, count)] if kernels else []
+
+    return order
+
+
 def worth(estimates: Sequence[TimeEstimate]) -> float:
     """The worth of timing a run: of its most open decision and its widest interval; the dense estimate comes first."""
     dense, *sparse = estimates

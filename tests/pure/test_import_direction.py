@@ -76,7 +76,7 @@ ROOMS = {
         "cost_model",
         "collect evaluation flags network_model",
         "fit planning predict",
-        "audit decide evaluate optimize",
+        "audit box decide evaluate optimize",
     ],
 }
 #: the facade: its names lie in the packages above it, and it imports them when they are asked for

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fleetpose.errors import UsageError
+from latency.cost_model.box.shipped import load_named
 from latency.cost_model.fitting import Fitted
 from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Predictor
@@ -42,8 +43,11 @@ class Gain:
 
 
 def load_bases(paths: Sequence[Path | str]) -> list[Predictor]:
-    """The predictors of the other devices. Raises UsageError for what is none, and for one that has bases itself."""
-    bases = [Predictor.load(path) for path in paths]
+    """The predictors of the other devices, by file or by name in the box.
+
+    Raises UsageError for what is none, and for one that has bases itself.
+    """
+    bases = load_named(paths)
     for path, base in zip(paths, bases, strict=True):
         if base.bases:
             raise UsageError(f"--base {path} was itself made with --base; give predictors fitted from scratch")
