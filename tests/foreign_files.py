@@ -191,6 +191,32 @@ Convolution              conv1_1                            0.00ms    | [ 28,  2
 #: the same without layers
 NETWORKS_ALONE = b"\n".join(line for line in NCNN.splitlines() if b"ms    |" not in line) + b"\n"
 
+#: the layers of a network on the GPU, whose sizes are not printed, and the network's .param file
+NCNN_GPU = b"""gpu_device = 0
+Convolution              conv1                           1250.50us    |
+ReLU                     relu1                             10.25us    |
+Pooling                  pool1                            125.00us    |
+Split                    split1                             0.42us    |
+ConvolutionDepthWise     conv2                            500.00us    |
+Convolution              conv3                              0.00us    |
+Concat                   concat1                           20.00us    |
+InnerProduct             fc1                              250.00us    |
+           small.net  min =    2.50  max =    3.00  avg =    2.75
+"""
+NCNN_PARAM = b"""7767517
+9 10
+Input            data     0 1 data 0=227 1=227 2=3
+Convolution      conv1    1 1 data c1 0=64 1=3 2=1 3=2 4=0 5=1 6=1728
+ReLU             relu1    1 1 c1 r1
+Pooling          pool1    1 1 r1 p1 0=0 1=3 2=2 3=0 4=0
+Split            split1   1 2 p1 a b
+ConvolutionDepthWise conv2 1 1 a c2 0=64 1=5 11=3 2=2 3=1 4=4 14=2 5=0 6=480 7=32
+Convolution      conv3    1 1 b c3 0=16 1=1 6=1024
+Concat           concat1  2 1 c2 c3 d 0=0
+Pooling          pool2    1 1 d e 0=1 4=1
+InnerProduct     fc1      1 1 e f 0=10 1=1 2=800
+"""
+
 _ROWS = (
     ("convolution_2d 0 -> relu 1", 0.272, "Delegate/convolution_2d 0 -> relu 1:0"),
     ("depthwise_convolution 2", 0.365, "Delegate/depthwise_convolution 2:1"),

@@ -19,6 +19,8 @@ from tests.foreign_files import (
     LATENCIES,
     MALI_ENTITY,
     NCNN,
+    NCNN_GPU,
+    NCNN_PARAM,
     convolution_module,
     old_line,
     profile_table,
@@ -84,4 +86,5 @@ MEASUREMENT_READERS = {
     ),
     "tflite": Reader(".tflite", lambda: [tflite_model()], mutate_bytes, read_with("net.txt", profile_text())),
     "ncnn": Reader(".txt", lambda: [NCNN], mutate_bytes, read_data),
+    "ncnn's model": Reader(".param", lambda: [NCNN_PARAM], mutate_bytes, read_with("log.txt", NCNN_GPU)),
 }

@@ -17,6 +17,8 @@ from tests.foreign_files import (
     KERNEL_TABLE,
     LATENCIES,
     NCNN,
+    NCNN_GPU,
+    NCNN_PARAM,
     NETWORKS_ALONE,
     convolution_module,
     profile_table,
@@ -52,6 +54,8 @@ def read(paths, of=MALI, where=()):
         (json.dumps(json.loads(LATENCIES)).encode(), DataFormat.KERNEL_DATA),
         (KERNEL_TABLE, DataFormat.KERNEL_TABLE), (profile_text(), DataFormat.PROFILE),
         (profile_table(), DataFormat.PROFILE), (tflite_model(), DataFormat.MODEL), (NCNN, DataFormat.NCNN),
+        (NCNN_GPU, DataFormat.NCNN),
+        (NCNN_PARAM, DataFormat.NCNN_MODEL),
         (NETWORKS_ALONE, DataFormat.NCNN), (b"framework,device\ntvm,s10\n", DataFormat.TABLE),
         (b'{"format": "fleetpose.record/1", "id": ""}\n', DataFormat.RECORDS),
     ],
@@ -194,7 +198,7 @@ class TestNcnn:
         }
         for said in (
             "1: networks of 8-bit numbers",
-            "1: it took less than 0.005 ms",
+            "1: it took so little that 0.00 is printed",
             "4: layers that are no convolutions",
         ):
             assert said in caplog.text
@@ -204,6 +208,47 @@ class TestNcnn:
         assert sorted(networks["squeezenet"].kernels_ms) == pytest.approx([0.01, 0.3, 0.5, 1.3])
         assert networks["squeezenet"].written == 113 * 113 * 64 + 2 * 56 * 56 * 64
         assert set(networks) == {"squeezenet", "mobilenet"}
+
+    def test_sizes_of_kernels_on_the_gpu_are_those_of_the_network(self, tmp_path, caplog):
+        log, param = tmp_path / "log", tmp_path / "small.net.param"
+        log.write_bytes(NCNN_GPU)
+        param.write_bytes(NCNN_PARAM)
+        with caplog.at_level(logging.WARNING):
+            first, second, third = read([log, param]).samples()
+        assert (first.layer.macs, first.ms) == (3 * 64 * 9 * 113 * 113, pytest.approx(1.2505))
+        assert (second.layer.out_shape, second.layer.groups, second.layer.dilation) == ((64, 56, 56), 32, (2, 2))
+        assert second.layer.macs == 64 * 2 * 15 * 56 * 56
+        assert (third.layer.macs, third.ms) == (800, pytest.approx(0.25))
+        assert "1 of 4 measurements failed and have no time; they are left out (1: it took so little" in caplog.text
+        (network,) = read([log, param]).foreign[0].networks
+        assert sum(network.kernels_ms) == pytest.approx(2.15617)
+        assert network.written == 2 * 64 * 113**2 + 3 * 64 * 56**2 + (64 + 16 + 80) * 56**2 + 10
+
+    def test_sizes_that_are_not_known_are_said(self, tmp_path, caplog):
+        (log,) = write(tmp_path, log=NCNN_GPU)
+        with (
+            caplog.at_level(logging.WARNING),
+            pytest.raises(UsageError, match="it has times of 1 whole networks"),
+        ):
+            read([log]).samples()
+        assert "3: convolutions whose sizes are not printed, nor known from a .param file" in caplog.text
+        (param,) = write(tmp_path, x_dot_param=NCNN_PARAM)
+        with pytest.raises(UsageError, match=r"x\.param is a \.param file of ncnn and has no times"):
+            read([param])
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (b"3=2 4=0 5=1", b"3=0 4=0 5=1", "line 4: a stride of 0"),
+            (b"7=32", b"7=7", "line 8: 7 groups do not divide 64 and 64 channels"),
+            (b"0=16 1=1", b"0=16 1=99", "line 9: a kernel of 99, dilated by 1, does not fit into 56 positions"),
+            (b"1 1 data c1", b"9 1 data c1", "line 4: it names 9 tensors, and should 10"),
+            (b"0=227", b"0=1e99", "line 3: parameter 0 is"),
+        ],
+    )
+    def test_damaged_param_files_are_refused(self, tmp_path, old, new, message):
+        with pytest.raises(UsageError, match=message):
+            read(write(tmp_path, log=NCNN_GPU, p=NCNN_PARAM.replace(old, new)))
 
     def test_whole_networks_alone_are_refused_with_what_they_are_for(self, tmp_path):
         paths = write(tmp_path, log=NETWORKS_ALONE)

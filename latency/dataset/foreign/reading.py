@@ -13,6 +13,7 @@ from latency.dataset.foreign.measured_on import MeasuredOn
 from latency.dataset.foreign.measurement import ForeignFile
 from latency.dataset.foreign.metaschedule import read_metaschedule
 from latency.dataset.foreign.ncnn import read_ncnn
+from latency.dataset.foreign.ncnn_model import read_network
 from latency.dataset.foreign.nn_meter import COLUMNS, read_kernel_files, read_kernel_table
 from latency.dataset.foreign.recognising import DataFormat
 from latency.dataset.rows import read_rows
@@ -40,7 +41,18 @@ def read_foreign(paths: Mapping[Path, DataFormat], origin: MeasuredOn) -> list[F
     for path, data_format in paths.items():
         of_format.setdefault(data_format, []).append(path)
     files = [read_autotvm(read_content(path), str(path), origin) for path in of_format.get(DataFormat.AUTOTVM, ())]
-    files += [read_ncnn(read_content(path), str(path), origin) for path in of_format.get(DataFormat.NCNN, ())]
+    networks = of_format.get(DataFormat.NCNN_MODEL, [])
+    models = {
+        path.name.removesuffix(".gz").removesuffix(".param"): read_network(read_content(path), str(path))
+        for path in networks
+    }
+    timings = of_format.get(DataFormat.NCNN, ())
+    if models and not timings:
+        raise UsageError(
+            f"{networks[0]} is {DataFormat.NCNN_MODEL.value} and has no times; give what ncnn printed, too"
+        )
+    for path in timings:
+        files.append(read_ncnn(read_content(path), str(path), origin, models))
     for path in of_format.get(DataFormat.KERNEL_TABLE, ()):
         files.append(read_kernel_table(read_rows(path, COLUMNS, {}), str(path), origin))
     if kernel_data := of_format.get(DataFormat.KERNEL_DATA):
@@ -59,6 +71,7 @@ def _by_folder(path: Path) -> str:
 
 
 def _by_stem(path: Path) -> str:
+    """A file's name without suffixes: what stands before the first dot."""
     return path.name.partition(".")[0]
 
 

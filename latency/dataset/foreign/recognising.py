@@ -11,6 +11,7 @@ from fleetpose.errors import DataError, UsageError
 from latency.dataset.foreign import nn_meter
 from latency.dataset.foreign.litert_profile import is_profile
 from latency.dataset.foreign.ncnn import LAYER, NETWORK
+from latency.dataset.foreign.ncnn_model import MAGIC
 from latency.dataset.foreign.tflite_model import IDENTIFIER
 
 
@@ -27,6 +28,7 @@ class DataFormat(Enum):
     PROFILE = "a profile of LiteRT's benchmark_model"
     MODEL = "a .tflite model"
     NCNN = "output of benchncnn"
+    NCNN_MODEL = "a .param file of ncnn"
 
 
 #: bytes at the beginning of a file by which it is told
@@ -59,6 +61,8 @@ def recognise(path: Path, head: bytes) -> DataFormat:
             f"{path} is a log of AutoTVM as pickles, which can run code and are not read; write it anew by "
             'tvm.autotvm.record.encode(input, result, protocol="json")'
         )
+    if first.strip() == MAGIC.encode():
+        return DataFormat.NCNN_MODEL
     if start == b"{":
         return _of_objects(data, content)
     if start == b"[" and (of_database := _of_lists(data)):
