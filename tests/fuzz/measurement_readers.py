@@ -57,6 +57,11 @@ def read_data(*paths: Path) -> object:
     return dataset.samples(several=True), dataset.networks()
 
 
+def read_network_file(path: Path) -> object:
+    """The reading of a .param file with times of a network of its name."""
+    return read_with("log.txt", NCNN_GPU.replace(b"small.net", path.stem.encode()))(path)
+
+
 def mutate_module(content: bytes, random: Random) -> bytes:
     """The module in a workload's line, changed and packed anew; or the line."""
     if random.random() < 0.3:
@@ -86,5 +91,5 @@ MEASUREMENT_READERS = {
     ),
     "tflite": Reader(".tflite", lambda: [tflite_model()], mutate_bytes, read_with("net.txt", profile_text())),
     "ncnn": Reader(".txt", lambda: [NCNN], mutate_bytes, read_data),
-    "ncnn's model": Reader(".param", lambda: [NCNN_PARAM], mutate_bytes, read_with("log.txt", NCNN_GPU)),
+    "ncnn's model": Reader(".param", lambda: [NCNN_PARAM], mutate_bytes, read_network_file),
 }

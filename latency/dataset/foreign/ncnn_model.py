@@ -52,11 +52,11 @@ def read_network(content: bytes, path: str) -> dict[str, NcnnLayer]:
         try:
             kind, name, sources, results, parameters = _parse(words)
             known = [sizes.get(source) for source in sources]
-            made, layer = _apply(kind, known, parameters, len(results))
+            result_sizes, layer = _apply(kind, known, parameters, len(results))
         except (DataError, ValueError, OverflowError) as error:
             raise UsageError(f"{path}, line {number}: {error}") from error
-        sizes.update(zip(results, made, strict=True))
-        layers[name] = NcnnLayer(layer, float(sum(prod(size) for size in made if size)))
+        sizes.update(zip(results, result_sizes, strict=True))
+        layers[name] = NcnnLayer(layer, float(sum(prod(size) for size in result_sizes if size)))
     return layers
 
 
