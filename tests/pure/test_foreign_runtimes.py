@@ -145,12 +145,25 @@ class TestProfiles:
         paths = write(tmp_path, p_dot_csv=profile_table(), net_dot_tflite=tflite_model())
         assert [sample.ms for sample in read(paths).samples()] == [2.5, 1.5, 0.25]
 
+    def test_winograd_is_three_kernels(self, tmp_path):
+        names = ("winograd_4x4_to_36", "convolution_winograd_4x4_6x6", "winograd_36_to_4x4 1 -> relu 2",
+                 "depthwise_convolution 3", "fully_connected 4")  # fmt: skip
+        times = (0.25, 0.5, 0.125, 0.0625, 1.0)
+        rows = [
+            (name, ms, f"Delegate/{name}:{place}") for place, (name, ms) in enumerate(zip(names, times, strict=True))
+        ]
+        paths = write(tmp_path, p=profile_text(rows), m=tflite_model())
+        assert [sample.ms for sample in read(paths).samples()] == [0.875, pytest.approx(0.062, abs=0.001), 1.0]
+        (path, _) = write(tmp_path, p=profile_text(rows[1:]), m=tflite_model())
+        assert len(read(paths).samples()) == 2
+        assert path == paths[0]
+
     def test_operator_that_is_printed_as_0_has_no_time(self, tmp_path, caplog):
         rows = [("CONV_2D", 0.0, "[first]:0"), ("FULLY_CONNECTED", 0.25, "[probabilities]:3")]
         paths = write(tmp_path, p=profile_table(rows), m=tflite_model())
         with caplog.at_level(logging.WARNING):
             assert [sample.ms for sample in read(paths).samples()] == [0.25]
-        assert "1 of 2 measurements failed and have no time; they are left out (1: it took less than" in caplog.text
+        assert "1 of 2 measurements failed and have no time; they are left out (1: 0.000 ms is printed" in caplog.text
 
     def test_a_profile_needs_its_model(self, tmp_path):
         profile, model = write(tmp_path, p=profile_text(), m=tflite_model())

@@ -6,9 +6,11 @@ counts, of the regular runs; times are the mean milliseconds of a run:
     [node type]  [start]  [first]  [avg ms]  [%]  [cdf%]  [mem KB]  [times called]  [Name]
     node type, start, first, avg_ms, %, cdf%, mem KB, times called, name
 
-Newer versions have no start. Kernels of the GPU delegate have names such as "Delegate/convolution_2d 0 -> relu 1:0";
-operators that run on the CPU are named by their output and number, "[conv1]:3". No sizes are printed: they come from
-the .tflite file, operator by operator where those are numbered, else in their order.
+Newer versions have no start. Kernels of the GPU delegate have names such as "Delegate/convolution_2d 0 -> relu 1:0"; a
+Winograd convolution is three of them, winograd_4x4_to_36, convolution_winograd_4x4_6x6 and winograd_36_to_4x4 (newer:
+_3x3_forward and so on), whose times are added. Operators that run on the CPU are named by their output and number,
+"[conv1]:3". No sizes are printed: they come from the .tflite file, operator by operator where those are numbered, else
+in their order.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetpose.errors import DataError, UsageError
 from latency.dataset.content import text_of
@@ -46,7 +48,9 @@ KERNELS = {
     "fully_connected": ("FULLY_CONNECTED", "CONV_2D"),
 }
 TWO_IN_ONE = "depthwise_conv_plus"
-TOO_SHORT = "it took less than 0.0005 ms, which is printed as 0.000"
+#: beginnings of the names of Winograd's products, and of its transforms
+WINOGRAD, TRANSFORM = "convolution_winograd", "winograd_"
+TOO_SHORT = "0.000 ms is printed, or Winograd's transforms are missing"
 NO_LAYER = "operators that are no convolutions, or not of one picture in real numbers"
 
 
@@ -157,7 +161,7 @@ def _match(rows: list[ProfiledOperator], operators: dict[int, ModelOperator], pa
     """
     matches: list[Match] = []
     waiting = dict(numbered(operators))
-    delegated = [row for row in rows if row.delegated]
+    delegated = _with_transforms([row for row in rows if row.delegated])
     for row in rows:
         if row.delegated:
             continue
@@ -168,6 +172,19 @@ def _match(rows: list[ProfiledOperator], operators: dict[int, ModelOperator], pa
             raise UsageError(f"{paths[0]}, line {row.line}: {row.name:.80} is {kind}; is {paths[1]} its model?")
         matches.append((row, operator))
     return matches + _match_in_order(delegated, list(waiting.values()), paths)
+
+
+def _with_transforms(rows: list[ProfiledOperator]) -> list[ProfiledOperator]:
+    """The kernels, Winograd's with the time of its transforms, which are kernels before and behind it."""
+    padded = [None, *rows, None]
+    together = []
+    for before, row, behind in zip(padded, rows, padded[2:], strict=False):
+        if row.kind.startswith(WINOGRAD):
+            transforms = [other.ms for other in (before, behind) if other and other.kind.startswith(TRANSFORM)]
+            together.append(replace(row, ms=row.ms + sum(transforms) if len(transforms) == 2 else 0.0))
+        else:
+            together.append(row)
+    return together
 
 
 def _match_in_order(
