@@ -229,6 +229,12 @@ def test_damaged_lines_are_refused_in_one_line(tmp_path, change, message):
     assert "\n" not in str(refusal.value)
 
 
+def test_logs_of_the_auto_scheduler_are_refused(tmp_path):
+    line = b'{"i": [["[\\"conv2d\\"]", "opencl"], [[], []]], "r": [[0.001], 0, 1.5, 1606960008], "v": "v0.6"}\n'
+    with pytest.raises(UsageError, match=r"line 1: it is of TVM's auto_scheduler \(Ansor\), whose logs are not read"):
+        samples(write(tmp_path / "t.json", line))
+
+
 def test_spread_is_that_of_the_runs():
     (measurement,) = read_autotvm(
         texture_line(result=[[1e-3, 2e-3, 3e-3, 4e-3], 0, 1, 1]), "t", ADRENO_660

@@ -73,6 +73,10 @@ def read_autotvm(content: bytes, path: str, origin: MeasuredOn) -> ForeignFile:
 def read_trial(line: bytes) -> LoggedTrial:
     """What a line says, of either version. Raises DataError; NotJson for what is not even JSON."""
     entries = decode(dict[str, Any], parse_json(line, LINE))
+    if isinstance(entries.get("v"), str):
+        raise DataError(
+            "it is of TVM's auto_scheduler (Ansor), whose logs are not read; AutoTVM's and MetaSchedule's are"
+        )
     if "i" in entries:
         check_entries(entries, {"i": list[Any], "r": list[Any]}, needed=("i", "r"))
         if len(entries["i"]) != 6:

@@ -20,6 +20,8 @@ from models.graph.layer import Layer
 
 #: what AutoTVM's arguments begin with where they are a tensor
 TENSOR = "TENSOR"
+#: in names of templates; one branch of TVM's for Adreno spells it otherwise
+WINOGRAD = ("winograd", "winagrad")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def read_task(name: str, template: str, arguments: Sequence[Any]) -> TaskLayer:
         out_extent(extent, reach, step, apart, around)
         for extent, reach, step, apart, around in zip(size, window, stride, dilation, pads, strict=True)
     )
-    kind = "depthwise" if depthwise else "winograd" if "winograd" in (lowered + template.lower()) else "direct"
+    winograd = any(name in lowered + template.lower() for name in WINOGRAD)
+    kind = "depthwise" if depthwise else "winograd" if winograd else "direct"
     layer = convolution(channels, size, filters, (out_size[0], out_size[1]), window, stride, dilation, groups)
     memory = "texture" if ".image2d" in lowered else ""
     return TaskLayer(layer, kind, layout, memory, _dtype(name, data[1], arguments))
