@@ -88,6 +88,7 @@ class ForeignFile:
     networks: tuple[NetworkRun, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     told_apart: bool = True
+    _said: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def samples(self, where: Mapping[str, Sequence[str]], configurations: bool = False) -> list[Sample]:
         """The samples with a time that pass `where` (column -> values, any of them). What failed is said and counted.
@@ -107,13 +108,20 @@ class ForeignFile:
         return [measurement for measurement in self.measurements if _passes(measurement, where)]
 
     def _report(self, chosen: Sequence[ForeignMeasurement]) -> None:
-        """One line of what failed, and one of what was left out."""
+        """One line of what failed, and one of what was left out; each is said once."""
         failures = Counter(measurement.failure for measurement in chosen if measurement.failure)
+        said = []
         if failures:
-            log.warning("%s: %d of %d measurements failed and have no time; they are left out (%s)",
-                        self.path, sum(failures.values()), len(chosen), _counted(failures))  # fmt: skip
+            said.append(
+                f"{sum(failures.values())} of {len(chosen)} measurements failed and have no time; they are left out "
+                f"({_counted(failures)})"
+            )
         if self.left_out:
-            log.warning("%s: left out of %s: %s", self.path, self.what, _counted(self.left_out))
+            said.append(f"left out of {self.what}: {_counted(self.left_out)}")
+        for text in said:
+            if text not in self._said:
+                self._said.add(text)
+                log.warning("%s: %s", self.path, text)
 
 
 def check_columns_of_layers(path: str, where: Mapping[str, Sequence[str]]) -> None:
