@@ -216,6 +216,13 @@ class TestNcnn:
         ):
             assert said in caplog.text
 
+    def test_gpu_is_named_as_profiles_are_and_minus_one_is_the_cpu(self, tmp_path):
+        (log,) = write(tmp_path, log=NCNN.replace(b"Mali-G76", b"Adreno (TM) 630"))
+        assert {sample.gpu for sample in read([log], MeasuredOn()).samples()} == {"Adreno 630"}
+        (log,) = write(tmp_path, log=NCNN.replace(b"gpu_device = 0", b"gpu_device = -1").replace(b"_int8", b"-int8"))
+        samples = read([log], MeasuredOn()).samples()
+        assert {(sample.device, sample.gpu, sample.dtype) for sample in samples} == {("cpu", "CPU", "float32")}
+
     def test_networks_have_the_times_of_their_layers(self, tmp_path):
         networks = {run.name: run for run in read(write(tmp_path, log=NCNN)).foreign[0].networks}
         assert sorted(networks["squeezenet"].kernels_ms) == pytest.approx([0.01, 0.3, 0.5, 1.3])

@@ -44,7 +44,7 @@ _WINDOW = re.compile(r"\s*kernel: (\d{1,6}) x (\d{1,6})\s+stride: (\d{1,6}) x (\
 _GPU = re.compile(r"^\[(\d{1,3}) ([^\]]{1,80})\]\s+(.*)$")
 _HALF = re.compile(r"fp16-p/s/a=\d/\d/1|fp16a=1")
 #: networks of 8-bit numbers, which are no layers of ours
-QUANTISED = "_int8"
+QUANTISED = ("_int8", "-int8")
 TOO_SHORT = "it took so little that 0.00 is printed"
 NO_SIZES = "convolutions whose sizes are not printed, nor known from a .param file; give that to --data too"
 OTHERS = "layers that are no convolutions"
@@ -81,9 +81,8 @@ class _Reading:
         if name.endswith(QUANTISED):
             self.left_out["networks of 8-bit numbers"] += 1
             return
-        model = self.models.get(name) or (
-            next(iter(self.models.values())) if len(self.models) == 1 and not name else {}
-        )
+        only = next(iter(self.models.values())) if len(self.models) == 1 and not name else {}
+        model = self.models.get(name, only)
         runs: dict[str, list[float]] = {}
         written: dict[str, float] = {}
         for timed in layers:
@@ -147,7 +146,7 @@ def _read_line(reading: _Reading, line: str) -> None:
         ms = float(match[3]) / (1 if match[4] == "m" else 1000)
         reading.layers.append(_read_layer(match[1], match[2], ms, match[5]))
     elif match := _GPU.match(line):
-        name, half = reading.gpus.get(match[1], (match[2], False))
+        name, half = reading.gpus.get(match[1], (match[2].replace("(TM) ", ""), False))
         reading.gpus[match[1]] = (name, half or bool(_HALF.search(match[3])))
     elif line.startswith("gpu_device ="):
         reading.gpu_device = line.partition("=")[2].strip()[:10]
