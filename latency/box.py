@@ -58,29 +58,29 @@ def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("latency.box", "Build the predictors that come with the package from public measurements.")
     parser.add_argument("--tvm", type=Path, required=True, metavar="CSV", help="AutoTVM's kernels on Adreno GPUs")
     parser.add_argument("--litert", type=Path, required=True, metavar="CSV", help="LiteRT's convolutions on phones")
-    parser.add_argument("-o", "--out", type=Path, default=FOLDER, metavar="FOLDER",
-                        help="where to write (default: the package's own folder)")  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="where to write (default: in the package)")
     parser.add_argument("--only", nargs="+", choices=tuple(ENTRIES), default=list(ENTRIES), help="these devices")
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
     paths, rows = {"tvm": arguments.tvm, "litert": arguments.litert}, []
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out: Path = arguments.out or FOLDER
+    out.mkdir(parents=True, exist_ok=True)
     with status("fitting") as progress:
         for number, name in enumerate(arguments.only):
             progress(name, number, len(arguments.only))
             fitted = make(ENTRIES[name], paths)
             content = pack(fitted.predictor)
-            write_bytes(arguments.out / f"{name}{SUFFIX}", content, force=True)
+            write_bytes(out / f"{name}{SUFFIX}", content, force=True)
             error = min(fitted.best.scores.values())
             rows.append([name, fitted.predictor.metadata["rows"], f"{error:.1%}", len(content)])
-    total = sum(path.stat().st_size for path in arguments.out.glob(f"*{SUFFIX}"))
+    total = sum(path.stat().st_size for path in out.glob(f"*{SUFFIX}"))
     if arguments.json:
         cli.print_json({"predictors": rows, "bytes": total})
     else:
         cli.print_table(["device", "samples", "held-out error", "bytes"], rows)
-        print(f"{arguments.out}: {total:,} bytes of at most {MOST_BYTES:,}")
+        print(f"{out}: {total:,} bytes of at most {MOST_BYTES:,}")
     return 0 if total <= MOST_BYTES else 1
 
 
