@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from codegen.judging.layers import RightResult
+from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import LoadedLayer, compile_layer
 from codegen.tuning.contest import TIMEOUT_SECS, Contest
-from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, update
+from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, tuned_path, update
+from codegen.tuning.ranking.ranker import Ranker, to_time
+from codegen.tuning.ranking.trials import Trials, read_trials, rounded_ms, trials_path, write_trials
 from codegen.tuning.tasks import Task
 from devices.session import Session
 from devices.timers import TimedCall
@@ -32,11 +35,14 @@ class TuneSettings:
     Attributes:
         seed: of MetaSchedule's search, too.
         budget_secs: counted from the start; None: no end.
+        share: of a workload's candidates, those that promise most; `codegen.tuning.ranking` learns which.
     """
 
     rounds: int = option(11, "rounds of the interleaved run that decides", type=COUNT)
     tuner: str = option(CANDIDATES, "what is tried", choices=(CANDIDATES, METASCHEDULE))
     trials: int = option(64, "programs per layer of --tuner metaschedule", type=COUNT)
+    share: float = option(0.2, "share of a layer's candidates to time, 4 at least, the most promising first; 1: all",
+                          type=real(above=0, most=1))  # fmt: skip
     budget_secs: float | None = option(None, "begin no candidate after so many seconds", type=real(), metavar="N")
     seed: int = option(0, "seed of the random operands", type=SEED)
     force: bool = option(False, "measure again what the file has")
@@ -52,7 +58,7 @@ class Tuning:
     Attributes:
         tuned: all that the file has now.
         measured: workloads whose row was written.
-        left: workloads that have no row with all their candidates.
+        left: workloads that have no row with as many candidates tried as are wanted.
         stopped: the KeyboardInterrupt that ended it before its time; None where none did.
     """
 
@@ -103,6 +109,7 @@ class Tuner:
     host: str
     measured: int = 0
     started: float = field(default_factory=time.monotonic)
+    known: list[Trials] = field(default_factory=list)
 
     def load(self) -> Tuned:
         """What the file has; nothing where there is none. Raises UsageError where it is no tuned data."""
@@ -111,6 +118,8 @@ class Tuner:
     def run(self, tasks: Sequence[Task], report: Report) -> None:
         """Tune each task that is not done yet, in order, until time is over."""
         tuned = self.load()
+        own, shipped = trials_path(self.out), trials_path(tuned_path(self.session.profile.name))
+        self.known = read_trials(shipped) + (read_trials(own) if own != shipped else [])
         waiting = [task for task in tasks if self.settings.force or not self.is_done(task, tuned)]
         done, total = 0, sum(map(self._steps, waiting))
         for task in waiting:
@@ -129,7 +138,7 @@ class Tuner:
                 self.measured += 1
 
     def is_done(self, task: Task, tuned: Tuned) -> bool:
-        """Whether a file's data has the task with all its candidates (or trials) tried."""
+        """Whether a file's data has the task with as many candidates (or trials) tried as are wanted."""
         row = tuned.row(task.workload, self.settings.tuner)
         return row is not None and row.tried >= self._steps(task)
 
@@ -138,20 +147,24 @@ class Tuner:
         return self.settings.budget_secs is not None and time.monotonic() - self.started >= self.settings.budget_secs
 
     def _steps(self, task: Task) -> int:
-        return self.settings.trials if self.settings.tuner == METASCHEDULE else len(task.choices)
+        if self.settings.tuner == METASCHEDULE:
+            return self.settings.trials
+        return to_time(len(task.choices), self.settings.share)
 
     def _contest(self, task: Task, step: Callable[[int, str], None]) -> TunedRow | None:
-        """All candidates, or those for which there is time: at least the default and another one."""
+        """The most promising candidates, or those for which there is time: at least the default and another one."""
         inputs, weights = task.operands(self.settings.seed)
         contest = Contest(self.session, task.workload, weights, inputs, self.host)
-        for number, choice in enumerate(task.choices):
+        chosen = self._chosen(task)
+        for number, choice in enumerate(chosen):
             if self.expired():
                 break
             step(number, str(choice))
             contest.enter(choice)
         if len(contest.trials) < 2:
             return None
-        step(len(task.choices), "final")
+        self._remember(task, contest)
+        step(len(chosen), "final")
         verdict = contest.decide(self.settings.rounds, self.settings.seed)
         if verdict is None:
             first, why = contest.trials[0].choice, contest.trials[0].failure
@@ -168,6 +181,23 @@ class Tuner:
             tried=verdict.tried,
             failures=tuple({"choice": str(choice), "reason": why} for choice, why in verdict.failures),
         )
+
+    def _chosen(self, task: Task) -> list[ScheduleChoice]:
+        """The candidates to be timed, in order, by what trials of other workloads say."""
+        count = self._steps(task)
+        if count == len(task.choices):
+            return [*task.choices]
+        lanes = self.session.profile.lanes_of(task.workload.dtype)
+        order = Ranker.learn(self.known, lanes).order(task.key, task.choices)
+        return [task.choices[number] for number in order[:count]]
+
+    def _remember(self, task: Task, contest: Contest) -> None:
+        """Keep a workload's trials, for those that come after it and for the next tuning."""
+        choices = tuple(trial.choice.to_dict() for trial in contest.trials)
+        times = rounded_ms([trial.secs if trial.failure is None else None for trial in contest.trials])
+        self.known.append(Trials(task.key, choices, times))
+        own = trials_path(self.out)
+        write_trials(own, [*read_trials(own), self.known[-1]])
 
     def _metaschedule(self, task: Task, step: Callable[[int, str], None]) -> TunedRow | None:
         """MetaSchedule's best program against our default kernel, interleaved."""

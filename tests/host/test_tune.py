@@ -16,6 +16,8 @@ from codegen.schedules.rule import Rule
 from codegen.tuning import database as tuned
 from codegen.tuning.contest import Contest
 from codegen.tuning.database import METASCHEDULE, Tuned, read_rows
+from codegen.tuning.ranking.ranker import to_time
+from codegen.tuning.ranking.trials import read_trials, trials_path
 from codegen.tuning.tasks import tasks_of
 from fleetpose import cli
 from models.frontend.trace import trace
@@ -96,6 +98,20 @@ def test_tune_resumes(capsys, tmp_path):
     assert len(read_rows(out)) == 3
 
 
+def test_tune_times_a_share_of_the_candidates_and_remembers_them(host, capsys, tmp_path):
+    out = tmp_path / "x.jsonl"
+    tasks = {task.key: len(task.choices) for task in small_tasks(host.profile, layers=["wide", "stem"])}
+    run(capsys, "--out", str(out), "--layer", "wide", "stem", "--share", "0.3")
+    rows, known = read_rows(out), read_trials(trials_path(out))
+    assert {row.workload: row.tried for row in rows} == {key: to_time(count, 0.3) for key, count in tasks.items()}
+    assert any(row.tried < tasks[row.workload] for row in rows)
+    assert {one.workload: len(one.ms) for one in known} == {row.workload: row.tried for row in rows}
+    assert all(one.choices[0] == row.default for one in known for row in rows if row.workload == one.workload)
+    assert run(capsys, "--out", str(out), "--layer", "wide", "stem", "--share", "0.3")["measured"] == 0
+    every = run(capsys, "--out", str(out), "--layer", "wide", "stem", "--share", "1")
+    assert {row["tried"] for row in every["rows"]} == set(tasks.values())
+
+
 def test_build_uses_a_choice_that_was_measured(host, capsys, tmp_path):
     run(capsys, "--out", str(tmp_path / "x.jsonl"), "--layer", "wide")
     (task,) = small_tasks(host.profile, layers=["wide"])
@@ -113,7 +129,7 @@ def test_tune_ends_at_its_budget(capsys, tmp_path):
 
 @pytest.mark.usefixtures("host", "faulty_schedule")
 def test_tune_records_failures_and_goes_on(capsys, tmp_path):
-    found = run(capsys, "--out", str(tmp_path / "x.jsonl"), "--layer", "wide", "stem")
+    found = run(capsys, "--out", str(tmp_path / "x.jsonl"), "--layer", "wide", "stem", "--share", "1")
     assert found["measured"] == 2, "what crashes ends its session only"
     for row in found["rows"]:
         reasons = {failure["choice"]: failure["reason"] for failure in row["failures"]}

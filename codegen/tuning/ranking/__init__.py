@@ -1,0 +1,1 @@
+"""Which candidates of a workload to time first, learnt from trials of other workloads."""
