@@ -100,15 +100,15 @@ def test_tune_resumes(capsys, tmp_path):
 
 def test_tune_times_a_share_of_the_candidates_and_remembers_them(host, capsys, tmp_path):
     out = tmp_path / "x.jsonl"
-    tasks = {task.key: len(task.choices) for task in small_tasks(host.profile, layers=["wide", "stem"])}
-    run(capsys, "--out", str(out), "--layer", "wide", "stem", "--share", "0.3")
+    tasks = {task.key: len(task.choices) for task in small_tasks(host.profile, layers=["one", "stem"])}
+    run(capsys, "--out", str(out), "--layer", "one", "stem", "--share", "0.3")
     rows, known = read_rows(out), read_trials(trials_path(out))
     assert {row.workload: row.tried for row in rows} == {key: to_time(count, 0.3) for key, count in tasks.items()}
     assert any(row.tried < tasks[row.workload] for row in rows)
     assert {one.workload: len(one.ms) for one in known} == {row.workload: row.tried for row in rows}
     assert all(one.choices[0] == row.default for one in known for row in rows if row.workload == one.workload)
-    assert run(capsys, "--out", str(out), "--layer", "wide", "stem", "--share", "0.3")["measured"] == 0
-    every = run(capsys, "--out", str(out), "--layer", "wide", "stem", "--share", "1")
+    assert run(capsys, "--out", str(out), "--layer", "one", "stem", "--share", "0.3")["measured"] == 0
+    every = run(capsys, "--out", str(out), "--layer", "one", "stem", "--share", "1")
     assert {row["tried"] for row in every["rows"]} == set(tasks.values())
 
 

@@ -41,8 +41,8 @@ def trials(channels, filters, size, fails=()):
     return Trials(workload, CHOICES, tuple(times))
 
 
-KNOWN = [trials(channels, filters, size, fails=(5,)) for channels, filters, size in
-         ((32, 64, 48), (64, 64, 32), (64, 128, 31), (128, 128, 16), (16, 96, 64), (96, 32, 17), (48, 48, 80))]  # fmt: skip
+SIZES = ((32, 64, 48), (64, 64, 32), (64, 128, 31), (128, 128, 16), (16, 96, 64), (96, 32, 17), (48, 48, 80))
+KNOWN = [trials(channels, filters, size, fails=(5,)) for channels, filters, size in SIZES]
 
 
 def choices():
@@ -62,9 +62,10 @@ def test_what_other_workloads_teach_finds_the_best_early():
 
 def test_a_failure_is_the_worst():
     large = [choice["filters"] == 16 for choice in CHOICES]
-    bad = [
-        replace(one, ms=tuple(None if fails else ms for fails, ms in zip(large, one.ms, strict=True))) for one in KNOWN
-    ]
+    bad = []
+    for known in KNOWN:
+        times = [None if fails else ms for fails, ms in zip(large, known.ms, strict=True)]
+        bad.append(replace(known, ms=tuple(times)))
     order = Ranker.learn(bad, LANES).order(key(80, 80, 40), choices())
     assert all(CHOICES[number]["filters"] == 16 for number in order[-4:])
 
