@@ -19,6 +19,7 @@ from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
 from latency.planning.choosing import Goal
 from latency.planning.options import read_sparsities
+from latency.profiling.sustained import sustained_text
 from latency.report.sections.agreement import loss_text
 from latency.report.sections.headline import goal_text
 from models.accuracy.grade import agreement_grade, ap_grade, graded_text
@@ -52,7 +53,8 @@ def make_parser() -> argparse.ArgumentParser:
     photographs = ("data", "train", "photographs", "reconstruction", "recovery_minutes", "val", "image")
     add_flags(parser.add_argument_group("photographs"), Request, photographs)
     effort = parser.add_argument_group("effort")
-    add_flags(effort, Request, ("budget_minutes", "tune", "around", "rounds", "wait_secs", "seed"))
+    add_flags(effort, Request,
+              ("budget_minutes", "tune", "around", "rounds", "wait_secs", "sustained", "seed"))  # fmt: skip
     return parser
 
 
@@ -104,6 +106,8 @@ def _print(result: Result) -> None:
         f"{headline['sparse_ms']:.4g} ms; {headline['speedup']:.2f} times as fast, measured ({interval}); "
         f"{headline['predicted_speedup']:.2f} predicted"
     )
+    if headline.get("sustained"):
+        print(sustained_text(headline["sustained"]))
     print(_agreement_line(headline))
     if lost := loss_text(headline):
         print(lost)

@@ -34,6 +34,7 @@ from latency.optimize.job import (
 )
 from latency.profiling.network_timing import EXTEND, LOADS, SAMPLES_PER_ROUND
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
+from latency.profiling.sustained import sustain, sustained_text
 from models.pose.decoding.decoders import NO_DECODER
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
@@ -124,11 +125,22 @@ def compare(job: Job, report: Report) -> str:
     artifacts = {name: job.artifact(file) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
     facts = comparison_facts(time_in_turn(job, artifacts, tensor), "sparse")
+    if job.request.sustained is not None:
+        facts["sustained"] = _sustained(job, artifacts, tensor, report)
     report("where the time goes")
     facts.update(breakdowns(job, artifacts, tensor, {name: facts[name]["ms"] for name in ARTIFACTS}))
     job.unload()
     write_json(job.path(COMPARED), facts, force=True)
-    return comparison_text(facts)
+    said = comparison_text(facts)
+    return f"{said}; {sustained_text(facts['sustained'])}" if "sustained" in facts else said
+
+
+def _sustained(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray, report: Report) -> dict[str, Any]:
+    """Both networks in turn for the minutes that --sustained asks for."""
+    assert job.request.sustained is not None
+    loaded = {name: artifact.reload().call_arguments(tensor) for name, artifact in artifacts.items()}
+    calls = {name: TimedCall(call["function"], (), call["entry"]) for name, call in loaded.items()}
+    return sustain(job.lease.session, calls, job.request.sustained, report)
 
 
 def comparison_facts(result: Interleaved, planned: str) -> dict[str, Any]:

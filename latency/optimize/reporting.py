@@ -114,6 +114,7 @@ def headline(job: Job, plan: Plan, forecaster: Forecaster) -> dict[str, Any]:
         "sparse_layers": len(plan.sparsities),
         "convolutions": len(plan.choices),
         "conditions": timed["conditions"],
+        "sustained": timed.get("sustained"),
     }
 
 

@@ -57,6 +57,7 @@ class Request:
         train: after reconstruction, by what the budget has for it.
         host: the processor that serves the device, one of codegen.linking.hosts.LOADERS; None: `host_for` the device.
         budget_minutes: cut by SHARES; None: until all is measured, no training.
+        sustained: minutes that both networks run on after they were compared; None: not at all.
     """
 
     model: str
@@ -109,6 +110,10 @@ class Request:
         type=POSITIVE,
         metavar="N",
     )
+    sustained: float | None = option(
+        None, "also run both networks in turn for so many minutes: the first and the last of them are told apart (10)",
+        type=POSITIVE, metavar="MINUTES",
+    )  # fmt: skip
     seed: int = option(0, "seed of all that is drawn", type=SEED)
 
     @property
@@ -193,6 +198,8 @@ class Request:
         check_speedups(self.frontier)
         if self.frontier and (self.goal != ANY_GAIN or self.plan is not None):
             raise UsageError("--frontier is of goals of its own; leave out other goals and --network-plan")
+        if self.frontier and self.sustained is not None:
+            raise UsageError("--sustained runs one plan's network beside the dense one; leave out --frontier")
         check_numbers(self)
 
     def _check_folder(self) -> None:

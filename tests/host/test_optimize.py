@@ -104,7 +104,8 @@ def given(tmp_path_factory) -> tuple[Path, Path]:
 def whole(host, given, tmp_path_factory) -> Path:
     """The folder of an uninterrupted run under the given plan."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    status, said = Optimization(out, "--weights", str(given[0]), "--network-plan", str(given[1])).end()
+    flags = ("--weights", str(given[0]), "--network-plan", str(given[1]), "--sustained", "0.05")
+    status, said = Optimization(out, *flags).end()
     assert status == 0, said
     return out
 
@@ -118,6 +119,11 @@ def test_optimize_writes_every_file(whole, given):
     assert result["device"]["host"] is True
     head = result["headline"]
     assert min(head["dense_ms"], head["sparse_ms"], head["speedup"], head["predicted_speedup"]) > 0
+    sustained = head["sustained"]
+    assert sustained["minutes"] == 0.05
+    assert sustained["rounds"] > sustained["last"]["rounds"] > 0
+    assert sustained["last"]["from_secs"] > sustained["first"]["until_secs"]
+    assert "Latency after 0.05 minutes" in (whole / "report.html").read_text()
     assert head["params_kept"] < head["params_dense"]
     assert head["agreement"]["photographs"] == 1, "the photograph that people are looked for in"
     assert head["agreement"]["divergence"] > 0
@@ -212,7 +218,8 @@ def first_of_each(lines: bytes) -> bytes:
 @pytest.mark.slow
 def test_optimize_again_does_nothing_but_the_report(whole, given):
     before = state_of(whole)
-    status, said = Optimization(whole, "--weights", str(given[0]), "--network-plan", str(given[1]), "--json").end()
+    flags = ("--weights", str(given[0]), "--network-plan", str(given[1]), "--sustained", "0.05", "--json")
+    status, said = Optimization(whole, *flags).end()
     assert status == 0, said
     assert said.count("done before") == len(NAMES) - 1
     assert {name: each["digest"] for name, each in state_of(whole).items()} == {

@@ -130,6 +130,7 @@ def _facts(result: Values) -> tuple[Fact, ...]:
     bounds = interval(headline.get("predicted_interval"))
     return (
         _latency(headline),
+        *_sustained_facts(headline),
         *agreement_fact(headline),
         Fact("Predicted speed-up", times(headline.get("predicted_speedup")), bounds and f"interval {bounds}"),
         ap_fact(headline, bool(result.get("weights") or result.get("own_weights"))),
@@ -137,6 +138,19 @@ def _facts(result: Values) -> tuple[Fact, ...]:
         _kept_fact("Parameters", headline.get("params_dense"), headline.get("params_kept"), millions),
         _kept_fact("Multiply-adds", headline.get("macs_dense"), headline.get("macs_kept"), billions),
     )
+
+
+def _sustained_facts(headline: Values) -> tuple[Fact, ...]:
+    """The sparse network's time, and the speed-up, once the device is warm; nothing where that was not measured."""
+    sustained = headline.get("sustained")
+    if not sustained:
+        return ()
+    first, last = sustained["first"], sustained["last"]
+    digits = network_digits(last["dense_ms"], last["sparse_ms"])
+    change = f"{to_fixed(first['sparse_ms'], digits)} ms at first, {times(last['speedup'])} as fast as dense"
+    held = "the device holds itself back" if sustained["throttled"] else ""
+    label = f"Latency after {sustained['minutes']:g} minutes"
+    return (Fact(label, f"{to_fixed(last['sparse_ms'], digits)} ms", join_texts(change, held)),)
 
 
 def _latency(headline: Values) -> Fact:
