@@ -161,6 +161,11 @@ def print_report(figures: dict[str, Any], split: str) -> None:
     if decision["n"]:
         rows.append(["decision accuracy", share(decision["accuracy"]), f"{decision['n']} decisions"])
         rows.append(["decision regret", share(decision["regret"]), ""])
+    kernels = figures["kernels"]
+    if kernels["n"]:
+        always = ", ".join(f"always {name} {lost:.1%}" for name, lost in kernels["always"].items())
+        rows.append(["fastest kernel taken", share(kernels["accuracy"]), f"{kernels['n']} layers"])
+        rows.append(["time lost by others", share(kernels["lost"]), always])
     if "networks" in figures:
         networks = figures["networks"]
         rows.append(["whole networks, mape", share(networks["mape"]), f"{networks['n']} networks"])

@@ -29,10 +29,10 @@ def decisions(samples: Sequence[Sample], predicted: np.ndarray) -> dict[str, Any
     for dense, sparse in pairs:
         options = [*dense, *sparse]
         chosen = min(options, key=lambda row: predicted[row])
-        fastest = min(options, key=lambda row: _ms(samples[row]))
+        fastest = min(options, key=lambda row: measured(samples[row]))
         right += (chosen in sparse) == (fastest in sparse)
-        lost += _ms(samples[chosen]) - _ms(samples[fastest])
-        best += _ms(samples[fastest])
+        lost += measured(samples[chosen]) - measured(samples[fastest])
+        best += measured(samples[fastest])
     if not pairs:
         return {"accuracy": None, "regret": None, "n": 0}
     return {"accuracy": right / len(pairs), "regret": lost / best, "n": len(pairs)}
@@ -54,6 +54,7 @@ def _pairs(samples: Sequence[Sample]) -> list[tuple[list[int], list[int]]]:
     ]
 
 
-def _ms(sample: Sample) -> float:
+def measured(sample: Sample) -> float:
+    """Milliseconds of a sample that was timed."""
     assert sample.ms is not None
     return sample.ms

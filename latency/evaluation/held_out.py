@@ -21,6 +21,7 @@ from latency.dataset.sample import Sample, merge
 from latency.dataset.split import Fold, folds, groups_of
 from latency.evaluation.baselines import BASELINES
 from latency.evaluation.decision_accuracy import decisions
+from latency.evaluation.kernel_choice import kernel_choices
 
 #: rows listed as the worst
 WORST = 10
@@ -127,6 +128,7 @@ def report(held: HeldOut, seed: int = 0) -> dict[str, Any]:
             for name in BASELINES
         },
         "decision": decisions(held.samples, predicted),
+        "kernels": kernel_choices(held.samples, predicted),
         "intervals": bootstrap(means, held.groups, seed),
         "worst": [_row(held, int(row), predicted) for row in np.argsort(-error, kind="stable")[:WORST]],
     }
