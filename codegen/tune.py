@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from codegen.inspection.chips import chip_for
@@ -89,6 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.prefilter:
             chip, compilers = chip_for(profile), load_compilers()
             tasks = prefilter(tasks, arguments.prefilter, profile, compilers, chip, progress)
+            settings = replace(settings, share=1.0)  # those that are left are few already
         if not tasks:
             raise UsageError("nothing to tune: no layer has more than one candidate under these flags")
         host = host_for(profile, session, arguments.host)

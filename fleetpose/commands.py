@@ -50,6 +50,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("predict", "latency.predict", "predict the time of a network, layer by layer and as a whole"),
         Verb("evaluate", "latency.evaluate", "judge a latency model on records it was not fitted to"),
         Verb("audit", "latency.audit", "set the choices of a plan beside times measured since"),
+        Verb("box", "latency.box", "build the predictors that come with the package, from public tables"),
     ),
     "decide what becomes sparse or shallower": (
         Verb("sensitivity", "models.sensitivity", "measure what zeros in each layer cost in accuracy"),

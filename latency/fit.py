@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def by_class(validation: CrossValidation) -> dict[str, dict[str, Any]]:
     for name in sorted(set(names), key=lambda name: -int((names == name).sum())):
         own = names == name
         rows[str(name)] = {"n": int(own.sum()), **scores(times[own], validation.predicted[own])}
-    return {**rows, "all": {"n": len(names), **scores(times, validation.predicted)}}
+    return {**rows, "all": {"n": len(names), **scores(times, validation.predicted)}} if rows else {}
 
 
 def summary(result: CalibratedFit, out: Path, picture: Path) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def summary(result: CalibratedFit, out: Path, picture: Path) -> dict[str, Any]:
     metadata = {name: value for name, value in predictor.metadata.items() if name != "shapes"}
     return {
         "predictor": str(out),
-        "plot": str(picture),
+        "plot": str(picture) if result.fitted.best.samples else None,
         **metadata,
         "shapes": len(predictor.shapes),
         "classes": by_class(result.fitted.best),
@@ -117,8 +118,8 @@ def _account(result: CalibratedFit, calibration: Calibration) -> list[dict[str, 
 
 def _half_width(fitted: Fitted) -> float | None:
     """The median interval, as a share of the prediction upwards; None where intervals are unbounded."""
-    kernels = [sample.kernel for sample in fitted.best.samples]
-    width = float(np.median(fitted.predictor.conformal.factors(kernels))) - 1
+    factors = fitted.predictor.factors(fitted.best.samples)
+    width = float(np.median(factors)) - 1 if len(factors) else math.inf
     return width if np.isfinite(width) else None
 
 
@@ -129,14 +130,16 @@ def print_summary(result: CalibratedFit, out: Path, picture: Path) -> None:
         [name, row["n"], f"{row['mape']:.1%}", f"{row['within_10']:.0%}", f"{row['median_ape']:.1%}"]
         for name, row in by_class(validation).items()
     ]
-    cli.print_table(["kernel", "n", "MAPE", "within 10 %", "median"], table)
+    if table:
+        cli.print_table(["kernel", "n", "MAPE", "within 10 %", "median"], table)
     settings, about, width = validation.settings, predictor.metadata, _half_width(fitted)
-    print(
-        f"errors are of held-out samples, by {validation.split}; {about['rows']} rows, "
-        f"{len(predictor.shapes)} shapes fitted"
-    )
-    surface = f", {validation.share:.0%} of the residual by a smooth surface" if validation.share else ""
-    print(f"trees: depth {settings.depth}, {settings.rounds} rounds, {settings.bags} bags{surface}")
+    held_out = f"errors are of held-out samples, by {validation.split}" if table else "no sample to hold out"
+    print(f"{held_out}; {about['rows']} rows, {len(predictor.shapes)} shapes fitted")
+    if "adapted" in about:
+        print(f"the mean of {len(predictor.bases)} other devices' predictors, corrected by {about['adapted']} samples")
+    else:
+        surface = f", {validation.share:.0%} of the residual by a smooth surface" if validation.share else ""
+        print(f"trees: depth {settings.depth}, {settings.rounds} rounds, {settings.bags} bags{surface}")
     print(
         f"{predictor.conformal.level:.0%} intervals: "
         + (f"±{width:.0%} at the median" if width is not None else "unbounded, too few rows")
@@ -144,7 +147,7 @@ def print_summary(result: CalibratedFit, out: Path, picture: Path) -> None:
     if result.worth:
         print(result.worth)
     _print_calibration(result)
-    print(f"{out}; {picture}")
+    print(f"{out}; {picture}" if validation.samples else str(out))
 
 
 def _print_calibration(result: CalibratedFit) -> None:

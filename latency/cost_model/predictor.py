@@ -115,6 +115,10 @@ class Predictor:
             return np.exp(self.conformal.quantile * self.model.deviations(inputs))
         return self.conformal.factors(inputs.kernels)
 
+    def factors(self, samples: Sequence[Sample]) -> np.ndarray:
+        """What to divide and multiply the predictions of `samples` by (n) for their intervals' ends."""
+        return self._factors(self._inputs(samples)) if samples else np.zeros(0)
+
     def estimates(self, kernels: Sequence[tuple[Workload, ScheduleChoice]]) -> list[Prediction]:
         """Times of our own kernels before they run, with their intervals."""
         from latency.dataset.candidates import of_workload

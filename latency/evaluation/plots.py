@@ -73,12 +73,18 @@ def picture_of(out: Path) -> Path:
 
 
 def save_fitted(fitted: Fitted, out: Path, *, force: bool = False) -> None:
-    """Write a predictor, and its held-out predictions as a plot beside it. Raises UsageError for existing files."""
+    """Write a predictor, and its held-out predictions, where there are any, as a plot beside it.
+
+    Raises UsageError for existing files.
+    """
     predictor, validation = fitted.predictor, fitted.best
+    if not validation.samples:
+        write_together({out: predictor.to_bytes()}, force=force)
+        return
     kernels, about = [sample.kernel for sample in validation.samples], predictor.metadata
     title = f"{about['gpu'] or about['device']}, {about['framework']}: {validation.split} held out"
     picture = draw_fit(
         measured_ms(validation.samples), validation.predicted, kernels, title,
-        predictor.conformal.level, predictor.conformal.factors(kernels),
+        predictor.conformal.level, predictor.factors(validation.samples),
     )  # fmt: skip
     write_together({out: predictor.to_bytes(), picture_of(out): picture}, force=force)

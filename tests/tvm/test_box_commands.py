@@ -5,7 +5,8 @@ import json
 import pytest
 
 from fleetpose import cli
-from latency import collect, decide, predict
+from latency import collect, decide, fit, predict
+from tests.pure.test_tvm_kernels import write
 
 
 def run(module, *words):
@@ -47,6 +48,19 @@ def test_collect_times_the_few_runs_that_tell_most_and_goes_on_from_there(tmp_pa
     assert first["measured"] == 6
     assert run(collect, *words, "--json") == 0
     assert json.loads(capsys.readouterr().out)["measured"] == 0
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_a_phone_of_which_few_layers_were_timed(tmp_path, capsys, count):
+    lines = [{"config": "tile_fc=1x8", "cin": 16 * (number + 1), "ms": 0.1 * (number + 1)} for number in range(count)]
+    table, out = write(tmp_path / "few.csv", *lines), tmp_path / "new.predictor"
+    assert run(fit, "--data", str(table), "--base", "adreno-650", "adreno-730", "-o", str(out)) == 0
+    text = capsys.readouterr().out
+    assert f"the mean of 2 other devices' predictors, corrected by {count} samples" in text
+    assert "intervals: ±" in text or count == 1
+    assert (tmp_path / "new.predictor.png").exists() == (count > 1)
+    assert run(predict, "--model", "lwop", "--size", "96x96", "--predictor", str(out), "--dtype", "float16") == 0
+    assert "predicted for tvm on Adreno 660" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from codegen.tuning.ranking.trials import Trials
 
 #: workloads with trials below which nothing is learnt
 LEAST_WORKLOADS = 3
+#: workloads that are learnt from, the newest: learning is done anew for each that is tuned
+MOST_LEARNT = 200
 #: candidates of a workload that are timed whatever their share, the default among them
 LEAST_TIMED = 4
 ROUNDS, DEPTH, ETA = 150, 5, 0.08
@@ -47,7 +49,7 @@ class Ranker:
     @classmethod
     def learn(cls, known: Sequence[Trials], lanes: int) -> Ranker:
         """Learn from the trials of workloads on one device; failures count as the worst."""
-        useful = [trials for trials in known if sum(ms is not None for ms in trials.ms) > 1]
+        useful = [trials for trials in known if sum(ms is not None for ms in trials.ms) > 1][-MOST_LEARNT:]
         if len(useful) < LEAST_WORKLOADS:
             return cls(None)
         choices = [choice for trials in useful for choice in trials.choices]
