@@ -1,5 +1,7 @@
 """Kernels that crash and kernels that never end, behind the agent: one clear error each, and the next session works."""
 
+import contextlib
+import os
 import socket
 import time
 
@@ -108,6 +110,18 @@ def test_crashed_kernel_is_a_lost_device_and_the_device_goes_on(agent, paths):
     assert found.failure == "device"
     assert "went away while measuring: the connection ended" in found.error
     assert "ended by signal 11 (SIGSEGV): a kernel or the driver crashed" in agent.log.read_text()
+
+
+def test_a_log_that_nobody_reads_stops_nothing(paths, tmp_path, monkeypatch):
+    with ServingAgent(tmp_path / "agent", log_pipe=True) as unread:
+        unread.use_tracker(monkeypatch)
+        pipe = os.open(f"/proc/{unread.process.pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(pipe, b"x" * 4096)
+        os.close(pipe)
+        for _ in range(2):
+            check(paths)
 
 
 def test_plain_client_is_told_what_crashed(agent, paths):

@@ -8,6 +8,10 @@ static void write_line(int file, char* line, size_t length, const char* format, 
   const int more = vsnprintf(line + length, LINE_BYTES - length, format, arguments);
   if (more > 0) length += (size_t)more < LINE_BYTES - length - 1 ? (size_t)more : LINE_BYTES - length - 1;
   line[length++] = '\n';
+  /* A pipe that nobody reads is full some day: then the line is lost, and the agent goes on. A pipe that takes any byte
+   * takes a page, which is more than a line. */
+  agent_poll taking = {.file = file, .wanted = AGENT_POLL_OUT};
+  if (poll(&taking, 1, 0) != 1 || (taking.came & AGENT_POLL_OUT) == 0) return;
   if (write(file, line, length) < 0) return; /* nobody reads it */
 }
 
