@@ -30,12 +30,12 @@ Order = Callable[[Trials], Sequence[int]]
 
 
 def reached(known: Sequence[Trials], order: Order, share: float) -> tuple[float, float]:
-    """(time of the best of all / time of the best of those taken, summed over workloads; share that was taken)."""
+    """(time of the best of all / time of the best of those taken, summed over layers; share that was taken)."""
     best, taken_best, taken, every = 0.0, 0.0, 0, 0
     for trials in known:
         times = np.array([np.inf if ms is None else ms for ms in trials.ms])
         chosen = [*order(trials)][: to_time(len(times), share)]
-        best, taken_best = best + times.min(), taken_best + times[chosen].min()
+        best, taken_best = best + trials.layers * times.min(), taken_best + trials.layers * times[chosen].min()
         taken, every = taken + len(chosen), every + len(times)
     return float(best / taken_best), taken / every
 

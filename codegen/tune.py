@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--prefilter", type=whole(1), metavar="N",
         help="time the default and the N other candidates that a phone GPU's compiler makes fewest cycles of, see "
-        "docs/inspect.md (default: time all)",
+        "docs/inspect.md (default: --share decides)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="tuned data to extend (default: the profile's)")
     return parser

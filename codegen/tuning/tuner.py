@@ -16,7 +16,7 @@ from codegen.lowering.layer import LoadedLayer, compile_layer
 from codegen.tuning.contest import TIMEOUT_SECS, Contest
 from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, tuned_path, update
 from codegen.tuning.ranking.ranker import Ranker, to_time
-from codegen.tuning.ranking.trials import Trials, read_trials, rounded_ms, trials_path, write_trials
+from codegen.tuning.ranking.trials import Trials, join_trials, read_trials, rounded_ms, trials_path, write_trials
 from codegen.tuning.tasks import Task
 from devices.session import Session
 from devices.timers import TimedCall
@@ -119,7 +119,7 @@ class Tuner:
         """Tune each task that is not done yet, in order, until time is over."""
         tuned = self.load()
         own, shipped = trials_path(self.out), trials_path(tuned_path(self.session.profile.name))
-        self.known = read_trials(shipped) + (read_trials(own) if own != shipped else [])
+        self.known = join_trials(trials for path in dict.fromkeys((shipped, own)) for trials in read_trials(path))
         waiting = [task for task in tasks if self.settings.force or not self.is_done(task, tuned)]
         done, total = 0, sum(map(self._steps, waiting))
         for task in waiting:
@@ -195,9 +195,9 @@ class Tuner:
         """Keep a workload's trials, for those that come after it and for the next tuning."""
         choices = tuple(trial.choice.to_dict() for trial in contest.trials)
         times = rounded_ms([trial.secs if trial.failure is None else None for trial in contest.trials])
-        self.known.append(Trials(task.key, choices, times))
-        own = trials_path(self.out)
-        write_trials(own, [*read_trials(own), self.known[-1]])
+        latest, own = Trials(task.key, choices, times, len(task.layers)), trials_path(self.out)
+        self.known = join_trials([*self.known, latest])
+        write_trials(own, [*read_trials(own), latest])
 
     def _metaschedule(self, task: Task, step: Callable[[int, str], None]) -> TunedRow | None:
         """MetaSchedule's best program against our default kernel, interleaved."""

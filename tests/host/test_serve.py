@@ -77,9 +77,11 @@ def test_serve_takes_two_servers_under_one_key(started, environment, kernel_path
 
 def test_serve_goes_on_after_a_session_that_crashed(started, environment, kernel_path):
     serving = started("--with-tracker", "--tracker", environment, "--key", "bench")
+    server = psutil.Process(serving.process.pid)
+    before = server.children(recursive=True)
     session = open_device("rpc:bench")
-    before = psutil.Process(serving.process.pid).children(recursive=True)
-    max(before, key=lambda process: process.create_time()).kill()
+    for process in set(server.children(recursive=True)) - {*before}:  # that of the session, and any that it has begun
+        process.kill()
     with pytest.raises(DeviceUnreachable, match="went away"):
         session.load(kernel_path)
     session.reconnect()

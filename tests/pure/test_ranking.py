@@ -98,6 +98,26 @@ def test_the_file_keeps_the_newest_of_each_workload(tmp_path, caplog):
     assert len(read_trials(path)) == MOST_WORKLOADS
 
 
+def test_a_short_tuning_takes_nothing_from_a_longer_one(tmp_path):
+    path = tmp_path / "x.trials.jsonl"
+    short = replace(KNOWN[1], choices=CHOICES[2:4], ms=(None, 7.0), layers=3)
+    write_trials(path, [*KNOWN, short])
+    (*others, joined) = read_trials(path)
+    assert others == [KNOWN[0], *KNOWN[2:]]
+    times = dict(zip(map(str, joined.choices), joined.ms, strict=True))
+    assert len(times) == len(CHOICES)
+    assert (times[str(CHOICES[2])], times[str(CHOICES[3])]) == (None, 7.0)
+    assert times[str(CHOICES[0])] == KNOWN[1].ms[0]
+    assert (joined.layers, joined.choices[:2]) == (3, CHOICES[2:4])
+
+
+def test_a_replay_counts_a_workload_as_often_as_layers_have_it():
+    good, bad = ((4.0, 2.0), (4.0, 1.0))
+    known = [replace(KNOWN[0], choices=CHOICES[:2], ms=good, layers=3), replace(KNOWN[1], choices=CHOICES[:2], ms=bad)]
+    speed, taken = replay.reached(known, lambda trials: [0] if trials is known[0] else [1], 1.0)
+    assert (speed, taken) == (pytest.approx((3 * 2 + 1) / (3 * 4 + 1)), 0.5)
+
+
 def test_a_replay_says_what_ranking_is_worth(tmp_path, capsys):
     path = tmp_path / "full.trials.jsonl"
     write_trials(path, KNOWN)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,32 @@ class Trials:
 
     Attributes:
         workload: as tuned data names it.
-        choices: configurations, as `ScheduleChoice.to_dict` has them.
+        choices: configurations, as `ScheduleChoice.to_dict` has them; the default of the latest tuning first.
         ms: milliseconds of each; None where it failed.
+        layers: how many layers of the networks that were tuned have the workload.
     """
 
     workload: Key
     choices: tuple[Mapping[str, Any], ...]
     ms: tuple[float | None, ...]
+    layers: int = 1
 
     def __post_init__(self) -> None:
         if len(self.choices) != len(self.ms):
             raise ValueError("its choices and their times differ in number")
+
+    def joined(self, later: Trials) -> Trials:
+        """The trials of two tunings of the workload; of a candidate that both tried the later one counts."""
+        times = {_named(choice): (choice, ms) for choice, ms in zip(later.choices, later.ms, strict=True)}
+        for choice, ms in zip(self.choices, self.ms, strict=True):
+            times.setdefault(_named(choice), (choice, ms))
+        return replace(
+            later, choices=tuple(choice for choice, _ in times.values()), ms=tuple(ms for _, ms in times.values())
+        )
+
+
+def _named(choice: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(choice.items()))
 
 
 def trials_path(tuned: Path) -> Path:
@@ -66,13 +81,18 @@ def read_trials(path: Path) -> list[Trials]:
     return known[-MOST_WORKLOADS:]
 
 
-def write_trials(path: Path, known: Iterable[Trials]) -> None:
-    """Write a file anew: of each workload the newest. Raises UsageError where it cannot be written."""
-    newest: dict[Key, Trials] = {}
+def join_trials(known: Iterable[Trials]) -> list[Trials]:
+    """All trials of each workload, that of the latest tuning last: a short tuning takes nothing from a longer one."""
+    joined: dict[Key, Trials] = {}
     for trials in known:
-        newest.pop(trials.workload, None)
-        newest[trials.workload] = trials
-    kept = [*newest.values()][-MOST_WORKLOADS:]
+        earlier = joined.pop(trials.workload, None)
+        joined[trials.workload] = trials if earlier is None else earlier.joined(trials)
+    return list(joined.values())
+
+
+def write_trials(path: Path, known: Iterable[Trials]) -> None:
+    """Write a file anew, a line for each workload. Raises UsageError where it cannot be written."""
+    kept = join_trials(known)[-MOST_WORKLOADS:]
     write_text(path, "".join(json.dumps(encode(trials), separators=(",", ":")) + "\n" for trials in kept), force=True)
 
 
