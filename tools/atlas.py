@@ -96,6 +96,8 @@ def count(folder: Path) -> None:
                 made = subprocess.run(
                     words, env={**os.environ, "FLEETPOSE_COMPILERS": str(folder)}, stdout=subprocess.PIPE, check=False
                 )
+                if made.returncode not in (0, 1):  # 1: a kernel spills, which is counted all the same
+                    raise SystemExit(f"codegen.inspect ends with {made.returncode} for {network} on {profile}")
                 answer = json.loads(made.stdout)
                 rows.append(count_row(network, profile, variant, answer, layers))
     write_counts(rows)

@@ -86,7 +86,7 @@ def fit_predictor(
             f"{count} distinct samples are too few to fit and check a predictor; give {LEAST_SAMPLES} or more, or "
             f"predictors of other devices to adapt (--base)"
         )
-    target = NewDevice(hardware, samples[0].gpu if samples else "", {})
+    target = NewDevice(hardware, samples[0].gpu, about or {})
     adapted = adapt(samples, target, bases, options.level, options.seed) if bases and count <= MOST_SAMPLES else None
     if adapted is not None and count < LEAST_SAMPLES:
         return _adapted(*adapted, samples, about, options)

@@ -11,6 +11,11 @@ from scipy import stats
 RESAMPLES = 500
 
 
+def mape(measured: np.ndarray, predicted: np.ndarray) -> float:
+    """The mean of |predicted / measured - 1| of predictions (n) against measurements (n), as a fraction."""
+    return float(np.abs(predicted / measured - 1).mean())
+
+
 def scores(measured: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
     """The metrics of predictions (n) against measurements (n), None where there is nothing to say.
 

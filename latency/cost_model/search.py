@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 
 from fleetpose.errors import UsageError
+from latency.cost_model.metrics import mape
 from latency.cost_model.model import Base, Inputs, Model, measured_ms
 from latency.cost_model.smooth import Smooth
 from latency.cost_model.trees import TreeSettings
@@ -96,13 +97,13 @@ def search(
     tables, surfaces = _predict_held_out(parts, candidates, hardware, bases, seed, wide)
     held = tuple(sample for part in parts for sample in part.test)
     times = measured_ms(held)
-    errors = {key: _mape(table, times) for key, table in tables.items()}
+    errors = {key: mape(times, table) for key, table in tables.items()}
     best = min(errors, key=lambda key: errors[key])
     predicted, share = _blended(tables[best], surfaces, times)
     settings = replace(candidates[best[0]], rounds=best[1], bags=start.bags)
     scores = {f"depth {candidates[key[0]].depth}, {key[1]} rounds": error for key, error in errors.items()}
     if share:
-        scores[f"the best with {share:.0%} of a smooth surface"] = _mape(predicted, times)
+        scores[f"the best with {share:.0%} of a smooth surface"] = mape(times, predicted)
     return CrossValidation(settings, by, held, predicted, scores, share)
 
 
@@ -111,13 +112,9 @@ def _blended(trees: np.ndarray, surfaces: np.ndarray | None, times: np.ndarray) 
     if surfaces is None:
         return trees, 0.0
     tables = {share: trees ** (1 - share) * surfaces**share for share in SHARES}
-    costs = {share: _mape(table, times) * (1 + WORTH * bool(share)) for share, table in tables.items()}
+    costs = {share: mape(times, table) * (1 + WORTH * bool(share)) for share, table in tables.items()}
     share = min(costs, key=lambda share: costs[share])
     return tables[share], share
-
-
-def _mape(predicted: np.ndarray, times: np.ndarray) -> float:
-    return float(np.abs(predicted / times - 1).mean())
 
 
 def _predict_held_out(

@@ -95,7 +95,7 @@ class Smooth:
         raw = _raw(features, self.columns[: self.logs], self.columns[self.logs :])
         inputs = (raw - self.shift) / self.scale
         constant, surface, _ = np.exp(self.parameters)
-        return (constant + surface * _matern(inputs, self.rows, self.lengths)) @ self.weights
+        return (constant + surface * matern(inputs, self.rows, self.lengths)) @ self.weights
 
     def to_json(self) -> dict[str, Any]:
         """Numbers with seven digits, which is what float32 has."""
@@ -143,21 +143,23 @@ def _drawn(
     return inputs[chosen], target[chosen]
 
 
-def _distances(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _distances(left: np.ndarray, right: np.ndarray, lengths: np.ndarray | float) -> np.ndarray:
     """Scaled distances x sqrt 3 (n, m)."""
     first, second = left * np.exp(-lengths), right * np.exp(-lengths)
     squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
     return ROOT3 * np.sqrt(np.maximum(squares, 0.0))
 
 
-def _matern(left: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def matern(left: np.ndarray, right: np.ndarray, lengths: np.ndarray | float) -> np.ndarray:
+    """Matern 3/2 of two sets of rows (n, inputs), (m, inputs), from 1 down to 0 (n, m); `lengths` are logs, of every
+    input or of all."""
     distances = _distances(left, right, lengths)
     return (1 + distances) * np.exp(-distances)
 
 
 def _covariance(rows: np.ndarray, parameters: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     constant, surface, noise = np.exp(parameters)
-    covariance = constant + surface * _matern(rows, rows, lengths)
+    covariance = constant + surface * matern(rows, rows, lengths)
     covariance[np.diag_indices_from(covariance)] += noise
     return covariance
 

@@ -44,10 +44,15 @@ LANES = 4
 WINOGRAD_GRIDS = 3
 #: AutoTVM's numbers of errors, `tvm.autotvm.measure.MeasureErrorNo`
 FAILURES = {
-    1: "the configuration cannot be instantiated", 2: "it did not compile on the host", 3: "it did not compile on the "
-    "device", 4: "it failed on the device", 5: "it computed something else", 6: "compiling took too long",
-    7: "running took too long", 8: "of an unknown kind",
-}  # fmt: skip
+    1: "the configuration cannot be instantiated",
+    2: "it did not compile on the host",
+    3: "it did not compile on the device",
+    4: "it failed on the device",
+    5: "it computed something else",
+    6: "compiling took too long",
+    7: "running took too long",
+    8: "of an unknown kind",
+}
 
 
 def is_tvm_row(row: TableRow) -> bool:

@@ -17,6 +17,7 @@ from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from latency.cost_model.adaptation.adapting import NewDevice, adapt, choose_samples
 from latency.cost_model.fitting import FitOptions, fit_predictor
+from latency.cost_model.metrics import mape
 from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Predictor
 from latency.dataset.observations import hardware_of
@@ -98,9 +99,9 @@ def _score(
     rest = [sample for sample in rows if sample.key not in taken]
     predictor, _ = adapt(picked, target, bases, options.level, options.seed)
     times, predictions = measured_ms(rest), predictor.predict(rest)
-    errors = [abs(prediction.ms / ms - 1) for prediction, ms in zip(predictions, times, strict=True)]
     held = [prediction.low <= ms <= prediction.high for prediction, ms in zip(predictions, times, strict=True)]
-    return {"mape": float(np.mean(errors)), "coverage": float(np.mean(held))}
+    predicted = np.array([prediction.ms for prediction in predictions])
+    return {"mape": mape(times, predicted), "coverage": float(np.mean(held))}
 
 
 def _mean(figures: Mapping[str, Sequence[Mapping[str, Any]]], count: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ tenth) say what a user of the first minute sees, and one of the tenth. The devic
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,6 @@ def sustain(
     calls: Mapping[str, TimedCall],
     minutes: float,
     report: Report,
-    clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Run "dense" and "sparse" in turn for so many minutes, once each at least.
 
@@ -55,11 +54,11 @@ def sustain(
     timers = {name: session.timer(call) for name, call in calls.items()}
     for timer in timers.values():
         timer.warm(1)
-    started, asked = clock(), 0.0
+    started, asked = time.monotonic(), 0.0
     rounds: list[SustainedRound] = []
     conditions = [conditions_of(session)]
-    while not rounds or clock() - started < 60 * minutes:
-        at = clock() - started
+    while not rounds or time.monotonic() - started < 60 * minutes:
+        at = time.monotonic() - started
         secs = {name: _once(timer, name) for name, timer in timers.items()}
         rounds.append(SustainedRound(at, secs["dense"], secs["sparse"]))
         report(f"sustained: {at / 60:.1f} of {minutes:g} minutes", round(at), round(60 * minutes))

@@ -14,7 +14,9 @@ It knows inputs and milliseconds, and neither files nor layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from math import log
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from fleetpose.errors import DataError
 from latency.cost_model.feature_names import NAMES
 from latency.cost_model.model import Inputs
 from latency.cost_model.physical import PhysicalModel
+from latency.cost_model.smooth import matern
 
 #: columns whose logarithms a device may have slopes along -> (middle, spread) of these among tuned layers of phones
 LOGS = {
@@ -41,11 +44,10 @@ FACTOR, KNOWN_FACTOR, CLASS, DTYPE, BOTH = 1.0, 0.25, 0.1, 0.05, 0.02
 SLOPE, CLASS_SLOPE, LEANING, SURFACE, CLASS_SURFACE, NOISE = 0.03, 0.03, 0.05, 0.04, 0.02, 0.012
 #: where next to nothing is known, a prediction is not put lower than by this
 MOST_SHIFT = 0.1
-#: similar layers are so many spreads apart
-LENGTH = 3.0
+#: similar layers are so many spreads apart, as a log
+LENGTH = log(3.0)
 #: samples from which on physical terms are fitted
 LEAST_FOR_PHYSICS = 5
-ROOT3 = 3.0**0.5
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class KernelInputs:
         """Of the corrections of these layers and others (n, m); `factor` is the variance of the device's own."""
         same_class = self.kernels[:, None] == other.kernels[None]
         same_dtype = self.dtypes[:, None] == other.dtypes[None]
-        surface = _matern(self.alike, other.alike)
+        surface = matern(self.alike, other.alike, LENGTH)
         return (
             factor + CLASS * same_class + DTYPE * same_dtype + BOTH * (same_class & same_dtype)
             + (self.logs @ other.logs.T) * (SLOPE + CLASS_SLOPE * same_class) / len(LOGS)
@@ -87,12 +89,6 @@ class KernelInputs:
         slopes = (self.logs**2).sum(1) * (SLOPE + CLASS_SLOPE) / len(LOGS)
         leanings = LEANING * (self.leanings**2).sum(1)
         return factor + CLASS + DTYPE + BOTH + SURFACE + CLASS_SURFACE + slopes + leanings
-
-
-def _matern(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None] - 2 * left @ right.T
-    distances = ROOT3 / LENGTH * np.sqrt(np.maximum(squares, 0.0))
-    return (1 + distances) * np.exp(-distances)
 
 
 @dataclass(frozen=True)
@@ -112,16 +108,14 @@ class Adapted:
     weights: np.ndarray
     offset: float = 0.0
     factor: float = FACTOR
-    _solved: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def predict(self, inputs: Inputs, rounds: int = 0) -> np.ndarray:  # noqa: ARG002  as of any model
+    def predict(self, inputs: Inputs) -> np.ndarray:
         """Milliseconds (n)."""
         correction, deviation = self.corrections(inputs)
         # a relative error is least about the logarithm's mean, less its variance
         logs = self._start(inputs) + correction - np.minimum(deviation**2, MOST_SHIFT)
-        physical = self._physical()
-        if physical is not None:
-            logs = (logs + np.log(physical.predict(inputs.features, inputs.kernels, inputs.others))) / 2
+        if self._physical is not None:
+            logs = (logs + np.log(self._physical.predict(inputs.features, inputs.kernels, inputs.others))) / 2
         return np.exp(logs)
 
     def deviations(self, inputs: Inputs) -> np.ndarray:
@@ -134,7 +128,7 @@ class Adapted:
         variance = asked.variance(self.factor) + NOISE
         if not len(self.ms):
             return np.zeros(len(variance)), np.sqrt(variance)
-        known, solver, weights = self._solution()
+        known, solver, weights = self._solution
         covariance = known.covariance(asked, self.factor)
         told = (covariance * cho_solve(solver, covariance)).sum(0)
         return covariance.T @ weights, np.sqrt(np.maximum(variance - told, NOISE))
@@ -142,24 +136,20 @@ class Adapted:
     def _start(self, inputs: Inputs) -> np.ndarray:
         return np.log(inputs.others) @ self.weights + self.offset
 
+    @cached_property
     def _solution(self) -> tuple[KernelInputs, Any, np.ndarray]:
-        """Of the samples: as layers, the factorised covariance, and weights; computed once."""
-        if "solution" not in self._solved:
-            known = KernelInputs.of(self.inputs, self.weights)
-            covariance = known.covariance(known, self.factor)
-            covariance[np.diag_indices_from(covariance)] += NOISE
-            solver = cho_factor(covariance)
-            residual = np.log(self.ms) - self._start(self.inputs)
-            self._solved["solution"] = (known, solver, cho_solve(solver, residual))
-        return self._solved["solution"]
+        """Of the samples: as layers, the factorised covariance, and weights."""
+        known = KernelInputs.of(self.inputs, self.weights)
+        covariance = known.covariance(known, self.factor)
+        covariance[np.diag_indices_from(covariance)] += NOISE
+        solver = cho_factor(covariance)
+        return known, solver, cho_solve(solver, np.log(self.ms) - self._start(self.inputs))
 
+    @cached_property
     def _physical(self) -> PhysicalModel | None:
         if len(self.ms) < LEAST_FOR_PHYSICS:
             return None
-        if "physical" not in self._solved:
-            features, kernels = self.inputs.features, self.inputs.kernels
-            self._solved["physical"] = PhysicalModel.fit(features, kernels, self.ms, self.inputs.others)
-        return self._solved["physical"]
+        return PhysicalModel.fit(self.inputs.features, self.inputs.kernels, self.ms, self.inputs.others)
 
     def to_json(self) -> dict[str, Any]:
         table = [[float(f"{value:.9g}") if np.isfinite(value) else None for value in row]
@@ -194,7 +184,7 @@ class Adapted:
 
     def told_apart(self) -> np.ndarray:
         """Errors of each sample from all others, in standard deviations (n): eq. 5.12 of the book, correction alone."""
-        _, solver, weights = self._solution()
+        _, solver, weights = self._solution
         precision = np.diag(cho_solve(solver, np.eye(len(self.ms))))
         return weights / np.sqrt(precision)
 
@@ -208,13 +198,12 @@ def most_telling(inputs: Inputs, weights: np.ndarray, count: int, factor: float 
     """
     layers = KernelInputs.of(inputs, weights)
     covariance = layers.covariance(layers, factor)
-    chosen: list[int] = []
-    for number in [*range(taken), *[-1] * min(count, len(layers.kernels) - taken)]:
+    timed: list[int] = []
+    while len(timed) < min(taken + count, len(layers.kernels)):
         gains = (covariance**2).sum(1) / (covariance.diagonal() + NOISE)
-        gains[[*range(taken), *chosen]] = -1.0
-        best = number if number >= 0 else int(np.argmax(gains))
-        if number < 0:
-            chosen.append(best)
+        gains[timed] = -1.0
+        best = len(timed) if len(timed) < taken else int(np.argmax(gains))
         column = covariance[:, best].copy()
-        covariance = covariance - np.outer(column, column) / (column[best] + NOISE)
-    return chosen
+        covariance -= np.outer(column, column) / (column[best] + NOISE)
+        timed.append(best)
+    return timed[taken:]

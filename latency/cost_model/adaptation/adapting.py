@@ -14,6 +14,7 @@ import numpy as np
 
 from latency.cost_model.adaptation.adapted import FACTOR, KNOWN_FACTOR, Adapted, most_telling
 from latency.cost_model.conformal import Conformal
+from latency.cost_model.metrics import mape
 from latency.cost_model.model import Inputs, measured_ms
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.ranges import Ranges
@@ -29,6 +30,8 @@ OTHER_MAKER = 0.1
 #: standard deviations that held 90 % of errors where six GPUs in turn were the unknown one, and the samples that this
 #: counts for
 USUAL_QUANTILE, USUAL_ROWS = 2.0, 40
+#: `Hardware.gflops` of a device whose peak rate is not known
+UNKNOWN_RATE = Hardware().gflops
 #: more samples than this are a device's own
 MOST_SAMPLES = 400
 FOLDS = 5
@@ -56,8 +59,7 @@ def adapt(
     rows = merge(samples)
     model = adapted(rows, target, bases)
     held, predicted = _held_out(rows, target, bases, seed)
-    errors = np.abs(predicted / measured_ms(held) - 1)
-    scores = {"adapted": float(errors.mean())} if held else {}
+    scores = {"adapted": mape(measured_ms(held), predicted)} if held else {}
     validation = CrossValidation(TreeSettings(), "shape", held, predicted, scores)
     ranges = _shared_ranges(bases)
     conformal = Conformal(level, quantile(model, level), {"": 1.0}, len(rows))
@@ -67,9 +69,7 @@ def adapt(
 def adapted(rows: Sequence[Sample], target: NewDevice, bases: Sequence[Predictor]) -> Adapted:
     """The model alone."""
     inputs = Inputs.of(rows, target.hardware, [base.ms for base in bases])
-    offset, factor = speed(target.hardware, bases)
-    times = measured_ms(rows) if rows else np.zeros(0)
-    return Adapted(inputs, times, weights(target.gpu, bases), offset, factor)
+    return Adapted(inputs, measured_ms(rows), weights(target.gpu, bases), *speed(target, bases))
 
 
 def weights(gpu: str, bases: Sequence[Predictor]) -> np.ndarray:
@@ -79,19 +79,22 @@ def weights(gpu: str, bases: Sequence[Predictor]) -> np.ndarray:
     return np.array(own) / sum(own)
 
 
-def speed(hardware: Hardware, bases: Sequence[Predictor]) -> tuple[float, float]:
-    """Log of the others' peak rates over the device's, and the variance of its factor about that."""
-    rates = [base.hardware.gflops for base in bases]
-    if hardware.gflops == 1.0 or 1.0 in rates:  # not known
+def speed(target: NewDevice, bases: Sequence[Predictor]) -> tuple[float, float]:
+    """Log of the others' peak rates over the device's, weighted as they are, and the variance of its factor about that.
+
+    0 and FACTOR where one of the rates is not known.
+    """
+    rates = np.array([base.hardware.gflops for base in bases])
+    if UNKNOWN_RATE in (target.hardware.gflops, *rates):
         return 0.0, FACTOR
-    return float(np.mean(np.log(np.array(rates) / hardware.gflops))), KNOWN_FACTOR
+    return float(weights(target.gpu, bases) @ np.log(rates / target.hardware.gflops)), KNOWN_FACTOR
 
 
 def quantile(model: Adapted, level: float) -> float:
     """Standard deviations that hold a share `level` of errors."""
     if not len(model.ms):
         return USUAL_QUANTILE
-    apart = np.sort(np.abs(model.told_apart()))
+    apart = np.abs(model.told_apart())
     own = float(np.quantile(apart, level))
     return (USUAL_ROWS * USUAL_QUANTILE + len(apart) * own) / (USUAL_ROWS + len(apart))
 
@@ -106,7 +109,7 @@ def choose_samples(
     """Which `count` of the candidates to time on a new device, the most telling first, where some were timed before."""
     rows = [*timed, *candidates]
     inputs = Inputs.of(rows, target.hardware, [base.ms for base in bases])
-    _, factor = speed(target.hardware, bases)
+    _, factor = speed(target, bases)
     chosen = most_telling(inputs, weights(target.gpu, bases), count, factor, len(timed))
     return [row - len(timed) for row in chosen]
 

@@ -15,6 +15,7 @@ import numpy as np
 from fleetpose.errors import UsageError
 from latency.cost_model.box.shipped import load_named
 from latency.cost_model.fitting import Fitted
+from latency.cost_model.metrics import mape
 from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Predictor
 from latency.cost_model.search import CrossValidation
@@ -64,7 +65,7 @@ def gain(fitted: Fitted, bases: Sequence[Predictor]) -> Gain:
 
 
 def _mape(validation: CrossValidation) -> float:
-    return float(np.abs(validation.predicted / measured_ms(validation.samples) - 1).mean())
+    return mape(measured_ms(validation.samples), validation.predicted)
 
 
 def _scaled_mape(validation: CrossValidation, base: Predictor) -> float:
