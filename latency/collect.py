@@ -33,6 +33,7 @@ from latency.cost_model.adaptation.transfer import load_bases
 from latency.cost_model.box.shipped import find_predictor, names
 from latency.dataset.candidates import of_workload
 from latency.dataset.hardware import Hardware
+from latency.dataset.observations import sample_of_record
 from latency.profiling.active import by_telling, by_worth
 from latency.profiling.around import sample_around
 from latency.profiling.collector import Collection, Collector, Order, collect
@@ -185,10 +186,11 @@ def order_of(arguments: argparse.Namespace, recipe: Recipe, session: Session, jo
 
     def choose(kernels: Sequence[tuple[Workload, ScheduleChoice]], count: int) -> list[int]:
         samples = [of_workload(workload, choice, profile.name) for workload, choice in kernels]
-        return choose_samples(samples, count, device, bases)
+        return choose_samples(samples, count, device, bases, timed)
 
-    timed = {record.group for record in journal.records if record.kind == "layer" and record.ok}
-    return by_telling(choose, recipe, max(0, arguments.few - len(timed)))
+    layers = [record for record in journal.records if record.kind == "layer" and record.ok]
+    timed = [sample_of_record(record) for record in layers if record.variant is None]
+    return by_telling(choose, recipe, max(0, arguments.few - len({record.group for record in layers})))
 
 
 def other_sessions(arguments: argparse.Namespace, session: Session) -> list[Callable[[], Session]]:

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from codegen.judging.layers import RightResult
-from codegen.kernels.choice import ScheduleChoice
 from codegen.lowering.layer import LoadedLayer, compile_layer
 from codegen.tuning.contest import TIMEOUT_SECS, Contest
 from codegen.tuning.database import CANDIDATES, METASCHEDULE, Tuned, TunedRow, tuned_path, update
-from codegen.tuning.ranking.ranker import Ranker, to_time
-from codegen.tuning.ranking.trials import Trials, join_trials, read_trials, rounded_ms, trials_path, write_trials
+from codegen.tuning.ranking.history import TrialHistory
+from codegen.tuning.ranking.ranker import to_time
 from codegen.tuning.tasks import Task
 from devices.session import Session
 from devices.timers import TimedCall
@@ -109,7 +109,11 @@ class Tuner:
     host: str
     measured: int = 0
     started: float = field(default_factory=time.monotonic)
-    known: list[Trials] = field(default_factory=list)
+
+    @cached_property
+    def history(self) -> TrialHistory:
+        """What was timed before, which says what to time first."""
+        return TrialHistory.of(self.out, tuned_path(self.session.profile.name))
 
     def load(self) -> Tuned:
         """What the file has; nothing where there is none. Raises UsageError where it is no tuned data."""
@@ -118,8 +122,6 @@ class Tuner:
     def run(self, tasks: Sequence[Task], report: Report) -> None:
         """Tune each task that is not done yet, in order, until time is over."""
         tuned = self.load()
-        own, shipped = trials_path(self.out), trials_path(tuned_path(self.session.profile.name))
-        self.known = join_trials(trials for path in dict.fromkeys((shipped, own)) for trials in read_trials(path))
         waiting = [task for task in tasks if self.settings.force or not self.is_done(task, tuned)]
         done, total = 0, sum(map(self._steps, waiting))
         for task in waiting:
@@ -155,7 +157,8 @@ class Tuner:
         """The most promising candidates, or those for which there is time: at least the default and another one."""
         inputs, weights = task.operands(self.settings.seed)
         contest = Contest(self.session, task.workload, weights, inputs, self.host)
-        chosen = self._chosen(task)
+        lanes = self.session.profile.lanes_of(task.workload.dtype)
+        chosen = self.history.choose(task, self._steps(task), lanes)
         for number, choice in enumerate(chosen):
             if self.expired():
                 break
@@ -163,7 +166,7 @@ class Tuner:
             contest.enter(choice)
         if len(contest.trials) < 2:
             return None
-        self._remember(task, contest)
+        self.history.add(task, contest)
         step(len(chosen), "final")
         verdict = contest.decide(self.settings.rounds, self.settings.seed)
         if verdict is None:
@@ -181,23 +184,6 @@ class Tuner:
             tried=verdict.tried,
             failures=tuple({"choice": str(choice), "reason": why} for choice, why in verdict.failures),
         )
-
-    def _chosen(self, task: Task) -> list[ScheduleChoice]:
-        """The candidates to be timed, in order, by what trials of other workloads say."""
-        count = self._steps(task)
-        if count == len(task.choices):
-            return [*task.choices]
-        lanes = self.session.profile.lanes_of(task.workload.dtype)
-        order = Ranker.learn(self.known, lanes).order(task.key, task.choices)
-        return [task.choices[number] for number in order[:count]]
-
-    def _remember(self, task: Task, contest: Contest) -> None:
-        """Keep a workload's trials, for those that come after it and for the next tuning."""
-        choices = tuple(trial.choice.to_dict() for trial in contest.trials)
-        times = rounded_ms([trial.secs if trial.failure is None else None for trial in contest.trials])
-        latest, own = Trials(task.key, choices, times, len(task.layers)), trials_path(self.out)
-        self.known = join_trials([*self.known, latest])
-        write_trials(own, [*read_trials(own), latest])
 
     def _metaschedule(self, task: Task, step: Callable[[int, str], None]) -> TunedRow | None:
         """MetaSchedule's best program against our default kernel, interleaved."""

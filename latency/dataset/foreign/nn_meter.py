@@ -63,31 +63,34 @@ def read_kernel_files(contents: Sequence[tuple[str, bytes]], origin: MeasuredOn)
         )
     if not any("latency" in entry for entry in kernels.values()):
         raise UsageError(f"{paths} has configurations and no latencies; give results/profiled_*.json to --data too")
-    of = origin.named(paths, WHAT)
-    measurements, left_out = [], Counter[str]()
-    for (kind, name), entry in kernels.items():
-        try:
-            measurement = _measurement(kind, entry["config"], entry.get("latency"), of)
-        except DataError as error:
-            raise UsageError(f"{paths}: {kind:.60} {name:.40}: {' '.join(str(error).split())}") from error
-        if measurement is None:
-            left_out[f"kernels of type {kind:.40}"] += 1
-        else:
-            measurements.append(measurement)
-    return ForeignFile(paths, WHAT, tuple(measurements), left_out=left_out)
+    named = ((f"{paths}: {kind:.60} {name:.40}", kind, entry["config"], entry.get("latency"))
+             for (kind, name), entry in kernels.items())  # fmt: skip
+    return _file(paths, origin.named(paths, WHAT), named)
 
 
 def read_kernel_table(rows: Sequence[TableRow], path: str, origin: MeasuredOn) -> ForeignFile:
     """The measurements of nn-Meter's CSV; a kernel's type is what its model's name begins with. Raises UsageError."""
-    of = origin.named(path, WHAT)
+    columns = ("HW", "CIN", "COUT", "KERNEL_SIZE", "STRIDES")
+    named = (
+        (
+            row.place,
+            row.values["model_path"].partition("_")[0],
+            {name: row.number(name) for name in columns if name in row.values},
+            row.values["latency"],
+        )
+        for row in rows
+    )
+    return _file(path, origin.named(path, WHAT), named)
+
+
+def _file(path: str, of: MeasuredOn, kernels: Iterable[tuple[str, str, Mapping[str, Any], Any]]) -> ForeignFile:
+    """What kernels say, each (place, type, configuration, latency). Raises UsageError, with the place, for damage."""
     measurements, left_out = [], Counter[str]()
-    for row in rows:
-        kind = row.values["model_path"].partition("_")[0]
-        names = {"HW", "CIN", "COUT", "KERNEL_SIZE", "STRIDES"} & row.values.keys()
+    for place, kind, config, latency in kernels:
         try:
-            measurement = _measurement(kind, {name: row.number(name) for name in names}, row.values["latency"], of)
+            measurement = _measurement(kind, config, latency, of)
         except DataError as error:
-            raise UsageError(f"{row.place}: {error}") from error
+            raise UsageError(f"{place}: {' '.join(str(error).split())}") from error
         if measurement is None:
             left_out[f"kernels of type {kind:.40}"] += 1
         else:
