@@ -23,6 +23,7 @@ from codegen.tuning.tasks import Task, tasks_of
 from codegen.tuning.tuner import TuneSettings, tune
 from devices import open_device
 from devices.opening import check_runs_kernels
+from devices.timing.cooling import CoolingSettings
 from fleetpose import cli
 from fleetpose.codec import encode
 from fleetpose.errors import UsageError
@@ -57,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="of activations and weights")
     parser.add_argument("--layer", nargs="+", default=[], help="layers to tune (default: all)")
     add_flags(parser, TuneSettings)
+    add_flags(parser, CoolingSettings)
     parser.add_argument(
         "--prefilter", type=whole(1), metavar="N",
         help="time the default and the N other candidates that a phone GPU's compiler makes fewest cycles of, see "
@@ -71,7 +73,7 @@ def main(arguments: argparse.Namespace) -> int:
     inputs = {"--model": [path for name in arguments.model for path in model_files(name)],
               "--profile": arguments.profile}  # fmt: skip
     check_outputs({}, inputs, kept={"--out": arguments.out})
-    settings = from_arguments(TuneSettings, arguments)
+    settings = from_arguments(TuneSettings, arguments, cooling=from_arguments(CoolingSettings, arguments))
     sparsities = [parse_variant(text) for text in arguments.sparsity]
     if settings.tuner == METASCHEDULE and arguments.prefilter:
         raise UsageError("--tuner metaschedule has no candidates to choose from; leave --prefilter out")

@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,20 @@ GPU_CLOCKS = (  # below SYS
     "class/misc/mali0/device/clock",  # Mali, vendor kernels
     "class/misc/mali0/device/devfreq/*/cur_freq",
 )
+GPU_MOST_CLOCKS = (  # the highest that the driver may choose
+    "class/kgsl/kgsl-3d0/max_gpuclk",
+    "class/kgsl/kgsl-3d0/devfreq/max_freq",
+    "class/misc/mali0/device/devfreq/*/max_freq",
+)
+PROC = Path("/proc")
+#: of the counts in /proc/stat
+TICKS_PER_SEC = 100
 
 
 def conditions() -> dict[str, Any]:
     """The readable ones of: time_unix_secs, machine ("x86_64", "aarch64"), cpus, load_1min, cpu_clock_mhz (mean over
-    cores), gpu_clock_mhz, cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius, throttled ({cooling
+    cores), cpu_busy_secs and cpu_idle_secs (since the start, of all cores together), gpu_clock_mhz,
+    gpu_clock_most_mhz, cpu_governor, temperatures_celsius ({zone: degrees}), hottest_celsius, throttled ({cooling
     device: state}, of those that slow something down), battery_percent, battery_status, memory_available_bytes. The
     agent of phones (runtime/agent/device/conditions.c) answers the same.
     """
@@ -36,7 +46,9 @@ def conditions() -> dict[str, Any]:
     if hasattr(os, "getloadavg"):
         values["load_1min"] = round(os.getloadavg()[0], 2)
     _add(values, "cpu_clock_mhz", _cpu_clock_mhz())
-    _add(values, "gpu_clock_mhz", _gpu_clock_mhz())
+    _add_processor_time(values)
+    _add(values, "gpu_clock_mhz", _clock_mhz(GPU_CLOCKS))
+    _add(values, "gpu_clock_most_mhz", _clock_mhz(GPU_MOST_CLOCKS))
     _add(values, "cpu_governor", _text(SYS / "devices/system/cpu/cpu0/cpufreq/scaling_governor"))
     temperatures = _temperatures()
     if temperatures:
@@ -76,13 +88,24 @@ def _cpu_clock_mhz() -> float | None:
     files = sorted((SYS / "devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
     clocks = [khz / 1000 for khz in map(_number, files) if khz]
     if not clocks:
-        lines = (_text(Path("/proc/cpuinfo")) or "").splitlines()
+        lines = (_text(PROC / "cpuinfo") or "").splitlines()
         clocks = [float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz")]
     return round(sum(clocks) / len(clocks), 1) if clocks else None
 
 
-def _gpu_clock_mhz() -> float | None:
-    for pattern in GPU_CLOCKS:
+def _add_processor_time(values: dict[str, Any]) -> None:
+    """Seconds of all cores: /proc/stat begins with user, nice, system, idle, iowait, irq, softirq and steal."""
+    name, *counts = (_text(PROC / "stat") or "").partition("\n")[0].split() or [""]
+    if name != "cpu" or len(counts) < 8 or not all(count.isdecimal() for count in counts[:8]):
+        return
+    secs = [int(count) / TICKS_PER_SEC for count in counts[:8]]
+    idle = secs[3] + secs[4]
+    values |= {"cpu_busy_secs": round(sum(secs) - idle, 2), "cpu_idle_secs": round(idle, 2)}
+
+
+def _clock_mhz(patterns: Sequence[str]) -> float | None:
+    """The first of some files below SYS that has a clock."""
+    for pattern in patterns:
         for path in SYS.glob(pattern):
             clock = _number(path)
             if clock and clock > 0:
@@ -110,13 +133,13 @@ def _throttled() -> dict[str, int]:
     """Cooling devices of the kernel's that are not at rest: what it slows down to cool something."""
     states = {}
     for device in sorted((SYS / "class/thermal").glob("cooling_device*")):
-        if state := _number(device / "cur_state"):
+        if (state := _number(device / "cur_state") or 0) > 0:  # one that is off says -1
             states[f"{device.name}:{_text(device / 'type') or '?'}"] = round(state)
     return states
 
 
 def _memory_available_bytes() -> int | None:
-    for line in (_text(Path("/proc/meminfo")) or "").splitlines():
+    for line in (_text(PROC / "meminfo") or "").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None

@@ -68,6 +68,8 @@ class Profile:
             backend's own choice. Read as FLEETPOSE_OPENCL_DEVICE by the process that runs the kernels.
         peak_gflops_fp32: peak arithmetic rate in 1e9 FLOP/s (2 per multiply-add), None where not known.
         peak_gbytes_per_sec: peak memory rate in 1e9 bytes/s, None where not known.
+        max_celsius: a device that is hotter, by its GPU's sensors, is waited for before anything is timed; None: only
+            one that slows itself down is.
 
     Each figure's source is a comment in its TOML file; docs/phones.md says what kinds of source there are.
     """
@@ -95,6 +97,7 @@ class Profile:
     opencl_device: str | None = None
     peak_gflops_fp32: Positive | None = None
     peak_gbytes_per_sec: Positive | None = None
+    max_celsius: Positive | None = None
 
     @property
     def streams(self) -> bool:

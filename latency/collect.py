@@ -21,10 +21,11 @@ from devices import open_device
 from devices.opening import check_runs_kernels
 from devices.profile import ITEM_BYTES
 from devices.session import Session
+from devices.timing.cooling import CoolingSettings
 from devices.timing.measure import device_of
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
-from fleetpose.options import COUNT, SEED, real, whole
+from fleetpose.options import COUNT, SEED, add_flags, from_arguments, real, whole
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import Report, status
 from fleetpose.trust import add_trust_flag
@@ -81,6 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
                         help=f"samples of each variant; up to {Patience.extend}N where they scatter")  # fmt: skip
     parser.add_argument("--wait-secs", type=real(), default=20.0, metavar="S",
                         help="how long to wait for a device that has slowed down")  # fmt: skip
+    add_flags(parser, CoolingSettings)
     parser.add_argument("--active", nargs="+", default=[], metavar="PREDICTOR",
                         help="begin where this predictor (latency.fit) is least sure of the decision; with "
                         "--budget-secs, the time is spent there; with --few, predictors of other devices, files or "
@@ -169,7 +171,7 @@ def make_collector(arguments: argparse.Namespace, journal: Journal, session: Ses
         host,
         runs_nothing=not session.runs_kernels,
     )
-    patience = Patience(wait_secs=arguments.wait_secs)
+    patience = Patience(wait_secs=arguments.wait_secs, cooling=from_arguments(CoolingSettings, arguments))
     settings = RunSettings(arguments.rounds, seed=arguments.seed, patience=patience, host=host)
     return Collector(journal, recipe, settings, report, arguments.budget_secs,
                      order_of(arguments, recipe, session, journal))  # fmt: skip

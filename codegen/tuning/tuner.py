@@ -20,6 +20,7 @@ from codegen.tuning.ranking.ranker import to_time
 from codegen.tuning.tasks import Task
 from devices.session import Session
 from devices.timers import TimedCall
+from devices.timing.cooling import Cooler, CoolingSettings
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measurement import versions
 from fleetpose.options import COUNT, SEED, check_numbers, option, real
@@ -35,6 +36,7 @@ class TuneSettings:
     Attributes:
         seed: of MetaSchedule's search, too.
         budget_secs: counted from the start; None: no end.
+        cooling: when the device is too hot to be timed, and how long it is waited for.
         share: of a workload's candidates, those that promise most; `codegen.tuning.ranking` learns which.
     """
 
@@ -46,6 +48,7 @@ class TuneSettings:
     budget_secs: float | None = option(None, "begin no candidate after so many seconds", type=real(), metavar="N")
     seed: int = option(0, "seed of the random operands", type=SEED)
     force: bool = option(False, "measure again what the file has")
+    cooling: CoolingSettings = field(default_factory=CoolingSettings)
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -115,6 +118,11 @@ class Tuner:
         """What was timed before, which says what to time first."""
         return TrialHistory.of(self.out, tuned_path(self.session.profile.name))
 
+    @cached_property
+    def cooler(self) -> Cooler:
+        """Waits for the device where it is too hot to time a candidate."""
+        return Cooler(self.session, self.settings.cooling)
+
     def load(self) -> Tuned:
         """What the file has; nothing where there is none. Raises UsageError where it is no tuned data."""
         return Tuned.load(self.out.absolute()) if self.out.exists() else Tuned()
@@ -163,11 +171,13 @@ class Tuner:
             if self.expired():
                 break
             step(number, str(choice))
+            self.cooler.wait()
             contest.enter(choice)
         if len(contest.trials) < 2:
             return None
         self.history.add(task, contest)
         step(len(chosen), "final")
+        self.cooler.wait()
         verdict = contest.decide(self.settings.rounds, self.settings.seed)
         if verdict is None:
             first, why = contest.trials[0].choice, contest.trials[0].failure
@@ -205,6 +215,7 @@ class Tuner:
         if (fault := right.fault(search.answer(best))) is not None:
             log.warning("%s: MetaSchedule's best program: %s", task.workload.label, fault)
             return None
+        self.cooler.wait()
         loaded = LoadedLayer(compile_layer(task.workload, weights, self.session.profile, self.host), self.session)
         calls = {"default": TimedCall(**loaded.call_arguments(inputs)), METASCHEDULE: best}
         result = measure_interleaved(self.session, calls, self.settings.rounds, timeout_secs=TIMEOUT_SECS, clock="wall")

@@ -167,7 +167,8 @@ def device_of(session: Session) -> dict[str, Any]:
 def conditions_of(session: Session) -> dict[str, Any]:
     """Conditions of the device's machine; {} where it cannot say, or is gone (which the measuring will find out)."""
     try:
-        return run_within(lambda: session.ask("fleetpose.conditions") or {}, CONDITIONS_SECS, "asking for conditions")
+        answer = run_within(lambda: session.ask("fleetpose.conditions"), CONDITIONS_SECS, "asking for conditions")
+        return answer if isinstance(answer, dict) else {}
     except (OSError, RuntimeError, ValueError, FleetposeError):
         log.debug("no conditions from %s", session.spec, exc_info=True)
         return {}

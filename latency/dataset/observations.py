@@ -30,7 +30,9 @@ Where = Mapping[str, Sequence[str]]
 
 
 #: what --where may name of our records
-COLUMNS = ("op", "kernel", "schedule", "sparsity", "dtype", "widened", "network", "device", "profile", "spec")
+COLUMNS = ("op", "kernel", "schedule", "sparsity", "dtype", "widened", "network", "device", "profile", "spec", "marks")
+#: what column "marks" says of a record that has none
+UNMARKED = "none"
 
 
 def check_columns(path: Path, where: Where) -> None:
@@ -54,15 +56,21 @@ def layer_passes(record: Record, where: Where) -> bool:
         "device": (str(record.device.get("name", "")),),
         "profile": (str(record.device.get("profile", "")),),
         "spec": (str(record.device.get("spec", "")),),
+        "marks": record.marks or (UNMARKED,),
     }
     return all(set(values[name]) & set(wanted) for name, wanted in where.items())
 
 
 def network_passes(record: Record, where: Where) -> bool:
     """The same of the record of a network; columns that only layers have are not looked at."""
-    values = {"device": record.device.get("name", ""), "network": record.network, "dtype": record.dtype}
-    values |= {name: record.device.get(name, "") for name in ("profile", "spec")}
-    return all(str(values[name]) in wanted for name, wanted in where.items() if name in values)
+    values: dict[str, Sequence[str]] = {
+        "device": (str(record.device.get("name", "")),),
+        "network": (record.network,),
+        "dtype": (record.dtype,),
+    }
+    values |= {name: (str(record.device.get(name, "")),) for name in ("profile", "spec")}
+    values["marks"] = record.marks or (UNMARKED,)
+    return all(set(values[name]) & set(wanted) for name, wanted in where.items() if name in values)
 
 
 def sample_of_record(record: Record, clock: str = "auto") -> Sample:

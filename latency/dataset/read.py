@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,8 @@ class Dataset:
                     "%s: %d of %d variants failed and have no time; they are left out", path, failed, len(layers)
                 )
             check_columns(path, wanted)
+            if "marks" not in wanted:
+                _say_marks(path, own)
             records.append(own)
         foreign = tuple(read_foreign(others, origin or MeasuredOn()))
         return cls(tuple(map(Path, paths)), tuple(where), tuple(tables), tuple(records), configurations, foreign)
@@ -185,6 +188,19 @@ class Dataset:
         """Name, GPU, framework and driver of the device of a sample, for the metadata of a predictor."""
         driver = str(self.records[-1][0].device.get("driver", "")) if sample.framework == OWN and self.records else ""
         return {"device": sample.device, "gpu": sample.gpu, "framework": sample.framework, "driver": driver}
+
+
+def _say_marks(path: Path, records: Sequence[Record]) -> None:
+    """Say how many times are not the device's usual ones, and what is done about them."""
+    counts = Counter(mark for record in records if record.ok for mark in record.marks)
+    if counts:
+        said = ", ".join(f"{count} {mark}" for mark, count in counts.most_common())
+        marked = sum(bool(record.marks) for record in records if record.ok)
+        log.warning(
+            "%s: %d of %d times are of a device that was not as usual (%s); they count as ratios to the reference "
+            "kernel beside them; --where marks=none leaves them out",
+            path, marked, sum(record.ok for record in records), said,
+        )  # fmt: skip
 
 
 def parse_where(texts: Iterable[str]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.lowering.hosts import add_target_host
+from devices.timing.cooling import CoolingSettings
 from fleetpose import cli
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.terminal import tint, verdict
@@ -53,8 +54,8 @@ def make_parser() -> argparse.ArgumentParser:
     photographs = ("data", "train", "photographs", "reconstruction", "recovery_minutes", "val", "image")
     add_flags(parser.add_argument_group("photographs"), Request, photographs)
     effort = parser.add_argument_group("effort")
-    add_flags(effort, Request,
-              ("budget_minutes", "tune", "around", "rounds", "wait_secs", "sustained", "seed"))  # fmt: skip
+    add_flags(effort, Request, ("budget_minutes", "tune", "around", "rounds", "wait_secs", "sustained", "seed"))
+    add_flags(effort, CoolingSettings)
     return parser
 
 
@@ -62,6 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
     request = from_arguments(
         Request, arguments, model=arguments.model, folder=arguments.out, goal=from_arguments(Goal, arguments),
         sparsities=read_sparsities(arguments.sparsity), host=arguments.host,
+        cooling=from_arguments(CoolingSettings, arguments),
     )  # fmt: skip
     if request.frontier:
         return _run_frontier(arguments, request)

@@ -124,7 +124,7 @@ def compare(job: Job, report: Report) -> str:
     report("dense and sparse in turn")
     artifacts = {name: job.artifact(file) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
-    facts = comparison_facts(time_in_turn(job, artifacts, tensor), "sparse")
+    facts = comparison_facts(time_in_turn(job, artifacts, tensor, report), "sparse")
     if job.request.sustained is not None:
         facts["sustained"] = _sustained(job, artifacts, tensor, report)
     report("where the time goes")
@@ -160,10 +160,11 @@ def comparison_text(facts: Mapping[str, Any]) -> str:
     return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {facts['speedup']['median']:.2f} times as fast"
 
 
-def time_in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray) -> Interleaved:
+def time_in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray, report: Report) -> Interleaved:
     """Artifacts on `tensor`, "dense" first, and the reference kernel, whose samples are as long as the dense one's."""
     session, settings, rounds = job.lease.session, job.settings, SAMPLES_PER_ROUND * job.request.rounds
-    reference = ReferenceKernel(session, settings.patience, host=job.host)
+    reference = ReferenceKernel(session, settings.patience, report, host=job.host)
+    reference.settling.settle()
 
     def load() -> dict[str, TimedCall]:
         calls = {name: artifact.reload().call_arguments(tensor) for name, artifact in artifacts.items()}

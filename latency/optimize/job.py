@@ -156,7 +156,7 @@ class Job:
     def settings(self) -> RunSettings:
         """How layers are timed."""
         request = self.request
-        patience = Patience(wait_secs=request.wait_secs)
+        patience = Patience(wait_secs=request.wait_secs, cooling=request.cooling)
         return RunSettings(request.rounds, seed=request.seed, patience=patience, host=self.host)
 
     def recipe(self) -> Recipe:

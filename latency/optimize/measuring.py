@@ -61,7 +61,8 @@ def tune(job: Job, report: Report) -> str:
     if not job.request.tune:
         return f"{len(Tuned.load(out.absolute()).rows)} workloads known, none tuned anew"
     tasks = tasks_for(job)
-    settings = TuneSettings(rounds=job.request.rounds, seed=job.request.seed, budget_secs=job.secs_left())
+    settings = TuneSettings(rounds=job.request.rounds, seed=job.request.seed, budget_secs=job.secs_left(),
+                            cooling=job.request.cooling)  # fmt: skip
     tuning = tune_tasks(job.lease.session, tasks, out, settings, job.host, report)
     if tuning.stopped is not None:
         raise tuning.stopped

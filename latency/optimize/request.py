@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codegen.linking.hosts import LOADERS
 from codegen.lowering.sizes import check_sizes
 from devices.profile import ITEM_BYTES
+from devices.timing.cooling import CoolingSettings
 from fleetpose.cli import image_size
 from fleetpose.errors import UsageError, unknown_name
 from fleetpose.options import COUNT, POSITIVE, SEED, check_numbers, option
@@ -57,6 +58,7 @@ class Request:
         train: after reconstruction, by what the budget has for it.
         host: the processor that serves the device, one of codegen.linking.hosts.LOADERS; None: `host_for` the device.
         budget_minutes: cut by SHARES; None: until all is measured, no training.
+        cooling: when the device is too hot to be timed, and how long it is waited for.
         sustained: minutes that both networks run on after they were compared; None: not at all.
     """
 
@@ -104,6 +106,7 @@ class Request:
     around: int = option(40, "how many layers like the network's are timed, too")
     rounds: int = option(15, "samples of each variant, and of both networks", type=COUNT)
     wait_secs: float = option(20.0, "how long to wait for a device that has slowed down")
+    cooling: CoolingSettings = field(default_factory=CoolingSettings)
     budget_minutes: float | None = option(
         60.0,
         "minutes for tuning, timing and training together; other stages have no limit",

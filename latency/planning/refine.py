@@ -15,6 +15,7 @@ from statistics import mean
 from codegen.tuning.contest import brief
 from devices.session import Session
 from devices.timers import TimedCall
+from devices.timing.cooling import Cooler
 from devices.timing.interleaved import Ratio, measure_reloaded
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
@@ -207,6 +208,7 @@ class Stand:
             UsageError: a network failed, or is wrong. DeviceUnreachable: the device is gone.
         """
         settings, rounds = self.settings, SAMPLES_PER_ROUND * self.settings.rounds
+        Cooler(self.session, settings.patience.cooling, self.report).wait()
         self.report("the whole network, planned and dense in turn")
         networks = {"dense": self._dense, "planned": self._send(plan)}
         result = measure_reloaded(

@@ -89,6 +89,10 @@ class InterleavedRuns:
         if self.reference is not None:
             self.reference.forget()
 
+    def cool_down(self) -> bool:
+        """Wait for a device that holds itself back; whether it does not any more. Settings may forbid waiting."""
+        return self.reference is not None and self.reference.settling.cooler.wait()
+
     def run(self, calls: Mapping[int, TimedCall], alone: bool = False) -> RunTimes:
         """Times of all calls, ratios to call 0 where it is there. `alone`: one after the other, to see which breaks.
 

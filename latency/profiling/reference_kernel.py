@@ -1,22 +1,25 @@
 """The reference kernel: a small kernel timed again and again says whether the device still runs as fast as it did.
 
-A phone that has grown hot, or a machine with something else to do, is waited for; where waiting does not help, the work
-goes on, and every record says how slow the device was. Ratios come from interleaved runs and do not depend on it.
+A phone that has grown hot, or a machine with something else to do, is waited for (by what it says of itself, see
+`latency.profiling.settling`, and by the kernel's time); where waiting does not help, the work goes on, and every record
+says how slow the device was. Ratios come from interleaved runs and do not depend on it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from codegen.lowering.layer import ENTRY, LoadedLayer, compile_layer, random_operands, standalone_planes
 from devices.session import Session
 from devices.timers import TimedCall
+from devices.timing.cooling import CoolingSettings
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement, faster_half
 from fleetpose.errors import DeviceUnreachable
 from fleetpose.progress import Report, no_report
+from latency.profiling.settling import BURST_SECS, Condition, Settling
 from models.graph.layer import Layer, Step
 
 log = logging.getLogger("latency.profiling.reference_kernel")
@@ -43,6 +46,7 @@ class Patience:
             at most.
         useless: interquartile range / median above which a variant is a failure of kind "noise".
         repeats: runs at most that are begun anew because a variant was that unsteady in them.
+        cooling: when a device is too hot, and how long it is waited for besides.
     """
 
     threshold: float = 1.25
@@ -51,6 +55,7 @@ class Patience:
     extend: int = 4
     useless: float = 1.0
     repeats: int = 2
+    cooling: CoolingSettings = field(default_factory=CoolingSettings)
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,12 @@ class Pace:
     Attributes:
         drift: see `latency.records.record.Record`.
         reference_ms: milliseconds of the reference kernel in the run, of its faster half.
+        condition: what else the device says of the run.
     """
 
     drift: float | None = None
     reference_ms: float | None = None
+    condition: Condition = field(default_factory=Condition)
 
 
 class ReferenceKernel:
@@ -91,6 +98,7 @@ class ReferenceKernel:
         inputs, weights = random_operands(REFERENCE, 0)
         self._compiled, self._inputs = compile_layer(workload, weights, session.profile, host), inputs
         self._call: TimedCall | None = None
+        self.settling = Settling(session, patience.cooling, self._burst, report, self.stop)
         self.best_secs: float | None = None
         self._accepted = 1.0
 
@@ -116,21 +124,27 @@ class ReferenceKernel:
     def pace_of(self, timing: Measurement) -> Pace:
         """The pace that a measurement of the kernel says. Raises DeviceUnreachable where it failed."""
         drift, secs = self.drift_of(timing), faster_half(timing.wall_secs)
-        return Pace(drift, None if secs is None else 1e3 * secs)
+        return Pace(drift, None if secs is None else 1e3 * secs, self.settling.condition(timing))
 
     def drift(self) -> float:
         """The kernel's time now / its best so far. Raises DeviceUnreachable."""
+        return self.drift_of(self._measure(SAMPLES, SAMPLE_SECS))
+
+    def _burst(self) -> Measurement:
+        return self._measure(1, BURST_SECS)
+
+    def _measure(self, samples: int, sample_secs: float) -> Measurement:
         call = self.call()
-        timing = measure(
-            self.session, call.function, call.args, entry=ENTRY, warmup=1, repeats=SAMPLES, min_repeat_secs=SAMPLE_SECS
+        return measure(
+            self.session, call.function, call.args, entry=ENTRY, warmup=1, repeats=samples, min_repeat_secs=sample_secs
         )
-        return self.drift_of(timing)
 
     def settle(self) -> float:
-        """Wait until the device runs about as fast as it did, or patience is over; the drift that is left.
+        """Wait until the device is cool and runs about as fast as it did, or patience is over; the drift that is left.
 
         A level that waiting did not change is accepted, until the device is faster again.
         """
+        self.settling.settle()
         pause, waited, drift = FIRST_PAUSE_SECS, 0.0, self.drift()
         while drift > self.patience.threshold * self._accepted and waited < self.patience.wait_secs:
             self.report(f"the device is {drift:.2f} times as slow as before; waiting")

@@ -23,6 +23,8 @@ KINDS = ("layer", "network")
 #: once; a time that is none; another result than the dense kernel's; the device was too unsteady to time it
 FAILURES = ("compile", "error", "timeout", "device", "nan", "wrong", "noise")
 TIMES = ("event_ms", "wall_ms")
+#: among the conditions of a record: why its times are not the device's usual ones
+MARKS = "marks"
 SPREADS = ("event_iqr_ms", "wall_iqr_ms")
 
 
@@ -71,7 +73,9 @@ class Record:
         failure: None, or why there is no time.
         device: of the device, `DeviceInfo.to_dict` with "spec" and "profile".
         versions: of Python, this project and TVM.
-        conditions: clocks, temperatures and load of the device's machine before the run, as far as readable.
+        conditions: clocks, temperatures and load of the device's machine before the run, as far as readable;
+            "gpu_clock_busy_mhz", the GPU's clock right after it; "marks", values of `devices.timing.throttling.Mark`,
+            where the device was throttled, slow or busy with other work.
         drift: time of a reference kernel around the run / at the start; 1 is steady, 1.2 a device 20 % slower. None
             where there was no reference.
         reference_ms: milliseconds of the reference kernel within the run, by wall_ms's clock, the mean of the faster
@@ -126,6 +130,12 @@ class Record:
     def ok(self) -> bool:
         """Whether there is a time."""
         return self.failure is None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Why its times are not the device's usual ones; () where nothing says so."""
+        marks = self.conditions.get(MARKS)
+        return tuple(map(str, marks)) if isinstance(marks, list | tuple) else ()
 
     @property
     def variant(self) -> Sparsity | None:

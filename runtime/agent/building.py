@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from fleetpose.disk.refusals import write_error
@@ -37,28 +38,29 @@ def sources() -> list[Path]:
     return [*sorted(HERE.rglob("*.c")), *(path for part in PARTS for path in sorted((SOURCES / part).glob("*.c")))]
 
 
-def build_agent(target_host: str, folder: Path) -> Path:
+def build_agent(target_host: str, folder: Path, defines: Sequence[str] = ()) -> Path:
     """Compile the agent into a folder; this machine's own by its C compiler where it has one, others by ziglang.
 
     Args:
         target_host: a key of `runtime.compiling.MACHINES`.
         folder: where the executable is written, and one of that name replaced.
+        defines: macros, NAME=VALUE, such as AGENT_SYS, the folder that conditions are read from in place of /sys.
 
     Raises:
         UsageError: an unknown host, or a full disk. LinkError: no compiler, or it refuses.
     """
     if target_host not in MACHINES:
         raise unknown_name("host", target_host, MACHINES)
-    out = folder.absolute() / PROGRAM
+    out, macros = folder.absolute() / PROGRAM, [f"-D{macro}" for macro in defines]
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     with WorkFolder() as work:
         program = work / PROGRAM
         if target_host == own_host() and compiler is not None:
-            _compile_here(compiler, program)
+            _compile_here(compiler, program, macros)
         elif is_android(target_host):
-            _link_for_android(work, program, target_host)
+            _link_for_android(work, program, target_host, macros)
         else:
-            compiled = (*target_flags(target_host), *FLAGS, *_includes(), *map(str, sources()))
+            compiled = (*target_flags(target_host), *FLAGS, *macros, *_includes(), *map(str, sources()))
             linked = ("-Xlinker", "--gc-sections", "-s", "-o", str(program), "-lm", "-ldl")
             run_zig(work, program, ("cc", *compiled, *linked))
         program.chmod(0o755)
@@ -80,17 +82,17 @@ def own_host() -> str | None:
     return names.get(platform.machine()) if platform.system() == "Linux" else None
 
 
-def _compile_here(compiler: str, out: Path) -> None:
+def _compile_here(compiler: str, out: Path, macros: Sequence[str]) -> None:
     flags = [flag for flag in FLAGS if flag != "-fno-sanitize=all"]  # zig's own
-    command = [compiler, *flags, *_includes(), *map(str, sources()), "-Wl,--gc-sections", "-s", "-o", str(out),
+    command = [compiler, *flags, *macros, *_includes(), *map(str, sources()), "-Wl,--gc-sections", "-s", "-o", str(out),
                "-lm", "-ldl"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     check_ended(done, str(out), "compiling the agent")
 
 
-def _link_for_android(work: Path, out: Path, host: str) -> None:
+def _link_for_android(work: Path, out: Path, host: str, macros: Sequence[str]) -> None:
     """An executable that Android's own loader starts."""
-    objects = compile_objects(sources(), work, host, ("-DFLEETPOSE_AGENT_OWN_START", *_includes()))
+    objects = compile_objects(sources(), work, host, ("-DFLEETPOSE_AGENT_OWN_START", *macros, *_includes()))
     headers = [*SOURCES.rglob("libc.h"), *HERE.rglob("libc.h")]
     libraries = make_stand_ins(work, headers, _STARTS)
     linker = ("ld.lld", "-pie", "-dynamic-linker", "/system/bin/linker64", "-m", "aarch64linux", "-z", "defs",

@@ -41,6 +41,31 @@ def test_conditions_of_a_phone_are_read(sys_tree):
     assert found["hottest_celsius"] == 41.5
 
 
+def test_conditions_say_what_is_slowed_down(sys_tree):
+    for number, state in enumerate(("0", "3", "-1")):
+        sys_tree(f"class/thermal/cooling_device{number}/cur_state", state)
+        sys_tree(f"class/thermal/cooling_device{number}/type", "thermal-devfreq-0\n")
+    assert conditions()["throttled"] == {"cooling_device1:thermal-devfreq-0": 3}
+
+
+def test_conditions_hold_the_highest_clock(sys_tree):
+    sys_tree("class/kgsl/kgsl-3d0/gpuclk", "305000000\n")
+    sys_tree("class/kgsl/kgsl-3d0/max_gpuclk", "850000000\n")
+    found = conditions()
+    assert (found["gpu_clock_mhz"], found["gpu_clock_most_mhz"]) == (305.0, 850.0)
+
+
+@pytest.mark.parametrize(
+    ("stat", "secs"),
+    [("cpu  1000 200 300 4000 500 60 40 100 0 0\ncpu0 1 2 3\n", (17.0, 45.0)), ("cpu  1 2\n", None), ("", None)],
+)
+def test_conditions_count_what_processors_did(tmp_path, monkeypatch, stat, secs):
+    (tmp_path / "stat").write_text(stat)
+    monkeypatch.setattr(module, "PROC", tmp_path)
+    found = conditions()
+    assert (found.get("cpu_busy_secs"), found.get("cpu_idle_secs")) == (secs or (None, None))
+
+
 @pytest.mark.parametrize("written", ["848000000", "848000", "848"])
 def test_conditions_hold_a_mali_gpus_clock(sys_tree, written):
     sys_tree("class/misc/mali0/device/devfreq/1c500000.mali/cur_freq", written)

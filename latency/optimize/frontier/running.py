@@ -138,7 +138,7 @@ class _Frontier:
         dense = job.artifact(DENSE_SO)
         planned = {point.request.folder.name: point.artifact(SPARSE_SO) for point in self.points.values()}
         tensor = example(job, dense)
-        result = time_in_turn(job, {"dense": dense, **planned}, tensor)
+        result = time_in_turn(job, {"dense": dense, **planned}, tensor, report)
         said = list[str]()
         for point in self.points.values():
             name = point.request.folder.name

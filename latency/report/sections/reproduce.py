@@ -11,6 +11,8 @@ from latency.report.rendering.document import Cell, Column, Listing, Part, Photo
 from latency.report.rendering.formats import NOTHING, duration
 from latency.report.result import Values
 
+#: of conditions: the time, and counts since the machine started
+MOVING = ("time_unix_secs", "cpu_busy_secs", "cpu_idle_secs")
 #: of what checks found: the device and the network, which the report begins with
 SAID_ELSEWHERE = ("device", "model")
 #: how a picture's bytes begin -> its type
@@ -58,7 +60,7 @@ def reproduce_section(result: Values) -> Section:
     if isinstance(conditions, Mapping) and conditions:
         pace = result["headline"].get("pace")
         told = {} if pace is None else {"reference kernel's time over its usual one": round(pace, 2)}
-        parts.append(_pairs("Conditions of the timing", told | dict(flat(conditions, but=("time_unix_secs",)))))
+        parts.append(_pairs("Conditions of the timing", told | dict(flat(conditions, but=MOVING))))
     stages = result.get("stages") or ()
     if stages:
         parts.append(_stages(stages))
