@@ -21,6 +21,7 @@ from latency.cost_model.box.shipped import find_predictor
 from latency.flags import add_network, add_sparsities
 from latency.network_model.forecast import Forecaster, profile_of
 from latency.planning.choosing import Goal
+from latency.planning.gains import Caution
 from latency.planning.losses import losses_of
 from latency.planning.measure_uncertain import check_device
 from latency.planning.options import read_sparsities
@@ -39,8 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sensitivity", type=Path, metavar="FILE", help="what zeros cost in accuracy (default: a rule)"
     )
-    parser.add_argument("--margin", type=real(0, below=1), default=0.0, metavar="SHARE",
-                        help="share of the dense time that a gain must exceed, e.g. 0.05")  # fmt: skip
+    add_flags(parser, Caution)
     add_sparsities(parser)
     parser.add_argument(
         "--measure",
@@ -60,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     goal, sparsities = goal_of(arguments), read_sparsities(arguments.sparsity)
+    caution = from_arguments(Caution, arguments)
     check_measuring(arguments)
     inputs = {"--model": model_files(arguments.model), "--predictor": arguments.predictor,
               "--sensitivity": arguments.sensitivity, "--profile": arguments.profile,
@@ -80,7 +81,7 @@ def main(arguments: argparse.Namespace) -> int:
             settings = RunSettings(arguments.rounds or RunSettings.rounds, host=host)
             measuring = Measuring(session, settings, arguments.budget_secs)
         losses = losses_of(graph, spec.blocks, arguments.sensitivity)
-        plan = decide(graph, forecaster, losses, goal, sparsities, arguments.margin, measuring, progress)
+        plan = decide(graph, forecaster, losses, goal, sparsities, caution, measuring, progress)
     plan.save(arguments.out, force=arguments.force)
     if arguments.json:
         cli.print_json(summary(arguments, graph, plan))

@@ -86,7 +86,7 @@ def _pruned(layer: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     found = {
         "break_even": 0.58 if layer["kernel"][0] == 3 else 0.12,
         "fastest_tried": {"variant": variant, "ms": sparse, "measured_ratio": measured} if known else None,
-        "reason": f"no gain survives its interval: {variant} takes {1 / measured:.2f} of the dense time",
+        "reason": f"no gain is sure enough: {variant} takes {1 / measured:.2f} of the dense time",
     }
     if not wins:
         return found

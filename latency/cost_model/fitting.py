@@ -15,7 +15,8 @@ from fleetpose.codec import encode
 from fleetpose.errors import UsageError
 from fleetpose.options import SEED, check_numbers, option
 from latency.cost_model.adaptation.adapting import MOST_SAMPLES, NewDevice, adapt
-from latency.cost_model.conformal import Conformal
+from latency.cost_model.intervals.conformal import Conformal
+from latency.cost_model.intervals.pair_spread import PairSpread
 from latency.cost_model.metrics import scores
 from latency.cost_model.model import Inputs, Model, measured_ms
 from latency.cost_model.predictor import Predictor
@@ -106,7 +107,9 @@ def fit_predictor(
     conformal = Conformal.fit(best.log_errors, [sample.kernel for sample in best.samples], options.level)
     metadata = {**(about or {}), **_metadata(rows, best, options)}
     ranges = Ranges.of(inputs.features, inputs.kernels)
-    return Fitted(Predictor(model, conformal, ranges, hardware, metadata, used), validation, scratch)
+    spread = PairSpread.fit(best.samples, best.predicted)
+    predictor = Predictor(model, conformal, ranges, hardware, metadata, used, pair_spread=spread)
+    return Fitted(predictor, validation, scratch)
 
 
 def _adapted(
@@ -120,7 +123,8 @@ def _adapted(
     """What was adapted, with its metadata."""
     rows = merge(samples)
     metadata = {**(about or {}), **_metadata(rows, validation, options), "adapted": len(rows)}
-    return Fitted(replace(predictor, metadata=metadata), validation, scratch)
+    spread = PairSpread.fit(validation.samples, validation.predicted)
+    return Fitted(replace(predictor, metadata=metadata, pair_spread=spread), validation, scratch)
 
 
 def _metadata(rows: Sequence[Sample], validation: CrossValidation, options: FitOptions) -> dict[str, Any]:

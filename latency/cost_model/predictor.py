@@ -21,8 +21,9 @@ from fleetpose.files import json_bytes, read_json, write_bytes
 from fleetpose.json_fields import Positive
 from latency.cost_model.adaptation.adapted import Adapted
 from latency.cost_model.calibration import Calibration
-from latency.cost_model.conformal import Conformal
 from latency.cost_model.feature_names import FEATURES_VERSION, NAMES
+from latency.cost_model.intervals.conformal import Conformal
+from latency.cost_model.intervals.pair_spread import PairSpread
 from latency.cost_model.model import Inputs, Model
 from latency.cost_model.physical import PhysicalModel
 from latency.cost_model.ranges import Ranges
@@ -46,11 +47,12 @@ PARTS = dict.fromkeys(("features", "metadata", "hardware", "conformal", "ranges"
     "smooth": dict[str, Any],
     "share": Positive,
     "samples": dict[str, Any],
+    "pair_spread": dict[str, Any],
 }
 #: parts of a model of a device's own samples; a file has these or "samples"
 MODEL = ("baseline", "trees")
 #: parts that a file may lack
-OPTIONAL = (*MODEL, "calibration", "smooth", "share", "samples")
+OPTIONAL = (*MODEL, "calibration", "smooth", "share", "samples", "pair_spread")
 METADATA: Mapping[str, Any] = {
     **dict.fromkeys(("device", "gpu", "framework", "driver", "data", "clock", "date"), str),
     **dict.fromkeys(("metrics", "settings", "versions", "split", "pairs"), Any),
@@ -65,9 +67,11 @@ class Prediction(TimeEstimate):
 
     Attributes:
         doubts: in words, each input outside what the predictor was fitted on; () where there is none.
+        outside: how far outside, see `Ranges.outside`; 0 where nothing is.
     """
 
     doubts: tuple[str, ...] = ()
+    outside: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class Predictor:
             (keys fitted on), "metrics", "settings", "seed", "versions".
         bases: predictors of other devices whose answers are inputs.
         calibration: from kernels to whole networks; None where no network was measured.
+        pair_spread: what ratios of its predictions are off by; None where few layers were measured under several
+            kernels.
     """
 
     model: Model | Adapted
@@ -92,6 +98,7 @@ class Predictor:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     bases: tuple[Predictor, ...] = ()
     calibration: Calibration | None = None
+    pair_spread: PairSpread | None = None
 
     def ms(self, samples: Sequence[Sample]) -> np.ndarray:
         """Milliseconds (n) of `samples` on this predictor's device, whichever they were measured on."""
@@ -104,9 +111,10 @@ class Predictor:
         inputs = self._inputs(samples)
         times, factors = self.model.predict(inputs), self._factors(inputs)
         doubts = self.ranges.doubts(inputs.features, inputs.kernels)
+        outside = self.ranges.outside(inputs.features, inputs.kernels)
         return [
-            Prediction(float(ms), float(ms / factor), float(ms * factor), doubt)
-            for ms, factor, doubt in zip(times, factors, doubts, strict=True)
+            Prediction(float(ms), float(ms / factor), float(ms * factor), doubt, float(far))
+            for ms, factor, doubt, far in zip(times, factors, doubts, outside, strict=True)
         ]
 
     def _factors(self, inputs: Inputs) -> np.ndarray:
@@ -144,7 +152,7 @@ class Predictor:
         return frozenset(self.metadata.get("shapes", ()))
 
     def to_json(self) -> dict[str, Any]:
-        calibration = {"calibration": encode(self.calibration)} if self.calibration else {}
+        optional = {"calibration": self.calibration, "pair_spread": self.pair_spread}
         return {
             "format": FORMAT,
             "features": {"version": FEATURES_VERSION, "names": list(NAMES)},
@@ -154,7 +162,7 @@ class Predictor:
             "ranges": encode(self.ranges),
             **_model_json(self.model),
             "bases": [base.to_json() for base in self.bases],
-            **calibration,
+            **{name: encode(part) for name, part in optional.items() if part is not None},
         }
 
     @classmethod
@@ -171,6 +179,7 @@ class Predictor:
             check_entries(content["metadata"], METADATA, "metadata"),
             bases,
             decode(Calibration, content["calibration"], "calibration") if "calibration" in content else None,
+            decode(PairSpread, content["pair_spread"], "pair_spread") if "pair_spread" in content else None,
         )
 
     def to_bytes(self) -> bytes:

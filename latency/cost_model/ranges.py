@@ -36,6 +36,20 @@ class Ranges:
         bounds = {name: (float(column.min()), float(column.max())) for name, column in columns.items()}
         return cls(bounds, frozenset(kernels))
 
+    def outside(self, features: np.ndarray, kernels: Sequence[str]) -> np.ndarray:
+        """How far outside each row lies (n): the logarithm of the largest factor from a bound to what is beyond it.
+
+        0 inside; infinite where the class of kernel is new, or where a bound or what is beyond it is 0.
+        """
+        distances = np.array([0.0 if kernel in self.kernels else np.inf for kernel in kernels])
+        for name, (low, high) in self.bounds.items():
+            column = features[:, NAMES.index(name)].astype(np.float64)
+            for lesser, greater in ((column, np.full_like(column, low)), (np.full_like(column, high), column)):
+                beyond = np.full_like(column, np.inf)
+                np.divide(greater, lesser, out=beyond, where=lesser > 0)
+                distances = np.maximum(distances, np.where(greater > lesser, np.log(np.maximum(beyond, 1.0)), 0.0))
+        return distances
+
     def doubts(self, features: np.ndarray, kernels: Sequence[str]) -> list[tuple[str, ...]]:
         """For each row what of it lies outside: "cin 4096 is above 2048, the most it was fitted on"."""
         doubts: list[list[str]] = [

@@ -47,6 +47,7 @@ class PredictedStep:
         launches: kernels it launches; of a network on a GPU 0 of a layer that runs in another one's launches.
         written: elements it writes.
         key: equal where the same kernels run the same workload.
+        kernel_class: class of the kernel, as `Sample.kernel`; "" of copies.
     """
 
     layer: str
@@ -57,6 +58,7 @@ class PredictedStep:
     launches: int
     written: int
     key: Hashable
+    kernel_class: str = ""
 
     @property
     def part(self) -> Part:
@@ -102,8 +104,9 @@ class Forecaster:
         choice, sample, prediction = known
         layer = workload.layer
         return PredictedStep(
-            name, layer.op, str(choice), workload.sparsity, prediction, sample.grids, prod(layer.out_shape), workload
-        )
+            name, layer.op, str(choice), workload.sparsity, prediction, sample.grids, prod(layer.out_shape), workload,
+            sample.kernel,
+        )  # fmt: skip
 
     def steps(self, graph: Graph, sparsities: Mapping[str, Sparsity] | None = None) -> list[PredictedStep]:
         """Every layer of a network in launch order, the copies at its ends included.

@@ -19,6 +19,7 @@ from latency.optimize.frontier.gathering import suggested, table_rows
 from latency.optimize.job import PEOPLE
 from latency.optimize.request import Request
 from latency.planning.choosing import Goal
+from latency.planning.gains import Caution
 from latency.planning.options import read_sparsities
 from latency.profiling.sustained import sustained_text
 from latency.report.sections.agreement import loss_text
@@ -49,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     goals = goal.add_mutually_exclusive_group()
     add_flags(goals, Goal)
     add_flags(goals, Request, ("plan", "frontier"))
+    add_flags(goal, Caution)
     add_flags(goal, Request, ("sensitivity", "sensitivity_minutes"))
     add_sparsities(goal)
     photographs = ("data", "train", "photographs", "reconstruction", "recovery_minutes", "val", "image")
@@ -62,8 +64,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     request = from_arguments(
         Request, arguments, model=arguments.model, folder=arguments.out, goal=from_arguments(Goal, arguments),
-        sparsities=read_sparsities(arguments.sparsity), host=arguments.host,
-        cooling=from_arguments(CoolingSettings, arguments),
+        caution=from_arguments(Caution, arguments), sparsities=read_sparsities(arguments.sparsity),
+        host=arguments.host, cooling=from_arguments(CoolingSettings, arguments),
     )  # fmt: skip
     if request.frontier:
         return _run_frontier(arguments, request)

@@ -60,19 +60,20 @@ STAGES = (
     FlowStage("fit", modelling.fit_model, (files.RECORDS,), (files.PREDICTOR, files.FITTED), ("seed",), usual_secs=15),
     FlowStage(
         "sensitivity", sensing.measure_sensitivity, (files.PREDICTOR, files.TUNED, files.RECORDS), (files.SENSITIVITY,),
-        ("goal", "frontier", "plan", "sparsities", "sensitivity", "weights", "data", "seed", "budget"), usual_secs=120,
+        ("goal", "caution", "frontier", "plan", "sparsities", "sensitivity", "weights", "data", "seed", "budget"),
+        usual_secs=120,
     ),
     FlowStage(
         "losses", loss_calibration.calibrate_losses,
         (files.PREDICTOR, files.TUNED, files.RECORDS, files.SENSITIVITY), (files.LOSSES,),
-        ("goal", "frontier", "plan", "sparsities", "weights", "data", "photographs", "reconstruction", "val", "seed",
-         "budget"),
+        ("goal", "caution", "frontier", "plan", "sparsities", "weights", "data", "photographs", "reconstruction", "val",
+         "seed", "budget"),
         usual_secs=120,
     ),
     FlowStage(
         "decide", modelling.decide_plan,
         (files.PREDICTOR, files.TUNED, files.RECORDS, files.SENSITIVITY, files.LOSSES), (files.PLAN,),
-        ("goal", "plan", "sparsities", "rounds", "budget"),
+        ("goal", "caution", "plan", "sparsities", "rounds", "budget"),
     ),
     FlowStage("prune", making.prune_weights, (files.PLAN,), (files.PRUNED,),
           ("weights", "data", "photographs", "reconstruction", "recovery_minutes", "training_minutes", "seed"),
@@ -209,8 +210,8 @@ def inputs_of(job: Job, stage: FlowStage) -> dict[str, Any]:
             inputs[name] = [folder_digest(folder) for folder in request.data]
         elif name == "val":
             inputs[name] = None if request.val is None else folder_digest(request.val)
-        elif name == "goal":
-            inputs[name] = vars(request.goal)
+        elif name in ("goal", "caution"):
+            inputs[name] = vars(getattr(request, name))
         else:
             value = getattr(request, name)
             inputs[name] = list(map(str, value)) if isinstance(value, tuple) else value

@@ -62,7 +62,7 @@ def decide_plan(job: Job, report: Report) -> str:
         losses, goal = replace(losses, map=known), goal_in_divergence(goal, known)
     measuring = Measuring(session, job.settings, job.secs_left(), records, job.recipe(), strict=False)
     plan = decide(
-        job.graph, forecaster, losses, goal, request.sparsities,
+        job.graph, forecaster, losses, goal, request.sparsities, request.caution,
         measuring=measuring, report=report,
     )  # fmt: skip
     if goal != request.goal and plan.network is not None and isinstance(losses, MeasuredLosses) and losses.map:

@@ -16,6 +16,7 @@ from fleetpose.options import COUNT, POSITIVE, SEED, check_numbers, option
 from fleetpose.outputs import lies_in
 from latency.optimize.frontier.speedups import check_speedups, parse_speedup
 from latency.planning.choosing import ANY_GAIN, Goal
+from latency.planning.gains import USUAL, Caution
 from latency.planning.losses import read_losses
 from models.accuracy.lost import annotations_of
 from models.accuracy.protocol import check_annotated
@@ -50,6 +51,7 @@ class Request:
         folder: everything is written there.
         weights: file; None is what a network of your own brings, else random weights, for times only.
         goal: of the plan; an empty one decides every layer for itself.
+        caution: how sure a gain has to be before a layer is pruned.
         frontier: speed-ups of several plans in place of a goal; `speedups.AUTO` chooses them; (): one plan.
         size: height and width.
         dtype: what the network computes in on the device.
@@ -70,6 +72,7 @@ class Request:
         metavar="FILE",
     )
     goal: Goal = ANY_GAIN
+    caution: Caution = USUAL
     frontier: tuple[float, ...] = option(
         (), "several plans, one for each of these speed-ups (or auto), compared in one run", type=parse_speedup,
         nargs="+", metavar="X",
@@ -198,6 +201,7 @@ class Request:
         if self.dtype not in ITEM_BYTES:
             raise unknown_name("dtype", self.dtype, ITEM_BYTES)
         self.goal.check()
+        self.caution.check()
         check_speedups(self.frontier)
         if self.frontier and (self.goal != ANY_GAIN or self.plan is not None):
             raise UsageError("--frontier is of goals of its own; leave out other goals and --network-plan")

@@ -204,7 +204,7 @@ def known_options(job: Job) -> NetworkOptions:
     predictor, recipe = Predictor.load(job.path(PREDICTOR)), job.recipe()
     nothing = MeasuredLosses(_convolutions(job), job.request.spec.blocks, {}, "")
     forecaster = Forecaster(predictor, job.profile, recipe.choose, job.request.dtype)
-    network = predict_options(job.graph, forecaster, nothing, job.request.sparsities)
+    network = predict_options(job.graph, forecaster, nothing, job.request.sparsities, job.request.caution)
     about = predictor.metadata
     known = KnownTimes(read_records(job.path(RECORDS)), about.get("clock", "auto"), about.get("reference_ms"))
     return with_recorded_times(network, known, recipe, job.lease.session)

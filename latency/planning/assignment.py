@@ -1,4 +1,4 @@
-"""Which variant each layer gets: thresholds with their uncertainty, and the best assignment under a target.
+"""Which variant each layer gets: break-even, and the best assignment under a target.
 
 Knows times, intervals and losses as plain numbers, which `latency.planning.options` gathers; neither networks nor
 predictors.
@@ -14,37 +14,13 @@ from typing import Any
 import numpy as np
 
 from fleetpose.errors import UsageError
+from latency.planning.gains import USUAL, Caution, KernelOption, pays
 from latency.planning.reasons import Reason
 from models.plans.knapsack import choose_one_each
-from models.plans.sparsity import Sparsity
-from models.plans.time_estimate import TimeEstimate
 
 
 class OutOfReach(UsageError):
     """A goal of time that no choice of the options at hand reaches."""
-
-
-@dataclass(frozen=True)
-class KernelOption(TimeEstimate):
-    """One way to run a layer, with its time, predicted or measured.
-
-    Attributes:
-        sparsity: None is dense.
-        kept: kept weights / weights.
-        loss: accuracy it is thought to cost, in the unit of the sensitivity; 0 of dense.
-        measured: the time was measured on the device.
-        doubt: why the prediction is not to be relied on, such as an input outside the fitted range; None where it is.
-        kernel: what runs, for people.
-        launches: kernels it launches.
-    """
-
-    sparsity: Sparsity | None
-    kept: float = 1.0
-    loss: float = 0.0
-    measured: bool = False
-    doubt: str | None = None
-    kernel: str = ""
-    launches: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,18 +42,6 @@ class LayerOptions:
     fixed: Reason | None = None
     others: tuple[KernelOption, ...] = ()
     uses: int = 1
-
-
-def survives(option: KernelOption, dense: KernelOption, margin: float = 0.0) -> bool:
-    """Whether a variant is faster than dense by `margin` (a share of dense time), interval included, beyond doubt."""
-    return not (option.doubt or dense.doubt) and option.speedup_over(dense).low * (1 - margin) >= 1
-
-
-def is_uncertain(option: KernelOption, dense: KernelOption) -> bool:
-    """Whether the interval of the speed-up holds 1, or the prediction is in doubt: what is worth measuring."""
-    speedup = option.speedup_over(dense)
-    measured = option.measured and dense.measured
-    return not measured and (bool(option.doubt or dense.doubt) or speedup.low <= 1 <= speedup.high)
 
 
 def break_even(layer: LayerOptions) -> float | None:
@@ -110,31 +74,31 @@ def _crossing(options: Sequence[KernelOption], dense_ms: float) -> float | None:
     return 1 / min(1.0, carried)
 
 
-def allowed_options(layer: LayerOptions, margin: float = 0.0) -> list[KernelOption]:
-    """Dense, and the variants whose gain survives; of two that are alike in loss only the faster."""
+def allowed_options(layer: LayerOptions, caution: Caution = USUAL) -> list[KernelOption]:
+    """Dense, and the variants that pay; of two that are alike in loss only the faster."""
     if layer.fixed:
         return [layer.dense]
-    surviving = [option for option in layer.variants if survives(option, layer.dense, margin)]
+    paying = [option for option in layer.variants if pays(option, layer.dense, caution)]
     best = [
-        option for option in surviving
-        if not any(other.ms < option.ms and other.loss <= option.loss for other in surviving)
+        option for option in paying
+        if not any(other.ms < option.ms and other.loss <= option.loss for other in paying)
     ]  # fmt: skip
     return [layer.dense, *best]
 
 
-def fastest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[KernelOption]:
+def fastest(layers: Sequence[LayerOptions], caution: Caution = USUAL) -> list[KernelOption]:
     """For each layer its fastest allowed option, whatever it costs in accuracy."""
-    return [min(allowed_options(layer, margin), key=lambda option: option.ms) for layer in layers]
+    return [min(allowed_options(layer, caution), key=lambda option: option.ms) for layer in layers]
 
 
-def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[KernelOption]:
+def steepest(layers: Sequence[LayerOptions], caution: Caution = USUAL) -> list[KernelOption]:
     """For each layer the allowed option that saves the most time for what it loses; dense where none is allowed.
 
     What loses nothing goes first; of several such the fastest.
     """
     chosen = []
     for layer in layers:
-        sparse = [option for option in allowed_options(layer, margin) if option.sparsity is not None]
+        sparse = [option for option in allowed_options(layer, caution) if option.sparsity is not None]
         free = [option for option in sparse if option.loss <= 0]
         if free:
             chosen.append(min(free, key=lambda option: option.ms))
@@ -144,28 +108,30 @@ def steepest(layers: Sequence[LayerOptions], margin: float = 0.0) -> list[Kernel
     return chosen
 
 
-def within_time(layers: Sequence[LayerOptions], target_ms: float, margin: float = 0.0) -> list[KernelOption]:
+def within_time(layers: Sequence[LayerOptions], target_ms: float, caution: Caution = USUAL) -> list[KernelOption]:
     """The allowed options of least loss whose times add up to `target_ms` at most; exact (mixed-integer program).
 
     Raises OutOfReach where even the fastest take longer, naming what they take.
     """
-    least = sum(option.ms for option in fastest(layers, margin))
+    least = sum(option.ms for option in fastest(layers, caution))
     if least > target_ms:
         raise OutOfReach(
-            f"the layers cannot take {target_ms:.4g} ms: the fastest that survive their intervals take {least:.4g} ms; "
-            f"allow more zeros (--sparsity), a smaller --margin, or measure (--measure)"
+            f"the layers cannot take {target_ms:.4g} ms: the fastest whose gain is sure enough take {least:.4g} ms; "
+            f"allow more zeros (--sparsity), less --confidence, or measure (--measure)"
         )
-    return _assign(layers, margin, lambda option: option.loss, lambda option: option.ms, target_ms)
+    return _assign(layers, caution, lambda option: option.loss, lambda option: option.ms, target_ms)
 
 
-def within_loss(layers: Sequence[LayerOptions], max_loss: float, margin: float = 0.0) -> list[KernelOption]:
+def within_loss(layers: Sequence[LayerOptions], max_loss: float, caution: Caution = USUAL) -> list[KernelOption]:
     """The allowed options of least time whose losses add up to `max_loss` at most; exact (mixed-integer program)."""
-    return _assign(layers, margin, lambda option: option.ms, lambda option: option.loss, max_loss)
+    return _assign(layers, caution, lambda option: option.ms, lambda option: option.loss, max_loss)
 
 
-def _assign(layers: Sequence[LayerOptions], margin: float, cost: Any, weight: Any, budget: float) -> list[KernelOption]:
+def _assign(
+    layers: Sequence[LayerOptions], caution: Caution, cost: Any, weight: Any, budget: float
+) -> list[KernelOption]:
     """One option per layer, total cost least, total weight within the budget: a multiple-choice knapsack."""
-    options = [allowed_options(layer, margin) for layer in layers]
+    options = [allowed_options(layer, caution) for layer in layers]
     groups = [[(cost(option), weight(option)) for option in layer_options] for layer_options in options]
     chosen = choose_one_each(groups, budget + 1e-9 * max(1.0, abs(budget)))
     return [layer_options[index] for layer_options, index in zip(options, chosen, strict=True)]

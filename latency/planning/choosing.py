@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from fleetpose.options import POSITIVE, check_numbers, option, real
 from latency.planning.assignment import (
-    KernelOption,
     LayerOptions,
     OutOfReach,
     fastest,
@@ -15,6 +14,7 @@ from latency.planning.assignment import (
     within_loss,
     within_time,
 )
+from latency.planning.gains import KernelOption
 from latency.planning.options import NetworkOptions
 from latency.planning.tied_options import spread_choices
 
@@ -44,25 +44,25 @@ class Goal:
 ANY_GAIN = Goal()
 
 
-def choose_options(network: NetworkOptions, goal: Goal, margin: float = 0.0) -> list[KernelOption]:
+def choose_options(network: NetworkOptions, goal: Goal) -> list[KernelOption]:
     """The option of each layer that the goal asks for.
 
     Raises:
         OutOfReach: a time that cannot be reached, with the least that can.
     """
-    counted = network.decided
+    counted, caution = network.decided, network.caution
     if goal.max_loss is not None:
-        chosen = within_loss(counted, goal.max_loss, margin)
+        chosen = within_loss(counted, goal.max_loss, caution)
     elif goal.target_ms is None and goal.speedup is None:
-        chosen = steepest(counted, margin)
+        chosen = steepest(counted, caution)
     else:
-        chosen = within_time(counted, _budget(network, counted, goal, margin), margin)
+        chosen = within_time(counted, _budget(network, counted, goal), caution)
     return spread_choices(network.layers, counted, chosen, network.tied)
 
 
-def choose_fastest(network: NetworkOptions, margin: float = 0.0) -> list[KernelOption]:
-    """The fastest option of each layer whose gain survives, whatever it costs in accuracy."""
-    chosen = fastest(network.decided, margin)
+def choose_fastest(network: NetworkOptions) -> list[KernelOption]:
+    """The fastest option of each layer whose gain is sure enough, whatever it costs in accuracy."""
+    chosen = fastest(network.decided, network.caution)
     return spread_choices(network.layers, network.decided, chosen, network.tied)
 
 
@@ -73,18 +73,18 @@ def target_of(network: NetworkOptions, goal: Goal) -> float | None:
     return goal.target_ms
 
 
-def _budget(network: NetworkOptions, counted: Sequence[LayerOptions], goal: Goal, margin: float) -> float:
+def _budget(network: NetworkOptions, counted: Sequence[LayerOptions], goal: Goal) -> float:
     """What the convolutions may take of the target, before `factor` and `saved`."""
     target, dense = target_of(network, goal), network.total(network.dense).ms
     assert target is not None
     convolutions = sum(layer.dense.ms for layer in counted)
-    most = convolutions - sum(option.ms for option in fastest(counted, margin))
+    most = convolutions - sum(option.ms for option in fastest(counted, network.caution))
     a_ms = network.factor * network.saved  # what one predicted millisecond less is worth
     least = dense - a_ms * most
     if least > target:
         raise OutOfReach(
             f"{network.graph.name} cannot take {target:.4g} ms: it takes {dense:.4g} dense, and {least:.4g} with the "
-            f"fastest that survives its intervals\n"
-            f"allow more zeros (--sparsity), a smaller --margin, or measure what is uncertain (--measure)"
+            f"fastest whose gain is sure enough\n"
+            f"allow more zeros (--sparsity), less --confidence, or measure what is uncertain (--measure)"
         )
     return convolutions - (dense - target) / a_ms

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from latency.planning.assignment import KernelOption, LayerOptions, OutOfReach
+from latency.planning.assignment import LayerOptions, OutOfReach
 from latency.planning.choosing import Goal, choose_options
+from latency.planning.gains import KernelOption
 from latency.planning.measured_losses import MeasuredLosses
 from latency.planning.options import NetworkOptions
 from models.graph.layer import Layer

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from latency.planning.assignment import KernelOption, LayerOptions, break_even, survives
+from latency.planning.assignment import LayerOptions, break_even
 from latency.planning.choosing import Goal, target_of
+from latency.planning.gains import Caution, KernelOption, pays, probability, spread_beside
 from latency.planning.options import NetworkOptions
 from latency.planning.reasons import DenseKind, Reason
-from models.plans.cost import Cost, Outlook
+from models.plans.cost import Cost, Outlook, percent
 from models.plans.plan import LayerChoice, Plan
 
 
-def make_plan(
-    network: NetworkOptions, chosen: Sequence[KernelOption], goal: Goal, margin: float, notes: Sequence[str] = ()
-) -> Plan:
+def make_plan(network: NetworkOptions, chosen: Sequence[KernelOption], goal: Goal, notes: Sequence[str] = ()) -> Plan:
     """The plan of one option for each layer.
 
     Args:
-        margin: that gains had to exceed.
         notes: further sentences about the whole.
     """
     decided = {layer.layer: layer for layer in network.decided}
     joint = {name: decided[first] for first, names in network.tied.items() for name in names}
     choices = [
-        choice_of(layer, option, joint.get(layer.layer, decided.get(layer.layer, layer)), margin)
+        choice_of(layer, option, joint.get(layer.layer, decided.get(layer.layer, layer)), network.caution)
         for layer, option in zip(network.layers, chosen, strict=True)
     ]
     dense, planned = network.total(network.dense), network.total(chosen)
@@ -32,25 +30,29 @@ def make_plan(
         network.whole or Cost.of(dense),
         Cost.of(planned),
         max(0.0, network.rest_ms),
-        rule_text(network, goal, margin),
+        rule_text(network, goal),
         (*notes, *_notes(network, dense.how)),
     )
     return Plan(network.graph.name, tuple(choices), outlook)
 
 
-def choice_of(layer: LayerOptions, option: KernelOption, counted: LayerOptions, margin: float) -> LayerChoice:
+def choice_of(layer: LayerOptions, option: KernelOption, counted: LayerOptions, caution: Caution) -> LayerChoice:
     """What the plan says of one layer; `counted`: its options as contributions, which the decision was made on, of all
     layers with its weight together."""
     best = min(layer.variants, key=lambda variant: variant.ms, default=None)
     shown = best if option.sparsity is None else option
     ratio = break_even(layer)
+    odds = next(
+        (probability(own, counted.dense) for own in counted.variants if shown and own.sparsity == shown.sparsity), None
+    )
     return LayerChoice(
         layer.layer,
         option.sparsity,
-        str(dense_reason(counted, margin)) if option.sparsity is None else sparse_reason(option, counted),
+        str(dense_reason(counted, caution)) if option.sparsity is None else sparse_reason(option, counted),
         None if ratio is None or layer.fixed else max(0.0, 1 - 1 / ratio),
         cost_of(layer.dense),
         None if shown is None else cost_of(shown),
+        odds,
     )
 
 
@@ -62,31 +64,37 @@ def cost_of(option: KernelOption) -> Cost:
 def sparse_reason(option: KernelOption, counted: LayerOptions) -> str:
     """Why a layer is pruned."""
     own = next(variant for variant in counted.variants if variant.sparsity == option.sparsity)
-    share, _, most = own.speedup_over(counted.dense).shares
-    return f"{share:.2f} of the dense time, at most {most:.2f}{_how(own, counted.dense)}{_together(counted)}"
+    share, _, most = own.speedup_over(counted.dense, spread_beside(own, counted.dense)).shares
+    odds = _odds_text(own, counted.dense)
+    return f"{share:.2f} of the dense time, at most {most:.2f}, {odds}{_how(own, counted.dense)}{_together(counted)}"
 
 
-def dense_reason(layer: LayerOptions, margin: float) -> Reason:
+def dense_reason(layer: LayerOptions, caution: Caution) -> Reason:
     """Why a layer stays dense."""
     dense = layer.dense
     if layer.fixed is not None:
         return layer.fixed
     if not layer.variants:
         return Reason(DenseKind.NO_KERNEL, "none has a kernel that was right")
-    surviving = [option for option in layer.variants if survives(option, dense, margin)]
-    best = min(surviving or layer.variants, key=lambda option: option.ms)
-    if surviving:
+    paying = [option for option in layer.variants if pays(option, dense, caution)]
+    best = min(paying or layer.variants, key=lambda option: option.ms)
+    if paying:
         return Reason(DenseKind.NOT_NEEDED, _compare(best, dense) + _together(layer))
     if best.ms >= dense.ms:
         return Reason(DenseKind.SLOWER, _compare(best, dense) + _together(layer))
     if (doubt := best.doubt or dense.doubt) is not None:
         return Reason(DenseKind.DOUBTED, doubt)
-    return Reason(DenseKind.UNSURE, _compare(best, dense) + _together(layer), margin)
+    return Reason(DenseKind.UNSURE, _compare(best, dense) + _together(layer), caution.margin)
 
 
 def _compare(best: KernelOption, dense: KernelOption) -> str:
-    share, least, most = best.speedup_over(dense).shares
-    return f"{best.sparsity} takes {share:.2f} of the dense time, {least:.2f} to {most:.2f}{_how(best, dense)}"
+    share, least, most = best.speedup_over(dense, spread_beside(best, dense)).shares
+    odds = _odds_text(best, dense)
+    return f"{best.sparsity} takes {share:.2f} of the dense time, {least:.2f} to {most:.2f}, {odds}{_how(best, dense)}"
+
+
+def _odds_text(option: KernelOption, dense: KernelOption) -> str:
+    return f"faster with {percent(probability(option, dense))}"
 
 
 def _together(layer: LayerOptions) -> str:
@@ -97,10 +105,9 @@ def _how(option: KernelOption, dense: KernelOption) -> str:
     return ", measured" if option.measured and dense.measured else ""
 
 
-def rule_text(network: NetworkOptions, goal: Goal, margin: float) -> str:
+def rule_text(network: NetworkOptions, goal: Goal) -> str:
     """How variants were chosen."""
-    sure = "a layer is pruned only where the gain survives the interval of both predictions"
-    sure += f", by {margin:g} of the dense time or more" if margin else ""
+    sure = f"a layer is pruned only where a variant is {network.caution}"
     target = target_of(network, goal)
     if goal.max_loss is not None:
         return f"least time within a loss of {goal.max_loss:g}; {sure}"

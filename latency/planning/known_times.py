@@ -10,17 +10,17 @@ from codegen.kernels.workload import Workload
 from devices.session import Session
 from devices.timing.measure import device_of
 from devices.timing.measurement import error_of_median
-from latency.planning.assignment import KernelOption, LayerOptions
+from latency.planning.assignment import LayerOptions
+from latency.planning.gains import KernelOption
 from latency.profiling.network_timing import NetworkVariant
 from latency.profiling.normalise import normalise_records
 from latency.profiling.prepare import Recipe
 from latency.profiling.space import Group
 from latency.records.record import RatioToDense, Record
+from models.plans.log_spread import NINETY
 from models.plans.sparsity import Sparsity
 from models.plans.time_estimate import TimeEstimate
 
-#: standard errors to either side that hold 90 % of a normal distribution
-Z = 1.645
 #: the largest error of a median that is believed, as a share of it
 MOST_ERROR = 0.5
 
@@ -101,6 +101,6 @@ def estimate_beside(dense: TimeEstimate, ratio: RatioToDense) -> TimeEstimate:
 
 
 def estimate_of(ms: float, error: float) -> TimeEstimate:
-    """A median in milliseconds with its interval: Z times `error`, its standard error as a share of it."""
-    off = min(Z * error, MOST_ERROR) * ms
+    """A median in milliseconds with its interval: NINETY times `error`, its standard error as a share of it."""
+    off = min(NINETY * error, MOST_ERROR) * ms
     return TimeEstimate(ms, ms - off, ms + off)

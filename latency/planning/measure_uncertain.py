@@ -1,9 +1,10 @@
 """Confirm: what predictions leave open is timed on the device, dense and sparse of a layer in one interleaved run.
 
-What records say is taken first. Then a layer is timed where the interval of a variant's ratio to dense holds 1, or a
-prediction is in doubt; others stay predicted. Of a layer that is timed, what may be faster than its fastest measured
-option is timed, too, so that the choice between variants is between measured times. What fails on the device is no
-option any more. Layers with equal workloads are timed once.
+What records say is taken first. Then a layer is timed where it is open whether a variant pays, or a prediction is in
+doubt; others stay predicted. Those layers come first of which a decision without timing is expected to lose most. Of a
+layer that is timed, what may be faster than its fastest measured option is timed, too, so that the choice between
+variants is between measured times. What fails on the device is no option any more. Layers with equal workloads are
+timed once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from devices.timing.measurement import Measurement, median_error
 from fleetpose.errors import UsageError
 from fleetpose.progress import Report, no_report
 from latency.cost_model.predictor import Predictor
-from latency.planning.assignment import LayerOptions, is_uncertain
+from latency.planning.assignment import LayerOptions
+from latency.planning.gains import USUAL, Caution, KernelOption, expected_loss_ms, is_uncertain
 from latency.planning.known_times import KnownTimes, WorkloadTimes, estimate_beside, estimate_of
 from latency.planning.options import NetworkOptions
 from latency.profiling.bench import LayerBench, Outcome
@@ -78,7 +80,7 @@ def measure_uncertain(
     budget_secs: float | None = None,
     report: Report = no_report,
 ) -> MeasuredOptions:
-    """Time what is open, layers with the largest share of the network first.
+    """Time what is open, the layers first of which deciding now is expected to lose most.
 
     Args:
         network: with predicted options.
@@ -96,10 +98,12 @@ def measure_uncertain(
     recorded = recorded_times(network, known, recipe, session)
     layers = {layer.layer: recorded[layer.layer].replace_in(layer) for layer in network.layers}
     kinds: dict[Workload, list[str]] = {}
+    caution = network.caution
     for name in layers:
-        if open_variants(layers[name]):
+        if open_variants(layers[name], caution):
             kinds.setdefault(network.workloads[name], []).append(name)
-    order = sorted(kinds, key=lambda workload: -sum(layers[name].dense.ms for name in kinds[workload]))
+    stakes = {workload: sum(stake_ms(layers[name], caution) for name in names) for workload, names in kinds.items()}
+    order = sorted(kinds, key=lambda workload: -stakes[workload])
     timed, left, failed = 0, 0, []
     for number, workload in enumerate(order):
         names = kinds[workload]
@@ -107,7 +111,7 @@ def measure_uncertain(
             left += len(names)
             continue
         report(names[0], number, len(order))
-        timing = WorkloadTiming(bench, recipe, known, recorded[names[0]])
+        timing = WorkloadTiming(bench, recipe, known, recorded[names[0]], caution)
         timing.run(workload, layers[names[0]])
         timed += timing.timed
         failed += [f"{names[0]} {text}" for text in timing.failures]
@@ -132,11 +136,20 @@ def with_recorded_times(network: NetworkOptions, known: KnownTimes, recipe: Reci
     return replace(network, layers=tuple(recorded[layer.layer].replace_in(layer) for layer in network.layers))
 
 
-def open_variants(layer: LayerOptions) -> list[Sparsity]:
+def open_variants(layer: LayerOptions, caution: Caution = USUAL) -> list[Sparsity]:
     """The sparsities of a layer whose gain is open."""
+    return [variant.sparsity for variant in _open(layer, caution) if variant.sparsity]
+
+
+def stake_ms(layer: LayerOptions, caution: Caution = USUAL) -> float:
+    """Milliseconds that deciding a layer now is expected to lose: of its open variant that loses most."""
+    return max((expected_loss_ms(variant, layer.dense, caution) for variant in _open(layer, caution)), default=0.0)
+
+
+def _open(layer: LayerOptions, caution: Caution) -> list[KernelOption]:
     if layer.fixed:
         return []
-    return [variant.sparsity for variant in layer.variants if variant.sparsity and is_uncertain(variant, layer.dense)]
+    return [option for option in layer.variants if is_uncertain(option, layer.dense, caution)]
 
 
 def rivals(layer: LayerOptions) -> list[Sparsity]:
@@ -158,8 +171,10 @@ class WorkloadTiming:
         timed: variants that were timed.
     """
 
-    def __init__(self, bench: LayerBench, recipe: Recipe, wanted: KnownTimes, known: WorkloadTimes) -> None:
-        self.bench, self.recipe, self.wanted = bench, recipe, wanted
+    def __init__(
+        self, bench: LayerBench, recipe: Recipe, wanted: KnownTimes, known: WorkloadTimes, caution: Caution = USUAL
+    ) -> None:
+        self.bench, self.recipe, self.wanted, self.caution = bench, recipe, wanted, caution
         self.results, self._known = WorkloadTimes(dict(known.times), dict(known.failed)), known
         self.timed = 0
 
@@ -172,7 +187,7 @@ class WorkloadTiming:
     def run(self, workload: Workload, layer: LayerOptions) -> None:
         """Time what is open of a layer, then what is open or may be faster beside the measured times."""
         known = layer
-        while wanted := open_variants(known) or rivals(known):
+        while wanted := open_variants(known, self.caution) or rivals(known):
             for part in runs([Group(workload, (None, *wanted))]):
                 outcomes, _ = self.bench.time(part, self.recipe.prepare(part))
                 self._keep(outcomes)

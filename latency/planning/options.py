@@ -8,6 +8,7 @@ network.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,12 +17,11 @@ from codegen.kernels.workload import Workload
 from devices.profile import Profile
 from fleetpose.errors import UsageError
 from latency.cost_model.calibration import Calibration
+from latency.cost_model.intervals.pair_spread import NEAR, PairSpread
 from latency.network_model.forecast import Forecaster, PredictedStep
 from latency.network_model.totals import Part, Total, contribution, total
-from latency.planning.assignment import (
-    KernelOption,
-    LayerOptions,
-)
+from latency.planning.assignment import LayerOptions
+from latency.planning.gains import USUAL, Caution, KernelOption
 from latency.planning.losses import MILD_BLOCK, LossModel
 from latency.planning.reasons import DenseKind, Reason
 from latency.planning.tied_options import join_tied
@@ -31,6 +31,7 @@ from models.graph.network import Graph
 from models.graph.tied import tied_layers
 from models.plans.cost import Cost
 from models.plans.eligible import is_first, makes_maps
+from models.plans.log_spread import LogSpread
 from models.plans.sparsity import Sparsity, parse_variant
 from models.zoo.blocks import block_of
 
@@ -61,6 +62,7 @@ class NetworkOptions:
         whole: time of the dense network, where it was measured; other times are then scaled to it.
         saved: what plans were seen to save of the dense network's time / what they were predicted to; 1 where none was
             timed as a whole.
+        caution: how sure a gain has to be.
     """
 
     graph: Graph
@@ -70,6 +72,7 @@ class NetworkOptions:
     calibration: Calibration | None = None
     whole: Cost | None = None
     saved: float = 1.0
+    caution: Caution = USUAL
 
     def total(self, chosen: Sequence[KernelOption]) -> Total:
         """The network's time under one option for each of `layers`."""
@@ -108,7 +111,8 @@ class NetworkOptions:
         steps = {step.layer: step for step in reversed(self.steps)}
 
         def counted(layer: LayerOptions, option: KernelOption) -> KernelOption:
-            return option.with_time(contribution(_part(steps[layer.layer], option), self.calibration))
+            part = contribution(_part(steps[layer.layer], option), self.calibration)
+            return replace(option.with_time(part), beside_dense=_narrowed(option, part))
 
         return tuple(
             replace(layer, dense=counted(layer, layer.dense), others=(),
@@ -127,6 +131,15 @@ class NetworkOptions:
         return tuple(join_tied(self.contributions, self.tied))
 
 
+def _narrowed(option: KernelOption, part: Part) -> LogSpread | None:
+    """The spread of an option beside dense as part of a network: as much narrower as its interval is, for what a
+    calibration adds for its launches is not predicted."""
+    spread, width = option.beside_dense, option.half_width
+    if spread is None or not 0 < width < math.inf:
+        return spread
+    return spread.scaled(part.half_width / width)
+
+
 def _part(step: PredictedStep, option: KernelOption) -> Part:
     key = (step.key, option.sparsity)
     return Part(option.ms, option.low, option.high, option.launches, step.written, key)
@@ -137,12 +150,14 @@ def predict_options(
     forecaster: Forecaster,
     losses: LossModel,
     sparsities: Sequence[Sparsity] = (),
+    caution: Caution = USUAL,
 ) -> NetworkOptions:
     """The options of every convolution, predicted.
 
     Args:
         losses: of its layers; by the rule, MILD_BLOCK is held to its mildest zeros.
         sparsities: that layers may have, as far as each can; by default `latency.profiling.space.decided_sparsities`.
+        caution: how sure a gain has to be.
     """
     convolutions = {layer.name: layer for layer in graph.layers if layer.op == "conv"}
     workloads = {
@@ -168,7 +183,8 @@ def predict_options(
         options = _options(layer, workloads[name], wanted[name], fixed[name], forecaster, losses)
         held = losses.by_rule and block_of(layer.module or name, losses.table) == MILD_BLOCK
         layers.append(mildest(options) if held else options)
-    return NetworkOptions(graph, tuple(steps), tuple(layers), workloads, forecaster.predictor.calibration)
+    calibration = forecaster.predictor.calibration
+    return NetworkOptions(graph, tuple(steps), tuple(layers), workloads, calibration, caution=caution)
 
 
 def _fixed_reasons(
@@ -199,8 +215,19 @@ def _options(
     dense = forecaster.step(layer.name, workload)
     assert dense is not None, "Forecaster.steps has seen every layer"
     steps = [forecaster.step(layer.name, replace(workload, sparsity=sparsity)) for sparsity in wanted]
-    variants = [option_of(step, layer, losses) for step in steps if step is not None]
-    return LayerOptions(layer.name, option_of(dense, layer, losses), tuple(variants), fixed)
+    spreads = forecaster.predictor.pair_spread
+    variants = [
+        replace(option_of(step, layer, losses, spreads), beside_dense=_spread(step, dense, spreads))
+        for step in steps
+        if step is not None
+    ]
+    return LayerOptions(layer.name, option_of(dense, layer, losses, spreads), tuple(variants), fixed)
+
+
+def _spread(step: PredictedStep, dense: PredictedStep, spreads: PairSpread | None) -> LogSpread | None:
+    """What the predicted log ratio of a step and the dense one may be off by; None where their pairs do not say it."""
+    outside = max(step.prediction.outside, dense.prediction.outside)
+    return None if spreads is None else spreads.of(dense.kernel_class, step.kernel_class, outside)
 
 
 def mildest(layer: LayerOptions) -> LayerOptions:
@@ -211,12 +238,13 @@ def mildest(layer: LayerOptions) -> LayerOptions:
     return replace(layer, variants=variants, others=others)
 
 
-def option_of(step: PredictedStep, layer: Layer, losses: LossModel) -> KernelOption:
-    """A predicted step as an option of its layer."""
+def option_of(step: PredictedStep, layer: Layer, losses: LossModel, spreads: PairSpread | None = None) -> KernelOption:
+    """A predicted step as an option of its layer; in doubt where `spreads` knows no error of its kind."""
     kept = 1.0 if step.sparsity is None else step.sparsity.kept_fraction(layer.weight_shape)
     forecast = step.prediction
     loss = 0.0 if step.sparsity is None else losses.of(layer, step.sparsity)
-    doubt = "; ".join(forecast.doubts) or None
+    known = spreads is not None and forecast.outside <= NEAR
+    doubt = None if known else "; ".join(forecast.doubts) or None
     return KernelOption(
         forecast.ms, forecast.low, forecast.high, step.sparsity, kept, loss, False, doubt, step.kernel, step.launches
     )  # fmt: skip

@@ -14,6 +14,7 @@ from latency.network_model.forecast import Forecaster
 from latency.planning.assignment import OutOfReach
 from latency.planning.choosing import ANY_GAIN, Goal, choose_fastest, choose_options
 from latency.planning.explain_plan import make_plan
+from latency.planning.gains import USUAL, Caution
 from latency.planning.known_times import KnownTimes
 from latency.planning.losses import LossModel
 from latency.planning.measure_uncertain import describe_measured, measure_dense_network, measure_uncertain
@@ -54,7 +55,7 @@ def decide(
     losses: LossModel,
     goal: Goal = ANY_GAIN,
     sparsities: Sequence[Sparsity] = (),
-    margin: float = 0.0,
+    caution: Caution = USUAL,
     measuring: Measuring | None = None,
     report: Report = no_report,
 ) -> Plan:
@@ -66,7 +67,7 @@ def decide(
         losses: what zeros cost in accuracy.
         goal: what is to be reached.
         sparsities: that layers may have (default: a set of each layer's own).
-        margin: share of the dense time that a gain has to exceed, interval included.
+        caution: how sure a gain has to be.
         measuring: how what is open is timed; None: it stays predicted.
         report: told what is being done.
 
@@ -76,7 +77,7 @@ def decide(
     """
     report("predicting")
     started = monotonic()
-    network = predict_options(graph, forecaster, losses, sparsities)
+    network = predict_options(graph, forecaster, losses, sparsities, caution)
     notes: list[str] = []
     if measuring is not None:
         network, notes = _measure_options(network, forecaster, goal, measuring, report)
@@ -85,14 +86,14 @@ def decide(
         report("choosing")
         missed = []
         try:
-            chosen = choose_options(network, goal, margin)
+            chosen = choose_options(network, goal)
         except OutOfReach as error:
             if measuring is None or measuring.strict:
                 raise
-            chosen = choose_fastest(network, margin)
+            chosen = choose_fastest(network)
             missed = [f"the fastest plan, since the goal is out of reach: {first_line(error)}"]
         return make_plan(
-            network, chosen, goal, margin, [losses.describe(sum(option.loss for option in chosen)), *missed, *notes]
+            network, chosen, goal, [losses.describe(sum(option.loss for option in chosen)), *missed, *notes]
         )
 
     if measuring is None or network.whole is None:

@@ -20,7 +20,7 @@ class DenseKind(Enum):
     NOT_NEEDED = "the goal is reached without"
     SLOWER = "no variant is faster"
     DOUBTED = "the predictions are in doubt"
-    UNSURE = "no gain survives its interval"
+    UNSURE = "no gain is sure enough"
 
     @property
     def of_time(self) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from latency.planning.assignment import KernelOption, LayerOptions
+from latency.planning.assignment import LayerOptions
+from latency.planning.gains import KernelOption, spread_beside
+from models.plans.log_spread import LogSpread
 from models.plans.sparsity import Sparsity
+from models.plans.time_estimate import log_ratio
 
 
 def join_tied(layers: Sequence[LayerOptions], tied: Mapping[str, tuple[str, ...]]) -> list[LayerOptions]:
@@ -40,7 +43,10 @@ def spread_choices(
 def _join(uses: Sequence[LayerOptions]) -> LayerOptions:
     by_sparsity = [{option.sparsity: option for option in use.variants} for use in uses]
     everywhere = [sparsity for sparsity in by_sparsity[0] if all(sparsity in options for options in by_sparsity)]
-    variants = tuple(_sum([options[sparsity] for options in by_sparsity]) for sparsity in everywhere)
+    variants = tuple(
+        replace(_sum(options := [use[sparsity] for use in by_sparsity]), beside_dense=_joint_spread(options, uses))
+        for sparsity in everywhere
+    )
     fixed = next((use.fixed for use in uses if use.fixed is not None), None)
     return LayerOptions(uses[0].layer, _sum([use.dense for use in uses]), variants, fixed, uses=len(uses))
 
@@ -58,6 +64,17 @@ def _sum(options: Sequence[KernelOption]) -> KernelOption:
         doubt="; ".join(doubts) or None,
         launches=sum(option.launches for option in options),
     )
+
+
+def _joint_spread(options: Sequence[KernelOption], uses: Sequence[LayerOptions]) -> LogSpread:
+    """What the log ratio of sums may be off by: the mean of the uses' own, by their times, for they err alike; with the
+    heaviest of their tails."""
+    spreads = []
+    for option, use in zip(options, uses, strict=True):
+        distance = log_ratio(use.dense.ms, option.ms)
+        spreads.append(spread_beside(option, use.dense) or option.spread_over(use.dense, distance))
+    scale = sum(option.ms * spread.scale for option, spread in zip(options, spreads, strict=True))
+    return LogSpread(scale / sum(option.ms for option in options), min(spread.freedom for spread in spreads))
 
 
 def _own(layer: LayerOptions, sparsity: Sparsity | None) -> KernelOption:

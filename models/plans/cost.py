@@ -39,6 +39,13 @@ class Cost(TimeEstimate):
         return f"{self.ms:.3g} ms {'measured' if self.measured else 'predicted'} ({interval})"
 
 
+def percent(probability: float) -> str:
+    """A probability for people, never as a certainty that it is not: "97 %", "over 99 %"."""
+    if 0.995 <= probability < 1:
+        return "over 99 %"
+    return "under 1 %" if 0 < probability < 0.005 else f"{100 * probability:.0f} %"
+
+
 @dataclass(frozen=True)
 class Outlook:
     """A planned network beside the dense one.

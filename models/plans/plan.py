@@ -5,8 +5,8 @@
                 "neck.1": {"variant": "dense", "reason": "no variant is faster"}, ...}}
 
 A plan names every convolution of its network, the dense ones too, so that nothing is dense by mistake. A layer may
-also have "break_even" (a fraction of zeros), "dense_ms" and "sparse_ms", and the plan a "network": see
-models.plans.cost. `latency.decide` writes these; what prunes or builds by a plan reads variants only.
+also have "break_even" (a fraction of zeros), "dense_ms", "sparse_ms" and "probability_faster", and the plan a
+"network": see models.plans.cost. `latency.decide` writes these; what prunes or builds by a plan reads variants only.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class LayerChoice:
             known.
         dense: time of the best dense kernel; None where it is not known.
         sparse: time of the chosen variant, or, where dense was chosen, of the fastest one.
+        faster: probability that this variant is faster than dense; None where it is not known.
     """
 
     layer: str
@@ -52,6 +53,7 @@ class LayerChoice:
     break_even: NotNegative | None = field(default=None, metadata=in_json(omit=True))
     dense: Cost | None = field(default=None, metadata=in_json("dense_ms", omit=True))
     sparse: Cost | None = field(default=None, metadata=in_json("sparse_ms", omit=True))
+    faster: NotNegative | None = field(default=None, metadata=in_json("probability_faster", omit=True))
 
 
 @dataclass(frozen=True)

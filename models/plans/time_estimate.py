@@ -1,10 +1,13 @@
-"""A time that is known up to an interval, predicted or measured, and the speed-up of one such time over another."""
+"""A time that is known up to an interval, predicted or measured; of two such times the speed-up of one over the other,
+and the probability that it is the faster one."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
+
+from models.plans.log_spread import NINETY, LogSpread
 
 Timed = TypeVar("Timed", bound="TimeEstimate")
 
@@ -59,16 +62,41 @@ class TimeEstimate:
         """The same with the time and the interval of `time`."""
         return replace(self, ms=time.ms, low=time.low, high=time.high)
 
-    def speedup_over(self, dense: TimeEstimate) -> Speedup:
+    def speedup_over(self, dense: TimeEstimate, spread: LogSpread | None = None) -> Speedup:
         """How many times as fast as `dense` this is.
 
-        The relative errors of the two are taken as independent, so that their half-widths in log time add in
-        quadrature. That overstates the interval where a predictor errs alike on both.
+        Args:
+            spread: what the logarithm of their ratio may be off by. None: the relative errors of the two are taken as
+                independent, so that their half-widths in log time add in quadrature.
         """
         times = dense.ms / self.ms
-        up = math.hypot(log_ratio(dense.high, dense.ms), log_ratio(self.ms, self.low))
-        down = math.hypot(log_ratio(dense.ms, dense.low), log_ratio(self.high, self.ms))
+        up, down = self._half_widths(dense) if spread is None else (spread.half_width, spread.half_width)
         return Speedup(times, times * math.exp(-down), times * exp_or_inf(up))
+
+    def probability_faster(self, other: TimeEstimate, margin: float = 0.0, spread: LogSpread | None = None) -> float:
+        """Probability that this takes less than `other`, by `margin` of the other's time or more.
+
+        Args:
+            spread: as in `speedup_over`; of independent errors the half towards the margin is taken as normal, so that
+                0.95 is where the end of the interval is.
+        """
+        distance = log_ratio(other.ms, self.ms) + math.log1p(-margin)
+        return (spread or self.spread_over(other, distance)).probability_below(distance)
+
+    def spread_over(self, other: TimeEstimate, distance: float) -> LogSpread:
+        """What the logarithm of (other / this) may be off by where both intervals' errors are independent.
+
+        Args:
+            distance: how far that logarithm is above what it is compared with; its sign says which half counts.
+        """
+        up, down = self._half_widths(other)
+        return LogSpread((down if distance > 0 else up) / NINETY)
+
+    def _half_widths(self, other: TimeEstimate) -> tuple[float, float]:
+        """How far the logarithm of (other / this) reaches up and down from its middle."""
+        up = math.hypot(log_ratio(other.high, other.ms), log_ratio(self.ms, self.low))
+        down = math.hypot(log_ratio(other.ms, other.low), log_ratio(self.high, self.ms))
+        return up, down
 
 
 def bounded_interval(low: float, high: float) -> tuple[float, float] | None:

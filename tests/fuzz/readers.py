@@ -24,7 +24,7 @@ from devices.profile import PROFILE_DIR, load_profile
 from fleetpose.codec import decode, encode, parse_json
 from fleetpose.files import read_json
 from latency.cost_model.calibration import Calibration
-from latency.cost_model.conformal import Conformal
+from latency.cost_model.intervals.conformal import Conformal
 from latency.cost_model.model import Inputs, Model, measured_ms
 from latency.cost_model.physical import PhysicalModel
 from latency.cost_model.predictor import Predictor

@@ -16,8 +16,9 @@ from latency import audit, collect, decide, fit, predict
 from latency.cost_model.predictor import Predictor
 from latency.network_model.forecast import Forecaster
 from latency.planning import planner
-from latency.planning.assignment import KernelOption, LayerOptions, OutOfReach
+from latency.planning.assignment import LayerOptions, OutOfReach
 from latency.planning.choosing import Goal
+from latency.planning.gains import KernelOption
 from latency.planning.known_times import KnownTimes
 from latency.planning.losses import losses_of
 from latency.planning.planner import Measuring

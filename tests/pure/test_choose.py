@@ -9,16 +9,14 @@ import pytest
 
 from fleetpose.errors import UsageError
 from latency.planning.assignment import (
-    KernelOption,
     LayerOptions,
     allowed_options,
     break_even,
     fastest,
-    is_uncertain,
-    survives,
     within_loss,
     within_time,
 )
+from latency.planning.gains import KernelOption
 from latency.planning.reasons import DenseKind, Reason
 from models.plans.sparsity import Sparsity
 
@@ -48,26 +46,6 @@ def test_option_speedup_has_an_interval():
     assert speedup.shares == pytest.approx((0.5, 0.5 * math.exp(-half), 0.5 * math.exp(half)))
     assert speedup.interval == speedup[1:]
     assert replace(sure(1), low=0.0, high=math.inf).speedup_over(sure(2)).interval is None
-
-
-def test_a_gain_has_to_survive_its_interval_and_the_margin():
-    dense = sure(1.0)
-    assert survives(sure(0.9, 0.5), dense)
-    assert not survives(sure(0.9, 0.5), dense, margin=0.2)
-    assert not survives(sure(0.9, 0.5, wide=1.2), dense)
-    doubt = "more channels than any layer it was fitted on"
-    assert not survives(sure(0.5, 0.5, doubt=doubt), dense)
-    assert not survives(sure(0.5, 0.5), sure(1.0, doubt=doubt))
-
-
-def test_options_are_uncertain_where_intervals_overlap():
-    dense = sure(1.0)
-    assert is_uncertain(sure(0.95, 0.5, wide=1.2), dense)
-    measured = sure(0.95, 0.5, wide=1.2, measured=True)
-    assert not is_uncertain(measured, sure(1.0, measured=True))
-    assert is_uncertain(measured, dense), "half of the ratio is still a prediction"
-    assert not is_uncertain(sure(0.5, 0.5, wide=1.2), dense)
-    assert is_uncertain(sure(0.5, 0.5, doubt="far away"), dense)
 
 
 def test_break_even_lies_between_the_options():
@@ -109,7 +87,7 @@ def test_assignment_is_the_best_of_all(seed):
 
 def test_a_target_out_of_reach_says_what_is_in_reach():
     layers = random_layers(0)
-    with pytest.raises(UsageError, match=r"the fastest that survive their intervals take \d"):
+    with pytest.raises(UsageError, match=r"the fastest whose gain is sure enough take \d"):
         within_time(layers, 0.01)
 
 

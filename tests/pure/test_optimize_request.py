@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from fleetpose.errors import UsageError
 from latency.optimize.flow import STAGES, expected_secs
 from latency.optimize.request import Request
 from latency.optimize.state import State
+from latency.planning.gains import Caution
 
 
 def request(**options):
@@ -19,6 +21,17 @@ def test_request_leaves_collecting_the_time_that_training_does_not_take():
     assert trained.training_minutes == pytest.approx(2)
     assert reconstructed.training_minutes is without.training_minutes is None
     assert reconstructed.secs("collect") == without.secs("collect") == pytest.approx(trained.secs("collect") + 120)
+
+
+@pytest.mark.parametrize("stage", ["sensitivity", "losses", "decide"])
+def test_stages_that_decide_ask_how_sure_gains_have_to_be(stage):
+    """So that another --confidence decides anew."""
+    assert "caution" in next(each.asks for each in STAGES if each.name == stage)
+
+
+def test_request_refuses_a_confidence_that_is_none():
+    with pytest.raises(UsageError, match="--confidence"):
+        request(caution=Caution(confidence=1.5)).check()
 
 
 def test_stages_are_expected_to_take_their_budget_or_what_they_took_before(tmp_path):

@@ -6,9 +6,10 @@ import pytest
 
 from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import PredictedStep
-from latency.planning.assignment import KernelOption, LayerOptions
+from latency.planning.assignment import LayerOptions
 from latency.planning.choosing import ANY_GAIN, Goal, choose_options
 from latency.planning.explain_plan import make_plan
+from latency.planning.gains import KernelOption
 from latency.planning.losses import Losses
 from latency.planning.options import NetworkOptions
 from latency.planning.reasons import DenseKind, Reason, read_kind
@@ -73,13 +74,13 @@ def test_choices_are_spread_as_each_layers_own():
 def test_a_gain_is_that_of_all_uses(goal):
     """Alone the second use would stay dense, since zeros make it slower; the first gains more than that."""
     start = network([options("a", 4, 2.5, 2), options("b", 1, 1.1, 1.2), options("c", 4, 3, 2)])
-    plan = make_plan(start, choose_options(start, goal), goal, 0.0)
+    plan = make_plan(start, choose_options(start, goal), goal)
     assert plan["a"].sparsity == plan["b"].sparsity is not None
     assert "in all 2 uses of its weight" in plan["a"].reason
     assert plan["a"].reason == plan["b"].reason
     plan.check(start.graph.layers)
     slower = network([options("a", 4, 3.5, 3.4), options("b", 1, 2, 2.1), options("c", 4, 3, 2)])
-    plan = make_plan(slower, choose_options(slower, ANY_GAIN), ANY_GAIN, 0.0)
+    plan = make_plan(slower, choose_options(slower, ANY_GAIN), ANY_GAIN)
     assert plan["a"].sparsity is plan["b"].sparsity is None
     assert read_kind(plan["b"].reason) is DenseKind.SLOWER
 

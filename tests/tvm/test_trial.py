@@ -10,9 +10,10 @@ from devices.timing.interleaved import Ratio
 from fleetpose.errors import UsageError
 from latency.cost_model.predictor import Prediction
 from latency.network_model.forecast import PredictedStep
-from latency.planning.assignment import KernelOption, LayerOptions, allowed_options
+from latency.planning.assignment import LayerOptions, allowed_options
 from latency.planning.choosing import Goal, choose_options, target_of
 from latency.planning.explain_plan import dense_reason, make_plan
+from latency.planning.gains import Caution, KernelOption
 from latency.planning.known_times import WorkloadTimes
 from latency.planning.options import NetworkOptions
 from latency.planning.reasons import DenseKind
@@ -77,7 +78,7 @@ class Device:
 
 
 def decided(of: NetworkOptions, goal: Goal = GOAL) -> Plan:
-    return make_plan(of, choose_options(of, goal), goal, 0.0)
+    return make_plan(of, choose_options(of, goal), goal)
 
 
 def outlook(plan: Plan) -> Outlook:
@@ -214,5 +215,5 @@ def test_measured_options_are_in_no_doubt():
     dense, sparse = (replace(option(ms, zeros), doubt="never seen") for ms, zeros in ((2.0, 0.0), (1.0, 0.5)))
     times = WorkloadTimes({None: TimeEstimate(2.0, 1.8, 2.2), sparse.sparsity: TimeEstimate(1.9, 1.7, 2.1)}, {})
     layer = LayerOptions("l", dense, (sparse,))
-    assert dense_reason(layer, 0.0).kind is DenseKind.DOUBTED
-    assert dense_reason(times.replace_in(layer), 0.0).kind is DenseKind.UNSURE
+    assert dense_reason(layer, Caution(confidence=0.95)).kind is DenseKind.DOUBTED
+    assert dense_reason(times.replace_in(layer), Caution(confidence=0.95)).kind is DenseKind.UNSURE

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from latency.cost_model.adaptation.adapted import FACTOR, KNOWN_FACTOR, Adapted, most_telling
-from latency.cost_model.conformal import Conformal
+from latency.cost_model.intervals.conformal import Conformal
 from latency.cost_model.metrics import mape
 from latency.cost_model.model import Inputs, measured_ms
 from latency.cost_model.predictor import Predictor
