@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from codegen.artifact.device_fit import add_artifact
 from codegen.artifact.follow import FollowSettings, follow_video
 from codegen.artifact.loaded import Artifact
-from codegen.artifact.photograph import run_photograph
+from codegen.artifact.photograph import run_on, run_photograph
 from codegen.artifact.pose import check_pose
 from codegen.artifact.reports import photograph_report, print_photograph, print_video, video_report
 from codegen.artifact.video import VideoReader, check_suffix
@@ -18,7 +19,7 @@ from devices.opening import check_runs_kernels
 from devices.rpc import lean
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from fleetpose.options import COUNT, whole
+from fleetpose.options import COUNT, POSITIVE, whole
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import status
 from models.pose.drawing.draw import check_picture, draw_people, write_picture
@@ -42,6 +43,8 @@ def make_parser() -> argparse.ArgumentParser:
     image.add_argument("--no-people", action="store_true", help="times only: do not decode or draw (random weights)")
     image.add_argument("--layers", action="store_true", help="print a table of the time of every layer")
     image.add_argument("--repeats", type=whole(), default=10, help="how many runs are timed; 0 for none")
+    image.add_argument("--sustained", type=POSITIVE, metavar="MINUTES",
+                       help="run on for so many minutes and tell the first of them from the last (10)")  # fmt: skip
     video = parser.add_argument_group("with --video")
     video.add_argument("--no-smooth", action="store_true", help="draw keypoints as found, not steadied over frames")
     video.add_argument("--max-frames", type=COUNT, help="stop after this many frames (default: at the end)")
@@ -62,6 +65,9 @@ def main(arguments: argparse.Namespace) -> int:
         if not arguments.no_people:  # times are to be had of any network
             check_pose(artifact.manifest)
         run = run_photograph(artifact, image, not arguments.no_people, arguments.repeats, arguments.layers)
+        if arguments.sustained is not None:
+            with status(arguments.image.name) as progress:
+                run = replace(run, sustained=run_on(artifact, image, arguments.sustained, progress))
     if arguments.out:
         drawn = draw_people(image, run.result.people, names=arguments.names)
         write_picture(arguments.out, drawn, force=arguments.force)
@@ -105,7 +111,7 @@ def _check_image_flags(arguments: argparse.Namespace) -> None:
 
 def _check_video_flags(arguments: argparse.Namespace) -> None:
     """Raise UsageError for flags that do not fit a video, before anything is opened."""
-    for flag in ("layers", "no_people"):
+    for flag in ("layers", "no_people", "sustained"):
         if getattr(arguments, flag):
             raise UsageError(f"--{flag.replace('_', '-')} goes with --image, not with --video")
     if arguments.out:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from codegen.artifact.breakdown import Breakdown, break_down
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.pose import PoseResult, find_people, prepare
+from devices.timers import TimedCall
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
+from devices.timing.sustained import NETWORK, sustain
 from fleetpose.errors import FleetposeError
+from fleetpose.progress import Report, no_report
 
 
 @dataclass(frozen=True)
 class PhotographRun:
-    """What an artifact made of a photograph; `timing` and `breakdown` where they were asked for."""
+    """What an artifact made of a photograph; `timing`, `breakdown` and `sustained` where they were asked for."""
 
     result: PoseResult
     timing: Measurement | None = None
     breakdown: Breakdown | None = None
+    sustained: Mapping[str, Any] | None = None
 
 
 def run_photograph(
@@ -44,3 +50,14 @@ def run_photograph(
     if timing is not None and not timing.ok:
         raise FleetposeError(f"timing failed: {timing.error}")
     return PhotographRun(result, timing, breakdown)
+
+
+def run_on(artifact: Artifact, image: np.ndarray, minutes: float, report: Report = no_report) -> dict[str, Any]:
+    """Run the network on a photograph for so many minutes without a pause; see `devices.timing.sustained.sustain`.
+
+    Raises:
+        FleetposeError: an inference gave no time.
+    """
+    call = artifact.call_arguments(prepare(artifact.manifest, image)[0])
+    calls = {NETWORK: TimedCall(call["function"], (), call["entry"])}
+    return sustain(artifact.session, calls, minutes, report)

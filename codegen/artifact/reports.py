@@ -10,6 +10,7 @@ from codegen.artifact.follow import FollowedVideo
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.photograph import PhotographRun
 from codegen.artifact.video import VideoReader
+from devices.timing.sustained import sustained_text
 from fleetpose import cli
 from fleetpose.codec import encode
 
@@ -33,6 +34,7 @@ def photograph_report(artifact: Artifact, run: PhotographRun) -> dict[str, Any]:
         "decode_ms": None if result.decode_secs is None else 1e3 * result.decode_secs,
         "timing": encode(run.timing),
         **(layers_report(run.breakdown) if run.breakdown else {"layers": []}),
+        "sustained": run.sustained,
     }
 
 
@@ -99,6 +101,8 @@ def print_photograph(artifact: Artifact, run: PhotographRun, out: Path | None) -
         wall, event = 1e3 * (run.timing.wall_median_secs or 0), run.timing.event_median_secs
         kernels = "" if event is None else f", {1e3 * event:.1f} ms of it in kernels"
         print(f"network: {wall:.1f} ms{kernels} (median of {len(run.timing.wall_secs)} runs)")
+    if run.sustained is not None:
+        print(sustained_text(run.sustained))
     if run.result.decode_secs is not None:
         count, decode_ms = len(run.result.people), 1e3 * run.result.decode_secs
         print(f"{count} {'person' if count == 1 else 'people'} found; decoding took {decode_ms:.1f} ms")

@@ -9,6 +9,7 @@ from typing import Any
 
 from codegen.lowering.hosts import add_target_host
 from devices.timing.cooling import CoolingSettings
+from devices.timing.sustained import sustained_text
 from fleetpose import cli
 from fleetpose.options import add_flags, from_arguments
 from fleetpose.terminal import tint, verdict
@@ -21,7 +22,6 @@ from latency.optimize.request import Request
 from latency.planning.choosing import Goal
 from latency.planning.gains import Caution
 from latency.planning.options import read_sparsities
-from latency.profiling.sustained import sustained_text
 from latency.report.sections.agreement import loss_text
 from latency.report.sections.headline import goal_text
 from models.accuracy.grade import agreement_grade, ap_grade, graded_text

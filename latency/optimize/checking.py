@@ -19,6 +19,7 @@ from devices.timers import TimedCall
 from devices.timing.interleaved import Interleaved, measure_reloaded
 from devices.timing.measure import measure
 from devices.timing.measurement import Measurement
+from devices.timing.sustained import sustain, sustained_text
 from fleetpose.errors import FleetposeError, UsageError
 from fleetpose.files import read_json, write_json
 from fleetpose.progress import Report
@@ -34,7 +35,6 @@ from latency.optimize.job import (
 )
 from latency.profiling.network_timing import EXTEND, LOADS, SAMPLES_PER_ROUND
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
-from latency.profiling.sustained import sustain, sustained_text
 from models.pose.decoding.decoders import NO_DECODER
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
@@ -140,7 +140,7 @@ def _sustained(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray, 
     assert job.request.sustained is not None
     loaded = {name: artifact.reload().call_arguments(tensor) for name, artifact in artifacts.items()}
     calls = {name: TimedCall(call["function"], (), call["entry"]) for name, call in loaded.items()}
-    return sustain(job.lease.session, calls, job.request.sustained, report)
+    return sustain(job.lease.session, calls, job.request.sustained, report, job.request.cooling)
 
 
 def comparison_facts(result: Interleaved, planned: str) -> dict[str, Any]:

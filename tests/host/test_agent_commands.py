@@ -52,8 +52,10 @@ def test_artifact_is_built_checked_verified_and_run(run, tmp_path):
     assert max(value for name, value in verified.items() if name.startswith("max_relative_error")) < 1e-4
     photograph = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "photo.png"), photograph)
-    printed = run("codegen.run", "--artifact", "tiny.fpk", "--image", "photo.png", "--no-people", "--layers")
+    printed = run("codegen.run", "--artifact", "tiny.fpk", "--image", "photo.png", "--no-people", "--layers",
+                  "--sustained", "0.02")  # fmt: skip
     assert "in layers' kernels" in printed
+    assert "after 0.02 minutes without a pause network takes" in printed
 
 
 def test_layers_are_tuned_and_collected(run, tmp_path):

@@ -6,11 +6,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from torch import nn
 
 from codegen import build as build_command
+from codegen import run as run_command
 from codegen.artifact.breakdown import break_down
 from codegen.artifact.loaded import Artifact
 from codegen.artifact.manifest import manifest_path, parameters_path
@@ -166,6 +168,20 @@ def test_build_dumps_sources(host, tmp_path):
     assert "__kernel void conv_3x3_s2_3_8" in (tmp_path / "dump" / "kernels.cl").read_text()
     assert "def run_64x96" in (tmp_path / "dump" / "module.py").read_text()
     assert json.loads((tmp_path / "dump" / "manifest.json").read_text())["model"] == register_small()
+
+
+def test_run_goes_on_for_the_minutes_that_are_asked_for(host, small, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((64, 96, 3), np.uint8))
+    flags = ["--artifact", str(small), "--image", str(tmp_path / "photo.png"), "--no-people", "--sustained", "0.02"]
+    assert cli.run(run_command.main, run_command.make_parser(), [*flags, "--json"]) == 0
+    sustained = json.loads(capsys.readouterr().out)["sustained"]
+    assert sustained["minutes"] == 0.02
+    assert sustained["last"]["network_ms"] == pytest.approx(
+        sustained["first"]["network_ms"] * sustained["slower"]["network"]
+    )
+    assert sustained["conditions_first"]["time_unix_secs"] <= sustained["conditions_last"]["time_unix_secs"]
+    assert cli.run(run_command.main, run_command.make_parser(), flags) == 0
+    assert "after 0.02 minutes without a pause network takes" in capsys.readouterr().out
 
 
 def test_layer_times_follow_the_manifest(host, small):

@@ -6,7 +6,7 @@ import pytest
 
 from devices import open_device
 from devices.timers import TimedCall
-from latency.profiling.sustained import sustain
+from devices.timing.sustained import sustain
 
 
 @pytest.fixture(scope="module")

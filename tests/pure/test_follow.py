@@ -165,6 +165,7 @@ def test_run_video_keeps_what_there_is_at_ctrl_c(walking, run_video, capsys, tmp
     [
         (["--video", "v.mp4", "--layers"], "--layers goes with --image"),
         (["--video", "v.mp4", "--no-people"], "--no-people goes with --image"),
+        (["--video", "v.mp4", "--sustained", "10"], "--sustained goes with --image"),
         (["--video", "v.mp4", "--max-frames", "0"], "argument --max-frames: '0' is not a whole number of at least 1"),
         (["--video", "v.mp4", "-o", "x.png"], "videos are written as"),
         (["--image", "v.png", "-o", "x.mp4"], "pictures are written as"),

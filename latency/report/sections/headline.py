@@ -147,10 +147,12 @@ def _sustained_facts(headline: Values) -> tuple[Fact, ...]:
         return ()
     first, last = sustained["first"], sustained["last"]
     digits = network_digits(last["dense_ms"], last["sparse_ms"])
-    change = f"{to_fixed(first['sparse_ms'], digits)} ms at first, {times(last['speedup'])} as fast as dense"
-    held = "the device holds itself back" if sustained["throttled"] else ""
+    before = f"{to_fixed(first['sparse_ms'], digits)} ms at first, {times(last['speedup'])} as fast as dense"
+    spread = interval((sustained.get("slower_interval") or {}).get("sparse"), 3)
+    change = f"{times(sustained['slower']['sparse'])} as long as at first ({spread})" if spread else ""
+    held = "the device slows itself down" if sustained["throttled"] else ""
     label = f"Latency after {sustained['minutes']:g} minutes"
-    return (Fact(label, f"{to_fixed(last['sparse_ms'], digits)} ms", join_texts(change, held)),)
+    return (Fact(label, f"{to_fixed(last['sparse_ms'], digits)} ms", join_texts(before, change, held)),)
 
 
 def _latency(headline: Values) -> Fact:
