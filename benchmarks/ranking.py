@@ -5,6 +5,11 @@ workload the most promising candidates are taken, by a ranker that learnt from a
 come in, or at random, and the time of the best of them is set beside the best of all. Nothing is run.
 
     python -m benchmarks.ranking --trials full.trials.jsonl [--learn-from other.trials.jsonl]
+
+Logs of AutoTVM, or CSV tables of them, are replayed with `--data`: how much slower than the best configuration of a
+layer the best of the first few is, layers held out (`benchmarks.tuning_logs`).
+
+    python -m benchmarks.ranking --data tuning.csv.gz [--winners best.csv]
 """
 
 from __future__ import annotations
@@ -13,15 +18,21 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks.tuning_logs.histories import read_histories, read_winners
+from benchmarks.tuning_logs.regret import TRIALS, replay
 from codegen.kernels.choice import ScheduleChoice
 from codegen.schedules import RULES
 from codegen.tuning.ranking.ranker import Ranker, to_time
 from codegen.tuning.ranking.trials import Trials, read_trials
 from fleetpose import cli
 from fleetpose.errors import UsageError
+from fleetpose.progress import status
+from latency.dataset.foreign.measured_on import MeasuredOn
+from latency.dataset.read import Dataset
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 DRAWINGS = 20
@@ -58,13 +69,57 @@ def at_random(seed: int) -> Order:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = cli.parser("benchmarks.ranking", "Share of a full search's speed that a few trials reach.")
-    parser.add_argument("--trials", type=Path, required=True, metavar="FILE", help="trials of full searches")
+    replayed = parser.add_mutually_exclusive_group(required=True)
+    replayed.add_argument("--trials", type=Path, metavar="FILE", help="trials of full searches")
+    replayed.add_argument(
+        "--data", nargs="+", type=Path, metavar="FILE", help="logs of AutoTVM, or CSV tables of all that it tried"
+    )
     parser.add_argument("--learn-from", type=Path, metavar="FILE", help="learn from these (default: from --trials)")
     parser.add_argument("--lanes", type=int, default=16, help="elements of a vector (default: %(default)s)")
+    parser.add_argument(
+        "--winners", nargs="+", type=Path, default=[], metavar="FILE",
+        help="with --data: fastest configurations of layers on any device, to learn from besides",
+    )  # fmt: skip
+    parser.add_argument("--gpu", default="", metavar="NAME", help="with --data: the GPU of logs that do not name it")
+    parser.add_argument(
+        "--where", nargs="+", action="extend", default=[], metavar="COLUMN=VALUE", help="with --data: rows to take"
+    )
     return parser
 
 
 def main(arguments: argparse.Namespace) -> int:
+    return replay_logs(arguments) if arguments.data else replay_trials(arguments)
+
+
+def replay_logs(arguments: argparse.Namespace) -> int:
+    """`--data`: regrets, by device and by what was learnt from."""
+    histories = read_histories(Dataset.read(arguments.data, arguments.where, True, MeasuredOn(arguments.gpu)))
+    with status("replaying") as progress:
+        rows = replay(histories, read_winners(arguments.winners) if arguments.winners else (), report=progress)
+    if arguments.json:
+        cli.print_json({"rows": rows})
+        return 0
+    table = [
+        [row["device"], row["order"], row["learnt_from"], row["histories"], *map(_regret, *_figures(row))]
+        for row in rows
+    ]
+    header = [f"{count} trial{'s' * (count > 1)}" for count in TRIALS]
+    cli.print_table(["device", "order", "learnt from", "searches", *header], table)
+    print("Slower than the best, %: the median (90 % interval over layers), then the mean.")
+    return 0
+
+
+def _figures(row: dict[str, Any]) -> tuple[list[float], list[list[float]], list[float]]:
+    return row["median"], row["median_interval"], row["mean"]
+
+
+def _regret(median: float, interval: Sequence[float], mean: float) -> str:
+    low, high = interval
+    return f"{100 * median:.0f} ({100 * low:.0f} to {100 * high:.0f}), {100 * mean:.0f}"
+
+
+def replay_trials(arguments: argparse.Namespace) -> int:
+    """`--trials`: shares of the full searches' speed."""
     known = [trials for trials in read_trials(arguments.trials) if any(ms is not None for ms in trials.ms)]
     if not known:
         raise UsageError(f"{arguments.trials} has no trials")

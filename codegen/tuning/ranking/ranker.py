@@ -1,22 +1,21 @@
 """Ranker: puts candidates into the order in which they are worth timing, as trials of other workloads teach it.
 
-Trees that rank pairs (LambdaMART's pairwise loss, as xgboost has it) on what a configuration and the workload's sizes
-make of each other. Times of different workloads need no common scale for that. With nothing to learn from the order
-stays as it was.
+Trees (`codegen.tuning.ranking.learners`) on what a configuration and the workload's sizes make of each other. With
+nothing to learn from the order stays as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log, prod
 from typing import Any
 
 import numpy as np
-import xgboost
 
 from codegen.kernels.choice import ScheduleChoice
 from codegen.tuning.key import Key
+from codegen.tuning.ranking.learners import LearnedOrder
 from codegen.tuning.ranking.trials import Trials
 
 #: workloads with trials below which nothing is learnt
@@ -25,10 +24,6 @@ LEAST_WORKLOADS = 3
 MOST_LEARNT = 200
 #: candidates of a workload that are timed whatever their share, the default among them
 LEAST_TIMED = 4
-ROUNDS, DEPTH, ETA = 150, 5, 0.08
-#: how fast worth falls with time: a candidate that takes e times as long as the best is worth 1/e^STEEP of it
-STEEP, BEST_GRADE = 2.0, 10.0
-SEED = 0
 
 
 @dataclass(frozen=True)
@@ -36,12 +31,12 @@ class Ranker:
     """A trained order.
 
     Attributes:
-        booster: None where there was too little to learn from.
+        learned: None where there was too little to learn from.
         schedules, names: of configurations: schedules, and fields that are numbers.
         lanes: elements of a vector of the profile's.
     """
 
-    booster: xgboost.Booster | None
+    learned: LearnedOrder | None
     schedules: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     lanes: int = 1
@@ -57,20 +52,16 @@ class Ranker:
         names = tuple(sorted({name for choice in choices for name, value in choice.items() if _is_number(value)}))
         untrained = cls(None, schedules, names, lanes)
         tables = [untrained._table(trials.workload, trials.choices) for trials in useful]
-        grades = [_grades(trials.ms) for trials in useful]
-        data = xgboost.DMatrix(np.vstack(tables), np.concatenate(grades))
-        data.set_group([len(table) for table in tables])
-        parameters = {"objective": "rank:pairwise", "max_depth": DEPTH, "eta": ETA, "nthread": 1, "seed": SEED}
-        return cls(xgboost.train(parameters, data, ROUNDS), schedules, names, lanes)
+        return replace(untrained, learned=LearnedOrder.learn(tables, [_times(trials.ms) for trials in useful]))
 
     def order(self, workload: Key, choices: Sequence[ScheduleChoice]) -> list[int]:
         """Numbers of the choices: the first, which is the default, then the others as they promise most."""
         others = [*range(1, len(choices))]
-        if self.booster is None or not others:
+        if self.learned is None or not others:
             return [0, *others][: len(choices)]
         table = self._table(workload, [choice.to_dict() for choice in choices])
-        worth = self.booster.predict(xgboost.DMatrix(table))
-        return [0, *sorted(others, key=lambda number: -worth[number])]
+        ranks = self.learned.ranks(table)
+        return [0, *sorted(others, key=lambda number: ranks[number])]
 
     def _table(self, workload: Key, choices: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """What trees see of each choice (choices, columns); NaN where a configuration has no such field."""
@@ -96,10 +87,9 @@ def _number(value: Any) -> float:
     return float(value) if _is_number(value) else float("nan")
 
 
-def _grades(ms: Sequence[float | None]) -> np.ndarray:
-    """Worth of each trial: BEST_GRADE of the fastest, less of slower ones, 0 of what failed."""
-    times = np.array([np.inf if value is None else value for value in ms], np.float64)
-    return BEST_GRADE * (times.min() / times) ** STEEP
+def _times(ms: Sequence[float | None]) -> np.ndarray:
+    """Milliseconds, infinite of what failed."""
+    return np.array([np.inf if value is None else value for value in ms], np.float64)
 
 
 def _sizes(workload: Key) -> list[float]:
