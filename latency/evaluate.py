@@ -145,32 +145,30 @@ def evaluate_new_devices(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def share(value: float | None) -> str:
+    """A share for people."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def between(bounds: Sequence[float] | None) -> str:
+    """The two ends of an interval of shares, for people."""
+    return f"{bounds[0]:.1%} to {bounds[1]:.1%}" if bounds else ""
+
+
 def print_report(figures: dict[str, Any], split: str) -> None:
     """The report for people."""
-
-    def share(value: float | None) -> str:
-        return "-" if value is None else f"{value:.1%}"
-
-    rows = []
-    for name in ("mape", "median_ape", "rmspe", "within_5", "within_10", "interval_coverage"):
-        bounds = figures["intervals"].get(name)
-        rows.append([name, share(figures[name]), f"{bounds[0]:.1%} to {bounds[1]:.1%}" if bounds else ""])
+    names = ("mape", "median_ape", "rmspe", "within_5", "within_10", "interval_coverage")
+    rows = [[name, share(figures[name]), between(figures["intervals"].get(name))] for name in names]
     rows += [[name, "-" if figures[name] is None else f"{figures[name]:.4f}", ""] for name in ("spearman", "kendall")]
     rows += [[f"mape of {name}", share(value), ""] for name, value in figures["baselines"].items()]
-    decision = figures["decision"]
-    if decision["n"]:
-        rows.append(["decision accuracy", share(decision["accuracy"]), f"{decision['n']} decisions"])
-        rows.append(["decision regret", share(decision["regret"]), ""])
-    kernels = figures["kernels"]
-    if kernels["n"]:
-        always = ", ".join(f"always {name} {lost:.1%}" for name, lost in kernels["always"].items())
-        rows.append(["fastest kernel taken", share(kernels["accuracy"]), f"{kernels['n']} layers"])
-        rows.append(["time lost by others", share(kernels["lost"]), always])
+    rows += _choice_rows(figures)
     if "networks" in figures:
         networks = figures["networks"]
         rows.append(["whole networks, mape", share(networks["mape"]), f"{networks['n']} networks"])
         rows.append(["sums of operators, mape", share(networks["sum_mape"]), ""])
     cli.print_table([f"{figures['n']} held out by {split}", "", "95 % of resampled groups"], rows)
+    if figures["decision"]["n"]:
+        _print_rules(figures["decision"]["rules"])
     print("\nworst:")
     worst = [
         [
@@ -183,6 +181,49 @@ def print_report(figures: dict[str, Any], split: str) -> None:
         for row in figures["worst"]
     ]
     cli.print_table(["sample", "measured ms", "predicted", "error", "doubts"], worst)
+
+
+def _choice_rows(figures: dict[str, Any]) -> list[list[str]]:
+    """What is chosen by the predictions: sparse or dense, and among kernels."""
+    rows = []
+    decision, kernels = figures["decision"], figures["kernels"]
+    if decision["n"]:
+        rows.append(["decision accuracy", share(decision["accuracy"]), f"{decision['n']} decisions"])
+        rows.append(["decision regret", share(decision["regret"]), between(decision["regret_interval"])])
+        rows.append(["said to be so with", *_calibration_texts(decision["calibration"])])
+    if kernels["n"]:
+        rows.append(["fastest kernel taken", share(kernels["accuracy"]), f"{kernels['n']} layers"])
+        rows.append(["time lost by others", share(kernels["lost"]), between(kernels["lost_interval"])])
+        rows += [[f"always {name} loses", share(lost), ""] for name, lost in kernels["always"].items()]
+        rows.append(["said to be so with", *_calibration_texts(kernels["calibration"])])
+    return rows
+
+
+def _calibration_texts(calibration: dict[str, Any]) -> tuple[str, str]:
+    """Mean probability of what is likelier, and how often that was so."""
+    bins = ", ".join(
+        f"{row['from']:.0%} to {row['to']:.0%}: {row['right']:.0%} of {row['n']}" for row in calibration["bins"]
+    )
+    return share(calibration["mean"]), f"right {share(calibration['right'])}, Brier {calibration['brier']:.3f} ({bins})"
+
+
+def _print_rules(rules: Sequence[dict[str, Any]]) -> None:
+    """What sparse or dense would lose if zeros needed other probabilities of being faster."""
+    print()
+    named = {"intervals": "both intervals, at 95 %"}
+    table = [
+        [
+            named.get(rule["rule"]) or f"{rule['rule']:.0%} or more",
+            share(rule["accuracy"]),
+            share(rule["regret"]),
+            between(rule["regret_interval"]),
+            rule["in_vain"],
+            rule["missed"],
+        ]
+        for rule in rules
+    ]
+    header = ["zeros where they are faster by", "right", "time lost", "95 % of resampled groups", "in vain", "missed"]
+    cli.print_table(header, table)
 
 
 if __name__ == "__main__":

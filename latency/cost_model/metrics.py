@@ -47,15 +47,14 @@ def bootstrap(values: Mapping[str, np.ndarray], groups: Sequence[str], seed: int
     Args:
         groups: the group of each row.
     """
+    ones = np.ones(len(groups))
+    return {name: bootstrap_ratio(value, ones, groups, seed) for name, value in values.items()} if len(groups) else {}
+
+
+def bootstrap_ratio(above: np.ndarray, below: np.ndarray, groups: Sequence[str], seed: int = 0) -> list[float]:
+    """The 95 % percentile interval of sum(above) / sum(below) (each n), resampling whole groups of rows."""
     names, index = np.unique(np.array(groups), return_inverse=True)
-    if not len(names):
-        return {}
-    random = np.random.default_rng(seed)
-    draws = random.integers(len(names), size=(RESAMPLES, len(names)))
+    draws = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
     times = np.array([np.bincount(draw, minlength=len(names)) for draw in draws], float)
-    counts = times @ np.bincount(index, minlength=len(names))
-    intervals = {}
-    for name, value in values.items():
-        means = times @ np.bincount(index, value, len(names)) / counts
-        intervals[name] = [float(bound) for bound in np.quantile(means, [0.025, 0.975])]
-    return intervals
+    sums, totals = (times @ np.bincount(index, value, len(names)) for value in (above, below))
+    return [float(bound) for bound in np.quantile(sums / totals, [0.025, 0.975])]

@@ -2,59 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from latency.dataset.sample import Sample
-from models.plans.sparsity import variant_text
+from latency.cost_model.metrics import bootstrap_ratio
+from latency.dataset.pairs import measured, rows_by_layer, rows_by_variant
+from latency.evaluation.odds import Judged, calibration
+from models.plans.time_estimate import CONFIDENCE
+
+#: probabilities of being faster that zeros might need, besides the usual one, and that of the end of an interval
+RULES, SURE = (0.5, 0.8, 0.95), 0.95
 
 
-def decisions(samples: Sequence[Sample], predicted: np.ndarray) -> dict[str, Any]:
+def decisions(judged: Judged, seed: int = 0) -> dict[str, Any]:
     """Accuracy and regret over every (layer, sparsity) that was measured beside the dense layer.
 
     A decision is between one sparsity of a layer, in the fastest of its schedules, and its fastest dense one.
 
     Args:
-        samples: with measured times; layers with a single variant do not count.
-        predicted: milliseconds (n).
+        judged: layers with a single variant do not count.
+        seed: of the bootstrap.
 
     Returns:
         accuracy: share of decisions that are those of the measurements; regret: time lost by the choices, against the
-        best measured ones, / the time of these; n: decisions. None where n is 0.
+        best measured ones, / the time of these; regret_interval: where that lies in 95 % of resampled groups; rules:
+        the same for several rules, each with "rule" (the probability that zeros need, or "intervals": that both
+        intervals say it), in_vain: sparse although slower, and missed: dense although sparse is faster; calibration:
+        see `latency.evaluation.odds.calibration`; n: decisions. None and [] where n is 0.
     """
-    right, lost, best = 0, 0.0, 0.0
-    pairs = _pairs(samples)
-    for dense, sparse in pairs:
-        options = [*dense, *sparse]
-        chosen = min(options, key=lambda row: predicted[row])
-        fastest = min(options, key=lambda row: measured(samples[row]))
-        right += (chosen in sparse) == (fastest in sparse)
-        lost += measured(samples[chosen]) - measured(samples[fastest])
-        best += measured(samples[fastest])
+    pairs = _pairs(judged)
     if not pairs:
-        return {"accuracy": None, "regret": None, "n": 0}
-    return {"accuracy": right / len(pairs), "regret": lost / best, "n": len(pairs)}
+        return {
+            "accuracy": None, "regret": None, "regret_interval": None, "rules": [], "calibration": None, "n": 0
+        }  # fmt: skip
+    odds = np.array([judged.odds(sparse, dense) for dense, sparse in pairs])
+    independent = np.array([judged.independent_odds(sparse, dense) for dense, sparse in pairs])
+    known = np.array([not judged.in_doubt(*pair) for pair in pairs])
+    clear = np.array(
+        [not (judged.predictions[dense].doubts or judged.predictions[sparse].doubts) for dense, sparse in pairs]
+    )
+    ms = np.array([[measured(judged.samples[row]) for row in pair] for pair in pairs])
+    groups = [judged.groups[dense] for dense, _ in pairs]
+    rules = [{"rule": "intervals", **_outcome((independent >= SURE) & clear, ms, groups, seed)}]
+    for confidence in sorted({*RULES, CONFIDENCE}):
+        rules.append({"rule": confidence, **_outcome((odds >= confidence) & (odds > 0.5) & known, ms, groups, seed)})
+    usual = next(rule for rule in rules if rule["rule"] == CONFIDENCE)
+    return {
+        **{name: usual[name] for name in ("accuracy", "regret", "regret_interval")},
+        "rules": rules,
+        "calibration": calibration(odds, ms[:, 1] < ms[:, 0]),
+        "n": len(pairs),
+    }
 
 
-def _pairs(samples: Sequence[Sample]) -> list[tuple[list[int], list[int]]]:
-    """(rows of the dense layer, rows of one sparsity), for every layer and sparsity of one device."""
-    by_layer: dict[tuple, dict[str, list[int]]] = {}
-    for row, sample in enumerate(samples):
-        steps = tuple(step.kind for step in sample.layer.epilogue)
-        variants = by_layer.setdefault((sample.shape_key, steps, sample.device, sample.dtype), {})
-        variants.setdefault(variant_text(sample.sparsity), []).append(row)
-    return [
-        (variants["dense"], rows)
-        for variants in by_layer.values()
-        if "dense" in variants
-        for text, rows in variants.items()
-        if text != "dense"
-    ]
+def _outcome(taken: np.ndarray, ms: np.ndarray, groups: list[str], seed: int) -> dict[str, Any]:
+    """What came of taking sparse (n, truths) of times (n, dense and sparse)."""
+    faster, best = ms[:, 1] < ms[:, 0], ms.min(1)
+    lost = np.where(taken, ms[:, 1], ms[:, 0]) - best
+    return {
+        "accuracy": float((taken == faster).mean()),
+        "regret": float(lost.sum() / best.sum()),
+        "regret_interval": bootstrap_ratio(lost, best, groups, seed),
+        "in_vain": int((taken & ~faster).sum()),
+        "missed": int((~taken & faster).sum()),
+    }
 
 
-def measured(sample: Sample) -> float:
-    """Milliseconds of a sample that was timed."""
-    assert sample.ms is not None
-    return sample.ms
+def _pairs(judged: Judged) -> list[tuple[int, int]]:
+    """(row of the dense layer, row of one sparsity), for every layer and sparsity, each by the kernel that is predicted
+    to be the fastest."""
+    pairs = []
+    for rows in rows_by_layer(judged.samples):
+        chosen = {
+            variant: min(same, key=lambda row: judged.predictions[row].ms)
+            for variant, same in rows_by_variant(judged.samples, rows).items()
+        }
+        dense = chosen.pop("dense", None)
+        pairs += [(dense, sparse) for sparse in chosen.values() if dense is not None]
+    return pairs

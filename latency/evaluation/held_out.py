@@ -13,6 +13,7 @@ import numpy as np
 
 from fleetpose.errors import UsageError
 from latency.cost_model.fitting import FitOptions, fit_predictor
+from latency.cost_model.intervals.pair_spread import PairSpread
 from latency.cost_model.metrics import bootstrap, scores
 from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Prediction, Predictor
@@ -22,26 +23,21 @@ from latency.dataset.split import Fold, folds, groups_of
 from latency.evaluation.baselines import BASELINES
 from latency.evaluation.decision_accuracy import decisions
 from latency.evaluation.kernel_choice import kernel_choices
+from latency.evaluation.odds import Judged
 
 #: rows listed as the worst
 WORST = 10
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(Judged):
     """Held-out samples with what was predicted for them.
 
     Attributes:
-        samples: with measured times.
-        predictions: one for each.
         baselines: milliseconds by the name of the baseline; {} where there was nothing to fit them on.
-        groups: the group of each sample, for the bootstrap.
     """
 
-    samples: tuple[Sample, ...]
-    predictions: tuple[Prediction, ...]
     baselines: dict[str, np.ndarray]
-    groups: tuple[str, ...]
 
 
 def cross_validate(
@@ -66,6 +62,7 @@ def cross_validate(
     """
     held: list[Sample] = []
     predictions: list[Prediction] = []
+    spreads: list[PairSpread | None] = []
     baselines: dict[str, list[np.ndarray]] = {name: [] for name in BASELINES}
     for number, part in enumerate(folds(samples, by, count, options.seed)):
         for repeat in range(repeats if train_size else 1):
@@ -74,10 +71,12 @@ def cross_validate(
             predictor = fit_predictor(train, hardware, inner, bases).predictor
             held += part.test
             predictions += predictor.predict(part.test)
+            spreads += [predictor.pair_spread] * len(part.test)
             for name, baseline in BASELINES.items():
                 baselines[name].append(baseline(train, part.test, hardware))
     stacked = {name: np.concatenate(pieces) for name, pieces in baselines.items()}
-    return HeldOut(tuple(held), tuple(predictions), stacked, tuple(_group(sample, by) for sample in held))
+    groups = tuple(_group(sample, by) for sample in held)
+    return HeldOut(tuple(held), tuple(predictions), tuple(spreads), groups, stacked)
 
 
 def draw(part: Fold, size: int, seed: int) -> tuple[Sample, ...]:
@@ -98,7 +97,8 @@ def judge(samples: Sequence[Sample], predictor: Predictor, by: str) -> HeldOut:
     fresh = [sample for sample in merge(samples) if sample.shape_key not in predictor.shapes]
     if not fresh:
         raise UsageError("the predictor was fitted on every shape of the data, so that nothing is left to judge it by")
-    return HeldOut(tuple(fresh), tuple(predictor.predict(fresh)), {}, tuple(_group(sample, by) for sample in fresh))
+    spreads, groups = (predictor.pair_spread,) * len(fresh), tuple(_group(sample, by) for sample in fresh)
+    return HeldOut(tuple(fresh), tuple(predictor.predict(fresh)), spreads, groups, {})
 
 
 def _group(sample: Sample, by: str) -> str:
@@ -127,8 +127,8 @@ def report(held: HeldOut, seed: int = 0) -> dict[str, Any]:
             name: float(np.abs(held.baselines[name] / times - 1).mean()) if name in held.baselines else None
             for name in BASELINES
         },
-        "decision": decisions(held.samples, predicted),
-        "kernels": kernel_choices(held.samples, predicted),
+        "decision": decisions(held, seed),
+        "kernels": kernel_choices(held, seed),
         "intervals": bootstrap(means, held.groups, seed),
         "worst": [_row(held, int(row), predicted) for row in np.argsort(-error, kind="stable")[:WORST]],
     }

@@ -7,37 +7,50 @@ from typing import Any
 
 import numpy as np
 
+from latency.cost_model.metrics import bootstrap_ratio
+from latency.dataset.pairs import measured, rows_by_layer, rows_by_variant
 from latency.dataset.sample import Sample
-from latency.evaluation.decision_accuracy import measured
-from models.plans.sparsity import variant_text
+from latency.evaluation.odds import Judged, calibration
 
 
-def kernel_choices(samples: Sequence[Sample], predicted: np.ndarray) -> dict[str, Any]:
+def kernel_choices(judged: Judged, seed: int = 0) -> dict[str, Any]:
     """Accuracy and regret over every layer that was measured under several classes of kernel.
 
     Args:
-        samples: with measured times; layers under one class do not count.
-        predicted: milliseconds (n).
+        judged: layers under one class do not count.
+        seed: of the bootstrap.
 
     Returns:
         accuracy: share of layers whose fastest kernel is chosen; lost: time lost by the choices, against the fastest
-        kernels, / the time of these; always: what taking one class wherever it was measured, and the fastest other
-        where not, would lose, by class; n: layers. None and {} where n is 0.
+        kernels, / the time of these; lost_interval: where that lies in 95 % of resampled groups; always: what taking
+        one class wherever it was measured, and the fastest other where not, would lose, by class; calibration: of the
+        probability that the chosen kernel is faster than the next class's, see `latency.evaluation.odds.calibration`;
+        n: layers. None and {} where n is 0.
     """
+    samples, predictions = judged.samples, judged.predictions
     layers = [rows for rows in _layers(samples) if len({samples[row].kernel for row in rows}) > 1]
     if not layers:
-        return {"accuracy": None, "lost": None, "always": {}, "n": 0}
+        return {"accuracy": None, "lost": None, "lost_interval": None, "always": {}, "calibration": None, "n": 0}
     ms = np.array([measured(sample) for sample in samples])
     fastest = [min(rows, key=lambda row: ms[row]) for rows in layers]
-    chosen = [min(rows, key=lambda row: predicted[row]) for rows in layers]
-    best = float(ms[fastest].sum())
-    classes = sorted({samples[row].kernel for rows in layers for row in rows})
+    chosen = [min(rows, key=lambda row: predictions[row].ms) for rows in layers]
+    nexts = [_next(judged, rows, row) for rows, row in zip(layers, chosen, strict=True)]
+    odds = np.array([judged.odds(row, other) for row, other in zip(chosen, nexts, strict=True)])
+    best, classes = ms[fastest], sorted({samples[row].kernel for rows in layers for row in rows})
     return {
         "accuracy": float(np.mean([a == b for a, b in zip(chosen, fastest, strict=True)])),
-        "lost": float(ms[chosen].sum() / best - 1),
-        "always": {name: _always(name, layers, samples, ms) / best - 1 for name in classes},
+        "lost": float(ms[chosen].sum() / best.sum() - 1),
+        "lost_interval": bootstrap_ratio(ms[chosen] - best, best, [judged.groups[row] for row in chosen], seed),
+        "always": {name: _always(name, layers, samples, ms) / float(best.sum()) - 1 for name in classes},
+        "calibration": calibration(odds, ms[chosen] < ms[nexts]),
         "n": len(layers),
     }
+
+
+def _next(judged: Judged, rows: Sequence[int], chosen: int) -> int:
+    """The row that is predicted to be the fastest of those of other classes."""
+    others = [row for row in rows if judged.samples[row].kernel != judged.samples[chosen].kernel]
+    return min(others, key=lambda row: judged.predictions[row].ms)
 
 
 def _always(name: str, layers: Sequence[Sequence[int]], samples: Sequence[Sample], ms: np.ndarray) -> float:
@@ -51,10 +64,4 @@ def _always(name: str, layers: Sequence[Sequence[int]], samples: Sequence[Sample
 
 def _layers(samples: Sequence[Sample]) -> list[list[int]]:
     """Rows of the same layer, dtype, sparsity and device."""
-    by_layer: dict[tuple, list[int]] = {}
-    for row, sample in enumerate(samples):
-        steps = tuple(step.kind for step in sample.layer.epilogue)
-        variant = variant_text(sample.sparsity)
-        identity = (sample.shape_key, steps, variant, sample.dtype, sample.widened, sample.device)
-        by_layer.setdefault(identity, []).append(row)
-    return list(by_layer.values())
+    return [same for rows in rows_by_layer(samples) for same in rows_by_variant(samples, rows).values()]

@@ -28,6 +28,7 @@ from latency.profiling.prepare import Choose, Recipe
 from latency.profiling.space import Group, network_workloads
 from models.graph.layer import Layer, Shape
 from models.graph.network import Graph
+from models.plans.log_spread import LogSpread
 from models.plans.sparsity import Sparsity
 
 #: the copies at a network's ends are no layers and are not fitted: they are taken to move at the device's memory rate,
@@ -107,6 +108,13 @@ class Forecaster:
             name, layer.op, str(choice), workload.sparsity, prediction, sample.grids, prod(layer.out_shape), workload,
             sample.kernel,
         )  # fmt: skip
+
+    def spread_between(self, step: PredictedStep, other: PredictedStep) -> LogSpread | None:
+        """What the logarithm of the ratio of two ways to compute a layer may be off by; None where the predictor knows
+        of single times only."""
+        spreads = self.predictor.pair_spread
+        outside = max(step.prediction.outside, other.prediction.outside)
+        return None if spreads is None else spreads.of(step.kernel_class, other.kernel_class, outside)
 
     def steps(self, graph: Graph, sparsities: Mapping[str, Sparsity] | None = None) -> list[PredictedStep]:
         """Every layer of a network in launch order, the copies at its ends included.

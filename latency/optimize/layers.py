@@ -76,6 +76,7 @@ class Layers:
             "measured_ratio": _ratio(dense, sparse, choice) if sparsity else None,
             **self._prediction_facts(layer.name, sparsity),
             "break_even": choice.break_even if choice else None,
+            "probability_faster": choice.faster if choice else None,
             "decision": "sparse" if sparsity else "dense",
             "reason": choice.reason if choice else f"a {layer.op} has no weights",
             "block": block or None,
@@ -87,7 +88,10 @@ class Layers:
         sparse = None
         if dense is not None and sparsity is not None:
             sparse = self.forecaster.step(name, replace(self._workloads[name][0], sparsity=sparsity))
-        speedup = sparse.prediction.speedup_over(dense.prediction) if dense and sparse else None
+        speedup = None
+        if dense and sparse:
+            spread = self.forecaster.spread_between(sparse, dense)
+            speedup = sparse.prediction.speedup_over(dense.prediction, spread)
         return {
             "predicted_ratio": speedup.times if speedup else None,
             "predicted_interval": speedup.interval if speedup else None,

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from fleetpose.options import check_numbers, option, real
 from models.plans.log_spread import LogSpread
 from models.plans.sparsity import Sparsity
-from models.plans.time_estimate import TimeEstimate, log_ratio
+from models.plans.time_estimate import CONFIDENCE, TimeEstimate, log_ratio
 
-#: probability of being faster that a variant needs; docs/latency-model.md has what others lose
-CONFIDENCE = 0.6
 #: what is as likely as this, or more so, is no longer open
 SETTLED = 0.95
 

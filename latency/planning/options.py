@@ -217,17 +217,11 @@ def _options(
     steps = [forecaster.step(layer.name, replace(workload, sparsity=sparsity)) for sparsity in wanted]
     spreads = forecaster.predictor.pair_spread
     variants = [
-        replace(option_of(step, layer, losses, spreads), beside_dense=_spread(step, dense, spreads))
+        replace(option_of(step, layer, losses, spreads), beside_dense=forecaster.spread_between(step, dense))
         for step in steps
         if step is not None
     ]
     return LayerOptions(layer.name, option_of(dense, layer, losses, spreads), tuple(variants), fixed)
-
-
-def _spread(step: PredictedStep, dense: PredictedStep, spreads: PairSpread | None) -> LogSpread | None:
-    """What the predicted log ratio of a step and the dense one may be off by; None where their pairs do not say it."""
-    outside = max(step.prediction.outside, dense.prediction.outside)
-    return None if spreads is None else spreads.of(dense.kernel_class, step.kernel_class, outside)
 
 
 def mildest(layer: LayerOptions) -> LayerOptions:

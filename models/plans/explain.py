@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from models.graph.layer import Layer
 from models.graph.tied import counted_params
+from models.plans.cost import percent
 from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import variant_text
 
@@ -59,7 +60,7 @@ def _table(plan: Plan, layers: Sequence[Layer]) -> str:
 
 
 _SIZES = ["weight", "MMACs", "kept"]
-_TIMES = ["dense ms", "sparse ms", "break-even"]
+_TIMES = ["dense ms", "sparse ms", "faster with", "break-even"]
 
 
 def _sizes(layer: Layer, choice: LayerChoice) -> list[str]:
@@ -68,8 +69,10 @@ def _sizes(layer: Layer, choice: LayerChoice) -> list[str]:
 
 
 def _times(choice: LayerChoice) -> list[str]:
-    """Milliseconds dense and sparse; zeros from which on it pays. Measured ones bear an "m"."""
+    """Milliseconds dense and sparse, the probability that sparse is faster, zeros from which on it pays. Measured ones
+    bear an "m"."""
     texts = [f"{cost.ms:.3g}{'m' * cost.measured}" if cost else "-" for cost in (choice.dense, choice.sparse)]
+    texts.append("-" if choice.faster is None else percent(choice.faster))
     return [*texts, "-" if choice.break_even is None else f"{choice.break_even:.2f}"]
 
 

@@ -9,6 +9,9 @@ from typing import NamedTuple, TypeVar
 
 from models.plans.log_spread import NINETY, LogSpread
 
+#: probability of being faster that a variant needs to be had; docs/latency-model.md has what others lose
+CONFIDENCE = 0.6
+
 Timed = TypeVar("Timed", bound="TimeEstimate")
 
 

@@ -147,12 +147,12 @@ def test_the_fastest_plan_is_taken_where_a_goal_is_out_of_reach_and_may_be(predi
 
 
 def test_decide_times_on_the_device_what_is_open(capsys, tmp_path, host, monkeypatch):
-    """The predictor's intervals have no end, so all gains are open."""
+    """The predictor's intervals have no end, and it knows nothing of ratios, so all gains are open."""
     monkeypatch.setattr(bench, "roughness", no_scatter)
     flags = ("--device", "host", "--rounds", 3, "--wait-secs", 0, "--around", 10, "--layer", "one", "--tuned", "none")
     predictor, out = tmp_path / "unsure.predictor", tmp_path / "plan.json"
     sure = Predictor.load(fitted(tmp_path, *flags))
-    replace(sure, conformal=replace(sure.conformal, quantile=math.inf)).save(predictor)
+    replace(sure, conformal=replace(sure.conformal, quantile=math.inf), pair_spread=None).save(predictor)
     found = said(
         capsys, decide, "--model", MODEL, "--predictor", predictor, "--sparsity", *SPARSITIES, "--measure",
         "--rounds", 3, "--tuned", "none", "-o", out,

@@ -10,7 +10,7 @@ import pytest
 from fleetpose.errors import UsageError
 from models.graph.layer import Layer
 from models.graph.network import Graph
-from models.plans.cost import Cost, Outlook
+from models.plans.cost import Cost, Outlook, percent
 from models.plans.explain import explain
 from models.plans.plan import LayerChoice, Plan
 from models.plans.sparsity import Sparsity
@@ -149,7 +149,9 @@ TIMED = Plan(
     "net",
     (
         LayerChoice("first", None, "an output: its maps", None, Cost(1.5, 1.4, 1.6, "direct F8")),
-        LayerChoice("middle", HALF, "0.57 of it", 0.25, Cost(0.7, 0.6, 0.8), Cost(0.4, 0.39, 0.41, "columns", True)),
+        LayerChoice(
+            "middle", HALF, "0.57 of it", 0.25, Cost(0.7, 0.6, 0.8), Cost(0.4, 0.39, 0.41, "columns", True), 0.998
+        ),
         LayerChoice("wise", None, "no gain survives: columns", 0.0, Cost(2.0), Cost(1.9, 1.0, 3.0)),
     ),
     Outlook(Cost(5.0, 4.0, 6.0), Cost(4.5, 3.6, 5.4), 0.8, "least loss within 4.6 ms", ("a note",)),
@@ -161,14 +163,43 @@ def test_plan_keeps_and_shows_times(tmp_path):
     assert Plan.load(tmp_path / "plan.json") == TIMED
     values = json.loads((tmp_path / "plan.json").read_text())
     assert values["layers"]["middle"]["break_even"] == 0.25
-    assert "break_even" not in values["layers"]["first"]
+    assert values["layers"]["middle"]["probability_faster"] == 0.998
+    assert not {"break_even", "probability_faster"} & set(values["layers"]["first"])
     assert values["network"]["planned_ms"]["ms"] == 4.5
     lines = explain(TIMED).splitlines()
     assert lines[1] == ("4.5 ms predicted (3.6 to 5.4), dense 5 ms predicted (4 to 6): 1.11 times as fast")
     assert lines[2:4] == ["rule: least loss within 4.6 ms", "a note"]
-    assert lines[7].split() == ["middle", "columns:0.5:8x1", "0.7", "0.4m", "0.25", "0.57", "of", "it"]
-    assert lines[8].split() == ["wise", "dense", "2", "1.9", "0.00", "no", "gain", "survives"]
+    assert lines[7].split() == [
+        "middle",
+        "columns:0.5:8x1",
+        "0.7",
+        "0.4m",
+        "over",
+        "99",
+        "%",
+        "0.25",
+        "0.57",
+        "of",
+        "it",
+    ]
+    assert lines[8].split() == ["wise", "dense", "2", "1.9", "-", "0.00", "no", "gain", "survives"]
     assert lines[-1] == "  no gain survives (1): wise"
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [
+        (0.5, "50 %"),
+        (0.974, "97 %"),
+        (0.994, "99 %"),
+        (0.9951, "over 99 %"),
+        (1.0, "100 %"),
+        (0.0001, "under 1 %"),
+        (0.0, "0 %"),
+    ],
+)
+def test_percent_calls_nothing_certain_that_is_not(probability, text):
+    assert percent(probability) == text
 
 
 def test_prune_graph_zeroes_what_the_plan_says():

@@ -131,6 +131,18 @@ def test_what_was_tried_and_not_chosen_stands_in_grey(tmp_path):
     assert any(cell.get("class") == "number quiet" for cell in page.named("td"))
 
 
+def test_sparse_layer_bears_the_probability_that_it_is_faster(tmp_path):
+    result = sample_result()
+    layer = next(each for each in result["layers"] if each["decision"] == "sparse")
+    _, markdown = write_page(result, tmp_path)
+    row = next(line for line in markdown.splitlines() if line.startswith(f"| {escape(layer['name'])} "))
+    assert "zeros, faster with 97 %" in row
+    for one in result["layers"]:
+        del one["probability_faster"]  # a result of before
+    _, markdown = write_page(result, tmp_path)
+    assert "zeros, faster" not in markdown
+
+
 def test_a_slower_network_and_one_that_stays_dense_are_called_so(tmp_path):
     result = sample_result()
     result["headline"]["speedup"] = 0.9

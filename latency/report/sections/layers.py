@@ -18,6 +18,7 @@ from latency.report.rendering.formats import (
     to_fixed,
 )
 from latency.report.result import Values
+from models.plans.cost import percent
 
 Pair = tuple[str, float | None, float | None]
 KINDS = ("dense", "sparse")
@@ -96,9 +97,15 @@ def _row(layer: Values, dense_inside: float | None, sparse_inside: float | None)
             interval(layer.get("predicted_interval")),
         ),
         _number(layer.get("break_even"), to_fixed(layer.get("break_even"), 2)),
-        Cell("sparse", f"{zeros:.2f} zeros", zeros, tone=tone) if sparse else Cell("dense", key=0.0),
+        Cell("sparse", f"{zeros:.2f} zeros{_odds(layer)}", zeros, tone=tone) if sparse else Cell("dense", key=0.0),
         Cell(layer.get("reason") or NOTHING),
     )  # fmt: skip
+
+
+def _odds(layer: Values) -> str:
+    """With what probability a sparse layer was decided to be faster; results of before do not say it."""
+    faster = layer.get("probability_faster")
+    return "" if faster is None else f", faster with {percent(faster)}"
 
 
 def kind_of(layer: Values) -> str:
