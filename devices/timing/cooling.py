@@ -95,7 +95,7 @@ class Cooler:
                     self._wanted(heat), self.most_secs)  # fmt: skip
         heat = self._wait_for(heat)
         is_hot = self._is_hot(heat)
-        if is_hot:
+        if is_hot and not self.stop.is_set():
             log.warning("device %r stays %s; going on, what is timed says so", self.session.spec, heat)
         self._accepted = heat if is_hot else None
         return not is_hot
@@ -121,7 +121,9 @@ class Cooler:
         return bool(heat.slowed) or heat.is_above(self.most_celsius)
 
     def _is_worse(self, heat: Heat, accepted: Heat) -> bool:
-        return accepted.is_cooler_than(heat, WORSE_CELSIUS)
+        """Whether a wait may help that did not before. Below the limit a temperature is no reason to wait."""
+        hotter = heat.is_above(self.most_celsius) and heat.is_above((accepted.celsius or 0.0) + WORSE_CELSIUS)
+        return heat.level > accepted.level or hotter
 
     def _wanted(self, heat: Heat) -> str:
         """What is waited for, in words."""

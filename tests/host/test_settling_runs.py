@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from codegen.tuning.tasks import tasks_of
+from codegen.tuning.tuner import Tuner, TuneSettings
 from devices.timing.cooling import CoolingSettings
+from fleetpose.progress import no_report
 from latency.dataset.read import Dataset
 from latency.profiling.bench import LayerBench
 from latency.profiling.interleaved_run import RunSettings
@@ -105,6 +108,16 @@ def test_networks_are_timed_again_too(host, graph, waits, marks):
     record = network_record(session, NetworkVariant(graph), Recipe(host.profile), QUICK, reference)
     assert record.ok, record.failure
     assert record.marks == marks
+
+
+def test_candidates_are_not_timed_while_the_device_is_hot(host, graph, tmp_path):
+    """It is hot from the second candidate on, and cool again after two waits."""
+    session, settings = ScriptedSession(weather := Weather(1, 2), host), TuneSettings(rounds=3, cooling=COOLING)
+    (task,) = tasks_of([graph], host.profile, layers=[graph.layers[1].name])
+    tuner = Tuner(session, tmp_path / "x.jsonl", settings, "native")
+    tuner.cooler.stop = weather
+    tuner.run([task], no_report)
+    assert (tuner.measured, weather.spells, weather.waits) == (1, 0, [1.0, 2.0])
 
 
 def test_reading_says_how_many_times_are_marked_and_can_leave_them_out(host, graph, tmp_path, caplog):

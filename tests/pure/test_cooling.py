@@ -68,6 +68,18 @@ def test_a_temperature_that_does_not_fall_is_waited_for_no_longer_and_not_again(
     assert len(cool.stop.waits) > waited
 
 
+def test_a_clock_that_is_held_down_for_good_is_waited_for_once_however_warm_runs_make_it():
+    script = Script([hot(35.0, cpu=1)])
+    cool = cooler(script, CoolingSettings(wait_cool=100.0))
+    assert not cool.wait()
+    waited, script.answers = len(cool.stop.waits), [hot(48.0, cpu=1)]
+    assert not cool.wait()
+    assert len(cool.stop.waits) == waited
+    script.answers = [hot(48.0, cpu=2)]
+    assert not cool.wait()
+    assert len(cool.stop.waits) > waited
+
+
 def test_once_it_was_cool_the_same_heat_is_waited_for_again():
     script = Script([hot(50.0)])
     cool = cooler(script)
