@@ -25,7 +25,7 @@ from devices.timing.cooling import CoolingSettings
 from devices.timing.measure import device_of
 from fleetpose import cli
 from fleetpose.errors import DeviceUnreachable, UsageError
-from fleetpose.options import COUNT, SEED, add_flags, from_arguments, real, whole
+from fleetpose.options import COUNT, POSITIVE, SEED, add_flags, from_arguments, real, whole
 from fleetpose.outputs import check_outputs
 from fleetpose.progress import Report, status
 from fleetpose.trust import add_trust_flag
@@ -68,6 +68,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--around", type=whole(), default=0, metavar="N",
                         help="also time N layers between and around those of the networks")  # fmt: skip
     parser.add_argument("--networks", action="store_true", help="also time the whole networks")
+    parser.add_argument("--sustained", type=POSITIVE, metavar="MINUTES",
+                        help="with --networks: run each on for so many minutes, first and last apart")  # fmt: skip
     parser.add_argument("--plan", type=Path, nargs="+", default=[], metavar="FILE",
                         help="also time layers, and with --networks networks, as these plans have them")  # fmt: skip
     parser.add_argument("--device", default="host", help="host, rpc:KEY, or null for pseudo times")
@@ -133,6 +135,8 @@ def check_flags(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--few needs --active: predictors of other devices, such as {' '.join(names())}")
     if len(arguments.active) > 1 and not arguments.few:
         raise UsageError("--active takes one predictor, the device's own; with --few it takes those of other devices")
+    if arguments.sustained is not None and not arguments.networks:
+        raise UsageError("--sustained is of whole networks; add --networks")
     if arguments.networks:
         check_runs_kernels(arguments.device)
 
@@ -172,7 +176,8 @@ def make_collector(arguments: argparse.Namespace, journal: Journal, session: Ses
         runs_nothing=not session.runs_kernels,
     )
     patience = Patience(wait_secs=arguments.wait_secs, cooling=from_arguments(CoolingSettings, arguments))
-    settings = RunSettings(arguments.rounds, seed=arguments.seed, patience=patience, host=host)
+    settings = RunSettings(arguments.rounds, seed=arguments.seed, patience=patience, host=host,
+                           sustained=arguments.sustained)  # fmt: skip
     return Collector(journal, recipe, settings, report, arguments.budget_secs,
                      order_of(arguments, recipe, session, journal))  # fmt: skip
 

@@ -66,7 +66,7 @@ def sustain(
         conditions: "conditions" at the start, "conditions_first" at the end of the first window, "conditions_last".
 
     Raises:
-        FleetposeError: an inference gives no time.
+        FleetposeError: an inference gives no time. DeviceUnreachable: the device is gone.
     """
     Cooler(session, cooling or CoolingSettings(), report).wait()
     timers = {name: session.timer(call) for name, call in calls.items()}
@@ -79,7 +79,8 @@ def sustain(
     conditions, first = [conditions_of(session)], None
     while not rounds or now() - started < whole_secs:
         at = now() - started
-        rounds.append(SustainedRound(at, {name: _once(timer, name) for name, timer in timers.items()}))
+        with session.guard("running on"):
+            rounds.append(SustainedRound(at, {name: _once(timer, name) for name, timer in timers.items()}))
         report(f"sustained: {at / 60:.1f} of {minutes:g} minutes", round(at), round(whole_secs))
         ends_window = first is None and at >= window_secs
         if ends_window or at - asked >= ASK_SECS:

@@ -37,6 +37,7 @@ class RunSettings:
         patience: see Patience.
         host: the processor that serves the device, one of codegen.linking.hosts.LOADERS; the reference kernel is for
             it.
+        sustained: minutes that a whole network runs on once it was timed; None: not at all.
     """
 
     rounds: int = 15
@@ -45,6 +46,7 @@ class RunSettings:
     seed: int = 0
     patience: Patience = field(default_factory=Patience)
     host: str = "native"
+    sustained: float | None = None
 
     @property
     def network_timeout_secs(self) -> float:

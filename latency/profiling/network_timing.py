@@ -22,8 +22,9 @@ from devices.timers import TimedCall
 from devices.timing.interleaved import measure_interleaved
 from devices.timing.measure import device_of, measure
 from devices.timing.measurement import versions
+from devices.timing.sustained import NETWORK, sustain
 from fleetpose.disk.refusals import CannotWrite
-from fleetpose.errors import DeviceUnreachable, UsageError, reason
+from fleetpose.errors import DeviceUnreachable, FleetposeError, UsageError, reason
 from fleetpose.interrupt import hold_interrupt
 from latency.profiling.interleaved_run import RunSettings
 from latency.profiling.outcomes import conditions_of_run, now, round_to_digits, times
@@ -177,6 +178,8 @@ def _time(
     if condition.throttled and reference.settling.cooler.wait():
         log.info("the device held itself back and has cooled down: once more")
         timing, _ = _time_beside(session, call, settings, reference, sample_secs)
+    if settings.sustained is not None and not isinstance(timing, Failure):
+        timing["sustained"] = _sustain(session, call, settings.sustained, reference)
     return timing
 
 
@@ -201,3 +204,15 @@ def _time_beside(
         **times(measurement),
     }
     return fields, pace.condition
+
+
+def _sustain(session: Session, call: TimedCall, minutes: float, reference: ReferenceKernel) -> dict[str, Any]:
+    """What a network takes for minutes; {} where it fails, which voids no time that was taken before."""
+    try:
+        return sustain(session, {NETWORK: call}, minutes, reference.report, reference.patience.cooling)
+    except FleetposeError as error:
+        log.warning("%s", error)
+    if not session.alive():
+        session.reconnect()
+        reference.forget()
+    return {}

@@ -82,6 +82,7 @@ class Record:
             half of its samples. None where it was not among the variants.
         to_reference: wall time / the reference kernel's in the same run: what is left when the device's pace is taken
             out. Of a layer, each of the faster half; of a network, the median over rounds. None with reference_ms.
+        sustained: of a network that ran on for minutes, what `devices.timing.sustained.sustain` says; {}: it did not.
         date: ISO 8601, UTC.
         network: the network's name; "" for a layer.
         size: the network's input, (height, width); None for a layer.
@@ -118,6 +119,7 @@ class Record:
     drift: float | None = None
     reference_ms: float | None = None
     to_reference: float | None = None
+    sustained: Mapping[str, Any] = field(default_factory=dict, metadata=in_json(omit=True))
     date: str = ""
     network: str = ""
     size: tuple[int, int] | None = None

@@ -17,6 +17,7 @@ from latency.profiling.prepare import Recipe
 from latency.profiling.reference_kernel import Patience, ReferenceKernel
 from latency.profiling.space import network_groups
 from latency.records.journal import Journal
+from latency.records.read import from_line, to_line
 from models.plans.sparsity import parse_variant
 from tests.scripted_conditions import NoTime, ScriptedSession, hot
 from tests.small_network import register_small
@@ -108,6 +109,19 @@ def test_networks_are_timed_again_too(host, graph, waits, marks):
     record = network_record(session, NetworkVariant(graph), Recipe(host.profile), QUICK, reference)
     assert record.ok, record.failure
     assert record.marks == marks
+
+
+def test_networks_that_run_on_have_their_first_and_last_minute_in_the_record(host, graph):
+    settings = replace(QUICK, sustained=0.05)
+    reference = ReferenceKernel(host, settings.patience)
+    record = network_record(host, NetworkVariant(graph), Recipe(host.profile), settings, reference)
+    assert record.ok, record.failure
+    assert record.sustained["minutes"] == 0.05
+    assert min(record.sustained[window]["network_ms"] for window in ("first", "last")) > 0
+    assert from_line(to_line(record)) == record
+    plain = replace(record, sustained={})
+    assert '"sustained"' not in to_line(plain)
+    assert from_line(to_line(plain)).sustained == {}
 
 
 def test_candidates_are_not_timed_while_the_device_is_hot(host, graph, tmp_path):

@@ -1,5 +1,6 @@
 """The first and the last of a sustained run: windows, medians, what is said, and what the report shows."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -119,7 +120,9 @@ class Clock:
 
 def test_conditions_are_kept_at_the_end_of_the_first_minute():
     clock = Clock()
-    known = SimpleNamespace(spec="rpc:phone", profile=load_profile("host"), on_this_machine=True)
+    known = SimpleNamespace(
+        spec="rpc:phone", profile=load_profile("host"), on_this_machine=True, guard=lambda doing: nullcontext()
+    )
     session = ScriptedSession(clock.conditions, known)
     session.timer = lambda call: SimpleNamespace(
         warm=lambda runs: None, samples=lambda number, repeats: [call.function() or SimpleNamespace(wall_secs=1.0)]

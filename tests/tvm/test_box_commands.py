@@ -65,7 +65,11 @@ def test_a_phone_of_which_few_layers_were_timed(tmp_path, capsys, count):
 
 @pytest.mark.parametrize(
     ("flags", "message"),
-    [(("--few", "6"), "--few needs --active"), (("--active", "adreno-660", "adreno-730"), "--active takes one")],
+    [
+        (("--few", "6"), "--few needs --active"),
+        (("--sustained", "9"), "add --networks"),
+        (("--active", "adreno-660", "adreno-730"), "--active takes one"),
+    ],
 )
 def test_flags_that_do_not_go_together(tmp_path, capsys, flags, message):
     out = str(tmp_path / "few.jsonl")
