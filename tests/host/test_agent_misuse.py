@@ -83,6 +83,22 @@ def test_empty_files_come_back_empty(remote):
     assert bytes(remote.download("empty.bin")) == b""
 
 
+def test_files_of_a_session_are_1024_at_most(remote):
+    names = [f"{number}.bin" for number in range(1024)]
+    for name in names:
+        remote.upload(bytearray(b"1"), name)
+    for _ in range(2):  # what was refused before is not counted
+        with pytest.raises(Exception, match="1024 files at a time"):
+            remote.upload(bytearray(b"1"), "another.bin")
+    remote.upload(bytearray(b"22"), names[0])  # in place of the other
+    remote.remove("nothing.bin")
+    with pytest.raises(Exception, match="1024 files at a time"):
+        remote.upload(bytearray(b"1"), "another.bin")
+    remote.remove(names[1])
+    remote.upload(bytearray(b"1"), "another.bin")
+    assert sorted(remote.listdir("").split(",")) == sorted([names[0], *names[2:], "another.bin"])
+
+
 def test_refused_package_leaves_no_file_behind(agent, tmp_path, monkeypatch):
     agent.use_tracker(monkeypatch)
     (tmp_path / "damaged.fpk").write_bytes(doubling_package().to_bytes()[:-1])

@@ -7,7 +7,7 @@
 
 /* Of all that a session has in its folder at a time. */
 static const uint64_t kMostBytes = (uint64_t)1 << 30;
-enum { MOST_NAME = 200 };
+enum { MOST_NAME = 200, MOST_FILES = 1024 };
 
 fp_status agent_path_of(const agent_session* session, const agent_value* values, int count, char path[1024],
                         fp_error* error) {
@@ -34,6 +34,20 @@ static uint64_t size_of(const char* path) {
   return size > 0 ? (uint64_t)size : 0;
 }
 
+static int count_name(void* context, const char* name, int is_folder) {
+  int* count = context;
+  (void)name, (void)is_folder;
+  return ++*count < MOST_FILES;
+}
+
+/* Whether a file at `path` would be one too many; not where it replaces another. */
+static int is_one_too_many(const agent_session* session, const char* path) {
+  int count = 0;
+  if (access(path, FP_F_OK) == 0) return 0;
+  agent_folder_list(session->folder, count_name, &count);
+  return count == MOST_FILES;
+}
+
 fp_status agent_upload(agent_session* session, agent_function* function, const agent_value* values, int count,
                        fp_error* error) {
   char path[1024];
@@ -42,6 +56,9 @@ fp_status agent_upload(agent_session* session, agent_function* function, const a
   if (status != FP_OK) return status;
   if (count < 2 || (values[1].type != AGENT_TYPE_BYTES && values[1].type != AGENT_TYPE_TEXT)) {
     return fp_fail(error, FP_BAD_ARGUMENT, "upload takes a name and bytes");
+  }
+  if (is_one_too_many(session, path)) {
+    return fp_fail(error, FP_BAD_ARGUMENT, "a session may have %d files at a time; remove one first", MOST_FILES);
   }
   const uint64_t replaced = size_of(path),
                  kept = session->uploaded_bytes > replaced ? session->uploaded_bytes - replaced : 0;
