@@ -96,7 +96,7 @@ class Cooler:
         heat = self._wait_for(heat)
         is_hot = self._is_hot(heat)
         if is_hot and not self.stop.is_set():
-            log.warning("device %r stays %s; going on, what is timed says so", self.session.spec, heat)
+            log.warning("device %r stays %s; going on all the same", self.session.spec, heat)
         self._accepted = heat if is_hot else None
         return not is_hot
 

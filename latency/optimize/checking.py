@@ -34,7 +34,9 @@ from latency.optimize.job import (
     Job,
 )
 from latency.profiling.network_timing import EXTEND, LOADS, SAMPLES_PER_ROUND
+from latency.profiling.outcomes import conditions_of_run
 from latency.profiling.reference_kernel import REFERENCE_NAME, ReferenceKernel
+from latency.profiling.settling import Condition
 from models.pose.decoding.decoders import NO_DECODER
 from models.pose.drawing.draw import draw_people, write_picture
 from models.preprocess import read_image
@@ -124,7 +126,7 @@ def compare(job: Job, report: Report) -> str:
     report("dense and sparse in turn")
     artifacts = {name: job.artifact(file) for name, file in ARTIFACTS.items()}
     tensor = example(job, artifacts["dense"])
-    facts = comparison_facts(time_in_turn(job, artifacts, tensor, report), "sparse")
+    facts = comparison_facts(*time_in_turn(job, artifacts, tensor, report), "sparse")
     if job.request.sustained is not None:
         facts["sustained"] = _sustained(job, artifacts, tensor, report)
     report("where the time goes")
@@ -143,13 +145,17 @@ def _sustained(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray, 
     return sustain(job.lease.session, calls, job.request.sustained, report, job.request.cooling)
 
 
-def comparison_facts(result: Interleaved, planned: str) -> dict[str, Any]:
-    """What compare.json says of times: the dense network's, a planned one's, and how many times as fast that is."""
+def comparison_facts(result: Interleaved, condition: Condition, planned: str) -> dict[str, Any]:
+    """What compare.json says of times: the dense network's, a planned one's, and how many times as fast that is.
+
+    Args:
+        result, condition: of `time_in_turn`. planned: the planned network's name there.
+    """
     ratio, dense = result.ratios[planned], _times(result.measurements["dense"])
     speedup = {"median": ratio.median, "low": ratio.low, "high": ratio.high, "rounds": list(ratio.rounds)}
     return {
         "dense": dense, "sparse": _times(result.measurements[planned]), "speedup": speedup,
-        "conditions": result.measurements["dense"].before,
+        "conditions": conditions_of_run(result.measurements["dense"], condition),
         "reference_ms": dense["ms"] / result.ratios[REFERENCE_NAME].median,
     }  # fmt: skip
 
@@ -160,8 +166,14 @@ def comparison_text(facts: Mapping[str, Any]) -> str:
     return f"dense {dense:.4g} ms, sparse {sparse:.4g} ms: {facts['speedup']['median']:.2f} times as fast"
 
 
-def time_in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray, report: Report) -> Interleaved:
-    """Artifacts on `tensor`, "dense" first, and the reference kernel, whose samples are as long as the dense one's."""
+def time_in_turn(
+    job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray, report: Report
+) -> tuple[Interleaved, Condition]:
+    """Artifacts on `tensor`, "dense" first, and the reference kernel, whose samples are as long as the dense one's.
+
+    Returns:
+        The times, and the device's state during them.
+    """
     session, settings, rounds = job.lease.session, job.settings, SAMPLES_PER_ROUND * job.request.rounds
     reference = ReferenceKernel(session, settings.patience, report, host=job.host)
     reference.settling.settle()
@@ -181,7 +193,7 @@ def time_in_turn(job: Job, artifacts: Mapping[str, Artifact], tensor: np.ndarray
     for name, measurement in result.measurements.items():
         if not measurement.ok:
             raise FleetposeError(f"timing {ARTIFACTS.get(name, name)} failed: {measurement.error}")
-    return result
+    return result, reference.settling.condition(result.measurements[REFERENCE_NAME])
 
 
 def breakdowns(

@@ -177,6 +177,7 @@ def _time(
     timing, condition = _time_beside(session, call, settings, reference, sample_secs)
     if condition.throttled and reference.settling.cooler.wait():
         log.info("the device held itself back and has cooled down: once more")
+        reference.settle()
         timing, _ = _time_beside(session, call, settings, reference, sample_secs)
     if settings.sustained is not None and not isinstance(timing, Failure):
         timing["sustained"] = _sustain(session, call, settings.sustained, reference)
@@ -186,7 +187,7 @@ def _time(
 def _time_beside(
     session: Session, call: TimedCall, settings: RunSettings, reference: ReferenceKernel, sample_secs: float
 ) -> tuple[dict[str, Any] | Failure, Condition]:
-    """The same of one interleaved run beside the reference kernel, and the device's state in it."""
+    """What `_time` answers, of one interleaved run beside the reference kernel, and the device's state in it."""
     result = measure_interleaved(
         session, {"network": call, REFERENCE_NAME: reference.call()}, SAMPLES_PER_ROUND * settings.rounds,
         warmup=1, clock="wall", min_repeat_secs=sample_secs,
@@ -197,7 +198,7 @@ def _time_beside(
         return Failure(measurement.failure or "error", brief(measurement.error)), Condition()
     pace = reference.pace_of(beside)
     fields = {
-        "conditions": conditions_of_run(measurement, pace),
+        "conditions": conditions_of_run(measurement, pace.condition),
         "drift": round_to_digits(pace.drift),
         "reference_ms": round_to_digits(pace.reference_ms),
         "to_reference": round_to_digits(result.ratios[REFERENCE_NAME].median),

@@ -11,6 +11,7 @@ from devices.timing.measure import device_of
 from devices.timing.measurement import Measurement, versions
 from latency.profiling.bench import Outcome
 from latency.profiling.reference_kernel import Pace
+from latency.profiling.settling import Condition
 from latency.profiling.space import Group
 from latency.records.record import MARKS, Record
 from models.plans.sparsity import variant_text
@@ -44,7 +45,7 @@ def layer_records(group: Group, outcomes: Sequence[Outcome], pace: Pace, session
                 versions=versions(),
                 date=now(),
                 **times(outcome.measurement, failed=outcome.failure is not None),
-                conditions=conditions_of_run(outcome.measurement, pace),
+                conditions=conditions_of_run(outcome.measurement, pace.condition),
                 drift=round_to_digits(pace.drift),
                 **_relative(outcome, pace),
             )
@@ -73,13 +74,13 @@ def times(measurement: Measurement | None, failed: bool = False) -> dict[str, An
     return {**times_ms, "samples": len(measurement.wall_secs)}
 
 
-def conditions_of_run(measurement: Measurement | None, pace: Pace) -> dict[str, Any]:
+def conditions_of_run(measurement: Measurement | None, condition: Condition) -> dict[str, Any]:
     """The field of a record that holds the device's conditions: those before the run, and what is known of it after."""
     conditions: dict[str, Any] = dict(measurement.before) if measurement else {}
-    if pace.condition.clock_mhz is not None:
-        conditions["gpu_clock_busy_mhz"] = pace.condition.clock_mhz
-    if pace.condition.marks:
-        conditions[MARKS] = [mark.value for mark in pace.condition.marks]
+    if condition.clock_mhz is not None:
+        conditions["gpu_clock_busy_mhz"] = condition.clock_mhz
+    if condition.marks:
+        conditions[MARKS] = [mark.value for mark in condition.marks]
     return conditions
 
 

@@ -25,6 +25,8 @@ log = logging.getLogger("latency.profiling.settling")
 BURST_SECS = 0.06
 #: bursts at most, and those without a gain after which there is none to come
 MOST_BURSTS, STEADY_BURSTS = 24, 2
+#: a highest clock below this is no clock: some drivers tell OpenCL 0 or 1 MHz
+LEAST_MHZ = 100.0
 #: what is no gain: clocks and times wander by as much
 GAIN = 1.02
 
@@ -110,8 +112,9 @@ class Settling:
 
     def _clocks(self, timing: Measurement) -> tuple[float | None, float | None]:
         """The GPU's clock after a burst and its highest, in MHz."""
-        most = number_of(timing.after, "gpu_clock_most_mhz") or float(self.session.info.clock_mhz)
-        return number_of(timing.after, "gpu_clock_mhz"), most or None
+        by_opencl = float(self.session.info.clock_mhz)
+        most = number_of(timing.after, "gpu_clock_most_mhz") or (by_opencl if by_opencl >= LEAST_MHZ else None)
+        return number_of(timing.after, "gpu_clock_mhz"), most
 
 
 def _reason(mark: Mark, timing: Measurement, clock: float | None, most: float | None) -> str:

@@ -115,9 +115,31 @@ def test_checks_of_two_artifacts_stand_beside_each_other(tmp_path):
 
 def test_the_pace_stands_with_the_conditions(tmp_path):
     result = sample_result()
-    result["headline"] |= {"pace": 1.2345, "conditions": {"gpu_clock_mhz": 800}}
+    result["headline"] |= {"pace": 1.2345, "conditions": {
+        "gpu_clock_mhz": 800, "cpu_busy_secs": 5417.25, "marks": ["throttled", "busy"],
+    }}  # fmt: skip
     _, markdown = write_page(result, tmp_path)
     assert "| reference kernel's time over its usual one | 1.23 |" in markdown
+    assert "| marks | throttled, busy |" in markdown
+    assert "5417" not in markdown
+
+
+def test_a_sustained_run_stands_with_the_latency(tmp_path):
+    result = sample_result()
+    windows = {
+        name: {"dense_ms": 40.0, "sparse_ms": ms, "speedup": 40 / ms} for name, ms in (("first", 10.0), ("last", 16))
+    }
+    result["headline"]["sustained"] = {
+        "minutes": 10, **windows, "slower": {"dense": 1.0, "sparse": 1.6}, "throttled": True,
+        "slower_interval": {"dense": None, "sparse": [1.55, 1.65]},
+    }  # fmt: skip
+    _, markdown = write_page(result, tmp_path)
+    (row,) = [line for line in markdown.splitlines() if "Latency after 10 minutes" in line]
+    assert "16.00 ms" in row
+    assert f"10.00 ms at first, 2.50{TIMES} as fast as dense, 1.60{TIMES} as long as at first (1.550" in row
+    assert "the device slows itself down" in row
+    del result["headline"]["sustained"]["slower_interval"]
+    assert "as long as at first" not in write_page(result, tmp_path)[1]
 
 
 def test_what_was_tried_and_not_chosen_stands_in_grey(tmp_path):

@@ -138,11 +138,11 @@ class _Frontier:
         dense = job.artifact(DENSE_SO)
         planned = {point.request.folder.name: point.artifact(SPARSE_SO) for point in self.points.values()}
         tensor = example(job, dense)
-        result = time_in_turn(job, {"dense": dense, **planned}, tensor, report)
+        result, condition = time_in_turn(job, {"dense": dense, **planned}, tensor, report)
         said = list[str]()
         for point in self.points.values():
             name = point.request.folder.name
-            facts = comparison_facts(result, name)
+            facts = comparison_facts(result, condition, name)
             report(f"{name}: where the time goes")
             wall_ms = {which: facts[which]["ms"] for which in ("dense", "sparse")}
             facts.update(breakdowns(point, {"dense": dense, "sparse": planned[name]}, tensor, wall_ms))
