@@ -62,7 +62,7 @@ def test_agent_reads_what_python_reads(tmp_path, monkeypatch, tree):
     agent = compiling.RUNTIME / "agent"
     files = [compiling.HERE / "print_conditions.c", agent / "device" / "conditions.c",
              agent / "device" / "kernel_files.c",
-             agent / "core" / "bytes.c", agent / "core" / "folder.c"]  # fmt: skip
+             agent / "core" / "bytes.c", compiling.RUNTIME / "src" / "core" / "folder.c"]  # fmt: skip
     flags = [*compiling.sanitizer_flags(tmp_path), f'-DAGENT_SYS="{tmp_path / "sys"}"', f"-I{compiling.RUNTIME}"]
     done = compiling.run_program(compiling.compile_program(tmp_path / "print_conditions", files, flags))
     assert done.returncode == 0, done.stderr

@@ -35,6 +35,7 @@ int waitpid(int process, int* status, int options);
 void* memmove(void* to, const void* from, size_t size);
 int strncmp(const char* one, const char* other, size_t size);
 double strtod(const char* text, char** end);
+void qsort(void* items, size_t count, size_t size, int (*compare)(const void*, const void*));
 
 /* Structures of the kernel's. */
 typedef struct agent_address {
@@ -87,15 +88,14 @@ enum {
   AGENT_PROT_READ_WRITE = 3
 };
 
+/* ..._AT: the bytes of a file's mode, owner, size and time of change in what the kernel says of it. */
+enum { AGENT_SIZE_AT = 48, AGENT_CHANGED_AT = 88 };
 #if defined(__x86_64__)
-enum { AGENT_SYS_SIGNAL_MASK = 14, AGENT_SYS_LIST_FOLDER = 217, AGENT_SYS_SIGNAL_FILE = 289, AGENT_SYS_RANDOM = 318 };
-enum { AGENT_O_DIRECTORY = 0200000, AGENT_O_NO_FOLLOW = 0400000 };
-/* OWNER_AT: the byte of the owner's number in what the kernel says of an open file. */
-enum { AGENT_SYS_FILE_FACTS = 5, AGENT_OWNER_AT = 28, AGENT_SYS_USER = 107 };
+enum { AGENT_SYS_SIGNAL_MASK = 14, AGENT_SYS_SIGNAL_FILE = 289, AGENT_SYS_RANDOM = 318, AGENT_SYS_USER = 107 };
+enum { AGENT_SYS_FILE_FACTS = 262, AGENT_SYS_FILE_TIMES = 280, AGENT_MODE_AT = 24, AGENT_OWNER_AT = 28 };
 #elif defined(__aarch64__)
-enum { AGENT_SYS_SIGNAL_MASK = 135, AGENT_SYS_LIST_FOLDER = 61, AGENT_SYS_SIGNAL_FILE = 74, AGENT_SYS_RANDOM = 278 };
-enum { AGENT_O_DIRECTORY = 040000, AGENT_O_NO_FOLLOW = 0100000 };
-enum { AGENT_SYS_FILE_FACTS = 80, AGENT_OWNER_AT = 24, AGENT_SYS_USER = 175 };
+enum { AGENT_SYS_SIGNAL_MASK = 135, AGENT_SYS_SIGNAL_FILE = 74, AGENT_SYS_RANDOM = 278, AGENT_SYS_USER = 175 };
+enum { AGENT_SYS_FILE_FACTS = 79, AGENT_SYS_FILE_TIMES = 88, AGENT_MODE_AT = 16, AGENT_OWNER_AT = 24 };
 #endif
 
 #endif

@@ -1,8 +1,8 @@
 #include "agent/device/conditions.h"
 
 #include "agent/core/clock.h"
-#include "agent/core/folder.h"
 #include "agent/device/kernel_files.h"
+#include "core/folder.h"
 
 enum { TABLE_BYTES = 16384 };
 
@@ -58,7 +58,7 @@ static void describe_processor(agent_bytes* json) {
   char line[AGENT_LINE_BYTES];
   double value = 0;
   mean clocks = {0, 0, 0};
-  agent_folder_list(AGENT_SYS "/devices/system/cpu", add_clock, &clocks);
+  fp_folder_list(AGENT_SYS "/devices/system/cpu", 0, add_clock, &clocks);
   agent_json_whole_of(json, "cpus", clocks.online > 0 ? clocks.online : 1);
   if (agent_read_number("/proc/loadavg", &value)) add_rounded(json, "load_1min", value, 2);
   char* text = clocks.count == 0 ? malloc(1 << 20) : NULL;
@@ -110,7 +110,7 @@ static void add_gpu_clock(agent_bytes* json, const char* name, const char* const
     }
   }
   clock_search search = {devfreq, 0};
-  agent_folder_list(AGENT_SYS "/class/misc/mali0/device/devfreq", take_devfreq, &search);
+  fp_folder_list(AGENT_SYS "/class/misc/mali0/device/devfreq", 0, take_devfreq, &search);
   if (search.clock > 0) add_rounded(json, name, in_mhz(search.clock), 1);
 }
 
@@ -183,12 +183,12 @@ static int add_cooler(void* context, const char* name, int is_folder) {
 static void describe_heat(agent_bytes* json) {
   zones temperatures = {json, 0, 0};
   coolers throttled = {json, 0};
-  agent_folder_list(AGENT_SYS "/class/thermal", add_zone, &temperatures);
+  fp_folder_list(AGENT_SYS "/class/thermal", 0, add_zone, &temperatures);
   if (temperatures.count > 0) {
     agent_bytes_format(json, "}");
     add_rounded(json, "hottest_celsius", temperatures.hottest, 1);
   }
-  agent_folder_list(AGENT_SYS "/class/thermal", add_cooler, &throttled);
+  fp_folder_list(AGENT_SYS "/class/thermal", 0, add_cooler, &throttled);
   if (throttled.count > 0) agent_bytes_format(json, "}");
 }
 

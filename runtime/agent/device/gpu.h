@@ -42,6 +42,8 @@ typedef struct agent_gpu {
   size_t first_sample, sample_count;
   uint64_t serial;         /* of the last memory */
   char cache_folder[1024]; /* "": nothing is kept */
+  uint64_t cache_most;     /* bytes in that folder, of all sessions (cache_limit.h) */
+  uint64_t cache_left;     /* bytes that may be written before the folder is looked at */
   agent_cache_stats cache_stats;
 } agent_gpu;
 

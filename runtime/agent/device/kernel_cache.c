@@ -1,6 +1,8 @@
 #include "agent/device/kernel_cache.h"
 
 #include "agent/core/clock.h"
+#include "agent/core/file_facts.h"
+#include "agent/device/cache_limit.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/sha256.h"
@@ -26,6 +28,7 @@ void agent_kernel_cache_find(agent_gpu* gpu, const char* folder) {
                               is_given ? "" : "/kernels");
   if (length < 0 || (size_t)length >= sizeof(gpu->cache_folder) - 64) gpu->cache_folder[0] = '\0';
   if (gpu->cache_folder[0] != '\0') mkdir(gpu->cache_folder, 0700);
+  gpu->cache_most = agent_cache_limit_read(getenv("FLEETPOSE_CACHE_BYTES"));
 }
 
 static void add_text(fp_sha256* hash, const char* text) { fp_sha256_add(hash, text, strlen(text) + 1); }
@@ -54,9 +57,9 @@ static void digest_of(const uint8_t* bytes, size_t size, uint8_t* digest) {
 }
 
 static void path_of(const agent_gpu* gpu, const uint8_t* key, char path[1100]) {
-  char digits[41];
-  for (int i = 0; i < 20; ++i) snprintf(digits + 2 * i, 3, "%02x", key[i]);
-  snprintf(path, 1100, "%s/kernel-%s.bin", gpu->cache_folder, digits);
+  char digits[AGENT_CACHE_DIGITS + 1];
+  for (int i = 0; i < AGENT_CACHE_DIGITS / 2; ++i) snprintf(digits + 2 * i, 3, "%02x", key[i]);
+  snprintf(path, 1100, "%s/" AGENT_CACHE_PREFIX "%s" AGENT_CACHE_SUFFIX, gpu->cache_folder, digits);
 }
 
 typedef enum found { NOTHING, NOTE, DAMAGED, PROGRAM } found;
@@ -87,7 +90,7 @@ static found read_file(fp_session* session, uint32_t kernel, const char* path, c
   return what;
 }
 
-static int write_file(const char* path, const uint8_t* key, const uint8_t* program, size_t size) {
+static int write_file(agent_gpu* gpu, const char* path, const uint8_t* key, const uint8_t* program, size_t size) {
   file_head head;
   uint8_t* file = malloc(sizeof(head) + size);
   if (file == NULL) return 0;
@@ -98,10 +101,12 @@ static int write_file(const char* path, const uint8_t* key, const uint8_t* progr
   if (size > 0) memcpy(file + sizeof(head), program, size);
   const int is_written = fp_file_write(path, file, sizeof(head) + size);
   free(file);
+  if (is_written) agent_cache_limit_written(gpu, path, sizeof(head) + size);
   return is_written;
 }
 
-static int keep_program(const fp_session* session, uint32_t kernel, const char* path, const uint8_t* key) {
+static int keep_program(agent_gpu* gpu, const fp_session* session, uint32_t kernel, const char* path,
+                        const uint8_t* key) {
   const fp_api* api = &session->device->api;
   cl_program program = session->programs[kernel];
   size_t size = 0;
@@ -109,7 +114,7 @@ static int keep_program(const fp_session* session, uint32_t kernel, const char* 
   unsigned char* bytes = size > 0 && size <= kMostBytes ? malloc(size) : NULL;
   if (bytes == NULL) return 0;
   const int is_kept = api->clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(bytes), &bytes, NULL) == CL_SUCCESS &&
-                      write_file(path, key, bytes, size);
+                      write_file(gpu, path, key, bytes, size);
   free(bytes);
   return is_kept;
 }
@@ -136,13 +141,14 @@ fp_status agent_kernel_make(agent_gpu* gpu, fp_session* session, uint32_t kernel
   if (status != FP_OK || !keeps) return status;
   if (!session->is_compiled[kernel]) {
     ++stats->hits;
+    agent_file_touch(path);
     return FP_OK;
   }
   ++*(what == NOTHING || what == NOTE ? &stats->misses : &stats->rejected);
   if (what == NOTHING || keeps_programs_itself(gpu)) {
-    if (write_file(path, key, NULL, 0)) ++stats->noted;
+    if (write_file(gpu, path, key, NULL, 0)) ++stats->noted;
   } else {
-    ++*(keep_program(session, kernel, path, key) ? &stats->stored : &stats->not_stored);
+    ++*(keep_program(gpu, session, kernel, path, key) ? &stats->stored : &stats->not_stored);
   }
   return FP_OK;
 }

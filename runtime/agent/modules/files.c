@@ -1,9 +1,9 @@
 #include "agent/modules/files.h"
 
-#include "agent/core/folder.h"
 #include "agent/modules/functions.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/folder.h"
 
 /* Of all that a session has in its folder at a time. */
 static const uint64_t kMostBytes = (uint64_t)1 << 30;
@@ -44,7 +44,7 @@ static int count_name(void* context, const char* name, int is_folder) {
 static int is_one_too_many(const agent_session* session, const char* path) {
   int count = 0;
   if (access(path, FP_F_OK) == 0) return 0;
-  agent_folder_list(session->folder, count_name, &count);
+  fp_folder_list(session->folder, 0, count_name, &count);
   return count == MOST_FILES;
 }
 
@@ -114,7 +114,7 @@ fp_status agent_list(agent_session* session, agent_function* function, const age
                      fp_error* error) {
   agent_bytes names = {0};
   (void)function, (void)values, (void)count;
-  agent_folder_list(session->folder, add_name, &names);
+  fp_folder_list(session->folder, 0, add_name, &names);
   return agent_give_text(session, &names, error);
 }
 

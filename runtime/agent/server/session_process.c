@@ -5,6 +5,7 @@
 #include "agent/core/folder.h"
 #include "agent/core/log.h"
 #include "agent/server/signals.h"
+#include "core/folder.h"
 
 /* What a session may still do after its client has gone. */
 static const double kHangupSecs = 2;
@@ -30,7 +31,7 @@ static int remove_left_behind(void* context, const char* name, int is_folder) {
 
 void agent_session_clean(const agent_options* options) {
   agent_options folder = *options;
-  agent_folder_list(folder.folder, remove_left_behind, &folder);
+  fp_folder_list(folder.folder, 0, remove_left_behind, &folder);
 }
 
 static void run(agent_session_process* session, const agent_options* options, int agent) {

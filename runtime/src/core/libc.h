@@ -69,9 +69,11 @@ enum {
 
 /* A system call whose libc function takes structures, or that has none. */
 #if defined(__x86_64__)
-enum { FP_SYS_FUTEX = 202, FP_SYS_GETPID = 39 };
+enum { FP_SYS_FUTEX = 202, FP_SYS_GETPID = 39, FP_SYS_LIST_FOLDER = 217 };
+enum { FP_O_DIRECTORY = 0200000, FP_O_NO_FOLLOW = 0400000 };
 #elif defined(__aarch64__)
-enum { FP_SYS_FUTEX = 98, FP_SYS_GETPID = 172 };
+enum { FP_SYS_FUTEX = 98, FP_SYS_GETPID = 172, FP_SYS_LIST_FOLDER = 61 };
+enum { FP_O_DIRECTORY = 040000, FP_O_NO_FOLLOW = 0100000 };
 #else
 #error "numbers of system calls are known for x86-64 and arm64"
 #endif

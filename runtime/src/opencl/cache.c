@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/folder.h"
 #include "core/libc.h"
 
 /* The file: this, the size of each kernel's binary (8 bytes each), a byte for each entry and step, the binaries. */
@@ -16,25 +17,45 @@ static const size_t kMostBytes = (size_t)1 << 30;
 
 static void add_text(fp_sha256* hash, const char* text) { fp_sha256_add(hash, text, strlen(text) + 1); }
 
-/* What decides the binaries and what the self-check finds: the sources, the checksums of all sections, the driver. */
-static void make_key(uint8_t* key, const fp_package* package, const fp_opencl_device* device) {
+/* Of what a file is: the package (sources, and the checksums of all sections), the device, and its driver. */
+enum { PACKAGE, DEVICE, DRIVER, PARTS };
+/* The name: "fleetpose-", a part's first bytes as 16 digits for each, between them "-", and ".bin". */
+static const char kPrefix[] = "fleetpose-", kSuffix[] = ".bin", kTrial[] = ".bin.trial"; /* of trial.h */
+enum { PART_DIGITS = 16, OWN_NAME = sizeof(kPrefix) - 1 + PARTS * (PART_DIGITS + 1) - 1 + sizeof(kSuffix) - 1 };
+
+static void digest_parts(uint8_t parts[PARTS][FP_DIGEST_BYTES], const fp_package* package,
+                         const fp_opencl_device* device) {
   const fpk_header* header = (const fpk_header*)package->bytes;
   fp_sha256 hash;
   fp_sha256_start(&hash);
   fp_sha256_add(&hash, package->bytes, sizeof(*header) + header->section_count * sizeof(fpk_section));
   fp_sha256_add(&hash, package->sources, package->source_bytes);
+  fp_sha256_finish(&hash, parts[PACKAGE]);
+  fp_sha256_start(&hash);
   add_text(&hash, device->platform_name);
-  add_text(&hash, device->platform_version);
   add_text(&hash, device->name);
   add_text(&hash, device->vendor);
+  fp_sha256_finish(&hash, parts[DEVICE]);
+  fp_sha256_start(&hash);
+  add_text(&hash, device->platform_version);
   add_text(&hash, device->driver);
-  fp_sha256_finish(&hash, key);
+  fp_sha256_finish(&hash, parts[DRIVER]);
 }
 
-static void make_path(fp_cache* cache, const char* folder) {
-  char digits[41];
-  for (int i = 0; i < 20; ++i) snprintf(digits + 2 * i, 3, "%02x", cache->key[i]);
-  const int length = snprintf(cache->path, sizeof(cache->path), "%s/fleetpose-%s.bin", folder, digits);
+/* The path, and in `key` what decides the binaries and what the self-check finds: all parts. */
+static void make_path(fp_cache* cache, const char* folder, const fp_package* package, const fp_opencl_device* device) {
+  uint8_t parts[PARTS][FP_DIGEST_BYTES];
+  char digits[PARTS][PART_DIGITS + 1];
+  fp_sha256 hash;
+  digest_parts(parts, package, device);
+  fp_sha256_start(&hash);
+  fp_sha256_add(&hash, parts, sizeof(parts));
+  fp_sha256_finish(&hash, cache->key);
+  for (int part = 0; part < PARTS; ++part) {
+    for (int i = 0; i < PART_DIGITS / 2; ++i) snprintf(digits[part] + 2 * i, 3, "%02x", parts[part][i]);
+  }
+  const int length = snprintf(cache->path, sizeof(cache->path), "%s/%s%s-%s-%s%s", folder, kPrefix, digits[PACKAGE],
+                              digits[DEVICE], digits[DRIVER], kSuffix);
   if (length < 0 || (size_t)length >= sizeof(cache->path)) cache->path[0] = '\0';
 }
 
@@ -94,9 +115,8 @@ fp_status fp_cache_open(fp_cache* cache, const char* folder, const fp_package* p
     return fp_fail(error, FP_NO_MEMORY, "no memory for %u kernels", package->kernel_count);
   }
   if (folder == NULL || *folder == '\0') return FP_OK;
-  make_key(cache->key, package, device);
   mkdir(folder, 0700);
-  make_path(cache, folder);
+  make_path(cache, folder, package, device);
   size_t size = 0;
   uint8_t* file = cache->path[0] != '\0' ? fp_file_read(cache->path, kMostBytes, &size) : NULL;
   if (file != NULL && is_right(cache, file, size) && take(cache, package, file, size)) {
@@ -116,6 +136,34 @@ void fp_cache_put(fp_cache* cache, uint32_t kernel, uint8_t* bytes, size_t size)
   drop(&cache->binaries[kernel]);
   cache->binaries[kernel] = (fp_binary){.bytes = bytes, .size = size, .is_owned = 1};
   cache->is_changed = 1;
+}
+
+/* Removes a file whose name differs from `context`'s, the cache's own, in the driver alone, or one beside such a file. */
+static int remove_other_driver(void* context, const char* name, int is_folder) {
+  const fp_cache* cache = context;
+  const size_t folder = strlen(cache->path) - OWN_NAME, driver = OWN_NAME - (sizeof(kSuffix) - 1) - PART_DIGITS;
+  const char* own = cache->path + folder;
+  char path[sizeof(cache->path) + sizeof(kTrial)];
+  if (is_folder || strlen(name) < OWN_NAME || memcmp(name, own, driver) != 0) return 1;
+  if (memcmp(name + driver, own + driver, PART_DIGITS) == 0) return 1;
+  for (size_t i = driver; i < driver + PART_DIGITS; ++i) {
+    if (!(name[i] >= '0' && name[i] <= '9') && !(name[i] >= 'a' && name[i] <= 'f')) return 1;
+  }
+  const char* rest = name + driver + PART_DIGITS;
+  if (strcmp(rest, kSuffix) != 0 && strcmp(rest, kTrial) != 0) return 1;
+  memcpy(path, cache->path, folder);
+  memcpy(path + folder, name, strlen(name) + 1);
+  unlink(path);
+  return 1;
+}
+
+/* After an update of the driver nobody asks again for what was compiled by the one before. */
+static void remove_other_drivers(fp_cache* cache) {
+  char folder[sizeof(cache->path)];
+  const size_t length = strlen(cache->path) - OWN_NAME - 1;
+  memcpy(folder, cache->path, length);
+  folder[length] = '\0';
+  fp_folder_list(folder, 0, remove_other_driver, cache);
 }
 
 void fp_cache_save(fp_cache* cache, const fp_package* package) {
@@ -143,7 +191,10 @@ void fp_cache_save(fp_cache* cache, const fp_package* package) {
   memcpy(head.key, cache->key, sizeof(head.key));
   digest_of(file + sizeof(head), size - sizeof(head), head.digest);
   memcpy(file, &head, sizeof(head));
-  if (fp_file_write(cache->path, file, size)) cache->is_changed = 0;
+  if (fp_file_write(cache->path, file, size)) {
+    cache->is_changed = 0;
+    remove_other_drivers(cache);
+  }
   free(file);
 }
 

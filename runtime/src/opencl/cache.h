@@ -1,6 +1,8 @@
 /* Compiled kernels and the outcome of the self-check, kept in a file for each package, device and driver.
  *
- * The file is a help and nothing else: one that is missing, damaged or refused by the driver is as none.
+ * The file is a help and nothing else: one that is missing, damaged or refused by the driver is as none. When one is
+ * written, those of the same package and device by another driver go: names have a part for each of the three. Those of
+ * other packages and devices stay, since nobody can tell here that they are of no more use.
  */
 #ifndef FLEETPOSE_OPENCL_CACHE_H
 #define FLEETPOSE_OPENCL_CACHE_H

@@ -36,7 +36,8 @@ data class OpenOptions(
  * A pose network on the phone's GPU. Several threads may use it; calls wait for each other.
  *
  * Opening compiles the network's kernels at the first start, which takes seconds: do it off the main thread. They are
- * kept in [cacheFolder], an app's `context.cacheDir`, and later starts take them from there.
+ * kept in [cacheFolder], an app's `context.codeCacheDir`, and later starts take them from there. Android empties that
+ * folder where the app or the system is updated, so that nothing stays of a network or a driver that was before.
  *
  * Every function may throw a [FleetposeException].
  */

@@ -52,7 +52,7 @@ class MainActivity : ComponentActivity() {
     /** The first start on a phone compiles the kernels, which takes a while; the cache folder keeps them. */
     private fun openNetwork() = worker.execute {
         try {
-            val opened = Fleetpose(cacheDir)
+            val opened = Fleetpose(codeCacheDir)
             network = opened
             runOnUiThread { if (!isDestroyed) startCamera(opened) }
         } catch (error: FleetposeException) {
