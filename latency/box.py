@@ -50,7 +50,7 @@ def make(entry: BoxedDevice, paths: Mapping[str, Path]) -> Fitted:
     """Fit one device's predictor."""
     dataset = Dataset.read([paths[entry.table]], entry.where)
     samples = dataset.samples()
-    about: dict[str, Any] = {**dataset.device(samples[0]), "source": entry.source, "licence": entry.licence}
+    about: dict[str, Any] = {**dataset.device(samples), "source": entry.source, "licence": entry.licence}
     return fit_predictor(samples, hardware_of(samples), FitOptions(by="shape"), (), about)
 
 

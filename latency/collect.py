@@ -35,6 +35,7 @@ from latency.cost_model.box.shipped import find_predictor, names
 from latency.dataset.candidates import of_workload
 from latency.dataset.hardware import Hardware
 from latency.dataset.observations import sample_of_record
+from latency.dataset.sample import OWN
 from latency.profiling.active import by_telling, by_worth
 from latency.profiling.around import sample_around
 from latency.profiling.collector import Collection, Collector, Order, collect
@@ -189,7 +190,7 @@ def order_of(arguments: argparse.Namespace, recipe: Recipe, session: Session, jo
     if not arguments.few:
         return by_worth(find_predictor(arguments.active[0]), recipe)
     bases, profile = load_bases(arguments.active), session.profile
-    device = NewDevice(Hardware.of(profile), session.info.name, {})
+    device = NewDevice(Hardware.of(profile), session.info.name, {"origin": OWN})
 
     def choose(kernels: Sequence[tuple[Workload, ScheduleChoice]], count: int) -> list[int]:
         samples = [of_workload(workload, choice, profile.name) for workload, choice in kernels]

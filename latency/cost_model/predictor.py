@@ -54,7 +54,7 @@ MODEL = ("baseline", "trees")
 #: parts that a file may lack
 OPTIONAL = (*MODEL, "calibration", "smooth", "share", "samples", "pair_spread")
 METADATA: Mapping[str, Any] = {
-    **dict.fromkeys(("device", "gpu", "framework", "driver", "data", "clock", "date"), str),
+    **dict.fromkeys(("device", "gpu", "framework", "origin", "driver", "data", "clock", "date"), str),
     **dict.fromkeys(("metrics", "settings", "versions", "split", "pairs"), Any),
     "shapes": list[str],
     "reference_ms": Positive | None,

@@ -21,7 +21,7 @@ from latency.dataset.foreign.reading import read_foreign
 from latency.dataset.foreign.recognising import HEAD_BYTES, DataFormat, recognise
 from latency.dataset.observations import check_columns, layer_passes, network_passes, sample_of_record
 from latency.dataset.rows import TableRow, read_rows
-from latency.dataset.sample import OWN, Sample
+from latency.dataset.sample import OWN, Sample, about_device
 from latency.dataset.tables import REQUIRED, table_samples
 from latency.dataset.tvm_kernels import TVM, fastest
 from latency.profiling.normalise import normalise_records, usual_reference
@@ -184,10 +184,11 @@ class Dataset:
                     networks.append(record)
         return networks, layers
 
-    def device(self, sample: Sample) -> dict[str, str]:
-        """Name, GPU, framework and driver of the device of a sample, for the metadata of a predictor."""
+    def device(self, samples: Sequence[Sample]) -> dict[str, str]:
+        """Name, GPU, framework, driver and kernels' origin of the samples' device, for the metadata of a predictor."""
+        sample = samples[0]
         driver = str(self.records[-1][0].device.get("driver", "")) if sample.framework == OWN and self.records else ""
-        return {"device": sample.device, "gpu": sample.gpu, "framework": sample.framework, "driver": driver}
+        return {**about_device(samples), "driver": driver}
 
 
 def _say_marks(path: Path, records: Sequence[Record]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,6 +40,7 @@ class Sample:
         framework: whose kernels: OWN, or a foreign runtime.
         device: name of the device; gpu: of its GPU.
         widened: what of the arithmetic is float32 although `dtype` is float16: "sums", or "products" too.
+        textures: whether the kernel reads activations or weights as images.
     """
 
     layer: Layer
@@ -56,6 +58,7 @@ class Sample:
     device: str = ""
     gpu: str = ""
     widened: Widened = ""
+    textures: bool = False
     _keys: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -99,6 +102,18 @@ class Sample:
         parts[1:1] = [f"d{layer.dilation[0]}"] * (layer.dilation != (1, 1))
         wide = [f"float32 {self.widened}"] if self.widened else []
         return " ".join([*parts, *([str(self.sparsity)] if self.sparsity else []), *wide, f"[{self.kernel}]"])
+
+
+def origin_of(samples: Sequence[Sample]) -> str:
+    """Whose kernels most of these are: the framework, and "textures" where they are images: "tvm textures"."""
+    origins = Counter(f"{sample.framework} textures" if sample.textures else sample.framework for sample in samples)
+    return max(sorted(origins), key=lambda origin: origins[origin])
+
+
+def about_device(samples: Sequence[Sample]) -> dict[str, str]:
+    """Of the device that all of these are of its name, its GPU, the framework and the kernels' origin."""
+    first = samples[0]
+    return {"device": first.device, "gpu": first.gpu, "framework": first.framework, "origin": origin_of(samples)}
 
 
 def pairs(config: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

@@ -114,6 +114,7 @@ def tvm_sample(  # noqa: PLR0913  the columns of a table
     return Sample(
         layer, "winograd4" if winograd else kernel_class(layer, TVM, gpu), None, element, pairs(numbers),
         WINOGRAD_GRIDS if winograd else 1, ms, spread, framework=TVM, device=device, gpu=gpu, widened=widened,
+        textures="texture" in memory,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from latency.cost_model.metrics import mape
 from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Predictor
 from latency.dataset.observations import hardware_of
-from latency.dataset.sample import Sample, merge
+from latency.dataset.sample import Sample, about_device, merge
 
 #: most samples that are looked at for which to time
 CANDIDATES = 400
@@ -66,16 +66,13 @@ def leave_devices_out(
 
 def _fit(rows: Sequence[Sample], options: FitOptions) -> Predictor:
     """A device's own predictor."""
-    first = rows[0]
-    about = {"device": first.device, "gpu": first.gpu, "framework": first.framework}
-    return fit_predictor(rows, hardware_of(rows), replace(options, by="shape", wide=False), (), about).predictor
+    shapes = replace(options, by="shape", wide=False)
+    return fit_predictor(rows, hardware_of(rows), shapes, (), about_device(rows)).predictor
 
 
 def _row(rows: Sequence[Sample], bases: Sequence[Predictor], count: int, options: FitOptions) -> dict[str, Any]:
     """One device with so many samples."""
-    first = rows[0]
-    about = {"device": first.device, "gpu": first.gpu, "framework": first.framework}
-    target, scored = NewDevice(hardware_of(rows), first.gpu, about), []
+    target, scored = NewDevice(hardware_of(rows), rows[0].gpu, about_device(rows)), []
     for drawing in range(DRAWINGS if count else 1):
         order = np.random.default_rng(options.seed + drawing).permutation(len(rows))
         candidates = [rows[at] for at in order[: min(CANDIDATES, len(rows) - LEAST_LEFT)]]

@@ -61,7 +61,7 @@ def fit_dataset(
     reference_ms = dataset.reference_ms
     samples = dataset.samples(clock, every_op, reference_ms)
     about = {
-        **dataset.device(samples[0]),
+        **dataset.device(samples),
         "data": dataset.hash,
         "date": dataset.date,  # not that of the fit, so that equal measurements make equal files
         "where": list(dataset.where),

@@ -7,7 +7,7 @@ import pytest
 
 from fleetpose.errors import DataError, UsageError
 from latency.cost_model.adaptation.adapted import Adapted
-from latency.cost_model.adaptation.adapting import NewDevice, adapt, choose_samples, weights
+from latency.cost_model.adaptation.adapting import NewDevice, adapt, choose_samples
 from latency.cost_model.fitting import FitOptions, fit_predictor
 from latency.cost_model.model import measured_ms
 from latency.cost_model.predictor import Predictor
@@ -77,11 +77,6 @@ def test_the_file_says_the_same(bases, tmp_path):
     back = Predictor.load(tmp_path / "new.predictor")
     pairs = zip(back.predict(NEW[50:60]), predictor.predict(NEW[50:60]), strict=True)
     assert all((ours.ms, ours.high) == pytest.approx((other.ms, other.high), rel=1e-6) for ours, other in pairs)
-
-
-def test_a_gpu_of_another_maker_counts_less(bases):
-    assert weights("Adreno 9", bases).tolist() == pytest.approx([1 / 2.1, 1 / 2.1, 0.1 / 2.1])
-    assert weights("Mali-G9", bases).argmax() == 2
 
 
 @pytest.mark.parametrize(

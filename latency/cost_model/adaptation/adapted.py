@@ -37,13 +37,13 @@ LOGS = {
 #: columns that tell dtypes apart, and further ones by which layers are alike
 DTYPES = ("half", "wide_sums", "wide_products")
 ALIKE = ("stride", "kept")
-#: variances of log ms: of a device's factor where nothing is known of its speed, where its peak rates are, of a class,
-#: of a dtype, of both together, along a slope, along one of a class, of leaning to another device, of similar layers,
-#: of similar layers of a class, and of what no other layer tells
-FACTOR, KNOWN_FACTOR, CLASS, DTYPE, BOTH = 1.0, 0.25, 0.1, 0.05, 0.02
+#: variances of log ms: of a device's factor, at most where there are samples, of a class, of a dtype, of both together,
+#: along a slope, along one of a class, of leaning to another device, of similar layers, of similar layers of a class,
+#: and of what no other layer tells
+FACTOR, CLASS, DTYPE, BOTH = 1.0, 0.1, 0.05, 0.02
 SLOPE, CLASS_SLOPE, LEANING, SURFACE, CLASS_SURFACE, NOISE = 0.03, 0.03, 0.05, 0.04, 0.02, 0.012
 #: where next to nothing is known, a prediction is not put lower than by this
-MOST_SHIFT = 0.1
+MOST_SHIFT = 0.3
 #: similar layers are so many spreads apart, as a log
 LENGTH = log(3.0)
 #: samples from which on physical terms are fitted

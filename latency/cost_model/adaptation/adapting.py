@@ -7,12 +7,13 @@ the unknown one, and what the samples say of it themselves, the more of them the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from latency.cost_model.adaptation.adapted import FACTOR, KNOWN_FACTOR, Adapted, most_telling
+from latency.cost_model.adaptation.adapted import FACTOR, Adapted, most_telling
+from latency.cost_model.adaptation.likeness import DeviceFacts, Likeness, same_maker_first
 from latency.cost_model.intervals.conformal import Conformal
 from latency.cost_model.metrics import mape
 from latency.cost_model.model import Inputs, measured_ms
@@ -21,17 +22,12 @@ from latency.cost_model.ranges import Ranges
 from latency.cost_model.search import CrossValidation
 from latency.cost_model.trees import TreeSettings
 from latency.dataset.hardware import Hardware
-from latency.dataset.runtimes import Gpu
 from latency.dataset.sample import Sample, merge
 from latency.dataset.split import Fold, folds
 
-#: a GPU of another maker counts for so much of one of the same
-OTHER_MAKER = 0.1
 #: standard deviations that held 90 % of errors where six GPUs in turn were the unknown one, and the samples that this
 #: counts for
 USUAL_QUANTILE, USUAL_ROWS = 2.0, 40
-#: `Hardware.gflops` of a device whose peak rate is not known
-UNKNOWN_RATE = Hardware().gflops
 #: more samples than this are a device's own
 MOST_SAMPLES = 400
 FOLDS = 5
@@ -69,25 +65,25 @@ def adapt(
 def adapted(rows: Sequence[Sample], target: NewDevice, bases: Sequence[Predictor]) -> Adapted:
     """The model alone."""
     inputs = Inputs.of(rows, target.hardware, [base.ms for base in bases])
-    return Adapted(inputs, measured_ms(rows), weights(target.gpu, bases), *speed(target, bases))
+    like = likeness(target, bases, sampled=bool(rows))
+    return Adapted(inputs, measured_ms(rows), like.weights, like.offset, like.variance)
 
 
-def weights(gpu: str, bases: Sequence[Predictor]) -> np.ndarray:
-    """Of each other device (bases): those of the same maker count most."""
-    maker = Gpu.of(gpu).kind
-    own = [1.0 if Gpu.of(str(base.metadata.get("gpu", ""))).kind == maker else OTHER_MAKER for base in bases]
-    return np.array(own) / sum(own)
+def likeness(target: NewDevice, bases: Sequence[Predictor], sampled: bool) -> Likeness:
+    """What the other devices (bases) say of a device by what is known of them all, with samples of it or without."""
+    facts, others = DeviceFacts.of(target.gpu, _origin(target.about), target.hardware), [*map(_facts_of, bases)]
+    if not sampled:
+        return Likeness.of(facts, others)
+    like = Likeness.of(facts, others, same_maker_first(facts, others))
+    return replace(like, variance=min(like.variance, FACTOR))
 
 
-def speed(target: NewDevice, bases: Sequence[Predictor]) -> tuple[float, float]:
-    """Log of the others' peak rates over the device's, weighted as they are, and the variance of its factor about that.
+def _facts_of(base: Predictor) -> DeviceFacts:
+    return DeviceFacts.of(str(base.metadata.get("gpu", "")), _origin(base.metadata), base.hardware)
 
-    0 and FACTOR where one of the rates is not known.
-    """
-    rates = np.array([base.hardware.gflops for base in bases])
-    if UNKNOWN_RATE in (target.hardware.gflops, *rates):
-        return 0.0, FACTOR
-    return float(weights(target.gpu, bases) @ np.log(rates / target.hardware.gflops)), KNOWN_FACTOR
+
+def _origin(about: Mapping[str, Any]) -> str:
+    return str(about.get("origin") or about.get("framework", ""))
 
 
 def quantile(model: Adapted, level: float) -> float:
@@ -109,8 +105,8 @@ def choose_samples(
     """Which `count` of the candidates to time on a new device, the most telling first, where some were timed before."""
     rows = [*timed, *candidates]
     inputs = Inputs.of(rows, target.hardware, [base.ms for base in bases])
-    _, factor = speed(target, bases)
-    chosen = most_telling(inputs, weights(target.gpu, bases), count, factor, len(timed))
+    like = likeness(target, bases, sampled=True)
+    chosen = most_telling(inputs, like.weights, count, like.variance, len(timed))
     return [row - len(timed) for row in chosen]
 
 
