@@ -33,6 +33,8 @@ class DeviceInfo:
         max_work_group: work-items in one work-group at most.
         vector_width: floats of the widest vector its instructions have, 0 where not known.
         local_bytes: local memory of one work-group.
+        cache_bytes: the cache of global memory, 0 where not known.
+        image2d_width, image2d_height: texels of an image2d at most, 0 where there are no images or it is not known.
         fp16, image2d: as claimed by extensions and limits; None where not known.
     """
 
@@ -48,6 +50,9 @@ class DeviceInfo:
     max_work_group: int = 0
     vector_width: int = 0
     local_bytes: int = 0
+    cache_bytes: int = 0
+    image2d_width: int = 0
+    image2d_height: int = 0
     fp16: bool | None = None
     image2d: bool | None = None
 

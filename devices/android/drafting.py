@@ -69,7 +69,8 @@ def _values(info: DeviceInfo, family: Profile, name: str) -> dict[str, tuple[Any
         values["max_threads_per_block"] = (most, _SAID if most == info.max_work_group else source)
         values["work_group"] = (min(family.work_group, most), "")
     said = {"max_shared_memory_per_block": info.local_bytes or None, "compute_units": info.compute_units or None,
-            "fp16": info.fp16, "image2d": info.image2d}  # fmt: skip
+            "fp16": info.fp16, "image2d": info.image2d, "cache_bytes": info.cache_bytes or None,
+            "image2d_max": min(info.image2d_width, info.image2d_height) or None}  # fmt: skip
     return values | {field: (value, _SAID) for field, value in said.items() if value is not None}
 
 

@@ -79,7 +79,7 @@ def build_planned(job: Job, report: Report) -> str:
 
 
 def _build(job: Job, name: str, network: TracedNetwork, report: Report, compiled: CompiledNetwork | None = None) -> str:
-    about = {name: job.device[name] for name in encode(DeviceInfo(""))}
+    about = {name: job.device[name] for name in encode(DeviceInfo("")) if name in job.device}
     tuned = Tuned.load(job.path(TUNED).absolute())
     built = build(
         network,

@@ -20,6 +20,7 @@ from codegen.building.traced import trace_network
 from devices import open_device
 from devices.conditions import conditions
 from devices.diagnosis import small_kernel
+from devices.info import DeviceInfo
 from devices.profile import load_profile
 from devices.rpc import tracker
 from devices.rpc.wire import pack_name, receive
@@ -117,6 +118,10 @@ def test_device_says_what_it_is(remote):
     assert device.max_threads_per_block == listed["max_work_group"]
     assert device.multi_processor_count == listed["compute_units"]
     assert device.compute_version == listed["version"].split()[1]
+    assert listed["cache_bytes"] == device.l2_cache_size_bytes > 0
+    assert (min(listed["image2d_width"], listed["image2d_height"]) > 0) == listed["image2d"]
+    info = DeviceInfo.from_listed(listed)
+    assert (info.cache_bytes, info.image2d_width) == (listed["cache_bytes"], listed["image2d_width"])
     assert not remote.device("opencl", 1).exist
     assert not remote.device("cuda", 0).exist
 

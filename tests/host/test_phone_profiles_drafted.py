@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -35,7 +36,10 @@ def rehearsal(tmp_path):
 
 def test_peaks_of_a_phone_go_into_the_draft(rehearsal, tmp_path):
     rehearsal.plug()
-    key = json.loads(rehearsal.phone_command("setup", "--json").stdout)["phones"][0]["key"]
+    phone = json.loads(rehearsal.phone_command("setup", "--json").stdout)["phones"][0]
+    key, said = phone["key"], DeviceInfo(**phone["device"])
+    assert said.cache_bytes > 0
+    assert (min(said.image2d_width, said.image2d_height) > 0) == said.image2d
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, f"rpc:{key}"], capture_output=True, text=True, env=rehearsal.environment
     )
@@ -45,7 +49,9 @@ def test_peaks_of_a_phone_go_into_the_draft(rehearsal, tmp_path):
     assert peaks.gbytes_per_sec is not None
     assert 0.1 < peaks.gflops < 1e5
     assert 0.1 < peaks.gbytes_per_sec < 1e4
-    (tmp_path / "draft.toml").write_text(draft_profile(POWERVR, peaks), encoding="utf-8")
+    unknown = replace(said, name="PowerVR GE8320", vendor="Imagination", platform="", kind="gpu")
+    (tmp_path / "draft.toml").write_text(draft_profile(unknown, peaks), encoding="utf-8")
+    assert f"cache_bytes = {said.cache_bytes}  # the device says so" in (tmp_path / "draft.toml").read_text()
     profile = load_profile(tmp_path / "draft.toml")
     assert profile.peak_gflops_fp32 == pytest.approx(peaks.gflops, rel=0.01)
     assert profile.peak_gbytes_per_sec == pytest.approx(peaks.gbytes_per_sec, rel=0.01)

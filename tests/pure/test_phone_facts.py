@@ -102,7 +102,7 @@ def test_known_gpu_has_the_profile_that_comes_with_the_package(info, name):
 
 UNKNOWN = [
     DeviceInfo("Mali-G710 r0p0", vendor="ARM", kind="gpu", compute_units=7, max_work_group=1024, local_bytes=32768,
-               fp16=True, image2d=True),
+               cache_bytes=1 << 20, image2d_width=65536, image2d_height=16384, fp16=True, image2d=True),
     DeviceInfo("QUALCOMM Adreno(TM)", version="OpenCL 3.0 Adreno(TM) 750", kind="gpu", max_work_group=1024),
     DeviceInfo('PowerVR "Rogue" GE8320', vendor="Imagination", kind="gpu", compute_units=1, max_work_group=32,
                local_bytes=4096, fp16=False, image2d=False),
@@ -128,3 +128,6 @@ def test_draft_of_an_unknown_gpu_is_a_profile_with_the_devices_limits(info, name
         assert profile.max_shared_memory_per_block == info.local_bytes
     if info.fp16 is not None:
         assert (profile.fp16, profile.image2d) == (info.fp16, info.image2d)
+    usual = load_profile(f"generic_{gpu}")  # of what an agent of before does not say
+    assert profile.cache_bytes == (info.cache_bytes or usual.cache_bytes)
+    assert profile.image2d_max == (min(info.image2d_width, info.image2d_height) or usual.image2d_max)

@@ -76,12 +76,15 @@ void agent_describe_devices(const agent_gpu* gpu, agent_bytes* json) {
   agent_json_whole_of(json, "vector_width", number_of(gpu, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, 4));
   agent_json_whole_of(json, "local_bytes", number_of(gpu, CL_DEVICE_LOCAL_MEM_SIZE, 8));
   agent_json_whole_of(json, "global_bytes", number_of(gpu, CL_DEVICE_GLOBAL_MEM_SIZE, 8));
+  agent_json_whole_of(json, "cache_bytes", number_of(gpu, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, 8));
   agent_json_whole_of(json, "max_alloc_bytes", (long long)device->most_bytes);
   describe_extensions(gpu, json);
   agent_json_name(json, "fp16");
   agent_bytes_format(json, device->has_half ? "true" : "false");
   agent_json_name(json, "image2d");
   agent_bytes_format(json, device->image_width > 0 ? "true" : "false");
+  agent_json_whole_of(json, "image2d_width", (long long)device->image_width);
+  agent_json_whole_of(json, "image2d_height", (long long)device->image_height);
   agent_json_text_of(json, "loads", "package");
   agent_bytes_format(json, "}]");
 }

@@ -4,8 +4,8 @@
 
 #include "agent/device/gpu.h"
 
-/* The list of devices, which is of one: as fleetpose.opencl.devices of devices/runtime answers it, and "loads": what a
- * session loads here. */
+/* The list of devices, which is of one: as fleetpose.opencl.devices of devices/runtime answers it, and what drafts of
+ * profiles need besides (the cache, the limits of images), and "loads": what a session loads here. */
 void agent_describe_devices(const agent_gpu* gpu, agent_bytes* json);
 void agent_describe_cache(const agent_gpu* gpu, agent_bytes* json);
 
