@@ -12,6 +12,7 @@ from benchmarks.tuning_logs.columns import columns
 from fleetpose.errors import UsageError
 from latency.dataset.read import Dataset
 from latency.dataset.sample import Sample
+from latency.dataset.tables import passes
 from latency.dataset.tvm_kernels import failure_of, is_tvm_row, parse_config, tvm_row_sample
 
 #: configurations with a time below which a history is no search
@@ -74,7 +75,7 @@ def read_histories(dataset: Dataset) -> list[History]:
 def _tried(dataset: Dataset) -> Iterator[TriedConfiguration]:
     for rows in dataset.tables:
         for row in rows:
-            if is_tvm_row(row) and all(row.values[name] in values for name, values in dataset.wanted.items()):
+            if is_tvm_row(row) and passes(row, dataset.wanted):
                 failed = bool(failure_of(row))
                 if failed or row.values.get("suspect", "0") != "1":
                     sample, knobs = tvm_row_sample(row), parse_config(row.values["config"])

@@ -47,6 +47,6 @@ GPUS = (
 
 
 def find_gpu(name: str) -> PublicGpu | None:
-    """The GPU of a name such as "Mali-G72 MP12"; None where it is not in the list."""
-    words = f"{name.lower().replace('-', ' ')} "
+    """The GPU of a name such as "Mali-G72 MP12" or "Adreno (TM) 660"; None where it is not in the list."""
+    words = " ".join(name.lower().replace("(tm)", " ").replace("-", " ").split()) + " "
     return next((gpu for gpu in GPUS if f"{gpu.words} " in words), None)

@@ -17,7 +17,10 @@ from tests.pure.made_up_devices import device, layers
 from tests.pure.test_tvm_kernels import write
 
 
-@pytest.mark.parametrize(("name", "words"), [("Adreno 660", "adreno 660"), ("Mali-G72 MP12", "mali g72 mp12")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("Adreno 660", "adreno 660"), ("QUALCOMM Adreno(TM) 730", "adreno 730"), ("Mali-G72 MP12", "mali g72 mp12")],
+)
 def test_a_gpu_is_found_by_its_name(name, words):
     gpu = find_gpu(name)
     assert gpu is not None

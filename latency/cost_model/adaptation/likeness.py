@@ -22,8 +22,8 @@ from latency.dataset.hardware import Hardware
 from latency.dataset.public_gpus import find_gpu
 from latency.dataset.runtimes import Gpu
 
-#: standard deviations of log ms: of what a rate twice as high brings, over what it should; of an origin; of a maker; of
-#: a device itself; and of the rate of a device of which none is known
+#: standard deviations of log ms: along log rate, about the slope of -1; of an origin; of a maker; of a device itself;
+#: and of the log rate of a device of which none is known
 RATE, ORIGIN, MAKER, DEVICE, UNKNOWN_RATE = 0.3, 2.0, 1.0, 0.3, 1.0
 #: a GPU of another maker counts for so much of one of the same where there are samples
 OTHER_MAKER = 0.1
