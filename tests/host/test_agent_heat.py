@@ -15,17 +15,6 @@ from tests.small_network import register_small
 
 pytestmark = pytest.mark.system_opencl
 
-COLLECT = """
-import sys
-from fleetpose import cli
-from latency import collect
-from tests.small_network import register_small
-from tests.scatter import overlook_scatter
-register_small()
-overlook_scatter()
-sys.exit(cli.run(collect.main, collect.make_parser(), sys.argv[1:]))
-"""
-
 
 class PhoneFiles:
     """The folder in place of /sys: a GPU at 300 of 850 MHz with a zone of its own, and a cooling device."""
@@ -66,7 +55,7 @@ class Collection:
         self.out, self.said = folder / "x.jsonl", folder / "said"
         usual = ["--model", register_small(), "--layer", "wide", "--sparsity", "dense", "--rounds", "3", "--device",
                  "rpc:bench", "--wait-secs", "0", "-o", str(self.out)]  # fmt: skip
-        command = [sys.executable, "-c", COLLECT, *usual, *flags]
+        command = [sys.executable, "-m", "tests.collect_small", *usual, *flags]
         with self.said.open("wb") as stream:
             self.process = subprocess.Popen(command, stderr=stream, env=dict(os.environ))
 

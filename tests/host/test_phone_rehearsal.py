@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from devices.profile import PROFILE_DIR
+from latency.optimize.job import RECORDS
 from latency.records.read import read_records
 from tests.agent_serving import agent_program
 from tests.fake_adb.rehearsal import Rehearsal
@@ -130,6 +131,41 @@ def test_timings_are_kept_when_the_cable_is_pulled_and_go_on_when_it_is_back(reh
     assert [record.id for record in records[: len(kept)]] == [record.id for record in kept]
     assert len(records) > len(kept)
     assert not [record for record in records if record.failure]
+    assert rehearsal.phone_command("stop").returncode == 0
+    assert rehearsal.left() == []
+
+
+@pytest.mark.long
+def test_optimize_goes_on_where_the_cable_was_pulled(rehearsal, tmp_path):
+    phone = rehearsal.plug()
+    key = set_up(rehearsal)["phones"][0]["key"]
+    (tmp_path / "own.toml").write_bytes((PROFILE_DIR / "host.toml").read_bytes())
+    command = ("latency.optimize", *MODEL, *QUICK, "--no-tune", "--around", "6", "--profile", "own.toml",
+               "--device", f"rpc:{key}", "-o", "optimized")  # fmt: skip
+    timings = tmp_path / "optimized" / RECORDS
+    process = rehearsal.start(*command)
+    pulling = threading.Thread(target=pull_after_records, args=(rehearsal, timings))
+    pulling.start()
+    _, errors = process.communicate(timeout=900)
+    pulling.join()
+    assert process.returncode == 3, errors
+    said = [line for line in errors.splitlines() if line.startswith("python -m latency.optimize: ")]
+    assert len(said) == 1, errors
+    assert "no device under key 'sm-g973f'" in said[0]
+    assert re.search(r"\nstage \d+ of \d+, collect: what is done is kept; the same command goes on\n$", errors)
+    assert "Traceback" not in errors
+    kept = read_records(timings)
+    assert kept
+    assert not (tmp_path / "optimized" / "report.html").exists()
+    assert rehearsal.adb.ports() == []
+    rehearsal.adb.plug(phone)
+    set_up(rehearsal)
+    done = rehearsal.run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = read_records(timings)
+    assert [record.id for record in records[: len(kept)]] == [record.id for record in kept]
+    assert not [record for record in records if record.failure]
+    assert (tmp_path / "optimized" / "report.html").exists()
     assert rehearsal.phone_command("stop").returncode == 0
     assert rehearsal.left() == []
 
