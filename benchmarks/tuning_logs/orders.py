@@ -19,26 +19,27 @@ LEAST_WINNERS = 60
 #: classes of kernels that one model foretells
 DIRECT = ("direct", "pointwise", "strided")
 
-#: which histories, and which winners, may be learnt from, given (the device, the layer) asked about and another's
+#: whether histories and winners of another (device, layer) may be learnt from for one that is asked about; never the
+#: layer itself
 MayLearn = Callable[[tuple[str, str], tuple[str, str]], bool]
 
 
-def _other_layers(asked: tuple[str, str], other: tuple[str, str]) -> bool:
+def _same_device(asked: tuple[str, str], other: tuple[str, str]) -> bool:
     return other[0] == asked[0] and other[1] != asked[1]
 
 
 def _other_devices(asked: tuple[str, str], other: tuple[str, str]) -> bool:
-    return other[0] != asked[0]
+    return other[0] != asked[0] and other[1] != asked[1]
 
 
-def _both(asked: tuple[str, str], other: tuple[str, str]) -> bool:
+def _any_device(asked: tuple[str, str], other: tuple[str, str]) -> bool:
     return other[1] != asked[1]
 
 
 SOURCES: dict[str, MayLearn] = {
-    "other layers, same device": _other_layers,
+    "same device": _same_device,
     "other devices": _other_devices,
-    "other layers, any device": _both,
+    "any device": _any_device,
 }
 
 
@@ -59,9 +60,8 @@ def rank(histories: Sequence[History], asked: History, winners: Sequence[Sample]
     others = [other for other in histories if may_learn(name, (other.device, other.layer))]
     ranks = {}
     if others:
-        ranks["histories"] = LearnedOrder.learn(
-            [other.table for other in others], [other.ms for other in others]
-        ).ranks(asked.table)
+        learned = LearnedOrder.learn([other.table for other in others], [other.ms for other in others])
+        ranks["histories"] = learned.ranks(asked.table)
     allowed = [sample for sample in winners if may_learn(name, (sample.device, sample.shape_key))]
     foretold = _by_winners(allowed, asked)
     if foretold is not None:
