@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shlex
 import time
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ NAME = "fleetpose-agent"
 #: the port of the phone's own loopback that the agent listens at
 PHONE_PORT = 9191
 PROGRAM, PID_FILE, LOG_FILE, WORK_FOLDER = (f"{FOLDER}/{name}" for name in (NAME, "agent.pid", "agent.log", "work"))
+#: what the agent reads how many bytes of compiled kernels it may keep from; it gets this machine's
+CACHE_LIMIT = "FLEETPOSE_CACHE_BYTES"
 LOG_LINES = 12
 STARTED = f"{NAME} listens on"
 #: without a tracker for so long the agent of a phone that was unplugged ends
@@ -73,6 +76,8 @@ def start(phone: AdbPhone, address: AgentAddress) -> None:
         "--give-up-secs", str(GIVE_UP_SECS),
     ])  # fmt: skip
     environment = f"HOME={FOLDER} TMPDIR={FOLDER} FLEETPOSE_CACHE_DIR={FOLDER}/cache"
+    if limit := os.environ.get(CACHE_LIMIT):
+        environment += f" {CACHE_LIMIT}={shlex.quote(limit)}"
     text = _START.format(folder=FOLDER, log=LOG_FILE, pid=PID_FILE, environment=environment, command=command)
     _do(phone, text, "does not start the agent")
 

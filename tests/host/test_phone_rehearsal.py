@@ -95,6 +95,7 @@ def test_two_phones_are_set_up_side_by_side_and_stopped_one_by_one(rehearsal):
 
 
 def test_dry_run_prints_commands_and_asks_no_server(rehearsal):
+    rehearsal.environment["FLEETPOSE_CACHE_BYTES"] = "1000000"
     done = rehearsal.phone_command("setup", "--dry-run", "--serial", "R58M", "--key", "pixel")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -102,6 +103,7 @@ def test_dry_run_prints_commands_and_asks_no_server(rehearsal):
     assert [line.split()[3] for line in lines if line.split()[3] in ("push", "reverse", "forward")] == [
         "forward", "reverse", "push", "reverse", "forward"
     ]  # fmt: skip
+    assert [line for line in lines if "FLEETPOSE_CACHE_BYTES=1000000 nohup" in line]
     assert rehearsal.adb.asked == []
     assert rehearsal.left() == []
 

@@ -64,7 +64,8 @@ static int add_file(void* context, const char* name, int is_folder) {
   char path[PATH_BYTES];
   agent_file_facts facts;
   if (is_folder || !begins_as_cached(name)) return 1;
-  snprintf(path, sizeof(path), "%s/%.120s", of->folder, name);
+  const int length = snprintf(path, sizeof(path), "%s/%s", of->folder, name);
+  if (length < 0 || (size_t)length >= sizeof(path)) return 1;
   if (name[NAME] != '\0') {
     if (is_left_behind(name + NAME)) unlink(path);
     return 1;

@@ -1,9 +1,9 @@
 /* The folder of compiled kernels within a number of bytes: what was used longest ago goes first.
  *
- * Several sessions write to it at once, and none waits for another: each looks at the folder before its first write is
- * done with, and again after an eighth of the limit of its own writes, so that `count` sessions have at most that much
- * each beyond it. Every file is counted in whole pages, as disks keep it. Nothing is removed but regular files of the
- * cache's own names; a file that another session has removed meanwhile is gone, which was what was wanted.
+ * Several sessions write to it at once, and none waits for another: each looks at the folder after its first write, and
+ * again whenever it has written an eighth of the limit, so that the folder exceeds it by at most that much for each
+ * session. Every file is counted in whole pages, as disks keep it. Nothing is removed but regular files of the cache's
+ * own names, and what a killed process left half written; a file that another session has removed meanwhile is gone.
  */
 #ifndef FLEETPOSE_AGENT_DEVICE_CACHE_LIMIT_H
 #define FLEETPOSE_AGENT_DEVICE_CACHE_LIMIT_H
