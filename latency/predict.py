@@ -17,6 +17,7 @@ from latency.flags import add_network
 from latency.network_model.forecast import PredictedStep, is_own, predict_network, runtime_of, uniform
 from latency.network_model.totals import Total
 from models.graph.network import Graph
+from models.plans.cost import percent
 from models.plans.plan import Plan
 from models.plans.sparsity import parse_variant, variant_text
 from models.plans.time_estimate import TimeEstimate
@@ -69,6 +70,7 @@ def summary(
                 "layer": step.layer,
                 "op": step.op,
                 "kernel": step.kernel,
+                "kernel_likely": step.likely,
                 "variant": variant_text(step.sparsity),
                 "ms": step.prediction.ms,
                 **_interval(step.prediction),
@@ -98,6 +100,11 @@ def plainly(predictor: Predictor) -> str:
     return f"{PLAINLY} ({runtime_of(predictor)}{origin})"
 
 
+def kernel_text(step: PredictedStep) -> str:
+    """A step's kernel for people, with the probability that it is the fastest where it was chosen by prediction."""
+    return step.kernel if step.likely is None else f"{step.kernel} ({percent(step.likely)})"
+
+
 def _interval(time: TimeEstimate) -> dict[str, float | None]:
     """The ends of an interval as JSON has them: None where the interval is unbounded."""
     low, high = time.interval or (None, None)
@@ -115,7 +122,7 @@ def print_forecast(predictor: Predictor, graph: Graph, steps: Sequence[Predicted
         share = f"{prediction.ms / total.sum_ms:.1%}"
         between = f"{prediction.low:.3f} to {prediction.high:.3f}"
         variant = variant_text(step.sparsity)
-        rows.append([step.layer, step.kernel, variant, f"{prediction.ms:.3f}", between, share, mark])
+        rows.append([step.layer, kernel_text(step), variant, f"{prediction.ms:.3f}", between, share, mark])
     cli.print_table(["layer", "kernel", "variant", "ms", "interval", "share", ""], rows)
     doubtful = {doubt for step in steps for doubt in step.prediction.doubts}
     if doubtful:

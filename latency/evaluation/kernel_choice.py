@@ -27,13 +27,13 @@ def kernel_choices(judged: Judged, seed: int = 0) -> dict[str, Any]:
         probability that the chosen kernel is faster than the next class's, see `latency.evaluation.odds.calibration`;
         n: layers. None and {} where n is 0.
     """
-    samples, predictions = judged.samples, judged.predictions
+    samples = judged.samples
     layers = [rows for rows in _layers(samples) if len({samples[row].kernel for row in rows}) > 1]
     if not layers:
         return {"accuracy": None, "lost": None, "lost_interval": None, "always": {}, "calibration": None, "n": 0}
     ms = np.array([measured(sample) for sample in samples])
     fastest = [min(rows, key=lambda row: ms[row]) for rows in layers]
-    chosen = [min(rows, key=lambda row: predictions[row].ms) for rows in layers]
+    chosen = [judged.fastest(_by_class(judged, rows))[0] for rows in layers]
     nexts = [_next(judged, rows, row) for rows, row in zip(layers, chosen, strict=True)]
     odds = np.array([judged.odds(row, other) for row, other in zip(chosen, nexts, strict=True)])
     best, classes = ms[fastest], sorted({samples[row].kernel for rows in layers for row in rows})
@@ -47,10 +47,18 @@ def kernel_choices(judged: Judged, seed: int = 0) -> dict[str, Any]:
     }
 
 
+def _by_class(judged: Judged, rows: Sequence[int]) -> list[int]:
+    """Of each class of kernel the row that is predicted to be the fastest."""
+    best: dict[str, int] = {}
+    for row in sorted(rows, key=lambda row: judged.predictions[row].ms):
+        best.setdefault(judged.samples[row].kernel, row)
+    return list(best.values())
+
+
 def _next(judged: Judged, rows: Sequence[int], chosen: int) -> int:
-    """The row that is predicted to be the fastest of those of other classes."""
-    others = [row for row in rows if judged.samples[row].kernel != judged.samples[chosen].kernel]
-    return min(others, key=lambda row: judged.predictions[row].ms)
+    """Of the other classes the row that is likeliest to be the fastest."""
+    others = [row for row in _by_class(judged, rows) if judged.samples[row].kernel != judged.samples[chosen].kernel]
+    return judged.fastest(others)[0]
 
 
 def _always(name: str, layers: Sequence[Sequence[int]], samples: Sequence[Sample], ms: np.ndarray) -> float:

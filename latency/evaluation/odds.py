@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from latency.cost_model.intervals.pair_spread import NEAR, PairSpread
+from latency.cost_model.intervals.pair_spread import (
+    NEAR,
+    PairSpread,
+    PredictedKernel,
+    fastest_kernel,
+    probability_faster,
+)
 from latency.cost_model.predictor import Prediction
 from latency.dataset.sample import Sample
 
@@ -34,12 +41,16 @@ class Judged:
 
     def odds(self, row: int, other: int) -> float:
         """Probability that a row is faster than another one of the same layer."""
-        ours, theirs, spreads = self.predictions[row], self.predictions[other], self.spreads[row]
-        if spreads is None:
-            return self.independent_odds(row, other)
-        outside = max(ours.outside, theirs.outside)
-        spread = spreads.of(self.samples[row].kernel, self.samples[other].kernel, outside)
-        return ours.probability_faster(theirs, spread=spread)
+        return probability_faster(self.spreads[row], self._kernel(row), self._kernel(other))
+
+    def fastest(self, rows: Sequence[int]) -> tuple[int, float | None]:
+        """Which of several rows of a layer is likeliest to be the fastest; see `fastest_kernel`."""
+        best, odds = fastest_kernel(self.spreads[rows[0]], [self._kernel(row) for row in rows])
+        return rows[best], odds
+
+    def _kernel(self, row: int) -> PredictedKernel:
+        prediction = self.predictions[row]
+        return PredictedKernel(self.samples[row], prediction, prediction.outside)
 
     def independent_odds(self, row: int, other: int) -> float:
         """The same by both intervals, whose errors are taken as independent."""

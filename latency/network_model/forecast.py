@@ -18,6 +18,7 @@ from codegen.tuning.database import load_tuned
 from codegen.tuning.tasks import GBYTES_PER_SEC
 from devices.profile import ITEM_BYTES, Profile, load_profile
 from fleetpose.errors import UsageError
+from latency.cost_model.intervals.pair_spread import PredictedKernel, fastest_kernel
 from latency.cost_model.predictor import Prediction, Predictor
 from latency.dataset.candidates import of_workload
 from latency.dataset.runtimes import kernel_class
@@ -49,6 +50,7 @@ class PredictedStep:
         written: elements it writes.
         key: equal where the same kernels run the same workload.
         kernel_class: class of the kernel, as `Sample.kernel`; "" of copies.
+        likely: probability that the kernel is faster than those it was chosen among by prediction; None where none was.
     """
 
     layer: str
@@ -60,6 +62,7 @@ class PredictedStep:
     written: int
     key: Hashable
     kernel_class: str = ""
+    likely: float | None = None
 
     @property
     def part(self) -> Part:
@@ -241,10 +244,12 @@ def foreign_steps(predictor: Predictor, graph: Graph, dtype: str = "float32") ->
     predictions = iter(predictor.predict([sample for samples in options for sample in samples]))
     steps = []
     for layer, samples in zip(layers, options, strict=True):
-        pairs = [(sample, next(predictions)) for sample in samples]
-        sample, fastest = min(pairs, key=lambda pair: pair[1].ms)
-        written = prod(layer.out_shape)
-        steps.append(PredictedStep(layer.name, layer.op, sample.kernel, None, fastest, 1, written, sample.key))
+        times = [next(predictions) for _ in samples]
+        kernels = [PredictedKernel(*pair, pair[1].outside) for pair in zip(samples, times, strict=True)]
+        best, likely = fastest_kernel(predictor.pair_spread, kernels)
+        kernel, written = samples[best].kernel, prod(layer.out_shape)
+        step = PredictedStep(layer.name, layer.op, kernel, None, times[best], 1, written, samples[best].key)
+        steps.append(replace(step, kernel_class=kernel, likely=likely))
     return steps
 
 

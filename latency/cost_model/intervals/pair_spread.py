@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import t as student
 
+from latency.cost_model.kernel_ratio import LEAST_LAYERS, KernelRatio, takes
 from latency.dataset.pairs import KernelPair, kernel_pairs, measured
 from latency.dataset.sample import Sample
 from models.plans.log_spread import LogSpread
+from models.plans.time_estimate import TimeEstimate
 
 #: layers with which all pairs' scale counts in that of a kind
 PRIOR_LAYERS = 20
@@ -29,6 +32,8 @@ LEAST_SCALE = 0.005
 #: errors of pairs whose inputs lie outside what was fitted on, up to NEAR in logarithms, over those of others: 1.6 to
 #: 2.4 times in three sets of records
 OUTSIDE, NEAR = 2.0, math.log(2)
+#: parts that shapes are held out in to find the errors of a ratio
+FOLDS = 10
 #: degrees of freedom that are tried
 FREEDOMS = (3.0, 4.0, 6.0, 10.0, 30.0)
 
@@ -41,11 +46,13 @@ class PairSpread:
         freedom: degrees of freedom of Student's t.
         scales: of it, by kind of pair; "" is of all.
         pairs: that it was fitted to.
+        ratios: of dense kernels whose ratio was learnt itself, which then counts in place of two predictions.
     """
 
     freedom: float
     scales: Mapping[str, float]
     pairs: int
+    ratios: tuple[KernelRatio, ...] = ()
 
     def __post_init__(self) -> None:
         scales = self.scales.values()
@@ -67,11 +74,9 @@ class PairSpread:
         errors = log_ratio_errors(samples, predicted, pairs)
         kinds = [kind_of(samples[pair.first].kernel, samples[pair.second].kernel) for pair in pairs]
         scales = _scales(np.abs(errors), kinds, [pair.layer for pair in pairs])
-        scaled = errors / np.array([scales[kind] for kind in kinds])
-        fits = {freedom: _factor(scaled, freedom) for freedom in FREEDOMS}
-        freedom = min(fits, key=lambda freedom: fits[freedom][1])
-        factor = fits[freedom][0]
-        return cls(freedom, {kind: factor * scale for kind, scale in scales.items()}, len(pairs))
+        spread = fit_spread(errors / np.array([scales[kind] for kind in kinds]))
+        scales = {kind: spread.scale * scale for kind, scale in scales.items()}
+        return cls(spread.freedom, scales, len(pairs), tuple(fit_ratios(samples, pairs)))
 
     def of(self, kernel: str, other: str, outside: float = 0.0) -> LogSpread:
         """The spread for two classes of kernel, in either order.
@@ -83,6 +88,40 @@ class PairSpread:
         scale = self.scales.get(kind_of(kernel, other), self.scales[""])
         widened = 1.0 if outside <= 0 else OUTSIDE if outside <= NEAR else math.inf
         return LogSpread(widened * scale, self.freedom)
+
+    def probability_faster(self, kernel: PredictedKernel, other: PredictedKernel) -> float:
+        """Probability that one way to compute a layer is faster than another, by their ratio or by both predictions."""
+        outside, classes = max(kernel.outside, other.outside), (kernel.sample.kernel, other.sample.kernel)
+        ratio = next((ratio for ratio in self.ratios if set(ratio.classes) == set(classes)), None)
+        if ratio is None or not (takes(kernel.sample) and takes(other.sample)) or outside > NEAR:
+            return kernel.time.probability_faster(other.time, spread=self.of(*classes, outside))
+        log = float(ratio.predict([kernel.sample])[0])
+        spread = ratio.spread.scaled(OUTSIDE if outside > 0 else 1.0)
+        return spread.probability_below(log if ratio.classes[1] == classes[0] else -log)
+
+
+class PredictedKernel(NamedTuple):
+    """One way to compute a layer with its predicted time, and how far outside of what was fitted on it lies."""
+
+    sample: Sample
+    time: TimeEstimate
+    outside: float = 0.0
+
+
+def probability_faster(spreads: PairSpread | None, kernel: PredictedKernel, other: PredictedKernel) -> float:
+    """Probability that one way to compute a layer is faster than another; by both intervals where pairs say nothing."""
+    return kernel.time.probability_faster(other.time) if spreads is None else spreads.probability_faster(kernel, other)
+
+
+def fastest_kernel(spreads: PairSpread | None, kernels: Sequence[PredictedKernel]) -> tuple[int, float | None]:
+    """Which of several ways to compute a layer is likeliest to be the fastest, and the least of the probabilities that
+    it is faster than each other one; None of a single one."""
+    best = min(range(len(kernels)), key=lambda number: kernels[number].time.ms)
+    for number, kernel in enumerate(kernels):
+        if number != best and probability_faster(spreads, kernel, kernels[best]) > 0.5:
+            best = number
+    others = [kernel for number, kernel in enumerate(kernels) if number != best]
+    return best, min((probability_faster(spreads, kernels[best], other) for other in others), default=None)
 
 
 def kind_of(kernel: str, other: str) -> str:
@@ -106,11 +145,39 @@ def _scales(sizes: np.ndarray, kinds: Sequence[str], layers: Sequence[int]) -> d
     return scales
 
 
-def _factor(scaled: np.ndarray, freedom: float) -> tuple[float, float]:
-    """What scales are to be multiplied by for the greatest likelihood of the errors, and its negative logarithm."""
+def fit_spread(errors: np.ndarray) -> LogSpread:
+    """Student's t about 0 of the greatest likelihood for errors (n), of FREEDOMS."""
 
-    def loss(log_factor: float) -> float:
-        return -float(student.logpdf(scaled, freedom, scale=math.exp(log_factor)).sum())
+    def loss(log_scale: float, freedom: float) -> float:
+        return -float(student.logpdf(errors, freedom, scale=math.exp(log_scale)).sum())
 
-    likeliest = minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded")
-    return math.exp(likeliest.x), float(likeliest.fun)
+    middle = math.log(max(LEAST_SCALE, float(np.median(np.abs(errors)))))
+    bounds = (middle - 3.0, middle + 3.0)
+    fits = {freedom: minimize_scalar(loss, bounds=bounds, args=(freedom,), method="bounded") for freedom in FREEDOMS}
+    freedom = min(fits, key=lambda freedom: fits[freedom].fun)
+    return LogSpread(math.exp(fits[freedom].x), freedom)
+
+
+def fit_ratios(samples: Sequence[Sample], pairs: Sequence[KernelPair]) -> list[KernelRatio]:
+    """The ratio of every two dense classes of kernel that enough layers were measured under."""
+    kinds: dict[tuple[str, str], list[KernelPair]] = {}
+    for pair in pairs:
+        first, second = samples[pair.first], samples[pair.second]
+        if takes(first) and takes(second):
+            kinds.setdefault((first.kernel, second.kernel), []).append(pair)
+    return [_fit_ratio(kind, samples, same) for kind, same in kinds.items() if len(same) >= LEAST_LAYERS]
+
+
+def _fit_ratio(classes: tuple[str, str], samples: Sequence[Sample], pairs: Sequence[KernelPair]) -> KernelRatio:
+    """Fitted to all pairs; its spread is of what forms fitted without a shape were off by on it."""
+    layers = [samples[pair.first] for pair in pairs]
+    ms = np.array([[measured(samples[row]) for row in (pair.first, pair.second)] for pair in pairs])
+    logs, shorter = np.log(ms[:, 0] / ms[:, 1]), ms.min(1)
+    shapes = {shape: number for number, shape in enumerate(sorted({layer.shape_key for layer in layers}))}
+    folds = np.array([shapes[layer.shape_key] % FOLDS for layer in layers])
+    errors = np.zeros(len(layers))
+    for fold in np.unique(folds):
+        kept, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        form = KernelRatio.fit(classes, [layers[row] for row in kept], logs[kept], shorter[kept])
+        errors[held] = form.predict([layers[row] for row in held]) - logs[held]
+    return replace(KernelRatio.fit(classes, layers, logs, shorter), spread=fit_spread(errors))
