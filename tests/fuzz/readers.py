@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from fleetpose.codec import decode, encode, parse_json
 from fleetpose.files import read_json
 from latency.cost_model.calibration import Calibration
 from latency.cost_model.intervals.conformal import Conformal
+from latency.cost_model.intervals.pair_spread import PairSpread, PredictedKernel, fastest_kernel
 from latency.cost_model.model import Inputs, Model, measured_ms
 from latency.cost_model.physical import PhysicalModel
 from latency.cost_model.predictor import Predictor
@@ -154,9 +156,15 @@ def small_predictor(bases: int = 0) -> Predictor:
         "shapes": ["a"],
         "reference_ms": 0.5,
     }
+    pairs = [
+        replace(sample, kernel=kernel, ms=sample.ms * factor, _keys={})
+        for sample in samples
+        for kernel, factor in (("direct", 1.0), ("winograd4", 0.8))
+    ]
     return Predictor(
         Model(baseline, trees), Conformal.fit(np.linspace(-0.1, 0.1, 30), kernels), Ranges.of(inputs.features, kernels),
         Hardware(), about, others, Calibration((1.0, 0.0, 0.01, 0.0, 0.0), ("net",), {"net": 0.1}),
+        PairSpread.fit(pairs, measured_ms(pairs) * np.linspace(0.9, 1.1, len(pairs))),
     )  # fmt: skip
 
 
@@ -167,7 +175,11 @@ def predictor_samples() -> list[bytes]:
 def read_predictor(path: Path) -> object:
     predictor = Predictor.load(path)
     samples = [Sample(convolution("", 24), "direct"), Sample(convolution("", 48, 1), "winograd4", HALF)]
-    return predictor.predict(samples), predictor.shapes, predictor.metadata.get("framework")
+    predictions = predictor.predict(samples)
+    dense = [replace(samples[0], kernel=kernel, _keys={}) for kernel in ("direct", "winograd4")]
+    kernels = [PredictedKernel(*pair) for pair in zip(dense, predictor.predict(dense), strict=True)]
+    chosen = fastest_kernel(predictor.pair_spread, kernels)
+    return predictions, chosen, predictor.shapes, predictor.metadata.get("framework")
 
 
 def sensitivity_samples() -> list[bytes]:

@@ -29,7 +29,7 @@ PRIOR_LAYERS = 20
 LEAST_PAIRS = 20
 #: no kind of pair is better known than this log error
 LEAST_SCALE = 0.005
-#: errors of pairs whose inputs lie outside what was fitted on, up to NEAR in logarithms, over those of others: 1.6 to
+#: errors of pairs whose inputs lie outside what was fitted on, up to NEAR in logarithms, over those of others: 1.8 to
 #: 2.4 times in three sets of records
 OUTSIDE, NEAR = 2.0, math.log(2)
 #: parts that shapes are held out in to find the errors of a ratio
