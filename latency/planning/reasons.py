@@ -28,6 +28,12 @@ class DenseKind(Enum):
         return self in (DenseKind.SLOWER, DenseKind.DOUBTED, DenseKind.UNSURE)
 
 
+#: what stands before the margin in a reason
+MARGIN = " by a margin of "
+#: the same of plans that knew of intervals only
+FORMER, FORMER_MARGIN = {DenseKind.UNSURE: "no gain survives its interval"}, " and the margin of "
+
+
 @dataclass(frozen=True)
 class Reason:
     """Why one layer is dense.
@@ -43,11 +49,11 @@ class Reason:
     margin: float = 0.0
 
     def __str__(self) -> str:
-        margin = f" and the margin of {self.margin:g}" if self.margin else ""
+        margin = f"{MARGIN}{self.margin:g}" if self.margin else ""
         return f"{self.kind.value}{margin}: {self.detail}"
 
 
 def read_kind(text: str) -> DenseKind | None:
     """The kind of a reason as a plan has it; None for a plan whose reasons are not of `latency.decide`."""
-    head = text.partition(":")[0].partition(" and the margin of ")[0]
-    return next((kind for kind in DenseKind if kind.value == head), None)
+    head = text.partition(":")[0].partition(MARGIN)[0].partition(FORMER_MARGIN)[0]
+    return next((kind for kind in DenseKind if head in (kind.value, FORMER.get(kind))), None)

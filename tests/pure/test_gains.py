@@ -12,6 +12,7 @@ from scipy import integrate, stats
 
 from fleetpose.errors import UsageError
 from latency.planning.gains import Caution, KernelOption, expected_loss_ms, is_uncertain, pays, probability
+from latency.planning.reasons import DenseKind, Reason, read_kind
 from models.plans.log_spread import LogSpread
 from models.plans.sparsity import Sparsity
 from models.plans.time_estimate import TimeEstimate
@@ -125,3 +126,12 @@ def test_deciding_now_loses_what_random_truths_lose(caution):
 def test_caution_refuses_what_is_no_probability(values):
     with pytest.raises(UsageError, match=r"--(confidence|margin)"):
         Caution(**values).check()
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.05])
+def test_kind_of_a_reason_is_read_from_plans_of_today_and_of_before(margin):
+    reason = Reason(DenseKind.UNSURE, "columns takes 0.95 of the dense time", margin)
+    assert read_kind(str(reason)) is DenseKind.UNSURE
+    former = "no gain survives its interval" + " and the margin of 0.05" * (margin > 0) + ": columns takes 0.95"
+    assert read_kind(former) is DenseKind.UNSURE
+    assert read_kind("somebody's own plan") is None
