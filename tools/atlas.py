@@ -120,7 +120,7 @@ half precision, summed over a network's layers; memory is not in them. All convo
 8 filters (`columns:0.5:8x1` for twofold), and "dense / 2x" is how many times fewer cycles half of the weights take.
 "Cheaper at 2x" is the share of dense cycles that layers have which twofold zeros make cheaper. Some sparse kernels
 spill registers, which costs memory that is not counted, so that the sparse side looks better than it is. The networks
-that were counted are `{"`, `".join(COUNTED)}`; what was not is left empty.
+that were counted are `{"`, `".join(COUNTED)}`.
 
 {table(count_header, counts)}
 
