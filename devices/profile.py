@@ -56,7 +56,8 @@ class Profile:
         local_memory: local memory is real memory on the chip, worth staging data in.
         cheap_loads: a core of a CPU begins more vector loads than multiply-adds in a cycle, so that tiles may be one
             vector wide; where it begins as many of both, they have to make most of each load.
-        exponential: what is faster in fp32, the device's own function ("builtin") or a polynomial ("polynomial").
+        exponential: what is faster: in fp32 the device's own function ("builtin") or a polynomial ("polynomial"); in
+            half precision the function ("builtin") or the instruction that OpenCL's `native_exp` is ("native").
         compute_units: cores that run work-groups independently (OpenCL's compute units), None where members of a
             family differ.
         registers_per_thread: 32-bit registers of one work-item up to which at least half of the work-items that the
@@ -87,7 +88,7 @@ class Profile:
     image2d: bool
     local_memory: bool
     cheap_loads: bool = True
-    exponential: Literal["builtin", "polynomial"] = "builtin"
+    exponential: Literal["builtin", "polynomial", "native"] = "builtin"
     fp16_rate: Positive = 1.0
     image2d_max: PositiveInt = 8192
     compute_units: PositiveInt | None = None

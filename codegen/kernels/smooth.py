@@ -1,4 +1,4 @@
-"""Functions that a CPU's OpenCL computes slowly, by `codegen.kernels.exponential` and polynomials.
+"""Functions that OpenCL computes slowly, by `codegen.kernels.exponential` and polynomials.
 
 On CPUs PoCL's erf, log and tanh take tens of instructions for each element, or a call. Each of these is right to fp32's
 digits of its largest values, and where results are small to as many digits of their own, but for GELU's left tail,

@@ -34,18 +34,26 @@ class Vector:
     Attributes:
         clang: the device's compiler is Clang and takes its builtins, as PoCL's for CPUs does.
         polynomials: exponentials are faster as polynomials than as the device's own function.
+        native: exponentials are the device's instruction, OpenCL's `native_exp`, whose digits are enough for half.
     """
 
     lanes: int
     dtype: str = "float32"
     clang: bool = False
     polynomials: bool = False
+    native: bool = False
 
     @classmethod
     def on(cls, profile: Profile, lanes: int, dtype: str = "float32") -> Vector:
         """The type as kernels for the device of `profile` may use it."""
         polynomials = profile.exponential == "polynomial" and dtype == "float32"
-        return cls(lanes, dtype, clang=profile.gpu == "cpu", polynomials=polynomials)
+        native = profile.exponential == "native" and dtype == "float16"
+        return cls(lanes, dtype, clang=profile.gpu == "cpu", polynomials=polynomials, native=native)
+
+    @property
+    def has_exponential(self) -> bool:
+        """Whether an exponential takes a few instructions, so that other functions are made of it."""
+        return self.polynomials or self.native
 
     def __post_init__(self) -> None:
         if self.lanes not in WIDTHS or self.dtype not in INTEGERS:
@@ -133,7 +141,7 @@ class Vector:
 
     def of(self, dtype: str) -> Vector:
         """The type of as many elements of `dtype`."""
-        return self if dtype == self.dtype else Vector(self.lanes, dtype, self.clang)
+        return self if dtype == self.dtype else Vector(self.lanes, dtype, self.clang, native=self.native)
 
     def convert(self, value, dtype: str):
         """A vector of `dtype` with as many lanes, in this vector's type."""

@@ -110,7 +110,7 @@ def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int)
 
     def place(shape: tuple[int, int, int], band: int) -> ColumnTile:
         """`band` in rows."""
-        tiles = _tiles(workload, sparsity, shape) if band else 1
+        tiles = _tiles(workload, profile, sparsity, shape) if band else 1
         return ColumnTile(*shape, -(-band // shape[2]), tiles, unroll=turn, split=split)
 
     band, height = _band(workload, profile, sparsity), workload.output.height
@@ -137,13 +137,13 @@ def _space(workload: Workload, profile: Profile, sparsity: Sparsity, split: int)
 def entries_of_turn(workload: Workload, profile: Profile) -> int:
     """Of the list, in a turn of a GPU's loop.
 
-    Eight take 1 to 4 % fewer instructions than four; but Mesa's compiler for a Mali-G76 then spills in a 1x1 layer's
-    kernel, which makes several tiles.
+    Eight take 1 to 4 % fewer instructions than four; but Mesa's compiler for a Mali-G76 then spills where every second
+    element is read.
     """
     if workload.widened == "sums":
         return PRODUCTS_OF_TURN
     balanced = workload.sparsity is not None and workload.sparsity.balanced
-    spills = profile.gpu == "mali" and workload.layer.kernel == (1, 1)
+    spills = profile.gpu == "mali" and workload.layer.stride[1] > 1
     return ENTRIES_OF_TURN if balanced and not spills else ENTRIES_OF_TURN_AT_LEAST
 
 
@@ -163,8 +163,14 @@ def _band(workload: Workload, profile: Profile, sparsity: Sparsity) -> int:
     return min(ceil(band_in_cache(workload, profile) / share), workload.output.height)
 
 
-def _tiles(workload: Workload, sparsity: Sparsity, shape: tuple[int, int, int]) -> int:
-    """Pixel tiles per work-item, so that launching it does not count where few columns are kept."""
+def _tiles(workload: Workload, profile: Profile, sparsity: Sparsity, shape: tuple[int, int, int]) -> int:
+    """Pixel tiles per work-item, so that launching it does not count where few columns are kept.
+
+    One on a GPU, which starts work-items in hardware, hides latency by their number, and wants registers for the loop
+    over tiles: with it Mesa's compiler for a Mali-G76 spills in five kernels of lwop with half of its columns, in half.
+    """
+    if profile.streams:
+        return 1
     weight = workload.layer.weight_shape
     products = sparsity.kept_fraction(weight) * prod(weight[1:]) * prod(shape)
     return max(1, min(MOST_TILES_OF_ITEM, round(ENOUGH_PRODUCTS / max(products, 1))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codegen.kernels.activations import FUNCTION_STEPS
+from codegen.kernels.activations import EXPONENTIAL_STEPS, FUNCTION_STEPS
 from codegen.kernels.workload import Workload
 from devices.profile import Profile
 
@@ -52,14 +52,20 @@ def registers_of_sum(workload: Workload) -> int:
 
 
 def most_sums(workload: Workload, profile: Profile) -> int:
-    """Accumulators of a work-item. A GPU whose sums all go through a function needs registers for that, and in half
-    more where they meet another tensor. Mesa's compiler for an Adreno 730 spills 1,208 times with 16 and an ELU in
-    half, 502 times in float32 under columns, 420 times with 8, an ELU and a sum in half; so it does not spill."""
-    steps, most = workload.layer.epilogue, register_sums(workload, profile)
-    if not profile.streams or not any(step.kind in FUNCTION_STEPS for step in steps):
+    """Accumulators of a work-item. A GPU whose sums all go through a function needs registers for that, an Adreno in
+    half most; but not in half where the function is little more than the GPU's own exponential, unless the sums meet
+    another tensor.
+
+    Mesa's compiler for an Adreno 730 spills in half 28 times with 16, an ELU and a sum, 201 times with a SiLU and a
+    sum, with 8 and a GELU 192 times, and in float32 with 16 and an ELU under columns 502 times; so, it does not.
+    """
+    steps, most, half = workload.layer.epilogue, register_sums(workload, profile), workload.dtype == "float16"
+    functions = {step.kind for step in steps} & FUNCTION_STEPS
+    if not profile.streams or not functions:
         return most
-    meets = workload.dtype == "float16" and any(step.reads for step in steps)
-    return min(most, SUMS_WITH_FUNCTIONS // 2 if meets else SUMS_WITH_FUNCTIONS)
+    if half and profile.exponential == "native" and functions <= EXPONENTIAL_STEPS:
+        return min(most, SUMS_WITH_FUNCTIONS) if any(step.reads for step in steps) else most
+    return min(most, SUMS_WITH_FUNCTIONS // 2 if half and profile.gpu == "adreno" else SUMS_WITH_FUNCTIONS)
 
 
 @dataclass(frozen=True)
