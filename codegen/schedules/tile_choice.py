@@ -54,17 +54,18 @@ def registers_of_sum(workload: Workload) -> int:
 def most_sums(workload: Workload, profile: Profile) -> int:
     """Accumulators of a work-item. A GPU whose sums all go through a function needs registers for that, an Adreno in
     half most; but not in half where the function is little more than the GPU's own exponential, unless the sums meet
-    another tensor.
+    another tensor, or are of a sparse kernel.
 
     Mesa's compiler for an Adreno 730 spills in half 28 times with 16, an ELU and a sum, 201 times with a SiLU and a
-    sum, with 8 and a GELU 192 times, and in float32 with 16 and an ELU under columns 502 times; so, it does not.
+    sum, 73 times with an ELU under columns and a border, with 8 and a GELU 192 times, and in float32 with 16 and an ELU under columns 502 times; so, it does not.
     """
     steps, most, half = workload.layer.epilogue, register_sums(workload, profile), workload.dtype == "float16"
     functions = {step.kind for step in steps} & FUNCTION_STEPS
     if not profile.streams or not functions:
         return most
     if half and profile.exponential == "native" and functions <= EXPONENTIAL_STEPS:
-        return min(most, SUMS_WITH_FUNCTIONS) if any(step.reads for step in steps) else most
+        crowded = workload.sparsity is not None or any(step.reads for step in steps)
+        return min(most, SUMS_WITH_FUNCTIONS) if crowded else most
     return min(most, SUMS_WITH_FUNCTIONS // 2 if half and profile.gpu == "adreno" else SUMS_WITH_FUNCTIONS)
 
 

@@ -24,7 +24,7 @@ from codegen.schedules import candidates
 from devices.profile import load_profile
 from fleetpose import cli
 from fleetpose.errors import UsageError
-from models.plans.sparsity import Sparsity
+from models.plans.sparsity import Sparsity, parse_variant
 from tests.tvm.opencl_text import work_groups
 from tests.tvm.test_network import small_graph
 
@@ -158,16 +158,28 @@ def test_real_compiler_counts_the_multiply_adds_of_a_tile(name, lanes, compilers
     assert entry.stat().st_mtime_ns == written, "it was built again"
 
 
+POINTWISE = {"kernel": 1, "epilogue": ["elu"]}
+
+
 @pytest.mark.slow
-def test_strided_half_kernel_with_a_border_spills_nothing(compilers, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("name", "channels", "size", "options", "sparsity"), [
+    ("adreno-730", (3, 128), 96, {"stride": 2, "padding": 1, "epilogue": ["relu"]}, None),
+    ("adreno-730", (128, 128), 46, POINTWISE, None),
+    ("adreno-730", (128, 128), 46, {"kernel": 1, "epilogue": ["silu", "add"]}, None),
+    ("adreno-730", (128, 128), 46, POINTWISE, "columns:0.5:8x1"),
+    ("mali-g76", (128, 128), 46, POINTWISE, "columns:0.5:8x1"),
+    ("mali-g76", (3, 32), 184, {"stride": 2, "epilogue": ["relu"]}, "columns:0.5:8x1"),
+    ("adreno-730", (192, 192), 92, {"kernel": 5, "stride": 2, "groups": 192, "epilogue": ["relu6"]}, None),
+], ids=str)  # fmt: skip
+def test_half_kernels_spill_nothing(compilers, monkeypatch, tmp_path, name, channels, size, options, sparsity):
     monkeypatch.setenv("FLEETPOSE_CACHE_DIR", str(tmp_path))
-    profile, chip = load_profile("adreno-730"), CHIPS["adreno-730"]
-    layer = make_conv((3, 128), (96, 96), ConvOptions(stride=2, padding=1, epilogue=["relu"]))
-    workload = standalone_planes(layer, profile.lanes_of("float16"), (1, 1), "float16")
+    profile, chip = load_profile(name), CHIPS[name]
+    layer, variant = make_conv(channels, (size, size), ConvOptions(**options)), sparsity and parse_variant(sparsity)
+    workload = standalone_planes(layer, profile.lanes_of("float16"), (1, 1), "float16", sparsity=variant)
     (launch,) = launches_of_layer(workload, profile).launches
     figures = read_said(inspect_sources(compilers, chip, [launch.source])[launch.source], chip)
     assert not figures.does_spill
-    assert figures.hot.is_loop
+    assert figures.hot.macs
 
 
 @pytest.mark.slow
