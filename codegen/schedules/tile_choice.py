@@ -57,7 +57,8 @@ def most_sums(workload: Workload, profile: Profile) -> int:
     another tensor, or are of a sparse kernel.
 
     Mesa's compiler for an Adreno 730 spills in half 28 times with 16, an ELU and a sum, 201 times with a SiLU and a
-    sum, 73 times with an ELU under columns and a border, with 8 and a GELU 192 times, and in float32 with 16 and an ELU under columns 502 times; so, it does not.
+    sum, 73 times with an ELU under columns and a border, and 192 times with 8 and a GELU; in float32 with 16 and an ELU
+    under columns 502 times. So, it does not.
     """
     steps, most, half = workload.layer.epilogue, register_sums(workload, profile), workload.dtype == "float16"
     functions = {step.kind for step in steps} & FUNCTION_STEPS
