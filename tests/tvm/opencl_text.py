@@ -34,12 +34,12 @@ def work_groups(func) -> list[int]:
     return [prod(map(int, re.findall(r"thread_binding\((\d+), thread=\"threadIdx", head))) for head in heads]
 
 
-def assert_suits(name: str, section: str, profile: Profile, dtype: str, float_sums: bool = False) -> None:
+def assert_suits(name: str, section: str, profile: Profile, dtype: str, knows_float32: bool = False) -> None:
     """A kernel keeps within the profile's vectors, registers and memories, and to its element type.
 
-    `float_sums`: it may sum half precision in fp32, in vectors of as many lanes.
+    `knows_float32`: it may sum half precision, or compute functions of it, in fp32, in vectors of as many lanes.
     """
-    widest = 4 * profile.lanes * (2 if float_sums and dtype == "float16" else 1)
+    widest = 4 * profile.lanes * (2 if knows_float32 and dtype == "float16" else 1)
     assert widest_vector_bytes(section) <= widest, f"{name}: wider than {profile.lanes} floats"
     assert accumulators(section) <= profile.accumulators, f"{name}: more than {profile.accumulators} accumulators"
     if not profile.local_memory:
@@ -49,7 +49,7 @@ def assert_suits(name: str, section: str, profile: Profile, dtype: str, float_su
         assert "cl_khr_fp16 : enable" in section, name
         literals = re.sub(r"\(half\)-?[\d.]+e[+-]\d+f", "", body(section))  # TVM writes half's constants so
         fp32 = re.search(r"\bfloat|\d\.\d+(e[+-]\d+)?f?\b|_float", literals)
-        assert float_sums or not fp32, f"{name}: fp32 in fp16"
+        assert knows_float32 or not fp32, f"{name}: fp32 in fp16"
     else:
         assert "half" not in section, name
 

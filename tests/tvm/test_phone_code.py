@@ -12,6 +12,7 @@ import pytest
 import torch
 import tvm
 
+from codegen.kernels.activations import FUNCTION_STEPS
 from codegen.kernels.workload import Weights, Workload
 from codegen.layout.assign import assign_layout
 from codegen.linking.link import opencl_source
@@ -24,7 +25,7 @@ from codegen.schedules import RULES, candidates
 from devices.profile import load_profile
 from fleetpose.errors import UsageError
 from models.frontend.trace import trace
-from models.graph.layer import Step
+from models.graph.layer import Layer, Step
 from models.plans.sparsity import Sparsity
 from models.prune.masks.build import mask
 from models.resolve import model_spec
@@ -47,6 +48,11 @@ SPARSITIES = ("block_punched:0.75:8x4", "columns:0.5:8x1", "connectivity:0.5:8x4
 def graphs():
     names = model_names() if sweep.EVERYTHING else SAMPLED_NETWORKS
     return [trace_sizes(name, None, 0, [model_spec(name).size])[0] for name in names]
+
+
+def has_functions(layer: Layer) -> bool:
+    """Whether a layer's sums go through a function that GPUs compute in float32, such as an exponential."""
+    return any(step.kind in FUNCTION_STEPS for step in layer.epilogue)
 
 
 def unique_workloads(graphs, profile, dtype: str) -> dict[Workload, tuple[str, Weights]]:
@@ -73,8 +79,8 @@ def generate(workload: Workload, weights: Weights, profile, choice=None) -> dict
     assert len(texts) == kernel.grids
     what = f"{workload.label} {kernel.schedule} {kernel.note}"
     for name, text in texts.items():
-        float_sums = kernel.schedule in FLOAT_SUMS
-        opencl_text.assert_suits(f"{what} {name}", text, profile, workload.dtype, float_sums)
+        knows_float32 = kernel.schedule in FLOAT_SUMS or has_functions(workload.layer)
+        opencl_text.assert_suits(f"{what} {name}", text, profile, workload.dtype, knows_float32)
     return {f"{what} {name}": text for name, text in texts.items()}
 
 
@@ -162,7 +168,7 @@ def test_widened_phone_code_is_float32_in_registers_alone(name, widened):
             sections = kernel_sections(opencl_source(compiled.module))
             assert any("float" in opencl_text.body(code) for code in sections.values())
             for kernel, code in sections.items():
-                opencl_text.assert_suits(f"{kind} {text} {kernel}", code, profile, "float16", float_sums=True)
+                opencl_text.assert_suits(f"{kind} {text} {kernel}", code, profile, "float16", knows_float32=True)
                 assert not re.search(r"\bfloat\d*\s*\*", code), "nothing of float32 is stored"
                 assert opencl_text.accumulators(code) <= profile.accumulators // 2
 
@@ -174,17 +180,20 @@ def gated_graph(height: int, width: int):
 
 @pytest.mark.parametrize("create", [small_graph, gated_graph])
 @pytest.mark.parametrize("name", PHONES)
-def test_only_the_copies_at_a_networks_ends_know_float32(name, create, tmp_path):
+def test_only_copies_at_a_networks_ends_and_functions_know_float32(name, create, tmp_path):
     profile = load_profile(name)
-    lowered = lower_network([create(20, 34)], profile, Options(dtype="float16"))
+    graph = create(20, 34)
+    lowered = lower_network([graph], profile, Options(dtype="float16"))
     texts = kernel_sections(opencl_source(tvm.compile(lowered.module, make_target(profile)).mod))
-    schedules = {kernel: code.schedule for code in lowered.entries[0].layers for kernel in code.kernels}
-    assert texts.keys() == schedules.keys()
+    codes = {kernel: code for code in lowered.entries[0].layers for kernel in code.kernels}
+    functions = {layer.name for layer in graph.layers if has_functions(layer)}
+    assert texts.keys() == codes.keys()
     for kernel, text in texts.items():
         if kernel.startswith(("import", "export")):
             assert "float" in opencl_text.body(text)
         else:
-            opencl_text.assert_suits(kernel, text, profile, "float16", schedules[kernel] in FLOAT_SUMS)
+            knows_float32 = codes[kernel].schedule in FLOAT_SUMS or codes[kernel].layer in functions
+            opencl_text.assert_suits(kernel, text, profile, "float16", knows_float32)
     check_syntax(texts, tmp_path)
 
 
