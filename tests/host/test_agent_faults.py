@@ -198,6 +198,7 @@ def test_random_requests_and_a_network_with_sanitizers(tmp_path, paths, network_
 def test_hundred_kernels_that_crash_or_hang(agent, paths, monkeypatch):
     monkeypatch.setenv(VARIABLE, "close=0.2")
     check(paths)
+    wait_until_idle(agent)
     process = psutil.Process(agent.process.pid)
     before, descriptors = process.memory_info().rss, process.num_fds()
     for number in range(100):
