@@ -167,6 +167,7 @@ POINTWISE = {"kernel": 1, "epilogue": ["elu"]}
     ("adreno-730", (128, 128), 46, POINTWISE, None),
     ("adreno-730", (128, 128), 46, {"kernel": 1, "epilogue": ["silu", "add"]}, None),
     ("adreno-730", (128, 128), 46, POINTWISE, "columns:0.5:8x1"),
+    ("adreno-730", (40, 256), 92, {"kernel": 1, "epilogue": ["add", "relu"]}, "columns:0.5:8x1"),
     ("mali-g76", (128, 128), 46, POINTWISE, "columns:0.5:8x1"),
     ("mali-g76", (3, 32), 184, {"stride": 2, "epilogue": ["relu"]}, "columns:0.5:8x1"),
     ("adreno-730", (192, 192), 92, {"kernel": 5, "stride": 2, "groups": 192, "epilogue": ["relu6"]}, None),
