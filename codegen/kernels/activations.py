@@ -12,8 +12,7 @@ from collections.abc import Callable
 from tvm.tirx.script import builder as T
 
 from codegen.kernels import smooth
-from codegen.kernels.builder import put, registers
-from codegen.kernels.exponential import exponential
+from codegen.kernels.exponential import exponential, in_float32
 from codegen.kernels.vectors import Vector
 from models.graph.layer import Step
 
@@ -41,19 +40,9 @@ def _affine(value, vector: Vector, scale: float, shift: float):
     return product if shift == 0 else product + vector.splat(shift)
 
 
-def _in_float32(function: Callable, value, vector: Vector):
-    """A function of `codegen.kernels.smooth`, whose polynomials want float32's digits, of a vector of any type."""
-    if vector.dtype == "float32":
-        return function(value, vector)
-    wide = vector.of("float32")
-    held = registers(1, wide.type, "wide")
-    put(held, 0, wide.convert(value, vector.dtype))
-    return vector.convert(function(held[0], wide), wide.dtype)
-
-
 def _softplus(value, vector: Vector):
     if vector.has_exponential:
-        return _in_float32(smooth.softplus, value, vector)
+        return in_float32(smooth.softplus, value, vector)
     zero, unit = vector.splat(0), vector.splat(1)
     return T.max(value, zero) + T.log(unit + exponential(zero - _abs(value, vector), vector))
 
@@ -71,12 +60,12 @@ def _mish(value, vector: Vector):
 def _gelu(value, vector: Vector):
     """x (1 + erf(x / sqrt(2))) / 2."""
     if vector.has_exponential:
-        return _in_float32(smooth.gelu, value, vector)
+        return in_float32(smooth.gelu, value, vector)
     return value * vector.splat(0.5) * (vector.splat(1) + T.erf(value * vector.splat(math.sqrt(0.5))))
 
 
 def _tanh(value, vector: Vector):
-    return _in_float32(smooth.tanh, value, vector) if vector.has_exponential else vector.call("tanh", value)
+    return in_float32(smooth.tanh, value, vector) if vector.has_exponential else vector.call("tanh", value)
 
 
 def _gelu_tanh(value, vector: Vector):
@@ -138,7 +127,7 @@ FUNCTION_STEPS = frozenset(
 )
 
 #: of these, what is an exponential and a few instructions more
-EXPONENTIAL_STEPS = frozenset(("elu", "sigmoid", "silu", "gelu_tanh", "mish"))
+LIGHT_FUNCTION_STEPS = frozenset(("elu", "sigmoid", "silu", "gelu_tanh", "mish"))
 
 _BINARY: dict[str, Callable] = {
     "add": lambda x, y: x + y,

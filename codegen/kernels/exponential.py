@@ -10,7 +10,7 @@ function, for which a polynomial's few multiply-adds stand in: a map of SiLU tak
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tvm.tirx.script import builder as T
 
@@ -30,14 +30,23 @@ SHIFT_BITS = 0x4B400000
 FRACTION_BITS, ONE_BITS = 23, 0x3F800000
 
 
+def in_float32(function: Callable, value, vector: Vector):
+    """function(value, type) of a vector of any type, computed in float32 for its digits; may write statements."""
+    if vector.dtype == "float32":
+        return function(value, vector)
+    wide = vector.of("float32")
+    held = registers(1, wide.type, "held")
+    put(held, 0, wide.convert(value, vector.dtype))
+    return vector.convert(function(held[0], wide), wide.dtype)
+
+
 def exponential(value, vector: Vector):
     """e to the power of `value`; may write statements, which come before the one that uses the result.
 
     As a polynomial the result is within 3e-7 of itself, finite, and above zero; NaNs stay NaNs.
     """
     if vector.native:
-        wide = vector.of("float32")
-        return vector.convert(wide.call("native_exp", wide.convert(value, vector.dtype)), wide.dtype)
+        return in_float32(lambda held, wide: wide.call("native_exp", held), value, vector)
     if not vector.polynomials:
         return T.exp(value)
     rest, shifted, whole = (registers(1, vector.type, name) for name in ("rest", "shifted", "whole"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codegen.kernels.activations import EXPONENTIAL_STEPS, FUNCTION_STEPS
+from codegen.kernels.activations import FUNCTION_STEPS, LIGHT_FUNCTION_STEPS
 from codegen.kernels.workload import Workload
 from devices.profile import Profile
 
@@ -64,7 +64,7 @@ def most_sums(workload: Workload, profile: Profile) -> int:
     functions = {step.kind for step in steps} & FUNCTION_STEPS
     if not profile.streams or not functions:
         return most
-    if half and profile.exponential == "native" and functions <= EXPONENTIAL_STEPS:
+    if half and profile.exponential == "native" and functions <= LIGHT_FUNCTION_STEPS:
         crowded = workload.sparsity is not None or any(step.reads for step in steps)
         return min(most, SUMS_WITH_FUNCTIONS) if crowded else most
     return min(most, SUMS_WITH_FUNCTIONS // 2 if half and profile.gpu == "adreno" else SUMS_WITH_FUNCTIONS)

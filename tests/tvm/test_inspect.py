@@ -180,7 +180,8 @@ def test_half_kernels_spill_nothing(compilers, monkeypatch, tmp_path, name, chan
     (launch,) = launches_of_layer(workload, profile).launches
     figures = read_said(inspect_sources(compilers, chip, [launch.source])[launch.source], chip)
     assert not figures.does_spill
-    assert figures.hot.macs
+    is_short = sparsity is not None and channels[0] == 3  # a stem's 13 columns are left no loop on a Mali
+    assert figures.hot.is_loop != is_short
 
 
 @pytest.mark.slow
